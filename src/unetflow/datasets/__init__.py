@@ -1,0 +1,20 @@
+"""The second floor: catalog entries that kedro-datasets lacks."""
+
+from unetflow.datasets.atomic import AtomicDataset
+from unetflow.datasets.epoch_log import MlflowEpochLogDataset
+from unetflow.datasets.image_files import ImageFileDataset, ImageFolderDataset
+from unetflow.datasets.models import KerasModelDataset, SegmenterDataset
+from unetflow.datasets.pairs import DemoPairsDataset, FolderPairsDataset
+from unetflow.datasets.samples import SamplesDataset
+
+__all__ = [
+    "AtomicDataset",
+    "DemoPairsDataset",
+    "FolderPairsDataset",
+    "ImageFileDataset",
+    "ImageFolderDataset",
+    "KerasModelDataset",
+    "MlflowEpochLogDataset",
+    "SamplesDataset",
+    "SegmenterDataset",
+]

@@ -1,0 +1,59 @@
+"""Any dataset that writes one file, made atomic."""
+
+from pathlib import Path
+from typing import Any
+
+from kedro.io import AbstractDataset
+
+from unetflow.imaging.files import replacing
+
+
+class AtomicDataset(AbstractDataset[Any, Any]):
+    """Saves through another dataset, but into a temporary file that then takes the place.
+
+    A run that is killed while it writes leaves the old file as it was.
+
+    Args:
+        filepath: The file.
+        dataset: The other dataset's type, or its configuration without a file path.
+        metadata: Anything; Kedro ignores it.
+
+    Example:
+        ```yaml
+        history:
+          type: unetflow.datasets.AtomicDataset
+          filepath: data/08_reporting/history.csv
+          dataset: {type: pandas.CSVDataset, save_args: {index: false}}
+        ```
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        dataset: str | dict[str, Any],
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._filepath = Path(filepath)
+        self._config = {"type": dataset} if isinstance(dataset, str) else dataset
+        self.metadata = metadata
+
+    def load(self) -> Any:
+        """Load the file."""
+        return self._dataset_at(self._filepath).load()
+
+    def save(self, data: Any) -> None:
+        """Replace the file."""
+        with replacing(self._filepath) as temporary:
+            self._dataset_at(temporary).save(data)
+
+    def _dataset_at(self, path: Path) -> AbstractDataset[Any, Any]:
+        return AbstractDataset.from_config(
+            self._filepath.name, {**self._config, "filepath": str(path)}
+        )
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "dataset": self._config}

@@ -1,0 +1,93 @@
+"""Images as catalog entries."""
+
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from kedro.io import AbstractDataset, DatasetError
+from numpy.typing import NDArray
+from PIL import Image
+
+from unetflow.imaging.files import replacing
+from unetflow.imaging.pairs import list_images
+from unetflow.imaging.readers import MAX_PIXELS, read_image
+from unetflow.imaging.samples import write_tiff
+
+Pixels = NDArray[np.generic]
+
+
+class ImageFileDataset(AbstractDataset[Pixels, Pixels]):
+    """One 8 or 16 bit image, `(height, width)` or `(height, width, 3)`, as PNG or TIFF.
+
+    Args:
+        filepath: The file; its ending decides the format. A TIFF is compressed without loss.
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Pixels:
+        """Read the image; one channel comes back as `(height, width)`."""
+        pixels = read_image(self._filepath)
+        return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+
+    def save(self, data: Pixels) -> None:
+        """Replace the file in one step."""
+        if self._filepath.suffix.lower() in (".tif", ".tiff"):
+            write_tiff(self._filepath, data, compression="zlib")
+            return
+        with replacing(self._filepath) as temporary:
+            Image.fromarray(data).save(temporary, format="PNG")
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+
+class ImageFolderDataset(AbstractDataset[NoReturn, dict[str, Callable[[], Pixels]]]):
+    """All images of a folder and its subfolders, each read when it is asked for.
+
+    Args:
+        path: The folder.
+        max_pixels: Width times height above which an image is refused unread.
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(
+        self, *, path: str, max_pixels: int = MAX_PIXELS, metadata: dict[str, Any] | None = None
+    ) -> None:
+        self._path = Path(path)
+        self._max_pixels = max_pixels
+        self.metadata = metadata
+
+    def load(self) -> dict[str, Callable[[], Pixels]]:
+        """Return a function for each image that reads it as `(height, width, channels)`.
+
+        The names are the paths below the folder without the ending, which stays where two images
+        would otherwise have one name.
+        """
+        files = [path.relative_to(self._path) for path in list_images(self._path)]
+        stems = Counter(path.with_suffix("") for path in files)
+        return {
+            (path if stems[path.with_suffix("")] > 1 else path.with_suffix("")).as_posix(): partial(
+                read_image, self._path / path, self._max_pixels
+            )
+            for path in files
+        }
+
+    def save(self, data: NoReturn) -> None:
+        """Refuse: the folder is the user's."""
+        raise DatasetError(f"{self._path} is only read.")
+
+    def _exists(self) -> bool:
+        return self._path.is_dir()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"path": str(self._path)}

@@ -1,0 +1,94 @@
+"""Figures for people, drawn without a display."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from unetflow.imaging.augmentation import Augmenter
+from unetflow.imaging.crops import draw_crop, generator_for
+from unetflow.imaging.intensity import IntensityRange, normalise
+from unetflow.imaging.labels import Label
+from unetflow.imaging.overlays import (
+    PREDICTION_COLOUR,
+    TRUTH_COLOUR,
+    draw_outline,
+    to_picture,
+)
+from unetflow.imaging.samples import Sample
+
+_UNIT_RANGE_OF = {1: IntensityRange([0.0], [1.0]), 3: IntensityRange([0.0] * 3, [1.0] * 3)}
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """One image of the gallery with its truth, its prediction and its Dice."""
+
+    title: str
+    image: NDArray[np.generic]
+    truth: Label
+    prediction: Label
+
+
+def draw_learning_curve(history: pd.DataFrame) -> Figure:
+    """Draw loss and Dice of training crops and whole validation images over the epochs."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "dice"), strict=True):
+        axes.plot(history["epoch"], history[name], color="#0072b2", label="training crops")
+        axes.plot(
+            history["epoch"], history[f"val_{name}"], color="#d55e00", ls="--", label="validation"
+        )
+        axes.set(xlabel="epoch", ylabel={"loss": "loss", "dice": "Dice"}[name])
+        axes.grid(alpha=0.3)
+        axes.legend()
+    best = history.loc[history["val_dice"].idxmax()]
+    figure.suptitle(
+        f"Best validation Dice {best['val_dice']:.3f} in epoch {best['epoch']:.0f}: "
+        "the weights that were kept"
+    )
+    return figure
+
+
+def draw_augmentation_preview(
+    samples: Mapping[str, Sample],
+    augmenter: Augmenter,
+    intensity: IntensityRange,
+    crop_size: int,
+    seed: int,
+) -> Figure:
+    """Draw some crops as they are (first column) and as augmentation changes them."""
+    columns = 6
+    figure = Figure(figsize=(2 * columns, 2.1 * len(samples)), layout="constrained")
+    grid = figure.subplots(len(samples), columns, squeeze=False)
+    for row, (sample_id, sample) in zip(grid, samples.items(), strict=True):
+        crop = draw_crop(sample, crop_size, generator_for(seed, "preview", sample_id))
+        image = normalise(crop.image, intensity)
+        for number, axes in enumerate(row):
+            changed = augmenter(image, crop.label, seed + number) if number else (image, crop.label)
+            picture = to_picture(changed[0], _UNIT_RANGE_OF[image.shape[2]])
+            axes.imshow(draw_outline(picture, changed[1], TRUTH_COLOUR))
+            axes.set_axis_off()
+        row[0].set_title(sample_id, fontsize=9)
+    figure.suptitle("Training crops: as they are (left), and augmented, with the label's outline")
+    return figure
+
+
+def draw_gallery(specimens: Sequence[Specimen], intensity: IntensityRange) -> Figure:
+    """Draw each specimen three times: the image, with its truth, with its prediction."""
+    figure = Figure(figsize=(9.5, 3.25 * len(specimens)), layout="constrained")
+    grid = figure.subplots(len(specimens), 3, squeeze=False)
+    for row, specimen in zip(grid, specimens, strict=True):
+        picture = to_picture(specimen.image, intensity)
+        drawn = {
+            specimen.title: picture,
+            "truth": draw_outline(picture, specimen.truth, TRUTH_COLOUR),
+            "prediction": draw_outline(picture, specimen.prediction, PREDICTION_COLOUR),
+        }
+        for axes, (title, content) in zip(row, drawn.items(), strict=True):
+            axes.imshow(content)
+            axes.set_title(title, fontsize=9)
+            axes.set_axis_off()
+    return figure

@@ -1,0 +1,1 @@
+"""The third floor: the stages, each with its nodes and their wiring."""

@@ -1,0 +1,40 @@
+"""Parameters to an augmentation policy, and a picture of what it does."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from unetflow.imaging.augmentation import Augmenter, build_policy
+from unetflow.imaging.figures import draw_augmentation_preview
+from unetflow.imaging.manifest import ids_of_split, intensity_range
+from unetflow.imaging.samples import SampleFolder
+from unetflow.pipelines.parameters import (
+    AugmentationParameters,
+    TrainingParameters,
+    read_parameters,
+)
+
+_PREVIEWED = 4
+
+
+def write_policy(parameters: dict[str, Any]) -> list[dict[str, Any]]:
+    """Write the augmentation policy as data; see `imaging.augmentation.build_policy`."""
+    settings = read_parameters(AugmentationParameters, parameters, "augmentation")
+    return build_policy(**settings.model_dump())
+
+
+def preview_policy(
+    policy: list[dict[str, Any]],
+    samples: SampleFolder,
+    manifest: pd.DataFrame,
+    fingerprint: dict[str, Any],
+    training: dict[str, Any],
+    seed: int,
+) -> Figure:
+    """Draw a few training crops as they are and as the policy changes them."""
+    crop_size = read_parameters(TrainingParameters, training, "training").crop_size
+    chosen = ids_of_split(manifest, "train")[:_PREVIEWED]
+    return draw_augmentation_preview(
+        samples.select(chosen), Augmenter(policy), intensity_range(fingerprint), crop_size, seed
+    )

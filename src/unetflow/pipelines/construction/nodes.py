@@ -1,0 +1,41 @@
+"""Parameters and fingerprint to an untrained U-Net and its drawing."""
+
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from unetflow.pipelines.parameters import (
+    ConstructionParameters,
+    TrainingParameters,
+    read_parameters,
+)
+from unetflow.pipelines.types import KerasModel
+
+
+def construct_unet(
+    fingerprint: dict[str, Any], parameters: dict[str, Any], seed: int
+) -> KerasModel:
+    """Build the U-Net that the parameters describe, for the data's number of channels.
+
+    Args:
+        fingerprint: Of the data set.
+        parameters: The parameters of the construction.
+        seed: What the initial weights depend on.
+
+    Returns:
+        The untrained U-Net, for images of any size that its depth can halve.
+    """
+    import keras
+
+    from unetflow.unet import build_unet
+
+    settings = read_parameters(ConstructionParameters, parameters, "construction")
+    keras.utils.set_random_seed(seed)
+    return build_unet((None, None, fingerprint["channels"]), **settings.model_dump())
+
+
+def draw_network(unet: KerasModel, training: dict[str, Any]) -> Figure:
+    """Draw the network with the sizes that it has for a training crop."""
+    from unetflow.unet.drawing import draw_unet
+
+    return draw_unet(unet, read_parameters(TrainingParameters, training, "training").crop_size)

@@ -1,0 +1,26 @@
+"""Parameters and fingerprint -> untrained U-Net and its drawing."""
+
+from kedro.pipeline import Node, Pipeline
+
+from unetflow.pipelines.construction import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the stage."""
+    return Pipeline(
+        [
+            Node(
+                nodes.construct_unet,
+                inputs=["fingerprint", "params:construction", "params:seed"],
+                outputs="unet_untrained",
+                name="construct_unet",
+            ),
+            Node(
+                nodes.draw_network,
+                inputs=["unet_untrained", "params:training"],
+                outputs="unet_drawing",
+                name="draw_network",
+            ),
+        ],
+        tags="construction",
+    )

@@ -1,0 +1,46 @@
+"""Trained U-Net and held-out samples -> segmenter, scores and figures."""
+
+from kedro.pipeline import Node, Pipeline
+
+from unetflow.pipelines.evaluation import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the stage."""
+    return Pipeline(
+        [
+            Node(
+                nodes.finish_segmenter,
+                inputs=[
+                    "unet",
+                    "samples",
+                    "manifest",
+                    "fingerprint",
+                    "params:classes",
+                    "params:evaluation",
+                    "params:training",
+                ],
+                outputs=["segmenter", "threshold_curve"],
+                name="finish_segmenter",
+            ),
+            Node(
+                nodes.score_test_images,
+                inputs=["segmenter", "samples", "manifest"],
+                outputs="image_scores",
+                name="score_test_images",
+            ),
+            Node(
+                nodes.summarise,
+                inputs=["image_scores", "segmenter"],
+                outputs="metrics",
+                name="summarise",
+            ),
+            Node(
+                nodes.show_gallery,
+                inputs=["segmenter", "samples", "image_scores", "params:evaluation"],
+                outputs="gallery",
+                name="show_gallery",
+            ),
+        ],
+        tags="evaluation",
+    )

@@ -1,0 +1,5 @@
+"""The stage `ingestion`."""
+
+from unetflow.pipelines.ingestion.pipeline import create_pipeline
+
+__all__ = ["create_pipeline"]

@@ -1,0 +1,218 @@
+"""What may stand in `conf/*/parameters*.yml`, and how it is checked.
+
+Nodes take their parameters as plain dictionaries, which every runner and orchestrator can pass
+on, and check them here; a hook checks all of them before a run starts.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.labels import IGNORE, LabelClass
+from unetflow.imaging.tiling import unet_geometry
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+MaskValue = Annotated[int, Field(ge=0)]
+
+
+class _Strict(BaseModel):
+    """Refuses names that it does not know, and text where a number belongs."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class ClassParameters(_Strict):
+    """A class and the mask values that mean it."""
+
+    name: Annotated[str, Field(pattern=r"^\w[\w -]*$")]
+    values: list[MaskValue] | MaskValue | Literal["rest"]
+
+    def to_label_class(self) -> LabelClass:
+        """Return what the imaging floor works with."""
+        if self.values == "rest":
+            return LabelClass(self.name, None)
+        values = [self.values] if isinstance(self.values, int) else self.values
+        return LabelClass(self.name, tuple(int(value) for value in values))
+
+
+class SplitParameters(_Strict):
+    """How samples are split."""
+
+    strategy: Literal["random", "contiguous"]
+    validation: Annotated[float, Field(gt=0, lt=1)]
+    test: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _leave_something_to_train(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test together leave nothing to train on")
+        return self
+
+
+class IngestionParameters(_Strict):
+    """The stage `ingestion`."""
+
+    split: SplitParameters
+    max_quarantined_fraction: Share
+    max_pixels: Count
+
+
+class AugmentationParameters(_Strict):
+    """The stage `augmentation`; see `imaging.augmentation.build_policy`."""
+
+    flips: bool
+    right_angle_rotations: bool
+    brightness: Share
+    contrast: Share
+    noise: Share
+    elastic_displacement: Annotated[float, Field(ge=0)]
+    elastic_smoothness: Positive
+
+
+class ConstructionParameters(_Strict):
+    """The stage `construction`; see `unet.build_unet`."""
+
+    base_filters: Count
+    depth: Annotated[int, Field(ge=1, le=8)]
+    normalisation: Literal["batch", "group", "instance", "none"]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    padding: Literal["same", "valid"]
+
+
+class TrainingParameters(_Strict):
+    """The stage `training`; see `unet.fit.FitSettings`."""
+
+    epochs: Count
+    crop_size: Count
+    crops_per_image: Count
+    batch_size: Count
+    optimiser: Literal["adam", "adamw", "sgd"]
+    learning_rate: Positive
+    schedule: Literal["cosine", "constant"]
+    warmup_share: Annotated[float, Field(ge=0, lt=1)]
+    cross_entropy_weight: Annotated[float, Field(ge=0)]
+    dice_weight: Annotated[float, Field(ge=0)]
+    patience: Count
+    workers: Annotated[int, Field(ge=0)]
+    tile: Count
+
+    @model_validator(mode="after")
+    def _minimise_something(self) -> Self:
+        if self.cross_entropy_weight + self.dice_weight == 0:
+            raise ValueError("cross_entropy_weight and dice_weight cannot both be 0")
+        return self
+
+
+class EvaluationParameters(_Strict):
+    """The stage `evaluation`."""
+
+    threshold_candidates: Annotated[int, Field(ge=1, le=999)]
+    gallery_images: Count
+
+
+class Parameters(_Strict):
+    """All parameters of a run."""
+
+    seed: int
+    preset: str
+    classes: Annotated[list[ClassParameters], Field(min_length=2, max_length=2)]
+    ingestion: IngestionParameters
+    augmentation: AugmentationParameters
+    construction: ConstructionParameters
+    training: TrainingParameters
+    evaluation: EvaluationParameters
+
+    @model_validator(mode="after")
+    def _classes_are_distinct(self) -> Self:
+        read_classes([c.model_dump() for c in self.classes])
+        return self
+
+    @model_validator(mode="after")
+    def _crop_fits_the_network(self) -> Self:
+        geometry = unet_geometry(self.construction.depth, self.construction.padding)
+        if not geometry.fits(self.training.crop_size):
+            raise ValueError(
+                f"training.crop_size: {self.training.crop_size} does not fit a U-Net of depth "
+                f"{self.construction.depth} with {self.construction.padding} padding; the nearest "
+                f"sizes that do are {geometry.nearest(self.training.crop_size)}"
+            )
+        return self
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def read_parameters(model: type[Model], values: Mapping[str, Any], prefix: str = "") -> Model:
+    """Check a dictionary of parameters.
+
+    Args:
+        model: What it must look like.
+        values: The dictionary.
+        prefix: Where it stands among all parameters, such as "training".
+
+    Returns:
+        The checked parameters.
+
+    Raises:
+        InputError: A name is unknown or missing, or a value is out of range.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        problems = list(_explain(error, model, prefix))
+    if len(problems) == 1:
+        raise problems[0]
+    raise InputError(
+        "parameters", " | ".join(str(problem) for problem in problems), "Correct them all"
+    )
+
+
+def read_classes(values: list[dict[str, Any]]) -> list[LabelClass]:
+    """Check the parameter `classes`.
+
+    Raises:
+        InputError: A name or a value stands twice, or two classes claim the rest.
+    """
+    classes = [read_parameters(ClassParameters, v, "classes").to_label_class() for v in values]
+    claimed = [value for c in classes for value in (c.values if c.values is not None else ["rest"])]
+    names = [c.name for c in classes]
+    for kind, items in (("mask value", claimed), ("name", names)):
+        double = [item for item in items if items.count(item) > 1]
+        if double:
+            raise InputError("classes", f"the {kind} '{double[0]}' stands twice", "Remove one")
+    if len(classes) > IGNORE:
+        raise InputError("classes", f"more than {IGNORE} classes", "Leave some out")
+    return classes
+
+
+def _explain(error: ValidationError, model: type[BaseModel], prefix: str) -> Iterator[InputError]:
+    for detail in error.errors(include_url=False):
+        path = [str(part) for part in detail["loc"]]
+        where = ".".join([prefix, *path] if prefix else path) or "parameters"
+        if detail["type"] == "extra_forbidden":
+            known = _fields(model, path[:-1])
+            similar = difflib.get_close_matches(path[-1], known, n=1)
+            mend = f"Did you mean '{similar[0]}'" if similar else f"Known: {', '.join(known)}"
+            yield InputError(where, "there is no such parameter", mend)
+        elif detail["type"] == "missing":
+            yield InputError(where, "the parameter is missing", "Add it")
+        elif detail["type"] == "value_error":
+            yield InputError(where, str(detail["ctx"]["error"]), "Correct it")
+        else:
+            problem = f"{detail['input']!r} is not allowed"
+            yield InputError(where, problem, detail["msg"])
+
+
+def _fields(model: type[BaseModel], path: list[str]) -> list[str]:
+    """Return the names of a section's parameters."""
+    for part in path:
+        field = model.model_fields.get(part)
+        if field is None or not isinstance(field.annotation, type):
+            return []
+        model = field.annotation
+    return list(model.model_fields)

@@ -1,0 +1,35 @@
+"""Untrained U-Net and samples -> trained U-Net and history."""
+
+from kedro.pipeline import Node, Pipeline
+
+from unetflow.pipelines.training import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the stage."""
+    return Pipeline(
+        [
+            Node(
+                nodes.train_unet,
+                inputs=[
+                    "unet_untrained",
+                    "samples",
+                    "manifest",
+                    "fingerprint",
+                    "augmentation_policy",
+                    "params:training",
+                    "params:seed",
+                    "epoch_log",
+                ],
+                outputs=["unet", "history"],
+                name="train_unet",
+            ),
+            Node(
+                nodes.plot_history,
+                inputs="history",
+                outputs="learning_curve",
+                name="plot_history",
+            ),
+        ],
+        tags="training",
+    )

@@ -1,0 +1,17 @@
+"""Types of the Keras floor for the annotations of nodes.
+
+Kedro resolves the annotations of nodes whenever it starts, and importing Keras would cost seconds
+each time. So only type checkers see the real types.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keras import Model as KerasModel
+
+    from unetflow.unet import Segmenter
+    from unetflow.unet.callbacks import EpochListener
+else:
+    KerasModel = Segmenter = EpochListener = Any
+
+__all__ = ["EpochListener", "KerasModel", "Segmenter"]

@@ -1,0 +1,29 @@
+"""Kedro's settings of this project."""
+
+import os
+
+from unetflow.hooks import ParameterHooks, TrackingHooks
+from unetflow.imaging.errors import InputError
+
+
+def environment_variable(name: str, default: str | None = None) -> str:
+    """Return an environment variable for `${env:NAME}` and `${env:NAME,default}` in `conf/`."""
+    value = os.environ.get(name, default)
+    if value is None:
+        raise InputError(
+            f"environment variable {name}",
+            "it is not set, and the configuration of this environment needs it",
+            f"Set it, as in `export {name}=/path`",
+        )
+    return value
+
+
+HOOKS = (TrackingHooks(), ParameterHooks())  # the last one is called first
+
+CONFIG_LOADER_ARGS = {
+    "base_env": "base",
+    "default_run_env": "local",
+    "merge_strategy": {"parameters": "soft"},
+    "config_patterns": {"globals": ["globals*"], "mlflow": ["mlflow*"]},
+    "custom_resolvers": {"env": environment_variable},
+}

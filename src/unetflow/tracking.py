@@ -1,0 +1,141 @@
+"""Tracking of a run in MLflow, which is imported when a run starts, since that costs seconds."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unetflow.unet import Segmenter
+
+_MODEL_REQUIREMENTS = (
+    "imagecodecs",
+    "keras",
+    "numpy",
+    "pillow",
+    "scikit-image",
+    "scipy",
+    "tensorflow",
+    "tensorflow-cpu",
+    "tifffile",
+)
+
+
+class Tracker:
+    """One run of MLflow.
+
+    Args:
+        project: The project's folder; a relative SQLite file and the artifacts lie there.
+        tracking_uri: Where MLflow keeps its runs.
+        experiment: The experiment's name; it is made when it is not there.
+    """
+
+    def __init__(self, project: Path, tracking_uri: str, experiment: str) -> None:
+        # Both stop MLflow from talking to the network or loading pickles; a user may override.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+        import mlflow
+
+        self._mlflow = mlflow
+        self.tracking_uri = tracking_uri
+        mlflow.set_tracking_uri(_absolute_sqlite(tracking_uri, project))
+        if mlflow.get_experiment_by_name(experiment) is None:
+            local = tracking_uri.startswith("sqlite:")
+            location = (project / "mlruns").as_uri() if local else None
+            mlflow.create_experiment(experiment, artifact_location=location)
+        mlflow.set_experiment(experiment)
+
+    def start(self, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Start the run and log its parameters, its tags, its command and the git commit."""
+        self._mlflow.start_run(run_name=name)
+        self._mlflow.log_params(dict(flatten(parameters)))
+        self._mlflow.set_tags(
+            {
+                "pipeline": name,
+                "command": shlex.join(["kedro", *sys.argv[1:]]),
+                **git_tags(Path.cwd()),
+                **tags,
+            }
+        )
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Add tags to the run."""
+        self._mlflow.set_tags(dict(tags))
+
+    def log_artifact(self, path: Path) -> None:
+        """Copy a file into the run."""
+        self._mlflow.log_artifact(str(path))
+
+    def log_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Log the mean of each score of the test images, as `test_<score>`."""
+        scores = metrics["scores"]
+        self._mlflow.log_metrics(
+            {f"test_{name}": score["mean"] for name, score in scores.items()}
+            | {"threshold": metrics["threshold"]}
+        )
+
+    def log_model(self, path: Path, segmenter: "Segmenter") -> None:
+        """Log the segmenter as a pyfunc model that brings the code to load it."""
+        import numpy as np
+        from mlflow.models import ModelSignature
+        from mlflow.types import Schema, TensorSpec
+
+        settings = segmenter.settings
+        image = TensorSpec(np.dtype(settings.dtype), (-1, -1, -1, settings.channels))
+        mask = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
+        self._mlflow.pyfunc.log_model(
+            name="segmenter",
+            loader_module="unetflow.unet.mlflow_model",
+            data_path=str(path),
+            code_paths=[str(Path(__file__).parent)],
+            signature=ModelSignature(Schema([image]), Schema([mask])),
+            pip_requirements=list(_installed(_MODEL_REQUIREMENTS)),
+        )
+
+    def end(self, error: Exception | None = None) -> None:
+        """End the run, as failed when there was an error."""
+        if error is not None:
+            self.set_tags({"error": f"{type(error).__name__}: {error}"[:5000]})
+        self._mlflow.end_run("FAILED" if error else "FINISHED")
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield nested parameters with their path, as in `training.epochs`."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def git_tags(folder: Path) -> dict[str, str]:
+    """Return the commit that the code is at, and whether files differ from it."""
+    import git  # comes with MLflow
+
+    try:
+        repository = git.Repo(folder, search_parent_directories=True)
+        return {
+            "mlflow.source.git.commit": repository.head.commit.hexsha,
+            "git_dirty": str(repository.is_dirty()).lower(),
+        }
+    except (git.GitError, ValueError):  # no repository, no git, or no commit yet
+        return {}
+
+
+def _absolute_sqlite(uri: str, project: Path) -> str:
+    """Make a relative SQLite file lie in the project's folder, wherever the run is started."""
+    prefix, scheme, path = uri.partition("sqlite:///")
+    if prefix or not scheme or Path(path).is_absolute():
+        return uri
+    return f"sqlite:///{(project / path).as_posix()}"
+
+
+def _installed(names: tuple[str, ...]) -> Iterator[str]:
+    for name in names:
+        try:
+            yield f"{name}=={metadata.version(name)}"
+        except metadata.PackageNotFoundError:
+            continue

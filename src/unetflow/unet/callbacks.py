@@ -1,0 +1,140 @@
+"""What happens at the end of each epoch."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+import numpy as np
+import rich
+from rich import progress
+
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.intensity import IntensityRange, normalise
+from unetflow.imaging.samples import Sample
+from unetflow.imaging.scores import count_confusion, threshold_foreground
+from unetflow.imaging.tiling import Geometry, predict_tiled
+from unetflow.unet.prediction import as_predictor
+
+_log = logging.getLogger(__name__)
+
+EpochListener = Callable[[int, dict[str, float]], None]
+
+
+class ValidationScores(keras.callbacks.Callback):  # type: ignore[misc]
+    """Adds `val_loss` and `val_dice` to an epoch's logs.
+
+    Both are means over whole validation images, predicted as an exported mask is, without
+    augmentation: they depend neither on the batch size nor on where a crop happens to lie.
+    The Dice is taken at threshold 0.5.
+
+    Args:
+        samples: The validation samples by id, opened one at a time.
+        intensity: What becomes 0 and 1.
+        geometry: Of the network.
+        tile: Longest edge of a window in pixels.
+    """
+
+    def __init__(
+        self,
+        samples: Mapping[str, Sample],
+        intensity: IntensityRange,
+        geometry: Geometry,
+        tile: int,
+    ) -> None:
+        super().__init__()
+        self._samples = samples
+        self._intensity = intensity
+        self._geometry = geometry
+        self._tile = tile
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Score every validation image."""
+        losses, dices = [], []
+        predictor = as_predictor(self.model)
+        for sample in self._samples.values():
+            image = normalise(sample.image, self._intensity)
+            probabilities = predict_tiled(predictor, image, self._geometry, self._tile)
+            label = sample.label[np.newaxis, :, :, np.newaxis]
+            losses.append(float(self.model.loss(label, probabilities[np.newaxis])))
+            found = threshold_foreground(probabilities, 0.5) == 1
+            dices.append(count_confusion(sample.label, found).dice)
+        logs["val_loss"] = float(np.mean(losses))
+        logs["val_dice"] = float(np.mean(dices))
+
+
+class StopOnNotANumber(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ends training with a clear error as soon as the loss is not a finite number."""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        """Check the running mean of the loss."""
+        if not np.isfinite(logs["loss"]):
+            raise InputError(
+                "training.learning_rate",
+                f"the loss became {logs['loss']} at step {batch + 1} of the epoch",
+                "Lower the learning rate",
+            )
+
+
+class ProgressReport(keras.callbacks.Callback):  # type: ignore[misc]
+    """Shows a bar with the remaining time, and logs a line for each epoch.
+
+    Args:
+        epochs: Epochs of the whole training.
+        steps: Steps of an epoch.
+    """
+
+    def __init__(self, epochs: int, steps: int) -> None:
+        super().__init__()
+        self._epochs = epochs
+        self._steps = steps
+        console = rich.get_console()  # the one that Kedro logs to, so that lines don't mix
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.TaskProgressColumn(),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("elapsed,"),
+            progress.TimeRemainingColumn(),
+            progress.TextColumn("to go at most"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Start the bar."""
+        self._started = time.monotonic()
+        self._task = self._bar.add_task("epoch 1", total=self._epochs * self._steps)
+        self._bar.start()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        """Move the bar on."""
+        self._bar.advance(self._task)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Log the epoch's scores and the remaining time."""
+        done = epoch + 1
+        remaining = (time.monotonic() - self._started) / done * (self._epochs - done)
+        self._bar.update(self._task, description=f"epoch {min(done + 1, self._epochs)}")
+        _log.info(
+            "Epoch %d of %d: loss %.3f, Dice %.3f; validation loss %.3f, Dice %.3f; "
+            "at most %s to go",
+            done,
+            self._epochs,
+            logs["loss"],
+            logs["dice"],
+            logs["val_loss"],
+            logs["val_dice"],
+            _duration(remaining),
+        )
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,83 @@
+"""Batches of augmented crops, drawn while the network trains."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from unetflow.imaging.augmentation import Augmenter
+from unetflow.imaging.crops import draw_crop, generator_for
+from unetflow.imaging.intensity import IntensityRange, normalise
+from unetflow.imaging.samples import Sample
+
+
+class CropFeed(keras.utils.PyDataset):  # type: ignore[misc]
+    """An epoch of augmented crops, each a pure function of (seed, epoch, sample id, number).
+
+    So an epoch is the same whatever the number of threads that prepare it.
+
+    Args:
+        samples: The training samples by id, opened when a crop of them is drawn.
+        intensity: What becomes 0 and 1.
+        augmenter: Changes each crop.
+        crop_size: Edge of a crop in pixels.
+        label_margin: Pixels to cut off each side of the label, for valid convolutions.
+        batch_size: Crops in a batch; the last batch of an epoch may have fewer.
+        crops_per_image: Crops of each sample in an epoch.
+        seed: Another seed gives other crops in another order.
+        workers: Threads that prepare batches ahead of the training step.
+    """
+
+    def __init__(
+        self,
+        samples: Mapping[str, Sample],
+        intensity: IntensityRange,
+        augmenter: Augmenter,
+        *,
+        crop_size: int,
+        label_margin: int = 0,
+        batch_size: int,
+        crops_per_image: int,
+        seed: int,
+        workers: int = 2,
+    ) -> None:
+        super().__init__(workers=workers, max_queue_size=8)
+        self._samples = samples
+        self._intensity = intensity
+        self._augmenter = augmenter
+        self._crop_size = crop_size
+        self._label_margin = label_margin
+        self._batch_size = batch_size
+        self._seed = seed
+        self._crops = [(i, number) for i in samples for number in range(crops_per_image)]
+        self._start_epoch(0)
+
+    @property
+    def num_batches(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self._crops) // self._batch_size)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Return images `(batch, size, size, channels)` and labels `(batch, size, size, 1)`."""
+        first = index * self._batch_size
+        chosen = self._order[first : first + self._batch_size]
+        images, labels = zip(*(self._crop(*self._crops[i]) for i in chosen), strict=True)
+        return np.stack(images), np.stack(labels)[..., np.newaxis]
+
+    def on_epoch_end(self) -> None:
+        """Go on to the next epoch's crops; Keras calls it when all threads are done."""
+        self._start_epoch(self._epoch + 1)
+
+    def _start_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+        self._order = generator_for(self._seed, epoch, "order").permutation(len(self._crops))
+
+    def _crop(self, sample_id: str, number: int) -> tuple[NDArray[np.float32], Any]:
+        random = generator_for(self._seed, self._epoch, sample_id, number)
+        crop = draw_crop(self._samples[sample_id], self._crop_size, random)
+        image = normalise(crop.image, self._intensity)
+        image, label = self._augmenter(image, crop.label, seed=int(random.integers(2**32)))
+        inner = slice(self._label_margin, self._crop_size - self._label_margin)
+        return image, label[inner, inner]

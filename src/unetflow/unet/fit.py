@@ -1,0 +1,140 @@
+"""Training a U-Net."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import keras
+import pandas as pd
+
+from unetflow.imaging.augmentation import Augmenter
+from unetflow.imaging.intensity import IntensityRange
+from unetflow.imaging.samples import Sample
+from unetflow.imaging.tiling import Geometry
+from unetflow.unet.callbacks import (
+    EpochListener,
+    ProgressReport,
+    StopOnNotANumber,
+    ValidationScores,
+)
+from unetflow.unet.feed import CropFeed
+from unetflow.unet.losses import CrossEntropyDice, dice
+from unetflow.unet.optimisation import build_optimiser
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How to train.
+
+    Attributes:
+        epochs: Most epochs; fewer when early stopping ends it.
+        crop_size: Edge of a training crop in pixels.
+        crops_per_image: Crops of each image in an epoch.
+        batch_size: Crops in a batch.
+        optimiser: "adam", "adamw" or "sgd".
+        learning_rate: The highest learning rate.
+        schedule: "cosine" or "constant".
+        warmup_share: Share of all steps in which a cosine schedule first rises from zero.
+        cross_entropy_weight: Factor of the cross-entropy in the loss.
+        dice_weight: Factor of the Dice loss in the loss.
+        patience: Epochs without a better validation Dice after which training stops.
+        workers: Threads that prepare batches.
+        tile: Longest edge in pixels of a window when validation images are predicted.
+        seed: Another seed gives another order, other crops and other dropout.
+    """
+
+    epochs: int
+    crop_size: int
+    crops_per_image: int
+    batch_size: int
+    optimiser: str
+    learning_rate: float
+    schedule: str
+    warmup_share: float
+    cross_entropy_weight: float
+    dice_weight: float
+    patience: int
+    workers: int
+    tile: int
+    seed: int
+
+
+def fit(
+    unet: keras.Model,
+    training: Mapping[str, Sample],
+    validation: Mapping[str, Sample],
+    intensity: IntensityRange,
+    geometry: Geometry,
+    augmenter: Augmenter,
+    settings: FitSettings,
+    on_epoch: EpochListener,
+) -> pd.DataFrame:
+    """Train a network in place and leave it with the weights of its best epoch.
+
+    Args:
+        unet: An untrained network with one sigmoid output.
+        training: Training samples by id.
+        validation: Validation samples by id; never augmented.
+        intensity: What becomes 0 and 1.
+        geometry: Of the network.
+        augmenter: Changes each training crop.
+        settings: How to train.
+        on_epoch: Told the number of each epoch, from 0, and its scores.
+
+    Returns:
+        The history: a row for each epoch with `epoch` (from 1), `loss`, `dice`,
+        `learning_rate`, `val_loss` and `val_dice`.
+    """
+    keras.utils.set_random_seed(settings.seed)
+    feed = CropFeed(
+        training,
+        intensity,
+        augmenter,
+        crop_size=settings.crop_size,
+        label_margin=geometry.shrink,
+        batch_size=settings.batch_size,
+        crops_per_image=settings.crops_per_image,
+        seed=settings.seed,
+        workers=settings.workers,
+    )
+    unet.compile(
+        optimizer=build_optimiser(
+            settings.optimiser,
+            settings.learning_rate,
+            settings.schedule,
+            total_steps=settings.epochs * feed.num_batches,
+            warmup_share=settings.warmup_share,
+        ),
+        loss=CrossEntropyDice(settings.cross_entropy_weight, settings.dice_weight),
+        metrics=[dice],
+        jit_compile=False,  # XLA is slower on a CPU
+    )
+    history = unet.fit(
+        feed,
+        epochs=settings.epochs,
+        verbose=0,
+        callbacks=[
+            StopOnNotANumber(),
+            ValidationScores(validation, intensity, geometry, settings.tile),
+            ProgressReport(settings.epochs, feed.num_batches),
+            keras.callbacks.EarlyStopping(
+                monitor="val_dice",
+                mode="max",
+                patience=settings.patience,
+                restore_best_weights=True,
+            ),
+            keras.callbacks.LambdaCallback(on_epoch_end=on_epoch),
+        ],
+    )
+    table = pd.DataFrame(history.history)
+    table.insert(0, "epoch", table.index + 1)
+    best = table.loc[table["val_dice"].idxmax()]
+    _log.info(
+        "Kept the weights of epoch %d of %d: validation Dice %.3f",
+        best["epoch"],
+        len(table),
+        best["val_dice"],
+    )
+    return table

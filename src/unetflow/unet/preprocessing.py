@@ -1,0 +1,28 @@
+"""A network together with the scaling of its input."""
+
+import keras
+import numpy as np
+from keras import layers
+
+from unetflow.imaging.intensity import IntensityRange
+
+
+def with_preprocessing(unet: keras.Model, intensity: IntensityRange) -> keras.Model:
+    """Put the scaling of raw intensities in front of a network.
+
+    The result computes what `imaging.intensity.normalise` does and then the network. It is made
+    of Keras's own layers alone, so that plain Keras can load it.
+
+    Args:
+        unet: Takes images in [0, 1].
+        intensity: What becomes 0 and 1.
+
+    Returns:
+        A model of images at their source's intensities that shares the network's weights.
+    """
+    low = np.asarray(intensity.low, np.float64)
+    scale = 1 / (np.asarray(intensity.high, np.float64) - low)
+    inputs = keras.Input(unet.input_shape[1:], name="raw_image")
+    x = layers.Rescaling(scale.tolist(), (-low * scale).tolist(), name="rescaling")(inputs)
+    x = layers.ReLU(max_value=1.0, name="clip")(x)
+    return keras.Model(inputs, unet(x), name="segmenter")

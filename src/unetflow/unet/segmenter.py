@@ -1,0 +1,139 @@
+"""The finished model: raw image in, mask of the same size out."""
+
+import json
+import zipfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.intensity import IntensityRange
+from unetflow.imaging.labels import Label
+from unetflow.imaging.scores import threshold_foreground
+from unetflow.imaging.tiling import Geometry, Predictor, Probabilities, predict_tiled
+from unetflow.unet.prediction import as_predictor
+from unetflow.unet.storage import load_keras, save_keras
+
+_MEMBER = "segmenter.json"
+_LARGEST_MEMBER = 1_000_000
+
+
+@dataclass(frozen=True)
+class SegmenterSettings:
+    """What turns a network's output into a mask.
+
+    Attributes:
+        classes: Names of the classes in the order of their labels.
+        threshold: A pixel is foreground at or above this probability.
+        channels: Channels that an image must have.
+        dtype: Type of the images that it was trained on, "uint8" or "uint16".
+        intensity: The intensities that the network sees as 0 and as 1.
+        geometry: What tiling must know of the network.
+        tile: Longest edge of a window in pixels.
+    """
+
+    classes: list[str]
+    threshold: float
+    channels: int
+    dtype: str
+    intensity: IntensityRange
+    geometry: Geometry
+    tile: int
+
+
+class Segmenter:
+    """A trained U-Net with all that belongs to it.
+
+    Args:
+        model: From raw images `(batch, height, width, channels)` to class probabilities.
+        settings: What turns those into a mask.
+
+    Example:
+        ```python
+        segmenter = Segmenter.load(Path("data/06_models/segmenter.keras"))
+        label = segmenter.predict(image)  # (height, width) uint8
+        ```
+    """
+
+    def __init__(self, model: keras.Model, settings: SegmenterSettings) -> None:
+        self.model = model
+        self.settings = settings
+        self._predictor: Predictor = as_predictor(model)
+
+    def predict(self, image: NDArray[np.generic]) -> Label:
+        """Segment an image.
+
+        Args:
+            image: `(height, width, channels)`, or `(height, width)` where there is one channel,
+                with the intensities that its file holds.
+
+        Returns:
+            `(height, width)` uint8, the class index of each pixel.
+
+        Raises:
+            InputError: The number of channels is not what the network was trained on.
+        """
+        return self.decide(self.predict_probabilities(image))
+
+    def predict_probabilities(self, image: NDArray[np.generic]) -> Probabilities:
+        """Return the foreground's probability, `(height, width, 1)`, for an image as above."""
+        if image.ndim == 2:
+            image = image[:, :, np.newaxis]
+        if image.ndim != 3 or image.shape[2] != self.settings.channels:
+            raise InputError(
+                f"image of shape {image.shape}",
+                f"the model was trained on {self.settings.channels} channels",
+                f"Give it as (height, width, {self.settings.channels})",
+            )
+        return predict_tiled(self._predictor, image, self.settings.geometry, self.settings.tile)
+
+    def decide(self, probabilities: Probabilities) -> Label:
+        """Turn probabilities into class indices."""
+        return threshold_foreground(probabilities, self.settings.threshold)
+
+    def with_threshold(self, threshold: float) -> "Segmenter":
+        """Return a segmenter with the same model and another threshold."""
+        return Segmenter(self.model, replace(self.settings, threshold=threshold))
+
+    def save(self, path: Path) -> None:
+        """Write the model and its settings as one `.keras` file, in one step.
+
+        Keras itself opens the file too and then sees the model alone.
+        """
+
+        def add_settings(temporary: Path) -> None:
+            with zipfile.ZipFile(temporary, "a") as archive:
+                archive.writestr(_MEMBER, json.dumps(asdict(self.settings), indent=2))
+
+        save_keras(self.model, path, finish=add_settings)
+
+    @classmethod
+    def load(cls, path: Path) -> "Segmenter":
+        """Read what `save` wrote, in Keras's safe mode.
+
+        Raises:
+            InputError: The file is missing or not a segmenter.
+        """
+        model = load_keras(path)
+        return cls(model, _read_settings(path))
+
+
+def _read_settings(path: Path) -> SegmenterSettings:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.getinfo(_MEMBER).file_size > _LARGEST_MEMBER:
+                raise ValueError(f"{_MEMBER} is too large")
+            settings: dict[str, Any] = json.loads(archive.read(_MEMBER))
+        settings["geometry"] = Geometry(**settings["geometry"])
+        settings["intensity"] = IntensityRange(**settings["intensity"])
+        return SegmenterSettings(**settings)
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            path,
+            f"it is a Keras model without the settings of a segmenter ({error})",
+            "Use the file that the pipeline 'evaluation' writes",
+        ) from error

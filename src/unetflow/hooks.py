@@ -1,5 +1,6 @@
 """What happens around every run: the check of the parameters, and tracking in MLflow."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class TrackingHooks:
         self._set_tags(wishes, data)
         kind = wishes.get("log")
         if dataset_name == "masks":
-            self._facts["Masks"] = self._entries["masks"]["path"]
+            self._facts["Masks"] = os.path.relpath(self._entries["masks"]["path"])
         if kind is None or self._tracker is None:
             return
         path = Path(self._entries[dataset_name]["filepath"])
@@ -91,8 +92,10 @@ class TrackingHooks:
         self._tracker.end()
         uri = self._tracker.tracking_uri
         self._facts["Compare runs"] = f"mlflow ui --backend-store-uri {uri}"
-        for name, fact in self._facts.items():
-            click.echo(f"{name}: {fact}")
+        click.echo("")
+        for name in ("Scores", "Masks", "Compare runs"):
+            if name in self._facts:
+                click.echo(f"{name}: {self._facts[name]}")
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:

@@ -86,8 +86,8 @@ def summarise_scores(
                 "mean": float(image_scores[name].mean()),
                 "smallest": float(image_scores[name].min()),
                 "largest": float(image_scores[name].max()),
-                "definition": f"{definition}. Taken of class '{class_name}' in whole test images at "
-                f"their own size, at threshold {threshold:.3f} (chosen on validation images).",
+                "definition": f"{definition}. Taken of class '{class_name}' in whole test images "
+                f"at their own size, at threshold {threshold:.3f} (chosen on validation images).",
             }
             for name, definition in definitions.items()
         },

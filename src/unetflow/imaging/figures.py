@@ -20,8 +20,6 @@ from unetflow.imaging.overlays import (
 )
 from unetflow.imaging.samples import Sample
 
-_UNIT_RANGE_OF = {1: IntensityRange([0.0], [1.0]), 3: IntensityRange([0.0] * 3, [1.0] * 3)}
-
 
 @dataclass(frozen=True)
 class Specimen:
@@ -68,20 +66,19 @@ def draw_augmentation_preview(
         image = normalise(crop.image, intensity)
         for number, axes in enumerate(row):
             changed = augmenter(image, crop.label, seed + number) if number else (image, crop.label)
-            picture = to_picture(changed[0], _UNIT_RANGE_OF[image.shape[2]])
-            axes.imshow(draw_outline(picture, changed[1], TRUTH_COLOUR))
+            axes.imshow(draw_outline(to_picture(changed[0]), changed[1], TRUTH_COLOUR))
             axes.set_axis_off()
         row[0].set_title(sample_id, fontsize=9)
     figure.suptitle("Training crops: as they are (left), and augmented, with the label's outline")
     return figure
 
 
-def draw_gallery(specimens: Sequence[Specimen], intensity: IntensityRange) -> Figure:
+def draw_gallery(specimens: Sequence[Specimen]) -> Figure:
     """Draw each specimen three times: the image, with its truth, with its prediction."""
     figure = Figure(figsize=(9.5, 3.25 * len(specimens)), layout="constrained")
     grid = figure.subplots(len(specimens), 3, squeeze=False)
     for row, specimen in zip(grid, specimens, strict=True):
-        picture = to_picture(specimen.image, intensity)
+        picture = to_picture(specimen.image)
         drawn = {
             specimen.title: picture,
             "truth": draw_outline(picture, specimen.truth, TRUTH_COLOUR),

@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
-from unetflow.imaging.intensity import IntensityRange, normalise
 from unetflow.imaging.labels import IGNORE, Label
 
 Picture = NDArray[np.uint8]
@@ -14,17 +13,21 @@ TRUTH_COLOUR = (86, 180, 233)
 PREDICTION_COLOUR = (230, 159, 0)
 
 
-def to_picture(image: NDArray[np.generic], intensity: IntensityRange) -> Picture:
+def to_picture(image: NDArray[np.generic]) -> Picture:
     """Turn an image of any bit depth into one that a screen can show.
+
+    The image's own 0.5 and 99.5 percentiles over all channels become black and full brightness,
+    so that dark images are visible too. For people only: networks see a fixed scaling.
 
     Args:
         image: `(height, width, channels)`, 1 or 3 channels.
-        intensity: What becomes black and what becomes full brightness.
 
     Returns:
         `(height, width, 3)` uint8.
     """
-    picture = (normalise(image, intensity) * 255).round().astype(np.uint8)
+    low, high = np.percentile(image, (0.5, 99.5))
+    scaled = (image.astype(np.float32) - low) / max(high - low, 1e-6)
+    picture = (np.clip(scaled, 0, 1) * 255).round().astype(np.uint8)
     return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.intensity import IntensityRange
 from unetflow.imaging.labels import Label
 from unetflow.imaging.scores import threshold_foreground
 from unetflow.imaging.tiling import Geometry, Predictor, Probabilities, predict_tiled
@@ -31,7 +30,6 @@ class SegmenterSettings:
         threshold: A pixel is foreground at or above this probability.
         channels: Channels that an image must have.
         dtype: Type of the images that it was trained on, "uint8" or "uint16".
-        intensity: The intensities that the network sees as 0 and as 1.
         geometry: What tiling must know of the network.
         tile: Longest edge of a window in pixels.
     """
@@ -40,7 +38,6 @@ class SegmenterSettings:
     threshold: float
     channels: int
     dtype: str
-    intensity: IntensityRange
     geometry: Geometry
     tile: int
 
@@ -129,7 +126,6 @@ def _read_settings(path: Path) -> SegmenterSettings:
                 raise ValueError(f"{_MEMBER} is too large")
             settings: dict[str, Any] = json.loads(archive.read(_MEMBER))
         settings["geometry"] = Geometry(**settings["geometry"])
-        settings["intensity"] = IntensityRange(**settings["intensity"])
         return SegmenterSettings(**settings)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from unetflow.imaging.evaluation import choose_otsu_side, score_images, summarise_scores
 from unetflow.imaging.figures import Specimen, draw_gallery
-from unetflow.imaging.manifest import ids_of_split, intensity_range
+from unetflow.imaging.manifest import ids_of_split
 from unetflow.imaging.samples import SampleFolder
 from unetflow.imaging.scores import choose_threshold
 from unetflow.pipelines.parameters import (
@@ -53,7 +53,6 @@ def finish_segmenter(
         threshold=0.5,
         channels=fingerprint["channels"],
         dtype=fingerprint["dtype"],
-        intensity=intensity_range(fingerprint),
         geometry=geometry_of(unet.get_layer("U-Net")),
         tile=read_parameters(TrainingParameters, training, "training").tile,
     )
@@ -111,4 +110,4 @@ def show_gallery(
         )
         for row in shown.itertuples()
     ]
-    return draw_gallery(specimens, segmenter.settings.intensity)
+    return draw_gallery(specimens)

@@ -41,8 +41,7 @@ def export_masks(
         except InputError as error:
             refused.append(f"  {name}: {error}")
             continue
-        picture = to_picture(image, segmenter.settings.intensity)
-        overlay = draw_outline(picture, label, PREDICTION_COLOUR)
+        overlay = draw_outline(to_picture(image), label, PREDICTION_COLOUR)
         yield {name: label * np.uint8(255)}, {name: label}, {name: overlay}
     _log.info("Exported the masks of %d images", len(images) - len(refused))
     if refused:

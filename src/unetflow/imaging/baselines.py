@@ -18,5 +18,5 @@ def segment_by_otsu(image: NDArray[np.generic], *, bright: bool) -> NDArray[np.b
     grey = image.mean(axis=2)
     if grey.min() == grey.max():
         return np.zeros(grey.shape, bool)
-    above = grey > threshold_otsu(grey)
+    above: NDArray[np.bool_] = grey > threshold_otsu(grey)
     return above if bright else ~above

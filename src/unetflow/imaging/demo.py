@@ -103,7 +103,8 @@ def _wobbly_ellipse(centre: NDArray[np.float64], size: int, random: np.random.Ge
         edge += random.normal(0, 0.05) * np.cos(waves * angle + random.uniform(0, 2 * np.pi))
     edge *= random.uniform(8, 17)
     rows, columns = centre[0] + edge * np.sin(angle), centre[1] + edge * np.cos(angle)
-    return draw.polygon(rows, columns, (size, size))
+    inside: Pixels = draw.polygon(rows, columns, (size, size))
+    return inside
 
 
 def _uneven_background(size: int, random: np.random.Generator) -> NDArray[np.float64]:

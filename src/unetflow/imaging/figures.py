@@ -42,7 +42,7 @@ def draw_learning_curve(history: pd.DataFrame) -> Figure:
         axes.set(xlabel="epoch", ylabel={"loss": "loss", "dice": "Dice"}[name])
         axes.grid(alpha=0.3)
         axes.legend()
-    best = history.loc[history["val_dice"].idxmax()]
+    best = history.iloc[int(history["val_dice"].argmax())]
     figure.suptitle(
         f"Best validation Dice {best['val_dice']:.3f} in epoch {best['epoch']:.0f}: "
         "the weights that were kept"

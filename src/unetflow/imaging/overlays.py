@@ -25,8 +25,9 @@ def to_picture(image: NDArray[np.generic]) -> Picture:
     Returns:
         `(height, width, 3)` uint8.
     """
-    low, high = np.percentile(image, (0.5, 99.5))
-    scaled = (image.astype(np.float32) - low) / max(high - low, 1e-6)
+    values = image.astype(np.float32)
+    low, high = np.percentile(values, (0.5, 99.5))
+    scaled = (values - low) / max(high - low, 1e-6)
     picture = (np.clip(scaled, 0, 1) * 255).round().astype(np.uint8)
     return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
 

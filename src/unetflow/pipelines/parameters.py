@@ -30,7 +30,7 @@ class ClassParameters(_Strict):
     """A class and the mask values that mean it."""
 
     name: Annotated[str, Field(pattern=r"^\w[\w -]*$")]
-    values: list[MaskValue] | MaskValue | Literal["rest"]
+    values: Annotated[list[MaskValue], Field(min_length=1)] | MaskValue | Literal["rest"]
 
     def to_label_class(self) -> LabelClass:
         """Return what the imaging floor works with."""
@@ -179,7 +179,7 @@ def read_classes(values: list[dict[str, Any]]) -> list[LabelClass]:
         InputError: A name or a value stands twice, or two classes claim the rest.
     """
     classes = [read_parameters(ClassParameters, v, "classes").to_label_class() for v in values]
-    claimed = [value for c in classes for value in (c.values if c.values is not None else ["rest"])]
+    claimed = [str(value) for c in classes for value in (c.values or ["rest"])]
     names = [c.name for c in classes]
     for kind, items in (("mask value", claimed), ("name", names)):
         double = [item for item in items if items.count(item) > 1]

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 EpochListener = Callable[[int, dict[str, float]], None]
 
 
-class ValidationScores(keras.callbacks.Callback):  # type: ignore[misc]
+class ValidationScores(keras.callbacks.Callback):
     """Adds `val_loss` and `val_dice` to an epoch's logs.
 
     Both are means over whole validation images, predicted as an exported mask is, without
@@ -64,7 +64,7 @@ class ValidationScores(keras.callbacks.Callback):  # type: ignore[misc]
         logs["val_dice"] = float(np.mean(dices))
 
 
-class StopOnNotANumber(keras.callbacks.Callback):  # type: ignore[misc]
+class StopOnNotANumber(keras.callbacks.Callback):
     """Ends training with a clear error as soon as the loss is not a finite number."""
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
@@ -77,7 +77,7 @@ class StopOnNotANumber(keras.callbacks.Callback):  # type: ignore[misc]
             )
 
 
-class ProgressReport(keras.callbacks.Callback):  # type: ignore[misc]
+class ProgressReport(keras.callbacks.Callback):
     """Shows a bar with the remaining time, and logs a line for each epoch.
 
     Args:

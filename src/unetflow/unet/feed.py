@@ -13,7 +13,7 @@ from unetflow.imaging.intensity import IntensityRange, normalise
 from unetflow.imaging.samples import Sample
 
 
-class CropFeed(keras.utils.PyDataset):  # type: ignore[misc]
+class CropFeed(keras.utils.PyDataset):
     """An epoch of augmented crops, each a pure function of (seed, epoch, sample id, number).
 
     So an epoch is the same whatever the number of threads that prepare it.

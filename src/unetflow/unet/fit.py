@@ -130,7 +130,7 @@ def fit(
     )
     table = pd.DataFrame(history.history)
     table.insert(0, "epoch", table.index + 1)
-    best = table.loc[table["val_dice"].idxmax()]
+    best = table.iloc[int(table["val_dice"].argmax())]
     _log.info(
         "Kept the weights of epoch %d of %d: validation Dice %.3f",
         best["epoch"],

@@ -7,6 +7,7 @@ module and one line in `READERS`.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,7 @@ def read_mask(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.integer]:
             f"the mask holds {pixels.dtype} numbers, perhaps probabilities",
             "Save the mask as whole numbers, one for each class",
         )
-    return pixels
+    return cast(NDArray[np.integer], pixels)
 
 
 def _read(path: Path, max_pixels: int) -> NDArray[np.generic]:

@@ -103,11 +103,12 @@ def show_gallery(
     )
     specimens = [
         Specimen(
-            f"{row.id}: Dice {row.dice:.3f}",
-            samples[row.id].image,
-            samples[row.id].label,
-            segmenter.predict(samples[row.id].image),
+            f"{sample_id}: Dice {dice:.3f}",
+            sample.image,
+            sample.label,
+            segmenter.predict(sample.image),
         )
-        for row in shown.itertuples()
+        for sample_id, dice in zip(shown["id"].tolist(), shown["dice"], strict=True)
+        for sample in [samples[sample_id]]
     ]
     return draw_gallery(specimens)

@@ -99,8 +99,9 @@ def split_manifest(
         )
     manifests.refuse_constant_masks(described, read_classes(classes))
     split = settings.split
+    ids = described["id"].tolist()
     manifest = described.assign(
-        split=split_samples(described["id"], split.strategy, split.validation, split.test, seed)
+        split=split_samples(ids, split.strategy, split.validation, split.test, seed)
     )
     _log.info("Split: %s", manifest["split"].value_counts().to_dict())
     return manifest

@@ -86,12 +86,14 @@ class Tracker:
         settings = segmenter.settings
         image = TensorSpec(np.dtype(settings.dtype), (-1, -1, -1, settings.channels))
         mask = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
+        edge = settings.geometry.fit(2 * settings.geometry.shrink + 1)
         self._mlflow.pyfunc.log_model(
             name="segmenter",
             loader_module="unetflow.unet.mlflow_model",
             data_path=str(path),
             code_paths=[str(Path(__file__).parent)],
             signature=ModelSignature(Schema([image]), Schema([mask])),
+            input_example=np.zeros((1, edge, edge, settings.channels), settings.dtype),
             pip_requirements=list(_installed(_MODEL_REQUIREMENTS)),
         )
 

@@ -117,14 +117,14 @@ def measure_fingerprint(
 def _check_quarantine(quarantine: pd.DataFrame, usable: int, allowed: float) -> None:
     if not len(quarantine):
         return
-    fraction = len(quarantine) / (len(quarantine) + usable)
+    total = len(quarantine) + usable
     rows = [f"  {row.path}: {row.problem}. {row.mend}." for row in quarantine.itertuples()]
     listing = "\n".join(rows[:10])
-    if fraction > allowed:
+    if len(quarantine) / total > allowed:
         more = f"\n  and {len(rows) - 10} more" if len(rows) > 10 else ""
         raise InputError(
             "raw_pairs",
-            f"{len(rows)} files cannot be used, which is more than the allowed share of "
+            f"{len(rows)} of {total} entries cannot be used, which is more than the allowed share of "
             f"{allowed:.0%}:\n{listing}{more}\nThe catalog entry 'quarantine' lists them all",
             "Mend them, or raise ingestion.max_quarantined_fraction to go on without them",
         )

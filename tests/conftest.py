@@ -1,0 +1,81 @@
+"""A project in a temporary folder, and a way to call `kedro run` in it."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from kedro.framework.project import configure_project
+
+ROOT = Path(__file__).parent.parent
+
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+os.environ["DO_NOT_TRACK"] = "1"  # Kedro's telemetry
+os.environ.pop("MLFLOW_TRACKING_URI", None)
+
+# A network and a demo so small that a whole run takes seconds.
+TINY = (
+    "construction.base_filters=4,construction.depth=2,training.crop_size=32,training.epochs=2,"
+    "training.crops_per_image=1"
+)
+TINY_DEMO = """
+raw_pairs:
+  type: unetflow.datasets.DemoPairsDataset
+  path: data/01_raw/demo
+  count: 8
+  size: 64
+"""
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database whose tables are made, which takes MLflow seconds each time."""
+    import mlflow
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    mlflow.set_tracking_uri(f"sqlite:///{path}")
+    mlflow.search_experiments()
+    return path
+
+
+def make_project(folder: Path, database: Path) -> Path:
+    """Copy the configuration into a folder of its own, with a tiny demo."""
+    shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
+    (folder / "conf" / "local").mkdir()
+    (folder / "conf" / "local" / "catalog.yml").write_text(TINY_DEMO)
+    shutil.copy(database, folder / "mlflow.db")
+    return folder
+
+
+def kedro_run(project: Path, *arguments: str) -> Result:
+    """Call `kedro run` in a project's folder."""
+    from unetflow.cli import run
+
+    configure_project("unetflow")
+    before = Path.cwd()
+    os.chdir(project)
+    try:
+        return CliRunner().invoke(run, arguments)
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture
+def project(tmp_path: Path, empty_mlflow: Path) -> Path:
+    """Return the folder of a project of the test's own."""
+    return make_project(tmp_path, empty_mlflow)
+
+
+@pytest.fixture(scope="session")
+def finished(
+    tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path
+) -> Iterator[tuple[Path, Result]]:
+    """Return a project in which the whole default pipeline has run, and what it printed."""
+    folder = make_project(tmp_path_factory.mktemp("finished"), empty_mlflow)
+    result = kedro_run(folder, "--params", TINY)
+    assert result.exit_code == 0, result.output
+    return folder, result

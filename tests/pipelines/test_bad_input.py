@@ -1,0 +1,162 @@
+"""Bad input gets one clear message and a non-zero exit, and nothing that was there is damaged."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import Result
+from PIL import Image
+from tests.conftest import TINY, kedro_run
+
+CATALOG = """
+raw_pairs:
+  type: unetflow.datasets.FolderPairsDataset
+  path: mine
+"""
+
+
+@pytest.fixture
+def mine(project: Path) -> Path:
+    """Return a user's folder with six good pairs."""
+    (project / "conf/local/catalog.yml").write_text(CATALOG)
+    folder = project / "mine"
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for number in range(6):
+        mask = np.zeros((40, 48), np.uint8)
+        mask[10:30, 10 : 20 + number] = 255
+        noise = random.integers(0, 60, mask.shape)
+        Image.fromarray((mask // 2 + noise).astype(np.uint8)).save(folder / f"images/{number}.png")
+        Image.fromarray(mask).save(folder / f"masks/{number}.png")
+    return folder
+
+
+def _ingest(mine: Path, params: str = "seed=1") -> Result:
+    return kedro_run(mine.parent, "--pipelines", "ingestion", "--params", params)
+
+
+def _refused(result: Result, *texts: str) -> None:
+    assert result.exit_code == 1
+    message = result.output[result.output.rindex("\nError: ") :]
+    assert "Traceback" not in result.output
+    for text in texts:
+        assert text in message
+
+
+def test_good_pairs_pass(mine: Path) -> None:
+    result = _ingest(mine)
+    assert result.exit_code == 0, result.output
+    manifest = pd.read_parquet(mine.parent / "data/03_primary/manifest.parquet")
+    assert manifest["id"].tolist() == ["0", "1", "2", "3", "4", "5"]
+    assert set(manifest["split"]) == {"train", "validation", "test"}
+
+
+def test_missing_and_empty_folders_are_named(mine: Path) -> None:
+    for path in (mine / "images").iterdir():
+        path.unlink()
+    _refused(_ingest(mine), str(mine / "images"), "holds no image", "Put images there")
+    (mine / "images").rmdir()
+    _refused(_ingest(mine), str(mine / "images"), "there is no such folder")
+
+
+def test_image_without_mask_and_mask_without_image(mine: Path) -> None:
+    (mine / "masks/2.png").unlink()
+    (mine / "images/4.png").unlink()
+    result = _ingest(mine)
+    _refused(result, "images/2.png: there is no mask '2'", "masks/4.png: there is no image '4'")
+
+
+def test_sizes_that_differ(mine: Path) -> None:
+    Image.new("L", (30, 20)).save(mine / "masks/3.png")
+    _refused(_ingest(mine), "masks/3.png", "the mask is 30 x 20, but its image 3.png is 48 x 40")
+
+
+def test_unreadable_file(mine: Path) -> None:
+    whole = (mine / "images/1.png").read_bytes()
+    (mine / "images/1.png").write_bytes(whole[: len(whole) // 2])
+    _refused(_ingest(mine), "images/1.png: the file cannot be decoded", "Export it again")
+
+
+def test_unusable_files_are_listed_with_reason_and_mend(mine: Path) -> None:
+    (mine / "masks/2.png").unlink()
+    (mine / "images/1.png").write_bytes(b"")
+    _refused(_ingest(mine), "2 of 6 entries cannot be used")
+    listed = pd.read_csv(mine.parent / "data/02_intermediate/quarantine.csv")
+    assert listed["path"].tolist() == [str(mine / "images/2.png"), str(mine / "images/1.png")]
+    assert listed[["problem", "mend"]].notna().all(axis=None)
+
+
+def test_some_unusable_files_may_be_allowed(mine: Path) -> None:
+    (mine / "masks/2.png").unlink()
+    assert _ingest(mine, "ingestion.max_quarantined_fraction=0.2").exit_code == 0
+    manifest = pd.read_parquet(mine.parent / "data/03_primary/manifest.parquet")
+    assert "2" not in manifest["id"].tolist()
+
+
+def test_constant_masks(mine: Path) -> None:
+    for path in (mine / "masks").iterdir():
+        Image.new("L", (48, 40)).save(path)
+    _refused(_ingest(mine), "masks/0.png", "hold only the class 'background'")
+
+
+def test_undeclared_mask_values_suggest_the_class(mine: Path) -> None:
+    (mine.parent / "conf/local/parameters.yml").write_text(
+        "classes: [{name: background, values: 0}, {name: nucleus, values: 1}]"
+    )
+    _refused(_ingest(mine), "share of pixels by value", "Did you mean 255 -> nucleus?")
+
+
+def test_too_few_pairs(mine: Path) -> None:
+    for number in range(2, 6):
+        (mine / f"images/{number}.png").unlink()
+        (mine / f"masks/{number}.png").unlink()
+    _refused(_ingest(mine), "only 2 pairs can be used", "Give at least 3")
+
+
+def test_odd_one_out_in_bit_depth(mine: Path) -> None:
+    Image.fromarray(np.zeros((40, 48), np.uint16)).save(mine / "images/5.png")
+    _refused(_ingest(mine), "images/5.png: it has 1 channels in uint16, while most images have")
+
+
+def test_refused_data_leave_the_last_manifest_alone(mine: Path) -> None:
+    assert _ingest(mine).exit_code == 0
+    manifest = mine.parent / "data/03_primary/manifest.parquet"
+    before = manifest.read_bytes()
+    (mine / "masks/2.png").unlink()
+    _refused(_ingest(mine), "there is no mask '2'")
+    assert manifest.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("params", "text"),
+    [
+        ("training.epoch=3", "training.epoch: there is no such parameter. Did you mean 'epochs'"),
+        ("presett=lean", "presett: there is no such parameter. Did you mean 'preset'"),
+        ("training.epochs=0", "training.epochs: 0 is not allowed"),
+        ("training.learning_rate=fast", "training.learning_rate: 'fast' is not allowed"),
+        ("ingestion.split.test=0.9", "ingestion.split: validation and test together leave nothing"),
+        ("training.crop_size=100", "the nearest sizes that do are 96 and 104"),
+        ("construction.padding=full", "construction.padding: 'full' is not allowed"),
+        ("preset=sede", "presets.sede"),
+        ("augmentation.noise=2", "augmentation.noise: 2 is not allowed"),
+    ],
+)
+def test_wrong_parameters_stop_before_anything_runs(
+    project: Path, params: str, text: str
+) -> None:
+    _refused(kedro_run(project, "--params", params), text)
+    assert not (project / "data").exists()
+
+
+def test_stage_without_its_inputs_says_what_to_run(project: Path) -> None:
+    result = kedro_run(project, "--pipelines", "evaluation", "--params", TINY)
+    _refused(result, "Train one")
+
+
+def test_environment_variable_that_is_missing(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("UNET_REAL_DATA", raising=False)
+    _refused(kedro_run(project, "--env", "isbi2012"), "UNET_REAL_DATA", "it is not set")

@@ -1,0 +1,172 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from click.testing import Result
+from PIL import Image
+from tests.conftest import TINY, kedro_run
+
+from unetflow.imaging.readers import read_image, read_mask
+
+Finished = tuple[Path, Result]
+
+
+@pytest.fixture
+def client(finished: Finished) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(f"sqlite:///{finished[0] / 'mlflow.db'}")
+
+
+@pytest.fixture
+def run(client: mlflow.MlflowClient) -> mlflow.entities.Run:
+    experiment = client.get_experiment_by_name("unetflow")
+    return client.search_runs([experiment.experiment_id], order_by=["start_time"])[0]
+
+
+def test_tells_the_scores_the_masks_and_the_command(finished: Finished) -> None:
+    output = finished[1].output
+    assert "Scores: Dice 0." in output
+    assert "Otsu's threshold: Dice 0." in output
+    assert "Masks: data/07_model_output/masks" in output
+    assert "Compare runs: mlflow ui --backend-store-uri sqlite:///mlflow.db" in output
+
+
+def test_masks_have_the_size_and_name_of_their_images(finished: Finished) -> None:
+    data = finished[0] / "data"
+    images = sorted((data / "01_raw/demo/images").iterdir())
+    assert len(images) == 8
+    for image in images:
+        shown = np.asarray(Image.open(data / f"07_model_output/masks/{image.stem}.png"))
+        label = read_mask(data / f"07_model_output/labels/{image.stem}.tif")
+        overlay = read_image(data / f"07_model_output/overlays/{image.stem}.png")
+        assert shown.shape == label.shape == overlay.shape[:2] == read_image(image).shape[:2]
+        assert set(np.unique(shown)) <= {0, 255}
+        np.testing.assert_array_equal(shown, label * 255)
+
+
+def test_metrics_carry_their_definitions_and_agree_with_the_images(finished: Finished) -> None:
+    reporting = finished[0] / "data/08_reporting"
+    metrics = json.loads((reporting / "metrics.json").read_text())
+    scores = pd.read_csv(reporting / "image_scores.csv")
+    manifest = pd.read_parquet(finished[0] / "data/03_primary/manifest.parquet")
+    assert set(scores["id"]) == set(manifest.loc[manifest["split"] == "test", "id"])
+    assert metrics["test_images"] == len(scores)
+    for name, score in metrics["scores"].items():
+        assert score["mean"] == pytest.approx(scores[name].mean())
+        assert "nucleus" in score["definition"]
+
+
+@pytest.mark.parametrize(
+    "picture", ["gallery", "learning_curve", "augmentation_preview", "unet_drawing"]
+)
+def test_figures_are_pictures_with_something_on_them(finished: Finished, picture: str) -> None:
+    pixels = np.asarray(Image.open(finished[0] / f"data/08_reporting/{picture}.png").convert("L"))
+    assert min(pixels.shape) > 200
+    assert pixels.std() > 10
+
+
+def test_threshold_is_the_best_of_the_validation_images(finished: Finished) -> None:
+    reporting = finished[0] / "data/08_reporting"
+    curve = pd.read_csv(reporting / "threshold_curve.csv").set_index("threshold")
+    chosen = json.loads((reporting / "metrics.json").read_text())["threshold"]
+    best = curve["validation_dice"].max()
+    assert curve["validation_dice"][curve.index.isin([chosen])].item() == pytest.approx(best)
+
+
+def test_run_logs_parameters_tags_and_artifacts(
+    client: mlflow.MlflowClient, run: mlflow.entities.Run, finished: Finished
+) -> None:
+    fingerprint = json.loads((finished[0] / "data/03_primary/fingerprint.json").read_text())
+    assert run.info.status == "FINISHED"
+    assert run.data.params["training.epochs"] == "2"
+    assert run.data.params["ingestion.split.strategy"] == "random"
+    assert run.data.tags["data_digest"] == fingerprint["digest"]
+    assert {path.path for path in client.list_artifacts(run.info.run_id)} >= {
+        "augmentation_policy.yml",
+        "gallery.png",
+        "learning_curve.png",
+        "manifest.parquet",
+        "metrics.json",
+        "quarantine.csv",
+    }
+
+
+def test_run_logs_each_epoch_once(
+    client: mlflow.MlflowClient, run: mlflow.entities.Run, finished: Finished
+) -> None:
+    history = pd.read_csv(finished[0] / "data/08_reporting/history.csv")
+    for name in ("loss", "dice", "val_loss", "val_dice"):
+        logged = client.get_metric_history(run.info.run_id, name)
+        assert [metric.step for metric in logged] == [1, 2]
+        assert [metric.value for metric in logged] == pytest.approx(history[name].tolist())
+
+
+def test_logged_model_predicts_in_a_fresh_process(finished: Finished) -> None:
+    folder = finished[0]
+    model = next((folder / "mlruns/models").iterdir()) / "artifacts"
+    image = next((folder / "data/01_raw/demo/images").iterdir())
+    code = f"""
+import sys
+import mlflow, numpy as np, tifffile
+mlflow.set_tracking_uri("sqlite:///{folder / "mlflow.db"}")
+image = tifffile.imread({str(image)!r})
+mask = mlflow.pyfunc.load_model({str(model)!r}).predict(image[np.newaxis, :, :, np.newaxis])
+np.save({str(folder / "fresh.npy")!r}, mask[0])
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=folder, capture_output=True)
+    exported = read_mask(folder / f"data/07_model_output/labels/{image.stem}.tif")
+    np.testing.assert_array_equal(np.load(folder / "fresh.npy"), exported)
+
+
+def test_policy_is_stored_as_plain_data(finished: Finished) -> None:
+    policy = yaml.safe_load((finished[0] / "data/05_model_input/augmentation_policy.yml").open())
+    assert {step["transform"] for step in policy} >= {"HorizontalFlip", "ElasticTransform"}
+
+
+def test_evaluation_and_export_run_alone_and_the_second_run_is_a_second_mlflow_run(
+    finished: Finished, client: mlflow.MlflowClient, tmp_path: Path
+) -> None:
+    folder = finished[0]
+    before = (folder / "data/08_reporting/image_scores.csv").read_bytes()
+    runs = len(_runs(client))
+    assert kedro_run(folder, "--pipelines", "evaluation", "--params", TINY).exit_code == 0
+    assert (folder / "data/08_reporting/image_scores.csv").read_bytes() == before
+
+    Image.fromarray(np.full((33, 70), 900, np.uint16)).save(tmp_path / "odd name.png")
+    params = f"images={tmp_path},output={tmp_path / 'out'}"
+    result = kedro_run(folder, "--pipelines", "mask_export", "--params", params)
+    assert result.exit_code == 0, result.output
+    assert read_mask(tmp_path / "out/masks/odd name.png").shape == (33, 70)
+    assert len(_runs(client)) == runs + 2
+
+
+def test_export_passes_a_broken_image_over_and_names_it(
+    finished: Finished, tmp_path: Path
+) -> None:
+    Image.fromarray(np.zeros((40, 40), np.uint16)).save(tmp_path / "good.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    Image.new("RGB", (40, 40)).save(tmp_path / "colour.png")
+    params = f"images={tmp_path},output={tmp_path / 'out'}"
+    result = kedro_run(finished[0], "--pipelines", "mask_export", "--params", params)
+    assert result.exit_code == 1
+    assert "broken.png: the file cannot be decoded" in result.output
+    assert "colour: image of shape (40, 40, 3): the model was trained on 1 channels" in result.output
+    assert [path.name for path in (tmp_path / "out/masks").iterdir()] == ["good.png"]
+
+
+def test_same_seed_gives_the_same_scores_in_another_project(
+    finished: Finished, project: Path
+) -> None:
+    assert kedro_run(project, "--pipelines", "training", "--params", TINY).exit_code == 0
+    for name in ("history.csv", "image_scores.csv", "metrics.json"):
+        path = Path("data/08_reporting") / name
+        assert (project / path).read_bytes() == (finished[0] / path).read_bytes()
+
+
+def _runs(client: mlflow.MlflowClient) -> list[mlflow.entities.Run]:
+    return client.search_runs([client.get_experiment_by_name("unetflow").experiment_id])

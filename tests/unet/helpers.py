@@ -1,0 +1,75 @@
+"""Makers of tiny networks, samples and settings."""
+
+from dataclasses import replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from unetflow.imaging.intensity import IntensityRange
+from unetflow.imaging.samples import Sample
+from unetflow.imaging.tiling import Geometry
+from unetflow.unet.fit import FitSettings
+from unetflow.unet.model import build_unet
+
+GREY = IntensityRange(low=[0.0], high=[255.0])
+ONE_PIXEL = Geometry(stride=1, remainder=0, shrink=0, margin=0)
+
+
+def tiny_unet(**changes: Any) -> keras.Model:
+    options = {"input_shape": (None, None, 1), "base_filters": 2, "depth": 1, **changes}
+    return build_unet(options.pop("input_shape"), **options)
+
+
+def randomise(network: keras.Model, seed: int = 0) -> keras.Model:
+    """Give every weight a random value that keeps the activations near 1.
+
+    A fresh network has biases of 0 and a batch normalisation that does nothing.
+    """
+    random = np.random.default_rng(seed)
+    for weight in network.weights:
+        if weight.name == "kernel":
+            transposed = weight.path.split("/")[-2].endswith("_up")
+            fan_in = weight.shape[3] if transposed else np.prod(weight.shape[:3])
+            values = random.normal(0, np.sqrt(2 / fan_in), weight.shape)
+        elif weight.name in ("gamma", "moving_variance"):
+            values = random.uniform(0.5, 1.5, weight.shape)
+        else:
+            values = random.normal(0, 0.3, weight.shape)
+        weight.assign(values)
+    return network
+
+
+def square_samples(count: int, seed: int, size: int = 24, square: int = 10) -> dict[str, Sample]:
+    """Make dim, noisy images, each with one bright square that is the foreground."""
+    random = np.random.default_rng(seed)
+    samples = {}
+    for number in range(count):
+        label = np.zeros((size, size), np.uint8)
+        top, left = random.integers(0, size - square + 1, 2)
+        label[top : top + square, left : left + square] = 1
+        noise = random.integers(0, 40, label.shape)
+        samples[f"square_{number}"] = Sample((180 * label + noise)[..., None].astype("u1"), label)
+    return samples
+
+
+def fit_settings(**changes: Any) -> FitSettings:
+    return replace(
+        FitSettings(
+            epochs=2,
+            crop_size=16,
+            crops_per_image=2,
+            batch_size=4,
+            optimiser="adam",
+            learning_rate=0.01,
+            schedule="constant",
+            warmup_share=0.0,
+            cross_entropy_weight=1.0,
+            dice_weight=1.0,
+            patience=10,
+            workers=1,
+            tile=64,
+            seed=3,
+        ),
+        **changes,
+    )

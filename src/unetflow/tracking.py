@@ -40,6 +40,7 @@ class Tracker:
         import mlflow
 
         self._mlflow = mlflow
+        self._uri_before = os.environ.get("MLFLOW_TRACKING_URI")
         self.tracking_uri = tracking_uri
         mlflow.set_tracking_uri(_absolute_sqlite(tracking_uri, project))
         if mlflow.get_experiment_by_name(experiment) is None:
@@ -102,6 +103,8 @@ class Tracker:
         if error is not None:
             self.set_tags({"error": f"{type(error).__name__}: {error}"[:5000]})
         self._mlflow.end_run("FAILED" if error else "FINISHED")
+        # MLflow keeps the address in the environment, where the process's next run would find it.
+        self._mlflow.set_tracking_uri(self._uri_before)
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

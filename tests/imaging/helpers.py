@@ -23,7 +23,9 @@ def png_bytes(width, height, depth, colour, rows=b""):
     """Make a PNG file by hand from its rows, each led by a filter byte of 0."""
 
     def chunk(name, data):
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     return (

@@ -12,7 +12,11 @@ from unetflow.imaging.files import replacing, sha256
 def test_error_says_where_what_and_how_to_mend_it():
     error = InputError("mask.png", "it is empty", "Export it again")
     assert str(error) == "mask.png: it is empty. Export it again."
-    assert (error.where, error.problem, error.mend) == ("mask.png", "it is empty", "Export it again")
+    assert (error.where, error.problem, error.mend) == (
+        "mask.png",
+        "it is empty",
+        "Export it again",
+    )
 
 
 def test_error_is_a_value_error_and_names_paths_as_text(tmp_path):
@@ -51,9 +55,14 @@ def test_temporary_file_is_hidden_in_the_same_folder_with_the_same_ending(tmp_pa
 def test_replacing_leaves_the_old_bytes_and_nothing_else_when_the_block_raises(tmp_path, error):
     path = tmp_path / "a.txt"
     path.write_bytes(b"old")
-    with pytest.raises(error), replacing(path) as temporary:
-        temporary.write_bytes(b"half of the n")
-        raise error
+
+    def write_half():
+        with replacing(path) as temporary:
+            temporary.write_bytes(b"half of the n")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 

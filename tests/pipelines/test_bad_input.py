@@ -45,8 +45,8 @@ def _refused(result: Result, *texts: str) -> None:
         assert text in message
 
 
-def test_good_pairs_pass(mine: Path) -> None:
-    result = _ingest(mine)
+def test_good_pairs_pass_the_whole_chain_even_with_numbers_as_names(mine: Path) -> None:
+    result = kedro_run(mine.parent, "--pipelines", "training", "--params", TINY)
     assert result.exit_code == 0, result.output
     manifest = pd.read_parquet(mine.parent / "data/03_primary/manifest.parquet")
     assert manifest["id"].tolist() == ["0", "1", "2", "3", "4", "5"]
@@ -143,9 +143,7 @@ def test_refused_data_leave_the_last_manifest_alone(mine: Path) -> None:
         ("augmentation.noise=2", "augmentation.noise: 2 is not allowed"),
     ],
 )
-def test_wrong_parameters_stop_before_anything_runs(
-    project: Path, params: str, text: str
-) -> None:
+def test_wrong_parameters_stop_before_anything_runs(project: Path, params: str, text: str) -> None:
     _refused(kedro_run(project, "--params", params), text)
     assert not (project / "data").exists()
 

@@ -124,7 +124,8 @@ np.save({str(folder / "fresh.npy")!r}, mask[0])
 
 
 def test_policy_is_stored_as_plain_data(finished: Finished) -> None:
-    policy = yaml.safe_load((finished[0] / "data/05_model_input/augmentation_policy.yml").open())
+    path = finished[0] / "data/05_model_input/augmentation_policy.yml"
+    policy = yaml.safe_load(path.read_text())
     assert {step["transform"] for step in policy} >= {"HorizontalFlip", "ElasticTransform"}
 
 
@@ -145,9 +146,7 @@ def test_evaluation_and_export_run_alone_and_the_second_run_is_a_second_mlflow_r
     assert len(_runs(client)) == runs + 2
 
 
-def test_export_passes_a_broken_image_over_and_names_it(
-    finished: Finished, tmp_path: Path
-) -> None:
+def test_export_passes_a_broken_image_over_and_names_it(finished: Finished, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((40, 40), np.uint16)).save(tmp_path / "good.png")
     (tmp_path / "broken.png").write_bytes(b"no picture")
     Image.new("RGB", (40, 40)).save(tmp_path / "colour.png")
@@ -155,7 +154,9 @@ def test_export_passes_a_broken_image_over_and_names_it(
     result = kedro_run(finished[0], "--pipelines", "mask_export", "--params", params)
     assert result.exit_code == 1
     assert "broken.png: the file cannot be decoded" in result.output
-    assert "colour: image of shape (40, 40, 3): the model was trained on 1 channels" in result.output
+    assert (
+        "colour: image of shape (40, 40, 3): the model was trained on 1 channels" in result.output
+    )
     assert [path.name for path in (tmp_path / "out/masks").iterdir()] == ["good.png"]
 
 

@@ -119,7 +119,9 @@ def test_every_encoder_level_reaches_its_decoder(level, padding, random):
 
 
 def _gradients(unet, image):
-    first, lowest = (unet.get_layer(f"{name}_conv_1").kernel for name in ("encoder_1", "bottleneck"))
+    first, lowest = (
+        unet.get_layer(f"{name}_conv_1").kernel for name in ("encoder_1", "bottleneck")
+    )
     with tf.GradientTape() as tape:
         total = tf.reduce_sum(unet(image))
     return [np.abs(g).max() for g in tape.gradient(total, [first.value, lowest.value])]
@@ -136,7 +138,9 @@ def test_the_first_convolution_learns_through_the_top_skip_alone(random):
     assert lowest == 0
 
 
-@pytest.mark.parametrize(("classes", "activation"), [(1, "sigmoid"), (2, "softmax"), (5, "softmax")])
+@pytest.mark.parametrize(
+    ("classes", "activation"), [(1, "sigmoid"), (2, "softmax"), (5, "softmax")]
+)
 def test_the_head_follows_the_number_of_classes(classes, activation):
     head = tiny_unet(classes=classes).layers[-1]
     assert (head.filters, head.activation.__name__) == (classes, activation)
@@ -146,12 +150,12 @@ def test_the_head_follows_the_number_of_classes(classes, activation):
     ("kind", "layer", "groups"),
     [
         ("batch", layers.BatchNormalization, None),
-        ("group", layers.GroupNormalization, {5}),
-        ("instance", layers.GroupNormalization, {-1}),
+        ("group", layers.GroupNormalization, {3}),
+        ("instance", layers.GroupNormalization, {9}),
     ],
 )
 def test_every_block_has_the_chosen_normalisation(kind, layer, groups):
-    unet = tiny_unet(normalisation=kind, base_filters=5)
+    unet = tiny_unet(normalisation=kind, base_filters=9)
     found = [x for x in unet.layers if "_norm_" in x.name]
     assert len(found) == 6
     assert {type(x) for x in found} == {layer}
@@ -227,8 +231,13 @@ def test_the_smallest_size_that_is_named_can_be_built():
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("depth", [1, 2, 3, 4])
-def test_the_geometry_is_read_off_the_network_even_after_loading(depth, padding, tmp_path):
+def test_the_geometry_is_read_off_the_network(depth, padding):
     unet = tiny_unet(depth=depth, padding=padding, base_filters=1, normalisation="none")
     assert geometry_of(unet) == unet_geometry(depth, padding)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_the_geometry_is_the_same_after_saving_and_loading(padding, tmp_path):
+    unet = tiny_unet(depth=2, padding=padding, normalisation="none")
     save_keras(unet, tmp_path / "unet.keras")
-    assert geometry_of(load_keras(tmp_path / "unet.keras")) == unet_geometry(depth, padding)
+    assert geometry_of(load_keras(tmp_path / "unet.keras")) == unet_geometry(2, padding)

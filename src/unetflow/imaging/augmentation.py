@@ -5,7 +5,9 @@ name of an albumentations transform and its arguments, so that it can be stored 
 """
 
 import os
+import random
 import threading
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -64,30 +66,43 @@ class Augmenter:
             seed: What the change depends on.
 
         Returns:
-            Image and label of the same shapes and types.
+            Image and label of the same types; a turn swaps height and width.
         """
         if not hasattr(self._local, "transform"):
             self._local.transform = self._build()
         transform = self._local.transform
-        transform.set_random_seed(seed % 2**32)
+        # Not `set_random_seed`: that gives each step the same numbers, so that all or none happen.
+        seed %= 2**32
+        transform.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311
         changed = transform(image=image, mask=label)
-        return changed["image"].reshape(image.shape), changed["mask"]
+        pixels = changed["image"]
+        return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis], changed["mask"]
 
     def _build(self) -> Any:
-        import albumentations
+        from albumentations import Compose
 
-        steps = []
-        for step in self._policy:
-            arguments = dict(step)
-            name = arguments.pop("transform", None)
-            if name not in TRANSFORMS:
-                raise InputError(
-                    "augmentation policy",
-                    f"'{name}' is not a transform that it may use",
-                    f"Use one of {', '.join(TRANSFORMS)}",
-                )
-            steps.append(getattr(albumentations, name)(**arguments))
-        return albumentations.Compose(steps)
+        return Compose([_build_step(step) for step in self._policy])
+
+
+def _build_step(step: dict[str, Any]) -> Any:
+    import albumentations
+
+    arguments = dict(step)
+    name = arguments.pop("transform", None)
+    if name not in TRANSFORMS:
+        raise InputError(
+            "augmentation policy",
+            f"'{name}' is not a transform that it may use",
+            f"Use one of {', '.join(TRANSFORMS)}",
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # albumentations only warns of unknown arguments
+            return getattr(albumentations, name)(**arguments)
+    except (TypeError, ValueError, UserWarning) as error:
+        raise InputError(
+            "augmentation policy", f"{name} refuses its arguments ({error})", "Correct them"
+        ) from error
 
 
 def build_policy(

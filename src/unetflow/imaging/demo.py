@@ -37,7 +37,7 @@ def write_demo(folder: Path, count: int, size: int, seed: int) -> None:
     """Write `images/nuclei_000.tif` and on, and `masks/` with the same names.
 
     Each file is written in one step, and a mask before its image, so that a killed run leaves no
-    image without a mask. Files that are there are left alone.
+    image without a mask. Pairs that are there are left alone.
 
     Args:
         folder: Where the two folders go.

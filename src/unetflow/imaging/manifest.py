@@ -62,7 +62,7 @@ def refuse_constant_masks(manifest: pd.DataFrame, classes: Sequence[LabelClass])
     if len(present) < 2:
         raise InputError(
             manifest["mask_file"].iloc[0],
-            f"this mask and all {len(manifest)} others hold only the class "
+            f"this mask and all {len(manifest) - 1} others hold only the class "
             f"'{''.join(present) or 'none'}'",
             "Check that the right folder is given as masks, and the values in `classes`",
         )

@@ -100,11 +100,12 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(files, key=lambda path: natural_order(path.relative_to(folder).as_posix()))
 
 
-def natural_order(text: str) -> list[tuple[int, str]]:
-    """Return a sort key under which 2 comes before 10."""
-    return [
+def natural_order(text: str) -> tuple[list[tuple[int, str]], str]:
+    """Return a sort key under which 2 comes before 10, and which tells 1 from 01."""
+    parts = [
         (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)
     ]
+    return parts, text
 
 
 def _by_key(folder: Path, pattern: str | None, parameter: str) -> dict[str, list[Path]]:

@@ -111,19 +111,17 @@ def plan_windows(length: int, geometry: Geometry, tile: int) -> list[Window]:
         padded image begins `geometry.shrink` pixels before the image and ends with the last
         window.
     """
-    lost = 2 * geometry.shrink
-    edge = geometry.fit(length + lost)
-    if edge <= tile:
-        return [Window(0, edge, 0, edge - lost)]
-    margin = geometry.margin
+    lost, margin = 2 * geometry.shrink, geometry.margin
+    whole = geometry.fit(length + lost)
     edge = max(
         geometry.fit(tile - geometry.stride + 1),
         geometry.fit(lost + 2 * margin + geometry.stride),
     )
+    if whole <= edge:
+        return [Window(0, whole, 0, whole - lost)]
     step = (edge - lost - 2 * margin) // geometry.stride * geometry.stride
-    count = 1 + max(0, -(-(length + lost - edge) // step))
-    starts = [number * step for number in range(count)]
-    cuts = [0, *(start + margin for start in starts[1:]), starts[-1] + edge - lost]
+    starts = [*range(0, whole - edge, step), whole - edge]
+    cuts = [0, *(start + margin for start in starts[1:]), whole - lost]
     return [
         Window(start, start + edge, cuts[number], cuts[number + 1])
         for number, start in enumerate(starts)

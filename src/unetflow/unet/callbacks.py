@@ -64,17 +64,24 @@ class ValidationScores(keras.callbacks.Callback):
         logs["val_dice"] = float(np.mean(dices))
 
 
+class LearningRateLog(keras.callbacks.Callback):
+    """Adds `learning_rate` to an epoch's logs, as it is at the epoch's end."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Ask the optimiser."""
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
 class StopOnNotANumber(keras.callbacks.Callback):
-    """Ends training with a clear error as soon as the loss is not a finite number."""
+    """Ends training with a clear error as soon as a loss is not a finite number."""
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         """Check the running mean of the loss."""
-        if not np.isfinite(logs["loss"]):
-            raise InputError(
-                "training.learning_rate",
-                f"the loss became {logs['loss']} at step {batch + 1} of the epoch",
-                "Lower the learning rate",
-            )
+        _check_finite(logs["loss"], f"at step {batch + 1} of the epoch")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Check the validation loss: the last step may have spoilt the weights."""
+        _check_finite(logs["val_loss"], f"on the validation images of epoch {epoch + 1}")
 
 
 class ProgressReport(keras.callbacks.Callback):
@@ -130,9 +137,16 @@ class ProgressReport(keras.callbacks.Callback):
             _duration(remaining),
         )
 
-    def on_train_end(self, logs: Any = None) -> None:
-        """Take the bar away."""
+    def close(self) -> None:
+        """Take the bar away, also when training fails."""
         self._bar.stop()
+
+
+def _check_finite(loss: float, when: str) -> None:
+    if not np.isfinite(loss):
+        raise InputError(
+            "training.learning_rate", f"the loss became {loss} {when}", "Lower the learning rate"
+        )
 
 
 def _duration(seconds: float) -> str:

@@ -13,6 +13,7 @@ from unetflow.imaging.samples import Sample
 from unetflow.imaging.tiling import Geometry
 from unetflow.unet.callbacks import (
     EpochListener,
+    LearningRateLog,
     ProgressReport,
     StopOnNotANumber,
     ValidationScores,
@@ -111,23 +112,26 @@ def fit(
         metrics=[dice],
         jit_compile=False,  # XLA is slower on a CPU
     )
-    history = unet.fit(
-        feed,
-        epochs=settings.epochs,
-        verbose=0,
-        callbacks=[
-            StopOnNotANumber(),
-            ValidationScores(validation, intensity, geometry, settings.tile),
-            ProgressReport(settings.epochs, feed.num_batches),
-            keras.callbacks.EarlyStopping(
-                monitor="val_dice",
-                mode="max",
-                patience=settings.patience,
-                restore_best_weights=True,
-            ),
-            keras.callbacks.LambdaCallback(on_epoch_end=on_epoch),
-        ],
-    )
+    report = ProgressReport(settings.epochs, feed.num_batches)
+    callbacks = [
+        ValidationScores(validation, intensity, geometry, settings.tile),
+        StopOnNotANumber(),
+        LearningRateLog(),
+        report,
+        keras.callbacks.EarlyStopping(
+            monitor="val_dice",
+            mode="max",
+            patience=settings.patience,
+            restore_best_weights=True,
+        ),
+        keras.callbacks.LambdaCallback(on_epoch_end=on_epoch),
+    ]
+    try:
+        history = unet.fit(  # the feed shuffles by itself
+            feed, epochs=settings.epochs, verbose=0, shuffle=False, callbacks=callbacks
+        )
+    finally:
+        report.close()
     table = pd.DataFrame(history.history)
     table.insert(0, "epoch", table.index + 1)
     best = table.iloc[int(table["val_dice"].argmax())]

@@ -24,7 +24,9 @@ def with_preprocessing(unet: keras.Model, intensity: IntensityRange) -> keras.Mo
     low = np.asarray(intensity.low, np.float64)
     scale = 1 / (np.asarray(intensity.high, np.float64) - low)
     inputs = keras.Input(unet.input_shape[1:], name="raw_image")
-    x = layers.Rescaling(scale.tolist(), (-low * scale).tolist(), name="rescaling")(inputs)
+    # First subtract, then scale: in one step large numbers would lose their last digits.
+    x = layers.Rescaling(1.0, (-low).tolist(), name="subtract")(inputs)
+    x = layers.Rescaling(scale.tolist(), name="scale")(x)
     x = layers.ReLU(max_value=1.0, name="clip")(x)
     uncompiled = keras.Model.from_config(unet.get_config())  # `clone_model` would keep the loss
     uncompiled.set_weights(unet.get_weights())

@@ -1,13 +1,13 @@
 """Image files to arrays, one small module for each family of formats.
 
-A reader is a function `(path, max_pixels) -> array` that returns the pixels as they are stored:
-`(height, width)` or `(height, width, channels)`, at the source's bit depth. A new format is one
+A reader is a function `(path, max_pixels, *, indices) -> array` that returns the pixels as they are
+stored: `(height, width)` or `(height, width, channels)`, at the source's bit depth. Of an image
+with a palette it returns the indices if `indices` is true, else the colours. A new format is one
 module and one line in `READERS`.
 """
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,15 @@ from unetflow.imaging.errors import InputError
 from unetflow.imaging.readers.raster import read_jpeg, read_png
 from unetflow.imaging.readers.tiff import read_tiff
 
-READERS: dict[str, Callable[[Path, int], NDArray[np.generic]]] = {
+
+class Reader(Protocol):
+    """What a reader looks like."""
+
+    def __call__(self, path: Path, max_pixels: int, *, indices: bool) -> NDArray[np.generic]:
+        """Read the pixels of a file."""
+
+
+READERS: dict[str, Reader] = {
     ".png": read_png,
     ".jpg": read_jpeg,
     ".jpeg": read_jpeg,
@@ -45,7 +53,7 @@ def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.generic]:
     Raises:
         InputError: The file cannot be read as such an image.
     """
-    pixels = _read(path, max_pixels)
+    pixels = _read(path, max_pixels, indices=False)
     if pixels.dtype not in (np.uint8, np.uint16):
         raise InputError(
             path,
@@ -78,7 +86,7 @@ def read_mask(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.integer]:
     Raises:
         InputError: The file cannot be read as a mask.
     """
-    pixels = _read(path, max_pixels)
+    pixels = _read(path, max_pixels, indices=True)
     if pixels.ndim == 3:
         if pixels.shape[2] in (2, 4):
             pixels = _drop_constant_alpha(path, pixels)
@@ -98,7 +106,7 @@ def read_mask(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.integer]:
     return cast(NDArray[np.integer], pixels)
 
 
-def _read(path: Path, max_pixels: int) -> NDArray[np.generic]:
+def _read(path: Path, max_pixels: int, *, indices: bool) -> NDArray[np.generic]:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise InputError(
@@ -107,7 +115,7 @@ def _read(path: Path, max_pixels: int) -> NDArray[np.generic]:
             "Convert the file to PNG or TIFF",
         )
     try:
-        pixels = reader(path, max_pixels)
+        pixels = reader(path, max_pixels, indices=indices)
     except InputError:
         raise
     except FileNotFoundError as error:

@@ -9,10 +9,15 @@ from PIL import Image, ImageOps
 
 from unetflow.imaging.errors import InputError
 
-_PLAIN_MODES = ("L", "LA", "RGB", "RGBA", "I;16", "I;16B")
+# Pillow's own limit would come before ours and name no way out; `check_size` follows every open,
+# before anything is decoded.
+Image.MAX_IMAGE_PIXELS = None
+
+_GREY = 0
+"""The colour type of grey PNGs (PNG specification, section 11.2.1)."""
 
 
-def read_jpeg(path: Path, max_pixels: int) -> NDArray[np.generic]:
+def read_jpeg(path: Path, max_pixels: int, *, indices: bool) -> NDArray[np.generic]:
     """Read a JPEG file, turned as its EXIF orientation says."""
     with Image.open(path, formats=["JPEG"]) as image:
         check_size(path, image.width, image.height, max_pixels)
@@ -21,19 +26,20 @@ def read_jpeg(path: Path, max_pixels: int) -> NDArray[np.generic]:
         return np.asarray(ImageOps.exif_transpose(image))
 
 
-def read_png(path: Path, max_pixels: int) -> NDArray[np.generic]:
-    """Read a PNG file at its own bit depth; a palette gives the palette's indices."""
+def read_png(path: Path, max_pixels: int, *, indices: bool) -> NDArray[np.generic]:
+    """Read a PNG file at its own bit depth."""
     with Image.open(path, formats=["PNG"]) as image:
         check_size(path, image.width, image.height, max_pixels)
-        if _is_16_bit_with_channels(path):
+        bits, colour_type = _header(path)
+        if bits == 16 and colour_type != _GREY:  # Pillow would silently cut it to 8 bits
             return np.asarray(imagecodecs.png_decode(path.read_bytes()))
         if image.mode == "1":
             return np.asarray(image.convert("L"))
-        if image.mode == "I":  # a 16-bit grey PNG, widened by Pillow
-            return np.asarray(image).astype(np.uint16)
-        if image.mode == "P" or image.mode in _PLAIN_MODES:
-            return np.asarray(image)
-        raise InputError(path, f"its colours are {image.mode}", "Save it as grey or RGB")
+        if image.mode == "P" and not indices:
+            return np.asarray(image.convert("RGBA" if "transparency" in image.info else "RGB"))
+        if colour_type == _GREY and bits in (2, 4):  # Pillow spreads them over 0 to 255
+            return np.asarray(image) // np.uint8(255 // (2**bits - 1))
+        return np.asarray(image)
 
 
 def check_size(where: object, width: int, height: int, max_pixels: int) -> None:
@@ -46,13 +52,12 @@ def check_size(where: object, width: int, height: int, max_pixels: int) -> None:
         )
 
 
-def _is_16_bit_with_channels(path: Path) -> bool:
-    """Tell whether Pillow would silently cut this PNG to 8 bits.
+def _header(path: Path) -> tuple[int, int]:
+    """Return the bit depth and the colour type of a PNG.
 
-    The header chunk comes first in every PNG: 8 bytes of signature, 8 of chunk length and name,
-    4 each for width and height, then one for the bit depth and one for the colour type (0 is
-    grey; PNG specification, section 11.2.1).
+    The header chunk comes first: 8 bytes of signature, 8 of chunk length and name, 4 each for
+    width and height, then these two (PNG specification, section 11.2.1).
     """
     with path.open("rb") as file:
         header = file.read(26)
-    return header[24] == 16 and header[25] != 0
+    return header[24], header[25]

@@ -10,8 +10,8 @@ from unetflow.imaging.errors import InputError
 from unetflow.imaging.readers.raster import check_size
 
 
-def read_tiff(path: Path, max_pixels: int) -> NDArray[np.generic]:
-    """Read the one image of a TIFF file; a channel axis goes to the end."""
+def read_tiff(path: Path, max_pixels: int, *, indices: bool) -> NDArray[np.generic]:
+    """Read the one image of a TIFF file as its numbers are stored; a channel axis goes last."""
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
         page = series.keyframe
@@ -29,11 +29,9 @@ def read_tiff(path: Path, max_pixels: int) -> NDArray[np.generic]:
                 f"it holds {len(file.pages)} pages (axes {series.axes}) instead of one image",
                 "Save each page as a file of its own",
             )
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not indices:
             raise InputError(path, "its colours are a palette", "Save it as grey or RGB")
         pixels = series.asarray().reshape([size for _, size in kept])
-        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-            pixels = np.invert(pixels)
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
     channel_axis = max(axes.find("C"), axes.find("S"))

@@ -124,7 +124,7 @@ def _check_quarantine(quarantine: pd.DataFrame, usable: int, allowed: float) -> 
         more = f"\n  and {len(rows) - 10} more" if len(rows) > 10 else ""
         raise InputError(
             "raw_pairs",
-            f"{len(rows)} of {total} entries cannot be used, which is more than the allowed share of "
+            f"{len(rows)} of {total} entries cannot be used, more than the allowed share of "
             f"{allowed:.0%}:\n{listing}{more}\nThe catalog entry 'quarantine' lists them all",
             "Mend them, or raise ingestion.max_quarantined_fraction to go on without them",
         )

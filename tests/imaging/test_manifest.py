@@ -1,0 +1,175 @@
+import hashlib
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.imaging.helpers import random_pixels, store_samples
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.intensity import IntensityRange
+from unetflow.imaging.labels import LabelClass
+from unetflow.imaging.manifest import (
+    describe_samples,
+    digest_data,
+    ids_of_split,
+    intensity_range,
+    measure_fingerprint,
+    refuse_constant_masks,
+    refuse_other_channels,
+)
+from unetflow.imaging.samples import Sample
+
+CLASSES = [LabelClass("background", (0,)), LabelClass("nucleus", (255,))]
+
+
+@pytest.fixture
+def stored(tmp_path):
+    samples = {
+        "a": Sample(
+            np.array([[[10], [20]], [[30], [40]]], np.uint16),
+            np.array([[0, 1], [1, 255]], np.uint8),
+        ),
+        "b": Sample(np.full((1, 3, 1), 60, np.uint16), np.array([[0, 0, 1]], np.uint8)),
+        "c": Sample(np.full((4, 4, 1), 9999, np.uint16), np.full((4, 4), 255, np.uint8)),
+    }
+    return store_samples(tmp_path, samples)
+
+
+@pytest.fixture
+def manifest(stored):
+    return describe_samples(*stored, CLASSES).assign(split=["train", "train", "test"])
+
+
+def test_manifest_describes_each_sample(stored, manifest):
+    pairs, _ = stored
+    assert manifest["id"].tolist() == ["a", "b", "c"]
+    assert manifest["image_file"].tolist() == [str(pair.image) for pair in pairs]
+    assert manifest["mask_file"].tolist() == [str(pair.mask) for pair in pairs]
+    assert manifest["height"].tolist() == [2, 1, 4]
+    assert manifest["width"].tolist() == [2, 3, 4]
+    assert manifest["channels"].tolist() == [1, 1, 1]
+    assert manifest["dtype"].tolist() == ["uint16"] * 3
+    for name in ("image", "mask"):
+        expected = [hashlib.sha256(getattr(p, name).read_bytes()).hexdigest() for p in pairs]
+        assert manifest[f"{name}_sha256"].tolist() == expected
+
+
+def test_class_fractions_leave_out_ignored_pixels(manifest):
+    assert manifest["ignored"].tolist() == [0.25, 0, 1]
+    assert manifest["fraction_background"].tolist() == pytest.approx([1 / 3, 2 / 3, 0])
+    assert manifest["fraction_nucleus"].tolist() == pytest.approx([2 / 3, 1 / 3, 0])
+
+
+def test_only_samples_that_were_made_are_described(stored):
+    pairs, samples = stored
+    manifest = describe_samples(pairs, samples.select(["c", "a"]), CLASSES)
+    assert manifest["id"].tolist() == ["c", "a"]
+
+
+def test_fingerprint_of_two_small_samples(stored, manifest):
+    fingerprint = measure_fingerprint(manifest, stored[1], CLASSES)
+    values = [10, 20, 30, 40, 60, 60, 60]
+    assert fingerprint.pop("digest") == digest_data(manifest)
+    assert fingerprint.pop("class_frequencies") == pytest.approx(
+        {"background": 3 / 6, "nucleus": 3 / 6}
+    )
+    intensity = fingerprint.pop("intensity")
+    assert (intensity["low"], intensity["high"]) == ([10], [60])
+    assert intensity["mean"] == pytest.approx([40])
+    assert intensity["standard_deviation"] == pytest.approx([np.std(values)])
+    assert fingerprint == {
+        "samples": {"train": 2, "test": 1},
+        "channels": 1,
+        "dtype": "uint16",
+        "height": {"smallest": 1, "median": 1.5, "largest": 2},
+        "width": {"smallest": 2, "median": 2.5, "largest": 3},
+    }
+
+
+def test_fingerprint_is_plain_data_from_which_the_scaling_comes_back(stored, manifest):
+    fingerprint = measure_fingerprint(manifest, stored[1], CLASSES)
+    assert json.loads(json.dumps(fingerprint)) == fingerprint
+    assert intensity_range(fingerprint) == IntensityRange([10.0], [60.0])
+
+
+def test_test_images_do_not_touch_the_training_statistics(stored, manifest):
+    everything = measure_fingerprint(manifest.assign(split="train"), stored[1], CLASSES)
+    training = measure_fingerprint(manifest, stored[1], CLASSES)
+    assert everything["intensity"]["high"] == [9999]
+    assert training["intensity"]["high"] == [60]
+
+
+def test_digest_does_not_depend_on_order_or_place_of_the_files(manifest):
+    moved = manifest.iloc[[2, 0, 1]].assign(image_file="elsewhere", mask_file="elsewhere")
+    assert digest_data(moved) == digest_data(manifest)
+
+
+@pytest.mark.parametrize("column", ["id", "image_sha256", "mask_sha256", "split"])
+def test_digest_depends_on_content_and_split(manifest, column):
+    changed = manifest.copy()
+    changed[column] = [*changed[column][:2], "other"]
+    assert digest_data(changed) != digest_data(manifest)
+
+
+def test_digest_sees_an_added_sample_and_an_exchange_of_masks(manifest):
+    swapped = manifest.assign(mask_sha256=manifest["mask_sha256"].tolist()[::-1])
+    digests = {digest_data(table) for table in (manifest, manifest.iloc[:2], swapped)}
+    assert len(digests) == 3
+
+
+def test_ids_of_a_split_keep_the_order(manifest):
+    assert ids_of_split(manifest, "train") == ["a", "b"]
+    assert ids_of_split(manifest, "test") == ["c"]
+    assert ids_of_split(manifest, "validation") == []
+
+
+def test_images_of_other_channels_or_bit_depth_are_refused(tmp_path):
+    images = {
+        "a": random_pixels((2, 2, 3)),
+        "b": random_pixels((2, 2, 1)),
+        "c": random_pixels((2, 2, 3)),
+        "d": random_pixels((2, 2, 3), np.uint16),
+    }
+    samples = {name: Sample(image, np.eye(2, dtype=np.uint8)) for name, image in images.items()}
+    pairs, folder = store_samples(tmp_path, samples)
+    errors = refuse_other_channels(describe_samples(pairs, folder, CLASSES))
+    assert [error.where for error in errors] == [str(pairs[1].image), str(pairs[3].image)]
+    assert errors[0].problem == (
+        "it has 1 channels in uint8, while most images have 3 channels in uint8"
+    )
+    assert "3 channels in uint16, while" in errors[1].problem
+
+
+def test_equal_images_are_not_refused(manifest):
+    assert refuse_other_channels(manifest) == []
+
+
+def masks_of(*fractions):
+    background, nucleus = zip(*fractions, strict=True)
+    return pd.DataFrame(
+        {
+            "mask_file": [f"{number}.png" for number in range(len(fractions))],
+            "fraction_background": background,
+            "fraction_nucleus": nucleus,
+        }
+    )
+
+
+def test_masks_that_differ_only_between_images_are_fine():
+    assert refuse_constant_masks(masks_of((1, 0), (0, 1)), CLASSES) is None
+
+
+@pytest.mark.parametrize(
+    ("fractions", "named"),
+    [((1.0, 0.0), "'background'"), ((0.0, 1.0), "'nucleus'"), ((0.0, 0.0), "'none'")],
+)
+def test_masks_of_one_class_only_are_refused(fractions, named):
+    with pytest.raises(InputError, match=f"hold only the class {named}.*folder") as caught:
+        refuse_constant_masks(masks_of(fractions, fractions), CLASSES)
+    assert caught.value.where == "0.png"
+
+
+def test_refusal_of_constant_masks_counts_the_others():
+    with pytest.raises(InputError, match="this mask and all 2 others"):
+        refuse_constant_masks(masks_of((1, 0), (1, 0), (1, 0)), CLASSES)

@@ -1,0 +1,150 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from PIL import Image
+
+from tests.imaging.helpers import random_pixels
+from unetflow.imaging.augmentation import Augmenter
+from unetflow.imaging.figures import (
+    Specimen,
+    draw_augmentation_preview,
+    draw_gallery,
+    draw_learning_curve,
+)
+from unetflow.imaging.intensity import IntensityRange
+from unetflow.imaging.overlays import TRUTH_COLOUR, draw_outline, to_picture
+from unetflow.imaging.samples import Sample
+
+COLOUR = (1, 2, 3)
+LABELS = hnp.arrays(
+    np.uint8,
+    hnp.array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=9),
+    elements=st.sampled_from([0, 1, 2, 255]),
+)
+
+
+def outline_by_definition(label):
+    """Mark foreground pixels with a neighbour of another class at one of their four sides."""
+    visible = np.where(label == 255, 0, label)
+    marked = np.zeros(label.shape, bool)
+    for row, column in np.argwhere(visible > 0):
+        for down, right in ((0, 1), (1, 0), (0, -1), (-1, 0)):
+            place = row + down, column + right
+            if all(0 <= p < n for p, n in zip(place, label.shape, strict=True)):
+                marked[row, column] |= visible[place] != visible[row, column]
+    return marked
+
+
+@given(LABELS)
+def test_outline_lies_inside_the_foreground_and_nothing_else_changes(label):
+    picture = np.full((*label.shape, 3), 77, np.uint8)
+    drawn = draw_outline(picture, label, COLOUR)
+    changed = np.any(drawn != 77, axis=2)
+    np.testing.assert_array_equal(changed, outline_by_definition(label))
+    assert not np.any(changed & np.isin(label, (0, 255)))
+    assert np.all(drawn[changed] == COLOUR)
+    assert np.all(picture == 77)
+
+
+def test_outline_of_a_square():
+    label = np.zeros((7, 7), np.uint8)
+    label[1:6, 1:6] = 1
+    drawn = draw_outline(np.zeros((7, 7, 3), np.uint8), label, TRUTH_COLOUR)
+    expected = label.astype(bool)
+    expected[2:5, 2:5] = False
+    np.testing.assert_array_equal(np.all(drawn == TRUTH_COLOUR, axis=2), expected)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("scale", [1, 1 / 65535])
+def test_picture_spans_black_to_white_whatever_the_bit_depth(channels, scale):
+    image = random_pixels((60, 50, channels), np.uint16) * scale / 20 + 3 * scale
+    picture = to_picture(image)
+    assert (picture.shape, picture.dtype) == ((60, 50, 3), np.uint8)
+    assert (picture.min(), picture.max()) == (0, 255)
+    low, high = np.percentile(image, [0.5, 99.5])
+    expected = np.clip((image - low) / (high - low), 0, 1) * 255
+    assert np.abs(picture - expected).max() <= 0.51
+
+
+def test_grey_image_gives_a_grey_picture():
+    picture = to_picture(random_pixels((9, 9, 1)))
+    assert np.all(picture == picture[:, :, :1])
+
+
+def test_constant_image_is_black_without_a_division_by_zero():
+    assert not to_picture(np.full((5, 5, 1), 900, np.uint16)).any()
+
+
+def saved_size(figure, path):
+    figure.savefig(path, dpi=40)
+    with Image.open(path) as image:
+        assert image.convert("L").getextrema()[0] < 128
+        return image.size
+
+
+def test_learning_curve_shows_all_four_series_and_names_the_best_epoch(tmp_path):
+    history = pd.DataFrame(
+        {
+            "epoch": [1, 2, 3],
+            "loss": [0.9, 0.5, 0.4],
+            "dice": [0.1, 0.6, 0.7],
+            "val_loss": [0.8, 0.6, 0.7],
+            "val_dice": [0.2, 0.655, 0.6],
+        }
+    )
+    figure = draw_learning_curve(history)
+    drawn = {
+        (axes.get_ylabel(), line.get_label()): line.get_ydata().tolist()
+        for axes in figure.axes
+        for line in axes.lines
+    }
+    assert drawn == {
+        ("loss", "training crops"): [0.9, 0.5, 0.4],
+        ("loss", "validation"): [0.8, 0.6, 0.7],
+        ("Dice", "training crops"): [0.1, 0.6, 0.7],
+        ("Dice", "validation"): [0.2, 0.655, 0.6],
+    }
+    assert "Dice 0.655 in epoch 2:" in figure.get_suptitle()
+    assert saved_size(figure, tmp_path / "a.png") == (360, 144)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_augmentation_preview_has_the_plain_crop_first_in_each_row(tmp_path, count):
+    label = np.ones((20, 20), np.uint8)
+    label[:, :10] = 0
+    samples = {f"s{n}": Sample(random_pixels((20, 20, 1), seed=n), label) for n in range(count)}
+    augmenter = Augmenter([{"transform": "HorizontalFlip", "p": 1.0}])
+    intensity = IntensityRange([0.0], [255.0])
+    figure = draw_augmentation_preview(samples, augmenter, intensity, 20, seed=0)
+    assert len(figure.axes) == 6 * count
+    for number, sample in enumerate(samples.values()):
+        first, *others = (a.images[0].get_array() for a in figure.axes[6 * number : 6 * number + 6])
+        plain = draw_outline(to_picture(sample.image), label, TRUTH_COLOUR)
+        assert np.abs(first.astype(int) - plain).max() <= 1
+        turned = draw_outline(to_picture(sample.image[:, ::-1]), label[:, ::-1], TRUTH_COLOUR)
+        for other in others:
+            assert np.abs(other.astype(int) - turned).max() <= 1
+    assert figure.axes[0].get_title() == "s0"
+    assert saved_size(figure, tmp_path / "a.png")[0] == 480
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_gallery_shows_image_truth_and_prediction_of_each_specimen(tmp_path, channels):
+    image = random_pixels((30, 20, channels))
+    truth, prediction = np.zeros((2, 30, 20), np.uint8)
+    truth[3:9, 3:9] = 1
+    prediction[5:12, 5:12] = 1
+    specimens = [Specimen(f"best {n}", image, truth, prediction) for n in range(2)]
+    figure = draw_gallery(specimens)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles == ["best 0", "truth", "prediction", "best 1", "truth", "prediction"]
+    plain, true, predicted = (axes.images[0].get_array() for axes in figure.axes[:3])
+    np.testing.assert_array_equal(plain, to_picture(image))
+    for shown, mask in ((true, truth), (predicted, prediction)):
+        assert np.all(mask[np.any(shown != plain, axis=2)] == 1)
+        assert np.any(shown != plain)
+    assert saved_size(figure, tmp_path / "a.png")[0] == 380

@@ -1,0 +1,184 @@
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.imaging.helpers import touch_images
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.pairs import find_pairs, list_images, natural_order
+
+
+@pytest.fixture
+def folders(tmp_path):
+    return tmp_path / "images", tmp_path / "masks"
+
+
+def only_error(pairing):
+    (error,) = pairing.refused
+    return error
+
+
+def test_natural_order_puts_2_before_10():
+    names = ["a10.png", "a2.png", "b1.png", "a1.png", "10.png", "9.png", "a"]
+    assert sorted(names, key=natural_order) == [
+        *("9.png", "10.png", "a", "a1.png", "a2.png", "a10.png", "b1.png")
+    ]
+
+
+@given(numbers=st.lists(st.integers(0, 10**6), min_size=2, unique=True))
+def test_numbers_in_names_sort_as_numbers(numbers):
+    names = [f"cell_{n}_x.png" for n in numbers]
+    assert sorted(names, key=natural_order) == [f"cell_{n}_x.png" for n in sorted(numbers)]
+
+
+@example(names=["01", "1"])
+@given(names=st.lists(st.text("a01²x/", max_size=6), max_size=6, unique=True))
+def test_order_depends_on_the_names_alone_not_on_how_the_disk_lists_them(names):
+    backwards = names[::-1]
+    assert sorted(backwards, key=natural_order) == sorted(names, key=natural_order)
+
+
+def test_pairs_come_in_natural_order_whatever_the_endings(folders):
+    images = touch_images(folders[0], "10.png", "2.JPG", "1.tif", "sub/1.png")
+    masks = touch_images(folders[1], "1.png", "2.png", "10.tiff", "sub/1.png")
+    pairing = find_pairs(images, masks)
+    assert pairing.refused == []
+    assert [(p.id, p.image.name, p.mask.name) for p in pairing.pairs] == [
+        ("1", "1.tif", "1.png"),
+        ("2", "2.JPG", "2.png"),
+        ("10", "10.png", "10.tiff"),
+        ("sub/1", "1.png", "1.png"),
+    ]
+    assert pairing.pairs[-1].mask == masks / "sub" / "1.png"
+
+
+def test_same_name_in_another_subfolder_is_no_partner(folders):
+    images = touch_images(folders[0], "a/1.png", "b/1.png")
+    masks = touch_images(folders[1], "a/1.png", "c/1.png")
+    pairing = find_pairs(images, masks)
+    assert [p.id for p in pairing.pairs] == ["a/1"]
+    assert [e.where for e in pairing.refused] == [str(images / "b/1.png"), str(masks / "c/1.png")]
+
+
+def test_only_the_last_ending_is_cut_off(folders):
+    images = touch_images(folders[0], "a.1.png", "a.2.png")
+    masks = touch_images(folders[1], "a.1.tif", "a.2.tif")
+    assert [p.id for p in find_pairs(images, masks).pairs] == ["a.1", "a.2"]
+
+
+def test_patterns_pair_what_their_groups_capture(folders):
+    images = touch_images(folders[0], "21_training.tif", "3_training.tif", "notes_about.tif")
+    masks = touch_images(folders[1], "21_manual1.png", "3_manual1.png")
+    pairing = find_pairs(images, masks, r"(\d+)_training", r"(\d+)_manual")
+    assert pairing.refused == []
+    assert [(p.id, p.mask.name) for p in pairing.pairs] == [
+        ("3_training", "3_manual1.png"),
+        ("21_training", "21_manual1.png"),
+    ]
+
+
+def test_patterns_pair_files_of_one_folder(tmp_path):
+    folder = touch_images(tmp_path / "both", "a_image.png", "a_mask.png", "b_image.png")
+    pairing = find_pairs(folder, folder, "(.+)_image", "(.+)_mask")
+    assert [(p.image.name, p.mask.name) for p in pairing.pairs] == [("a_image.png", "a_mask.png")]
+    assert only_error(pairing).where == str(folder / "b_image.png")
+
+
+def test_all_groups_count_and_an_unused_group_is_empty(folders):
+    images = touch_images(folders[0], "p1_t2.png", "p1_t3.png", "p1.png")
+    masks = touch_images(folders[1], "m_p1_t2.png", "m_p1_t3.png", "m_p1.png")
+    pattern = r"p(\d)(?:_t(\d))?"
+    pairing = find_pairs(images, masks, pattern, pattern)
+    assert [(p.image.name, p.mask.name) for p in pairing.pairs] == [
+        (name, f"m_{name}") for name in ("p1.png", "p1_t2.png", "p1_t3.png")
+    ]
+
+
+def test_pattern_on_one_side_only(folders):
+    images = touch_images(folders[0], "7.png")
+    masks = touch_images(folders[1], "7_mask.png")
+    assert [p.mask.name for p in find_pairs(images, masks, None, "(.+)_mask").pairs] == [
+        "7_mask.png"
+    ]
+
+
+def test_image_without_mask_is_named_and_the_others_are_paired(folders):
+    images = touch_images(folders[0], "1.png", "2.png")
+    masks = touch_images(folders[1], "1.png")
+    pairing = find_pairs(images, masks)
+    assert [p.id for p in pairing.pairs] == ["1"]
+    error = only_error(pairing)
+    assert error.where == str(images / "2.png")
+    assert error.problem == f"there is no mask '2' in {masks}"
+    assert "Add the mask" in error.mend
+
+
+def test_mask_without_image_is_named(folders):
+    images = touch_images(folders[0], "1.png")
+    masks = touch_images(folders[1], "1.png", "2.png", "2.tif")
+    pairing = find_pairs(images, masks)
+    assert [e.where for e in pairing.refused] == [str(masks / "2.png"), str(masks / "2.tif")]
+    assert pairing.refused[0].problem == f"there is no image '2' in {images}"
+
+
+@pytest.mark.parametrize(
+    ("image_names", "mask_names", "blamed"),
+    [
+        (["1.png", "1.tif", "2.png"], ["1.png", "2.png"], ["1.png", "1.tif"]),
+        (["1.png", "2.png"], ["1.png", "1.tif", "2.png"], ["1.png"]),
+    ],
+    ids=["two images", "two masks"],
+)
+def test_files_that_share_a_name_are_refused(folders, image_names, mask_names, blamed):
+    images, masks = touch_images(folders[0], *image_names), touch_images(folders[1], *mask_names)
+    pairing = find_pairs(images, masks)
+    assert [p.id for p in pairing.pairs] == ["2"]
+    assert [e.where for e in pairing.refused] == [str(images / name) for name in blamed]
+    assert "1.png, 1.tif" in pairing.refused[0].problem or "1.tif, 1.png" in str(pairing.refused[0])
+    assert "all but one image and one mask" in pairing.refused[0].mend
+
+
+def test_refusals_come_in_natural_order(folders):
+    images = touch_images(folders[0], "10.png", "2.png", "1.png")
+    masks = touch_images(folders[1], "1.png")
+    assert [e.where for e in find_pairs(images, masks).refused] == [
+        str(images / "2.png"),
+        str(images / "10.png"),
+    ]
+
+
+def test_missing_folder_is_named(folders):
+    touch_images(folders[0], "1.png")
+    with pytest.raises(InputError, match=r"no such folder.*catalog") as caught:
+        find_pairs(*folders)
+    assert caught.value.where == str(folders[1])
+
+
+def test_folder_without_images_is_named_with_the_endings_that_count(folders):
+    touch_images(folders[0], "a.txt", ".hidden.png")
+    (folders[0] / "folder.png").mkdir()
+    with pytest.raises(InputError, match=r"holds no image \(\.png, \.jpg") as caught:
+        list_images(folders[0])
+    assert caught.value.where == str(folders[0])
+
+
+@pytest.mark.parametrize("parameter", ["image_pattern", "mask_pattern"])
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        (r"\d+_training", r"'\\d\+_training' has no group.*parentheses"),
+        ("(", "is no regular expression .*Correct it"),
+    ],
+)
+def test_wrong_pattern_is_refused_with_the_parameter(folders, parameter, pattern, message):
+    images, masks = touch_images(folders[0], "1.png"), touch_images(folders[1], "1.png")
+    with pytest.raises(InputError, match=message) as caught:
+        find_pairs(images, masks, **{parameter: pattern})
+    assert caught.value.where == parameter
+
+
+def test_pattern_that_matches_nothing_is_refused_with_the_folder(folders):
+    images, masks = touch_images(folders[0], "1.png"), touch_images(folders[1], "1.png")
+    with pytest.raises(InputError, match=r"mask_pattern '\(x\)' matches none") as caught:
+        find_pairs(images, masks, None, "(x)")
+    assert caught.value.where == str(masks)
+    assert "Correct mask_pattern" in caught.value.mend

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from unetflow.imaging.scores import (
+    DEFINITIONS,
+    Confusion,
+    choose_threshold,
+    count_confusion,
+    threshold_foreground,
+)
+
+LABELS = hnp.arrays(np.uint8, (4, 5), elements=st.sampled_from([0, 1, 255]))
+FOUND = hnp.arrays(bool, (4, 5))
+
+
+def label(*rows):
+    return np.array(rows, np.uint8)
+
+
+def test_hand_worked_masks():
+    truth = label([1, 1, 1, 0], [0, 0, 0, 0])
+    found = np.array([[1, 1, 0, 1], [0, 0, 0, 1]], bool)
+    confusion = count_confusion(truth, found)
+    assert confusion == Confusion(true_positive=2, false_positive=2, false_negative=1)
+    assert confusion.dice == pytest.approx(4 / 7)
+    assert confusion.iou == pytest.approx(2 / 5)
+    assert confusion.precision == pytest.approx(2 / 4)
+    assert confusion.recall == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("counts", "dice", "iou", "precision", "recall"),
+    [
+        ((0, 0, 0), 1, 1, 1, 1),
+        ((0, 3, 0), 0, 0, 0, 1),
+        ((0, 0, 3), 0, 0, 0, 0),
+        ((0, 2, 3), 0, 0, 0, 0),
+        ((4, 0, 0), 1, 1, 1, 1),
+    ],
+    ids=["both empty", "only predicted", "only there", "disjoint", "equal"],
+)
+def test_scores_of_special_cases(counts, dice, iou, precision, recall):
+    confusion = Confusion(*counts)
+    scores = (confusion.dice, confusion.iou, confusion.precision, confusion.recall)
+    assert scores == (dice, iou, precision, recall)
+
+
+def test_each_score_has_a_definition():
+    assert list(DEFINITIONS) == ["dice", "iou", "precision", "recall"]
+    assert all(0 <= getattr(Confusion(1, 2, 3), name) <= 1 for name in DEFINITIONS)
+
+
+@given(LABELS, FOUND, st.sampled_from([0, 1]))
+def test_counts_equal_a_walk_over_the_pixels_that_count(truth, found, index):
+    pairs = [(t, f) for t, f in zip(truth.flat, found.flat, strict=True) if t != 255]
+    assert count_confusion(truth, found, index) == Confusion(
+        sum(t == index and f for t, f in pairs),
+        sum(t != index and f for t, f in pairs),
+        sum(t == index and not f for t, f in pairs),
+    )
+
+
+@given(LABELS, FOUND, FOUND)
+def test_what_is_predicted_on_ignored_pixels_never_counts(truth, found, other):
+    changed = np.where(truth == 255, other, found)
+    assert count_confusion(truth, changed) == count_confusion(truth, found)
+
+
+@given(LABELS, FOUND)
+def test_dice_and_iou_follow_from_each_other(truth, found):
+    confusion = count_confusion(truth, found)
+    assert confusion.dice == pytest.approx(2 * confusion.iou / (1 + confusion.iou))
+
+
+def brute_force(pairs, candidates):
+    means = []
+    for candidate in candidates:
+        dices = []
+        for truth, probability in pairs:
+            found = threshold_foreground(probability[:, :, None], candidate) == 1
+            dices.append(count_confusion(truth, found).dice)
+        means.append(sum(dices) / len(dices))
+    best = [i for i, mean in enumerate(means) if mean >= max(means) - 1e-12]
+    return candidates[best[len(best) // 2]], means
+
+
+@given(
+    st.lists(
+        st.tuples(
+            LABELS,
+            hnp.arrays(
+                np.float32,
+                (4, 5),
+                elements=st.floats(0, 1, width=32) | st.sampled_from([0.25, 0.5, 0.75]),
+            ),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.lists(
+        st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.5, 0.7, 0.75, 1.0]), min_size=1, unique=True
+    ).map(sorted),
+)
+def test_threshold_equals_trying_each_candidate_on_each_image(pairs, candidates):
+    chosen, means = choose_threshold(iter(pairs), candidates)
+    expected, expected_means = brute_force(pairs, candidates)
+    assert means == pytest.approx(expected_means)
+    assert chosen == expected
+
+
+def test_middle_one_of_equally_good_thresholds_is_chosen():
+    truth, probability = label([0, 1]), np.array([[0.15, 0.85]])
+    candidates = [number / 10 for number in range(1, 10)]
+    assert choose_threshold([(truth, probability)], candidates)[0] == 0.5
+
+
+def test_images_are_averaged_not_pooled():
+    small = label([1, 0]), np.array([[0.4, 0.1]])
+    large = np.tile(label([1, 0]), (1, 100)), np.tile([[0.9, 0.6]], (1, 100))
+    _, means = choose_threshold([small, large], [0.3, 0.7])
+    assert means == pytest.approx([(1 + 2 / 3) / 2, (0 + 1) / 2])
+
+
+def test_ignored_pixels_do_not_move_the_threshold():
+    truth = label([0, 1, 255, 255])
+    chosen = [
+        choose_threshold([(truth, np.array([[0.2, 0.6, *ignored]]))], [0.1, 0.4, 0.8])
+        for ignored in ([0.0, 0.0], [0.9, 0.5])
+    ]
+    assert chosen[0] == chosen[1]
+    assert chosen[0] == (0.4, [pytest.approx(2 / 3), 1.0, 0.0])
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.7])
+def test_pixel_at_the_threshold_is_foreground(threshold):
+    at = np.float32(threshold)
+    below = np.nextafter(at, np.float32(0))
+    found = threshold_foreground(np.array([[[at], [below]]], np.float32), threshold)
+    assert found.dtype == np.uint8
+    assert found.tolist() == [[1, 0]]
+    _, (mean,) = choose_threshold([(label([1, 0]), np.array([[at, below]]))], [threshold])
+    assert mean == 1.0

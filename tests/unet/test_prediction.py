@@ -1,0 +1,82 @@
+import keras
+import numpy as np
+import pytest
+
+from tests.unet.helpers import randomise, tiny_unet
+from unetflow.imaging.tiling import Geometry, plan_windows, predict_tiled
+from unetflow.unet.model import geometry_of
+from unetflow.unet.prediction import as_predictor
+
+WHOLE = 1_000_000
+
+
+@pytest.fixture(scope="module", params=["same", "valid"])
+def padding(request):
+    return request.param
+
+
+@pytest.fixture(scope="module", params=[1, 2, 3])
+def network(request, padding):
+    return randomise(tiny_unet(depth=request.param, padding=padding), seed=request.param)
+
+
+def test_the_predictor_computes_what_the_network_computes_without_training(random):
+    unet = randomise(tiny_unet(dropout=0.5))
+    images = random.random((3, 8, 10, 1))
+    np.testing.assert_allclose(as_predictor(unet)(images), unet(images), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_the_predictor_takes_raw_whole_numbers(dtype):
+    inputs = keras.Input((None, None, 1))
+    doubling = keras.Model(inputs, keras.layers.Rescaling(2.0)(inputs))
+    raw = np.full((1, 2, 2, 1), 200, dtype)
+    found = as_predictor(doubling)(raw)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.full((1, 2, 2, 1), 400))
+
+
+def test_the_predictor_switches_xla_off():
+    unet = tiny_unet()
+    unet.jit_compile = True
+    as_predictor(unet)
+    assert unet.jit_compile is False
+
+
+def _smallest_tile(geometry):
+    return geometry.fit(2 * (geometry.shrink + geometry.margin) + geometry.stride)
+
+
+def _assert_tiles_equal_the_whole(network, size, tile, random):
+    image = random.random((*size, 1)).astype(np.float32)
+    geometry, predictor = geometry_of(network), as_predictor(network)
+    assert len(plan_windows(size[0], geometry, tile)) > 1
+    tiled = predict_tiled(predictor, image, geometry, tile)
+    whole = predict_tiled(predictor, image, geometry, WHOLE)
+    assert tiled.shape == (*size, 1)
+    assert whole.std() > 0.01
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+
+
+def test_the_smallest_tiles_give_what_the_whole_image_gives(network, random):
+    least = _smallest_tile(geometry_of(network))
+    size = tuple(int(n) for n in random.integers(least + 1, least + 30, 2))
+    _assert_tiles_equal_the_whole(network, size, 1, random)
+
+
+def test_tiles_of_any_size_give_what_the_whole_image_gives(network):
+    random = np.random.default_rng(10)
+    geometry = geometry_of(network)
+    tile = _smallest_tile(geometry) + int(random.integers(0, 6 * geometry.stride))
+    size = tuple(int(n) for n in random.integers(tile + 1, tile + 50, 2))
+    _assert_tiles_equal_the_whole(network, size, tile, random)
+
+
+def test_without_a_margin_the_tiles_do_not_fit_together(random):
+    # Shows that the tests above can fail: the borders of windows do change the output.
+    network = randomise(tiny_unet(depth=2))
+    image = random.random((40, 40, 1)).astype(np.float32)
+    careless = Geometry(stride=4, remainder=0, shrink=0, margin=0)
+    tiled = predict_tiled(as_predictor(network), image, careless, 12)
+    whole = predict_tiled(as_predictor(network), image, careless, WHOLE)
+    assert np.abs(tiled - whole).max() > 1e-3

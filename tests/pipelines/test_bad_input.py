@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from click.testing import Result
 from PIL import Image
+
 from tests.conftest import TINY, kedro_run
 
 CATALOG = """

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from click.testing import Result
 from PIL import Image
-from tests.conftest import TINY, kedro_run
 
+from tests.conftest import TINY, kedro_run
 from unetflow.imaging.readers import read_image, read_mask
 
 Finished = tuple[Path, Result]

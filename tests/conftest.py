@@ -37,8 +37,7 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import mlflow
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    mlflow.set_tracking_uri(f"sqlite:///{path}")
-    mlflow.search_experiments()
+    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
 
 

@@ -141,6 +141,7 @@ def test_refused_data_leave_the_last_manifest_alone(mine: Path) -> None:
         ("training.crop_size=100", "the nearest sizes that do are 96 and 104"),
         ("construction.padding=full", "construction.padding: 'full' is not allowed"),
         ("preset=sede", "presets.sede"),
+        ("seeed=1,preset=seed,training.epoch=1", "several are wrong:\n  training.epoch"),
         ("augmentation.noise=2", "augmentation.noise: 2 is not allowed"),
     ],
 )

@@ -177,11 +177,8 @@ def test_the_cursor_comes_back_when_training_fails(monkeypatch, squares, other_s
     console = Console(file=screen, force_terminal=True, width=100)
     monkeypatch.setattr(rich, "get_console", lambda: console)
     hide, show = "\x1b[?25l", "\x1b[?25h"
-    try:
-        with pytest.raises(InputError):
-            _fit(_broken_network(), squares, other_squares)
-        written = screen.getvalue()
-    finally:
-        console.clear_live()
+    with pytest.raises(InputError):
+        _fit(_broken_network(), squares, other_squares)
+    written = screen.getvalue()
     assert hide in written
     assert written.rfind(show) > written.rfind(hide)

@@ -17,4 +17,5 @@ class InputError(ValueError):
         self.mend = mend
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.problem}. {self.mend}."
+        end = "" if self.problem.endswith("\n") else ". "
+        return f"{self.where}: {self.problem}{end}{self.mend}."

@@ -126,6 +126,10 @@ class Parameters(_Strict):
     construction: ConstructionParameters
     training: TrainingParameters
     evaluation: EvaluationParameters
+    images: str | None = None
+    """Folder of images for the stage `mask_export`; the catalog reads it from `--params`."""
+    output: str | None = None
+    """Folder for their masks, likewise."""
 
     @model_validator(mode="after")
     def _classes_are_distinct(self) -> Self:
@@ -167,9 +171,8 @@ def read_parameters(model: type[Model], values: Mapping[str, Any], prefix: str =
         problems = list(_explain(error, model, prefix))
     if len(problems) == 1:
         raise problems[0]
-    raise InputError(
-        "parameters", " | ".join(str(problem) for problem in problems), "Correct them all"
-    )
+    listing = "\n".join(f"  {problem}" for problem in problems)
+    raise InputError("parameters", f"several are wrong:\n{listing}\n", "Correct them all")
 
 
 def read_classes(values: list[dict[str, Any]]) -> list[LabelClass]:

@@ -125,7 +125,7 @@ def _check_quarantine(quarantine: pd.DataFrame, usable: int, allowed: float) -> 
         raise InputError(
             "raw_pairs",
             f"{len(rows)} of {total} entries cannot be used, more than the allowed share of "
-            f"{allowed:.0%}:\n{listing}{more}\nThe catalog entry 'quarantine' lists them all",
+            f"{allowed:.0%}:\n{listing}{more}\nThe catalog entry 'quarantine' lists them all.\n",
             "Mend them, or raise ingestion.max_quarantined_fraction to go on without them",
         )
     _log.warning("Left out %d files:\n%s", len(rows), listing)

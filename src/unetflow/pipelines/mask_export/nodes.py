@@ -49,6 +49,6 @@ def export_masks(
         raise InputError(
             "images_to_segment",
             f"{len(refused)} of {len(images)} images could not be segmented:\n{listing}\n"
-            "The masks of all others are written",
+            "The masks of all others are written.\n",
             "Mend these images or move them away",
         )

@@ -1,0 +1,83 @@
+import keras
+import numpy as np
+import pytest
+from kedro.io import DatasetError
+from PIL import Image
+
+from unetflow.datasets import (
+    DemoPairsDataset,
+    FolderPairsDataset,
+    ImageFileDataset,
+    ImageFolderDataset,
+    KerasModelDataset,
+    MlflowEpochLogDataset,
+)
+from unetflow.imaging.errors import InputError
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_grey_image_comes_back_exactly(tmp_path, ending, dtype):
+    pixels = np.arange(35, dtype=dtype).reshape(5, 7) * np.iinfo(dtype).max // 34
+    dataset = ImageFileDataset(filepath=str(tmp_path / f"new/a.{ending}"))
+    assert not dataset.exists()
+    dataset.save(pixels)
+    assert dataset.exists()
+    loaded = dataset.load()
+    assert loaded.dtype == dtype
+    np.testing.assert_array_equal(loaded, pixels)
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+def test_colour_image_comes_back_exactly(tmp_path, ending):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+    dataset = ImageFileDataset(filepath=str(tmp_path / f"a.{ending}"))
+    dataset.save(pixels)
+    np.testing.assert_array_equal(dataset.load(), pixels)
+
+
+def test_folder_reads_each_image_when_asked_and_keeps_names_apart(tmp_path):
+    (tmp_path / "sub").mkdir()
+    for name in ("2.png", "10.png", "sub/2.png", "same.png", "same.tif"):
+        Image.new("L", (4, 3), 7).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("not an image")
+    images = ImageFolderDataset(path=str(tmp_path)).load()
+    assert list(images) == ["2", "10", "same.png", "same.tif", "sub/2"]
+    np.testing.assert_array_equal(images["sub/2"](), np.full((3, 4, 1), 7, np.uint8))
+
+
+def test_folder_refuses_an_image_above_the_limit(tmp_path):
+    Image.new("L", (40, 30)).save(tmp_path / "a.png")
+    images = ImageFolderDataset(path=str(tmp_path), max_pixels=1000).load()
+    with pytest.raises(InputError, match="40 x 30 pixels are more than the allowed 1000"):
+        images["a"]()
+
+
+def test_demo_is_made_once(tmp_path):
+    dataset = DemoPairsDataset(path=str(tmp_path), count=3, size=48)
+    assert not dataset.exists()
+    pairs = dataset.load().pairs
+    times = [pair.image.stat().st_mtime_ns for pair in pairs]
+    assert [pair.id for pair in dataset.load().pairs] == ["nuclei_000", "nuclei_001", "nuclei_002"]
+    assert [pair.image.stat().st_mtime_ns for pair in pairs] == times
+
+
+def test_users_folders_are_never_written(tmp_path):
+    for dataset in (FolderPairsDataset(path=str(tmp_path)), ImageFolderDataset(path=str(tmp_path))):
+        with pytest.raises(DatasetError, match="is only read"):
+            dataset.save({})
+
+
+def test_keras_model_comes_back(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    dataset = KerasModelDataset(filepath=str(tmp_path / "m.keras"))
+    dataset.save(model)
+    values = np.ones((1, 3), np.float32)
+    np.testing.assert_array_equal(dataset.load()(values), model(values))
+
+
+def test_epoch_log_does_nothing_without_a_run():
+    dataset = MlflowEpochLogDataset()
+    dataset.load()(0, {"loss": 1.0})
+    with pytest.raises(DatasetError, match="only an input"):
+        dataset.save({})

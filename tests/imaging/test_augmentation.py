@@ -1,3 +1,4 @@
+import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
@@ -238,3 +239,13 @@ def test_unknown_transform_is_refused_with_the_known_ones(step):
 def test_wrong_arguments_of_a_transform_are_refused(step):
     with pytest.raises(InputError):
         Augmenter([step])
+
+
+def test_building_in_many_threads_leaves_the_warning_filters_alone():
+    before = list(warnings.filters)
+    augmenter = Augmenter([{"transform": "HorizontalFlip", "p": 0.5}])
+    image, label = np.zeros((8, 8, 1), np.float32), np.zeros((8, 8), np.uint8)
+    for _ in range(5):
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda seed: augmenter(image, label, seed), range(32)))
+    assert list(warnings.filters) == before

@@ -4,10 +4,10 @@ Albumentations stays behind this one module. A policy is plain data: a list of s
 name of an albumentations transform and its arguments, so that it can be stored and repeated.
 """
 
+import inspect
 import os
 import random
 import threading
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -95,11 +95,12 @@ def _build_step(step: dict[str, Any]) -> Any:
             f"'{name}' is not a transform that it may use",
             f"Use one of {', '.join(TRANSFORMS)}",
         )
+    transform = getattr(albumentations, name)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # albumentations only warns of unknown arguments
-            return getattr(albumentations, name)(**arguments)
-    except (TypeError, ValueError, UserWarning) as error:
+        # Albumentations itself only warns of unknown arguments, and drops them.
+        inspect.signature(transform).bind(**arguments)
+        return transform(**arguments)
+    except (TypeError, ValueError) as error:
         raise InputError(
             "augmentation policy", f"{name} refuses its arguments ({error})", "Correct them"
         ) from error

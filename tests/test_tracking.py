@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import git
@@ -27,6 +29,18 @@ def test_git_tags_tell_commit_and_changes(tmp_path):
         assert git_tags(tmp_path)["git_dirty"] == "true"
 
 
+def test_missing_git_is_no_error(tmp_path):
+    code = "import sys; from unetflow.tracking import git_tags; print(git_tags(sys.argv[1]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={"PATH": ""},
+    )
+    assert done.stdout.strip() == "{}"
+
+
 @pytest.fixture
 def tracker(tmp_path: Path, empty_mlflow: Path) -> Tracker:
     (tmp_path / "mlflow.db").write_bytes(empty_mlflow.read_bytes())
@@ -53,3 +67,28 @@ def test_ended_run_leaves_the_environment_as_it_was(tracker, monkeypatch):
     assert "MLFLOW_TRACKING_URI" in os.environ
     tracker.end()
     assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def test_interrupted_run_is_ended_by_the_next_one(tracker, tmp_path):
+    import mlflow
+
+    tracker.start("training", {}, {})
+    left_over = mlflow.active_run().info.run_id
+    tracker.start("training", {}, {})
+    tracker.end()
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    assert client.get_run(left_over).info.status == "KILLED"
+
+
+def test_ui_command_works_where_one_stands(tracker, tmp_path, monkeypatch):
+    assert tracker.describe_ui().endswith(f"ui --backend-store-uri sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    assert tracker.describe_ui().endswith("ui --backend-store-uri sqlite:///mlflow.db")
+
+
+def test_moved_project_is_told_where_its_artifacts_go(tracker, tmp_path, caplog):
+    new = tmp_path / "moved"
+    new.mkdir()
+    (tmp_path / "mlflow.db").rename(new / "mlflow.db")
+    Tracker(new, "sqlite:///mlflow.db", "some experiment")
+    assert "MLFLOW_EXPERIMENT_NAME" in caplog.text

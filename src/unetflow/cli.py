@@ -1,13 +1,17 @@
 """`kedro run` as Kedro has it, but with one clear line for errors that the user can mend."""
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
+from kedro.config import MissingConfigException
 from kedro.framework.cli.project import run as kedro_run
 from kedro.io import DatasetError
 from omegaconf.errors import OmegaConfBaseException
+from yaml.parser import ParserError
 
 from unetflow.imaging.errors import InputError
 
@@ -21,8 +25,15 @@ def _run(**options: Any) -> Any:
     """Run the pipeline."""
     # TensorFlow's notices about its build would bury what a person wants to read.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    for name in ("images", "output"):  # as seen from where the user stands
+        if name in options["params"]:
+            options["params"][name] = str(Path(options["params"][name]).absolute())
     try:
         return kedro_run.callback(**options)  # type: ignore[misc]
+    except KeyboardInterrupt:
+        if "mlflow" in sys.modules:
+            sys.modules["mlflow"].end_run("KILLED")
+        raise
     except Exception as error:
         message = _message_for(error)
         if message is None:
@@ -37,17 +48,17 @@ def _message_for(error: Exception) -> str | None:
         if isinstance(cause, InputError):
             return str(cause)
     for cause in chain:
-        if isinstance(cause, FileNotFoundError):
+        first_line = next(iter(str(cause).splitlines()), "")
+        if isinstance(cause, OmegaConfBaseException | MissingConfigException | ParserError):
             return (
-                f"{cause.filename}: the file does not exist. "
-                "Run the stage that writes it first, or the whole chain with `kedro run`."
-            )
-        if isinstance(cause, OmegaConfBaseException):
-            return (
-                f"The configuration cannot be read: {str(cause.msg).splitlines()[0]} "
-                "Correct the file in conf/ or the value in --params; presets are in "
+                f"The configuration cannot be read: {first_line} "
+                "Correct the file in conf/, --env or the value in --params; presets are in "
                 "conf/base/globals_presets.yml."
             )
+        if type(cause).__name__ == "MlflowException":  # importing MLflow for its type costs seconds
+            return f"MLflow: {first_line} Check MLFLOW_TRACKING_URI and conf/base/mlflow.yml."
+        if isinstance(cause, ValueError) and first_line.startswith("Failed to find the pipeline"):
+            return first_line
     return str(error) if isinstance(error, DatasetError) else None
 
 

@@ -1,4 +1,4 @@
-"""What happens around every run: the check of the parameters, and tracking in MLflow."""
+"""What happens around every run: checks before it, and tracking in MLflow."""
 
 import os
 from pathlib import Path
@@ -8,18 +8,51 @@ import click
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
 
-from unetflow.pipelines.parameters import Parameters, read_parameters
+from unetflow.imaging.errors import InputError
+from unetflow.pipelines.parameters import Parameters, read_classes, read_parameters
 from unetflow.tracking import Tracker
 
 
-class ParameterHooks:
-    """Checks all parameters before anything runs."""
+class CheckHooks:
+    """Checks parameters and folders before anything runs."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, dict[str, Any]] = {}
 
     @hook_impl
-    def before_pipeline_run(self, catalog: DataCatalog) -> None:
-        """Stop with a clear error when a parameter is misspelt or out of range."""
-        read_parameters(Parameters, catalog.load("parameters"))
+    def after_catalog_created(self, conf_catalog: dict[str, Any]) -> None:
+        """Remember what the catalog says of each entry."""
+        self._entries = conf_catalog
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Stop with a clear error when a parameter or a folder cannot be right."""
+        parameters = catalog.load("parameters")
+        read_classes(parameters.get("classes"))
+        read_parameters(Parameters, parameters)
+        if "images_to_segment" in pipeline.inputs():
+            self._check_images_to_segment(Path(self._entries["raw_pairs"]["path"]))
+
+    def _check_images_to_segment(self, raw: Path) -> None:
+        images = Path(self._entries["images_to_segment"]["path"])
+        if not images.is_dir() and not images.is_relative_to(raw):  # the demo is made by the run
+            raise InputError(
+                images,
+                "there is no such folder to export masks of",
+                "Correct `images_to_segment` in the catalog, or give --params images=...",
+            )
+        names = (self._entries["raw_pairs"].get(name, name) for name in ("images", "masks"))
+        theirs = {images.resolve(), *((raw / name).resolve() for name in names)}
+        for entry in ("masks", "labels", "overlays"):
+            ours = Path(self._entries[entry]["path"]).resolve()
+            if ours in theirs:
+                raise InputError(
+                    ours,
+                    f"`{entry}` would be written over the images or masks that you have",
+                    "Choose another folder, as in --params output=...",
+                )
 
 
 class TrackingHooks:
@@ -36,7 +69,7 @@ class TrackingHooks:
         self._config: dict[str, Any] = {}
         self._tracker: Tracker | None = None
         self._entries: dict[str, dict[str, Any]] = {}
-        self._facts: dict[str, str] = {}
+        self._closing_lines: dict[str, str] = {}
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -52,7 +85,7 @@ class TrackingHooks:
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
         """Start the MLflow run and log all parameters."""
-        self._facts = {}
+        self._closing_lines = {}
         self._tracker = Tracker(self._project, **self._config)
         self._tracker.start(
             name="+".join(run_params["pipeline_names"] or ["__default__"]),
@@ -63,16 +96,16 @@ class TrackingHooks:
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
         """Make tags of what has been loaded."""
-        self._set_tags(self._wishes(dataset_name), data)
+        self._set_tags(self._tracking_of(dataset_name), data)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Log what has been saved."""
-        wishes = self._wishes(dataset_name)
-        self._set_tags(wishes, data)
-        kind = wishes.get("log")
+        tracking = self._tracking_of(dataset_name)
+        self._set_tags(tracking, data)
+        kind = tracking.get("log")
         if dataset_name == "masks":
-            self._facts["Masks"] = os.path.relpath(self._entries["masks"]["path"])
+            self._closing_lines["Masks"] = os.path.relpath(self._entries["masks"]["path"])
         if kind is None or self._tracker is None:
             return
         path = Path(self._entries[dataset_name]["filepath"])
@@ -82,7 +115,7 @@ class TrackingHooks:
             self._tracker.log_artifact(path)
         if kind == "metrics":
             self._tracker.log_metrics(data)
-            self._facts["Scores"] = _describe_scores(data)
+            self._closing_lines["Scores"] = _describe_scores(data)
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -90,12 +123,11 @@ class TrackingHooks:
         if self._tracker is None:
             return
         self._tracker.end()
-        uri = self._tracker.tracking_uri
-        self._facts["Compare runs"] = f"mlflow ui --backend-store-uri {uri}"
+        self._closing_lines["Compare runs"] = self._tracker.describe_ui()
         click.echo("")
         for name in ("Scores", "Masks", "Compare runs"):
-            if name in self._facts:
-                click.echo(f"{name}: {self._facts[name]}")
+            if name in self._closing_lines:
+                click.echo(f"{name}: {self._closing_lines[name]}")
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
@@ -103,14 +135,14 @@ class TrackingHooks:
         if self._tracker is not None:
             self._tracker.end(error)
 
-    def _wishes(self, dataset_name: str) -> dict[str, Any]:
+    def _tracking_of(self, dataset_name: str) -> dict[str, Any]:
         metadata = self._entries.get(dataset_name, {}).get("metadata", {})
-        wishes: dict[str, Any] = metadata.get("mlflow", {})
-        return wishes
+        tracking: dict[str, Any] = metadata.get("mlflow", {})
+        return tracking
 
-    def _set_tags(self, wishes: dict[str, Any], data: Any) -> None:
-        if self._tracker is not None and "tags" in wishes:
-            self._tracker.set_tags({tag: str(data[key]) for tag, key in wishes["tags"].items()})
+    def _set_tags(self, tracking: dict[str, Any], data: Any) -> None:
+        if self._tracker is not None and "tags" in tracking:
+            self._tracker.set_tags({tag: str(data[key]) for tag, key in tracking["tags"].items()})
 
 
 def _describe_scores(metrics: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import os
 
-from unetflow.hooks import ParameterHooks, TrackingHooks
+from unetflow.hooks import CheckHooks, TrackingHooks
 from unetflow.imaging.errors import InputError
 
 
@@ -18,7 +18,7 @@ def environment_variable(name: str, default: str | None = None) -> str:
     return value
 
 
-HOOKS = (TrackingHooks(), ParameterHooks())  # the last one is called first
+HOOKS = (TrackingHooks(), CheckHooks())  # the last one is called first
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

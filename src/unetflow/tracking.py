@@ -1,7 +1,9 @@
 """Tracking of a run in MLflow, which is imported when a run starts, since that costs seconds."""
 
+import logging
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -10,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unetflow.unet import Segmenter
+
+_log = logging.getLogger(__name__)
 
 _MODEL_REQUIREMENTS = (
     "imagecodecs",
@@ -40,24 +44,35 @@ class Tracker:
         import mlflow
 
         self._mlflow = mlflow
+        self._project = project
         self._uri_before = os.environ.get("MLFLOW_TRACKING_URI")
-        self.tracking_uri = tracking_uri
+        self._tracking_uri = tracking_uri
         mlflow.set_tracking_uri(_absolute_sqlite(tracking_uri, project))
-        if mlflow.get_experiment_by_name(experiment) is None:
-            local = tracking_uri.startswith("sqlite:")
-            location = (project / "mlruns").as_uri() if local else None
+        local = tracking_uri.startswith("sqlite:")
+        location = (project / "mlruns").as_uri() if local else None
+        existing = mlflow.get_experiment_by_name(experiment)
+        if existing is None:
             mlflow.create_experiment(experiment, artifact_location=location)
+        elif location not in (None, existing.artifact_location):
+            _log.warning(
+                "The artifacts of MLflow's experiment '%s' go to %s, where the project was when it "
+                "began. Set MLFLOW_EXPERIMENT_NAME to begin another one here.",
+                experiment,
+                existing.artifact_location,
+            )
         mlflow.set_experiment(experiment)
 
     def start(self, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
         """Start the run and log its parameters, its tags, its command and the git commit."""
+        while self._mlflow.active_run():  # left over from a run that was interrupted
+            self._mlflow.end_run("KILLED")
         self._mlflow.start_run(run_name=name)
         self._mlflow.log_params(dict(flatten(parameters)))
         self._mlflow.set_tags(
             {
                 "pipeline": name,
                 "command": shlex.join(["kedro", *sys.argv[1:]]),
-                **git_tags(Path.cwd()),
+                **git_tags(self._project),
                 **tags,
             }
         )
@@ -98,6 +113,19 @@ class Tracker:
             pip_requirements=list(_installed(_MODEL_REQUIREMENTS)),
         )
 
+    def describe_ui(self) -> str:
+        """Return the command that shows the runs, as it works in the folder where one stands."""
+        if self._tracking_uri.startswith("http"):
+            return self._tracking_uri
+        uri = self._tracking_uri
+        if not uri.startswith("sqlite:"):
+            uri = "$MLFLOW_TRACKING_URI"  # it may hold a password
+        elif Path.cwd() != self._project:
+            uri = _absolute_sqlite(uri, self._project)
+        installed = Path(sys.executable).with_name("mlflow")
+        command = "mlflow" if shutil.which("mlflow") else os.path.relpath(installed)
+        return f"{command} ui --backend-store-uri {uri if uri[0] == '$' else shlex.quote(uri)}"
+
     def end(self, error: Exception | None = None) -> None:
         """End the run, as failed when there was an error."""
         if error is not None:
@@ -118,15 +146,17 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 def git_tags(folder: Path) -> dict[str, str]:
     """Return the commit that the code is at, and whether files differ from it."""
-    import git  # comes with MLflow
-
     try:
+        import git  # comes with MLflow; its import already fails where git is not installed
+
         repository = git.Repo(folder, search_parent_directories=True)
         return {
             "mlflow.source.git.commit": repository.head.commit.hexsha,
             "git_dirty": str(repository.is_dirty()).lower(),
         }
-    except (git.GitError, ValueError):  # no repository, no git, or no commit yet
+    except (ImportError, ValueError):  # no git, or no commit yet
+        return {}
+    except git.GitError:  # no repository
         return {}
 
 

@@ -223,3 +223,13 @@ def test_cmyk_jpeg_is_refused(tmp_path):
     Image.new("CMYK", (5, 4)).save(tmp_path / "a.jpg")
     with pytest.raises(InputError, match="its colours are CMYK"):
         read_image(tmp_path / "a.jpg")
+
+
+def test_mask_that_jpeg_has_changed_is_refused(tmp_path):
+    mask = np.zeros((32, 32), np.uint8)
+    mask[8:20, 9:23] = 255
+    Image.fromarray(mask).save(tmp_path / "a.jpg", quality=60)
+    with pytest.raises(InputError, match="JPEG compression has changed"):
+        read_mask(tmp_path / "a.jpg")
+    Image.fromarray(np.full((32, 32), 255, np.uint8)).save(tmp_path / "b.jpg", quality=95)
+    assert np.unique(read_mask(tmp_path / "b.jpg")).tolist() == [255]

@@ -123,9 +123,10 @@ def test_augmentation_preview_has_the_plain_crop_first_in_each_row(tmp_path, cou
     assert len(figure.axes) == 6 * count
     for number, sample in enumerate(samples.values()):
         first, *others = (a.images[0].get_array() for a in figure.axes[6 * number : 6 * number + 6])
-        plain = draw_outline(to_picture(sample.image), label, TRUTH_COLOUR)
+        grey = np.repeat(sample.image, 3, axis=2)
+        plain = draw_outline(grey, label, TRUTH_COLOUR)
         assert np.abs(first.astype(int) - plain).max() <= 1
-        turned = draw_outline(to_picture(sample.image[:, ::-1]), label[:, ::-1], TRUTH_COLOUR)
+        turned = draw_outline(grey[:, ::-1], label[:, ::-1], TRUTH_COLOUR)
         for other in others:
             assert np.abs(other.astype(int) - turned).max() <= 1
     assert figure.axes[0].get_title() == "s0"

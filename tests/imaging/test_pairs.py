@@ -66,7 +66,7 @@ def test_only_the_last_ending_is_cut_off(folders):
 
 
 def test_patterns_pair_what_their_groups_capture(folders):
-    images = touch_images(folders[0], "21_training.tif", "3_training.tif", "notes_about.tif")
+    images = touch_images(folders[0], "21_training.tif", "3_training.tif")
     masks = touch_images(folders[1], "21_manual1.png", "3_manual1.png")
     pairing = find_pairs(images, masks, r"(\d+)_training", r"(\d+)_manual")
     assert pairing.refused == []
@@ -182,3 +182,31 @@ def test_pattern_that_matches_nothing_is_refused_with_the_folder(folders):
         find_pairs(images, masks, None, "(x)")
     assert caught.value.where == str(masks)
     assert "Correct mask_pattern" in caught.value.mend
+
+
+def test_hidden_folders_are_not_searched(tmp_path):
+    for name in ("images/1.png", "masks/1.png", "images/.ipynb_checkpoints/1.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    pairing = find_pairs(tmp_path / "images", tmp_path / "masks")
+    assert [pair.id for pair in pairing.pairs] == ["1"]
+    assert not pairing.refused
+
+
+def test_file_that_the_pattern_leaves_out_is_named(tmp_path):
+    for name in ("images/img_1.png", "images/IMG_2.png", "masks/mask_1.png"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    pairing = find_pairs(tmp_path / "images", tmp_path / "masks", r"img_(\d+)", r"mask_(\d+)")
+    assert [pair.id for pair in pairing.pairs] == ["img_1"]
+    assert [error.where for error in pairing.refused] == [str(tmp_path / "images/IMG_2.png")]
+
+
+def test_images_and_masks_in_one_folder_are_told_apart_by_their_patterns(tmp_path):
+    for name in ("img_1.png", "mask_1.png", "stray.png"):
+        (tmp_path / name).write_bytes(b"")
+    pairing = find_pairs(tmp_path, tmp_path, r"img_(\d+)", r"mask_(\d+)")
+    assert [pair.mask.name for pair in pairing.pairs] == ["mask_1.png"]
+    assert [error.where for error in pairing.refused] == [str(tmp_path / "stray.png")]

@@ -109,6 +109,21 @@ def test_undeclared_mask_values_suggest_the_class(mine: Path) -> None:
     _refused(_ingest(mine), "share of pixels by value", "Did you mean 255 -> nucleus?")
 
 
+@pytest.mark.parametrize(
+    ("classes", "text"),
+    [
+        ("[{name: a, values: 0}]", "not a list of two classes"),
+        ("[{name: a, value: 0}, {name: b, values: 1}]", "Did you mean 'values'"),
+        ("[{name: a, values: 0}, {name: b, values: Rest}]", "'Rest' is not a mask value"),
+        ("[{name: a, values: 1}, {name: b, values: [0, 1]}]", "mask value '1' stands twice"),
+        ("[{name: a, values: 1}, {name: a, values: rest}]", "the name 'a' stands twice"),
+    ],
+)
+def test_wrong_classes(mine: Path, classes: str, text: str) -> None:
+    (mine.parent / "conf/local/parameters.yml").write_text(f"classes: {classes}")
+    _refused(_ingest(mine), "classes", text)
+
+
 def test_too_few_pairs(mine: Path) -> None:
     for number in range(2, 6):
         (mine / f"images/{number}.png").unlink()
@@ -152,7 +167,26 @@ def test_wrong_parameters_stop_before_anything_runs(project: Path, params: str, 
 
 def test_stage_without_its_inputs_says_what_to_run(project: Path) -> None:
     result = kedro_run(project, "--pipelines", "evaluation", "--params", TINY)
-    _refused(result, "Train one")
+    _refused(result, ".keras: the file is not there. Run the stage that writes it first")
+
+
+def test_export_never_overwrites_what_the_user_has(mine: Path) -> None:
+    params = f"images={mine / 'images'},output={mine}"
+    result = kedro_run(mine.parent, "--pipelines", "mask_export", "--params", params)
+    _refused(result, f"{mine / 'masks'}: `masks` would be written over the images or masks")
+
+
+def test_folder_to_segment_is_checked_before_the_training(mine: Path) -> None:
+    result = kedro_run(mine.parent, "--params", TINY)
+    _refused(result, "data/01_raw/demo/images: there is no such folder to export masks of")
+    assert not (mine.parent / "data/02_intermediate").exists()
+
+
+def test_unknown_pipeline_environment_and_broken_file(project: Path) -> None:
+    _refused(kedro_run(project, "--pipelines", "trainig"), "trainig")
+    _refused(kedro_run(project, "--env", "isbi2021"), "isbi2021")
+    (project / "conf/local/catalog.yml").write_text("raw_pairs: {type: [}")
+    _refused(kedro_run(project), "The configuration cannot be read", "catalog.yml")
 
 
 def test_environment_variable_that_is_missing(

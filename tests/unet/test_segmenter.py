@@ -175,3 +175,8 @@ def test_settings_that_make_no_sense_are_refused(tmp_path, change):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match="there is no such model"):
         Segmenter.load(tmp_path / "absent.keras")
+
+
+def test_image_of_another_bit_depth_is_refused(segmenter):
+    with pytest.raises(InputError, match="trained on uint8 images, whose intensities differ"):
+        segmenter.predict(np.zeros((8, 8, 1), np.uint16))

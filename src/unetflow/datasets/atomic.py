@@ -5,7 +5,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
-from unetflow.imaging.files import replacing
+from unetflow.imaging.files import replacing, require_file
 
 
 class AtomicDataset(AbstractDataset[Any, Any]):
@@ -40,6 +40,7 @@ class AtomicDataset(AbstractDataset[Any, Any]):
 
     def load(self) -> Any:
         """Load the file."""
+        require_file(self._filepath)
         return self._dataset_at(self._filepath).load()
 
     def save(self, data: Any) -> None:

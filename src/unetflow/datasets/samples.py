@@ -8,7 +8,7 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import replacing
+from unetflow.imaging.files import replacing, require_file
 from unetflow.imaging.samples import Sample, SampleFolder, write_sample
 
 
@@ -17,8 +17,8 @@ class SamplesDataset(AbstractDataset[Mapping[str, Callable[[], Sample]], SampleF
 
     Samples are saved from functions, one at a time, so that memory does not grow with their
     number. A function that raises an `InputError` makes no sample; its reason is kept. The list of
-    all samples, `index.json`, is written last and in one step: until then the folder shows the
-    samples that it had before.
+    all samples, `index.json`, is taken away first and written last: a folder whose saving was
+    interrupted has no samples, rather than some old and some new ones.
 
     Args:
         path: The folder.
@@ -32,6 +32,7 @@ class SamplesDataset(AbstractDataset[Mapping[str, Callable[[], Sample]], SampleF
 
     def load(self) -> SampleFolder:
         """List the samples; their pixels are read when they are asked for."""
+        require_file(self._index)
         index = json.loads(self._index.read_text(encoding="utf-8"))
         refused = [InputError(**error) for error in index["refused"]]
         return SampleFolder(self._path, index["ids"], refused)
@@ -39,6 +40,7 @@ class SamplesDataset(AbstractDataset[Mapping[str, Callable[[], Sample]], SampleF
     def save(self, data: Mapping[str, Callable[[], Sample]]) -> None:
         """Make and write the samples, and remove those of before that are no longer listed."""
         before = set(self.load()) if self._exists() else set()
+        self._index.unlink(missing_ok=True)
         ids, refused = [], []
         for sample_id, make_sample in data.items():
             try:

@@ -17,7 +17,7 @@ GAIN = 10.0  # grey values for each photon
 OFFSET = 400.0  # grey value of darkness
 
 
-Pixels = tuple[NDArray[np.intp], NDArray[np.intp]]
+PixelIndices = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def draw_nuclei(size: int, random: np.random.Generator) -> DemoImage:
     return DemoImage(np.clip(grey, 0, 65535).round().astype(np.uint16), instances)
 
 
-def _nuclei(size: int, random: np.random.Generator) -> Iterator[Pixels]:
+def _nuclei(size: int, random: np.random.Generator) -> Iterator[PixelIndices]:
     """Yield the pixels of each nucleus, group by group."""
     for _ in range(max(1, round(random.uniform(4, 11) * (size / 256) ** 2))):
         centre = random.uniform(0, size, 2)
@@ -94,7 +94,9 @@ def _nuclei(size: int, random: np.random.Generator) -> Iterator[Pixels]:
             yield _wobbly_ellipse(centre + random.normal(0, 18, 2), size, random)
 
 
-def _wobbly_ellipse(centre: NDArray[np.float64], size: int, random: np.random.Generator) -> Pixels:
+def _wobbly_ellipse(
+    centre: NDArray[np.float64], size: int, random: np.random.Generator
+) -> PixelIndices:
     """Return the pixels of a filled ellipse whose edge wobbles a little."""
     angle = np.linspace(0, 2 * np.pi, 90, endpoint=False)
     turn, stretch = random.uniform(0, np.pi), random.uniform(1.0, 1.6)
@@ -103,7 +105,7 @@ def _wobbly_ellipse(centre: NDArray[np.float64], size: int, random: np.random.Ge
         edge += random.normal(0, 0.05) * np.cos(waves * angle + random.uniform(0, 2 * np.pi))
     edge *= random.uniform(8, 17)
     rows, columns = centre[0] + edge * np.sin(angle), centre[1] + edge * np.cos(angle)
-    inside: Pixels = draw.polygon(rows, columns, (size, size))
+    inside: PixelIndices = draw.polygon(rows, columns, (size, size))
     return inside
 
 

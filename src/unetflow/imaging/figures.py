@@ -23,7 +23,7 @@ from unetflow.imaging.samples import Sample
 
 @dataclass(frozen=True)
 class Specimen:
-    """One image of the gallery with its truth, its prediction and its Dice."""
+    """One image of the gallery with its truth and its prediction."""
 
     title: str
     image: NDArray[np.generic]
@@ -66,7 +66,8 @@ def draw_augmentation_preview(
         image = normalise(crop.image, intensity)
         for number, axes in enumerate(row):
             changed = augmenter(image, crop.label, seed + number) if number else (image, crop.label)
-            axes.imshow(draw_outline(to_picture(changed[0]), changed[1], TRUTH_COLOUR))
+            picture = np.broadcast_to(changed[0] * 255, (*changed[1].shape, 3)).astype(np.uint8)
+            axes.imshow(draw_outline(picture, changed[1], TRUTH_COLOUR))
             axes.set_axis_off()
         row[0].set_title(sample_id, fontsize=9)
     figure.suptitle("Training crops: as they are (left), and augmented, with the label's outline")

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from unetflow.imaging.errors import InputError
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -42,6 +44,16 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def require_file(path: Path) -> None:
+    """Raise an `InputError` when a file that an earlier stage writes is not there."""
+    if not path.is_file():
+        raise InputError(
+            path,
+            "the file is not there",
+            "Run the stage that writes it first, or the whole chain with `kedro run`",
+        )
 
 
 def sha256(path: Path) -> str:

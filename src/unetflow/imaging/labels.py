@@ -13,6 +13,8 @@ IGNORE = 255
 
 Label = NDArray[np.uint8]
 
+_LARGEST_TABLE = 65535
+
 
 @dataclass(frozen=True)
 class LabelClass:
@@ -43,7 +45,7 @@ def decode_mask(mask: NDArray[np.integer], classes: Sequence[LabelClass], where:
     """
     declared = {value: i for i, c in enumerate(classes) for value in c.values or ()}
     rest = next((i for i, c in enumerate(classes) if c.values is None), None)
-    values, positions, counts = np.unique(mask, return_inverse=True, return_counts=True)
+    values, counts = np.unique(mask, return_counts=True)
     undeclared = [int(value) for value in values if int(value) not in declared]
     if undeclared and rest is None:
         raise InputError(
@@ -52,7 +54,13 @@ def decode_mask(mask: NDArray[np.integer], classes: Sequence[LabelClass], where:
             _suggestion(values, undeclared, classes),
         )
     indices = np.array([declared.get(int(value), rest) for value in values], np.uint8)
-    return indices[positions].reshape(mask.shape)
+    if values[0] >= 0 and values[-1] <= _LARGEST_TABLE:
+        table = np.zeros(int(values[-1]) + 1, np.uint8)
+        table[values] = indices
+        label: Label = table[mask]
+    else:
+        label = indices[np.searchsorted(values, mask)]
+    return label
 
 
 def _histogram(values: NDArray[np.integer], counts: NDArray[np.integer], most: int = 8) -> str:

@@ -48,9 +48,16 @@ def find_pairs(
     Raises:
         InputError: A folder is missing or holds no image, or a pattern is wrong.
     """
-    image_files = _by_key(images, image_pattern, "image_pattern")
-    mask_files = _by_key(masks, mask_pattern, "mask_pattern")
-    refused = []
+    image_files, other_images = _by_key(images, image_pattern, "image_pattern")
+    mask_files, other_masks = _by_key(masks, mask_pattern, "mask_pattern")
+    if images == masks:  # each pattern leaves out what the other one takes
+        unmatched = set(other_images) & set(other_masks)
+    else:
+        unmatched = {*other_images, *other_masks}
+    refused = [
+        InputError(file, "its name does not match the pattern", "Correct the pattern, or rename it")
+        for file in unmatched
+    ]
     pairs = []
     for key, files in image_files.items():
         partners = mask_files.get(key, [])
@@ -90,7 +97,13 @@ def list_images(folder: Path) -> list[Path]:
     endings = ", ".join(READERS)
     if not folder.is_dir():
         raise InputError(folder, "there is no such folder", "Correct the path in the catalog")
-    files = [path for path in folder.rglob("*") if path.is_file() and is_image(path)]
+    files = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and is_image(path)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
     if not files:
         raise InputError(
             folder,
@@ -108,15 +121,20 @@ def natural_order(text: str) -> tuple[list[tuple[int, str]], str]:
     return parts, text
 
 
-def _by_key(folder: Path, pattern: str | None, parameter: str) -> dict[str, list[Path]]:
+def _by_key(
+    folder: Path, pattern: str | None, parameter: str
+) -> tuple[dict[str, list[Path]], list[Path]]:
+    """Return the images of a folder by what pairs them, and those that the pattern leaves out."""
     expression = _compile(pattern, parameter) if pattern else None
     files: dict[str, list[Path]] = {}
+    unmatched = []
     for path in list_images(folder):
         if expression is None:
             key = path.relative_to(folder).with_suffix("").as_posix()
         else:
             match = expression.search(path.name)
             if match is None:
+                unmatched.append(path)
                 continue
             key = "_".join(group or "" for group in match.groups())
         files.setdefault(key, []).append(path)
@@ -126,7 +144,7 @@ def _by_key(folder: Path, pattern: str | None, parameter: str) -> dict[str, list
             f"{parameter} '{pattern}' matches none of its files",
             f"Correct {parameter} in the catalog",
         )
-    return files
+    return files, unmatched
 
 
 def _compile(pattern: str, parameter: str) -> re.Pattern[str]:

@@ -8,16 +8,22 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.labels import IGNORE, LabelClass
+from unetflow.imaging.labels import LabelClass
 from unetflow.imaging.tiling import unet_geometry
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
-MaskValue = Annotated[int, Field(ge=0)]
 
 
 class _Strict(BaseModel):
@@ -30,14 +36,21 @@ class ClassParameters(_Strict):
     """A class and the mask values that mean it."""
 
     name: Annotated[str, Field(pattern=r"^\w[\w -]*$")]
-    values: Annotated[list[MaskValue], Field(min_length=1)] | MaskValue | Literal["rest"]
+    values: Any
+
+    @field_validator("values")
+    @classmethod
+    def _read_values(cls, values: Any) -> tuple[int, ...] | None:
+        listed = values if isinstance(values, list) else [values]
+        if listed == ["rest"]:
+            return None
+        if not listed or not all(type(value) is int and value >= 0 for value in listed):
+            raise ValueError(f"{values!r} is not a mask value, a list of mask values, or `rest`")
+        return tuple(listed)
 
     def to_label_class(self) -> LabelClass:
         """Return what the imaging floor works with."""
-        if self.values == "rest":
-            return LabelClass(self.name, None)
-        values = [self.values] if isinstance(self.values, int) else self.values
-        return LabelClass(self.name, tuple(int(value) for value in values))
+        return LabelClass(self.name, self.values)
 
 
 class SplitParameters(_Strict):
@@ -120,7 +133,8 @@ class Parameters(_Strict):
 
     seed: int
     preset: str
-    classes: Annotated[list[ClassParameters], Field(min_length=2, max_length=2)]
+    classes: list[Any]
+    """See `read_classes`."""
     ingestion: IngestionParameters
     augmentation: AugmentationParameters
     construction: ConstructionParameters
@@ -130,11 +144,6 @@ class Parameters(_Strict):
     """Folder of images for the stage `mask_export`; the catalog reads it from `--params`."""
     output: str | None = None
     """Folder for their masks, likewise."""
-
-    @model_validator(mode="after")
-    def _classes_are_distinct(self) -> Self:
-        read_classes([c.model_dump() for c in self.classes])
-        return self
 
     @model_validator(mode="after")
     def _crop_fits_the_network(self) -> Self:
@@ -175,12 +184,18 @@ def read_parameters(model: type[Model], values: Mapping[str, Any], prefix: str =
     raise InputError("parameters", f"several are wrong:\n{listing}\n", "Correct them all")
 
 
-def read_classes(values: list[dict[str, Any]]) -> list[LabelClass]:
-    """Check the parameter `classes`.
+def read_classes(values: Any) -> list[LabelClass]:
+    """Check the parameter `classes`: a list of two, each as in `ClassParameters`.
 
     Raises:
-        InputError: A name or a value stands twice, or two classes claim the rest.
+        InputError: It is not such a list, or a name or a value stands twice.
     """
+    if not isinstance(values, list) or len(values) != 2 or not isinstance(values[0], dict):
+        raise InputError(
+            "classes",
+            "it is not a list of two classes, the background first",
+            "Write each as `- {name: NAME, values: VALUE}`",
+        )
     classes = [read_parameters(ClassParameters, v, "classes").to_label_class() for v in values]
     claimed = [str(value) for c in classes for value in (c.values or ["rest"])]
     names = [c.name for c in classes]
@@ -188,8 +203,6 @@ def read_classes(values: list[dict[str, Any]]) -> list[LabelClass]:
         double = [item for item in items if items.count(item) > 1]
         if double:
             raise InputError("classes", f"the {kind} '{double[0]}' stands twice", "Remove one")
-    if len(classes) > IGNORE:
-        raise InputError("classes", f"more than {IGNORE} classes", "Leave some out")
     return classes
 
 

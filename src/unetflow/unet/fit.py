@@ -24,6 +24,9 @@ from unetflow.unet.optimisation import build_optimiser
 
 _log = logging.getLogger(__name__)
 
+_FEW_STEPS = 200
+"""Batch normalisation still carries 0.99^200 = 13 % of its start values after so many steps."""
+
 
 @dataclass(frozen=True)
 class FitSettings:
@@ -100,12 +103,19 @@ def fit(
         seed=settings.seed,
         workers=settings.workers,
     )
+    steps = settings.epochs * feed.num_batches
+    if steps < _FEW_STEPS:
+        _log.warning(
+            "Only %d training steps: too few for batch normalisation to settle. Raise "
+            "training.epochs or training.crops_per_image",
+            steps,
+        )
     unet.compile(
         optimizer=build_optimiser(
             settings.optimiser,
             settings.learning_rate,
             settings.schedule,
-            total_steps=settings.epochs * feed.num_batches,
+            total_steps=steps,
             warmup_share=settings.warmup_share,
         ),
         loss=CrossEntropyDice(settings.cross_entropy_weight, settings.dice_weight),

@@ -6,8 +6,8 @@ import keras
 from keras import ops
 
 from unetflow.imaging.labels import IGNORE
+from unetflow.unet.blocks import Tensor
 
-Tensor = Any
 _TINY = 1e-7
 
 

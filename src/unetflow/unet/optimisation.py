@@ -2,9 +2,6 @@
 
 import keras
 
-OPTIMISERS = ("adam", "adamw", "sgd")
-SCHEDULES = ("cosine", "constant")
-
 
 def build_optimiser(
     name: str,

@@ -72,7 +72,7 @@ class Segmenter:
             `(height, width)` uint8, the class index of each pixel.
 
         Raises:
-            InputError: The number of channels is not what the network was trained on.
+            InputError: The channels or the type are not what the network was trained on.
         """
         return self.decide(self.predict_probabilities(image))
 
@@ -85,6 +85,12 @@ class Segmenter:
                 f"image of shape {image.shape}",
                 f"the model was trained on {self.settings.channels} channels",
                 f"Give it as (height, width, {self.settings.channels})",
+            )
+        if image.dtype != self.settings.dtype:
+            raise InputError(
+                f"image of type {image.dtype}",
+                f"the model was trained on {self.settings.dtype} images, whose intensities differ",
+                f"Give the image as it comes from the same source, in {self.settings.dtype}",
             )
         return predict_tiled(self._predictor, image, self.settings.geometry, self.settings.tile)
 

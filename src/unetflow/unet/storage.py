@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import replacing
+from unetflow.imaging.files import replacing, require_file
 
 
 def save_keras(
@@ -33,8 +33,7 @@ def load_keras(path: Path) -> keras.Model:
     Raises:
         InputError: The file is missing or cannot be loaded.
     """
-    if not path.is_file():
-        raise InputError(path, "there is no such model", "Train one, or correct the path")
+    require_file(path)
     try:
         return keras.saving.load_model(path, safe_mode=True)
     except Exception as error:  # Keras raises many types on damaged or unsafe files

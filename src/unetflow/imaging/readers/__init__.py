@@ -31,13 +31,15 @@ READERS: dict[str, Reader] = {
     ".tif": read_tiff,
     ".tiff": read_tiff,
 }
+LOSSY = (".jpg", ".jpeg")
+"""Endings of formats that change pixel values."""
 MAX_PIXELS = 400_000_000
 """Pixels that an image may have before it is refused unread: 20,000 x 20,000."""
 
 
 def is_image(path: Path) -> bool:
-    """Tell whether a file's ending is one that a reader knows; hidden files are not images."""
-    return path.suffix.lower() in READERS and not path.name.startswith(".")
+    """Tell whether a file's ending is one that a reader knows."""
+    return path.suffix.lower() in READERS
 
 
 def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.generic]:
@@ -103,6 +105,12 @@ def read_mask(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.integer]:
             f"the mask holds {pixels.dtype} numbers, perhaps probabilities",
             "Save the mask as whole numbers, one for each class",
         )
+    if path.suffix.lower() in LOSSY and len(np.unique(pixels)) > 2:
+        raise InputError(
+            path,
+            "JPEG compression has changed the mask's values",
+            "Export the mask as PNG or TIFF from its source",
+        )
     return cast(NDArray[np.integer], pixels)
 
 
@@ -138,7 +146,8 @@ def _drop_constant_alpha(path: Path, pixels: NDArray[np.generic]) -> NDArray[np.
     if np.any(alpha != alpha[0, 0]):
         raise InputError(
             path,
-            "its alpha channel varies, so part of the picture is transparent",
-            "Flatten the image, or delete its alpha channel",
+            f"it has {pixels.shape[2]} channels, and the last one, the alpha channel of a picture, "
+            "is not constant",
+            "Save it as grey or RGB; a picture can be flattened",
         )
     return pixels[:, :, :-1]

@@ -1,5 +1,6 @@
 """Parameters and fingerprint to an untrained U-Net and its drawing."""
 
+import logging
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -10,6 +11,8 @@ from unetflow.pipelines.parameters import (
     read_parameters,
 )
 from unetflow.pipelines.types import KerasModel
+
+_log = logging.getLogger(__name__)
 
 
 def construct_unet(
@@ -30,6 +33,12 @@ def construct_unet(
     from unetflow.unet import build_unet
 
     settings = read_parameters(ConstructionParameters, parameters, "construction")
+    if settings.normalisation in ("group", "instance"):
+        _log.warning(
+            "%s normalisation looks at a whole piece of an image: masks of images larger than "
+            "training.tile depend on how they are cut. Raise training.tile above their size",
+            settings.normalisation.capitalize(),
+        )
     keras.utils.set_random_seed(seed)
     return build_unet((None, None, fingerprint["channels"]), **settings.model_dump())
 

@@ -1,9 +1,15 @@
 from itertools import pairwise
+from typing import get_args
 
 import keras
 import pytest
 
-from unetflow.unet.optimisation import OPTIMISERS, SCHEDULES, build_optimiser
+from unetflow.pipelines.parameters import TrainingParameters
+from unetflow.unet.optimisation import build_optimiser
+
+OPTIMISERS, SCHEDULES = (
+    get_args(TrainingParameters.model_fields[name].annotation) for name in ("optimiser", "schedule")
+)
 
 
 def _rates(schedule, steps, **options):

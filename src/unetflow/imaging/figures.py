@@ -76,8 +76,9 @@ def draw_augmentation_preview(
 
 def draw_gallery(specimens: Sequence[Specimen]) -> Figure:
     """Draw each specimen three times: the image, with its truth, with its prediction."""
-    figure = Figure(figsize=(9.5, 3.25 * len(specimens)), layout="constrained")
-    grid = figure.subplots(len(specimens), 3, squeeze=False)
+    heights = [3.0 * s.image.shape[0] / s.image.shape[1] + 0.3 for s in specimens]
+    figure = Figure(figsize=(9.5, sum(heights)), layout="constrained")
+    grid = figure.subplots(len(specimens), 3, squeeze=False, height_ratios=heights)
     for row, specimen in zip(grid, specimens, strict=True):
         picture = to_picture(specimen.image)
         drawn = {

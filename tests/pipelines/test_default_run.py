@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,9 @@ def test_tells_the_scores_the_masks_and_the_command(finished: Finished) -> None:
     assert "Scores: Dice 0." in output
     assert "Otsu's threshold: Dice 0." in output
     assert "Masks: data/07_model_output/masks" in output
-    assert "Compare runs: mlflow ui --backend-store-uri sqlite:///mlflow.db" in output
+    assert re.search(
+        r"Compare runs: \S*mlflow ui --backend-store-uri sqlite:///mlflow.db\n", output
+    )
 
 
 def test_masks_have_the_size_and_name_of_their_images(finished: Finished) -> None:

@@ -125,7 +125,7 @@ def _report(monkeypatch, seconds, epochs=3):
         for step in range(2):
             report.on_train_batch_end(step, LOGS)
         report.on_epoch_end(epoch, LOGS)
-    report.on_train_end()
+    report.close()
 
 
 def test_each_epoch_logs_a_line_with_the_remaining_time(monkeypatch, caplog):

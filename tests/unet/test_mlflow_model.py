@@ -26,5 +26,5 @@ def test_the_parameters_that_mlflow_passes_change_nothing(loaded, random):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match="there is no such model"):
+    with pytest.raises(InputError, match="the file is not there"):
         _load_pyfunc(str(tmp_path / "absent.keras"))

@@ -173,7 +173,7 @@ def test_settings_that_make_no_sense_are_refused(tmp_path, change):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match="there is no such model"):
+    with pytest.raises(InputError, match="the file is not there"):
         Segmenter.load(tmp_path / "absent.keras")
 
 

@@ -66,11 +66,11 @@ def test_a_missing_file_is_named(tmp_path):
     path = tmp_path / "absent.keras"
     with pytest.raises(InputError) as caught:
         load_keras(path)
-    assert str(caught.value) == f"{path}: there is no such model. Train one, or correct the path."
+    assert str(caught.value) == f"{path}: the file is not there. Train one, or correct the path."
 
 
 def test_a_folder_is_no_model(tmp_path):
-    with pytest.raises(InputError, match="there is no such model"):
+    with pytest.raises(InputError, match="the file is not there"):
         load_keras(tmp_path)
 
 

@@ -103,25 +103,7 @@ def fit(
         seed=settings.seed,
         workers=settings.workers,
     )
-    steps = settings.epochs * feed.num_batches
-    if steps < _FEW_STEPS:
-        _log.warning(
-            "Only %d training steps: too few for batch normalisation to settle. Raise "
-            "training.epochs or training.crops_per_image",
-            steps,
-        )
-    unet.compile(
-        optimizer=build_optimiser(
-            settings.optimiser,
-            settings.learning_rate,
-            settings.schedule,
-            total_steps=steps,
-            warmup_share=settings.warmup_share,
-        ),
-        loss=CrossEntropyDice(settings.cross_entropy_weight, settings.dice_weight),
-        metrics=[dice],
-        jit_compile=False,  # XLA is slower on a CPU
-    )
+    _compile(unet, settings, total_steps=settings.epochs * feed.num_batches)
     report = ProgressReport(settings.epochs, feed.num_batches)
     callbacks = [
         ValidationScores(validation, intensity, geometry, settings.tile),
@@ -152,3 +134,24 @@ def fit(
         best["val_dice"],
     )
     return table
+
+
+def _compile(unet: keras.Model, settings: FitSettings, total_steps: int) -> None:
+    if total_steps < _FEW_STEPS:
+        _log.warning(
+            "Only %d training steps: too few for batch normalisation to settle. Raise "
+            "training.epochs or training.crops_per_image",
+            total_steps,
+        )
+    unet.compile(
+        optimizer=build_optimiser(
+            settings.optimiser,
+            settings.learning_rate,
+            settings.schedule,
+            total_steps=total_steps,
+            warmup_share=settings.warmup_share,
+        ),
+        loss=CrossEntropyDice(settings.cross_entropy_weight, settings.dice_weight),
+        metrics=[dice],
+        jit_compile=False,  # XLA is slower on a CPU
+    )

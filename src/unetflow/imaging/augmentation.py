@@ -73,7 +73,7 @@ class Augmenter:
         transform = self._local.transform
         # Not `set_random_seed`: that gives each step the same numbers, so that all or none happen.
         seed %= 2**32
-        transform.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311
+        transform.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311 - no secret
         changed = transform(image=image, mask=label)
         pixels = changed["image"]
         return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis], changed["mask"]

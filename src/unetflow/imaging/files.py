@@ -1,4 +1,4 @@
-"""Writing files so that a crash never leaves half of one."""
+"""Files: telling whether they changed, and writing them so that a crash leaves none half done."""
 
 import hashlib
 import os
@@ -6,8 +6,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
+from unetflow.imaging.archives import ArchiveMember
 from unetflow.imaging.errors import InputError
+
+File: TypeAlias = Path | ArchiveMember
+"""A file on disk or in a zip archive; both have `name`, `stem`, `suffix` and `open("rb")`."""
 
 
 @contextmanager
@@ -56,7 +61,24 @@ def require_file(path: Path) -> None:
         )
 
 
-def sha256(path: Path) -> str:
+def sha256(file: File) -> str:
     """Return the SHA-256 digest of a file's bytes in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def size(file: File) -> int:
+    """Return a file's size in bytes; a packed file's unpacked size."""
+    return file.size() if isinstance(file, ArchiveMember) else file.stat().st_size
+
+
+def stamp(file: File) -> str:
+    """Return a short text that changes when a file changes, without reading the file.
+
+    Of a file on disk it is the size and the time of the last change in nanoseconds, of a file in
+    an archive its size and check sum.
+    """
+    if isinstance(file, ArchiveMember):
+        return file.stamp()
+    status = file.stat()
+    return f"{status.st_size}-{status.st_mtime_ns}"

@@ -13,6 +13,9 @@ IGNORE = 255
 
 Label = NDArray[np.uint8]
 
+Value = int | str
+"""A mask value: a number, a colour such as "#ff0000", or the name that an annotation gives."""
+
 _LARGEST_TABLE = 65535
 
 
@@ -26,32 +29,100 @@ class LabelClass:
     """
 
     name: str
-    values: tuple[int, ...] | None
+    values: tuple[Value, ...] | None
 
 
-def decode_mask(mask: NDArray[np.integer], classes: Sequence[LabelClass], where: object) -> Label:
+@dataclass(frozen=True)
+class Meaning:
+    """What a data set's annotations mean.
+
+    Attributes:
+        classes: The classes in the order of their indices, the background first.
+        ignore: Mask values of pixels that count nowhere.
+        threshold: Where set, mask values from it on become 255 and all others 0 before anything
+            else: for masks with soft edges.
+    """
+
+    classes: tuple[LabelClass, ...]
+    ignore: tuple[Value, ...] = ()
+    threshold: int | None = None
+
+    @property
+    def in_colour(self) -> bool:
+        """Whether the declared values are colours."""
+        values = [*self.ignore, *(v for c in self.classes for v in c.values or ())]
+        return any(is_colour(value) for value in values)
+
+    def index_of(self, name: str, where: object) -> int:
+        """Return the label of a named annotation, such as a category of COCO.
+
+        Raises:
+            InputError: No class declares the name.
+        """
+        if name in self.ignore:
+            return IGNORE
+        rest = None
+        for index, declared in enumerate(self.classes):
+            if declared.values is None:
+                rest = index
+            elif name in declared.values:
+                return index
+        if rest is None:
+            raise InputError(
+                where,
+                f"no class declares its objects named '{name}'",
+                f"Write '{name}' into the `values` of a class, or give one `values: rest`",
+            )
+        return rest
+
+    def object_index(self, where: object) -> int:
+        """Return the label of objects that have no name.
+
+        Raises:
+            InputError: There is more than one class that they could belong to.
+        """
+        if len(self.classes) != 2:
+            raise InputError(
+                where,
+                f"its objects have no class, and `classes` lists {len(self.classes)}",
+                "List two classes, the background and what the objects are",
+            )
+        return 1
+
+
+def is_colour(value: Value) -> bool:
+    """Tell whether a mask value is a colour, such as "#ff0000"."""
+    return isinstance(value, str) and value.startswith("#")
+
+
+def decode_mask(mask: NDArray[np.integer], meaning: Meaning, where: object) -> Label:
     """Turn a mask into class indices.
 
     Args:
-        mask: `(height, width)` whole numbers.
-        classes: The classes in the order of their indices.
+        mask: `(height, width)` whole numbers; of a colour mask red, green and blue as the three
+            bytes of one number.
+        meaning: What they mean.
         where: The mask's file, for the error message.
 
     Returns:
-        `(height, width)` uint8, the index of each pixel's class.
+        `(height, width)` uint8, the index of each pixel's class, 255 where ignored.
 
     Raises:
         InputError: The mask holds a value that no class declares.
     """
-    declared = {value: i for i, c in enumerate(classes) for value in c.values or ()}
-    rest = next((i for i, c in enumerate(classes) if c.values is None), None)
+    if meaning.threshold is not None:
+        mask = np.where(mask >= meaning.threshold, np.uint8(255), np.uint8(0))
+    declared = {_number(v): i for i, c in enumerate(meaning.classes) for v in c.values or ()}
+    declared |= {_number(value): IGNORE for value in meaning.ignore}
+    rest = next((i for i, c in enumerate(meaning.classes) if c.values is None), None)
     values, counts = np.unique(mask, return_counts=True)
     undeclared = [int(value) for value in values if int(value) not in declared]
     if undeclared and rest is None:
         raise InputError(
             where,
-            f"it holds values that no class declares; {_histogram(values, counts)}",
-            _suggestion(values, undeclared, classes),
+            "it holds values that no class declares; "
+            + _histogram(values, counts, meaning.in_colour),
+            _suggestion(values, counts, undeclared, meaning),
         )
     indices = np.array([declared.get(int(value), rest) for value in values], np.uint8)
     if values[0] >= 0 and values[-1] <= _LARGEST_TABLE:
@@ -63,19 +134,42 @@ def decode_mask(mask: NDArray[np.integer], classes: Sequence[LabelClass], where:
     return label
 
 
-def _histogram(values: NDArray[np.integer], counts: NDArray[np.integer], most: int = 8) -> str:
+def _number(value: Value) -> Value:
+    """Return what stands in the mask; a name stands in none."""
+    return int(value[1:], 16) if isinstance(value, str) and is_colour(value) else value
+
+
+def _histogram(
+    values: NDArray[np.integer], counts: NDArray[np.integer], in_colour: bool, most: int = 8
+) -> str:
     order = np.argsort(-counts, kind="stable")[:most]
-    rows = [f"{values[i]}: {counts[i] / counts.sum():.1%}" for i in order]
+    names = [_show(int(values[i]), in_colour) for i in order]
+    rows = [f"{name}: {counts[i] / counts.sum():.1%}" for name, i in zip(names, order, strict=True)]
     more = f" and {len(values) - most} more" if len(values) > most else ""
     return f"share of pixels by value: {', '.join(rows)}{more}"
 
 
+def _show(value: int, in_colour: bool) -> str:
+    return f"#{value:06x}" if in_colour else str(value)
+
+
 def _suggestion(
-    values: NDArray[np.integer], undeclared: list[int], classes: Sequence[LabelClass]
+    values: NDArray[np.integer],
+    counts: NDArray[np.integer],
+    undeclared: Sequence[int],
+    meaning: Meaning,
 ) -> str:
-    """Guess the class that is meant when one value is unknown and one class is not there."""
+    """Guess what is meant: one value for the class that is not there, or soft edges."""
     present = {int(value) for value in values}
-    absent = [c for c in classes if c.values is not None and present.isdisjoint(c.values)]
+    absent = [c for c in meaning.classes if c.values is not None and present.isdisjoint(c.values)]
     if len(undeclared) == 1 and len(absent) == 1:
-        return f"Did you mean {undeclared[0]} -> {absent[0].name}? Then write it into `classes`"
+        value = _show(undeclared[0], meaning.in_colour)
+        return f"Did you mean {value} -> {absent[0].name}? Then write it into `classes`"
+    extremes = np.isin(values, (values[0], values[-1]))
+    soft = len(values) > 4 and values[-1] == 255 and counts[extremes].sum() > counts.sum() / 2
+    if soft and not meaning.in_colour:
+        return (
+            "These look like soft edges: set `ingestion.masks.threshold: 128`, which makes values "
+            "from 128 on 255 and all others 0"
+        )
     return "Write the missing values into `classes`, or give one class `values: rest`"

@@ -1,26 +1,31 @@
 """Image files to arrays, one small module for each family of formats.
 
-A reader is a function `(path, max_pixels, *, indices) -> array` that returns the pixels as they are
-stored: `(height, width)` or `(height, width, channels)`, at the source's bit depth. Of an image
-with a palette it returns the indices if `indices` is true, else the colours. A new format is one
-module and one line in `READERS`.
+A reader is a function `(file, limit, *, page, indices) -> array` that returns the pixels as they
+are stored: `(height, width)` or `(height, width, channels)`, at the source's bit depth, upright,
+and without an alpha channel. Of an image with a palette it returns the indices if `indices` is
+true, else the colours. A new format is one module and one line in `READERS`.
 """
 
-from pathlib import Path
 from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.readers.raster import read_jpeg, read_png
-from unetflow.imaging.readers.tiff import read_tiff
+from unetflow.imaging.files import File, size
+from unetflow.imaging.readers.bounds import MAX_PIXELS, explain_damage
+from unetflow.imaging.readers.raster import read_bmp, read_gif, read_jpeg, read_png
+from unetflow.imaging.readers.tiff import count_pages, read_tiff
+
+__all__ = ["LOSSY", "MAX_PIXELS", "READERS", "count_pages", "is_image", "read_image", "read_mask"]
 
 
 class Reader(Protocol):
     """What a reader looks like."""
 
-    def __call__(self, path: Path, max_pixels: int, *, indices: bool) -> NDArray[np.generic]:
+    def __call__(
+        self, file: File, max_pixels: int, *, page: int | None, indices: bool
+    ) -> NDArray[np.generic]:
         """Read the pixels of a file."""
 
 
@@ -30,57 +35,60 @@ READERS: dict[str, Reader] = {
     ".jpeg": read_jpeg,
     ".tif": read_tiff,
     ".tiff": read_tiff,
+    ".gif": read_gif,
+    ".bmp": read_bmp,
 }
 LOSSY = (".jpg", ".jpeg")
 """Endings of formats that change pixel values."""
-MAX_PIXELS = 400_000_000
-"""Pixels that an image may have before it is refused unread: 20,000 x 20,000."""
+_EXACT_IN_FLOAT32 = 2**24
 
 
-def is_image(path: Path) -> bool:
-    """Tell whether a file's ending is one that a reader knows."""
-    return path.suffix.lower() in READERS
+def is_image(name: str) -> bool:
+    """Tell whether the ending of a file's name is one that a reader knows."""
+    return name.lower().endswith(tuple(READERS))
 
 
-def read_image(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.generic]:
-    """Read a grey or colour image at its own bit depth.
+def read_image(
+    file: File, max_pixels: int = MAX_PIXELS, page: int | None = None
+) -> NDArray[np.generic]:
+    """Read an image of any number of channels at its own bit depth.
 
     Args:
-        path: A PNG, JPEG or TIFF file.
+        file: A PNG, JPEG, TIFF, GIF or BMP file.
         max_pixels: Width times height that the file's header may claim.
+        page: Which image of a file that holds several.
 
     Returns:
-        `(height, width, channels)`, uint8 or uint16, 1 or 3 channels.
+        `(height, width, channels)`; uint8 and uint16 as they are, everything else as float32.
 
     Raises:
-        InputError: The file cannot be read as such an image.
+        InputError: The file cannot be read as such an image, or holds numbers that are not
+            finite, or whole ones that float32 cannot hold.
     """
-    pixels = _read(path, max_pixels, indices=False)
+    pixels = _read(file, max_pixels, page, indices=False)
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise InputError(
-            path,
-            f"the pixels are {pixels.dtype}, which is neither 8 nor 16 bit unsigned",
-            "Save it as 8 or 16 bit",
-        )
-    if pixels.ndim == 2:
-        return pixels[:, :, np.newaxis]
-    if pixels.shape[2] in (2, 4):
-        pixels = _drop_constant_alpha(path, pixels)
-    if pixels.shape[2] not in (1, 3):
-        raise InputError(
-            path,
-            f"it has {pixels.shape[2]} channels",
-            "Save it as grey (1 channel) or RGB (3 channels)",
-        )
-    return pixels
+        pixels = _to_float32(file, pixels)
+    return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
 
 
-def read_mask(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.integer]:
+def read_mask(
+    file: File,
+    max_pixels: int = MAX_PIXELS,
+    page: int | None = None,
+    *,
+    in_colour: bool = False,
+    soft: bool = False,
+) -> NDArray[np.integer]:
     """Read a mask: one whole number for each pixel, exactly as stored.
 
     Args:
-        path: A PNG, JPEG or TIFF file. A colour file passes when its channels are equal.
+        file: A file as in `read_image`. A colour file passes when its channels are equal.
         max_pixels: Width times height that the file's header may claim.
+        page: Which image of a file that holds several.
+        in_colour: Read colours, as one number each: red in the highest of three bytes.
+        soft: Whether values between those of the classes are expected and dealt with.
 
     Returns:
         `(height, width)` of an integer type.
@@ -88,66 +96,97 @@ def read_mask(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.integer]:
     Raises:
         InputError: The file cannot be read as a mask.
     """
-    pixels = _read(path, max_pixels, indices=True)
-    if pixels.ndim == 3:
-        if pixels.shape[2] in (2, 4):
-            pixels = _drop_constant_alpha(path, pixels)
-        if np.any(pixels != pixels[:, :, :1]):
-            raise InputError(
-                path,
-                "the mask is in colour",
-                "Save the mask with one grey value for each class",
-            )
-        pixels = pixels[:, :, 0]
+    pixels = _read(file, max_pixels, page, indices=not in_colour)
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
     if not np.issubdtype(pixels.dtype, np.integer):
         raise InputError(
-            path,
+            file,
             f"the mask holds {pixels.dtype} numbers, perhaps probabilities",
             "Save the mask as whole numbers, one for each class",
         )
-    if path.suffix.lower() in LOSSY and len(np.unique(pixels)) > 2:
+    flat = _pack_colours(file, pixels) if in_colour else _drop_equal_channels(file, pixels)
+    if file.suffix.lower() in LOSSY and not soft and len(np.unique(flat)) > 2:
         raise InputError(
-            path,
+            file,
             "JPEG compression has changed the mask's values",
-            "Export the mask as PNG or TIFF from its source",
+            "Export the mask as PNG or TIFF from its source, or set `ingestion.masks.threshold`",
         )
-    return cast(NDArray[np.integer], pixels)
+    return flat
 
 
-def _read(path: Path, max_pixels: int, *, indices: bool) -> NDArray[np.generic]:
-    reader = READERS.get(path.suffix.lower())
+def _read(file: File, max_pixels: int, page: int | None, *, indices: bool) -> NDArray[np.generic]:
+    reader = READERS.get(file.suffix.lower())
     if reader is None:
         raise InputError(
-            path,
-            f"the ending '{path.suffix}' is not one of {', '.join(READERS)}",
+            file,
+            f"the ending '{file.suffix}' is not one of {', '.join(READERS)}",
             "Convert the file to PNG or TIFF",
         )
     try:
-        pixels = reader(path, max_pixels, indices=indices)
+        if size(file) == 0:
+            raise InputError(file, "the file is empty", "Export or copy it again from its source")
+        pixels = reader(file, max_pixels, page=page, indices=indices)
     except InputError:
         raise
     except FileNotFoundError as error:
-        raise InputError(path, "the file does not exist", "Check the path") from error
+        raise InputError(file, "the file does not exist", "Check the path") from error
+    except PermissionError as error:
+        raise InputError(file, "the file may not be read", "Give yourself the right") from error
     except MemoryError as error:
-        raise InputError(path, "the file does not fit into memory", "Cut it into parts") from error
+        raise InputError(file, "the file does not fit into memory", "Cut it into parts") from error
     except Exception as error:  # decoders raise anything on damaged bytes, struct.error included
-        raise InputError(
-            path,
-            f"the file cannot be decoded ({type(error).__name__}: {error})",
-            "Export it again from its source",
-        ) from error
+        raise InputError(file, *explain_damage(file, error)) from error
     if pixels.size == 0:
-        raise InputError(path, "the image has no pixels", "Export it again from its source")
+        raise InputError(file, "the image has no pixels", "Export it again from its source")
     return pixels
 
 
-def _drop_constant_alpha(path: Path, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
-    alpha = pixels[:, :, -1]
-    if np.any(alpha != alpha[0, 0]):
+def _to_float32(file: File, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+    if np.issubdtype(pixels.dtype, np.integer):
+        if max(-int(pixels.min()), int(pixels.max())) > _EXACT_IN_FLOAT32:
+            raise InputError(
+                file,
+                f"its {pixels.dtype} numbers reach beyond 24 bits",
+                "Save it as 16 bit or float",
+            )
+        return pixels.astype(np.float32)
+    if not np.issubdtype(pixels.dtype, np.floating):
+        raise InputError(file, f"its pixels are {pixels.dtype}", "Save it as 8 or 16 bit or float")
+    with np.errstate(over="ignore"):
+        converted = pixels.astype(np.float32)
+    wrong = int(np.count_nonzero(~np.isfinite(converted)))
+    if wrong:
         raise InputError(
-            path,
-            f"it has {pixels.shape[2]} channels, and the last one, the alpha channel of a picture, "
-            "is not constant",
-            "Save it as grey or RGB; a picture can be flattened",
+            file,
+            f"{wrong} of its numbers are NaN or infinite",
+            "Replace them, for example by 0, or leave the image out",
         )
-    return pixels[:, :, :-1]
+    return converted
+
+
+def _drop_equal_channels(file: File, pixels: NDArray[np.generic]) -> NDArray[np.integer]:
+    if pixels.ndim == 3:
+        if np.any(pixels != pixels[:, :, :1]):
+            raise InputError(
+                file,
+                "the mask is in colour",
+                "Write its colours as the `values` of the classes, as in '#ff0000', or save it "
+                "with one grey value for each class",
+            )
+        pixels = pixels[:, :, 0]
+    return cast(NDArray[np.integer], pixels)
+
+
+def _pack_colours(file: File, pixels: NDArray[np.generic]) -> NDArray[np.uint32]:
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
+    if pixels.dtype != np.uint8 or pixels.shape[2] != 3:
+        raise InputError(
+            file,
+            f"`classes` gives colours, but it has {pixels.shape[2]} channels in {pixels.dtype}",
+            "Save it as 8-bit RGB or with a palette",
+        )
+    red, green, blue = np.moveaxis(pixels.astype(np.uint32), 2, 0)
+    packed: NDArray[np.uint32] = red << 16 | green << 8 | blue
+    return packed

@@ -1,6 +1,7 @@
-"""PNG and JPEG, through Pillow."""
+"""PNG, JPEG, GIF and BMP, through Pillow and imagecodecs."""
 
-from pathlib import Path
+import struct
+import zlib
 
 import imagecodecs
 import numpy as np
@@ -8,56 +9,124 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from unetflow.imaging.errors import InputError
+from unetflow.imaging.files import File
+from unetflow.imaging.readers.bounds import check_size
 
 # Pillow's own limit would come before ours and name no way out; `check_size` follows every open,
 # before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
-_GREY = 0
-"""The colour type of grey PNGs (PNG specification, section 11.2.1)."""
+_GREY, _PALETTE, _ALPHA = 0, 3, 4
+"""PNG colour types; that of alpha is added to another one (PNG specification, section 11.2.1)."""
 
 
-def read_jpeg(path: Path, max_pixels: int, *, indices: bool) -> NDArray[np.generic]:
-    """Read a JPEG file, turned as its EXIF orientation says."""
-    with Image.open(path, formats=["JPEG"]) as image:
-        check_size(path, image.width, image.height, max_pixels)
-        if image.mode not in ("L", "RGB"):
-            raise InputError(path, f"its colours are {image.mode}", "Save it as grey or RGB")
-        return np.asarray(ImageOps.exif_transpose(image))
-
-
-def read_png(path: Path, max_pixels: int, *, indices: bool) -> NDArray[np.generic]:
+def read_png(
+    file: File, max_pixels: int, *, page: int | None, indices: bool
+) -> NDArray[np.generic]:
     """Read a PNG file at its own bit depth."""
-    with Image.open(path, formats=["PNG"]) as image:
-        check_size(path, image.width, image.height, max_pixels)
-        bits, colour_type = _header(path)
-        if bits == 16 and colour_type != _GREY:  # Pillow would silently cut it to 8 bits
-            return np.asarray(imagecodecs.png_decode(path.read_bytes()))
-        if image.mode == "1":
-            return np.asarray(image.convert("L"))
-        if image.mode == "P" and not indices:
-            return np.asarray(image.convert("RGBA" if "transparency" in image.info else "RGB"))
-        if colour_type == _GREY and bits in (2, 4):  # Pillow spreads them over 0 to 255
-            return np.asarray(image) // np.uint8(255 // (2**bits - 1))
-        return np.asarray(image)
+    refuse_page(file, page)
+    with file.open("rb") as opened:
+        start = opened.read(33)
+        if start[:8] != b"\x89PNG\r\n\x1a\n" or start[12:16] != b"IHDR" or len(start) < 33:
+            raise ValueError("it does not begin as a PNG file does")
+        width, height, bits, colour_type = struct.unpack(">IIBB", start[16:26])
+        check_size(file, width, height, max_pixels)
+        data = start + opened.read()
+    chunks = _check_chunks(data)
+    if bits < 8 or colour_type == _PALETTE or not chunks.isdisjoint({b"eXIf", b"tRNS"}):
+        return _read_with_pillow(file, max_pixels, "PNG", indices=indices)
+    # Pillow is slower here, and would silently cut 16-bit colours to 8 bits.
+    pixels = np.asarray(imagecodecs.png_decode(data))
+    return drop_alpha(file, pixels) if colour_type & _ALPHA else pixels
 
 
-def check_size(where: object, width: int, height: int, max_pixels: int) -> None:
-    """Refuse an image whose header claims more pixels than are allowed, before decoding it."""
-    if width * height > max_pixels:
+def read_jpeg(
+    file: File, max_pixels: int, *, page: int | None, indices: bool
+) -> NDArray[np.generic]:
+    """Read a JPEG file."""
+    refuse_page(file, page)
+    return _read_with_pillow(file, max_pixels, "JPEG", indices=indices)
+
+
+def read_gif(
+    file: File, max_pixels: int, *, page: int | None, indices: bool
+) -> NDArray[np.generic]:
+    """Read a GIF file that holds one image."""
+    refuse_page(file, page)
+    return _read_with_pillow(file, max_pixels, "GIF", indices=indices)
+
+
+def read_bmp(
+    file: File, max_pixels: int, *, page: int | None, indices: bool
+) -> NDArray[np.generic]:
+    """Read a BMP file."""
+    refuse_page(file, page)
+    return _read_with_pillow(file, max_pixels, "BMP", indices=indices)
+
+
+def refuse_page(file: File, page: int | None) -> None:
+    """Refuse to look for a page in a format that has none."""
+    if page is not None:
+        raise InputError(file, "it holds no pages", "Use the layout `folders` for single images")
+
+
+def drop_alpha(file: File, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Drop the last channel, an alpha channel, where it is the same for all pixels."""
+    alpha = pixels[:, :, -1]
+    if np.any(alpha != alpha[0, 0]):
         raise InputError(
-            where,
-            f"{width} x {height} pixels are more than the allowed {max_pixels}",
-            "Cut the image into parts, or raise ingestion.max_pixels",
+            file,
+            "its alpha channel is not constant, and what lies under it is not known",
+            "Save it as grey or RGB; a picture can be flattened",
         )
+    return pixels[:, :, 0] if pixels.shape[2] == 2 else pixels[:, :, :-1]
 
 
-def _header(path: Path) -> tuple[int, int]:
-    """Return the bit depth and the colour type of a PNG.
+def _read_with_pillow(
+    file: File, max_pixels: int, kind: str, *, indices: bool
+) -> NDArray[np.generic]:
+    with file.open("rb") as opened, Image.open(opened, formats=[kind]) as image:
+        check_size(file, image.width, image.height, max_pixels)
+        if getattr(image, "n_frames", 1) > 1:
+            raise InputError(file, "it is a film of several images", "Save each one as a file")
+        upright = ImageOps.exif_transpose(image)
+        mode = upright.mode
+        if mode == "1":
+            return np.asarray(upright.convert("L"))
+        if mode in ("P", "PA") and not indices:
+            see_through = "transparency" in upright.info or mode == "PA"
+            pixels = np.asarray(upright.convert("RGBA" if see_through else "RGB"))
+            return drop_alpha(file, pixels) if see_through else pixels
+        if mode not in ("L", "P", "RGB", "LA", "RGBA", "I;16"):
+            raise InputError(file, f"its colours are {mode}", "Save it as grey or RGB")
+        pixels = np.asarray(upright)
+        if kind == "PNG" and mode == "L":
+            pixels = _undo_spreading(file, pixels)
+        return drop_alpha(file, pixels) if mode in ("LA", "RGBA") else pixels
 
-    The header chunk comes first: 8 bytes of signature, 8 of chunk length and name, 4 each for
-    width and height, then these two (PNG specification, section 11.2.1).
-    """
-    with path.open("rb") as file:
-        header = file.read(26)
-    return header[24], header[25]
+
+def _undo_spreading(file: File, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return the stored numbers of grey PNGs of 2 and 4 bits, which Pillow spreads up to 255."""
+    with file.open("rb") as opened:
+        bits, colour_type = opened.read(26)[24:26]
+    if colour_type == _GREY and bits in (2, 4):
+        return pixels.astype(np.uint8) // np.uint8(255 // (2**bits - 1))
+    return pixels
+
+
+def _check_chunks(data: bytes) -> set[bytes]:
+    """Verify each chunk's check sum and return the chunks' names (PNG specification, section 5)."""
+    names: set[bytes] = set()
+    place = 8
+    while b"IEND" not in names:
+        if place + 12 > len(data):
+            raise ValueError("it ends too early")
+        length, name = struct.unpack(">I4s", data[place : place + 8])
+        end = place + 8 + length
+        if end + 4 > len(data):
+            raise ValueError("it ends too early")
+        if zlib.crc32(data[place + 4 : end]) != int.from_bytes(data[end : end + 4]):
+            raise ValueError(f"the check sum of its chunk {name!r} is wrong")
+        names.add(name)
+        place = end + 4
+    return names

@@ -1,0 +1,140 @@
+"""Zip archives read in place: nothing is unpacked to disk, and nothing is trusted."""
+
+import io
+import stat
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from unetflow.imaging.errors import InputError
+
+MAX_MEMBERS = 1_000_000
+"""Files that an archive may hold."""
+MAX_MEMBER_BYTES = 8 * 2**30
+"""Unpacked size of one of them."""
+MAX_RATIO, RATIO_FREE_BYTES = 200, 64 * 2**20
+"""How often a member may be larger than its packed form, unless it is small anyway."""
+
+
+@dataclass(frozen=True)
+class ArchiveMember:
+    """A file inside a zip archive, with the part of `pathlib.Path` that readers need.
+
+    Attributes:
+        archive: The archive.
+        path: The file's path inside it.
+    """
+
+    archive: Path
+    path: PurePosixPath
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.name
+
+    @property
+    def suffix(self) -> str:
+        """The ending of the name with its dot."""
+        return self.path.suffix
+
+    @property
+    def stem(self) -> str:
+        """The name without its ending."""
+        return self.path.stem
+
+    def open(self, mode: str = "rb") -> BinaryIO:
+        """Return the member's bytes as a file; their check sum is verified."""
+        if mode != "rb":
+            raise ValueError("Archives are only read.")
+        return io.BytesIO(self.read_bytes())
+
+    def read_bytes(self) -> bytes:
+        """Return the member's bytes; their check sum is verified."""
+        return _open_archive(self.archive).read(str(self.path))
+
+    def size(self) -> int:
+        """Return the unpacked size in bytes."""
+        return self._info().file_size
+
+    def stamp(self) -> str:
+        """Return what changes when the member changes: its size and its check sum."""
+        info = self._info()
+        return f"{info.file_size}-{info.CRC:08x}"
+
+    def _info(self) -> zipfile.ZipInfo:
+        return _open_archive(self.archive).getinfo(str(self.path))
+
+    def __str__(self) -> str:
+        return f"{self.archive}/{self.path}"
+
+
+def list_members(archive: Path) -> tuple[list[ArchiveMember], list[InputError]]:
+    """List the files of a zip archive from its directory, before anything is unpacked.
+
+    Args:
+        archive: The archive.
+
+    Returns:
+        The files that can be read, and an error for each one that must not be: because it is
+        larger than allowed, packed more tightly than data are, encrypted, a symbolic link, or
+        named so that it would lie outside the archive.
+
+    Raises:
+        InputError: It is no zip archive, or its directory contradicts itself.
+    """
+    try:
+        infos = [info for info in _open_archive(archive).infolist() if not info.is_dir()]
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        raise InputError(
+            archive, f"it cannot be read as a zip archive ({error})", "Download or pack it again"
+        ) from error
+    if len(infos) > MAX_MEMBERS:
+        raise InputError(archive, f"it holds {len(infos)} files", "Split it into several archives")
+    if sum(info.compress_size for info in infos) > archive.stat().st_size:
+        raise InputError(
+            archive,
+            "its files overlap each other, as those of a zip bomb do",
+            "Pack it again from its source",
+        )
+    members, refused, seen = [], [], set()
+    for info in infos:
+        member = ArchiveMember(archive, PurePosixPath(info.filename))
+        problem = "its name stands twice" if info.filename in seen else _problem(info)
+        seen.add(info.filename)
+        if problem:
+            refused.append(InputError(member, problem, "Pack the archive again without it"))
+        else:
+            members.append(member)
+    return members, refused
+
+
+def _problem(info: zipfile.ZipInfo) -> str | None:
+    """Return why a member must not be read, or None."""
+    path = PurePosixPath(info.filename)
+    leads_out = path.is_absolute() or ".." in path.parts or set("\\:") & set(info.filename)
+    if leads_out or not path.parts:
+        return "its name leads out of the archive"
+    if str(path) != info.filename:
+        return "its name is not in its simplest form"
+    if stat.S_ISLNK(info.external_attr >> 16):
+        return "it is a symbolic link"
+    if info.flag_bits & 0x1:
+        return "it is encrypted"
+    if info.file_size > MAX_MEMBER_BYTES:
+        return f"its {info.file_size} bytes are more than the allowed {MAX_MEMBER_BYTES}"
+    if info.file_size > max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size):
+        return f"its {info.file_size} bytes are packed into {info.compress_size}, as in a zip bomb"
+    return None
+
+
+def _open_archive(archive: Path) -> zipfile.ZipFile:
+    status = archive.stat()
+    return _open_archive_of(archive, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=4)  # one archive is opened once, not once for each of its files
+def _open_archive_of(archive: Path, _changed: int, _size: int) -> zipfile.ZipFile:
+    return zipfile.ZipFile(archive)

@@ -1,0 +1,56 @@
+"""What is looked at before a file is decoded, and what is said when that fails."""
+
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.files import File
+
+MAX_PIXELS = 400_000_000
+"""Pixels that an image may have before it is refused unread: 20,000 x 20,000."""
+MAX_CHANNELS = 256
+
+_SIGNATURES = {
+    b"\x89PNG\r\n\x1a\n": ("PNG", (".png",)),
+    b"\xff\xd8\xff": ("JPEG", (".jpg", ".jpeg")),
+    b"GIF8": ("GIF", (".gif",)),
+    b"BM": ("BMP", (".bmp",)),
+    b"II*\0": ("TIFF", (".tif", ".tiff")),
+    b"MM\0*": ("TIFF", (".tif", ".tiff")),
+    b"II+\0": ("TIFF", (".tif", ".tiff")),
+    b"MM\0+": ("TIFF", (".tif", ".tiff")),
+    b"PK\x03\x04": ("a zip archive", ()),
+    b"%PDF": ("PDF", ()),
+    b"<": ("a web page", ()),
+}
+"""How files of a kind begin, and the endings that their names should have."""
+
+
+def check_size(where: object, width: int, height: int, max_pixels: int, channels: int = 1) -> None:
+    """Refuse an image whose header claims more pixels than are allowed, before decoding it."""
+    if width * height > max_pixels:
+        raise InputError(
+            where,
+            f"{width} x {height} pixels are more than the allowed {max_pixels}",
+            "Cut the image into parts, or raise ingestion.max_pixels",
+        )
+    if channels > MAX_CHANNELS:
+        raise InputError(
+            where,
+            f"{channels} channels are more than the allowed {MAX_CHANNELS}",
+            "Keep the channels that matter",
+        )
+
+
+def explain_damage(file: File, error: Exception) -> tuple[str, str]:
+    """Return the problem and the mend of a file that a decoder could not read."""
+    with file.open("rb") as opened:
+        start = opened.read(8)
+    for signature, (kind, endings) in _SIGNATURES.items():
+        if start.startswith(signature) and file.suffix.lower() not in endings:
+            return (
+                f"its content is {kind}, though its name ends in {file.suffix}",
+                "Give it the right ending" if endings else "Download or export it again",
+            )
+    reason = " ".join(str(error).split())[:200]
+    return (
+        f"the file cannot be decoded ({type(error).__name__}: {reason})",
+        "Export or copy it again from its source",
+    )

@@ -1,0 +1,124 @@
+"""The files of a folder or of a zip archive, listed alike and without surprises."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from unetflow.imaging.archives import list_members
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.files import File
+
+
+@dataclass(frozen=True)
+class FileTree:
+    """The files below a root.
+
+    Attributes:
+        root: A folder or a zip archive.
+        files: Every file by its path below the root, with slashes, in natural order.
+        refused: An error for each file that must not be opened.
+    """
+
+    root: Path
+    files: dict[str, File]
+    refused: list[InputError]
+
+    def below(self, folder: str) -> dict[str, File]:
+        """Return the files below a folder by their paths in it; "." is the root itself.
+
+        Raises:
+            InputError: There is no file below it.
+        """
+        prefix = "" if folder in (".", "") else folder.strip("/") + "/"
+        files = {
+            name.removeprefix(prefix): file
+            for name, file in self.files.items()
+            if name.startswith(prefix)
+        }
+        if not files:
+            known = ", ".join(self.folders()) or "none"
+            raise InputError(
+                self.root / folder,
+                "there is no such folder, or it is empty",
+                f"Correct the path in the catalog; folders with files: {known}",
+            )
+        return files
+
+    def file(self, name: str) -> File:
+        """Return one file.
+
+        Raises:
+            InputError: It is not there.
+        """
+        if name not in self.files:
+            raise InputError(
+                self.root / name, "there is no such file", "Correct the path in the catalog"
+            )
+        return self.files[name]
+
+    def folders(self, most: int = 8) -> list[str]:
+        """Return the first folders that hold files, "." for the root itself."""
+        folders = dict.fromkeys(name.rpartition("/")[0] or "." for name in self.files)
+        return list(folders)[:most]
+
+
+def list_tree(root: Path) -> FileTree:
+    """List the files below a folder or in a zip archive; hidden ones are left out.
+
+    A symbolic link is followed only to where it stays below the root.
+
+    Raises:
+        InputError: There is neither, or the archive is damaged or hostile.
+    """
+    if root.is_dir():
+        files, refused = _list_folder(root)
+    elif root.is_file():
+        members, refused = list_members(root)
+        files = {str(member.path): member for member in members}
+    else:
+        raise InputError(
+            root, "there is no such folder or archive", "Correct the path in the catalog"
+        )
+    visible = {name: file for name, file in files.items() if not _is_hidden(name)}
+    ordered = dict(sorted(visible.items(), key=lambda item: natural_order(item[0])))
+    return FileTree(root, ordered, refused)
+
+
+def natural_order(text: str) -> tuple[list[tuple[int, str]], str]:
+    """Return a sort key under which 2 comes before 10, and which tells 1 from 01."""
+    parts = [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)
+    ]
+    return parts, text
+
+
+def _list_folder(root: Path) -> tuple[dict[str, File], list[InputError]]:
+    inside = root.resolve()
+    files: dict[str, File] = {}
+    refused = []
+    for path in _walk(root):
+        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            refused.append(
+                InputError(
+                    path,
+                    f"it is a symbolic link that leaves {root}",
+                    "Copy what it leads to, or give the folder that holds it as the path",
+                )
+            )
+        elif path.is_file():
+            files[path.relative_to(root).as_posix()] = path
+    return files, refused
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    """Yield all files, and those links to folders that are not followed."""
+    for folder, subfolders, names in os.walk(root):
+        links = [name for name in subfolders if (Path(folder) / name).is_symlink()]
+        for name in [*names, *links]:
+            yield Path(folder) / name
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))

@@ -11,7 +11,8 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from unetflow.imaging.errors import InputError
-from unetflow.pipelines.parameters import Parameters, read_classes, read_parameters
+from unetflow.pipelines.checks import read_parameters
+from unetflow.pipelines.parameters import Parameters, read_meaning
 from unetflow.tracking import Tracker
 
 
@@ -30,21 +31,25 @@ class CheckHooks:
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Stop with a clear error when a parameter or a folder cannot be right."""
         parameters = catalog.load("parameters")
-        read_classes(parameters.get("classes"))
         read_parameters(Parameters, parameters)
+        read_meaning(parameters["classes"], parameters["ingestion"])
         if "images_to_segment" in pipeline.inputs():
             self._check_images_to_segment(Path(self._entries["raw_pairs"]["path"]))
 
     def _check_images_to_segment(self, raw: Path) -> None:
-        images = Path(self._entries["images_to_segment"]["path"])
-        if not images.is_dir() and not images.is_relative_to(raw):  # the demo is made by the run
+        entry_of_images = self._entries["images_to_segment"]
+        images = Path(entry_of_images.get("instead") or entry_of_images["path"])
+        if not images.exists() and not images.is_relative_to(raw):  # the demo is made by the run
             raise InputError(
                 images,
-                "there is no such folder to export masks of",
+                "there is no such folder or archive to export masks of",
                 "Correct `images_to_segment` in the catalog, or give --params images=...",
             )
-        names = (self._entries["raw_pairs"].get(name, name) for name in ("images", "masks"))
-        theirs = {images.resolve(), *((raw / name).resolve() for name in names)}
+        below = [value for value in self._entries["raw_pairs"].values() if isinstance(value, str)]
+        theirs = {
+            images.resolve(),
+            *((raw / name).resolve() for name in ("images", "masks", *below)),
+        }
         for entry in ("masks", "labels", "overlays"):
             ours = Path(self._entries[entry]["path"]).resolve()
             if ours in theirs:

@@ -75,6 +75,29 @@ def test_grey_image_gives_a_grey_picture():
     assert np.all(picture == picture[:, :, :1])
 
 
+def test_two_channels_are_magenta_and_green_each_on_its_own_scale():
+    image = np.zeros((20, 20, 2), np.uint16)
+    image[:10, :, 0] = 60000
+    image[:, :10, 1] = 30
+    picture = to_picture(image)
+    both, first, second, none = picture[0, 0], picture[0, 19], picture[19, 0], picture[19, 19]
+    assert both.tolist() == [255, 255, 255]
+    assert first.tolist() == [255, 0, 255]
+    assert second.tolist() == [0, 255, 0]
+    assert none.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("channels", [4, 7])
+def test_of_many_channels_the_first_three_are_shown_each_on_its_own_scale(channels):
+    image = random_pixels((40, 30, channels), np.uint16) // np.uint16(
+        [1, 50, 2000] + [1] * (channels - 3)
+    )
+    picture = to_picture(image)
+    for channel in range(3):
+        alone = to_picture(image[:, :, channel : channel + 1])
+        np.testing.assert_array_equal(picture[:, :, channel], alone[:, :, 0])
+
+
 def test_constant_image_is_black_without_a_division_by_zero():
     assert not to_picture(np.full((5, 5, 1), 900, np.uint16)).any()
 

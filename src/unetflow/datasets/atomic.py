@@ -16,6 +16,7 @@ class AtomicDataset(AbstractDataset[Any, Any]):
     Args:
         filepath: The file.
         dataset: The other dataset's type, or its configuration without a file path.
+        optional: Whether a file that is not there is loaded as None rather than being an error.
         metadata: Anything; Kedro ignores it.
 
     Example:
@@ -32,14 +33,18 @@ class AtomicDataset(AbstractDataset[Any, Any]):
         *,
         filepath: str,
         dataset: str | dict[str, Any],
+        optional: bool = False,
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = Path(filepath)
         self._config = {"type": dataset} if isinstance(dataset, str) else dataset
+        self._optional = optional
         self.metadata = metadata
 
     def load(self) -> Any:
         """Load the file."""
+        if self._optional and not self._exists():
+            return None
         require_file(self._filepath)
         return self._dataset_at(self._filepath).load()
 

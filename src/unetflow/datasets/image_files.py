@@ -11,10 +11,11 @@ from kedro.io import AbstractDataset, DatasetError
 from numpy.typing import NDArray
 from PIL import Image
 
+from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import replacing
-from unetflow.imaging.pairs import list_images
-from unetflow.imaging.readers import MAX_PIXELS, read_image
+from unetflow.imaging.readers import MAX_PIXELS, READERS, is_image, read_image
 from unetflow.imaging.samples import write_tiff
+from unetflow.imaging.trees import list_tree
 
 Pixels = NDArray[np.generic]
 
@@ -55,7 +56,7 @@ class ImageFolderDataset(AbstractDataset[NoReturn, dict[str, Callable[[], Pixels
     """All images of a folder and its subfolders, each read when it is asked for.
 
     Args:
-        path: The folder.
+        path: The folder, or a zip archive.
         max_pixels: Width times height above which an image is refused unread.
         metadata: Anything; Kedro ignores it.
     """
@@ -73,13 +74,18 @@ class ImageFolderDataset(AbstractDataset[NoReturn, dict[str, Callable[[], Pixels
         The names are the paths below the folder without the ending, which stays where two images
         would otherwise have one name.
         """
-        files = [path.relative_to(self._path) for path in list_images(self._path)]
-        stems = Counter(path.with_suffix("") for path in files)
-        return {
-            (path if stems[path.with_suffix("")] > 1 else path.with_suffix("")).as_posix(): partial(
-                read_image, self._path / path, self._max_pixels
+        files = {name: f for name, f in list_tree(self._path).files.items() if is_image(name)}
+        if not files:
+            raise InputError(
+                self._path,
+                f"it holds no image ({', '.join(READERS)})",
+                "Put images there, or correct the path",
             )
-            for path in files
+        stems = Counter(name.rpartition(".")[0] for name in files)
+        return {
+            name if stems[stem] > 1 else stem: partial(read_image, file, self._max_pixels)
+            for name, file in files.items()
+            for stem in [name.rpartition(".")[0]]
         }
 
     def save(self, data: NoReturn) -> None:
@@ -87,7 +93,7 @@ class ImageFolderDataset(AbstractDataset[NoReturn, dict[str, Callable[[], Pixels
         raise DatasetError(f"{self._path} is only read.")
 
     def _exists(self) -> bool:
-        return self._path.is_dir()
+        return self._path.exists()
 
     def _describe(self) -> dict[str, Any]:
         return {"path": str(self._path)}

@@ -1,7 +1,7 @@
 """The canonical samples as a catalog entry."""
 
 import json
-from collections.abc import Callable, Mapping
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +9,20 @@ from kedro.io import AbstractDataset
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import replacing, require_file
-from unetflow.imaging.samples import Sample, SampleFolder, write_sample
+from unetflow.imaging.intake import Intake, Refusal, Taken, take_in
+from unetflow.imaging.samples import SampleFolder
+
+_log = logging.getLogger(__name__)
 
 
-class SamplesDataset(AbstractDataset[Mapping[str, Callable[[], Sample]], SampleFolder]):
-    """A folder with `<id>/image.tif` and `<id>/label.tif` for each sample.
+class SamplesDataset(AbstractDataset[Intake, SampleFolder]):
+    """A folder with `image.tif`, `label.tif` and more in `<id>/` for each sample.
 
-    Samples are saved from functions, one at a time, so that memory does not grow with their
-    number. A function that raises an `InputError` makes no sample; its reason is kept. The list of
-    all samples, `index.json`, is taken away first and written last: a folder whose saving was
-    interrupted has no samples, rather than some old and some new ones.
+    Saving reads the sources of an intake a few at a time, so that memory does not grow with their
+    number, and only those that are new or have changed. A pair that cannot be read makes no
+    sample; its reason is kept. The list of all samples, `index.json`, is taken away first and
+    written last: a folder whose saving was interrupted has no samples, rather than some old and
+    some new ones.
 
     Args:
         path: The folder.
@@ -33,35 +37,51 @@ class SamplesDataset(AbstractDataset[Mapping[str, Callable[[], Sample]], SampleF
     def load(self) -> SampleFolder:
         """List the samples; their pixels are read when they are asked for."""
         require_file(self._index)
-        index = json.loads(self._index.read_text(encoding="utf-8"))
-        refused = [InputError(**error) for error in index["refused"]]
-        return SampleFolder(self._path, index["ids"], refused)
+        index = self._read_index()
+        refused = [refusal.error for refusal in _refusals(index)]
+        descriptions = {description["id"]: description for description in index["samples"]}
+        return SampleFolder(self._path, descriptions, refused)
 
-    def save(self, data: Mapping[str, Callable[[], Sample]]) -> None:
-        """Make and write the samples, and remove those of before that are no longer listed."""
-        before = set(self.load()) if self._exists() else set()
+    def save(self, data: Intake) -> None:
+        """Bring the samples up to date, and remove those that are no longer listed."""
+        refused_before = _refusals(self._read_index()) if self._exists() else []
         self._index.unlink(missing_ok=True)
-        ids, refused = [], []
-        for sample_id, make_sample in data.items():
-            try:
-                sample = make_sample()
-            except InputError as error:
-                refused.append(error)
-                continue
-            write_sample(self._path / sample_id, sample)
-            ids.append(sample_id)
+        taken = take_in(self._path, data, refused_before)
         index = {
-            "ids": ids,
-            "refused": [{"where": e.where, "problem": e.problem, "mend": e.mend} for e in refused],
+            "samples": list(taken.descriptions.values()),
+            "refused": [
+                {"id": r.id, "stamp": r.stamp, "error": _plain(r.error)} for r in taken.refused
+            ],
         }
         with replacing(self._index) as temporary:
-            temporary.write_text(json.dumps(index, indent=1), encoding="utf-8")
-        for sample_id in before - set(ids):
-            for name in ("image.tif", "label.tif"):
-                (self._path / sample_id / name).unlink(missing_ok=True)
+            temporary.write_text(json.dumps(index), encoding="utf-8")
+        _log.info(_summarise(taken))
+
+    def _read_index(self) -> dict[str, Any]:
+        index: dict[str, Any] = json.loads(self._index.read_text(encoding="utf-8"))
+        return index
 
     def _exists(self) -> bool:
         return self._index.is_file()
 
     def _describe(self) -> dict[str, Any]:
         return {"path": str(self._path)}
+
+
+def _refusals(index: dict[str, Any]) -> list[Refusal]:
+    return [Refusal(r["id"], r["stamp"], InputError(**r["error"])) for r in index["refused"]]
+
+
+def _plain(error: InputError) -> dict[str, str]:
+    return {"where": error.where, "problem": error.problem, "mend": error.mend}
+
+
+def _summarise(taken: Taken) -> str:
+    total = len(taken.descriptions) + len(taken.refused)
+    gone = f"; {taken.removed} samples of before are gone" if taken.removed else ""
+    if not taken.decoded:
+        return f"Nothing has changed: none of {total} pairs was decoded{gone}"
+    unchanged = total - taken.decoded
+    return (
+        f"Decoded {taken.decoded} new or changed of {total} pairs; {unchanged} are as before{gone}"
+    )

@@ -3,9 +3,11 @@
 import pandera.pandas as pa
 from pandera.typing.pandas import Series
 
+from unetflow.imaging.readers.bounds import MAX_CHANNELS
 from unetflow.imaging.splitting import SPLITS
 
 _SHA256 = r"^[0-9a-f]{64}$"
+_SHARE = {"min_value": 0, "max_value": 1}
 
 
 class ManifestSchema(pa.DataFrameModel):
@@ -16,12 +18,22 @@ class ManifestSchema(pa.DataFrameModel):
     mask_file: Series[str]
     image_sha256: Series[str] = pa.Field(str_matches=_SHA256)
     mask_sha256: Series[str] = pa.Field(str_matches=_SHA256)
+    image_bytes: Series[int] = pa.Field(gt=0)
+    changed: Series[str] = pa.Field(str_matches=r"^\d{4}-\d\d-\d\dT")
+    stamp: Series[str] = pa.Field(str_matches=_SHA256)
     height: Series[int] = pa.Field(gt=0)
     width: Series[int] = pa.Field(gt=0)
-    channels: Series[int] = pa.Field(isin=[1, 3])
-    dtype: Series[str] = pa.Field(isin=["uint8", "uint16"])
-    ignored: Series[float] = pa.Field(in_range={"min_value": 0, "max_value": 1})
+    channels: Series[int] = pa.Field(ge=1, le=MAX_CHANNELS)
+    dtype: Series[str] = pa.Field(isin=["uint8", "uint16", "float32"])
+    ignored: Series[float] = pa.Field(in_range=_SHARE)
+    fractions: Series[float] = pa.Field(alias="fraction_.+", regex=True, in_range=_SHARE)
+    foreground: Series[float] = pa.Field(in_range=_SHARE)
+    objects: Series[int] = pa.Field(ge=0)
+    has_instances: Series[bool]
+    overlap: Series[int] = pa.Field(ge=0)
+    pixel_digest: Series[str] = pa.Field(str_matches=_SHA256)
+    perceptual_hash: Series[str] = pa.Field(str_matches=r"^[0-9a-f]{16}$")
+    group: Series[str] = pa.Field(str_length={"min_value": 1})
     split: Series[str] = pa.Field(isin=SPLITS)
-    fractions: Series[float] = pa.Field(
-        alias="fraction_.+", regex=True, in_range={"min_value": 0, "max_value": 1}
-    )
+    fold: Series[int] = pa.Field(ge=-1)
+    split_rule: Series[str]

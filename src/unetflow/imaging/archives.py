@@ -6,7 +6,7 @@ import zipfile
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Literal
 
 from unetflow.imaging.errors import InputError
 
@@ -45,10 +45,8 @@ class ArchiveMember:
         """The name without its ending."""
         return self.path.stem
 
-    def open(self, mode: str = "rb") -> BinaryIO:
+    def open(self, mode: Literal["rb"] = "rb") -> io.BytesIO:
         """Return the member's bytes as a file; their check sum is verified."""
-        if mode != "rb":
-            raise ValueError("Archives are only read.")
         return io.BytesIO(self.read_bytes())
 
     def read_bytes(self) -> bytes:
@@ -115,19 +113,18 @@ def _problem(info: zipfile.ZipInfo) -> str | None:
     """Return why a member must not be read, or None."""
     path = PurePosixPath(info.filename)
     leads_out = path.is_absolute() or ".." in path.parts or set("\\:") & set(info.filename)
-    if leads_out or not path.parts:
-        return "its name leads out of the archive"
-    if str(path) != info.filename:
-        return "its name is not in its simplest form"
-    if stat.S_ISLNK(info.external_attr >> 16):
-        return "it is a symbolic link"
-    if info.flag_bits & 0x1:
-        return "it is encrypted"
-    if info.file_size > MAX_MEMBER_BYTES:
-        return f"its {info.file_size} bytes are more than the allowed {MAX_MEMBER_BYTES}"
-    if info.file_size > max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size):
-        return f"its {info.file_size} bytes are packed into {info.compress_size}, as in a zip bomb"
-    return None
+    most = max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size)
+    problems = {
+        "its name leads out of the archive": leads_out or not path.parts,
+        "its name is not in its simplest form": str(path) != info.filename,
+        "it is a symbolic link": stat.S_ISLNK(info.external_attr >> 16),
+        "it is encrypted": info.flag_bits & 0x1,
+        f"its {info.file_size} bytes are too many": info.file_size > MAX_MEMBER_BYTES,
+        f"its {info.file_size} bytes are packed into {info.compress_size}, as in a zip bomb": (
+            info.file_size > most
+        ),
+    }
+    return next((problem for problem, applies in problems.items() if applies), None)
 
 
 def _open_archive(archive: Path) -> zipfile.ZipFile:

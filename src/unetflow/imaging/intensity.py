@@ -7,6 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
+HISTOGRAM_TYPE = np.dtype([("channel", np.uint16), ("value", np.float32), ("count", np.int64)])
+_SIGNIFICANT_BITS = 12
+_MOST_ROWS = 2**20
 
 
 @dataclass(frozen=True)
@@ -25,41 +28,69 @@ class IntensityStatistics(IntensityRange):
     standard_deviation: list[float]
 
 
-def measure_intensity(images: Iterable[NDArray[np.generic]], bits: int) -> IntensityStatistics:
-    """Measure the intensities of images, exactly and one image at a time.
+def intensity_histogram(
+    image: NDArray[np.generic], inside: NDArray[np.bool_] | None = None
+) -> NDArray[np.void]:
+    """Count how often each intensity occurs in an image.
 
     Args:
-        images: `(height, width, channels)`, unsigned whole numbers.
-        bits: Bits of each number, 8 or 16.
+        image: `(height, width, channels)` uint8, uint16 or float32. Numbers of float32 are rounded
+            to 12 significant bits, a relative error of at most 1/8192; the others are counted as
+            they are.
+        inside: `(height, width)`, the pixels that count; None: all.
+
+    Returns:
+        Rows of `channel`, `value` and `count`, ordered by channel and value, counts above 0.
+    """
+    pixels = image.reshape(-1, image.shape[2]) if inside is None else image[inside]
+    parts = []
+    for channel in range(image.shape[2]):
+        values, counts = _count(pixels[:, channel])
+        rows = np.empty(len(values), HISTOGRAM_TYPE)
+        rows["channel"], rows["value"], rows["count"] = channel, values, counts
+        parts.append(rows)
+    return np.concatenate(parts)
+
+
+def measure_intensity(histograms: Iterable[NDArray[np.void]]) -> IntensityStatistics:
+    """Measure the intensities of a set of images from their histograms, one at a time.
+
+    Args:
+        histograms: Of each image; see `intensity_histogram`.
 
     Returns:
         For each channel the 0.5 and 99.5 percentiles (the lowest value with at least that share
         of the pixels at or below it; where both are equal, `high` is one more), the mean and the
         standard deviation.
     """
-    histograms: NDArray[np.int64] | None = None
-    for image in images:
-        counts = np.stack(
-            [
-                np.bincount(np.ravel(image[:, :, channel]), minlength=2**bits)
-                for channel in range(image.shape[2])
-            ]
-        )
-        histograms = counts if histograms is None else histograms + counts
-    if histograms is None:
-        raise ValueError("There is no image to measure.")
-    values = np.arange(2**bits)
-    total = histograms.sum(axis=1)
-    mean = histograms @ values / total
-    variance = histograms @ values.astype(np.float64) ** 2 / total - mean**2
-    low = [_percentile(row, LOW_PERCENTILE) for row in histograms]
-    high = [_percentile(row, HIGH_PERCENTILE) for row in histograms]
-    return IntensityStatistics(
-        low=low,
-        high=[max(top, bottom + 1.0) for bottom, top in zip(low, high, strict=True)],
-        mean=mean.tolist(),
-        standard_deviation=np.sqrt(np.maximum(variance, 0)).tolist(),
-    )
+    merged = merge_histograms(histograms)
+    if not len(merged):
+        raise ValueError("There is no pixel to measure.")
+    low, high, mean, deviation = [], [], [], []
+    for channel in np.unique(merged["channel"]):
+        rows = merged[merged["channel"] == channel]
+        values, counts = rows["value"].astype(np.float64), rows["count"]
+        total = counts.sum()
+        centre = float(values @ counts / total)
+        low.append(_percentile(values, counts, LOW_PERCENTILE))
+        high.append(max(_percentile(values, counts, HIGH_PERCENTILE), low[-1]))
+        high[-1] += 1.0 if high[-1] == low[-1] else 0.0
+        mean.append(centre)
+        deviation.append(float(np.sqrt((values - centre) ** 2 @ counts / total)))
+    return IntensityStatistics(low, high, mean, deviation)
+
+
+def merge_histograms(histograms: Iterable[NDArray[np.void]]) -> NDArray[np.void]:
+    """Add histograms up; see `intensity_histogram`."""
+    parts = [np.empty(0, HISTOGRAM_TYPE)]
+    rows = 0
+    for histogram in histograms:
+        parts.append(histogram)
+        rows += len(histogram)
+        if rows > _MOST_ROWS:  # so that memory does not grow with the number of images
+            parts = [_add_up(np.concatenate(parts))]
+            rows = 0
+    return _add_up(np.concatenate(parts))
 
 
 def normalise(image: NDArray[np.generic], intensity: IntensityRange) -> NDArray[np.float32]:
@@ -80,6 +111,31 @@ def normalise(image: NDArray[np.generic], intensity: IntensityRange) -> NDArray[
     return np.clip((image.astype(np.float32) - floor) / span, 0, 1)
 
 
-def _percentile(histogram: NDArray[np.int64], percentile: float) -> float:
-    cumulative = np.cumsum(histogram)
-    return float(np.searchsorted(cumulative, cumulative[-1] * percentile / 100))
+def _count(pixels: NDArray[np.generic]) -> tuple[NDArray[np.generic], NDArray[np.integer]]:
+    if np.issubdtype(pixels.dtype, np.integer):
+        counts = np.bincount(pixels)
+        values = np.flatnonzero(counts)
+        return values, counts[values]
+    mantissa, exponent = np.frexp(pixels)
+    steps = 2.0**_SIGNIFICANT_BITS
+    rounded = np.ldexp(np.round(mantissa * steps) / steps, exponent).astype(np.float32)
+    return np.unique(rounded + np.float32(0), return_counts=True)  # -0 becomes 0
+
+
+def _add_up(rows: NDArray[np.void]) -> NDArray[np.void]:
+    order = np.lexsort((rows["value"], rows["channel"]))
+    ordered = rows[order]
+    if not len(ordered):
+        return ordered
+    new = np.ones(len(ordered), bool)
+    new[1:] = (ordered["value"][1:] != ordered["value"][:-1]) | (
+        ordered["channel"][1:] != ordered["channel"][:-1]
+    )
+    merged = ordered[new]
+    merged["count"] = np.add.reduceat(ordered["count"], np.flatnonzero(new))
+    return merged
+
+
+def _percentile(values: NDArray[np.float64], counts: NDArray[np.int64], percentile: float) -> float:
+    cumulative = np.cumsum(counts)
+    return float(values[np.searchsorted(cumulative, cumulative[-1] * percentile / 100)])

@@ -14,22 +14,29 @@ PREDICTION_COLOUR = (230, 159, 0)
 
 
 def to_picture(image: NDArray[np.generic]) -> Picture:
-    """Turn an image of any bit depth into one that a screen can show.
+    """Turn an image of any bit depth and any number of channels into one that a screen can show.
 
-    The image's own 0.5 and 99.5 percentiles over all channels become black and full brightness,
-    so that dark images are visible too. For people only: networks see a fixed scaling.
+    The 0.5 and 99.5 percentiles become black and full brightness, so that dark images are visible
+    too. For people only: networks see a fixed scaling. One channel is shown in grey and three as
+    red, green and blue, scaled together so that colours stay what they are. Other numbers of
+    channels are stains or detectors, each scaled by itself: two are shown in magenta and green,
+    which colour-blind readers can tell apart and which give white where both are bright; of four
+    and more the first three are shown as red, green and blue.
 
     Args:
-        image: `(height, width, channels)`, 1 or 3 channels.
+        image: `(height, width, channels)`.
 
     Returns:
         `(height, width, 3)` uint8.
     """
-    values = image.astype(np.float32)
-    low, high = np.percentile(values, (0.5, 99.5))
-    scaled = (values - low) / max(high - low, 1e-6)
-    picture = (np.clip(scaled, 0, 1) * 255).round().astype(np.uint8)
-    return np.repeat(picture, 3, axis=2) if picture.shape[2] == 1 else picture
+    channels = image.shape[2]
+    values = image[:, :, :3].astype(np.float32)
+    together = channels in (1, 3)
+    low, high = np.percentile(values, (0.5, 99.5), axis=None if together else (0, 1))
+    scaled = (values - low) / np.maximum(high - low, 1e-6)
+    picture: Picture = (np.clip(scaled, 0, 1) * 255).round().astype(np.uint8)
+    shown = {1: [0, 0, 0], 2: [0, 1, 0]}.get(channels, [0, 1, 2])
+    return picture[:, :, shown]
 
 
 def draw_outline(picture: Picture, label: Label, colour: tuple[int, int, int]) -> Picture:

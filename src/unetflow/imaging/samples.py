@@ -1,8 +1,10 @@
 """The canonical sample: one image and one label, memory-mapped on disk."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -10,9 +12,10 @@ from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import replacing
-from unetflow.imaging.labels import Label, LabelClass, decode_mask
-from unetflow.imaging.pairs import Pair
-from unetflow.imaging.readers import read_image, read_mask
+from unetflow.imaging.labels import Label
+
+IMAGE, LABEL, INSTANCES = "image.tif", "label.tif", "instances.tif"
+HISTOGRAM, DESCRIPTION = "histogram.npy", "sample.json"
 
 
 @dataclass(frozen=True)
@@ -28,27 +31,54 @@ class Sample:
     label: Label
 
 
-def read_pair(pair: Pair, classes: Sequence[LabelClass], max_pixels: int) -> Sample:
-    """Read a source pair as a sample.
+@dataclass(frozen=True)
+class DescribedSample:
+    """A sample with all that is known of it.
 
-    Raises:
-        InputError: One of the files cannot be read, or the two don't fit together.
+    Attributes:
+        sample: Its pixels.
+        instances: `(height, width)`, the number of each pixel's object; None where unknown.
+        histogram: See `intensity.intensity_histogram`.
+        description: Plain values, a row of the manifest.
     """
-    image = read_image(pair.image, max_pixels)
-    mask = read_mask(pair.mask, max_pixels)
-    if image.shape[:2] != mask.shape:
-        raise InputError(
-            pair.mask,
-            f"the mask is {_size(mask)}, but its image {pair.image.name} is {_size(image)}",
-            "Export both at the same size",
-        )
-    return Sample(image, decode_mask(mask, classes, pair.mask))
+
+    sample: Sample
+    instances: NDArray[np.unsignedinteger] | None
+    histogram: NDArray[np.void]
+    description: dict[str, Any]
 
 
 def write_sample(folder: Path, sample: Sample) -> None:
     """Write `image.tif` and `label.tif`, uncompressed so that they can be memory-mapped."""
-    write_tiff(folder / "image.tif", sample.image)
-    write_tiff(folder / "label.tif", sample.label)
+    write_tiff(folder / IMAGE, sample.image)
+    write_tiff(folder / LABEL, sample.label)
+
+
+def write_described(folder: Path, described: DescribedSample) -> None:
+    """Write a sample and, last of all, its description: without that it does not count."""
+    (folder / DESCRIPTION).unlink(missing_ok=True)
+    write_sample(folder, described.sample)
+    if described.instances is None:
+        (folder / INSTANCES).unlink(missing_ok=True)
+    else:
+        write_tiff(folder / INSTANCES, described.instances, compression="zlib")
+    with replacing(folder / HISTOGRAM) as temporary, temporary.open("wb") as file:
+        np.save(file, described.histogram, allow_pickle=False)
+    write_description(folder, described.description)
+
+
+def write_description(folder: Path, description: Mapping[str, Any]) -> None:
+    """Write what is known of a sample."""
+    with replacing(folder / DESCRIPTION) as temporary:
+        temporary.write_text(json.dumps(description), encoding="utf-8")
+
+
+def remove_sample(folder: Path) -> None:
+    """Remove a sample's files, its description first, and its folder if nothing else is there."""
+    for name in (DESCRIPTION, IMAGE, LABEL, INSTANCES, HISTOGRAM):
+        (folder / name).unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def open_sample(folder: Path) -> Sample:
@@ -56,8 +86,8 @@ def open_sample(folder: Path) -> Sample:
 
     The maps are not kept open for later calls, since each holds a file descriptor.
     """
-    image = tifffile.memmap(folder / "image.tif", mode="r")
-    label = tifffile.memmap(folder / "label.tif", mode="r")
+    image = tifffile.memmap(folder / IMAGE, mode="r")
+    label = tifffile.memmap(folder / LABEL, mode="r")
     return Sample(image if image.ndim == 3 else image[:, :, np.newaxis], label)
 
 
@@ -66,58 +96,72 @@ class SampleFolder(Mapping[str, Sample]):
 
     Args:
         folder: Holds a folder for each sample.
-        ids: The samples' ids in their natural order.
+        descriptions: What is known of each sample, by id in natural order.
         refused: An error for each pair that could not be made a sample.
     """
 
     def __init__(
-        self, folder: Path, ids: Sequence[str], refused: Sequence[InputError] = ()
+        self,
+        folder: Path,
+        descriptions: Mapping[str, Mapping[str, Any]],
+        refused: Sequence[InputError] = (),
     ) -> None:
         self._folder = folder
-        self._ids = dict.fromkeys(ids)
+        self.descriptions = dict(descriptions)
         self.refused = list(refused)
 
     def __getitem__(self, sample_id: str) -> Sample:
-        if sample_id not in self._ids:
-            raise KeyError(sample_id)
-        return open_sample(self._folder / sample_id)
+        return open_sample(self._folder_of(sample_id))
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._ids)
+        return iter(self.descriptions)
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self.descriptions)
+
+    def instances(self, sample_id: str) -> NDArray[np.unsignedinteger] | None:
+        """Return the number of each pixel's object `(height, width)`; None where unknown."""
+        path = self._folder_of(sample_id) / INSTANCES
+        return np.asarray(tifffile.imread(path)) if path.exists() else None
+
+    def histogram(self, sample_id: str) -> NDArray[np.void]:
+        """Return a sample's intensities; see `intensity.intensity_histogram`."""
+        path = self._folder_of(sample_id) / HISTOGRAM
+        return np.asarray(np.load(path, allow_pickle=False))
 
     def select(self, ids: Sequence[str]) -> "SampleFolder":
         """Return the part of the samples with these ids, in this order."""
-        missing = [i for i in ids if i not in self._ids]
+        missing = [i for i in ids if i not in self.descriptions]
         if missing:
             raise InputError(
                 self._folder, f"sample '{missing[0]}' is not there", "Run the ingestion again"
             )
-        return SampleFolder(self._folder, ids)
+        return SampleFolder(self._folder, {i: self.descriptions[i] for i in ids})
+
+    def _folder_of(self, sample_id: str) -> Path:
+        if sample_id not in self.descriptions:
+            raise KeyError(sample_id)
+        return self._folder / sample_id
 
 
 def write_tiff(path: Path, pixels: NDArray[np.generic], compression: str | None = None) -> None:
-    """Write grey or colour pixels as one TIFF page, in one step.
+    """Write the pixels of an image as one TIFF page, in one step.
 
     Args:
         path: The file to make or replace.
-        pixels: `(height, width)` or `(height, width, channels)`.
+        pixels: `(height, width)` or `(height, width, channels)`; three channels are RGB.
         compression: A name that tifffile knows, such as "zlib"; None can be memory-mapped.
     """
     pixels = pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
-    photometric = "rgb" if pixels.ndim == 3 and pixels.shape[2] == 3 else "minisblack"
+    in_colour = pixels.ndim == 3 and pixels.shape[2] == 3
+    extra = 0 if pixels.ndim == 2 or in_colour else pixels.shape[2] - 1
     with replacing(path) as temporary:
         tifffile.imwrite(
             temporary,
             pixels,
-            photometric=photometric,
+            photometric="rgb" if in_colour else "minisblack",
             planarconfig="contig" if pixels.ndim == 3 else None,
+            extrasamples=["unspecified"] * extra or None,
             compression=compression,
             metadata=None,
         )
-
-
-def _size(pixels: NDArray[np.generic]) -> str:
-    return f"{pixels.shape[1]} x {pixels.shape[0]}"

@@ -4,78 +4,72 @@ Nodes take their parameters as plain dictionaries, which every runner and orches
 on, and check them here; a hook checks all of them before a run starts.
 """
 
-import difflib
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.labels import LabelClass
+from unetflow.imaging.labels import Meaning, Value, is_colour
 from unetflow.imaging.tiling import unet_geometry
+from unetflow.pipelines.checks import Strict, read_parameters
+from unetflow.pipelines.classes import read_classes, read_value
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class _Strict(BaseModel):
-    """Refuses names that it does not know, and text where a number belongs."""
+class MaskParameters(Strict):
+    """What else masks may hold."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    ignore: list[Any]
+    threshold: Annotated[int, Field(ge=1, le=65535)] | None
 
-
-class ClassParameters(_Strict):
-    """A class and the mask values that mean it."""
-
-    name: Annotated[str, Field(pattern=r"^\w[\w -]*$")]
-    values: Any
-
-    @field_validator("values")
+    @field_validator("ignore")
     @classmethod
-    def _read_values(cls, values: Any) -> tuple[int, ...] | None:
-        listed = values if isinstance(values, list) else [values]
-        if listed == ["rest"]:
-            return None
-        if not listed or not all(type(value) is int and value >= 0 for value in listed):
-            raise ValueError(f"{values!r} is not a mask value, a list of mask values, or `rest`")
-        return tuple(listed)
-
-    def to_label_class(self) -> LabelClass:
-        """Return what the imaging floor works with."""
-        return LabelClass(self.name, self.values)
+    def _read_ignored(cls, values: list[Any]) -> list[Value]:
+        return [read_value(value) for value in values]
 
 
-class SplitParameters(_Strict):
+class SplitParameters(Strict):
     """How samples are split."""
 
-    strategy: Literal["random", "contiguous"]
+    strategy: Literal["random", "stratified", "contiguous", "given"]
     validation: Annotated[float, Field(gt=0, lt=1)]
     test: Annotated[float, Field(gt=0, lt=1)]
+    group: str | None
+    folds: Annotated[int, Field(ge=0, le=100)]
 
     @model_validator(mode="after")
     def _leave_something_to_train(self) -> Self:
         if self.validation + self.test >= 1:
             raise ValueError("validation and test together leave nothing to train on")
+        if self.folds == 1:
+            raise ValueError("folds: one fold cannot be held out against others; give 0 or 2 up")
         return self
 
 
-class IngestionParameters(_Strict):
+class LeakageParameters(Strict):
+    """What is done about images that are on two sides of the split."""
+
+    duplicates: Literal["stop", "together", "allow"]
+    groups: Literal["stop", "allow"]
+    distance: Annotated[int, Field(ge=0, le=16)]
+
+
+class IngestionParameters(Strict):
     """The stage `ingestion`."""
 
+    masks: MaskParameters
     split: SplitParameters
+    leakage: LeakageParameters
     max_quarantined_fraction: Share
     max_pixels: Count
+    workers: Count
 
 
-class AugmentationParameters(_Strict):
+class AugmentationParameters(Strict):
     """The stage `augmentation`; see `imaging.augmentation.build_policy`."""
 
     flips: bool
@@ -87,7 +81,7 @@ class AugmentationParameters(_Strict):
     elastic_smoothness: Positive
 
 
-class ConstructionParameters(_Strict):
+class ConstructionParameters(Strict):
     """The stage `construction`; see `unet.build_unet`."""
 
     base_filters: Count
@@ -97,7 +91,7 @@ class ConstructionParameters(_Strict):
     padding: Literal["same", "valid"]
 
 
-class TrainingParameters(_Strict):
+class TrainingParameters(Strict):
     """The stage `training`; see `unet.fit.FitSettings`."""
 
     epochs: Count
@@ -121,14 +115,14 @@ class TrainingParameters(_Strict):
         return self
 
 
-class EvaluationParameters(_Strict):
+class EvaluationParameters(Strict):
     """The stage `evaluation`."""
 
     threshold_candidates: Annotated[int, Field(ge=1, le=999)]
     gallery_images: Count
 
 
-class Parameters(_Strict):
+class Parameters(Strict):
     """All parameters of a run."""
 
     seed: int
@@ -157,78 +151,30 @@ class Parameters(_Strict):
         return self
 
 
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def read_parameters(model: type[Model], values: Mapping[str, Any], prefix: str = "") -> Model:
-    """Check a dictionary of parameters.
-
-    Args:
-        model: What it must look like.
-        values: The dictionary.
-        prefix: Where it stands among all parameters, such as "training".
-
-    Returns:
-        The checked parameters.
+def read_meaning(classes: Any, ingestion: Mapping[str, Any]) -> Meaning:
+    """Check the parameter `classes` together with `ingestion.masks`.
 
     Raises:
-        InputError: A name is unknown or missing, or a value is out of range.
+        InputError: One of them is wrong, or they contradict each other.
     """
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        problems = list(_explain(error, model, prefix))
-    if len(problems) == 1:
-        raise problems[0]
-    listing = "\n".join(f"  {problem}" for problem in problems)
-    raise InputError("parameters", f"several are wrong:\n{listing}\n", "Correct them all")
-
-
-def read_classes(values: Any) -> list[LabelClass]:
-    """Check the parameter `classes`: a list of two, each as in `ClassParameters`.
-
-    Raises:
-        InputError: It is not such a list, or a name or a value stands twice.
-    """
-    if not isinstance(values, list) or len(values) != 2 or not isinstance(values[0], dict):
+    masks = read_parameters(IngestionParameters, ingestion, "ingestion").masks
+    meaning = Meaning(tuple(read_classes(classes)), tuple(masks.ignore), masks.threshold)
+    values = [value for c in meaning.classes for value in c.values or ()]
+    for value in meaning.ignore:
+        if value in values:
+            raise InputError(
+                "ingestion.masks.ignore", f"{value!r} is also a value of a class", "Remove one"
+            )
+    used = [*values, *meaning.ignore]
+    if meaning.in_colour and not all(is_colour(value) for value in used):
+        plain = next(value for value in used if not is_colour(value))
         raise InputError(
             "classes",
-            "it is not a list of two classes, the background first",
-            "Write each as `- {name: NAME, values: VALUE}`",
+            f"it mixes colours with {plain!r}",
+            "Give all values as colours, as in `[0, 0, 0]` for black",
         )
-    classes = [read_parameters(ClassParameters, v, "classes").to_label_class() for v in values]
-    claimed = [str(value) for c in classes for value in (c.values or ["rest"])]
-    names = [c.name for c in classes]
-    for kind, items in (("mask value", claimed), ("name", names)):
-        double = [item for item in items if items.count(item) > 1]
-        if double:
-            raise InputError("classes", f"the {kind} '{double[0]}' stands twice", "Remove one")
-    return classes
-
-
-def _explain(error: ValidationError, model: type[BaseModel], prefix: str) -> Iterator[InputError]:
-    for detail in error.errors(include_url=False):
-        path = [str(part) for part in detail["loc"]]
-        where = ".".join([prefix, *path] if prefix else path) or "parameters"
-        if detail["type"] == "extra_forbidden":
-            known = _fields(model, path[:-1])
-            similar = difflib.get_close_matches(path[-1], known, n=1)
-            mend = f"Did you mean '{similar[0]}'" if similar else f"Known: {', '.join(known)}"
-            yield InputError(where, "there is no such parameter", mend)
-        elif detail["type"] == "missing":
-            yield InputError(where, "the parameter is missing", "Add it")
-        elif detail["type"] == "value_error":
-            yield InputError(where, str(detail["ctx"]["error"]), "Correct it")
-        else:
-            problem = f"{detail['input']!r} is not allowed"
-            yield InputError(where, problem, detail["msg"])
-
-
-def _fields(model: type[BaseModel], path: list[str]) -> list[str]:
-    """Return the names of a section's parameters."""
-    for part in path:
-        field = model.model_fields.get(part)
-        if field is None or not isinstance(field.annotation, type):
-            return []
-        model = field.annotation
-    return list(model.model_fields)
+    if meaning.in_colour and meaning.threshold is not None:
+        raise InputError(
+            "ingestion.masks.threshold", "it is for grey masks, not for colours", "Remove it"
+        )
+    return meaning

@@ -13,9 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from unetflow.imaging.errors import InputError
+from unetflow.imaging.sources.cell_tracking import find_cell_tracking
+from unetflow.imaging.sources.coco import find_coco
 from unetflow.imaging.sources.folders import find_folder_pairs
+from unetflow.imaging.sources.labelme import find_labelme
 from unetflow.imaging.sources.objects import find_object_masks
 from unetflow.imaging.sources.records import Annotation, Drawn, Pair, Pairing, Picture
+from unetflow.imaging.sources.rle_table import find_rle_table
+from unetflow.imaging.sources.split_tables import split_of
+from unetflow.imaging.sources.stacks import find_stacks
 from unetflow.imaging.trees import list_tree
 
 __all__ = ["LAYOUTS", "Annotation", "Drawn", "Pair", "Pairing", "Picture", "find_pairs"]
@@ -25,6 +31,11 @@ Layout = Callable[..., Pairing]
 LAYOUTS: dict[str, Layout] = {
     "folders": find_folder_pairs,
     "objects": find_object_masks,
+    "stacks": find_stacks,
+    "cell_tracking": find_cell_tracking,
+    "rle": find_rle_table,
+    "coco": find_coco,
+    "labelme": find_labelme,
 }
 
 
@@ -52,15 +63,28 @@ def find_pairs(
     find = _layout(layout, options)
     tree = list_tree(root)
     if not splits:
-        return find(tree, **options)
+        return _refuse_double_ids(find(tree, **options))
     pairs, refused, unlabelled = [], list[InputError](), dict[str, Picture]()
-    for split, differing in splits.items():
+    for name, differing in splits.items():
+        split = split_of("splits", name)
         merged = {**options, **differing}
         part = _layout(layout, merged)(tree, **merged)
         pairs += [replace(pair, id=f"{split}/{pair.id}", split=split) for pair in part.pairs]
         refused += [error for error in part.refused if error not in tree.refused]
         unlabelled |= {f"{split}/{name}": picture for name, picture in part.unlabelled.items()}
-    return Pairing(pairs, [*tree.refused, *refused], unlabelled)
+    return _refuse_double_ids(Pairing(pairs, [*tree.refused, *refused], unlabelled))
+
+
+def _refuse_double_ids(pairing: Pairing) -> Pairing:
+    """Leave out a pair whose id another one has; on most disks names differ in more than case."""
+    first: dict[str, Pair] = {}
+    refused = list(pairing.refused)
+    for pair in pairing.pairs:
+        other = first.setdefault(pair.id.lower(), pair)
+        if other is not pair:
+            problem = f"it would have the same name '{pair.id}' as {other.image}"
+            refused.append(InputError(pair.image, problem, "Rename one of them"))
+    return Pairing(list(first.values()), refused, pairing.unlabelled)
 
 
 def _layout(name: str, options: Mapping[str, Any]) -> Layout:

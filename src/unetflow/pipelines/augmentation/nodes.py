@@ -7,13 +7,10 @@ from matplotlib.figure import Figure
 
 from unetflow.imaging.augmentation import Augmenter, build_policy
 from unetflow.imaging.figures import draw_augmentation_preview
-from unetflow.imaging.manifest import ids_of_split, intensity_range
+from unetflow.imaging.manifest import intensity_range, samples_of_split
 from unetflow.imaging.samples import SampleFolder
-from unetflow.pipelines.parameters import (
-    AugmentationParameters,
-    TrainingParameters,
-    read_parameters,
-)
+from unetflow.pipelines.checks import read_parameters
+from unetflow.pipelines.parameters import AugmentationParameters, TrainingParameters
 
 _PREVIEWED = 4
 
@@ -34,7 +31,8 @@ def preview_policy(
 ) -> Figure:
     """Draw a few training crops as they are and as the policy changes them."""
     crop_size = read_parameters(TrainingParameters, training, "training").crop_size
-    chosen = ids_of_split(manifest, "train")[:_PREVIEWED]
+    split = samples_of_split(samples, manifest, "train")
+    chosen = list(split)[:_PREVIEWED]
     return draw_augmentation_preview(
-        samples.select(chosen), Augmenter(policy), intensity_range(fingerprint), crop_size, seed
+        split.select(chosen), Augmenter(policy), intensity_range(fingerprint), crop_size, seed
     )

@@ -5,33 +5,47 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from unetflow.pipelines.parameters import (
-    ConstructionParameters,
-    TrainingParameters,
-    read_parameters,
-)
+from unetflow.imaging.errors import InputError
+from unetflow.pipelines.checks import read_parameters
+from unetflow.pipelines.classes import read_classes
+from unetflow.pipelines.parameters import ConstructionParameters, TrainingParameters
 from unetflow.pipelines.types import KerasModel
 
 _log = logging.getLogger(__name__)
 
 
 def construct_unet(
-    fingerprint: dict[str, Any], parameters: dict[str, Any], seed: int
+    fingerprint: dict[str, Any],
+    classes: list[dict[str, Any]],
+    parameters: dict[str, Any],
+    seed: int,
 ) -> KerasModel:
     """Build the U-Net that the parameters describe, for the data's number of channels.
 
     Args:
         fingerprint: Of the data set.
+        classes: The parameter `classes`.
         parameters: The parameters of the construction.
         seed: What the initial weights depend on.
 
     Returns:
         The untrained U-Net, for images of any size that its depth can halve.
+
+    Raises:
+        InputError: There are more than two classes.
     """
     import keras
 
     from unetflow.unet import build_unet
 
+    names = [c.name for c in read_classes(classes)]
+    if len(names) > 2:
+        raise InputError(
+            "classes",
+            f"it lists {len(names)}, and training tells two apart",
+            "List what is looked for and `{name: other, values: rest}` as the background, or run "
+            "`--pipelines ingestion` alone",
+        )
     settings = read_parameters(ConstructionParameters, parameters, "construction")
     if settings.normalisation in ("group", "instance"):
         _log.warning(

@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.construct_unet,
-                inputs=["fingerprint", "params:construction", "params:seed"],
+                inputs=["fingerprint", "params:classes", "params:construction", "params:seed"],
                 outputs="unet_untrained",
                 name="construct_unet",
             ),

@@ -8,15 +8,12 @@ from matplotlib.figure import Figure
 
 from unetflow.imaging.evaluation import choose_otsu_side, score_images, summarise_scores
 from unetflow.imaging.figures import Specimen, draw_gallery
-from unetflow.imaging.manifest import ids_of_split
+from unetflow.imaging.manifest import samples_of_split
 from unetflow.imaging.samples import SampleFolder
 from unetflow.imaging.scores import choose_threshold
-from unetflow.pipelines.parameters import (
-    EvaluationParameters,
-    TrainingParameters,
-    read_classes,
-    read_parameters,
-)
+from unetflow.pipelines.checks import read_parameters
+from unetflow.pipelines.classes import read_classes
+from unetflow.pipelines.parameters import EvaluationParameters, TrainingParameters
 from unetflow.pipelines.types import KerasModel, Segmenter
 
 
@@ -47,7 +44,7 @@ def finish_segmenter(
     from unetflow.unet.segmenter import SegmenterSettings
 
     settings = read_parameters(EvaluationParameters, parameters, "evaluation")
-    validation = samples.select(ids_of_split(manifest, "validation"))
+    validation = samples_of_split(samples, manifest, "validation")
     finished = SegmenterSettings(
         classes=[c.name for c in read_classes(classes)],
         threshold=0.5,
@@ -73,10 +70,10 @@ def score_test_images(
     segmenter: Segmenter, samples: SampleFolder, manifest: pd.DataFrame
 ) -> pd.DataFrame:
     """Score the segmenter and Otsu's threshold on the test images."""
-    validation = samples.select(ids_of_split(manifest, "validation"))
+    validation = samples_of_split(samples, manifest, "validation")
     return score_images(
         segmenter.predict,
-        samples.select(ids_of_split(manifest, "test")),
+        samples_of_split(samples, manifest, "test"),
         otsu_bright=choose_otsu_side(validation),
     )
 

@@ -1,46 +1,49 @@
-"""Raw files to canonical samples, with a table of them and a list of what was left out."""
+"""Raw files to canonical samples, with a table of them, a report, and a list of what is wrong."""
 
 import logging
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from unetflow.imaging import manifest as manifests
+from unetflow.imaging.data_report import write_data_report
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.pairs import Pairing
-from unetflow.imaging.samples import Sample, SampleFolder, read_pair
-from unetflow.imaging.splitting import split_samples
-from unetflow.pipelines.parameters import IngestionParameters, read_classes, read_parameters
+from unetflow.imaging.intake import Intake
+from unetflow.imaging.leakage import find_duplicates, find_leaks
+from unetflow.imaging.samples import SampleFolder
+from unetflow.imaging.sources import Pairing
+from unetflow.imaging.splitting import SplitRule, split_samples
+from unetflow.pipelines.checks import read_parameters
+from unetflow.pipelines.classes import read_classes
+from unetflow.pipelines.parameters import IngestionParameters, read_meaning
 
 _log = logging.getLogger(__name__)
 
+Table = pd.DataFrame
 
-def canonicalise(
+
+def plan_intake(
     pairing: Pairing, classes: list[dict[str, Any]], parameters: dict[str, Any]
-) -> dict[str, Callable[[], Sample]]:
-    """Tell how each pair becomes a sample; the catalog reads and writes them one at a time.
+) -> Intake:
+    """Tell what the samples shall be; the catalog makes those that are not there yet.
 
     Args:
         pairing: The pairs that were found.
         classes: The parameter `classes`.
         parameters: The parameters of the ingestion.
-
-    Returns:
-        A function for each sample id that reads and decodes its files.
     """
     settings = read_parameters(IngestionParameters, parameters, "ingestion")
-    meaning = read_classes(classes)
-    _log.info("Found %d pairs of image and mask", len(pairing.pairs))
-    return {
-        pair.id: partial(read_pair, pair, meaning, settings.max_pixels) for pair in pairing.pairs
-    }
+    _log.info("Found %d annotated images", len(pairing.pairs))
+    if pairing.unlabelled:
+        _log.info("Left %d images without annotation for inference", len(pairing.unlabelled))
+    return Intake(
+        pairing.pairs, read_meaning(classes, parameters), settings.max_pixels, settings.workers
+    )
 
 
 def describe_samples(
     pairing: Pairing, samples: SampleFolder, classes: list[dict[str, Any]]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
+) -> tuple[Table, Table]:
     """Make a table of all samples that can be used, and one of all files that cannot.
 
     Args:
@@ -49,83 +52,159 @@ def describe_samples(
         classes: The parameter `classes`.
 
     Returns:
-        The description of the samples (see `imaging.manifest.describe_samples`), and the
-        quarantine with the columns `path`, `problem` and `mend`.
+        The description of the samples (see `imaging.manifest.tabulate`), and the quarantine with
+        the columns `path`, `problem` and `mend`.
     """
-    meaning = read_classes(classes)
-    described = manifests.describe_samples(pairing.pairs, samples, meaning)
+    described = manifests.tabulate(samples, read_classes(classes))
     refused = [*pairing.refused, *samples.refused]
     if len(described):
         others = manifests.refuse_other_channels(described)
         described = described[~described["image_file"].isin([e.where for e in others])]
         refused += others
-    quarantine = pd.DataFrame(
-        [(error.where, error.problem, error.mend) for error in refused],
-        columns=["path", "problem", "mend"],
-    )
-    return described.reset_index(drop=True), quarantine
+    rows = [(error.where, error.problem, error.mend) for error in refused]
+    return described.reset_index(drop=True), Table(rows, columns=["path", "problem", "mend"])
 
 
-def split_manifest(
-    described: pd.DataFrame,
-    quarantine: pd.DataFrame,
-    classes: list[dict[str, Any]],
+def look_for_duplicates(
+    described: Table, samples: SampleFolder, parameters: dict[str, Any]
+) -> Table:
+    """List images that are the same or nearly; see `imaging.leakage.find_duplicates`."""
+    settings = read_parameters(IngestionParameters, parameters, "ingestion").leakage
+    return find_duplicates(described, lambda i: samples[i].image, settings.distance)
+
+
+def split(
+    described: Table,
+    duplicates: Table,
+    manifest_before: Table | None,
     parameters: dict[str, Any],
     seed: int,
-) -> pd.DataFrame:
-    """Give each sample its split, provided that the data can be trained on.
+) -> tuple[Table, Table]:
+    """Give each sample its split, and list what is on two sides of it.
 
     Args:
         described: The samples.
-        quarantine: The files that were left out.
-        classes: The parameter `classes`.
+        duplicates: Images that are the same or nearly.
+        manifest_before: The manifest of the last run, so that nobody changes sides.
         parameters: The parameters of the ingestion.
-        seed: What a random split depends on.
+        seed: What chance depends on.
 
     Returns:
-        The manifest: `described` with a column `split`.
-
-    Raises:
-        InputError: Too many files are in quarantine, too few samples are left, or all masks hold
-            a single class.
+        `described` with the columns `group`, `split`, `fold` and `split_rule`, and the leaks (see
+        `imaging.leakage.find_leaks`).
     """
     settings = read_parameters(IngestionParameters, parameters, "ingestion")
-    _check_quarantine(quarantine, len(described), settings.max_quarantined_fraction)
-    if len(described) < 3:
+    rule = SplitRule(seed=seed, **settings.split.model_dump())
+    together = (
+        zip(duplicates["first"], duplicates["second"], strict=True)
+        if settings.leakage.duplicates == "together"
+        else ()
+    )
+    splits = split_samples(described, rule, manifest_before, together)
+    return splits, find_leaks(splits, duplicates)
+
+
+def report_data(
+    split_samples: Table,
+    quarantine: Table,
+    duplicates: Table,
+    leaks: Table,
+    samples: SampleFolder,
+    classes: list[dict[str, Any]],
+) -> str:
+    """Write the data report as one HTML page; see `imaging.data_report`."""
+    names = [c.name for c in read_classes(classes)]
+    return write_data_report(
+        split_samples, quarantine, duplicates, leaks, samples, names, "Data report"
+    )
+
+
+def accept_data(
+    split_samples: Table,
+    quarantine: Table,
+    leaks: Table,
+    data_report: str,
+    classes: list[dict[str, Any]],
+    parameters: dict[str, Any],
+) -> Table:
+    """Pass the samples on as the manifest, provided that they can be trained on.
+
+    Args:
+        split_samples: The samples and their split.
+        quarantine: The files that were left out.
+        leaks: What is on two sides of the split.
+        data_report: Only here so that it is written before anything stops the run.
+        classes: The parameter `classes`.
+        parameters: The parameters of the ingestion.
+
+    Raises:
+        InputError: Too many files are in quarantine, too few samples are left, all masks hold a
+            single class, or the split leaks.
+    """
+    settings = read_parameters(IngestionParameters, parameters, "ingestion")
+    _check_quarantine(quarantine, len(split_samples), settings.max_quarantined_fraction)
+    if len(split_samples) < 3:
         raise InputError(
             "raw_pairs",
-            f"only {len(described)} pairs can be used",
+            f"only {len(split_samples)} annotated images can be used",
             "Give at least 3, one each to train, to validate and to test; better 20 or more",
         )
-    manifests.refuse_constant_masks(described, read_classes(classes))
-    split = settings.split
-    ids = described["id"].tolist()
-    manifest = described.assign(
-        split=split_samples(ids, split.strategy, split.validation, split.test, seed)
-    )
-    _log.info("Split: %s", manifest["split"].value_counts().to_dict())
-    return manifest
+    manifests.refuse_constant_masks(split_samples, read_classes(classes))
+    of_groups = leaks["kind"] == "same group"
+    _check_leaks(leaks[of_groups], "groups", settings.leakage.groups)
+    _check_leaks(leaks[~of_groups], "duplicates", settings.leakage.duplicates)
+    _log.info("Split: %s", split_samples["split"].value_counts().to_dict())
+    return split_samples
 
 
 def measure_fingerprint(
-    manifest: pd.DataFrame, samples: SampleFolder, classes: list[dict[str, Any]]
+    manifest: Table, samples: SampleFolder, classes: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Measure the training split; see `imaging.manifest.measure_fingerprint`."""
     return manifests.measure_fingerprint(manifest, samples, read_classes(classes))
 
 
-def _check_quarantine(quarantine: pd.DataFrame, usable: int, allowed: float) -> None:
+def _check_quarantine(quarantine: Table, usable: int, allowed: float) -> None:
     if not len(quarantine):
         return
     total = len(quarantine) + usable
     rows = [f"  {row.path}: {row.problem}. {row.mend}." for row in quarantine.itertuples()]
-    listing = "\n".join(rows[:10])
     if len(quarantine) / total > allowed:
-        more = f"\n  and {len(rows) - 10} more" if len(rows) > 10 else ""
         raise InputError(
             "raw_pairs",
             f"{len(rows)} of {total} entries cannot be used, more than the allowed share of "
-            f"{allowed:.0%}:\n{listing}{more}\nThe catalog entry 'quarantine' lists them all.\n",
+            f"{allowed:.0%}:\n{_first(rows)}\nThe catalog entry 'quarantine' lists them all.\n",
             "Mend them, or raise ingestion.max_quarantined_fraction to go on without them",
         )
-    _log.warning("Left out %d files:\n%s", len(rows), listing)
+    _log.warning("Left out %d files:\n%s", len(rows), _first(rows))
+
+
+def _check_leaks(leaks: Table, name: str, policy: str) -> None:
+    if not len(leaks):
+        return
+    rows = [
+        f"  {row.first} ({row.first_split}) and {row.second} ({row.second_split}): {row.kind}"
+        for row in leaks.itertuples()
+    ]
+    if policy == "allow":
+        _log.warning(
+            "The scores may be too good: %d times the split leaks:\n%s", len(rows), _first(rows)
+        )
+        return
+    mend = {
+        "groups": "Split by group, or set `ingestion.leakage.groups: allow` to live with it",
+        "duplicates": "Set `ingestion.leakage.duplicates: together` to keep them on one side, or "
+        "`allow` to live with it",
+    }
+    raise InputError(
+        "raw_pairs",
+        f"the split leaks, so that scores would be too good; {len(rows)} times two sides share "
+        f"what they must not:\n{_first(rows)}\nThe catalog entries 'leaks' and 'data_report' show "
+        "them all.\n",
+        mend[name],
+    )
+
+
+def _first(rows: list[str], most: int = 10) -> str:
+    more = [f"  and {len(rows) - most} more"] if len(rows) > most else []
+    return "\n".join([*rows[:most], *more])

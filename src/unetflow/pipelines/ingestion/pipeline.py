@@ -1,4 +1,4 @@
-"""Raw files -> samples, manifest, quarantine and fingerprint."""
+"""Raw files -> samples, manifest, quarantine, report and fingerprint."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -10,10 +10,10 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.canonicalise,
+                nodes.plan_intake,
                 inputs=["raw_pairs", "params:classes", "params:ingestion"],
                 outputs="samples",
-                name="canonicalise",
+                name="take_in",
             ),
             Node(
                 nodes.describe_samples,
@@ -22,16 +22,48 @@ def create_pipeline() -> Pipeline:
                 name="describe_samples",
             ),
             Node(
-                nodes.split_manifest,
+                nodes.look_for_duplicates,
+                inputs=["described_samples", "samples", "params:ingestion"],
+                outputs="duplicates",
+                name="look_for_duplicates",
+            ),
+            Node(
+                nodes.split,
                 inputs=[
                     "described_samples",
-                    "quarantine",
-                    "params:classes",
+                    "duplicates",
+                    "manifest_before",
                     "params:ingestion",
                     "params:seed",
                 ],
+                outputs=["split_samples", "leaks"],
+                name="split",
+            ),
+            Node(
+                nodes.report_data,
+                inputs=[
+                    "split_samples",
+                    "quarantine",
+                    "duplicates",
+                    "leaks",
+                    "samples",
+                    "params:classes",
+                ],
+                outputs="data_report",
+                name="report_data",
+            ),
+            Node(
+                nodes.accept_data,
+                inputs=[
+                    "split_samples",
+                    "quarantine",
+                    "leaks",
+                    "data_report",
+                    "params:classes",
+                    "params:ingestion",
+                ],
                 outputs="manifest",
-                name="split_manifest",
+                name="accept_data",
             ),
             Node(
                 nodes.measure_fingerprint,

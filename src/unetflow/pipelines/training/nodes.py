@@ -7,9 +7,10 @@ from matplotlib.figure import Figure
 
 from unetflow.imaging.augmentation import Augmenter
 from unetflow.imaging.figures import draw_learning_curve
-from unetflow.imaging.manifest import ids_of_split, intensity_range
+from unetflow.imaging.manifest import intensity_range, samples_of_split
 from unetflow.imaging.samples import SampleFolder
-from unetflow.pipelines.parameters import TrainingParameters, read_parameters
+from unetflow.pipelines.checks import read_parameters
+from unetflow.pipelines.parameters import TrainingParameters
 from unetflow.pipelines.types import EpochListener, KerasModel
 
 
@@ -47,8 +48,8 @@ def train_unet(
     intensity = intensity_range(fingerprint)
     history = fit(
         unet,
-        samples.select(ids_of_split(manifest, "train")),
-        samples.select(ids_of_split(manifest, "validation")),
+        samples_of_split(samples, manifest, "train"),
+        samples_of_split(samples, manifest, "validation"),
         intensity,
         geometry_of(unet),
         Augmenter(policy),

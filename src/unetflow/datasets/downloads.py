@@ -1,0 +1,83 @@
+"""Fetching a data set once, and only if it is the right one."""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.files import sha256
+
+_log = logging.getLogger(__name__)
+_TIMEOUT_SECONDS = 30
+
+
+def download(path: Path, source: dict[str, Any]) -> None:
+    """Fetch a file unless it is there, with a progress bar, and verify its digest.
+
+    The file appears at its place only when it is whole and its digest is right.
+
+    Args:
+        path: Where the file shall be.
+        source: `url` (http or https) and `sha256`, its digest in hexadecimal.
+
+    Raises:
+        InputError: A value is missing or wrong, the transfer broke off, or the file that is there
+            or came has another digest.
+    """
+    url, digest = _check(source)
+    if path.is_file():
+        found = sha256(path)
+        if found != digest:
+            raise InputError(
+                path,
+                f"its SHA-256 is {found}, but the catalog's `download` says {digest}",
+                "Delete the file to fetch it again, or correct `download.sha256`",
+            )
+        return
+    _log.info("Fetching %s", url)
+    _fetch(url, digest, path)
+
+
+def _fetch(url: str, digest: str, path: Path) -> None:
+    # Importing pooch takes part of a second that only those pay who download.
+    import pooch
+    from requests import RequestException
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fetch = pooch.HTTPDownloader(progressbar=True, timeout=_TIMEOUT_SECONDS)
+    try:
+        pooch.retrieve(
+            url, known_hash=f"sha256:{digest}", fname=path.name, path=path.parent, downloader=fetch
+        )
+    except RequestException as error:
+        raise InputError(
+            url,
+            f"the transfer failed ({type(error).__name__}: {error})",
+            "Check the address and the network, then run again",
+        ) from error
+    except ValueError as error:
+        if "hash" not in str(error):
+            raise
+        raise InputError(
+            url,
+            f"the file that came is not the one with SHA-256 {digest}, and was thrown away",
+            "Run again; if it stays so, ask where the file comes from for its digest",
+        ) from error
+
+
+def _check(source: dict[str, Any]) -> tuple[str, str]:
+    if set(source) != {"url", "sha256"}:
+        raise InputError(
+            "download", f"it has {', '.join(source) or 'nothing'}", "Give `url` and `sha256`"
+        )
+    url, digest = str(source["url"]), str(source["sha256"]).lower()
+    if not re.fullmatch(r"https?://\S+", url):
+        raise InputError("download.url", f"'{url}' is no web address", "Begin it with https://")
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise InputError(
+            "download.sha256",
+            f"'{digest}' is no SHA-256 digest",
+            "Give 64 hexadecimal digits, as the tool `sha256sum` prints them",
+        )
+    return url, digest

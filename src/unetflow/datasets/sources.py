@@ -1,0 +1,181 @@
+"""Where images and masks come from."""
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Generic, NoReturn, TypeVar
+
+import numpy as np
+from kedro.io import AbstractDataset, DatasetError
+from numpy.typing import NDArray
+
+from unetflow.datasets.downloads import download
+from unetflow.datasets.image_files import ImageFolderDataset
+from unetflow.imaging.demo import write_demo
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.readers import MAX_PIXELS, read_image
+from unetflow.imaging.sources import LAYOUTS, Pairing, find_pairs
+from unetflow.imaging.sources.recognition import recognise
+from unetflow.imaging.sources.split_tables import SplitTable, apply_split_table
+
+_log = logging.getLogger(__name__)
+
+Loaded = TypeVar("Loaded")
+
+
+class _Source(AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
+    """What both datasets below share: finding the pairs of a data set, without opening an image.
+
+    Args:
+        path: A folder, or a zip archive, which is read in place.
+        layout: How images and annotations lie in it, a name of `unetflow.imaging.sources.LAYOUTS`;
+            None: it is looked at, and taken if it can be read in one way only.
+        splits: Where folders split the data already: options of the layout by the split's name.
+        split_table: Where a table does: see `SplitTable`.
+        download: `{url: ..., sha256: ...}` of the file at `path`, fetched when it is not there.
+        metadata: Anything; Kedro ignores it.
+        options: What the layout takes.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        layout: str | None = None,
+        splits: dict[str, dict[str, Any]] | None = None,
+        split_table: dict[str, Any] | None = None,
+        download: dict[str, str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        self._path = Path(path)
+        self._layout = layout
+        self._splits = splits
+        self._split_table = split_table
+        self._download = download
+        self._options = options
+        self.metadata = metadata
+
+    def _find(self) -> Pairing:
+        if self._download is not None:
+            download(self._path, self._download)
+        layout, options, splits = self._layout, self._options, self._splits
+        if layout is None and (options or splits):
+            raise InputError(
+                self._path,
+                "the catalog gives options without a layout",
+                f"Add `layout:` with one of {', '.join(LAYOUTS)}",
+            )
+        if layout is None:
+            reading = recognise(self._path)
+            _log.info("Recognised %s", reading.explain(self._path))
+            layout, options, splits = reading.layout, reading.options, reading.splits
+        pairing = find_pairs(self._path, layout, options, splits)
+        if self._split_table is None:
+            return pairing
+        return apply_split_table(pairing, self._path, SplitTable.read(self._split_table))
+
+    def save(self, data: NoReturn) -> None:
+        """Refuse: the files are the user's."""
+        raise DatasetError(f"{self._path} is only read.")
+
+    def _exists(self) -> bool:
+        return self._path.exists()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"path": str(self._path), "layout": self._layout, **self._options}
+
+
+class SourceDataset(_Source[Pairing]):
+    """Images and their annotations; see `_Source` for the arguments.
+
+    Example:
+        ```yaml
+        raw_pairs:
+          type: unetflow.datasets.SourceDataset
+          path: data/01_raw/mine
+          layout: folders
+          images: images
+          masks: masks
+        ```
+    """
+
+    def load(self) -> Pairing:
+        """Find the pairs."""
+        return self._find()
+
+
+class SourceImagesDataset(_Source[dict[str, Callable[[], NDArray[np.generic]]]]):
+    """The images alone, to be segmented; see `_Source` for the arguments.
+
+    Args:
+        unlabelled: Whether to leave out images that have an annotation.
+        instead: A folder or archive whose images, all of them, are taken instead.
+        max_pixels: Width times height above which an image is refused unread.
+        source: The arguments of `_Source`.
+
+    Example:
+        ```yaml
+        images_to_segment:
+          type: unetflow.datasets.SourceImagesDataset
+          path: data/01_raw/cells.zip
+          layout: objects
+          instead: ${runtime_params:images,null}
+        ```
+    """
+
+    def __init__(
+        self,
+        *,
+        unlabelled: bool = False,
+        instead: str | None = None,
+        max_pixels: int = MAX_PIXELS,
+        **source: Any,
+    ) -> None:
+        super().__init__(**source)
+        self._instead = instead
+        self._unlabelled = unlabelled
+        self._max_pixels = max_pixels
+
+    def load(self) -> dict[str, Callable[[], NDArray[np.generic]]]:
+        """Return a function for each image id that reads it as `(height, width, channels)`."""
+        if self._instead is not None:
+            return ImageFolderDataset(path=self._instead, max_pixels=self._max_pixels).load()
+        pairing = self._find()
+        pictures = dict(pairing.unlabelled)
+        if not self._unlabelled:
+            pictures |= {pair.id: pair.image for pair in pairing.pairs}
+        return {
+            name: partial(read_image, picture.file, self._max_pixels, picture.page)
+            for name, picture in pictures.items()
+        }
+
+
+class DemoPairsDataset(SourceDataset):
+    """Made-up microscope images, written to a folder when they are not there.
+
+    Args:
+        path: The folder; `images` and `masks` are made in it.
+        count: How many images.
+        size: Edge of each in pixels.
+        seed: Another seed gives other images.
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: str,
+        count: int = 80,
+        size: int = 256,
+        seed: int = 42,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(path=path, layout="folders", metadata=metadata)
+        self._demo = (count, size, seed)
+
+    def load(self) -> Pairing:
+        """Write what is missing, then find the pairs."""
+        write_demo(self._path, *self._demo)
+        return super().load()

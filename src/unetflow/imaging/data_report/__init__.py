@@ -1,0 +1,5 @@
+"""One HTML page that tells people what the ingestion made of their folder."""
+
+from unetflow.imaging.data_report.page import write_data_report
+
+__all__ = ["write_data_report"]

@@ -1,0 +1,110 @@
+"""The page's figures: drawings without a display, as data URIs."""
+
+import base64
+import io
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from unetflow.imaging.data_report.intensities import Intensities
+from unetflow.imaging.data_report.words import SPLIT_NAMES, ordered_splits
+
+# Okabe and Ito's palette keeps its colours apart for colour-blind readers.
+_CHANNEL_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_SPLIT_COLOURS = {"train": "#0072b2", "validation": "#d55e00", "test": "#009e73"}
+_CONTENT_BINS = 24
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure for the page.
+
+    Attributes:
+        address: The drawing itself, an SVG as a data URI.
+        text: What it shows, for readers who cannot see it.
+    """
+
+    address: str
+    text: str
+
+
+def draw_sizes(table: pd.DataFrame) -> Figure:
+    """Draw the width and height of all images; the larger a dot, the more images have that size."""
+    sizes = table.groupby(["width", "height"]).size().reset_index(name="images")
+    figure = Figure(figsize=(6.2, 4.2))
+    axes = figure.subplots()
+    axes.scatter(
+        sizes["width"], sizes["height"], 14 * np.sqrt(sizes["images"]), "#0072b2", alpha=0.6
+    )
+    axes.set(xlabel="width in pixels", ylabel="height in pixels", xlim=(0, None), ylim=(0, None))
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def draw_intensities(intensities: Intensities) -> Figure:
+    """Draw one line for each channel, solid for the training split and dashed for the others."""
+    figure = Figure(figsize=(8.6, 3.4))
+    axes = figure.subplots()
+    for (name, shares), style in zip(intensities.shares.items(), ("-", "--"), strict=False):
+        for channel, (row, colour) in enumerate(zip(shares, _CHANNEL_COLOURS, strict=False)):
+            lone = len(shares) == 1
+            axes.stairs(
+                np.where(row > 0, row, np.nan),
+                intensities.edges,
+                baseline=None,
+                color=colour,
+                ls=style,
+                lw=1.3,
+                label=name if lone else f"channel {channel + 1}, {name}",
+            )
+    axes.set(xlabel="intensity", ylabel="share of the pixels in a bin", yscale="log")
+    axes.margins(x=0.01)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return figure
+
+
+def draw_content(table: pd.DataFrame) -> Figure:
+    """Draw how many images of each split have how much foreground and how many objects.
+
+    Each split has axes of its own, since histograms on top of each other cannot be read.
+    """
+    splits = ordered_splits(table["split"])
+    figure = Figure(figsize=(8.6, 0.7 + 1.2 * len(splits)))
+    grid = figure.subplots(len(splits), 2, squeeze=False, sharex="col")
+    most_foreground = max(float(table["foreground"].max()), 0.01)
+    most_objects = int(table["objects"].max())
+    width = -(-(most_objects + 1) // _CONTENT_BINS)
+    edges = (
+        np.linspace(0, most_foreground, _CONTENT_BINS + 1),
+        np.arange(0, most_objects + width + 1, width) - 0.5,
+    )
+    for row, split in zip(grid, splits, strict=True):
+        chosen = table[table["split"] == split]
+        for axes, column, bins in zip(row, ("foreground", "objects"), edges, strict=True):
+            axes.hist(chosen[column], bins, color=_SPLIT_COLOURS[split])
+            axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+            axes.grid(alpha=0.3)
+            axes.set_axisbelow(True)
+        row[0].set_ylabel(SPLIT_NAMES[split] + "\nimages")
+    grid[-1, 0].set_xlabel("foreground share of the image's pixels")
+    grid[-1, 1].set_xlabel("objects in the image")
+    return figure
+
+
+def to_chart(figure: Figure, text: str) -> Chart:
+    """Write a figure as SVG: sharp in print, small, and the same for the same data."""
+    width, height = figure.get_size_inches()
+    figure.subplots_adjust(  # the automatic layouts take as long as all the rest of the drawing
+        left=0.75 / width, right=1 - 0.1 / width, bottom=0.5 / height, top=1 - 0.1 / height
+    )
+    buffer = io.BytesIO()
+    unknown = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "data report"}):
+        figure.savefig(buffer, format="svg", metadata=unknown)
+    encoded = base64.b64encode(buffer.getvalue()).decode()
+    return Chart(f"data:image/svg+xml;base64,{encoded}", text)

@@ -1,0 +1,133 @@
+"""Small pictures of samples with their classes outlined."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from skimage.segmentation import find_boundaries
+
+from unetflow.imaging.labels import IGNORE, Label
+from unetflow.imaging.overlays import PREDICTION_COLOUR, TRUTH_COLOUR, Picture, to_picture
+from unetflow.imaging.samples import Sample
+
+EDGE = 160
+_MOST_READ = 8 * EDGE  # of longer edges pixels are skipped: a slide scan must not take minutes
+
+# Okabe and Ito's palette without black, neighbours far apart.
+_COLOURS = (
+    TRUTH_COLOUR,
+    PREDICTION_COLOUR,
+    (240, 228, 66),
+    (213, 94, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (0, 114, 178),
+)
+# More colours than that cannot be told apart: the next classes have gaps in their outlines.
+_GAPS = (None, (0, 0, 0), (255, 255, 255))
+_DASH = 3
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """How a class is outlined.
+
+    Attributes:
+        name: The class.
+        colour: The colour of its outline; None for the background, which has none.
+        gap: The colour of the gaps in a dashed outline; None where it is solid.
+        seen_before: Whether an earlier class has the same outline.
+    """
+
+    name: str
+    colour: Colour | None
+    gap: Colour | None
+    seen_before: bool = False
+
+
+def draw_thumbnail(sample: Sample) -> Picture:
+    """Draw a sample small, its classes outlined and its ignored pixels hatched.
+
+    Args:
+        sample: The sample; its longer edge becomes at most 160 pixels.
+
+    Returns:
+        `(height, width, 3)` uint8.
+    """
+    height, width = sample.label.shape
+    scale = min(1.0, EDGE / max(height, width))
+    shape = max(1, round(height * scale)), max(1, round(width * scale))
+    picture = to_picture(shrink_image(sample.image, shape))
+    return outline_classes(picture, shrink_label(sample.label, shape))
+
+
+def shrink_image(image: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Shrink an image by averaging areas.
+
+    Args:
+        image: `(height, width, channels)`.
+        shape: The new height and width, not larger.
+
+    Returns:
+        `(*shape, channels)`; of more than four channels the first four.
+    """
+    step = max(1, max(image.shape[:2]) // _MOST_READ)
+    part = image[::step, ::step, :4]
+    shrunk = [
+        Image.fromarray(np.ascontiguousarray(part[:, :, channel], np.float32)).resize(
+            (shape[1], shape[0]), Image.Resampling.BOX
+        )
+        for channel in range(part.shape[2])
+    ]
+    return np.stack([np.asarray(channel) for channel in shrunk], axis=2)
+
+
+def shrink_label(label: Label, shape: tuple[int, int]) -> Label:
+    """Shrink a label: each new pixel is the old one at its centre, for classes have no average."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int)
+        for new, old in zip(shape, label.shape, strict=True)
+    )
+    return np.asarray(label[np.ix_(rows, columns)])
+
+
+def outline_classes(picture: Picture, label: Label) -> Picture:
+    """Outline each class in its own way, inside its own pixels, and hatch what is ignored."""
+    height, width = label.shape
+    diagonal = np.add.outer(np.arange(height), np.arange(width))
+    drawn = picture.copy()
+    ignored = label == IGNORE
+    drawn[ignored] //= 2
+    drawn[ignored & (diagonal % 6 < 2)] = 200
+    visible = np.where(ignored, 0, label)
+    edge = find_boundaries(visible, mode="inner")
+    in_gap = (diagonal // _DASH % 2).astype(bool)
+    drawn[edge] = _outline_table()[visible[edge], in_gap[edge].astype(int)]
+    return drawn
+
+
+def class_marks(classes: Sequence[str]) -> list[Mark]:
+    """Return how each class is outlined, the background first."""
+    marks = [Mark(classes[0], None, None)]
+    for index, name in enumerate(classes[1:], start=1):
+        colour, gap = _outline_of(index)
+        marks.append(Mark(name, colour, gap, index > len(_COLOURS) * len(_GAPS)))
+    return marks
+
+
+def _outline_of(index: int) -> tuple[Colour, Colour | None]:
+    round_number, place = divmod(index - 1, len(_COLOURS))
+    return _COLOURS[place], _GAPS[round_number % len(_GAPS)]
+
+
+def _outline_table() -> NDArray[np.uint8]:
+    """Return `(256, 2, 3)`: the colour of each class, and the one of its gaps."""
+    table = np.zeros((256, 2, 3), np.uint8)
+    for index in range(1, IGNORE):
+        colour, gap = _outline_of(index)
+        table[index] = colour, gap or colour
+    return table

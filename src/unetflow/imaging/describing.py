@@ -1,0 +1,136 @@
+"""A source pair read, and all that is known of it written down."""
+
+import hashlib
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.measure import label as connected_components
+
+from unetflow.imaging.archives import ArchiveMember
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.files import File, sha256, size, stamp
+from unetflow.imaging.intensity import intensity_histogram
+from unetflow.imaging.labels import IGNORE, Label, Meaning
+from unetflow.imaging.leakage import perceptual_hash, pixel_digest
+from unetflow.imaging.readers import read_image, read_mask
+from unetflow.imaging.samples import DescribedSample, Sample
+from unetflow.imaging.sources import Drawn, Pair
+from unetflow.imaging.sources.annotations import check_shape
+
+
+def read_pair(pair: Pair, meaning: Meaning, max_pixels: int) -> DescribedSample:
+    """Read a source pair as a sample and describe it.
+
+    Args:
+        pair: The image and its annotation.
+        meaning: What the annotation's values mean.
+        max_pixels: Width times height that a file's header may claim.
+
+    Returns:
+        The sample and, as plain values, all columns of the manifest but those of the split:
+        `id`, `image_file`, `mask_file`, `image_sha256`, `mask_sha256`, `image_bytes`, `changed`
+        (time of the image's last change), `height`, `width`, `channels`, `dtype`, `ignored`
+        (share of pixels), for each class `fraction_<name>` (share of the pixels that are not
+        ignored), `objects` (their number: connected pixels where the source does not tell them
+        apart), `has_instances`, `overlap` (pixels that several objects claim), `pixel_digest`,
+        `perceptual_hash`, `source_group` and `source_split` ("" where the source knows none).
+
+    Raises:
+        InputError: One of the files cannot be read, or the two don't fit together.
+    """
+    image = read_image(pair.image.file, max_pixels, pair.image.page)
+    drawn = pair.annotation.draw((image.shape[0], image.shape[1]), meaning, max_pixels)
+    inside = None
+    if pair.region is not None:
+        inside = read_mask(pair.region, max_pixels) != 0
+        check_shape(pair.region, inside.shape, (image.shape[0], image.shape[1]))
+        drawn = _cut_to_region(drawn, inside)
+        if not inside.any():
+            raise InputError(pair.region, "no pixel counts", "Draw the region that counts as 255")
+    description = _describe(pair, image, drawn, meaning)
+    return DescribedSample(
+        Sample(image, drawn.label),
+        drawn.instances,
+        intensity_histogram(image, inside),
+        description,
+    )
+
+
+def files_of(pair: Pair) -> list[File]:
+    """Return the image's file, then those of its annotation and region."""
+    region = [pair.region] if pair.region is not None else []
+    return [pair.image.file, *pair.annotation.files, *region]
+
+
+def mask_digest(pair: Pair) -> str:
+    """Return the digest of one mask file, or one digest of all that an annotation is made of."""
+    files = files_of(pair)[1:]
+    if len(files) == 1 and pair.region is None:
+        return file_digest(files[0])
+    digests = [file_digest(file) for file in files]
+    return hashlib.sha256("\n".join([pair.annotation.content, *digests]).encode()).hexdigest()
+
+
+def file_digest(file: File) -> str:
+    """Return the digest of a file; the pages of a stack don't read it again and again."""
+    return _file_digest_of(file, stamp(file))
+
+
+@lru_cache(maxsize=64)
+def _file_digest_of(file: File, _stamp: str) -> str:
+    return sha256(file)
+
+
+def _cut_to_region(drawn: Drawn, inside: NDArray[np.bool_]) -> Drawn:
+    label = np.where(inside, drawn.label, np.uint8(IGNORE))
+    if drawn.instances is None:
+        return Drawn(label, None, drawn.overlap)
+    return Drawn(label, np.where(inside, drawn.instances, 0), drawn.overlap)
+
+
+def _describe(
+    pair: Pair, image: NDArray[np.generic], drawn: Drawn, meaning: Meaning
+) -> dict[str, Any]:
+    counts = np.bincount(drawn.label.ravel(), minlength=IGNORE + 1)
+    counted = drawn.label.size - counts[IGNORE]
+    height, width, channels = image.shape
+    return {
+        "id": pair.id,
+        "image_file": str(pair.image),
+        "mask_file": pair.annotation.where,
+        "image_sha256": file_digest(pair.image.file),
+        "mask_sha256": mask_digest(pair),
+        "image_bytes": size(pair.image.file),
+        "changed": _time_of_change(pair.image.file),
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "dtype": image.dtype.name,
+        "ignored": float(counts[IGNORE] / drawn.label.size),
+        **{
+            f"fraction_{c.name}": float(counts[index] / max(counted, 1))
+            for index, c in enumerate(meaning.classes)
+        },
+        "objects": _count_objects(drawn.label, drawn.instances),
+        "has_instances": drawn.instances is not None,
+        "overlap": drawn.overlap,
+        "pixel_digest": pixel_digest(image),
+        "perceptual_hash": perceptual_hash(image),
+        "source_group": pair.group or "",
+        "source_split": pair.split or "",
+    }
+
+
+def _count_objects(label: Label, instances: NDArray[np.unsignedinteger] | None) -> int:
+    if instances is not None:
+        return int(np.count_nonzero(np.bincount(instances.ravel())[1:]))
+    foreground = np.where(label == IGNORE, 0, label)
+    return int(connected_components(foreground, background=0, connectivity=2).max())
+
+
+def _time_of_change(file: File) -> str:
+    path = file.archive if isinstance(file, ArchiveMember) else file
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")

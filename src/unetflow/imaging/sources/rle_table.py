@@ -1,0 +1,293 @@
+"""The layout `rle`: images in a folder, and their objects as run lengths in a CSV table.
+
+Run lengths say where an object lies on the way down one column of the image after the other.
+"""
+
+import io
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.files import File
+from unetflow.imaging.sources.folders import refuse_foreign
+from unetflow.imaging.sources.records import Pair, Pairing, Picture
+from unetflow.imaging.sources.shapes import (
+    ShapedObject,
+    Shapes,
+    assemble,
+    brief,
+    images_below,
+    read_bytes,
+    stem_of,
+)
+from unetflow.imaging.trees import FileTree
+
+_RUNS = re.compile(r"\d{1,10}(\s+\d{1,10})*", re.ASCII)
+_NONE = np.zeros(0, np.int64)
+_MOST_CHARACTERS = 7
+"""Characters of a packed number: 5 bits each, and no image has more than 2**34 pixels."""
+
+
+@dataclass(frozen=True)
+class RunPairs:
+    """Runs as in Kaggle's tables.
+
+    Attributes:
+        text: The first pixel of each run, counted from 1, and the run's length in turn.
+    """
+
+    text: str
+
+    def pixels(self, shape: tuple[int, int], where: object) -> NDArray[np.bool_]:
+        """Draw the runs; all of them must lie in the image."""
+        starts, ends = read_run_pairs(self.text, where)
+        pixels = shape[0] * shape[1]
+        if ends[-1] > pixels:
+            raise InputError(
+                where,
+                f"it ends at pixel {ends[-1]}, but the image has {pixels}",
+                "Check that the table belongs to these images",
+            )
+        borders = np.stack([starts, ends], axis=1).ravel()
+        return fill_runs(np.diff(borders, prepend=0, append=pixels), shape)
+
+
+@dataclass(frozen=True)
+class RunLengths:
+    """Runs as in COCO's files: lengths outside and inside the object in turn.
+
+    Attributes:
+        counts: The lengths in pixels, or a text into which the COCO tools have packed them.
+        size: `(height, width)` of the image.
+    """
+
+    counts: tuple[int, ...] | str
+    size: tuple[int, int]
+
+    def pixels(self, shape: tuple[int, int], where: object) -> NDArray[np.bool_]:
+        """Draw the runs; together they must fill the image."""
+        if self.size != tuple(shape):
+            raise InputError(
+                where,
+                f"its runs are of an image of {brief(self.size[1])} x {brief(self.size[0])} "
+                f"pixels, but the image is {shape[1]} x {shape[0]}",
+                "Put the image there that was annotated",
+            )
+        lengths = self._lengths(shape[0] * shape[1])
+        if not lengths.size:
+            raise InputError(
+                where,
+                f"its runs do not fill the image's {shape[0] * shape[1]} pixels",
+                "Export the annotations again",
+            )
+        return fill_runs(lengths, shape)
+
+    def _lengths(self, pixels: int) -> NDArray[np.int64]:
+        """Return the lengths; none where they do not fill an image of so many pixels."""
+        if isinstance(self.counts, str):
+            # The COCO tools draw a wrong text as it comes: beyond the image, or not to its end.
+            too_long = len(self.counts) > _MOST_CHARACTERS * (pixels + 1)
+            lengths = _NONE if too_long else unpack_lengths(self.counts)
+            fill = lengths.size and lengths.min() >= 0 and lengths.max() <= pixels
+            return lengths if fill and lengths.sum() == pixels else _NONE
+        fill = all(count >= 0 for count in self.counts) and sum(self.counts) == pixels
+        return np.array(self.counts if fill else (), np.int64)
+
+
+def find_rle_table(
+    tree: FileTree,
+    *,
+    table: str,
+    images: str = "images",
+    image_column: str = "ImageId",
+    pixels_column: str = "EncodedPixels",
+    class_column: str | None = None,
+) -> Pairing:
+    """Find images whose objects are rows of a CSV table, as in many contests on Kaggle.
+
+    Args:
+        tree: The files.
+        table: The CSV file. Each row is one object; one without runs says that there is none.
+        images: Folder of images, searched with its subfolders.
+        image_column: The column with the images' names, with or without ending.
+        pixels_column: The column with the runs: first pixel, counted from 1, and length in turn.
+        class_column: The column with the objects' names; None: they have none.
+
+    Returns:
+        A pair for each image of the table; the folder's other images are unlabelled.
+
+    Raises:
+        InputError: The table, a column or the folder is not there, or a row names no image.
+    """
+    file = tree.file(table)
+    rows = _read_rows(file, image_column, pixels_column, class_column)
+    files = images_below(tree, images)
+    known = _names_by_id(files)
+    refused = [*tree.refused, *refuse_foreign(tree, {images})]
+    refused += [
+        _refuse_id(f"{file}, image {brief(identifier)}", known.get(identifier, []), images)
+        for identifier in dict.fromkeys(row.image for row in rows)
+        if len(known.get(identifier, [])) != 1
+    ]
+    listed: dict[str, list[_Row]] = defaultdict(list)
+    for row in rows:
+        for name in known.get(row.image, []):
+            listed[name].append(row)
+    pairs = []
+    for name, its_rows in listed.items():
+        if any(len(known[row.image]) > 1 for row in its_rows):
+            continue
+        where = f"{file}[{name}]"
+        try:
+            objects = tuple(_object(row, where) for row in its_rows if row.runs)
+        except InputError as error:
+            refused.append(error)
+        else:
+            pairs.append(Pair(stem_of(name), Picture(files[name]), Shapes(objects, where)))
+    unlabelled = [(stem_of(name), files[name]) for name in files.keys() - listed.keys()]
+    return assemble(pairs, unlabelled, refused)
+
+
+def fill_runs(lengths: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Draw runs that lie outside and inside in turn.
+
+    Args:
+        lengths: In pixels, none below 0; together they fill the image.
+        shape: `(height, width)`.
+    """
+    inside = np.arange(len(lengths)) % 2 == 1
+    return np.repeat(inside, lengths).reshape(shape, order="F")
+
+
+def unpack_lengths(text: str) -> NDArray[np.int64]:
+    """Undo how the COCO tools pack run lengths (`rleToString` in their `maskApi.c`).
+
+    Each character holds, above "0", 5 bits of a number, the lowest first, and a sixth bit that
+    says whether more follow. The highest of a number's bits is its sign. From the fourth number
+    on, what is packed is the difference to the number two before.
+
+    Returns:
+        The lengths, unchecked; none where the text is damaged.
+    """
+    codes = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
+    if not codes.size or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        return _NONE
+    ends = np.flatnonzero(codes & 32 == 0) + 1
+    starts = np.concatenate([[0], ends[:-1]])
+    digits = ends - starts
+    if digits.max() > _MOST_CHARACTERS:
+        return _NONE
+    places = np.arange(codes.size) - np.repeat(starts, digits)
+    numbers = np.add.reduceat((codes & 31) << (5 * places), starts)
+    numbers -= np.where(codes[ends - 1] & 16, np.int64(1) << (5 * digits), 0)
+    numbers[1::2] = np.cumsum(numbers[1::2])
+    numbers[2::2] = np.cumsum(numbers[2::2])
+    return numbers
+
+
+def read_run_pairs(text: str, where: object) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where the runs of a table start, counted from 0, and the pixels after their ends.
+
+    Raises:
+        InputError: They are no runs, or not in order.
+    """
+    if not _RUNS.fullmatch(text.strip()):
+        raise InputError(
+            where,
+            f"its runs {brief(text)} are not whole numbers with spaces between",
+            "Correct it; leave the field empty where there is no object",
+        )
+    numbers = np.array([int(part) for part in text.split()], np.int64)
+    if numbers.size % 2:
+        raise InputError(
+            where, f"its runs are {numbers.size} numbers", "Give a start and a length for each run"
+        )
+    if not numbers.all():
+        raise InputError(
+            where,
+            "a run starts at pixel 0 or has a length of 0",
+            "Count the pixels from 1, and remove empty runs",
+        )
+    starts, ends = numbers[::2] - 1, numbers[::2] - 1 + numbers[1::2]
+    wrong = np.flatnonzero(starts[1:] < ends[:-1])
+    if wrong.size:
+        raise InputError(
+            where,
+            f"its run from pixel {starts[wrong[0] + 1] + 1} begins before the one before it ends",
+            "Sort the runs, and let none overlap",
+        )
+    return starts, ends
+
+
+class _Row(NamedTuple):
+    number: int
+    image: str
+    runs: str
+    name: str | None
+
+
+def _read_rows(
+    file: File, image_column: str, pixels_column: str, class_column: str | None
+) -> list[_Row]:
+    try:
+        # Only the empty field is none: "NA" may be an image's name.
+        frame = pd.read_csv(io.BytesIO(read_bytes(file)), dtype=str, keep_default_na=False)
+    except InputError:
+        raise
+    except (ValueError, OverflowError, MemoryError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(file, f"it is no CSV table ({reason})", "Save it as CSV") from error
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise InputError(
+            file, "its rows have more fields than its header", "Give each column a name"
+        )
+    for column in filter(None, (image_column, pixels_column, class_column)):
+        if column not in frame:
+            known = ", ".join(brief(str(name)) for name in frame.columns[:8])
+            raise InputError(file, f"it has no column '{column}'", f"Its columns: {known}")
+    names = frame[class_column].tolist() if class_column else [None] * len(frame)
+    columns = (frame[image_column].tolist(), frame[pixels_column].str.strip().tolist(), names)
+    rows = [_Row(number, *values) for number, values in enumerate(zip(*columns, strict=True), 1)]
+    for row in rows:
+        if not row.image:
+            raise InputError(
+                file, f"row {row.number} names no image", f"Fill its '{image_column}', or remove it"
+            )
+    return rows
+
+
+def _names_by_id(files: Iterable[str]) -> dict[str, list[str]]:
+    """Return the images that an id may stand for; a whole name comes before one without ending."""
+    known: dict[str, list[str]] = defaultdict(list)
+    for name in files:
+        known[stem_of(name)].append(name)
+    return known | {name: [name] for name in files}
+
+
+def _refuse_id(where: str, names: list[str], images: str) -> InputError:
+    if names:
+        return InputError(
+            where,
+            f"it stands for several images: {', '.join(names)}",
+            "Write their endings into the table, or remove all but one of them",
+        )
+    return InputError(
+        where,
+        f"there is no such image in the folder '{images}'",
+        "Add the image, remove its rows, or correct `images`",
+    )
+
+
+def _object(row: _Row, where: str) -> ShapedObject:
+    here = f"row {row.number}"
+    read_run_pairs(row.runs, f"{where}, {here}")
+    if row.name == "":
+        raise InputError(f"{where}, {here}", "its object has no class", "Fill the class column")
+    return ShapedObject(row.name, (RunPairs(row.runs),), here)

@@ -1,0 +1,261 @@
+"""Objects that a table describes: what the layouts `coco`, `labelme` and `rle` share."""
+
+import hashlib
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_masks
+
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.files import File, size
+from unetflow.imaging.labels import IGNORE, Meaning
+from unetflow.imaging.readers import is_image
+from unetflow.imaging.readers.bounds import check_size
+from unetflow.imaging.sources.annotations import ObjectCanvas
+from unetflow.imaging.sources.records import Drawn, Pair, Pairing, Picture
+from unetflow.imaging.trees import FileTree, natural_order
+
+MAX_TABLE_BYTES = 2 * 2**30
+"""Size of a table, which is read in one go."""
+FARTHEST = 2**27
+"""How far from the image's corner a point may lie, in pixels."""
+MAX_STEPS = 20_000_000
+"""Fifths of a pixel along an outline; each one takes 16 bytes while the outline is drawn."""
+_LARGEST_INT = 2**31 - 1
+
+
+class Geometry(Protocol):
+    """Where an object or a part of it lies; frozen, and its `repr` says everything."""
+
+    def pixels(self, shape: tuple[int, int], where: object) -> NDArray[np.bool_]:
+        """Return where it lies in an image of a shape `(height, width)`.
+
+        Raises:
+            InputError: It cannot be drawn; the error names `where`.
+        """
+
+
+@dataclass(frozen=True)
+class Polygon:
+    """A closed outline, drawn as the COCO tools do and clipped to the image.
+
+    Attributes:
+        numbers: x and y of each corner in turn, in pixels from the image's upper left corner.
+    """
+
+    numbers: tuple[float, ...]
+
+    def pixels(self, shape: tuple[int, int], where: object) -> NDArray[np.bool_]:
+        """Fill the outline."""
+        height, width = shape
+        corners = np.array(self.numbers).reshape(-1, 2)
+        longer_sides = np.abs(corners - np.roll(corners, 1, axis=0)).max(axis=1)
+        # The COCO tools walk along the outline however long it is, and in 32-bit numbers.
+        if 5 * longer_sides.sum() + len(corners) > MAX_STEPS or height * width > _LARGEST_INT:
+            raise InputError(
+                where,
+                f"its outline of {longer_sides.sum():.0f} pixels in an image of {width} x {height} "
+                "is too large to be drawn",
+                "Correct its points, or cut the image into parts",
+            )
+        runs = coco_masks.frPyObjects([list(self.numbers)], height, width)
+        filled: NDArray[np.bool_] = coco_masks.decode(runs)[:, :, 0].astype(bool)
+        return filled
+
+
+@dataclass(frozen=True)
+class ShapedObject:
+    """An object of an image.
+
+    Attributes:
+        name: What it is; None where the table does not say.
+        parts: What it is made of.
+        where: What a person finds it by in the table, such as "annotation 12".
+        ignored: Whether its pixels count nowhere.
+    """
+
+    name: str | None
+    parts: tuple[Geometry, ...]
+    where: str
+    ignored: bool = False
+
+    def index(self, meaning: Meaning, where: object) -> int:
+        """Return its label."""
+        if self.ignored:
+            return IGNORE
+        if self.name is None:
+            return meaning.object_index(where)
+        return meaning.index_of(self.name, where)
+
+    def pixels(self, shape: tuple[int, int], where: object) -> NDArray[np.bool_]:
+        """Draw its parts; there must be a pixel in one of them."""
+        pixels = np.zeros(shape, bool)
+        for part in self.parts:
+            pixels |= part.pixels(shape, where)
+        if not pixels.any():
+            raise InputError(
+                where, "no pixel of the image lies in it", "Correct or remove the object"
+            )
+        return pixels
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """The objects of an image, read from a table already.
+
+    Attributes:
+        objects: The objects; later ones are drawn over earlier ones.
+        where: The table's file, and in brackets which of its images.
+        size: `(height, width)` of the image that was annotated; None where the table doesn't say.
+    """
+
+    objects: tuple[ShapedObject, ...]
+    where: str
+    size: tuple[int, int] | None = None
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """No file: all is in memory."""
+        return ()
+
+    @property
+    def content(self) -> str:
+        """A digest of all that is drawn."""
+        objects = [(item.name, item.ignored, item.parts) for item in self.objects]
+        return f"shapes {hashlib.sha256(repr((self.size, objects)).encode()).hexdigest()}"
+
+    def draw(self, shape: tuple[int, int], meaning: Meaning, max_pixels: int) -> Drawn:
+        """Number the objects in the table's order, then mark what is ignored around them.
+
+        Objects that mean the background hide what they cover, as holes do, and are not numbered.
+        """
+        height, width = shape
+        check_size(self.where, width, height, max_pixels)
+        if self.size is not None and self.size != (height, width):
+            raise InputError(
+                self.where,
+                f"an image of {self.size[1]} x {self.size[0]} pixels was annotated, but the image "
+                f"is {width} x {height}",
+                "Put the image there that was annotated, or annotate this one",
+            )
+        canvas, ignored = ObjectCanvas(shape), np.zeros(shape, bool)
+        for item in self.objects:
+            where = f"{self.where}, {item.where}"
+            index = item.index(meaning, where)
+            pixels = item.pixels(shape, where)
+            if index == IGNORE:
+                ignored |= pixels
+            else:
+                canvas.add(pixels, index)
+        canvas.ignore(ignored)
+        drawn = canvas.finish()
+        if drawn.instances is not None:
+            drawn.instances[drawn.label == 0] = 0
+        return drawn
+
+
+def read_coordinates(values: Iterable[Any], where: object) -> tuple[float, ...]:
+    """Return numbers of a table as coordinates in pixels.
+
+    Raises:
+        InputError: One is no number, or so large that no image reaches there.
+    """
+    coordinates = []
+    for value in values:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not abs(value) <= FARTHEST:  # NaN is not
+            raise InputError(
+                where,
+                f"its coordinate {brief(value)} is no number up to {FARTHEST}",
+                "Correct or remove the object",
+            )
+        coordinates.append(float(value))
+    return tuple(coordinates)
+
+
+def read_bytes(file: File) -> bytes:
+    """Read a table's file, unless it is too large.
+
+    Raises:
+        InputError: It is, or it cannot be read.
+    """
+    if size(file) > MAX_TABLE_BYTES:
+        raise InputError(
+            file,
+            f"its {size(file)} bytes are more than the allowed {MAX_TABLE_BYTES}",
+            "Split it into several files",
+        )
+    try:
+        with file.open("rb") as opened:
+            return opened.read()
+    except Exception as error:  # a damaged archive raises anything, zlib.error included
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            file, f"it cannot be read ({type(error).__name__}: {reason})", "Copy it again"
+        ) from error
+
+
+def brief(value: object, most: int = 60) -> str:
+    """Return a value of a table for an error message: on one line, and not too long."""
+    if isinstance(value, list | dict):
+        return f"a {type(value).__name__}"
+    text = repr(value[:most] if isinstance(value, str) else value)
+    return text if len(text) <= most + 2 else f"{text[:most]}..."
+
+
+def images_below(tree: FileTree, folder: str) -> dict[str, File]:
+    """Return the images below a folder by their paths in it.
+
+    Raises:
+        InputError: There is no file below it.
+    """
+    return {name: file for name, file in tree.below(folder).items() if is_image(name)}
+
+
+def stem_of(name: str) -> str:
+    """Return a path without the ending of its last part."""
+    return posixpath.splitext(name)[0]
+
+
+def assemble(
+    pairs: Iterable[Pair], unlabelled: Iterable[tuple[str, File]], refused: Iterable[InputError]
+) -> Pairing:
+    """Put what was found in natural order.
+
+    Args:
+        pairs: The annotated images.
+        unlabelled: The ids and files of the others.
+        refused: The errors until now.
+
+    Returns:
+        All of it, without the images that share their id with another one: they are refused.
+    """
+    found: dict[str, list[tuple[Picture, Pair | None]]] = defaultdict(list)
+    for pair in pairs:
+        found[pair.id].append((pair.image, pair))
+    for identifier, file in unlabelled:
+        found[identifier].append((Picture(file), None))
+    sole, waiting, errors = list[Pair](), dict[str, Picture](), list(refused)
+    for identifier in sorted(found, key=natural_order):
+        (picture, annotated), *others = found[identifier]
+        if others:
+            names = ", ".join(other.file.name for other, _ in found[identifier])
+            errors += [
+                InputError(
+                    other,
+                    f"'{identifier}' stands for several images: {names}",
+                    "Rename or remove all but one of them",
+                )
+                for other, _ in found[identifier]
+            ]
+        elif annotated is not None:
+            sole.append(annotated)
+        else:
+            waiting[identifier] = picture
+    errors.sort(key=lambda error: natural_order(error.where))
+    return Pairing(sole, errors, waiting)

@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.labels import IGNORE, LabelClass, Value
-from unetflow.pipelines.checks import read_parameters
+from unetflow.pipelines.checks import Strict, read_parameters
 
 MOST_CLASSES = IGNORE
 """The labels from 0 on that leave 255 free."""

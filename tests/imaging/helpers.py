@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from unetflow.imaging.labels import LabelClass
-from unetflow.imaging.pairs import Pair
-from unetflow.imaging.samples import Sample, SampleFolder, write_sample, write_tiff
+from unetflow.imaging.intake import Intake, take_in
+from unetflow.imaging.labels import LabelClass, Meaning
+from unetflow.imaging.samples import Sample, SampleFolder, write_tiff
+from unetflow.imaging.sources import Pair, Picture
+from unetflow.imaging.sources.annotations import MaskImage
 
 CLASSES = [LabelClass("background", (0,)), LabelClass("nucleus", (255,))]
 GREY, RGB = 0, 2
@@ -52,12 +54,16 @@ def touch_images(folder: Path, *names):
 
 
 def store_samples(folder: Path, samples: dict[str, Sample]):
-    """Write source files and samples; return the pairs and the sample folder."""
+    """Write source files whose masks hold class indices, and take them in as samples.
+
+    Return the pairs and the sample folder.
+    """
+    meaning = Meaning((LabelClass("background", (0,)), LabelClass("nucleus", None)), ignore=(255,))
     pairs = []
     for name, sample in samples.items():
-        pair = Pair(name, folder / "images" / f"{name}.tif", folder / "masks" / f"{name}.tif")
-        write_tiff(pair.image, sample.image)
-        write_tiff(pair.mask, sample.label)
-        write_sample(folder / "samples" / name, sample)
-        pairs.append(pair)
-    return pairs, SampleFolder(folder / "samples", list(samples))
+        image, mask = folder / "images" / f"{name}.tif", folder / "masks" / f"{name}.tif"
+        write_tiff(image, sample.image)
+        write_tiff(mask, sample.label)
+        pairs.append(Pair(name, Picture(image), MaskImage(Picture(mask))))
+    taken = take_in(folder / "samples", Intake(pairs, meaning, max_pixels=10**6, workers=1))
+    return pairs, SampleFolder(folder / "samples", taken.descriptions)

@@ -100,6 +100,7 @@ def test_intensity_shares_are_those_of_the_pixels(dtype, low, high):
     assert 1 <= len(found.edges) - 1 <= 128
     if dtype != np.float32:
         widths = np.diff(found.edges)
+        assert np.all(found.edges % 1 == 0.5)
         assert np.all(widths == widths[0])
         assert widths[0] == int(widths[0])
         assert found.depth == 8 * np.dtype(dtype).itemsize
@@ -233,6 +234,13 @@ def test_what_is_wrong_is_said_with_its_mend(change, level, text):
     assert [f for f in found if f[0] == level and text in f[1] and f[2]]
     levels = [f[0] for f in found]
     assert levels == sorted(levels, key=["wrong", "doubtful", "fine"].index)
+
+
+def test_an_ignored_image_is_not_called_bare():
+    spoilt = {"ignored": [1.0] + [0.0] * 29, "fraction_nucleus": [0.0] + [0.1] * 29}
+    texts = [text for _, text, _ in judged(some(30)[1].assign(**spoilt))]
+    assert any("In 1 image every pixel is ignored" in text for text in texts)
+    assert not any("nothing but" in text for text in texts)
 
 
 @pytest.mark.parametrize(("left_out", "level"), [(3, "doubtful"), (4, "wrong")])

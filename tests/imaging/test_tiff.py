@@ -324,6 +324,7 @@ def test_a_packed_stack_is_unpacked_once_for_all_its_pages(tmp_path, monkeypatch
 
 def test_a_packed_stack_too_large_to_keep_is_read_all_the_same(tmp_path, monkeypatch):
     monkeypatch.setattr(tiff, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(tiff, "_unpack", None)
     path, pixels = write_stack(tmp_path / "a.tif")
     assert_pages(pack(path), pixels, "ZYX")
 
@@ -426,11 +427,13 @@ class TestWhatIsRefused:
         with pytest.raises(InputError, match="lists 2 images, of which it holds 1"):
             count_pages(Path("a.tif"))
 
-    @pytest.mark.parametrize("truncate", [True, False])
-    def test_more_pages_than_anyone_has(self, tmp_path, monkeypatch, truncate):
+    @pytest.mark.parametrize(
+        ("truncate", "problem"), [(True, "claims to hold 5 images"), (False, "has no end")]
+    )
+    def test_more_pages_than_anyone_has(self, tmp_path, monkeypatch, truncate, problem):
         monkeypatch.setattr(tiff, "_MAX_PAGES", 4)
         path, _ = write_stack(tmp_path / "a.tif", truncate=truncate)
-        with pytest.raises(InputError, match=r"claims to hold 5 images|has no end"):
+        with pytest.raises(InputError, match=problem):
             count_pages(path)
 
     def test_planes_that_are_larger_than_their_images(self, tmp_path):

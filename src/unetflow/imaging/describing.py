@@ -36,7 +36,7 @@ def read_pair(pair: Pair, meaning: Meaning, max_pixels: int) -> DescribedSample:
         (share of pixels), for each class `fraction_<name>` (share of the pixels that are not
         ignored), `objects` (their number: connected pixels where the source does not tell them
         apart), `has_instances`, `overlap` (pixels that several objects claim), `pixel_digest`,
-        `perceptual_hash`, `source_group` and `source_split` ("" where the source knows none).
+        `perceptual_hash`, `source_group` and `source_split` (None where the source knows none).
 
     Raises:
         InputError: One of the files cannot be read, or the two don't fit together.
@@ -119,8 +119,8 @@ def _describe(
         "overlap": drawn.overlap,
         "pixel_digest": pixel_digest(image),
         "perceptual_hash": perceptual_hash(image),
-        "source_group": pair.group or "",
-        "source_split": pair.split or "",
+        "source_group": pair.group,
+        "source_split": pair.split,
     }
 
 

@@ -120,7 +120,7 @@ def _take_one(
         if wrong_before is not None and wrong_before.stamp == mark:
             return pair, wrong_before, False
         home = folder / pair.id
-        source = {"source_group": pair.group or "", "source_split": pair.split or ""}
+        source = {"source_group": pair.group, "source_split": pair.split}
         if before is not None and (home / IMAGE).is_file() and (home / LABEL).is_file():
             known = {**before, **source, "stamp": mark}
             if before["stamp"] != mark and not _same_bytes(pair, intake, before):

@@ -31,6 +31,7 @@ _HASHED_EDGE, _COMPARED_EDGE = 64, 32
 _FAINT = 1e-5  # contrast relative to brightness that is rounding, not a picture
 _NO_PICTURE = "0" * 16  # the hash of an image without contrast
 _SAMPLE = 64  # images from which it is learnt what all of them share
+_FEWEST = 8  # the same, at least
 _BATCH = 1024  # pictures that are compared at once, to bound the memory
 
 
@@ -154,7 +155,7 @@ class _Comparison:
         ids: The images' ids.
         hashes: Their perceptual hashes.
         open_image: Opens an image.
-        distance: Bits up to which two may be copies; the mean is taken over pictures that are not.
+        distance: Bits up to which two may be copies.
     """
 
     def __init__(
@@ -174,12 +175,21 @@ class _Comparison:
         """Return the correlation of one picture with each of some others."""
         if not others.size:
             return np.zeros(0, np.float32)
-        distances = np.bitwise_count(self._hashes[one] ^ self._hashes[self._sample])
-        strangers = self._sample[distances > self._distance]
-        shared = _standardise(self._get(strangers).sum(axis=0, keepdims=True))
+        shared = _standardise(self._get(self._unlike(one)).sum(axis=0, keepdims=True))
         pictures = np.concatenate([self._get(np.array([one])), self._get(others)])
         own = pictures - (pictures @ shared.T) * shared
         return _correlate_shifted(own.reshape(-1, _COMPARED_EDGE, _COMPARED_EDGE))
+
+    def _unlike(self, one: int) -> NDArray[np.intp]:
+        """Return pictures from which to learn what one shares with all, none if they are few.
+
+        They are those that cannot be copies of it, unless most could: then these are no copies.
+        """
+        distances = np.bitwise_count(self._hashes[one] ^ self._hashes[self._sample])
+        unlike = self._sample[distances > self._distance]
+        if 2 * len(unlike) < len(self._sample):
+            unlike = self._sample[self._sample != one]
+        return unlike if len(unlike) >= _FEWEST else unlike[:0]
 
     def _get(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return small pictures, one in each row, of mean 0 and length 1."""

@@ -1,7 +1,6 @@
 import base64
 import io
 import json
-import random
 import struct
 import zipfile
 import zlib
@@ -189,7 +188,7 @@ def test_size_of_the_image_is_checked_where_it_is_stated(tmp_path):
     pairing = find_labelme(
         make(tmp_path, {"a.json": record("a.png"), "b.json": other}, "a.png", "b.png")
     )
-    with pytest.raises(InputError, match="image of 9 x 8 pixels .* image is 3 x 2") as caught:
+    with pytest.raises(InputError, match=r"image of 9 x 8 pixels .* image is 3 x 2") as caught:
         pairing.pairs[0].annotation.draw((2, 3), MEANING, ENOUGH)
     assert caught.value.where == str(tmp_path / "a.json")
     assert pairing.pairs[1].annotation.draw((2, 3), MEANING, ENOUGH).label.shape == (2, 3)
@@ -267,7 +266,7 @@ def test_jpeg_as_mask_is_refused(tmp_path):
     [
         ("{", "it is no JSON file"),
         ("[]", "its JSON holds no object with keys"),
-        ({"images": []}, "it has no key 'shapes'"),
+        ({"images": []}, "it is no file of LabelMe: it has no key 'shapes'"),
         ({"shapes": {}}, "its 'shapes' is not a list"),
         (record("a.png", imageHeight=-1), "its 'imageHeight' -1 and 'imageWidth' 9 are no size"),
     ],
@@ -343,19 +342,19 @@ def test_mutated_files_end_in_pairs_or_in_an_input_error(tmp_path):
             shape("rectangle", (1, 1), (5, 6), label="other"),
         )
     ).encode()
-    tree, generator = make(tmp_path, {"a.json": ""}, "a.png"), random.Random(11)
+    tree, generator = make(tmp_path, {"a.json": ""}, "a.png"), np.random.default_rng(11)
     drawn = refused = 0
     for _ in range(250):
         data = bytearray(whole)
-        for _ in range(generator.randint(1, 2)):
-            place = generator.randrange(len(data))
+        for _ in range(generator.integers(1, 3)):
+            place = int(generator.integers(len(data)))
             if generator.random() < 0.3:
-                del data[place : place + generator.randint(1, 9)]
+                del data[place : place + int(generator.integers(1, 10))]
             elif generator.random() < 0.5:
-                data[place] ^= 1 << generator.randrange(8)
+                data[place] ^= 1 << int(generator.integers(8))
             else:
                 digits = [n for n, byte in enumerate(data) if chr(byte) in "0123456789"]
-                data[generator.choice(digits)] = generator.choice(b"0123456789-.eN")
+                data[generator.choice(digits)] = generator.choice(list(b"0123456789-.eN"))
         (tmp_path / "a.json").write_bytes(data)
         pairing = find_labelme(tree)
         refused += len(pairing.refused)

@@ -1,4 +1,3 @@
-import random
 import zipfile
 
 import numpy as np
@@ -10,12 +9,8 @@ from pycocotools import mask as coco_masks
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.labels import LabelClass, Meaning
-from unetflow.imaging.sources.rle_table import (
-    RunLengths,
-    RunPairs,
-    find_rle_table,
-    unpack_lengths,
-)
+from unetflow.imaging.sources.rle_table import RunLengths, RunPairs, find_rle_table
+from unetflow.imaging.sources.shapes import unpack_lengths
 from unetflow.imaging.trees import list_tree
 
 TWO = Meaning((LabelClass("background", (0,)), LabelClass("cell", (255,))))
@@ -329,16 +324,16 @@ def test_table_that_is_not_there_or_no_text_is_refused(tmp_path):
 def test_mutated_tables_end_in_pairs_or_in_an_input_error(tmp_path):
     whole = b'ImageId,EncodedPixels,c\n"a",1 2 6 3,x\nb.png,,y\na,3 2 9 4,"x"\nb,12 1,y\n'
     tree = make(tmp_path, "", "a.png", "b.png")
-    generator = random.Random(3)
+    generator = np.random.default_rng(3)
     drawn = refused = 0
     for _ in range(150):
         data = bytearray(whole)
-        for _ in range(generator.randint(1, 3)):
-            place = generator.randrange(len(data))
+        for _ in range(generator.integers(1, 4)):
+            place = int(generator.integers(len(data)))
             if generator.random() < 0.4:
-                del data[place : place + generator.randint(1, 9)]
+                del data[place : place + int(generator.integers(1, 10))]
             else:
-                data[place] ^= 1 << generator.randrange(8)
+                data[place] ^= 1 << int(generator.integers(8))
         (tmp_path / "train.csv").write_bytes(data)
         try:
             pairing = find_rle_table(tree, table="train.csv", class_column="c")

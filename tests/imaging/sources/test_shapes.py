@@ -78,9 +78,7 @@ def is_inside(x, y, corners):
     return crossed % 2 == 1
 
 
-@given(
-    st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(-3, 6), st.integers(-3, 6)
-)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=9), st.integers(-3, 6), st.integers(-3, 6))
 def test_polygon_with_whole_corners_holds_the_pixels_whose_centres_are_inside(steps, left, top):
     corners = [(x + left, y + top) for x, y in staircase(steps)]
     expected = [

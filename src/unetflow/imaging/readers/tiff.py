@@ -240,7 +240,7 @@ def _read_page(
 ) -> tuple[Pixels, tifffile.TiffPage]:
     """Read the planes of a page: `(height, width, ...)` with the channels last, and a header."""
     sizes = dict(stack.axes)
-    channels = sizes.get("C", 1) * sizes.get("S", 1)
+    channels = math.prod(size for letter, size in stack.axes if letter in _CHANNEL_AXES)
     check_size(file, sizes["X"], sizes["Y"], max_pixels, channels)
     selection = stack.select(page)
     numbers = np.asarray(stack.planes[selection[: stack.outer]])

@@ -58,12 +58,19 @@ def find_folder_pairs(
     Raises:
         InputError: A folder is missing or holds no image, or a pattern is wrong.
     """
-    nested = [folder for folder in (masks, regions) if folder and folder != images]
+    if _prefix(images) == _prefix(masks) and image_pattern == mask_pattern:
+        raise InputError(
+            tree.root / images,
+            "it is given for images and for masks, and nothing tells which are which",
+            "Give `image_pattern` and `mask_pattern`, as in '^(.+)_img' and '^(.+)_mask'",
+        )
+    nested = [folder for folder in (masks, regions) if folder]
     image_keys, other_images = key_files(tree, images, image_pattern, "image_pattern", nested)
     mask_keys, other_masks = key_files(tree, masks, mask_pattern, "mask_pattern")
     region_keys = key_files(tree, regions, region_pattern, "region_pattern")[0] if regions else None
     # In one folder each pattern leaves out what the other one takes.
-    unmatched = other_images & other_masks if images == masks else other_images | other_masks
+    together = _prefix(images) == _prefix(masks)
+    unmatched = other_images & other_masks if together else other_images | other_masks
     refused = [
         InputError(
             tree.files[name],
@@ -95,7 +102,7 @@ def key_files(
         folder: The folder.
         pattern: A regular expression with a group, or None.
         parameter: The pattern's name, for error messages.
-        without: Folders that are left out.
+        without: Folders that are left out where they lie below it.
 
     Returns:
         The names in the tree by their keys, and the names that the pattern leaves out.
@@ -104,8 +111,9 @@ def key_files(
         InputError: There is no image in the folder, or the pattern is wrong or matches none.
     """
     expression = _compile(pattern, parameter) if pattern else None
-    prefix = "" if folder in (".", "") else folder.strip("/") + "/"
-    skipped = tuple(other.strip("/") + "/" for other in without)
+    prefix = _prefix(folder)
+    below_it = (_prefix(other) for other in without)
+    skipped = tuple(p for p in below_it if p.startswith(prefix) and p != prefix)
     keys: Keyed = {}
     unmatched = set()
     for below in tree.below(folder):
@@ -155,7 +163,7 @@ def join_keys(
     Returns:
         The pairs, and an error for each file that has no partner or several.
     """
-    prefix = "" if images in (".", "") else images.strip("/") + "/"
+    prefix = _prefix(images)
     pairs, refused = [], []
     for key, names in image_keys.items():
         partners = mask_keys.get(key, [])
@@ -188,12 +196,17 @@ def join_keys(
 
 def refuse_foreign(tree: FileTree, folders: Iterable[str]) -> list[InputError]:
     """Return an error for each image in the folders whose format no reader knows."""
-    prefixes = tuple("" if f in (".", "") else f.strip("/") + "/" for f in folders)
+    prefixes = tuple(_prefix(folder) for folder in folders)
     return [
         InputError(file, f"no reader knows {file.suffix} files", "Convert it to TIFF")
         for name, file in tree.files.items()
         if name.startswith(prefixes) and name.lower().endswith(_FOREIGN)
     ]
+
+
+def _prefix(folder: str) -> str:
+    """Return what the paths of files below a folder begin with."""
+    return "" if folder in (".", "") else folder.strip("/") + "/"
 
 
 def _with_regions(

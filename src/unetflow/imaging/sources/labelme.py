@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unetflow.imaging.errors import InputError
+from unetflow.imaging.files import File
 from unetflow.imaging.readers import is_image
 from unetflow.imaging.sources.coco import locate, read_id, read_json, read_size, value_of
 from unetflow.imaging.sources.folders import refuse_foreign
@@ -134,10 +135,9 @@ def find_labelme(tree: FileTree, *, annotations: str = ".", images: str | None =
     for table in _tables(tree, annotations):
         image = None
         try:
-            record = read_json(tree.files[table])
-            shapes = value_of(record, "shapes", list, tree.files[table])
+            record = _read_record(tree.files[table])
             image = search.image_of(table, record)
-            found.append((image, _shapes(shapes, record, str(tree.files[table]))))
+            found.append((image, _shapes(record, str(tree.files[table]))))
         except InputError as error:
             refused.append(error)
         # An image whose annotation is wrong is not one that nobody has annotated.
@@ -220,9 +220,20 @@ def _tables(tree: FileTree, folder: str) -> list[str]:
     return names
 
 
-def _shapes(shapes: Iterable[Any], record: Mapping[str, Any], where: str) -> Shapes:
+def _read_record(file: File) -> dict[str, Any]:
+    record = read_json(file)
+    if "shapes" not in record:
+        raise InputError(
+            file,
+            "it is no file of LabelMe: it has no key 'shapes'",
+            "Move it out of the folder, or correct `annotations`",
+        )
+    return record
+
+
+def _shapes(record: Mapping[str, Any], where: str) -> Shapes:
     size = read_size(record, "imageHeight", "imageWidth", where)
-    return Shapes(_objects(shapes, where), where, size)
+    return Shapes(_objects(value_of(record, "shapes", list, where), where), where, size)
 
 
 def _objects(shapes: Iterable[Any], where: str) -> tuple[ShapedObject, ...]:

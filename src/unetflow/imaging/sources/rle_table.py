@@ -19,20 +19,21 @@ from unetflow.imaging.files import File
 from unetflow.imaging.sources.folders import refuse_foreign
 from unetflow.imaging.sources.records import Pair, Pairing, Picture
 from unetflow.imaging.sources.shapes import (
+    MOST_CHARACTERS,
     ShapedObject,
     Shapes,
     assemble,
     brief,
+    fill_runs,
     images_below,
     read_bytes,
     stem_of,
+    unpack_lengths,
 )
 from unetflow.imaging.trees import FileTree
 
 _RUNS = re.compile(r"\d{1,10}(\s+\d{1,10})*", re.ASCII)
 _NONE = np.zeros(0, np.int64)
-_MOST_CHARACTERS = 7
-"""Characters of a packed number: 5 bits each, and no image has more than 2**34 pixels."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class RunLengths:
         """Return the lengths; none where they do not fill an image of so many pixels."""
         if isinstance(self.counts, str):
             # The COCO tools draw a wrong text as it comes: beyond the image, or not to its end.
-            too_long = len(self.counts) > _MOST_CHARACTERS * (pixels + 1)
+            too_long = len(self.counts) > MOST_CHARACTERS * (pixels + 1)
             lengths = _NONE if too_long else unpack_lengths(self.counts)
             fill = lengths.size and lengths.min() >= 0 and lengths.max() <= pixels
             return lengths if fill and lengths.sum() == pixels else _NONE
@@ -155,43 +156,6 @@ def find_rle_table(
     return assemble(pairs, unlabelled, refused)
 
 
-def fill_runs(lengths: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Draw runs that lie outside and inside in turn.
-
-    Args:
-        lengths: In pixels, none below 0; together they fill the image.
-        shape: `(height, width)`.
-    """
-    inside = np.arange(len(lengths)) % 2 == 1
-    return np.repeat(inside, lengths).reshape(shape, order="F")
-
-
-def unpack_lengths(text: str) -> NDArray[np.int64]:
-    """Undo how the COCO tools pack run lengths (`rleToString` in their `maskApi.c`).
-
-    Each character holds, above "0", 5 bits of a number, the lowest first, and a sixth bit that
-    says whether more follow. The highest of a number's bits is its sign. From the fourth number
-    on, what is packed is the difference to the number two before.
-
-    Returns:
-        The lengths, unchecked; none where the text is damaged.
-    """
-    codes = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
-    if not codes.size or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
-        return _NONE
-    ends = np.flatnonzero(codes & 32 == 0) + 1
-    starts = np.concatenate([[0], ends[:-1]])
-    digits = ends - starts
-    if digits.max() > _MOST_CHARACTERS:
-        return _NONE
-    places = np.arange(codes.size) - np.repeat(starts, digits)
-    numbers = np.add.reduceat((codes & 31) << (5 * places), starts)
-    numbers -= np.where(codes[ends - 1] & 16, np.int64(1) << (5 * digits), 0)
-    numbers[1::2] = np.cumsum(numbers[1::2])
-    numbers[2::2] = np.cumsum(numbers[2::2])
-    return numbers
-
-
 def read_run_pairs(text: str, where: object) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return where the runs of a table start, counted from 0, and the pixels after their ends.
 
@@ -236,11 +200,10 @@ class _Row(NamedTuple):
 def _read_rows(
     file: File, image_column: str, pixels_column: str, class_column: str | None
 ) -> list[_Row]:
+    content = io.BytesIO(read_bytes(file))
     try:
         # Only the empty field is none: "NA" may be an image's name.
-        frame = pd.read_csv(io.BytesIO(read_bytes(file)), dtype=str, keep_default_na=False)
-    except InputError:
-        raise
+        frame = pd.read_csv(content, dtype=str, keep_default_na=False)
     except (ValueError, OverflowError, MemoryError) as error:
         reason = " ".join(str(error).split())
         raise InputError(file, f"it is no CSV table ({reason})", "Save it as CSV") from error

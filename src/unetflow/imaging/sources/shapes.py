@@ -26,6 +26,8 @@ FARTHEST = 2**27
 """How far from the image's corner a point may lie, in pixels."""
 MAX_STEPS = 20_000_000
 """Fifths of a pixel along an outline; each one takes 16 bytes while the outline is drawn."""
+MOST_CHARACTERS = 7
+"""Characters of a packed run length: 5 bits each, and no image has more than 2**34 pixels."""
 _LARGEST_INT = 2**31 - 1
 
 
@@ -63,9 +65,8 @@ class Polygon:
                 "is too large to be drawn",
                 "Correct its points, or cut the image into parts",
             )
-        runs = coco_masks.frPyObjects([list(self.numbers)], height, width)
-        filled: NDArray[np.bool_] = coco_masks.decode(runs)[:, :, 0].astype(bool)
-        return filled
+        (runs,) = coco_masks.frPyObjects([list(self.numbers)], height, width)
+        return fill_runs(unpack_lengths(runs["counts"].decode()), shape)
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class ShapedObject:
 
     Attributes:
         name: What it is; None where the table does not say.
-        parts: What it is made of.
+        parts: What it is made of, at least one part.
         where: What a person finds it by in the table, such as "annotation 12".
         ignored: Whether its pixels count nowhere.
     """
@@ -94,8 +95,9 @@ class ShapedObject:
 
     def pixels(self, shape: tuple[int, int], where: object) -> NDArray[np.bool_]:
         """Draw its parts; there must be a pixel in one of them."""
-        pixels = np.zeros(shape, bool)
-        for part in self.parts:
+        first, *others = self.parts
+        pixels = first.pixels(shape, where)
+        for part in others:
             pixels |= part.pixels(shape, where)
         if not pixels.any():
             raise InputError(
@@ -157,6 +159,46 @@ class Shapes:
         if drawn.instances is not None:
             drawn.instances[drawn.label == 0] = 0
         return drawn
+
+
+def fill_runs(lengths: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Draw runs that lie outside and inside in turn, down one column after the other.
+
+    Args:
+        lengths: In pixels, none below 0; together they fill the image.
+        shape: `(height, width)`.
+    """
+    pixels = np.zeros(shape[0] * shape[1], bool)
+    borders = np.cumsum(lengths).tolist()
+    for start, end in zip(borders[::2], borders[1::2], strict=False):
+        pixels[start:end] = True
+    return pixels.reshape(shape, order="F")
+
+
+def unpack_lengths(text: str) -> NDArray[np.int64]:
+    """Undo how the COCO tools pack run lengths (`rleToString` in their `maskApi.c`).
+
+    Each character holds, above "0", 5 bits of a number, the lowest first, and a sixth bit that
+    says whether more follow. The highest of a number's bits is its sign. From the fourth number
+    on, what is packed is the difference to the number two before.
+
+    Returns:
+        The lengths, unchecked; none where the text is damaged.
+    """
+    codes = np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int64) - 48
+    if not codes.size or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        return np.zeros(0, np.int64)
+    ends = np.flatnonzero(codes & 32 == 0) + 1
+    starts = np.concatenate([[0], ends[:-1]])
+    digits = ends - starts
+    if digits.max() > MOST_CHARACTERS:
+        return np.zeros(0, np.int64)
+    places = np.arange(codes.size) - np.repeat(starts, digits)
+    numbers = np.add.reduceat((codes & 31) << (5 * places), starts)
+    numbers -= np.where(codes[ends - 1] & 16, np.int64(1) << (5 * digits), 0)
+    numbers[1::2] = np.cumsum(numbers[1::2])
+    numbers[2::2] = np.cumsum(numbers[2::2])
+    return numbers
 
 
 def read_coordinates(values: Iterable[Any], where: object) -> tuple[float, ...]:

@@ -187,17 +187,21 @@ def test_leaks_come_before_duplicates_each_pair_once_with_what_was_measured():
         [("a", "b", "near", 4, 0.9), ("d", "c", "near", 2, 0.97)], columns=DUPLICATES
     )
     leaks = pd.DataFrame(
-        [("same group", "e", "f", "train", "test"), ("near", "c", "d", "train", "test")],
+        [
+            ("same group", "e", "f", "train", "test"),
+            ("near", "c", "d", "train", "test"),
+            ("same group", "d", "c", "test", "train"),
+        ],
         columns=LEAKS,
     )
     found = [
-        (pair.first, pair.second, pair.kind, pair.leaks, pair.distance, pair.correlation)
+        (pair.first, pair.second, pair.kind, pair.leaks, pair.is_duplicate, pair.correlation)
         for pair in suspect_pairs(leaks, duplicates)
     ]
     assert found == [
-        ("e", "f", "same group", True, None, None),
-        ("c", "d", "near", True, 2, 0.97),
-        ("a", "b", "near", False, 4, 0.9),
+        ("e", "f", "same group", True, False, None),
+        ("c", "d", "near", True, True, 0.97),
+        ("a", "b", "near", False, True, 0.9),
     ]
 
 
@@ -259,8 +263,19 @@ def test_few_images_leaks_and_duplicates_are_judged():
     }
     assert texts["There are only 19 images: much of every score will be chance."] == "doubtful"
     assert texts["1 more pair of images seems to show the same."] == "doubtful"
-    leak = "1 pair of images that belong together lies in different splits"
+    leak = "1 pair of images that seem to show the same lies in different splits"
     assert [level for text, level in texts.items() if text.startswith(leak)] == ["wrong"]
+
+
+@pytest.mark.parametrize(("groups", "level"), [(2, "doubtful"), (3, "wrong")])
+def test_a_divided_group_is_worse_where_it_could_be_avoided(groups, level):
+    table = some(30)[1]
+    table["group"] = [f"volume {n % groups}" for n in range(30)]
+    found = judged(table, leaks=[("same group", "s000", "s004", "train", "test")])
+    (finding,) = [f for f in found if "Images of one group lie in different splits" in f[1]]
+    assert (finding[0], finding[2]) == (level, True)
+    assert "1 pair below stands for them" in finding[1]
+    assert not any("No image is known to leak" in text for _, text, _ in found)
 
 
 @pytest.mark.parametrize(

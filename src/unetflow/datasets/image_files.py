@@ -15,7 +15,7 @@ from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import replacing
 from unetflow.imaging.readers import MAX_PIXELS, READERS, is_image, read_image
 from unetflow.imaging.samples import write_tiff
-from unetflow.imaging.trees import list_tree
+from unetflow.imaging.trees import list_tree, natural_order
 
 Pixels = NDArray[np.generic]
 
@@ -74,7 +74,9 @@ class ImageFolderDataset(AbstractDataset[NoReturn, dict[str, Callable[[], Pixels
         The names are the paths below the folder without the ending, which stays where two images
         would otherwise have one name.
         """
-        files = {name: f for name, f in list_tree(self._path).files.items() if is_image(name)}
+        tree = list_tree(self._path)
+        names = sorted(filter(is_image, tree.files), key=natural_order)
+        files = {name: tree.files[name] for name in names}
         if not files:
             raise InputError(
                 self._path,

@@ -38,7 +38,8 @@ class SamplesDataset(AbstractDataset[Intake, SampleFolder]):
         """List the samples; their pixels are read when they are asked for."""
         require_file(self._index)
         index = self._read_index()
-        refused = [refusal.error for refusal in _refusals(index)]
+        left_out = [InputError(**error) for error in index["left_out"]]
+        refused = [*left_out, *(refusal.error for refusal in _refusals(index))]
         descriptions = {description["id"]: description for description in index["samples"]}
         return SampleFolder(self._path, descriptions, refused)
 
@@ -49,6 +50,7 @@ class SamplesDataset(AbstractDataset[Intake, SampleFolder]):
         taken = take_in(self._path, data, refused_before)
         index = {
             "samples": list(taken.descriptions.values()),
+            "left_out": [_plain(error) for error in data.refused],
             "refused": [
                 {"id": r.id, "stamp": r.stamp, "error": _plain(r.error)} for r in taken.refused
             ],

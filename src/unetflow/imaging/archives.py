@@ -28,22 +28,22 @@ class ArchiveMember:
     """
 
     archive: Path
-    path: PurePosixPath
+    path: str
 
     @property
     def name(self) -> str:
         """The last part of the path."""
-        return self.path.name
+        return self.path.rpartition("/")[2]
 
     @property
     def suffix(self) -> str:
         """The ending of the name with its dot."""
-        return self.path.suffix
+        return PurePosixPath(self.name).suffix
 
     @property
     def stem(self) -> str:
         """The name without its ending."""
-        return self.path.stem
+        return PurePosixPath(self.name).stem
 
     def open(self, mode: Literal["rb"] = "rb") -> io.BytesIO:
         """Return the member's bytes as a file; their check sum is verified."""
@@ -51,7 +51,7 @@ class ArchiveMember:
 
     def read_bytes(self) -> bytes:
         """Return the member's bytes; their check sum is verified."""
-        return _open_archive(self.archive).read(str(self.path))
+        return _open_archive(self.archive).read(self.path)
 
     def size(self) -> int:
         """Return the unpacked size in bytes."""
@@ -63,7 +63,7 @@ class ArchiveMember:
         return f"{info.file_size}-{info.CRC:08x}"
 
     def _info(self) -> zipfile.ZipInfo:
-        return _open_archive(self.archive).getinfo(str(self.path))
+        return _open_archive(self.archive).getinfo(self.path)
 
     def __str__(self) -> str:
         return f"{self.archive}/{self.path}"
@@ -99,7 +99,7 @@ def list_members(archive: Path) -> tuple[list[ArchiveMember], list[InputError]]:
         )
     members, refused, seen = [], [], set()
     for info in infos:
-        member = ArchiveMember(archive, PurePosixPath(info.filename))
+        member = ArchiveMember(archive, info.filename)
         problem = "its name stands twice" if info.filename in seen else _problem(info)
         seen.add(info.filename)
         if problem:
@@ -111,12 +111,16 @@ def list_members(archive: Path) -> tuple[list[ArchiveMember], list[InputError]]:
 
 def _problem(info: zipfile.ZipInfo) -> str | None:
     """Return why a member must not be read, or None."""
-    path = PurePosixPath(info.filename)
-    leads_out = path.is_absolute() or ".." in path.parts or set("\\:") & set(info.filename)
+    parts = info.filename.split("/")
     most = max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size)
     problems = {
-        "its name leads out of the archive": leads_out or not path.parts,
-        "its name is not in its simplest form": str(path) != info.filename,
+        "its name leads out of the archive": (
+            info.filename.startswith("/")
+            or ".." in parts
+            or "\\" in info.filename
+            or ":" in info.filename
+        ),
+        "its name is not in its simplest form": "" in parts or "." in parts,
         "it is a symbolic link": stat.S_ISLNK(info.external_attr >> 16),
         "it is encrypted": info.flag_bits & 0x1,
         f"its {info.file_size} bytes are too many": info.file_size > MAX_MEMBER_BYTES,

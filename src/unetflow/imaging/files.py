@@ -16,7 +16,7 @@ File: TypeAlias = Path | ArchiveMember
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, sync_folder: bool = True) -> Iterator[Path]:
     """Give a temporary path to write to, then move it to `path` in one step.
 
     The temporary file lies in the same folder and has the same ending. It is synced and renamed
@@ -25,6 +25,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Args:
         path: Where the file shall be; missing folders are made.
+        sync_folder: Whether the new name too must be on the disk at the end; not needed where
+            another file of the same folder follows.
 
     Yields:
         The path to write to.
@@ -35,7 +37,8 @@ def replacing(path: Path) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)
-        _sync(path.parent)
+        if sync_folder:
+            _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

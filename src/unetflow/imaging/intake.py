@@ -36,12 +36,14 @@ class Intake:
         meaning: What the annotations' values mean.
         max_pixels: Width times height above which an image is refused unread.
         workers: Threads that decode.
+        refused: What the source has left out already.
     """
 
     pairs: Sequence[Pair]
     meaning: Meaning
     max_pixels: int
     workers: int
+    refused: Sequence[InputError] = ()
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class DescribedSample:
 
 def write_sample(folder: Path, sample: Sample) -> None:
     """Write `image.tif` and `label.tif`, uncompressed so that they can be memory-mapped."""
-    write_tiff(folder / IMAGE, sample.image)
+    write_tiff(folder / IMAGE, sample.image, sync_folder=False)
     write_tiff(folder / LABEL, sample.label)
 
 
@@ -61,8 +61,11 @@ def write_described(folder: Path, described: DescribedSample) -> None:
     if described.instances is None:
         (folder / INSTANCES).unlink(missing_ok=True)
     else:
-        write_tiff(folder / INSTANCES, described.instances, compression="zlib")
-    with replacing(folder / HISTOGRAM) as temporary, temporary.open("wb") as file:
+        write_tiff(folder / INSTANCES, described.instances, "zlib", sync_folder=False)
+    with (
+        replacing(folder / HISTOGRAM, sync_folder=False) as temporary,
+        temporary.open("wb") as file,
+    ):
         np.save(file, described.histogram, allow_pickle=False)
     write_description(folder, described.description)
 
@@ -144,18 +147,25 @@ class SampleFolder(Mapping[str, Sample]):
         return self._folder / sample_id
 
 
-def write_tiff(path: Path, pixels: NDArray[np.generic], compression: str | None = None) -> None:
+def write_tiff(
+    path: Path,
+    pixels: NDArray[np.generic],
+    compression: str | None = None,
+    *,
+    sync_folder: bool = True,
+) -> None:
     """Write the pixels of an image as one TIFF page, in one step.
 
     Args:
         path: The file to make or replace.
         pixels: `(height, width)` or `(height, width, channels)`; three channels are RGB.
         compression: A name that tifffile knows, such as "zlib"; None can be memory-mapped.
+        sync_folder: See `files.replacing`.
     """
     pixels = pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
     in_colour = pixels.ndim == 3 and pixels.shape[2] == 3
     extra = 0 if pixels.ndim == 2 or in_colour else pixels.shape[2] - 1
-    with replacing(path) as temporary:
+    with replacing(path, sync_folder=sync_folder) as temporary:
         tifffile.imwrite(
             temporary,
             pixels,

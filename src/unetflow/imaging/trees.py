@@ -17,7 +17,7 @@ class FileTree:
 
     Attributes:
         root: A folder or a zip archive.
-        files: Every file by its path below the root, with slashes, in natural order.
+        files: Every file by its path below the root, with slashes, in alphabetical order.
         refused: An error for each file that must not be opened.
     """
 
@@ -76,20 +76,21 @@ def list_tree(root: Path) -> FileTree:
         files, refused = _list_folder(root)
     elif root.is_file():
         members, refused = list_members(root)
-        files = {str(member.path): member for member in members}
+        files = {member.path: member for member in members}
     else:
         raise InputError(
             root, "there is no such folder or archive", "Correct the path in the catalog"
         )
-    visible = {name: file for name, file in files.items() if not _is_hidden(name)}
-    ordered = dict(sorted(visible.items(), key=lambda item: natural_order(item[0])))
-    return FileTree(root, ordered, refused)
+    visible = {name: files[name] for name in sorted(files) if not _is_hidden(name)}
+    return FileTree(root, visible, refused)
 
 
 def natural_order(text: str) -> tuple[list[tuple[int, str]], str]:
     """Return a sort key under which 2 comes before 10, and which tells 1 from 01."""
     parts = [
-        (int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", text)
+        # A longer number is a larger one; converting it would cost more, or fail on a hostile name.
+        (len(part.lstrip("0")), part.lstrip("0")) if part.isdecimal() else (-1, part)
+        for part in re.split(r"(\d+)", text)
     ]
     return parts, text
 
@@ -121,4 +122,4 @@ def _walk(root: Path) -> Iterator[Path]:
 
 
 def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+    return "/." in name or "/__MACOSX" in name or name.startswith((".", "__MACOSX"))

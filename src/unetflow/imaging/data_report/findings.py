@@ -42,7 +42,7 @@ def judge(
     found = [*_judge_quarantine(len(quarantine), len(table))]
     if len(table):
         found += _judge_number(len(table))
-        found += _judge_pairs(duplicates, leaks)
+        found += _judge_pairs(table, duplicates, leaks)
         found += _judge_splits(table)
         found += _judge_classes(table, classes)
         found += _judge_form(table)
@@ -76,23 +76,40 @@ def _judge_number(used: int) -> Iterator[Finding]:
         )
 
 
-def _judge_pairs(duplicates: pd.DataFrame, leaks: pd.DataFrame) -> Iterator[Finding]:
-    if len(leaks):
+def _judge_pairs(
+    table: pd.DataFrame, duplicates: pd.DataFrame, leaks: pd.DataFrame
+) -> Iterator[Finding]:
+    pairs = suspect_pairs(leaks, duplicates)
+    same = sum(pair.leaks and pair.is_duplicate for pair in pairs)
+    related = sum(pair.leaks and not pair.is_duplicate for pair in pairs)
+    others = sum(not pair.leaks for pair in pairs)
+    if same:
         yield Finding(
             WRONG,
-            f"{count_of(len(leaks), 'pair')} of images that belong together "
-            f"{'lies' if len(leaks) == 1 else 'lie'} in different splits: scores will look better "
-            "than they are.",
+            f"{count_of(same, 'pair')} of images that seem to show the same "
+            f"{'lies' if same == 1 else 'lie'} in different splits: scores will look better than "
+            "they are.",
             "Remove one image of each pair, or set `ingestion.split` so that they stay together.",
             "pairs",
         )
-    else:
+    if related:
+        few_groups = table["group"].nunique() < len(SPLITS)
+        yield Finding(
+            DOUBTFUL if few_groups else WRONG,
+            "Images of one group lie in different splits: scores will look better than they would "
+            f"for a new group. {count_of(related, 'pair')} below "
+            f"{'stands' if related == 1 else 'stand'} for them.",
+            f"With fewer than {len(SPLITS)} groups that cannot be avoided: add images of others."
+            if few_groups
+            else "Set `ingestion.split` so that groups stay together.",
+            "pairs",
+        )
+    if not same and not related:
         yield Finding(FINE, "No image is known to leak from one split into another.", "", "pairs")
-    others = sum(not pair.leaks for pair in suspect_pairs(leaks, duplicates))
     if others:
         yield Finding(
             DOUBTFUL,
-            f"{count_of(others, 'more pair' if len(leaks) else 'pair')} of images "
+            f"{count_of(others, 'more pair' if same else 'pair')} of images "
             f"{'seems' if others == 1 else 'seem'} to show the same.",
             "Look at them below; remove one of each pair if it is so.",
             "pairs",

@@ -15,6 +15,7 @@ class SuspectPair:
         second: The id of the other.
         kind: What was found, such as "identical".
         leaks: Whether they lie in different splits though they should not.
+        is_duplicate: Whether they seem to show the same, and don't merely belong to one group.
         distance: How far their perceptual hashes are apart; None where not measured.
         correlation: Correlation of their pixels; None where not measured.
     """
@@ -23,6 +24,7 @@ class SuspectPair:
     second: str
     kind: str
     leaks: bool
+    is_duplicate: bool
     distance: float | None
     correlation: float | None
 
@@ -43,7 +45,7 @@ def suspect_pairs(leaks: pd.DataFrame, duplicates: pd.DataFrame) -> list[Suspect
     pairs: dict[frozenset[str], SuspectPair] = {}
     for row in _rows(leaks):
         names = frozenset((row["first"], row["second"]))
-        pairs.setdefault(names, _pair(row, measured.get(names, {}), leaks=True))
+        pairs.setdefault(names, _pair(row, measured.get(names), leaks=True))
     for names, row in measured.items():
         pairs.setdefault(names, _pair(row, row, leaks=False))
     return list(pairs.values())
@@ -53,14 +55,15 @@ def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
-def _pair(row: dict[str, Any], measured: dict[str, Any], *, leaks: bool) -> SuspectPair:
+def _pair(row: dict[str, Any], measured: dict[str, Any] | None, *, leaks: bool) -> SuspectPair:
     return SuspectPair(
         row["first"],
         row["second"],
         row["kind"],
         leaks,
-        _number(measured.get("distance")),
-        _number(measured.get("correlation")),
+        measured is not None,
+        _number((measured or {}).get("distance")),
+        _number((measured or {}).get("correlation")),
     )
 
 

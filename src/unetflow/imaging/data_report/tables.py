@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from unetflow.imaging.data_report.suspects import SuspectPair
+from unetflow.imaging.data_report.suspects import SuspectPair, suspect_pairs
 from unetflow.imaging.data_report.words import (
     SPLIT_NAMES,
     count_of,
@@ -77,7 +77,7 @@ def facts(
         ),
         ("Splits", ", ".join(splits)),
         ("Left out", count_of(len(quarantine), "file")),
-        ("Leaks", count_of(len(leaks), "pair")),
+        ("Leaks", count_of(sum(pair.leaks for pair in suspect_pairs(leaks, duplicates)), "pair")),
         ("Suspected duplicates", count_of(len(duplicates), "pair")),
     ]
 

@@ -72,7 +72,9 @@ def find_pairs(
         pairs += [replace(pair, id=f"{split}/{pair.id}", split=split) for pair in part.pairs]
         refused += [error for error in part.refused if error not in tree.refused]
         unlabelled |= {f"{split}/{name}": picture for name, picture in part.unlabelled.items()}
-    return _refuse_double_ids(Pairing(pairs, [*tree.refused, *refused], unlabelled))
+    labelled = {pair.image for pair in pairs}  # perhaps by a table of another split
+    waiting = {name: picture for name, picture in unlabelled.items() if picture not in labelled}
+    return _refuse_double_ids(Pairing(pairs, [*tree.refused, *refused], waiting))
 
 
 def _refuse_double_ids(pairing: Pairing) -> Pairing:

@@ -128,7 +128,7 @@ class ObjectCanvas:
 
         Args:
             pixels: `(height, width)`, where the object is.
-            index: Its label; 255 is ignored and no object.
+            index: Its label.
         """
         rows = np.flatnonzero(pixels.any(axis=1))
         if not rows.size:

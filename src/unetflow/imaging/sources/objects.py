@@ -61,5 +61,6 @@ def find_object_masks(tree: FileTree, *, images: str = "images", masks: str = "m
         )
         for identifier in mask_names.keys() - image_names.keys()
     ]
+    pairs.sort(key=lambda pair: natural_order(pair.id))
     refused.sort(key=lambda error: natural_order(error.where))
     return Pairing(pairs, refused, unlabelled)

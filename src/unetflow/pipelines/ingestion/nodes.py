@@ -37,18 +37,19 @@ def plan_intake(
     if pairing.unlabelled:
         _log.info("Left %d images without annotation for inference", len(pairing.unlabelled))
     return Intake(
-        pairing.pairs, read_meaning(classes, parameters), settings.max_pixels, settings.workers
+        pairing.pairs,
+        read_meaning(classes, parameters),
+        settings.max_pixels,
+        settings.workers,
+        pairing.refused,
     )
 
 
-def describe_samples(
-    pairing: Pairing, samples: SampleFolder, classes: list[dict[str, Any]]
-) -> tuple[Table, Table]:
+def describe_samples(samples: SampleFolder, classes: list[dict[str, Any]]) -> tuple[Table, Table]:
     """Make a table of all samples that can be used, and one of all files that cannot.
 
     Args:
-        pairing: Where the samples came from, and files without a partner.
-        samples: The samples.
+        samples: The samples, and what could not be made one.
         classes: The parameter `classes`.
 
     Returns:
@@ -56,7 +57,7 @@ def describe_samples(
         the columns `path`, `problem` and `mend`.
     """
     described = manifests.tabulate(samples, read_classes(classes))
-    refused = [*pairing.refused, *samples.refused]
+    refused = list(samples.refused)
     if len(described):
         others = manifests.refuse_other_channels(described)
         described = described[~described["image_file"].isin([e.where for e in others])]

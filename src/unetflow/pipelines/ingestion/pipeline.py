@@ -17,7 +17,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.describe_samples,
-                inputs=["raw_pairs", "samples", "params:classes"],
+                inputs=["samples", "params:classes"],
                 outputs=["described_samples", "quarantine"],
                 name="describe_samples",
             ),

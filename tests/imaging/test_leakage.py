@@ -1,4 +1,5 @@
 import io
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from unetflow.imaging.leakage import (
 from unetflow.imaging.readers import read_image
 
 
+@cache
 def nuclei(number, size=128):
     return draw_nuclei(size, np.random.default_rng(number)).image[:, :, np.newaxis]
 
@@ -82,7 +84,7 @@ def pairs_of(images, distance=USUAL_DISTANCE):
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_copy_is_found(change):
-    originals = {str(number): nuclei(number) for number in range(20)}
+    originals = {str(number): nuclei(number, 192) for number in range(20)}
     copies = {f"copy of {name}": CHANGES[change](image) for name, image in originals.items()}
     expected = {(name, f"copy of {name}", "nearly the same") for name in originals}
     assert set(pairs_of(originals | copies)) == expected
@@ -95,7 +97,7 @@ def test_200_different_images_give_no_pair():
 
 @pytest.mark.parametrize("sides", [1, 2])
 def test_a_frame_that_all_images_share_does_not_make_them_the_same(sides):
-    images = {str(number): fundus(number, left=number % sides) for number in range(24)}
+    images = {str(number): fundus(number, left=number % sides) for number in range(60)}
     one_side = list(images.values())[::sides]
     assert np.corrcoef([image.ravel() for image in one_side]).min() > LEAST_CORRELATION
     hashes = [int(perceptual_hash(image), 16) for image in one_side]

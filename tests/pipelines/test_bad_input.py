@@ -1,5 +1,6 @@
 """Bad input gets one clear message and a non-zero exit, and nothing that was there is damaged."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ from tests.conftest import TINY, kedro_run
 
 CATALOG = """
 raw_pairs:
-  type: unetflow.datasets.FolderPairsDataset
+  type: unetflow.datasets.SourceDataset
   path: mine
+  layout: folders
 """
 
 
@@ -26,8 +28,8 @@ def mine(project: Path) -> Path:
         (folder / kind).mkdir(parents=True)
     random = np.random.default_rng(0)
     for number in range(6):
-        mask = np.zeros((40, 48), np.uint8)
-        mask[10:30, 10 : 20 + number] = 255
+        mask = np.where(random.random((5, 6)) < 0.4, 255, 0).astype(np.uint8)
+        mask = mask.repeat(8, axis=0).repeat(8, axis=1)
         noise = random.integers(0, 60, mask.shape)
         Image.fromarray((mask // 2 + noise).astype(np.uint8)).save(folder / f"images/{number}.png")
         Image.fromarray(mask).save(folder / f"masks/{number}.png")
@@ -57,9 +59,11 @@ def test_good_pairs_pass_the_whole_chain_even_with_numbers_as_names(mine: Path) 
 def test_missing_and_empty_folders_are_named(mine: Path) -> None:
     for path in (mine / "images").iterdir():
         path.unlink()
-    _refused(_ingest(mine), str(mine / "images"), "holds no image", "Put images there")
+    _refused(_ingest(mine), str(mine / "images"), "there is no such folder, or it is empty")
     (mine / "images").rmdir()
-    _refused(_ingest(mine), str(mine / "images"), "there is no such folder")
+    _refused(_ingest(mine), str(mine / "images"), "there is no such folder", "with files: masks")
+    shutil.rmtree(mine)
+    _refused(_ingest(mine), f"{mine}: there is no such folder or archive")
 
 
 def test_image_without_mask_and_mask_without_image(mine: Path) -> None:
@@ -71,13 +75,13 @@ def test_image_without_mask_and_mask_without_image(mine: Path) -> None:
 
 def test_sizes_that_differ(mine: Path) -> None:
     Image.new("L", (30, 20)).save(mine / "masks/3.png")
-    _refused(_ingest(mine), "masks/3.png", "the mask is 30 x 20, but its image 3.png is 48 x 40")
+    _refused(_ingest(mine), "masks/3.png", "the mask is 30 x 20, but its image is 48 x 40")
 
 
 def test_unreadable_file(mine: Path) -> None:
     whole = (mine / "images/1.png").read_bytes()
     (mine / "images/1.png").write_bytes(whole[: len(whole) // 2])
-    _refused(_ingest(mine), "images/1.png: the file cannot be decoded", "Export it again")
+    _refused(_ingest(mine), "images/1.png: the file cannot be decoded", "Export or copy it again")
 
 
 def test_unusable_files_are_listed_with_reason_and_mend(mine: Path) -> None:
@@ -89,9 +93,10 @@ def test_unusable_files_are_listed_with_reason_and_mend(mine: Path) -> None:
     assert listed[["problem", "mend"]].notna().all(axis=None)
 
 
-def test_some_unusable_files_may_be_allowed(mine: Path) -> None:
+def test_a_run_goes_on_without_a_few_unusable_files(mine: Path) -> None:
     (mine / "masks/2.png").unlink()
-    assert _ingest(mine, "ingestion.max_quarantined_fraction=0.2").exit_code == 0
+    result = _ingest(mine, "ingestion.max_quarantined_fraction=0.2")
+    assert result.exit_code == 0
     manifest = pd.read_parquet(mine.parent / "data/03_primary/manifest.parquet")
     assert "2" not in manifest["id"].tolist()
 
@@ -112,9 +117,15 @@ def test_undeclared_mask_values_suggest_the_class(mine: Path) -> None:
 @pytest.mark.parametrize(
     ("classes", "text"),
     [
-        ("[{name: a, values: 0}]", "not a list of two classes"),
+        ("[{name: a, values: 0}]", "not a list of classes"),
         ("[{name: a, value: 0}, {name: b, values: 1}]", "Did you mean 'values'"),
-        ("[{name: a, values: 0}, {name: b, values: Rest}]", "'Rest' is not a mask value"),
+        ("[{name: a, values: 0}, {name: b, values: -1}]", "-1 is no mask value"),
+        ("[{name: a, values: 0}, {name: b, values: '#12'}]", "'#12' is no mask value"),
+        (
+            "[{name: a, values: 0}, {name: b, values: [[1, 2, 256]]}]",
+            "[1, 2, 256] is no mask value",
+        ),
+        ("[{name: a, values: 0}, {name: b, values: '#ff0000'}]", "it mixes colours with 0"),
         ("[{name: a, values: 1}, {name: b, values: [0, 1]}]", "mask value '1' stands twice"),
         ("[{name: a, values: 1}, {name: a, values: rest}]", "the name 'a' stands twice"),
     ],
@@ -128,7 +139,7 @@ def test_too_few_pairs(mine: Path) -> None:
     for number in range(2, 6):
         (mine / f"images/{number}.png").unlink()
         (mine / f"masks/{number}.png").unlink()
-    _refused(_ingest(mine), "only 2 pairs can be used", "Give at least 3")
+    _refused(_ingest(mine), "only 2 annotated images can be used", "Give at least 3")
 
 
 def test_odd_one_out_in_bit_depth(mine: Path) -> None:
@@ -178,7 +189,9 @@ def test_export_never_overwrites_what_the_user_has(mine: Path) -> None:
 
 def test_folder_to_segment_is_checked_before_the_training(mine: Path) -> None:
     result = kedro_run(mine.parent, "--params", TINY)
-    _refused(result, "data/01_raw/demo/images: there is no such folder to export masks of")
+    _refused(
+        result, "data/01_raw/demo/images: there is no such folder or archive to export masks of"
+    )
     assert not (mine.parent / "data/02_intermediate").exists()
 
 

@@ -16,6 +16,7 @@ from unetflow.imaging.overlays import (
     PREDICTION_COLOUR,
     TRUTH_COLOUR,
     draw_outline,
+    show_channels,
     to_picture,
 )
 from unetflow.imaging.samples import Sample
@@ -66,7 +67,7 @@ def draw_augmentation_preview(
         image = normalise(crop.image, intensity)
         for number, axes in enumerate(row):
             changed = augmenter(image, crop.label, seed + number) if number else (image, crop.label)
-            picture = np.broadcast_to(changed[0] * 255, (*changed[1].shape, 3)).astype(np.uint8)
+            picture = show_channels((changed[0] * 255).astype(np.uint8))
             axes.imshow(draw_outline(picture, changed[1], TRUTH_COLOUR))
             axes.set_axis_off()
         row[0].set_title(sample_id, fontsize=9)

@@ -8,6 +8,7 @@ one that is mirrored, turned or cut out of a larger picture is not.
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import combinations, product
 from typing import TypeAlias
 
@@ -27,12 +28,13 @@ USUAL_DISTANCE = 8
 LEAST_CORRELATION = 0.95
 """Correlation from which on two pictures are nearly the same."""
 
+_SAME = 0.999  # correlation at which it does not matter any more what all images share
 _HASHED_EDGE, _COMPARED_EDGE = 64, 32
 _FAINT = 1e-5  # contrast relative to brightness that is rounding, not a picture
 _NO_PICTURE = "0" * 16  # the hash of an image without contrast
-_SAMPLE = 64  # images from which it is learnt what all of them share
-_FEWEST = 8  # the same, at least
-_BATCH = 1024  # pictures that are compared at once, to bound the memory
+_SAMPLE = 64  # images from which it is learnt what many of them share
+_MANY = 8
+_MOST = 100  # images with the nearest hashes that one is compared with, to bound the time
 
 
 def pixel_digest(image: NDArray[np.generic]) -> str:
@@ -71,7 +73,7 @@ def find_duplicates(table: pd.DataFrame, open_image: OpenImage, distance: int) -
     Args:
         table: The columns `id`, `pixel_digest` and `perceptual_hash`.
         open_image: Opens an image. It is called for pairs whose hashes are near each other, and,
-            if there are any, for up to 64 others to learn what all images share.
+            if there are any, for up to 64 others to learn what many images share.
         distance: Number of bits in which near hashes differ at most; see `USUAL_DISTANCE`.
 
     Returns:
@@ -128,68 +130,59 @@ def _find_near(
     ids: Sequence[str], hashes: NDArray[np.uint64], open_image: OpenImage, distance: int
 ) -> list[tuple[int, int, int, float]]:
     """Return pairs of places in the series with their distance and correlation."""
-    comparison = _Comparison(ids, hashes, open_image, distance)
+    comparison = _Comparison(ids, open_image)
     clusters = np.arange(len(ids))
     found = []
     for one in range(len(ids) - 1):
-        bits = np.bitwise_count(hashes[one] ^ hashes[one + 1 :])
-        linked = clusters[one + 1 :] == clusters[one]
-        near = one + 1 + np.flatnonzero((bits <= distance) & ~linked)
-        for batch in np.array_split(near, len(near) // _BATCH + 1):
-            for other, correlation in zip(batch, comparison.correlate(one, batch), strict=True):
-                # Looked at again: an earlier one of the row may have linked the two by now.
-                if correlation >= LEAST_CORRELATION and clusters[other] != clusters[one]:
-                    found.append((one, int(other), int(bits[other - one - 1]), float(correlation)))
-                    clusters[clusters == clusters[other]] = clusters[one]
+        bits = np.bitwise_count(hashes[one] ^ hashes)
+        linked = clusters == clusters[one]
+        linked[:one] = True  # these have been compared with it
+        near = np.flatnonzero((bits <= distance) & ~linked)
+        near = np.sort(near[np.argsort(bits[near], kind="stable")[:_MOST]])
+        for other, correlation in zip(near, comparison.correlate(one, near), strict=True):
+            # Looked at again: an earlier one of the row may have linked the two by now.
+            if correlation >= LEAST_CORRELATION and clusters[other] != clusters[one]:
+                found.append((one, int(other), int(bits[other]), float(correlation)))
+                clusters[clusters == clusters[other]] = clusters[one]
     return found
 
 
 class _Comparison:
-    """Compares pictures by what they do not share with the others.
+    """Compares pictures by what they do not share with many others.
 
     All pictures of an eye's background show a bright disk in a dark frame, and all of one camera
     the same hot pixels and the same shading; such pictures correlate even where they are
-    different. So the mean of other pictures is taken out of both before they are compared.
+    different. So the strongest principal components of a sample are taken out of all pictures
+    before they are compared.
 
     Args:
         ids: The images' ids.
-        hashes: Their perceptual hashes.
         open_image: Opens an image.
-        distance: Bits up to which two may be copies.
     """
 
-    def __init__(
-        self,
-        ids: Sequence[str],
-        hashes: NDArray[np.uint64],
-        open_image: OpenImage,
-        distance: int,
-    ) -> None:
-        self._ids, self._hashes, self._open_image = ids, hashes, open_image
-        self._distance = max(distance, USUAL_DISTANCE)
-        self._sample = np.unique(np.linspace(0, len(ids) - 1, _SAMPLE).round().astype(np.intp))
+    def __init__(self, ids: Sequence[str], open_image: OpenImage) -> None:
+        self._ids, self._open_image = ids, open_image
         self._opened = np.zeros(len(ids), bool)
         self._pictures = np.zeros((len(ids), _COMPARED_EDGE**2), np.float32)
 
     def correlate(self, one: int, others: NDArray[np.intp]) -> NDArray[np.float32]:
-        """Return the correlation of one picture with each of some others."""
+        """Return the correlation of one picture with each of some others, -1 to 1."""
         if not others.size:
             return np.zeros(0, np.float32)
-        shared = _standardise(self._get(self._unlike(one)).sum(axis=0, keepdims=True))
-        pictures = np.concatenate([self._get(np.array([one])), self._get(others)])
-        own = pictures - (pictures @ shared.T) * shared
-        return _correlate_shifted(own.reshape(-1, _COMPARED_EDGE, _COMPARED_EDGE))
+        pictures = self._get(np.concatenate([[one], others]))
+        plain = pictures[1:] @ pictures[0]
+        own = pictures - (pictures @ self._shared.T) @ self._shared
+        shifted = _correlate_shifted(own.astype(np.float32, copy=False))
+        return np.where(plain >= _SAME, plain, shifted)
 
-    def _unlike(self, one: int) -> NDArray[np.intp]:
-        """Return pictures from which to learn what one shares with all, none if they are few.
-
-        They are those that cannot be copies of it, unless most could: then these are no copies.
-        """
-        distances = np.bitwise_count(self._hashes[one] ^ self._hashes[self._sample])
-        unlike = self._sample[distances > self._distance]
-        if 2 * len(unlike) < len(self._sample):
-            unlike = self._sample[self._sample != one]
-        return unlike if len(unlike) >= _FEWEST else unlike[:0]
+    @cached_property
+    def _shared(self) -> NDArray[np.float32]:
+        """The components with the weight of many whole pictures, one in each row."""
+        places = np.linspace(0, len(self._ids) - 1, min(_SAMPLE, len(self._ids)))
+        sample = self._get(places.round().astype(np.intp))
+        _, strengths, components = np.linalg.svd(sample, full_matrices=False)
+        strong: NDArray[np.float32] = components[strengths**2 >= _MANY]
+        return strong
 
     def _get(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return small pictures, one in each row, of mean 0 and length 1."""
@@ -205,10 +198,11 @@ def _correlate_shifted(pictures: NDArray[np.float32]) -> NDArray[np.float32]:
 
     The shift is up to two pixels of the small pictures, a 16th of the image.
     """
+    squares = pictures.reshape(-1, _COMPARED_EDGE, _COMPARED_EDGE)
     best = np.full(len(pictures) - 1, -1, np.float32)
     for down, right in product(range(-2, 3), repeat=2):
-        window = _standardise(_cut(pictures[:1], -down, -right))[0]
-        best = np.maximum(best, _standardise(_cut(pictures[1:], down, right)) @ window)
+        window = _standardise(_cut(squares[:1], -down, -right))[0]
+        best = np.maximum(best, _standardise(_cut(squares[1:], down, right)) @ window)
     return best
 
 

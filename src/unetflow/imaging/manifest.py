@@ -14,6 +14,11 @@ from unetflow.imaging.labels import LabelClass
 from unetflow.imaging.samples import SampleFolder
 
 _NOT_IN_THE_TABLE = ["recipe"]
+_COLUMNS = (
+    "id image_file mask_file image_sha256 mask_sha256 image_bytes changed stamp height width "
+    "channels dtype ignored foreground objects has_instances overlap pixel_digest perceptual_hash "
+    "source_group source_split"
+).split()
 
 
 def tabulate(samples: SampleFolder, classes: Sequence[LabelClass]) -> pd.DataFrame:
@@ -29,7 +34,7 @@ def tabulate(samples: SampleFolder, classes: Sequence[LabelClass]) -> pd.DataFra
     """
     rows = pd.DataFrame(list(samples.descriptions.values()))
     if not len(rows):
-        return pd.DataFrame({"id": pd.Series(dtype=str)})
+        return pd.DataFrame(columns=[*_COLUMNS, *(f"fraction_{c.name}" for c in classes)])
     foreground = rows[[f"fraction_{c.name}" for c in classes[1:]]].sum(axis=1)
     return rows.drop(columns=_NOT_IN_THE_TABLE).assign(foreground=foreground.clip(0, 1))
 

@@ -35,8 +35,20 @@ def to_picture(image: NDArray[np.generic]) -> Picture:
     low, high = np.percentile(values, (0.5, 99.5), axis=None if together else (0, 1))
     scaled = (values - low) / np.maximum(high - low, 1e-6)
     picture: Picture = (np.clip(scaled, 0, 1) * 255).round().astype(np.uint8)
-    shown = {1: [0, 0, 0], 2: [0, 1, 0]}.get(channels, [0, 1, 2])
-    return picture[:, :, shown]
+    return show_channels(picture)
+
+
+def show_channels(image: Picture) -> Picture:
+    """Turn any number of channels into red, green and blue; see `to_picture` for which.
+
+    Args:
+        image: `(height, width, channels)` uint8.
+
+    Returns:
+        `(height, width, 3)` uint8.
+    """
+    shown = {1: [0, 0, 0], 2: [0, 1, 0]}.get(image.shape[2], [0, 1, 2])
+    return image[:, :, shown]
 
 
 def draw_outline(picture: Picture, label: Label, colour: tuple[int, int, int]) -> Picture:

@@ -81,6 +81,8 @@ def _within_folders(tree: FileTree, names: list[str]) -> Iterator[tuple[dict[str
                 continue
             if set(kinds[one].values()) & set(kinds[other].values()):
                 continue
+            if 2 * (len(kinds[one]) + len(kinds[other])) < len(members):
+                continue
             sides = _which_is_mask(
                 tree,
                 ("".join(one), [kinds[one][key] for key in shared]),
@@ -145,8 +147,6 @@ def _which_is_mask(
     contents = [_look_like_masks([tree.files[n] for n in names]) for _, names in (one, other)]
     if contents[0] != contents[1]:
         return contents.index(True)
-    if contents[0]:
-        return None
     words = [bool(_MASK_WORDS.search(name.rpartition("/")[2])) for name, _ in (one, other)]
     return words.index(True) if words[0] != words[1] else None
 

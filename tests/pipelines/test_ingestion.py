@@ -1,0 +1,209 @@
+"""The stage `ingestion` as a whole: what it recognises, remembers, reports and refuses."""
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+import yaml
+from PIL import Image
+
+from tests.conftest import TINY, kedro_run
+from unetflow.imaging.crops import generator_for
+from unetflow.imaging.demo import draw_nuclei
+
+CATALOG = """
+raw_pairs:
+  type: unetflow.datasets.SourceDataset
+  path: mine
+"""
+FOLDERS = CATALOG + "  layout: folders\n"
+
+
+def write_pair(folder: Path, name: str, seed: int) -> None:
+    """Write a made-up image as 8-bit grey and its mask."""
+    demo = draw_nuclei(64, generator_for("test", seed))
+    image = (demo.image // 256).astype(np.uint8)
+    for kind, pixels in (("images", image), ("masks", (demo.instances > 0) * np.uint8(255))):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(folder / kind / f"{name}.png")
+
+
+@pytest.fixture
+def mine(project: Path) -> Path:
+    """Return a user's folder with twelve pairs."""
+    (project / "conf/local/catalog.yml").write_text(CATALOG)
+    for number in range(12):
+        write_pair(project / "mine", f"p{number // 2}_{number}", number)
+    return project / "mine"
+
+
+def ingest(mine: Path, params: str = "seed=1", catalog: str | None = None):
+    if catalog is not None:
+        (mine.parent / "conf/local/catalog.yml").write_text(catalog)
+    return kedro_run(mine.parent, "--pipelines", "ingestion", "--params", params)
+
+
+def manifest_of(mine: Path) -> pd.DataFrame:
+    return pd.read_parquet(mine.parent / "data/03_primary/manifest.parquet")
+
+
+def report_of(mine: Path) -> str:
+    return (mine.parent / "data/08_reporting/data_report.html").read_text(encoding="utf-8")
+
+
+def test_a_folder_without_a_word_is_recognised_and_the_lines_that_pin_it_work(mine, caplog):
+    assert ingest(mine).exit_code == 0
+    before = manifest_of(mine)
+    assert len(before) == 12
+    explained = next(m for m in caplog.messages if m.startswith("Recognised layout 'folders'"))
+    assert "with 12 annotated images" in explained
+    pinned = yaml.safe_load(explained.partition("\n")[2])
+    assert pinned["raw_pairs"]["images"] == "images"
+    assert ingest(mine, catalog=yaml.safe_dump(pinned)).exit_code == 0
+    pd.testing.assert_frame_equal(manifest_of(mine), before)
+
+
+def test_two_readings_are_both_shown_and_none_is_taken(mine):
+    shutil.copytree(mine / "masks", mine / "manual")
+    result = ingest(mine)
+    assert result.exit_code == 1
+    assert "it can be read in 2 ways" in result.output
+    assert "masks: masks" in result.output
+    assert "masks: manual" in result.output
+    assert not (mine.parent / "data/03_primary").exists()
+
+
+def test_the_second_run_decodes_only_what_changed(mine, caplog):
+    ingest(mine, catalog=FOLDERS)
+    assert "Decoded 12 new or changed of 12 pairs; 0 are as before" in caplog.messages
+    caplog.clear()
+    assert ingest(mine).exit_code == 0
+    assert "Nothing has changed: none of 12 pairs was decoded" in caplog.messages
+    write_pair(mine, "p9_99", 99)
+    (mine / "images/p0_0.png").unlink()
+    (mine / "masks/p0_0.png").unlink()
+    caplog.clear()
+    assert ingest(mine).exit_code == 0
+    assert any(m.startswith("Decoded 1 new or changed of 12 pairs; 11") for m in caplog.messages)
+    assert "1 samples of before are gone" in " ".join(caplog.messages)
+
+
+@pytest.mark.parametrize("strategy", ["random", "stratified", "contiguous"])
+def test_nobody_changes_sides_when_images_are_added(mine, strategy):
+    params = f"ingestion.split.strategy={strategy},ingestion.split.group=^(p\\d+)"
+    assert ingest(mine, params, FOLDERS).exit_code == 0
+    before = manifest_of(mine).set_index("id")["split"]
+    for number in range(12, 18):
+        write_pair(mine, f"p{number // 3}_{number}", number)
+    assert ingest(mine, params).exit_code == 0
+    after = manifest_of(mine)
+    assert len(after) == 18
+    pd.testing.assert_series_equal(after.set_index("id")["split"].loc[before.index], before)
+    assert (after.groupby("group")["split"].nunique() == 1).all()
+
+
+def test_the_same_picture_on_two_sides_stops_the_run_after_the_report(mine):
+    for number in range(2, 9):
+        shutil.copy(mine / "images/p0_0.png", mine / f"images/copy_{number}.png")
+        shutil.copy(mine / "masks/p0_0.png", mine / f"masks/copy_{number}.png")
+    result = ingest(mine, catalog=FOLDERS)
+    assert result.exit_code == 1
+    assert "the split leaks" in result.output
+    assert "identical pixels" in result.output
+    assert not (mine.parent / "data/03_primary/manifest.parquet").exists()
+    assert "copy_2" in report_of(mine)
+    leaks = pd.read_csv(mine.parent / "data/02_intermediate/leaks.csv")
+    assert set(leaks["kind"]) == {"identical pixels"}
+    assert ingest(mine, "ingestion.leakage.duplicates=allow").exit_code == 0
+    assert ingest(mine, "ingestion.leakage.duplicates=together").exit_code == 0
+    manifest = manifest_of(mine).set_index("id")
+    assert manifest.loc[["p0_0", "copy_2", "copy_8"], "split"].nunique() == 1
+
+
+def test_a_group_on_two_sides_stops_the_run_unless_allowed(mine):
+    rows = [f"p{n // 2}_{n},{'train' if n % 2 else 'val' if n < 6 else 'test'}" for n in range(12)]
+    (mine / "splits.csv").write_text("\n".join(["image,side", *rows]))
+    catalog = FOLDERS + "  split_table: {file: splits.csv, id: image, split: side}\n"
+    params = "ingestion.split.strategy=given,ingestion.split.group=^(p\\d+)"
+    result = ingest(mine, params, catalog)
+    assert result.exit_code == 1
+    assert re.search(r"p0_\d \(\w+\) and p0_\d \(\w+\): same group", result.output)
+    assert "ingestion.leakage.groups: allow" in result.output
+    assert ingest(mine, params + ",ingestion.leakage.groups=allow").exit_code == 0
+    assert manifest_of(mine)["split"].value_counts().to_dict() == {
+        "train": 6,
+        "validation": 3,
+        "test": 3,
+    }
+
+
+def test_folds_cover_what_is_not_tested(mine):
+    assert ingest(mine, "ingestion.split.folds=3", FOLDERS).exit_code == 0
+    manifest = manifest_of(mine)
+    assert (manifest.loc[manifest["split"] == "test", "fold"] == -1).all()
+    assert set(manifest.loc[manifest["split"] != "test", "fold"]) == {0, 1, 2}
+
+
+def test_training_on_samples_newer_than_the_manifest_is_refused(mine):
+    assert ingest(mine, catalog=FOLDERS).exit_code == 0
+    for number in range(1, 12):
+        write_pair(mine, f"p{number // 2}_{number}", number + 50)
+    (mine / "masks/p0_0.png").write_bytes(b"broken")
+    refused = ingest(mine, "ingestion.max_quarantined_fraction=0")
+    assert refused.exit_code == 1
+    stages = ("--pipelines", "augmentation", "--params", TINY)
+    result = kedro_run(mine.parent, *stages)
+    assert result.exit_code == 1
+    assert "Run `kedro run --pipelines ingestion`" in result.output
+
+
+def test_three_classes_are_taken_in_but_not_trained_on_yet(mine):
+    for path in (mine / "masks").iterdir():
+        mask = np.asarray(Image.open(path)).copy()
+        mask[:8, :8] = 7
+        Image.fromarray(mask).save(path)
+    (mine.parent / "conf/local/parameters.yml").write_text(
+        "classes: [{name: a, values: 0}, {name: b, values: 255}, {name: c, values: 7}]"
+    )
+    assert ingest(mine, catalog=FOLDERS).exit_code == 0
+    assert manifest_of(mine)["fraction_c"].to_numpy() == pytest.approx(64 / 64**2)
+    result = kedro_run(mine.parent, "--pipelines", "construction")
+    assert result.exit_code == 1
+    assert "classes: it lists 3, and training tells two apart" in result.output
+
+
+@pytest.mark.parametrize(
+    ("dtype", "channels"), [(np.float32, 1), (np.uint16, 5), (np.float32, 4), (np.uint8, 2)]
+)
+def test_unusual_images_pass_the_whole_chain(project, dtype, channels):
+    (project / "conf/local/catalog.yml").write_text(
+        FOLDERS + "images_to_segment:\n  type: unetflow.datasets.ImageFolderDataset\n"
+        "  path: mine/images\n"
+    )
+    for number in range(8):
+        demo = draw_nuclei(64, generator_for("unusual", number))
+        image = np.stack([demo.image // (k + 1) for k in range(channels)], axis=2)
+        scaled = (
+            image / 70_000 - 0.5
+            if dtype == np.float32
+            else image // (257 if dtype == np.uint8 else 1)
+        )
+        for kind, pixels in (("images", scaled.astype(dtype)), ("masks", demo.instances)):
+            (project / "mine" / kind).mkdir(parents=True, exist_ok=True)
+            path = project / f"mine/{kind}/{number}.tif"
+            tifffile.imwrite(
+                path,
+                np.squeeze(pixels),
+                photometric="minisblack",
+                planarconfig="contig" if pixels.squeeze().ndim == 3 else None,
+            )
+    result = kedro_run(project, "--params", TINY)
+    assert result.exit_code == 0, result.output
+    manifest = pd.read_parquet(project / "data/03_primary/manifest.parquet")
+    assert set(manifest["dtype"]) == {np.dtype(dtype).name}
+    assert set(manifest["channels"]) == {channels}
+    assert len(list((project / "data/07_model_output/masks").glob("*.png"))) == 8

@@ -96,6 +96,12 @@ def split(
     """
     settings = read_parameters(IngestionParameters, parameters, "ingestion")
     rule = SplitRule(seed=seed, **settings.split.model_dump())
+    if rule.strategy != "given" and described["source_split"].notna().any():
+        _log.warning(
+            "The source gives a split, which ingestion.split.strategy '%s' passes over; set it to "
+            "'given' to obey it",
+            rule.strategy,
+        )
     together = (
         zip(duplicates["first"], duplicates["second"], strict=True)
         if settings.leakage.duplicates == "together"

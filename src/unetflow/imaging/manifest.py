@@ -14,11 +14,29 @@ from unetflow.imaging.labels import LabelClass
 from unetflow.imaging.samples import SampleFolder
 
 _NOT_IN_THE_TABLE = ["recipe"]
-_COLUMNS = (
-    "id image_file mask_file image_sha256 mask_sha256 image_bytes changed stamp height width "
-    "channels dtype ignored foreground objects has_instances overlap pixel_digest perceptual_hash "
-    "source_group source_split"
-).split()
+_COLUMNS = [
+    "id",
+    "image_file",
+    "mask_file",
+    "image_sha256",
+    "mask_sha256",
+    "image_bytes",
+    "changed",
+    "stamp",
+    "height",
+    "width",
+    "channels",
+    "dtype",
+    "ignored",
+    "foreground",
+    "objects",
+    "has_instances",
+    "overlap",
+    "pixel_digest",
+    "perceptual_hash",
+    "source_group",
+    "source_split",
+]
 
 
 def tabulate(samples: SampleFolder, classes: Sequence[LabelClass]) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Promises of the house that no single module keeps."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,8 @@ import pytest
 import yaml
 from kedro.framework.project import configure_project
 
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.sources import LAYOUTS, find_pairs
 from unetflow.pipeline_registry import register_pipelines
 
 ROOT = Path(__file__).parent.parent
@@ -73,3 +76,28 @@ def test_lock_file_holds_versions_only():
     for line in lines:
         assert "==" in line
         assert "://" not in line
+
+
+def _layouts_of_the_readme() -> list[str]:
+    """Return what the README's table tells to write for each folder, as YAML."""
+    table = (ROOT / "README.md").read_text().partition("| your folder | write |")[2]
+    rows = [line.split(" | ")[-1] for line in table.partition("\n\n")[0].splitlines()[2:]]
+    parts = [re.findall(r"`([^`]+)`", row.partition(";")[0]) for row in rows]
+    return ["\n".join(row) for row in parts if row and row[0].startswith("layout:")]
+
+
+@pytest.mark.parametrize("text", _layouts_of_the_readme())
+def test_every_layout_in_the_readme_takes_the_options_that_stand_there(tmp_path, text):
+    written = yaml.safe_load(text.replace("region_pattern:", ""))
+    splits = written.pop("splits", None)
+    (tmp_path / "other.txt").write_text("")
+    # An option that does not exist is refused before the folder is looked at.
+    with pytest.raises(InputError) as caught:
+        find_pairs(tmp_path, written.pop("layout"), written, splits)
+    assert "no such option" not in str(caught.value)
+    assert "there is no layout" not in str(caught.value)
+
+
+def test_the_readme_has_a_row_for_each_layout():
+    named = {yaml.safe_load(text.splitlines()[0])["layout"] for text in _layouts_of_the_readme()}
+    assert named == set(LAYOUTS)

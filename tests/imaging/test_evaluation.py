@@ -15,6 +15,15 @@ def sample(left, right, label=HALF):
     return Sample(np.where(HALF == 1, right, left)[:, :, None].astype(np.uint8), label)
 
 
+def test_otsu_looks_at_the_pixels_that_count_alone():
+    image = np.array([[[0], [100], [100]], [[0], [100], [200]]], np.uint8)
+    inside = image[:, :, 0] > 0
+    found = segment_by_otsu(image, bright=True, inside=inside)
+    np.testing.assert_array_equal(found, image[:, :, 0] == 200)
+    outside = segment_by_otsu(image, bright=True, inside=image[:, :, 0] == 0)
+    assert not outside.any()
+
+
 @pytest.mark.parametrize("bright", [True, False])
 def test_otsu_cuts_the_mean_of_the_channels(bright):
     image = random_pixels((20, 20, 3), np.uint16)

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unetflow.imaging.baselines import segment_by_otsu
-from unetflow.imaging.labels import Label
+from unetflow.imaging.labels import IGNORE, Label
 from unetflow.imaging.samples import Sample
 from unetflow.imaging.scores import DEFINITIONS, count_confusion
 
@@ -95,4 +95,5 @@ def summarise_scores(
 
 
 def _otsu_dice(sample: Sample, *, bright: bool) -> float:
-    return count_confusion(sample.label, segment_by_otsu(sample.image, bright=bright)).dice
+    found = segment_by_otsu(sample.image, bright=bright, inside=sample.label != IGNORE)
+    return count_confusion(sample.label, found).dice

@@ -14,13 +14,14 @@ from scipy.sparse.csgraph import connected_components
 from unetflow.imaging.demo import draw_nuclei
 from unetflow.imaging.leakage import (
     LEAST_CORRELATION,
-    USUAL_DISTANCE,
     find_duplicates,
     find_leaks,
     perceptual_hash,
     pixel_digest,
 )
 from unetflow.imaging.readers import read_image
+
+USUAL_DISTANCE = 8
 
 
 @cache
@@ -133,13 +134,32 @@ def test_identical_pixels_are_each_listed_beside_the_first():
     assert set(found["correlation"]) == {1.0}
 
 
-@pytest.mark.parametrize("values", [(0, 7), (0.1, 0.3)])
-def test_images_of_one_value_are_the_same_only_if_identical(values):
-    kind = np.uint8 if values[0] == 0 else np.float32
-    low, high = (np.full((50, 70, 3), value, kind) for value in values)
-    assert pairs_of({"low": low, "high": high}, distance=64) == []
-    assert pairs_of({"low": low, "high": high, "again": low.copy()}, 64) == [
-        ("low", "again", "identical pixels")
+def refuse_to_open(_):
+    raise AssertionError
+
+
+@pytest.mark.parametrize(("values", "kind"), [((0, 7), np.uint8), ((0.1, 70609.6), np.float32)])
+def test_images_of_one_value_are_the_same_only_if_identical(values, kind):
+    low, high = (np.full((137, 172, 6), value, kind) for value in values)
+    table = describe({"low": low, "high": high, "again": low.copy()})
+    found = find_duplicates(table, refuse_to_open, 64)
+    assert found[["first", "second", "kind"]].to_numpy().tolist() == [
+        ["low", "again", "identical pixels"]
+    ]
+
+
+@pytest.mark.parametrize("step", [(0, 8), (8, 0), (0, -8), (-8, 0)])
+def test_pictures_a_sixteenth_apart_are_the_same(step):
+    images = {}
+    for number in range(10):
+        noise = np.random.default_rng(number).normal(size=(160, 160, 1))
+        scene = to_8_bit(ndimage.gaussian_filter(noise, (12, 12, 0)))
+        images[str(number)] = scene[16:144, 16:144]
+        images[f"copy of {number}"] = scene[
+            16 + step[0] : 144 + step[0], 16 + step[1] : 144 + step[1]
+        ]
+    assert pairs_of(images, distance=24) == [
+        (str(number), f"copy of {number}", "nearly the same") for number in range(10)
     ]
 
 
@@ -154,14 +174,9 @@ def test_one_bright_spot_in_the_dark_is_a_picture():
 
 
 def test_nothing_is_opened_where_no_hashes_are_near():
-    images = {str(number): nuclei(number) for number in range(5)}
-
-    def refuse(_):
-        raise AssertionError
-
-    table = describe(images)
-    assert len(find_duplicates(table, refuse, 2)) == 0
-    assert len(find_duplicates(table[:0], refuse, 2)) == 0
+    table = describe({str(number): nuclei(number) for number in range(5)})
+    assert len(find_duplicates(table, refuse_to_open, 2)) == 0
+    assert len(find_duplicates(table[:0], refuse_to_open, 2)) == 0
 
 
 @given(st.lists(st.integers(0, 255), min_size=1, max_size=30), st.integers(0, 3))
@@ -198,7 +213,7 @@ def test_same_pixels_in_another_file_format_have_the_same_digest(tmp_path):
     Image.fromarray(pixels[:, :, 0]).save(tmp_path / "a.png")
     tifffile.imwrite(tmp_path / "b.tif", pixels[:, :, 0], byteorder=">", compression="zlib")
     digests = {pixel_digest(read_image(tmp_path / name)) for name in ("a.png", "b.tif")}
-    assert digests == {pixel_digest(pixels)}
+    assert digests == {pixel_digest(pixels), pixel_digest(pixels.astype(">u2"))}
     assert len(digests.pop()) == 64
 
 

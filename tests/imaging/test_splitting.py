@@ -195,16 +195,25 @@ def test_blocks_run_through_the_samples_of_a_single_volume():
     assert split["fold"].tolist() in ([0] * 4 + [1] * 3 + [-1] * 3, [0] * 3 + [1] * 4 + [-1] * 3)
 
 
+def test_blocks_run_through_two_groups_in_the_order_of_the_samples():
+    table = make_table(names(10), groups=["left", "right"] * 5)
+    split = split_samples(table, rule("contiguous", 0.2, 0.3))
+    assert split["split"].tolist() == ["train"] * 5 + ["validation"] * 2 + ["test"] * 3
+
+
 # Groups
 
 
 def test_group_is_what_the_pattern_captures_else_the_source_s_else_the_id():
     table = make_table(
-        ["p1/left_3", "p1/right_4", "p2/left_3", "other", "lonely"],
-        groups=[None, "ignored", None, "volume", None],
+        ["p1/left_3", "p1/right_4", "p2/left_3", "p3/up", "other", "lonely"],
+        groups=[None, "ignored", None, None, "volume", None],
     )
     split = split_samples(table, rule("contiguous", group=r"(p\d)/(left|right)?"))
-    assert split["group"].tolist() == ["p1_left", "p1_right", "p2_left", "volume", "lonely"]
+    assert split["group"].tolist() == [
+        *("p1_left", "p1_right", "p2_left", "p3_"),
+        *("volume", "lonely"),
+    ]
 
 
 def test_pairs_that_belong_together_merge_their_groups():
@@ -398,6 +407,11 @@ def test_stratified_shares_are_met_over_old_and_new_samples():
     assert Counter(after["split"]) == {"train": 60, "validation": 20, "test": 20}
 
 
+def test_new_samples_go_where_old_ones_are_lacking():
+    _, after = grow(names(20), names(40), rule("stratified"), split="train")
+    assert Counter(after["split"][20:]) == {"train": 4, "validation": 8, "test": 8}
+
+
 def test_a_new_sample_joins_its_group():
     old = [f"{letter}_{number}" for letter in "abcdefgh" for number in range(3)]
     new = sorted([*old, *(f"{letter}_7" for letter in "abcdefgh")])
@@ -420,6 +434,16 @@ def test_a_volume_that_was_divided_stays_so_when_others_come():
     before, after = grow(old, new, rule("contiguous", group=GROUP_BY_LETTER))
     assert set(before["split"]) == set(SPLITS)
     assert after["split"].tolist() == ["train"] * 3 + before["split"].tolist() + ["test"] * 3
+
+
+def test_a_volume_that_was_divided_into_folds_stays_so_when_others_come():
+    old = [*(f"a_{number}" for number in range(16)), *(f"b_{number}" for number in range(4))]
+    new = [*old, "c_0", "c_1"]
+    made_by = rule("contiguous", 0.1, 0.1, group=GROUP_BY_LETTER, folds=2)
+    before, after = grow(old, new, made_by)
+    assert before["split"].tolist()[:16] == ["train"] * 16
+    assert before["fold"].tolist()[:16] == [0] * 9 + [1] * 7
+    assert {i: sides(after)[i] for i in old} == sides(before)
 
 
 def test_an_image_that_has_changed_is_new():
@@ -508,9 +532,3 @@ def test_too_few_samples_are_split_as_far_as_they_reach(strategy, count):
 def test_an_unknown_strategy_is_refused():
     with pytest.raises(InputError, match="no strategy 'rnadom'"):
         splits_of(names(9), "rnadom")
-
-
-def test_a_sample_without_counted_pixels_counts_as_empty():
-    foreground = np.r_[[np.nan] * 20, np.linspace(0.1, 1, 20)]
-    split = split_samples(make_table(names(40), foreground), rule("stratified"))
-    assert Counter(split["split"][:20]) == {"train": 12, "validation": 4, "test": 4}

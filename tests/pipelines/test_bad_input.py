@@ -207,3 +207,14 @@ def test_environment_variable_that_is_missing(
 ) -> None:
     monkeypatch.delenv("UNET_REAL_DATA", raising=False)
     _refused(kedro_run(project, "--env", "isbi2012"), "UNET_REAL_DATA", "it is not set")
+
+
+def test_a_single_undeclared_value_is_never_passed_over(mine: Path) -> None:
+    mask = np.asarray(Image.open(mine / "masks/3.png")).copy()
+    mask[0, 0] = 77
+    Image.fromarray(mask).save(mine / "masks/3.png")
+    (mine.parent / "conf/local/parameters.yml").write_text(
+        "classes: [{name: background, values: 0}, {name: nucleus, values: 255}]"
+    )
+    result = _ingest(mine, "ingestion.max_quarantined_fraction=1.0")
+    _refused(result, "classes: what 1 of the masks hold is not declared", "masks/3.png", "77: 0.1%")

@@ -7,7 +7,7 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
-from unetflow.imaging.errors import InputError
+from unetflow.imaging.errors import InputError, restore_error
 from unetflow.imaging.files import replacing, require_file
 from unetflow.imaging.intake import Intake, Refusal, Taken, take_in
 from unetflow.imaging.samples import SampleFolder
@@ -38,14 +38,17 @@ class SamplesDataset(AbstractDataset[Intake, SampleFolder]):
         """List the samples; their pixels are read when they are asked for."""
         require_file(self._index)
         index = self._read_index()
-        left_out = [InputError(**error) for error in index["left_out"]]
+        left_out = [restore_error(**error) for error in index["left_out"]]
         refused = [*left_out, *(refusal.error for refusal in _refusals(index))]
         descriptions = {description["id"]: description for description in index["samples"]}
         return SampleFolder(self._path, descriptions, refused)
 
     def save(self, data: Intake) -> None:
         """Bring the samples up to date, and remove those that are no longer listed."""
-        refused_before = _refusals(self._read_index()) if self._exists() else []
+        try:
+            refused_before = _refusals(self._read_index())
+        except (FileNotFoundError, ValueError, KeyError):  # nothing, or none of this version
+            refused_before = []
         self._index.unlink(missing_ok=True)
         taken = take_in(self._path, data, refused_before)
         index = {
@@ -71,11 +74,12 @@ class SamplesDataset(AbstractDataset[Intake, SampleFolder]):
 
 
 def _refusals(index: dict[str, Any]) -> list[Refusal]:
-    return [Refusal(r["id"], r["stamp"], InputError(**r["error"])) for r in index["refused"]]
+    return [Refusal(r["id"], r["stamp"], restore_error(**r["error"])) for r in index["refused"]]
 
 
 def _plain(error: InputError) -> dict[str, str]:
-    return {"where": error.where, "problem": error.problem, "mend": error.mend}
+    parts = ("kind", "where", "problem", "mend")
+    return {part: getattr(error, part) for part in parts}
 
 
 def _summarise(taken: Taken) -> str:

@@ -14,6 +14,8 @@ MAX_MEMBERS = 1_000_000
 """Files that an archive may hold."""
 MAX_MEMBER_BYTES = 8 * 2**30
 """Unpacked size of one of them."""
+MAX_NAME, MAX_NAME_PART = 2000, 255
+"""Characters of a path, and bytes of a part of it: disks hold no longer ones."""
 MAX_RATIO, RATIO_FREE_BYTES = 200, 64 * 2**20
 """How often a member may be larger than its packed form, unless it is small anyway."""
 
@@ -50,8 +52,18 @@ class ArchiveMember:
         return io.BytesIO(self.read_bytes())
 
     def read_bytes(self) -> bytes:
-        """Return the member's bytes; their check sum is verified."""
-        return _open_archive(self.archive).read(self.path)
+        """Return the member's bytes; their check sum is verified.
+
+        Raises:
+            InputError: They are damaged.
+        """
+        archive, size = _open_archive(self.archive), self.size()
+        try:
+            with archive.open(self.path) as member:
+                return member.read(size)  # never more than the size that was checked
+        except Exception as error:  # of damaged bytes zlib and codecs raise what zipfile does not
+            problem = f"it cannot be unpacked ({type(error).__name__}: {error})"
+            raise InputError(self, problem, "Download or pack the archive again") from error
 
     def size(self) -> int:
         """Return the unpacked size in bytes."""
@@ -77,15 +89,15 @@ def list_members(archive: Path) -> tuple[list[ArchiveMember], list[InputError]]:
 
     Returns:
         The files that can be read, and an error for each one that must not be: because it is
-        larger than allowed, packed more tightly than data are, encrypted, a symbolic link, or
-        named so that it would lie outside the archive.
+        larger than allowed, packed more tightly than data are or in an unusual way, encrypted, a
+        symbolic link, or named so that it would lie outside the archive.
 
     Raises:
         InputError: It is no zip archive, or its directory contradicts itself.
     """
     try:
         infos = [info for info in _open_archive(archive).infolist() if not info.is_dir()]
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+    except Exception as error:  # zipfile raises anything on damaged bytes, IndexError included
         raise InputError(
             archive, f"it cannot be read as a zip archive ({error})", "Download or pack it again"
         ) from error
@@ -121,8 +133,15 @@ def _problem(info: zipfile.ZipInfo) -> str | None:
             or ":" in info.filename
         ),
         "its name is not in its simplest form": "" in parts or "." in parts,
+        "its name is too long": (
+            len(info.filename) > MAX_NAME
+            or any(len(part.encode()) > MAX_NAME_PART for part in parts)
+        ),
         "it is a symbolic link": stat.S_ISLNK(info.external_attr >> 16),
         "it is encrypted": info.flag_bits & 0x1,
+        "it is packed in another way than by deflate": (
+            info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        ),
         f"its {info.file_size} bytes are too many": info.file_size > MAX_MEMBER_BYTES,
         f"its {info.file_size} bytes are packed into {info.compress_size}, as in a zip bomb": (
             info.file_size > most

@@ -1,4 +1,4 @@
-"""The one error for input that cannot be used."""
+"""The error for input that cannot be used."""
 
 
 class InputError(ValueError):
@@ -10,6 +10,9 @@ class InputError(ValueError):
         mend: What would put it right, as a sentence without a full stop.
     """
 
+    kind = "file"
+    """What is wrong: a file, which can be left out, or what was declared about all of them."""
+
     def __init__(self, where: object, problem: str, mend: str) -> None:
         super().__init__(str(where), problem, mend)
         self.where = str(where)
@@ -19,3 +22,15 @@ class InputError(ValueError):
     def __str__(self) -> str:
         end = "" if self.problem.endswith("\n") else ". "
         return f"{self.where}: {self.problem}{end}{self.mend}."
+
+
+class DeclarationError(InputError):
+    """What a user declared does not fit a file; leaving the file out would hide that."""
+
+    kind = "declaration"
+
+
+def restore_error(kind: str, where: str, problem: str, mend: str) -> InputError:
+    """Make the error again of which these are the parts."""
+    error = DeclarationError if kind == DeclarationError.kind else InputError
+    return error(where, problem, mend)

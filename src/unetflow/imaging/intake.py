@@ -15,7 +15,9 @@ from unetflow.imaging.files import stamp
 from unetflow.imaging.labels import Meaning
 from unetflow.imaging.samples import (
     DESCRIPTION,
+    HISTOGRAM,
     IMAGE,
+    INSTANCES,
     LABEL,
     remove_sample,
     write_described,
@@ -123,9 +125,9 @@ def _take_one(
             return pair, wrong_before, False
         home = folder / pair.id
         source = {"source_group": pair.group, "source_split": pair.split}
-        if before is not None and (home / IMAGE).is_file() and (home / LABEL).is_file():
+        if before is not None and _is_complete(home, before):
             known = {**before, **source, "stamp": mark}
-            if before["stamp"] != mark and not _same_bytes(pair, intake, before):
+            if before.get("stamp") != mark and not _same_bytes(pair, intake, before):
                 known = {}
             elif known != before:
                 write_description(home, known)
@@ -161,8 +163,14 @@ def _read_descriptions(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         try:
             description = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:
-            description = {"stamp": ""}
-        yield path.parent.relative_to(folder).as_posix(), description
+            description = {}
+        known = description if isinstance(description, dict) else {}
+        yield path.parent.relative_to(folder).as_posix(), known
+
+
+def _is_complete(home: Path, before: Mapping[str, Any]) -> bool:
+    instances = [INSTANCES] if before.get("has_instances") else []
+    return all((home / name).is_file() for name in (IMAGE, LABEL, HISTOGRAM, *instances))
 
 
 def _recipe(pair: Pair, intake: Intake) -> str:

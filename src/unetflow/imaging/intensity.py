@@ -35,7 +35,7 @@ def intensity_histogram(
 
     Args:
         image: `(height, width, channels)` uint8, uint16 or float32. Numbers of float32 are rounded
-            to 12 significant bits, a relative error of at most 1/8192; the others are counted as
+            to 12 significant bits, a relative error of at most 1/4096; the others are counted as
             they are.
         inside: `(height, width)`, the pixels that count; None: all.
 
@@ -118,7 +118,9 @@ def _count(pixels: NDArray[np.generic]) -> tuple[NDArray[np.generic], NDArray[np
         return values, counts[values]
     mantissa, exponent = np.frexp(pixels)
     steps = 2.0**_SIGNIFICANT_BITS
-    rounded = np.ldexp(np.round(mantissa * steps) / steps, exponent).astype(np.float32)
+    with np.errstate(over="ignore"):  # of the largest numbers, rounded up
+        rounded = np.ldexp(np.round(mantissa * steps) / steps, exponent).astype(np.float32)
+    rounded = np.clip(rounded, np.finfo(np.float32).min, np.finfo(np.float32).max)
     return np.unique(rounded + np.float32(0), return_counts=True)  # -0 becomes 0
 
 

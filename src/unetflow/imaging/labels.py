@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.imaging.errors import InputError
+from unetflow.imaging.errors import DeclarationError, InputError
 
 IGNORE = 255
 """The label of pixels that count neither in training nor in a score."""
@@ -68,7 +68,7 @@ class Meaning:
             elif name in declared.values:
                 return index
         if rest is None:
-            raise InputError(
+            raise DeclarationError(
                 where,
                 f"no class declares its objects named '{name}'",
                 f"Write '{name}' into the `values` of a class, or give one `values: rest`",
@@ -118,7 +118,7 @@ def decode_mask(mask: NDArray[np.integer], meaning: Meaning, where: object) -> L
     values, counts = np.unique(mask, return_counts=True)
     undeclared = [int(value) for value in values if int(value) not in declared]
     if undeclared and rest is None:
-        raise InputError(
+        raise DeclarationError(
             where,
             "it holds values that no class declares; "
             + _histogram(values, counts, meaning.in_colour),
@@ -161,7 +161,11 @@ def _suggestion(
 ) -> str:
     """Guess what is meant: one value for the class that is not there, or soft edges."""
     present = {int(value) for value in values}
-    absent = [c for c in meaning.classes if c.values is not None and present.isdisjoint(c.values)]
+    absent = [
+        c
+        for c in meaning.classes
+        if c.values is not None and present.isdisjoint(map(_number, c.values))
+    ]
     if len(undeclared) == 1 and len(absent) == 1:
         value = _show(undeclared[0], meaning.in_colour)
         return f"Did you mean {value} -> {absent[0].name}? Then write it into `classes`"

@@ -23,8 +23,6 @@ from unetflow.imaging.splitting import SPLITS
 OpenImage: TypeAlias = Callable[[str], NDArray[np.generic]]
 """Returns the image `(height, width, channels)` of an id."""
 
-USUAL_DISTANCE = 8
-"""Bits in which the hashes of a picture and of its copy differ at most, nearly always."""
 LEAST_CORRELATION = 0.95
 """Correlation from which on two pictures are nearly the same."""
 
@@ -74,7 +72,8 @@ def find_duplicates(table: pd.DataFrame, open_image: OpenImage, distance: int) -
         table: The columns `id`, `pixel_digest` and `perceptual_hash`.
         open_image: Opens an image. It is called for pairs whose hashes are near each other, and,
             if there are any, for up to 64 others to learn what many images share.
-        distance: Number of bits in which near hashes differ at most; see `USUAL_DISTANCE`.
+        distance: Number of bits in which near hashes differ at most. With 8, nearly all copies
+            are found; more bits only mean more images to open.
 
     Returns:
         The columns `first` and `second` (ids), `kind` ("identical pixels" or "nearly the same"),

@@ -100,7 +100,10 @@ def _list_folder(root: Path) -> tuple[dict[str, File], list[InputError]]:
     files: dict[str, File] = {}
     refused = []
     for path in _walk(root):
-        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+        where = str(path).encode(errors="backslashreplace").decode()
+        if where != str(path):
+            refused.append(InputError(where, "its name is not written in UTF-8", "Rename it"))
+        elif path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
             refused.append(
                 InputError(
                     path,
@@ -110,15 +113,21 @@ def _list_folder(root: Path) -> tuple[dict[str, File], list[InputError]]:
             )
         elif path.is_file():
             files[path.relative_to(root).as_posix()] = path
+        elif path.is_symlink() and not path.exists():
+            refused.append(
+                InputError(path, "it is a symbolic link to nothing", "Fetch what it should lead to")
+            )
     return files, refused
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    """Yield all files, and those links to folders that are not followed."""
+    """Yield all files, and those links to folders that are not followed, but nothing hidden."""
     for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [name for name in subfolders if not _is_hidden(name)]
         links = [name for name in subfolders if (Path(folder) / name).is_symlink()]
         for name in [*names, *links]:
-            yield Path(folder) / name
+            if not _is_hidden(name):
+                yield Path(folder) / name
 
 
 def _is_hidden(name: str) -> bool:

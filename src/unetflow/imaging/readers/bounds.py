@@ -41,8 +41,11 @@ def check_size(where: object, width: int, height: int, max_pixels: int, channels
 
 def explain_damage(file: File, error: Exception) -> tuple[str, str]:
     """Return the problem and the mend of a file that a decoder could not read."""
-    with file.open("rb") as opened:
-        start = opened.read(8)
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(8)
+    except OSError:  # a folder, say; the first error tells
+        start = b""
     for signature, (kind, endings) in _SIGNATURES.items():
         if start.startswith(signature) and file.suffix.lower() not in endings:
             return (

@@ -34,6 +34,9 @@ def read_png(
         data = start + opened.read()
     chunks = _check_chunks(data)
     if bits < 8 or colour_type == _PALETTE or not chunks.isdisjoint({b"eXIf", b"tRNS"}):
+        if bits == 16 and colour_type != _GREY:  # which Pillow cuts to 8
+            problem = "its 16-bit colours come with an orientation or with a transparent colour"
+            raise InputError(file, problem, "Save it upright and without transparency")
         return _read_with_pillow(file, max_pixels, "PNG", indices=indices)
     # Pillow is slower here, and would silently cut 16-bit colours to 8 bits.
     pixels = np.asarray(imagecodecs.png_decode(data))

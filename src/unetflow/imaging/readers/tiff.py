@@ -5,6 +5,7 @@ one image, whose channels may lie in several planes.
 """
 
 import io
+import logging
 import math
 import os
 import struct
@@ -25,6 +26,9 @@ from unetflow.imaging.readers.bounds import check_size, explain_damage
 from unetflow.imaging.readers.raster import drop_alpha
 
 Pixels = NDArray[np.generic]
+
+# What is wrong with a file stands in its `InputError`; the log would not even name the file.
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 _CHANNEL_AXES = "CS"
 """Tifffile's letters of channels and of samples within a pixel; Y and X are rows and columns."""

@@ -1,7 +1,9 @@
 """The layout `folders`: images in one folder, masks in another, paired by their names."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import File
@@ -10,18 +12,10 @@ from unetflow.imaging.sources.annotations import MaskImage
 from unetflow.imaging.sources.records import Annotation, Pair, Pairing, Picture
 from unetflow.imaging.trees import FileTree, natural_order
 
-_FOREIGN = (
-    ".czi",
-    ".dcm",
-    ".heic",
-    ".jp2",
-    ".lif",
-    ".lsm",
-    ".nd2",
-    ".npy",
-    ".svs",
-    ".vsi",
-    ".webp",
+_FOREIGN = re.compile(
+    r"\.(avif|czi|dcm|exr|heic|ims|j2k|jp2|lif|lsm|mha|mrxs|nd2|ndpi|nii|nii\.gz|npy|nrrd|oib|oif"
+    r"|pbm|pgm|pnm|ppm|svs|vsi|webp)$",
+    re.IGNORECASE,
 )
 """Endings of images that no reader knows; they are not passed over in silence."""
 
@@ -41,15 +35,17 @@ def find_folder_pairs(
     """Pair the images of one folder with the masks of another.
 
     Without patterns, a pair has the same path below its folder but for the ending. With a
-    pattern, what its groups capture in the file's name must be equal on both sides.
+    pattern, what its groups capture must be equal on both sides. A pattern with a slash is
+    searched in the path below the folder, any other one in the file's name alone.
 
     Args:
         tree: The files.
         images: Folder of images, searched with its subfolders.
-        masks: Folder of masks, likewise; it may be the same one.
-        image_pattern: Regular expression with at least one group, searched in the image's name.
+        masks: Folder of masks, likewise; it may be the same one. Of folders that lie one in the
+            other, the outer one is taken without the inner one.
+        image_pattern: Regular expression with at least one group.
         mask_pattern: The same for masks.
-        regions: Folder of masks that are 0 where pixels shall not count.
+        regions: Folder of masks that are 0 where pixels shall not count, likewise.
         region_pattern: The same for regions.
 
     Returns:
@@ -64,26 +60,21 @@ def find_folder_pairs(
             "it is given for images and for masks, and nothing tells which are which",
             "Give `image_pattern` and `mask_pattern`, as in '^(.+)_img' and '^(.+)_mask'",
         )
-    nested = [folder for folder in (masks, regions) if folder]
-    image_keys, other_images = key_files(tree, images, image_pattern, "image_pattern", nested)
-    mask_keys, other_masks = key_files(tree, masks, mask_pattern, "mask_pattern")
-    region_keys = key_files(tree, regions, region_pattern, "region_pattern")[0] if regions else None
-    # In one folder each pattern leaves out what the other one takes.
-    together = _prefix(images) == _prefix(masks)
-    unmatched = other_images & other_masks if together else other_images | other_masks
-    refused = [
-        InputError(
-            tree.files[name],
-            "its name does not match the pattern",
-            "Correct the pattern, or rename it",
-        )
-        for name in unmatched
-    ]
+    places = {"image": images, "mask": masks} | ({"region": regions} if regions else {})
+    patterns = {"image": image_pattern, "mask": mask_pattern, "region": region_pattern}
+    keyed = {
+        kind: key_files(tree, folder, patterns[kind], f"{kind}_pattern", places.values())
+        for kind, folder in places.items()
+    }
+    keys = {kind: found for kind, (found, _) in keyed.items()}
+    refused = [*_refuse_unmatched(tree, keyed.values()), *_refuse_shared(tree, keys)]
     pairs, left_over = join_keys(
-        tree, images, image_keys, mask_keys, lambda file: MaskImage(Picture(file))
+        tree, images, keys["image"], keys["mask"], lambda file: MaskImage(Picture(file))
     )
-    pairs = list(_with_regions(pairs, image_keys, region_keys, tree, refused))
-    refused += [*tree.refused, *left_over, *refuse_foreign(tree, {images, masks})]
+    if regions:
+        pairs, without_region = _join_regions(tree, pairs, keys["image"], keys["region"])
+        refused += without_region
+    refused += [*tree.refused, *left_over, *refuse_foreign(tree, places.values())]
     refused.sort(key=lambda error: natural_order(error.where))
     return Pairing(pairs, refused)
 
@@ -102,7 +93,7 @@ def key_files(
         folder: The folder.
         pattern: A regular expression with a group, or None.
         parameter: The pattern's name, for error messages.
-        without: Folders that are left out where they lie below it.
+        without: Folders that are left out where they lie in it.
 
     Returns:
         The names in the tree by their keys, and the names that the pattern leaves out.
@@ -123,11 +114,12 @@ def key_files(
         if expression is None:
             key = below.rpartition(".")[0]
         else:
-            match = expression.search(name.rpartition("/")[2])
+            in_path = "/" in expression.pattern
+            match = expression.search(below if in_path else below.rpartition("/")[2])
             if match is None:
                 unmatched.add(name)
                 continue
-            key = "_".join(group or "" for group in match.groups())
+            key = "/".join(group or "" for group in match.groups())
         keys.setdefault(key, []).append(name)
     if not keys and unmatched:
         raise InputError(
@@ -200,7 +192,7 @@ def refuse_foreign(tree: FileTree, folders: Iterable[str]) -> list[InputError]:
     return [
         InputError(file, f"no reader knows {file.suffix} files", "Convert it to TIFF")
         for name, file in tree.files.items()
-        if name.startswith(prefixes) and name.lower().endswith(_FOREIGN)
+        if name.startswith(prefixes) and _FOREIGN.search(name)
     ]
 
 
@@ -209,27 +201,65 @@ def _prefix(folder: str) -> str:
     return "" if folder in (".", "") else folder.strip("/") + "/"
 
 
-def _with_regions(
-    pairs: list[Pair],
-    image_keys: Keyed,
-    region_keys: Keyed | None,
-    tree: FileTree,
-    refused: list[InputError],
-) -> Iterable[Pair]:
-    """Give each pair its region; a pair without one is refused."""
+def _refuse_unmatched(
+    tree: FileTree, keyed: Collection[tuple[Keyed, set[str]]]
+) -> list[InputError]:
+    """Return an error for each file that no pattern takes.
+
+    In one folder each pattern leaves out what the others take.
+    """
+    taken = {name for keys, _ in keyed for names in keys.values() for name in names}
+    left_out = {name for _, unmatched in keyed for name in unmatched}
+    return [
+        InputError(
+            tree.files[name],
+            "its name does not match the pattern",
+            "Correct the pattern, or rename it",
+        )
+        for name in left_out - taken
+    ]
+
+
+def _refuse_shared(tree: FileTree, keys: dict[str, Keyed]) -> list[InputError]:
+    """Take away the files that two patterns match, and return an error for each of them."""
+    count = Counter(name for found in keys.values() for names in found.values() for name in names)
+    shared = {name for name, times in count.items() if times > 1}
+    for kind, found in keys.items() if shared else ():
+        kept = {key: [n for n in names if n not in shared] for key, names in found.items()}
+        keys[kind] = {key: names for key, names in kept.items() if names}
+    return [
+        InputError(
+            tree.files[name],
+            "more than one pattern matches it",
+            "Let the patterns exclude each other, as '^(?!.+_mask)(.+)' and '^(.+)_mask' do",
+        )
+        for name in shared
+    ]
+
+
+def _join_regions(
+    tree: FileTree, pairs: list[Pair], image_keys: Keyed, region_keys: Keyed
+) -> tuple[list[Pair], list[InputError]]:
+    """Give each pair its region; a pair without one is refused, and a region without an image."""
     key_of = {str(tree.files[name]): key for key, names in image_keys.items() for name in names}
+    with_region, refused = [], []
     for pair in pairs:
-        if region_keys is None:
-            yield pair
-            continue
         found = region_keys.get(key_of[str(pair.image.file)], [])
         if len(found) == 1:
-            yield Pair(pair.id, pair.image, pair.annotation, tree.files[found[0]])
+            with_region.append(replace(pair, region=tree.files[found[0]]))
         else:
             problem = "several regions" if found else "no region"
             refused.append(
                 InputError(pair.image.file, f"{problem} match it", "Give it one region file")
             )
+    refused += [
+        InputError(
+            tree.files[name], f"there is no image '{key}'", "Add the image, or move the region away"
+        )
+        for key in region_keys.keys() - image_keys.keys()
+        for name in region_keys[key]
+    ]
+    return with_region, refused
 
 
 def _compile(pattern: str, parameter: str) -> re.Pattern[str]:

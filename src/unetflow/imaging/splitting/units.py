@@ -70,7 +70,7 @@ def make_units(
     draws = np.array([_draw(f"{seed}/{group}") for group, _ in numbers], np.float64)
     strata = np.zeros(len(numbers), np.intp)
     if stratified:
-        foreground = samples["foreground"].fillna(0).to_numpy(np.float64)
+        foreground = samples["foreground"].to_numpy(np.float64)
         strata = _strata(np.bincount(of_row, foreground, len(numbers)) / sizes)
     return Units(of_row, sizes, draws, strata)
 

@@ -54,7 +54,7 @@ def describe_samples(samples: SampleFolder, classes: list[dict[str, Any]]) -> tu
 
     Returns:
         The description of the samples (see `imaging.manifest.tabulate`), and the quarantine with
-        the columns `path`, `problem` and `mend`.
+        the columns `path`, `problem`, `mend` and `kind` (see `imaging.errors`).
     """
     described = manifests.tabulate(samples, read_classes(classes))
     refused = list(samples.refused)
@@ -62,8 +62,9 @@ def describe_samples(samples: SampleFolder, classes: list[dict[str, Any]]) -> tu
         others = manifests.refuse_other_channels(described)
         described = described[~described["image_file"].isin([e.where for e in others])]
         refused += others
-    rows = [(error.where, error.problem, error.mend) for error in refused]
-    return described.reset_index(drop=True), Table(rows, columns=["path", "problem", "mend"])
+    rows = [(error.where, error.problem, error.mend, error.kind) for error in refused]
+    columns = ["path", "problem", "mend", "kind"]
+    return described.reset_index(drop=True), Table(rows, columns=columns)
 
 
 def look_for_duplicates(
@@ -145,8 +146,8 @@ def accept_data(
         parameters: The parameters of the ingestion.
 
     Raises:
-        InputError: Too many files are in quarantine, too few samples are left, all masks hold a
-            single class, or the split leaks.
+        InputError: Masks hold what is not declared, too many files are in quarantine, too few
+            samples are left, all masks hold a single class, or the split leaks.
     """
     settings = read_parameters(IngestionParameters, parameters, "ingestion")
     _check_quarantine(quarantine, len(split_samples), settings.max_quarantined_fraction)
@@ -176,6 +177,13 @@ def _check_quarantine(quarantine: Table, usable: int, allowed: float) -> None:
         return
     total = len(quarantine) + usable
     rows = [f"  {row.path}: {row.problem}. {row.mend}." for row in quarantine.itertuples()]
+    wrong = [row for row, kind in zip(rows, quarantine["kind"], strict=True) if kind != "file"]
+    if wrong:
+        raise InputError(
+            "classes",
+            f"what {len(wrong)} of the masks hold is not declared:\n{_first(wrong)}\n",
+            "Declare it; masks are not left out for this",
+        )
     if len(quarantine) / total > allowed:
         raise InputError(
             "raw_pairs",

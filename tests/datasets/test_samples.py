@@ -1,73 +1,184 @@
-import weakref
+import json
+import logging
 
 import numpy as np
 import pytest
 from kedro.io import DatasetError
 
+from tests.imaging.helpers import random_pixels
 from unetflow.datasets import SamplesDataset
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.samples import Sample
+from unetflow.datasets import samples as datasets
+from unetflow.imaging.errors import DeclarationError, InputError
+from unetflow.imaging.intake import Intake, take_in
+from unetflow.imaging.labels import LabelClass, Meaning
+from unetflow.imaging.samples import write_tiff
+from unetflow.imaging.sources import find_pairs
+
+MEANING = Meaning((LabelClass("background", (0, 1)), LabelClass("nucleus", (2, 3))))
 
 
-def _sample(value: int) -> Sample:
-    image = np.full((6, 8, 1), value, np.uint16)
-    return Sample(image, np.full((6, 8), value % 2, np.uint8))
+class Project:
+    """Source files and the dataset of their samples."""
+
+    def __init__(self, root):
+        self.raw = root / "raw"
+        self.samples = root / "samples"
+        self.dataset = SamplesDataset(path=str(self.samples))
+
+    def write(self, *names, values=4):
+        for seed, name in enumerate(names):
+            image = random_pixels((6, 8, 1), np.uint16, seed)
+            write_tiff(self.raw / "images" / f"{name}.tif", image)
+            write_tiff(self.raw / "masks" / f"{name}.tif", random_pixels((6, 8)) % values)
+
+    def damage(self, name):
+        (self.raw / "images" / f"{name}.tif").write_bytes(b"damaged")
+
+    def remove(self, name):
+        for folder in ("images", "masks"):
+            (self.raw / folder / f"{name}.tif").unlink()
+
+    def intake(self):
+        pairing = find_pairs(self.raw, "folders", {})
+        return Intake(pairing.pairs, MEANING, 1000, 2, pairing.refused)
+
+    def save(self):
+        self.dataset.save(self.intake())
+        return self.dataset.load()
 
 
-def _refuse() -> Sample:
-    raise InputError("c.png", "it is broken", "Mend it")
+@pytest.fixture
+def project(tmp_path):
+    project = Project(tmp_path)
+    project.write("2", "10", "b/1")
+    return project
 
 
-def test_samples_come_back_as_memory_maps_in_their_order(tmp_path):
-    dataset = SamplesDataset(path=str(tmp_path))
-    dataset.save({"10": lambda: _sample(1000), "b/2": lambda: _sample(2001)})
-    samples = dataset.load()
-    assert list(samples) == ["10", "b/2"]
-    assert isinstance(samples["b/2"].image, np.memmap) or isinstance(
-        samples["b/2"].image.base, np.memmap
-    )
-    np.testing.assert_array_equal(samples["b/2"].image, _sample(2001).image)
-    np.testing.assert_array_equal(samples["b/2"].label, _sample(2001).label)
+@pytest.fixture
+def log(caplog):
+    caplog.set_level(logging.INFO, "unetflow")
+    return caplog
 
 
-def test_refused_samples_are_kept_with_their_reason(tmp_path):
-    dataset = SamplesDataset(path=str(tmp_path))
-    dataset.save({"a": lambda: _sample(1), "c": _refuse})
-    samples = dataset.load()
-    assert list(samples) == ["a"]
-    assert [str(error) for error in samples.refused] == ["c.png: it is broken. Mend it."]
+def test_samples_come_back_as_memory_maps_in_their_order(project):
+    samples = project.save()
+    assert list(samples) == ["2", "10", "b/1"]
+    assert samples.refused == []
+    for seed, sample in enumerate(samples.values()):
+        assert isinstance(sample.label, np.memmap)
+        np.testing.assert_array_equal(sample.image, random_pixels((6, 8, 1), np.uint16, seed))
+        np.testing.assert_array_equal(sample.label, random_pixels((6, 8)) % 4 // 2)
 
 
-def test_samples_that_are_gone_are_removed(tmp_path):
-    dataset = SamplesDataset(path=str(tmp_path))
-    dataset.save({"a": lambda: _sample(1), "b": lambda: _sample(2)})
-    dataset.save({"b": lambda: _sample(3)})
-    assert not (tmp_path / "a" / "image.tif").exists()
-    assert list(dataset.load()) == ["b"]
+def test_descriptions_come_back_as_they_were_made(project):
+    taken = take_in(project.samples.with_name("others"), project.intake())
+    assert project.save().descriptions == taken.descriptions
 
 
-def test_interrupted_save_leaves_no_mixture_of_old_and_new_samples(tmp_path):
-    def interrupt() -> Sample:
+def test_refused_samples_are_kept_with_their_reason_behind_those_of_the_source(project):
+    project.damage("10")
+    project.write("c", values=9)
+    (project.raw / "masks" / "2.tif").unlink()
+    samples = project.save()
+    assert list(samples) == ["b/1"]
+    expected = [
+        (InputError, "images/2.tif: there is no mask '2'"),
+        (InputError, "images/10.tif: the file cannot be decoded"),
+        (DeclarationError, "masks/c.tif: it holds values that no class declares"),
+    ]
+    for error, (kind, reason) in zip(samples.refused, expected, strict=True):
+        assert type(error) is kind
+        assert str(error).startswith(f"{project.raw}/{reason}")
+
+
+def test_refused_samples_are_not_decoded_again(project, monkeypatch):
+    project.damage("10")
+    refused = [str(error) for error in project.save().refused]
+
+    def fail(*_):
+        raise AssertionError("nothing has changed")
+
+    monkeypatch.setattr("unetflow.imaging.intake.read_pair", fail)
+    samples = project.save()
+    assert [str(error) for error in samples.refused] == refused
+    assert list(samples) == ["2", "b/1"]
+
+
+def test_samples_that_are_gone_are_removed(project):
+    project.save()
+    project.remove("10")
+    assert list(project.save()) == ["2", "b/1"]
+    assert not (project.samples / "10").exists()
+
+
+def test_log_tells_how_many_pairs_were_decoded(project, log):
+    project.save()
+    project.save()
+    project.write("2", "new")
+    project.remove("10")
+    project.save()
+    project.remove("b/1")
+    project.save()
+    assert log.messages == [
+        "Decoded 3 new or changed of 3 pairs; 0 are as before",
+        "Nothing has changed: none of 3 pairs was decoded",
+        "Decoded 1 new or changed of 3 pairs; 2 are as before; 1 samples of before are gone",
+        "Nothing has changed: none of 2 pairs was decoded; 1 samples of before are gone",
+    ]
+
+
+def test_index_is_removed_first_and_written_last(project, monkeypatch):
+    project.save()
+    index = project.samples / "index.json"
+    assert index.is_file()
+
+    def look(*arguments):
+        assert not index.exists()
+        taken = take_in(*arguments)
+        assert not index.exists()
+        return taken
+
+    monkeypatch.setattr(datasets, "take_in", look)
+    project.save()
+    assert index.is_file()
+
+
+def test_interrupted_save_leaves_no_mixture_of_old_and_new_samples(project, monkeypatch):
+    def interrupt(*_):
         raise KeyboardInterrupt
 
-    dataset = SamplesDataset(path=str(tmp_path))
-    dataset.save({"a": lambda: _sample(1), "b": lambda: _sample(2)})
-    with pytest.raises(KeyboardInterrupt):
-        dataset.save({"a": lambda: _sample(3), "b": interrupt})
-    assert not dataset.exists()
+    project.save()
+    project.write("2", "10", values=3)
+    with monkeypatch.context() as patch:
+        patch.setattr("unetflow.imaging.intake.read_pair", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            project.save()
+    assert not project.dataset.exists()
     with pytest.raises(DatasetError, match="the file is not there"):
-        dataset.load()
+        project.dataset.load()
+    assert list(project.save()) == ["2", "10", "b/1"]
 
 
-def test_no_sample_stays_in_memory_when_the_next_is_made(tmp_path):
-    made = []
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff",
+        b'{"samples": [',
+        b'{"ids": ["2"], "refused": [{"where": "a", "problem": "b", "mend": "c"}]}',
+        b'{"samples": [], "refused": [{"id": "2", "stamp": "", "error": {"where": "a"}}]}',
+        b"[]",
+    ],
+)
+def test_index_that_is_damaged_or_of_another_version_is_written_anew(project, content):
+    project.save()
+    (project.samples / "index.json").write_bytes(content)
+    assert list(project.save()) == ["2", "10", "b/1"]
 
-    def make() -> Sample:
-        sample = _sample(len(made))
-        # The last one may live on until the new one takes over its name.
-        assert sum(reference() is not None for reference in made) <= 1
-        made.append(weakref.ref(sample.image))
-        return sample
 
-    SamplesDataset(path=str(tmp_path)).save({str(i): make for i in range(5)})
-    assert len(made) == 5
+def test_index_is_plain_json(project):
+    project.damage("10")
+    project.save()
+    index = json.loads((project.samples / "index.json").read_text())
+    assert [sample["id"] for sample in index["samples"]] == ["2", "b/1"]
+    assert [refusal["id"] for refusal in index["refused"]] == ["10"]

@@ -107,6 +107,20 @@ def test_a_frame_that_all_images_share_does_not_make_them_the_same(sides):
     assert pairs_of(images) == [("3", "copy", "nearly the same")]
 
 
+def test_spots_that_a_shift_moves_out_of_sight_are_not_the_same():
+    images = {name: np.zeros((150, 130, 1), np.float32) for name in ("first", "last")}
+    images["first"][:3, :3], images["last"][-3:, -3:] = 0.3, 0.7
+    assert pairs_of(images, distance=64) == []
+
+
+def test_hot_pixels_do_not_make_dark_images_the_same():
+    noise = np.random.default_rng(0).normal(400, 20, (6, 128, 128, 1)).astype(np.uint16)
+    noise[:, [20, 90], [70, 30]] = 60_000
+    plain = np.corrcoef([half_size(half_size(image)).ravel() for image in noise])
+    assert plain.min() > LEAST_CORRELATION
+    assert pairs_of({str(number): image for number, image in enumerate(noise)}, 64) == []
+
+
 def test_a_small_series_in_which_nothing_moves_is_all_the_same():
     still = nuclei(1)
     noise = np.random.default_rng(0).integers(0, 9, (6, *still.shape), np.uint16)
@@ -166,7 +180,7 @@ def test_pictures_a_sixteenth_apart_are_the_same(step):
 def test_one_bright_spot_in_the_dark_is_a_picture():
     dark = np.zeros((128, 128, 1), np.uint16)
     left, right = dark.copy(), dark.copy()
-    left[20:24, 20:24], right[90:94, 100:104] = 900, 900
+    left[:4, :4], right[90:94, 100:104] = 900, 900
     brighter = left * 3
     assert pairs_of({"left": left, "right": right, "brighter": brighter}) == [
         ("left", "brighter", "nearly the same")

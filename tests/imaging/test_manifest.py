@@ -10,15 +10,15 @@ from unetflow.imaging.errors import InputError
 from unetflow.imaging.intensity import IntensityRange
 from unetflow.imaging.labels import LabelClass
 from unetflow.imaging.manifest import (
-    describe_samples,
     digest_data,
-    ids_of_split,
     intensity_range,
     measure_fingerprint,
     refuse_constant_masks,
     refuse_other_channels,
+    samples_of_split,
+    tabulate,
 )
-from unetflow.imaging.samples import Sample
+from unetflow.imaging.samples import Sample, SampleFolder
 
 CLASSES = [LabelClass("background", (0,)), LabelClass("nucleus", (255,))]
 
@@ -38,21 +38,26 @@ def stored(tmp_path):
 
 @pytest.fixture
 def manifest(stored):
-    return describe_samples(*stored, CLASSES).assign(split=["train", "train", "test"])
+    return tabulate(stored[1], CLASSES).assign(split=["train", "train", "test"])
 
 
 def test_manifest_describes_each_sample(stored, manifest):
     pairs, _ = stored
     assert manifest["id"].tolist() == ["a", "b", "c"]
     assert manifest["image_file"].tolist() == [str(pair.image) for pair in pairs]
-    assert manifest["mask_file"].tolist() == [str(pair.mask) for pair in pairs]
+    assert manifest["mask_file"].tolist() == [pair.annotation.where for pair in pairs]
     assert manifest["height"].tolist() == [2, 1, 4]
     assert manifest["width"].tolist() == [2, 3, 4]
     assert manifest["channels"].tolist() == [1, 1, 1]
     assert manifest["dtype"].tolist() == ["uint16"] * 3
-    for name in ("image", "mask"):
-        expected = [hashlib.sha256(getattr(p, name).read_bytes()).hexdigest() for p in pairs]
-        assert manifest[f"{name}_sha256"].tolist() == expected
+    files = {
+        "image_sha256": [pair.image.file for pair in pairs],
+        "mask_sha256": [pair.annotation.mask.file for pair in pairs],
+    }
+    for column, paths in files.items():
+        digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in paths]
+        assert manifest[column].tolist() == digests
+    assert manifest["image_bytes"].tolist() == [pair.image.file.stat().st_size for pair in pairs]
 
 
 def test_class_fractions_leave_out_ignored_pixels(manifest):
@@ -61,10 +66,27 @@ def test_class_fractions_leave_out_ignored_pixels(manifest):
     assert manifest["fraction_nucleus"].tolist() == pytest.approx([2 / 3, 1 / 3, 0])
 
 
-def test_only_samples_that_were_made_are_described(stored):
-    pairs, samples = stored
-    manifest = describe_samples(pairs, samples.select(["c", "a"]), CLASSES)
-    assert manifest["id"].tolist() == ["c", "a"]
+def test_foreground_is_all_but_the_first_class(tmp_path):
+    fractions = {"fraction_a": 0.5, "fraction_b": 0.2, "fraction_c": 0.3}
+    folder = SampleFolder(tmp_path, {"1": {"id": "1", "recipe": "", **fractions}})
+    classes = [LabelClass(name, None) for name in "abc"]
+    assert tabulate(folder, classes)["foreground"].tolist() == [0.5]
+
+
+def test_only_the_given_samples_are_listed_in_their_order(stored):
+    assert tabulate(stored[1].select(["c", "a"]), CLASSES)["id"].tolist() == ["c", "a"]
+
+
+def test_table_without_samples_has_the_same_columns(stored):
+    columns = tabulate(stored[1], CLASSES).columns
+    nothing = tabulate(stored[1].select([]), CLASSES)
+    assert len(nothing) == 0
+    assert set(nothing.columns) == set(columns)
+
+
+def test_no_pixel_is_read_for_the_table(stored, tmp_path):
+    moved = SampleFolder(tmp_path / "nowhere", stored[1].descriptions)
+    assert tabulate(moved, CLASSES)["id"].tolist() == ["a", "b", "c"]
 
 
 def test_fingerprint_of_two_small_samples(stored, manifest):
@@ -100,6 +122,17 @@ def test_test_images_do_not_touch_the_training_statistics(stored, manifest):
     assert training["intensity"]["high"] == [60]
 
 
+def test_fingerprint_of_floats_has_the_range_of_their_histograms(tmp_path):
+    image = np.linspace(-1, 1, 1000, dtype=np.float32).reshape(10, 100, 1)
+    label = np.eye(10, 100, dtype=np.uint8)
+    _, folder = store_samples(tmp_path, {"a": Sample(image, label)})
+    table = tabulate(folder, CLASSES).assign(split="train")
+    fingerprint = measure_fingerprint(table, folder, CLASSES)
+    assert fingerprint["dtype"] == "float32"
+    assert fingerprint["intensity"]["low"] == pytest.approx([-0.992], abs=1e-3)
+    assert fingerprint["intensity"]["high"] == pytest.approx([0.990], abs=1e-3)
+
+
 def test_digest_does_not_depend_on_order_or_place_of_the_files(manifest):
     moved = manifest.iloc[[2, 0, 1]].assign(image_file="elsewhere", mask_file="elsewhere")
     assert digest_data(moved) == digest_data(manifest)
@@ -118,10 +151,25 @@ def test_digest_sees_an_added_sample_and_an_exchange_of_masks(manifest):
     assert len(digests) == 3
 
 
-def test_ids_of_a_split_keep_the_order(manifest):
-    assert ids_of_split(manifest, "train") == ["a", "b"]
-    assert ids_of_split(manifest, "test") == ["c"]
-    assert ids_of_split(manifest, "validation") == []
+def test_samples_of_a_split_keep_the_order(stored, manifest):
+    def ids(split):
+        return list(samples_of_split(stored[1], manifest, split))
+
+    assert [ids("train"), ids("test"), ids("validation")] == [["a", "b"], ["c"], []]
+
+
+@pytest.mark.parametrize("column", ["image_sha256", "mask_sha256"])
+def test_samples_that_are_newer_than_the_manifest_are_refused(stored, manifest, column):
+    older = manifest.assign(**{column: [manifest[column][0], "other", manifest[column][2]]})
+    assert list(samples_of_split(stored[1], older, "test")) == ["c"]
+    with pytest.raises(InputError, match="its sample is newer than the manifest") as caught:
+        samples_of_split(stored[1], older, "train")
+    assert caught.value.where == manifest["image_file"][1]
+
+
+def test_sample_that_only_the_manifest_knows_is_refused(stored, manifest):
+    with pytest.raises(InputError, match="sample 'b' is not there"):
+        samples_of_split(stored[1].select(["a", "c"]), manifest, "train")
 
 
 def test_images_of_other_channels_or_bit_depth_are_refused(tmp_path):
@@ -133,7 +181,7 @@ def test_images_of_other_channels_or_bit_depth_are_refused(tmp_path):
     }
     samples = {name: Sample(image, np.eye(2, dtype=np.uint8)) for name, image in images.items()}
     pairs, folder = store_samples(tmp_path, samples)
-    errors = refuse_other_channels(describe_samples(pairs, folder, CLASSES))
+    errors = refuse_other_channels(tabulate(folder, CLASSES))
     assert [error.where for error in errors] == [str(pairs[1].image), str(pairs[3].image)]
     assert errors[0].problem == (
         "it has 1 channels in uint8, while most images have 3 channels in uint8"

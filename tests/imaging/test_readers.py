@@ -1,7 +1,8 @@
+import io
 import tempfile
+import zipfile
 from pathlib import Path
 
-import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from tests.imaging.helpers import GREY, png_bytes, random_pixels, write_sixteen_bit_png
+from tests.imaging.helpers import random_pixels, write_sixteen_bit_png
 from unetflow.imaging import readers
+from unetflow.imaging.archives import ArchiveMember
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.readers import is_image, read_image, read_mask
 
@@ -43,14 +45,6 @@ def test_png_and_tiff_come_back_exactly_at_their_own_bit_depth(pixels, ending):
         read = read_image(save(Path(folder) / f"a.{ending}", pixels))
     assert read.dtype == pixels.dtype
     np.testing.assert_array_equal(read, in_three_dimensions(pixels), strict=True)
-
-
-def test_sixteen_bit_colour_png_of_another_writer_keeps_all_bits(tmp_path):
-    pixels = random_pixels((7, 5, 3), np.uint16)
-    path = tmp_path / "a.png"
-    path.write_bytes(imagecodecs.png_encode(pixels))
-    assert np.asarray(Image.open(path)).dtype == np.uint8, "Pillow alone is expected to cut it"
-    np.testing.assert_array_equal(read_image(path), pixels, strict=True)
 
 
 @pytest.mark.parametrize("compression", [None, "lzw", "zlib", "packbits", "zstd"])
@@ -98,78 +92,6 @@ def test_mask_of_truth_values_comes_back_as_written(tmp_path):
     np.testing.assert_array_equal(read_mask(tmp_path / "a.tif") > 0, inside)
 
 
-def test_palette_png_image_gives_its_colours(tmp_path):
-    image = Image.fromarray(np.array([[0, 1], [2, 0]], np.uint8))
-    image.putpalette([200, 0, 0, 0, 200, 0, 0, 0, 200])
-    image.save(tmp_path / "a.png")
-    red, green, blue = [200, 0, 0], [0, 200, 0], [0, 0, 200]
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), [[red, green], [blue, red]])
-
-
-@pytest.mark.parametrize("ending", ["png", "tif"])
-def test_one_bit_mask_gives_0_and_255(tmp_path, ending):
-    inside = random_pixels((5, 11)) > 127
-    Image.fromarray(inside).save(tmp_path / f"a.{ending}")
-    mask = read_mask(tmp_path / f"a.{ending}")
-    assert mask.dtype == np.uint8
-    np.testing.assert_array_equal(mask, np.where(inside, 255, 0))
-
-
-@pytest.mark.parametrize(("bits", "row"), [(4, b"\0\x01\x23"), (2, b"\0\x1b")])
-def test_grey_png_mask_of_few_bits_comes_back_exactly_as_stored(tmp_path, bits, row):
-    path = tmp_path / "a.png"
-    path.write_bytes(png_bytes(4, 1, bits, GREY, row))
-    assert read_mask(path).tolist() == [[0, 1, 2, 3]]
-
-
-def test_palette_png_mask_gives_the_indices(tmp_path):
-    indices = random_pixels((5, 6)) % 3
-    image = Image.fromarray(indices).convert("P")
-    image.putdata(indices.ravel().tolist())
-    image.putpalette([200, 0, 0, 0, 200, 0, 0, 0, 200])
-    image.save(tmp_path / "a.png", transparency=0)
-    np.testing.assert_array_equal(read_mask(tmp_path / "a.png"), indices)
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_jpeg_is_turned_as_its_exif_orientation_says(tmp_path, orientation):
-    image = Image.fromarray(np.kron(random_pixels((2, 3)), np.ones((8, 8), np.uint8)))
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    image.save(tmp_path / "a.jpg", exif=exif, quality=100, subsampling=0)
-    stored = np.asarray(Image.open(tmp_path / "a.jpg"))
-    turned = {
-        1: stored,
-        2: stored[:, ::-1],
-        3: stored[::-1, ::-1],
-        4: stored[::-1],
-        5: stored.T,
-        6: np.rot90(stored, -1),
-        7: stored[::-1, ::-1].T,
-        8: np.rot90(stored),
-    }[orientation]
-    np.testing.assert_array_equal(read_image(tmp_path / "a.jpg")[:, :, 0], turned)
-
-
-@pytest.mark.parametrize("channels", [2, 4])
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_constant_alpha_is_dropped(tmp_path, channels, dtype):
-    pixels = random_pixels((4, 5, channels), dtype)
-    pixels[:, :, -1] = 77
-    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(pixels))
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), pixels[:, :, :-1], strict=True)
-
-
-@pytest.mark.parametrize("read", [read_image, read_mask])
-@pytest.mark.parametrize("channels", [2, 4])
-def test_varying_alpha_is_refused(tmp_path, channels, read):
-    pixels = np.full((4, 5, channels), 9, np.uint8)
-    pixels[2, 3, -1] = 8
-    Image.fromarray(pixels).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match="the last one, the alpha channel of a picture"):
-        read(tmp_path / "a.png")
-
-
 def test_colour_mask_passes_when_its_channels_are_equal(tmp_path):
     grey = random_pixels((4, 5))
     for channels in (3, 4):
@@ -188,14 +110,6 @@ def test_colour_mask_with_one_coloured_pixel_is_refused(tmp_path):
         read_mask(tmp_path / "a.png")
 
 
-def test_signed_whole_numbers_are_a_mask_but_no_image(tmp_path):
-    pixels = np.array([[-1, 70_000]], np.int32)
-    tifffile.imwrite(tmp_path / "a.tif", pixels)
-    assert read_mask(tmp_path / "a.tif").tolist() == [[-1, 70_000]]
-    with pytest.raises(InputError, match="int32, which is neither 8 nor 16 bit"):
-        read_image(tmp_path / "a.tif")
-
-
 def test_float_mask_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((3, 4), np.float32))
     with pytest.raises(InputError, match="float32 numbers, perhaps probabilities"):
@@ -203,12 +117,117 @@ def test_float_mask_is_refused(tmp_path):
 
 
 def test_ending_decides_what_is_an_image():
-    assert [is_image(Path(name)) for name in ("a.PNG", "a.b.TiFF", "x/a.jpeg", "a.jpg")] == [
-        True
-    ] * 4
-    assert not any(is_image(Path(name)) for name in ("a.txt", "png", "a.png.bak"))
+    images = ["a.PNG", "a.b.TiFF", "x/a.jpeg", "a.jpg", "a.tif", "a.gif", "a.Bmp"]
+    assert all(map(is_image, images))
+    assert not any(map(is_image, ["a.txt", "png", "a.png.bak", "a.webp", "a"]))
 
 
 def test_every_ending_has_a_reader_and_the_limit_is_20000_squared():
-    assert set(readers.READERS) == {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
+    endings = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".bmp"}
+    assert set(readers.READERS) == endings
     assert readers.MAX_PIXELS == 20_000**2
+
+
+class TestNumbers:
+    @pytest.mark.parametrize("dtype", ["u1", "u2", "f4", "f2", "f8", "i1", "i2", "i4", "u4", "i8"])
+    def test_of_any_type_are_kept_or_become_float32_unchanged(self, tmp_path, dtype):
+        pixels = (np.arange(12).reshape(3, 4) * (1 if dtype[0] == "u" else -1)).astype(dtype)
+        tifffile.imwrite(tmp_path / "a.tif", pixels)
+        read = read_image(tmp_path / "a.tif")
+        assert read.dtype == (pixels.dtype if dtype in ("u1", "u2") else np.float32)
+        np.testing.assert_array_equal(read[:, :, 0], pixels)
+
+    def test_of_64_bits_are_rounded_to_float32(self, tmp_path):
+        pixels = np.linspace(0, 1, 12).reshape(3, 4)
+        tifffile.imwrite(tmp_path / "a.tif", pixels)
+        np.testing.assert_array_equal(
+            read_image(tmp_path / "a.tif")[:, :, 0], pixels.astype(np.float32)
+        )
+
+    @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+    def test_that_are_not_finite_are_refused_with_their_count(self, tmp_path, dtype):
+        pixels = np.ones((4, 5, 3), dtype)
+        pixels[1, 2] = np.nan, np.inf, -np.inf
+        pixels[3, 4, 0] = np.nan
+        tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
+        with pytest.raises(InputError, match="4 of its numbers are NaN or infinite"):
+            read_image(tmp_path / "a.tif")
+
+    def test_that_float32_does_not_reach_are_refused_with_their_count(self, tmp_path):
+        tifffile.imwrite(tmp_path / "a.tif", np.array([[1e300, -1e39, 1e38]]))
+        with pytest.raises(InputError, match="2 of its numbers are NaN or infinite"):
+            read_image(tmp_path / "a.tif")
+
+    @pytest.mark.parametrize(
+        ("dtype", "value"),
+        [("u4", 2**24 + 1), ("i4", -(2**24) - 1), ("i8", -(2**63)), ("u8", 2**63)],
+    )
+    def test_that_float32_would_round_are_refused(self, tmp_path, dtype, value):
+        tifffile.imwrite(tmp_path / "a.tif", np.array([[0, value]], dtype))
+        with pytest.raises(InputError, match="numbers reach beyond 24 bits"):
+            read_image(tmp_path / "a.tif")
+
+    @pytest.mark.parametrize(("dtype", "value"), [("u4", 2**24), ("i4", -(2**24))])
+    def test_that_float32_just_holds_are_read(self, tmp_path, dtype, value):
+        tifffile.imwrite(tmp_path / "a.tif", np.array([[0, value]], dtype))
+        assert read_image(tmp_path / "a.tif").ravel().tolist() == [0, value]
+
+    def test_that_are_complex_are_refused(self, tmp_path):
+        tifffile.imwrite(tmp_path / "a.tif", np.ones((3, 4), np.complex64))
+        with pytest.raises(InputError, match="its pixels are complex64"):
+            read_image(tmp_path / "a.tif")
+
+    def test_of_a_mask_may_be_negative_or_large(self, tmp_path):
+        tifffile.imwrite(tmp_path / "a.tif", np.array([[-1, 70_000, 2**31 - 1]], np.int32))
+        assert read_mask(tmp_path / "a.tif").tolist() == [[-1, 70_000, 2**31 - 1]]
+
+
+@pytest.mark.parametrize("channels", [2, 4, 5, 256])
+def test_tiff_of_any_number_of_channels_is_read(tmp_path, channels):
+    pixels = random_pixels((channels, 4, 6), np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack", metadata={"axes": "CYX"})
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), np.moveaxis(pixels, 0, -1))
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("ending", ["png", "jpg", "jpeg", "gif", "bmp", "tif", "TIFF"])
+def test_file_in_an_archive_is_read_as_on_disk(tmp_path, ending, compression):
+    form = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF", "TIFF": "TIFF"}.get(ending, ending)
+    content = io.BytesIO()
+    mask = np.where(random_pixels((40, 30)) > 127, np.uint8(255), np.uint8(0))
+    Image.fromarray(np.kron(mask, np.ones((8, 8), np.uint8))).save(content, form, quality=100)
+    (tmp_path / f"a.{ending}").write_bytes(content.getvalue())
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", compression) as archive:
+        archive.writestr(f"x/a.{ending}", content.getvalue())
+    member = ArchiveMember(tmp_path / "a.zip", f"x/a.{ending}")
+    for read in (read_image, read_mask):
+        on_disk = read(tmp_path / f"a.{ending}")
+        assert on_disk.shape[:2] == (320, 240)
+        np.testing.assert_array_equal(read(member), on_disk, strict=True)
+
+
+@given(pixels=PIXELS, ending=st.sampled_from(["png", "tif"]))
+def test_sixteen_bits_are_kept_in_an_archive_too(pixels, ending):
+    with tempfile.TemporaryDirectory() as folder:
+        path = save(Path(folder) / f"a.{ending}", pixels)
+        with zipfile.ZipFile(Path(folder) / "a.zip", "w") as archive:
+            archive.write(path, path.name)
+        read = read_image(ArchiveMember(Path(folder) / "a.zip", path.name))
+    np.testing.assert_array_equal(read, in_three_dimensions(pixels), strict=True)
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "gif", "bmp"])
+def test_formats_without_pages_have_none(tmp_path, ending):
+    Image.fromarray(random_pixels((4, 5))).save(tmp_path / f"a.{ending}")
+    with pytest.raises(InputError, match="it holds no pages"):
+        read_image(tmp_path / f"a.{ending}", page=0)
+
+
+def test_page_of_a_stack_is_read(tmp_path):
+    pixels = random_pixels((3, 4, 5), np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack")
+    for page in range(3):
+        np.testing.assert_array_equal(
+            read_image(tmp_path / "a.tif", page=page)[:, :, 0], pixels[page]
+        )
+        np.testing.assert_array_equal(read_mask(tmp_path / "a.tif", page=page), pixels[page])

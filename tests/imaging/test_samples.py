@@ -3,19 +3,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from tests.imaging.helpers import CLASSES, random_pixels, store_samples
+from tests.imaging.helpers import random_pixels, store_samples
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.pairs import Pair
+from unetflow.imaging.intensity import intensity_histogram
 from unetflow.imaging.samples import (
+    DescribedSample,
     Sample,
     SampleFolder,
     open_sample,
-    read_pair,
+    remove_sample,
+    write_described,
     write_sample,
     write_tiff,
 )
@@ -23,12 +24,17 @@ from unetflow.imaging.samples import (
 SIDES = st.integers(1, 8)
 
 
-@pytest.fixture
-def pair(tmp_path):
-    return Pair("a", tmp_path / "a.tif", tmp_path / "a.png")
+def described(instances=None, height=4, width=5):
+    image = random_pixels((height, width, 1), np.uint16)
+    sample = Sample(image, random_pixels((height, width)) % 2)
+    return DescribedSample(sample, instances, intensity_histogram(image), {"id": "a", "height": 4})
 
 
-@given(SIDES, SIDES, st.sampled_from([1, 3]), st.sampled_from([np.uint8, np.uint16]))
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@given(SIDES, SIDES, st.integers(1, 5), st.sampled_from([np.uint8, np.uint16]))
 def test_written_sample_opens_with_equal_pixels(height, width, channels, dtype):
     image = random_pixels((height, width, channels), dtype)
     label = random_pixels((height, width)) % 3
@@ -48,28 +54,10 @@ def test_opened_sample_is_a_read_only_memory_map(tmp_path):
             pixels[0, 0] = 1
 
 
-def test_pair_is_read_with_its_mask_decoded(pair):
-    image = random_pixels((3, 4), np.uint16)
-    tifffile.imwrite(pair.image, image)
-    inside = random_pixels((3, 4)) > 99
-    Image.fromarray(inside).save(pair.mask)
-    sample = read_pair(pair, CLASSES, max_pixels=12)
-    np.testing.assert_array_equal(sample.image[:, :, 0], image)
-    np.testing.assert_array_equal(sample.label, inside.astype(np.uint8), strict=True)
-
-
-def test_mask_of_another_size_is_refused_with_both_sizes(pair):
-    tifffile.imwrite(pair.image, random_pixels((3, 4)))
-    Image.fromarray(random_pixels((4, 3))).save(pair.mask)
-    with pytest.raises(InputError, match=r"mask is 3 x 4, but its image a\.tif is 4 x 3") as caught:
-        read_pair(pair, CLASSES, max_pixels=12)
-    assert caught.value.where == str(pair.mask)
-
-
-def test_limit_of_pixels_holds_for_pairs(pair):
-    tifffile.imwrite(pair.image, random_pixels((3, 4)))
-    with pytest.raises(InputError, match="allowed 11"):
-        read_pair(pair, CLASSES, max_pixels=11)
+def test_sample_of_floats_opens_with_equal_pixels(tmp_path):
+    image = np.linspace(-1, 1e9, 60, dtype=np.float32).reshape(3, 10, 2)
+    write_sample(tmp_path, Sample(image, np.zeros((3, 10), np.uint8)))
+    np.testing.assert_array_equal(np.array(open_sample(tmp_path).image), image, strict=True)
 
 
 @pytest.mark.parametrize("shape", [(6, 7), (6, 7, 1), (6, 7, 3)])
@@ -132,8 +120,62 @@ def test_selection_of_an_unknown_sample_is_refused(folder):
         folder.select(["2", "7"])
 
 
+def test_histogram_comes_back_as_it_was_measured(folder):
+    for sample_id, sample in folder.items():
+        expected = intensity_histogram(np.array(sample.image))
+        np.testing.assert_array_equal(folder.histogram(sample_id), expected, strict=True)
+
+
+def test_histogram_of_an_unlisted_sample_is_not_opened(folder):
+    with pytest.raises(KeyError):
+        folder.select(["10"]).histogram("2")
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
+def test_object_numbers_come_back_where_there_are_any(tmp_path, dtype):
+    instances = random_pixels((4, 5), dtype)
+    write_described(tmp_path / "a", described(instances))
+    write_described(tmp_path / "b", described())
+    folder = SampleFolder(tmp_path, {"a": {}, "b": {}})
+    np.testing.assert_array_equal(folder.instances("a"), instances, strict=True)
+    assert folder.instances("b") is None
+
+
+def test_object_numbers_of_before_are_gone_when_there_are_none_any_more(tmp_path):
+    write_described(tmp_path, described(random_pixels((4, 5), np.uint16)))
+    write_described(tmp_path, described())
+    assert names(tmp_path) == ["histogram.npy", "image.tif", "label.tif", "sample.json"]
+
+
+@pytest.mark.parametrize("missing", ["write_sample", "np.save"])
+def test_sample_that_is_not_written_to_its_end_has_no_description(tmp_path, monkeypatch, missing):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    write_described(tmp_path, described())
+    monkeypatch.setattr(f"unetflow.imaging.samples.{missing}", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_described(tmp_path, described())
+    assert "sample.json" not in names(tmp_path)
+
+
+def test_removed_sample_takes_its_folder_with_it(tmp_path):
+    write_described(tmp_path / "a", described(random_pixels((4, 5), np.uint16)))
+    remove_sample(tmp_path / "a")
+    assert names(tmp_path) == []
+
+
+def test_removed_sample_leaves_what_is_not_its_own(tmp_path):
+    write_described(tmp_path / "a", described())
+    write_described(tmp_path / "a" / "b", described())
+    (tmp_path / "a" / "notes.txt").write_text("mine")
+    remove_sample(tmp_path / "a")
+    assert names(tmp_path / "a") == ["b", "notes.txt"]
+    assert "image.tif" in names(tmp_path / "a" / "b")
+
+
 def test_refusals_are_kept_as_a_list_of_its_own(tmp_path):
     refused = [InputError("a", "b", "c")]
-    folder = SampleFolder(tmp_path, [], refused)
+    folder = SampleFolder(tmp_path, {}, refused)
     refused.clear()
     assert [error.where for error in folder.refused] == ["a"]

@@ -146,6 +146,22 @@ def test_stratified_split_meets_the_shares_in_each_stratum(seed, count, shares):
             assert abs(chosen[of_stratum].sum() - share * of_stratum.sum()) <= 2.5
 
 
+def test_the_few_empty_samples_are_a_stratum_of_their_own():
+    table = make_table(names(40), np.r_[np.zeros(3), np.linspace(0.1, 0.9, 37)])
+    for seed in range(10):
+        split = split_samples(table, rule("stratified", 0.33, 0.33, seed))
+        assert set(split["split"][:3]) == set(SPLITS)
+
+
+@given(st.lists(st.integers(1, 20), min_size=3, max_size=30), SHARES)
+def test_shares_are_counted_in_samples_not_in_groups(sizes, shares):
+    groups = np.repeat(names(len(sizes)), sizes)
+    table = make_table(names(sum(sizes)), groups=groups)
+    split = split_samples(table, rule("stratified", *shares))
+    for name, share in zip(SPLITS, (1 - sum(shares), *shares), strict=True):
+        assert (split["split"] == name).sum() <= share * sum(sizes) + max(sizes)
+
+
 def test_stratified_splits_are_alike_in_foreground():
     table = make_table(names(60), np.r_[np.zeros(20), np.geomspace(0.001, 0.9, 40)])
 

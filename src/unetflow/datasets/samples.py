@@ -47,7 +47,7 @@ class SamplesDataset(AbstractDataset[Intake, SampleFolder]):
         """Bring the samples up to date, and remove those that are no longer listed."""
         try:
             refused_before = _refusals(self._read_index())
-        except (FileNotFoundError, ValueError, KeyError):  # nothing, or none of this version
+        except (FileNotFoundError, ValueError, KeyError, TypeError):  # none, or an old form
             refused_before = []
         self._index.unlink(missing_ok=True)
         taken = take_in(self._path, data, refused_before)

@@ -37,10 +37,11 @@ def replacing(path: Path, *, sync_folder: bool = True) -> Iterator[Path]:
         yield temporary
         _sync(temporary)
         os.replace(temporary, path)
-        if sync_folder:
-            _sync(path.parent)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
+    if sync_folder:
+        _sync(path.parent)
 
 
 def _sync(path: Path) -> None:

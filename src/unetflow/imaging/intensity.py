@@ -74,7 +74,8 @@ def measure_intensity(histograms: Iterable[NDArray[np.void]]) -> IntensityStatis
         centre = float(values @ counts / total)
         low.append(_percentile(values, counts, LOW_PERCENTILE))
         high.append(max(_percentile(values, counts, HIGH_PERCENTILE), low[-1]))
-        high[-1] += 1.0 if high[-1] == low[-1] else 0.0
+        if high[-1] == low[-1]:  # one more, or what float32 can tell from a number so large
+            high[-1] += max(1.0, abs(low[-1]) / 2**20)
         mean.append(centre)
         deviation.append(float(np.sqrt((values - centre) ** 2 @ counts / total)))
     return IntensityStatistics(low, high, mean, deviation)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import File, size
+from unetflow.imaging.files import File
 from unetflow.imaging.readers.bounds import MAX_PIXELS, explain_damage
 from unetflow.imaging.readers.raster import read_bmp, read_gif, read_jpeg, read_png
 from unetflow.imaging.readers.tiff import count_pages, read_tiff
@@ -40,12 +40,13 @@ READERS: dict[str, Reader] = {
 }
 LOSSY = (".jpg", ".jpeg")
 """Endings of formats that change pixel values."""
+_ENDINGS = tuple(READERS)
 _EXACT_IN_FLOAT32 = 2**24
 
 
 def is_image(name: str) -> bool:
     """Tell whether the ending of a file's name is one that a reader knows."""
-    return name.lower().endswith(tuple(READERS))
+    return name.lower().endswith(_ENDINGS)
 
 
 def read_image(
@@ -124,8 +125,6 @@ def _read(file: File, max_pixels: int, page: int | None, *, indices: bool) -> ND
             "Convert the file to PNG or TIFF",
         )
     try:
-        if size(file) == 0:
-            raise InputError(file, "the file is empty", "Export or copy it again from its source")
         pixels = reader(file, max_pixels, page=page, indices=indices)
     except InputError:
         raise

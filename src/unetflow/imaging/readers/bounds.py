@@ -46,6 +46,8 @@ def explain_damage(file: File, error: Exception) -> tuple[str, str]:
             start = opened.read(8)
     except OSError:  # a folder, say; the first error tells
         start = b""
+    if not start:
+        return "the file is empty", "Export or copy it again from its source"
     for signature, (kind, endings) in _SIGNATURES.items():
         if start.startswith(signature) and file.suffix.lower() not in endings:
             return (

@@ -48,6 +48,11 @@ def read_jpeg(
 ) -> NDArray[np.generic]:
     """Read a JPEG file."""
     refuse_page(file, page)
+    with file.open("rb") as opened:
+        data = opened.read()
+    # Without the end marker after the last scan, the rest may be zeros that decode to something.
+    if data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) < 0:
+        raise ValueError("it ends too early")
     return _read_with_pillow(file, max_pixels, "JPEG", indices=indices)
 
 
@@ -82,7 +87,8 @@ def drop_alpha(file: File, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
             "its alpha channel is not constant, and what lies under it is not known",
             "Save it as grey or RGB; a picture can be flattened",
         )
-    return pixels[:, :, 0] if pixels.shape[2] == 2 else pixels[:, :, :-1]
+    kept = pixels[:, :, 0] if pixels.shape[2] == 2 else pixels[:, :, :-1]
+    return np.ascontiguousarray(kept)  # all that follows is quicker then
 
 
 def _read_with_pillow(

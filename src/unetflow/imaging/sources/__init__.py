@@ -22,9 +22,18 @@ from unetflow.imaging.sources.records import Annotation, Drawn, Pair, Pairing, P
 from unetflow.imaging.sources.rle_table import find_rle_table
 from unetflow.imaging.sources.split_tables import split_of
 from unetflow.imaging.sources.stacks import find_stacks
-from unetflow.imaging.trees import list_tree
+from unetflow.imaging.trees import FileTree, list_tree
 
-__all__ = ["LAYOUTS", "Annotation", "Drawn", "Pair", "Pairing", "Picture", "find_pairs"]
+__all__ = [
+    "LAYOUTS",
+    "Annotation",
+    "Drawn",
+    "Pair",
+    "Pairing",
+    "Picture",
+    "find_in_tree",
+    "find_pairs",
+]
 
 Layout = Callable[..., Pairing]
 
@@ -60,8 +69,17 @@ def find_pairs(
     Raises:
         InputError: An option or a name is wrong, or nothing is there.
     """
+    return find_in_tree(list_tree(root), layout, options, splits)
+
+
+def find_in_tree(
+    tree: FileTree,
+    layout: str,
+    options: Mapping[str, Any],
+    splits: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Pairing:
+    """Do the same as `find_pairs` for files that have been listed."""
     find = _layout(layout, options)
-    tree = list_tree(root)
     if not splits:
         return _refuse_double_ids(find(tree, **options))
     pairs, refused, unlabelled = [], list[InputError](), dict[str, Picture]()

@@ -1,204 +1,248 @@
-"""Which folders, or which files of one folder, look like images and their masks."""
+"""Which image files pair up by their names: those of two folders, or those of one."""
 
 import os
+import posixpath
 import re
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
-from typing import Any
 
-import numpy as np
+from unetflow.imaging.sources.likeness import says_mask
+from unetflow.imaging.sources.name_patterns import shared_start
+from unetflow.imaging.sources.split_tables import find_splits
 
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import File
-from unetflow.imaging.readers import count_pages, is_image, read_image
-from unetflow.imaging.trees import FileTree
+LEAST_SHARED = 0.9
+"""Share of the smaller side's files that must have a partner."""
+_MOST_FOLDERS = 200
+_MOST_KINDS = 30
+_MOST_OF_A_CASE = 8  # files in a folder that holds one image and what belongs to it
+BY_NUMBER = 2
+"""The rank of matches by the first number in the names."""
 
-_MASK_WORDS = re.compile(
-    r"mask|label|lab$|annot|gt$|truth|seg|manual|target|instance|HO$", re.IGNORECASE
-)
-_LEAST_SHARED = 0.9
-_LOOKED_AT = 3
-_MOST_VALUES = 32
-_MOST_FOLDERS = 60
-
-Found = tuple[str, dict[str, Any]]
-Kind = dict[str, str]
-"""Names in the tree by what pairs them."""
+Keys = dict[str, str]
+"""Files by what pairs them."""
+Kind = tuple[str, str, str]
+"""What all names of a kind begin with, end with before the dot, and end with."""
 
 
-def folder_options(tree: FileTree) -> list[Found]:
-    """Return layout and options for each pair of folders or of kinds of names that match.
+@dataclass(frozen=True)
+class Match:
+    """Files that pair up; nobody knows yet on which side the masks are.
 
-    Two sides match when at least nine tenths of their names do, and when exactly one of them
-    holds masks: few different values, or a name that says so.
+    Attributes:
+        pairs: A file of either side each.
+        folders: The folder of either side.
+        rank: How plain the rule is that pairs them, 0 for equal names.
     """
-    names = [name for name in tree.files if is_image(name)]
-    found = [*_between_folders(tree, names), *_within_folders(tree, names)]
-    return [_as_stacks(tree, options, first) for options, first in found]
+
+    pairs: tuple[tuple[str, str], ...]
+    folders: tuple[str, str]
+    rank: int
 
 
-def _between_folders(tree: FileTree, names: list[str]) -> Iterator[tuple[dict[str, Any], str]]:
-    folders: dict[str, list[str]] = {}
+def find_matches(names: list[str]) -> list[Match]:
+    """Find folders, or kinds of names within folders, whose files pair up.
+
+    Two sides match when nine tenths of the smaller one have a partner, by one of these rules:
+    equal paths below the folder, equal names but for what all names of a side begin or end with,
+    or the first number in the names.
+
+    Args:
+        names: The paths of images.
+
+    Returns:
+        The matches, also of images with images and of masks with masks.
+    """
+    kinds = _find_kinds(names)
+    return [*_within_folders(kinds), *_between_folders(_list_sides(names, kinds))]
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Files that may be images, or masks.
+
+    Attributes:
+        folder: A folder that all of them lie below; "" is the root.
+        names: Their paths.
+        shallow: Whether these are only the files directly in the folder.
+    """
+
+    folder: str
+    names: tuple[str, ...]
+    shallow: bool = False
+
+    @cached_property
+    def keys(self) -> list[Keys]:
+        """The files by key under each rule, the plainest first; none where keys are not unique."""
+        skipped = len(self.folder) + 1 if self.folder else 0
+        paths = [os.path.splitext(name[skipped:])[0] for name in self.names]
+        stems = [path.rpartition("/")[2] for path in paths]
+        start, end = _shared_affixes(stems)
+        bare = [stem[len(start) : len(stem) - len(end)] for stem in stems]
+        numbers = [re.sub(r"^\D*(\d+).*$", r"\1", stem) for stem in stems]
+        rules = [paths, bare, numbers if all(n.isdecimal() for n in numbers) else []]
+        return [
+            dict(zip(keys, self.names, strict=True))
+            if all(keys) and len(set(keys)) == len(self.names)
+            else {}
+            for keys in rules
+        ]
+
+    @cached_property
+    def template(self) -> str:
+        """The folder's path, with each number replaced by the same one."""
+        return re.sub(r"\d+", "0", self.folder)
+
+    @cached_property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that the folder's path names."""
+        return find_splits(self.folder)
+
+
+def _within_folders(kinds: list[tuple[Keys, Keys]]) -> Iterator[Match]:
+    for ours, theirs in kinds:
+        pairs = [(ours[key], theirs[key]) for key in ours if key in theirs]
+        by_split = defaultdict(list)
+        for pair in pairs:
+            by_split[find_splits(_folder_of(pair[0]))].append(pair)
+        for part in by_split.values():
+            folder = posixpath.commonpath([_folder_of(one) for one, _ in part])
+            yield Match(tuple(part), (folder, folder), 0)
+
+
+def _between_folders(sides: list[_Side]) -> Iterator[Match]:
+    for one, other in combinations(sides, 2):
+        if not _may_match(one, other):
+            continue
+        for rank, (ours, theirs) in enumerate(zip(one.keys, other.keys, strict=True)):
+            shared = ours.keys() & theirs.keys()
+            # Numbers alone say little, so that they must do so for nearly all files.
+            compared = (max if rank == BY_NUMBER else min)(len(ours), len(theirs))
+            if shared and len(shared) >= LEAST_SHARED * compared:
+                pairs = tuple((ours[key], theirs[key]) for key in ours if key in shared)
+                yield Match(pairs, (one.folder, other.folder), rank)
+                break
+
+
+def _may_match(one: _Side, other: _Side) -> bool:
+    """Tell whether two sides may hold images and masks, going by their folders."""
+    if one.folder == other.folder:
+        return False
+    outer, inner = sorted((one, other), key=lambda side: len(side.folder))
+    nested = not outer.folder or inner.folder.startswith(outer.folder + "/")
+    if outer.shallow != nested or inner.shallow:
+        return False
+    if one.splits and other.splits and one.splits != other.splits:
+        return False
+    # Folders that differ in a number alone are two patients, or two sizes of the same.
+    return one.template != other.template
+
+
+def _list_sides(names: list[str], kinds: Iterable[tuple[Keys, Keys]]) -> list[_Side]:
+    """List the folders with all that lies below them; those of several kinds in their parts."""
+    below: dict[str, list[str]] = defaultdict(list)
+    inside: dict[str, list[str]] = defaultdict(list)
     for name in names:
         parts = name.split("/")[:-1]
+        inside["/".join(parts)].append(name)
         for depth in range(1, len(parts) + 1):
-            folders.setdefault("/".join(parts[:depth]), []).append(name)
-    taken: list[tuple[str, str]] = []
-    ordered = sorted(folders, key=lambda folder: folder.count("/"))[:_MOST_FOLDERS]
-    for one, other in combinations(ordered, 2):
-        if not _are_siblings(one, other) or any(_lies_below((one, other), pair) for pair in taken):
-            continue
-        for patterns in _patterns(
-            [name.removeprefix(one + "/") for name in folders[one]],
-            [name.removeprefix(other + "/") for name in folders[other]],
-        ):
-            sides = _which_is_mask(tree, (one, folders[one]), (other, folders[other]))
-            if sides is not None:
-                flipped = sides == 0
-                images, masks = (other, one) if flipped else (one, other)
-                ours, theirs = patterns[::-1] if flipped else patterns
-                taken.append((one, other))
-                yield _options(images, masks, ours, theirs), folders[images][0]
-            break
-
-
-def _within_folders(tree: FileTree, names: list[str]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Look for names of one folder that differ in their last part or their ending alone."""
-    folders: dict[str, list[str]] = {}
-    for name in names:
-        folders.setdefault(name.rpartition("/")[0], []).append(name)
-    for folder, members in folders.items():
-        kinds: dict[tuple[str, str], Kind] = {}
-        for name in members:
-            stem, ending = os.path.splitext(name.rpartition("/")[2])
-            kinds.setdefault(("", ending), {})[stem] = name
-            base, separator, token = _cut_last_part(stem)
-            if base:
-                kinds.setdefault((separator + token, ending), {})[base] = name
-        for one, other in combinations(kinds, 2):
-            shared = kinds[one].keys() & kinds[other].keys()
-            if not shared or len(shared) < _LEAST_SHARED * min(len(kinds[one]), len(kinds[other])):
-                continue
-            if set(kinds[one].values()) & set(kinds[other].values()):
-                continue
-            if 2 * (len(kinds[one]) + len(kinds[other])) < len(members):
-                continue
-            sides = _which_is_mask(
-                tree,
-                ("".join(one), [kinds[one][key] for key in shared]),
-                ("".join(other), [kinds[other][key] for key in shared]),
-            )
-            if sides is not None:
-                image, mask = (other, one) if sides == 0 else (one, other)
-                patterns = [f"^(.+){re.escape(''.join(kind))}$" for kind in (image, mask)]
-                first = next(kinds[image][key] for key in kinds[image] if key in shared)
-                yield _options(folder or ".", folder or ".", *patterns), first
-
-
-def _patterns(ours: list[str], theirs: list[str]) -> Iterator[tuple[str | None, str | None]]:
-    """Yield regular expressions that pair two lists of names, the simplest first."""
-    stems = [[os.path.splitext(name)[0] for name in names] for names in (ours, theirs)]
-    if _agree(*stems):
-        yield None, None
-    bases = [[stem.rpartition("/")[2] for stem in side] for side in stems]
-    affixes = [_affixes(side) for side in bases]
-    keys = [
-        [stem[len(start) : len(stem) - len(end)] for stem in side]
-        for side, (start, end) in zip(bases, affixes, strict=True)
+            below["/".join(parts[:depth])].append(name)
+    mixed = _list_parts(kinds, inside)
+    sides = [_Side(folder, part) for folder, parts in mixed.items() for part in parts]
+    sides += [
+        _Side(folder, tuple(inside[folder]), shallow=True)
+        for folder in inside
+        if len(inside[folder]) < len(below.get(folder, names))
     ]
-    if _agree(*keys):
-        first, second = (f"^{re.escape(start)}(.+){re.escape(end)}\\." for start, end in affixes)
-        yield first, second
-    numbers = [[re.sub(r"^\D*(\d+).*$", r"\1", stem) for stem in side] for side in bases]
-    if all(number.isdecimal() for side in numbers for number in side) and _agree(*numbers):
-        yield r"^\D*(\d+)", r"^\D*(\d+)"
+    sizes = Counter((_folder_of(folder), len(files)) for folder, files in below.items())
+    sides += [
+        _Side(folder, tuple(files))
+        for folder, files in below.items()
+        # A folder with nothing but one folder in it is the same as that one.
+        if folder not in mixed and not sizes[folder, len(files)]
+    ]
+    # Where there are too many, look at all that lies high up, and at some cases as a whole.
+    by_depth = sorted(range(len(sides)), key=lambda i: sides[i].folder.count("/"))
+    by_path = sorted(range(len(sides)), key=lambda i: sides[i].folder)
+    return [sides[i] for i in sorted({*by_depth[:_MOST_FOLDERS], *by_path[:_MOST_FOLDERS]})]
 
 
-def _agree(ours: list[str], theirs: list[str]) -> bool:
-    """Tell whether nearly all keys are on both sides, and each stands for one file."""
-    unique = len(set(ours)) == len(ours) and len(set(theirs)) == len(theirs)
-    shared = len(set(ours) & set(theirs))
-    return unique and all(ours) and shared >= _LEAST_SHARED * min(len(ours), len(theirs)) > 0
+def _list_parts(
+    kinds: Iterable[tuple[Keys, Keys]], inside: dict[str, list[str]]
+) -> dict[str, list[tuple[str, ...]]]:
+    """Return the files of each kind in the folders that hold little else."""
+    parts: dict[str, dict[tuple[str, ...], None]] = defaultdict(dict)
+    for keys in (keys for pair in kinds for keys in pair):
+        by_folder = defaultdict(list)
+        for name in keys.values():
+            by_folder[_folder_of(name)].append(name)
+        for folder, names in by_folder.items():
+            parts[folder][tuple(names)] = None
+    return {
+        folder: list(found)
+        for folder, found in parts.items()
+        if 2 * len({name for part in found for name in part}) > len(inside[folder])
+    }
 
 
-def _affixes(stems: list[str]) -> tuple[str, str]:
+def _find_kinds(names: list[str]) -> list[tuple[Keys, Keys]]:
+    """Find kinds of names that pair up in the same folder, such as `x.png` and `x_mask.png`."""
+    crowds = Counter(map(_folder_of, names))
+    parts: dict[Kind, Keys] = defaultdict(dict)
+    wholes: dict[Kind, Keys] = defaultdict(dict)
+    for name in names:
+        folder = _folder_of(name)
+        for kind, key in _possible_kinds(name.rpartition("/")[2]):
+            if key:
+                parts[kind][f"{folder}/{key}"] = name
+            elif crowds[folder] <= _MOST_OF_A_CASE:
+                wholes[kind][folder] = name
+    several = {kind: keys for kind, keys in wholes.items() if len(keys) > 1}
+    # A kind of one name is chance, and so are equal names in several folders, unless there is a
+    # word that says what they are.
+    of_masks = _masked(parts)
+    likely = [keys for keys in parts.values() if len(keys) > 1 or keys.keys() & of_masks]
+    of_masks = _masked(several)
+    likely += [keys for keys in several.values() if keys.keys() & of_masks]
+    likely = sorted(likely, key=len, reverse=True)[:_MOST_KINDS]
+    related = []
+    for ours, theirs in combinations(likely, 2):
+        shared = ours.keys() & theirs.keys()
+        if len(shared) < max(1, LEAST_SHARED * min(len(ours), len(theirs))):
+            continue
+        matched = [{key: keys[key] for key in keys if key in shared} for keys in (ours, theirs)]
+        if not set(matched[0].values()) & set(matched[1].values()):
+            related.append((matched[0], matched[1]))
+    return related
+
+
+def _masked(kinds: dict[Kind, Keys]) -> set[str]:
+    """Return the keys of all kinds that have a word for masks."""
+    return {key for (a, b, _), keys in kinds.items() if says_mask(a + b) for key in keys}
+
+
+def _possible_kinds(name: str) -> Iterator[tuple[Kind, str]]:
+    """Yield the kinds that a name may be of, each with the rest of the name."""
+    stem, ending = os.path.splitext(name)
+    yield ("", "", ending), stem
+    if last := re.fullmatch(r"(.+)([_\-. ][^_\-. ]*[^\W\d_][^_\-. ]*)", stem):
+        yield ("", last[2], ending), last[1]
+    if first := re.fullmatch(r"([^\W\d_]+[_\-. ]?)(.+)", stem):
+        yield (first[1], "", ending), first[2]
+    if re.search(r"[^\W\d_]", stem):  # in a folder for each case, the folder tells them apart
+        yield (stem, "", ending), ""
+
+
+def _shared_affixes(stems: list[str]) -> tuple[str, str]:
     """Return what all names begin and end with; digits belong to what differs."""
     if len(stems) < 2:
         return "", ""
-    start = re.sub(r"\d+$", "", _shared_start(stems))
-    rest = [stem[len(start) :] for stem in stems]
-    end = _shared_start([stem[::-1] for stem in rest])[::-1]
-    return start, re.sub(r"^\d+", "", end)
+    start = re.sub(r"\d.*$", "", shared_start(stems))
+    rest = [stem[len(start) :][::-1] for stem in stems]
+    return start, re.sub(r"^\d+", "", shared_start(rest)[::-1])
 
 
-def _shared_start(texts: list[str]) -> str:
-    # All texts share what the first and the last one in alphabetical order share.
-    first, last = min(texts), max(texts)
-    differing = (
-        place for place, pair in enumerate(zip(first, last, strict=False)) if len({*pair}) > 1
-    )
-    return first[: next(differing, min(len(first), len(last)))]
-
-
-def _which_is_mask(
-    tree: FileTree, one: tuple[str, list[str]], other: tuple[str, list[str]]
-) -> int | None:
-    """Return 0 or 1 for the side that holds masks; None if that is not clear."""
-    contents = [_look_like_masks([tree.files[n] for n in names]) for _, names in (one, other)]
-    if contents[0] != contents[1]:
-        return contents.index(True)
-    words = [bool(_MASK_WORDS.search(name.rpartition("/")[2])) for name, _ in (one, other)]
-    return words.index(True) if words[0] != words[1] else None
-
-
-def _look_like_masks(files: list[File]) -> bool:
-    """Tell whether the first images hold few different values; damaged ones say nothing."""
-    verdicts = []
-    for file in files[:_LOOKED_AT]:
-        try:
-            page = 0 if _pages(file) > 1 else None
-            pixels = read_image(file, page=page)
-        except InputError:
-            continue
-        colours = pixels.reshape(-1, pixels.shape[2])
-        verdicts.append(len(np.unique(colours, axis=0)) <= _MOST_VALUES)
-    return bool(verdicts) and all(verdicts)
-
-
-def _as_stacks(tree: FileTree, options: dict[str, Any], first: str) -> Found:
-    return ("stacks" if _pages(tree.files[first]) > 1 else "folders"), options
-
-
-def _pages(file: File) -> int:
-    if file.suffix.lower() not in (".tif", ".tiff"):
-        return 1
-    try:
-        return count_pages(file)
-    except Exception:  # a decoder raises anything on damaged bytes; later stages report them
-        return 1
-
-
-def _options(
-    images: str, masks: str, image_pattern: str | None, mask_pattern: str | None
-) -> dict[str, Any]:
-    options = {"images": images, "masks": masks}
-    if image_pattern and mask_pattern:
-        options |= {"image_pattern": image_pattern, "mask_pattern": mask_pattern}
-    return options
-
-
-def _cut_last_part(stem: str) -> tuple[str, str, str]:
-    match = re.fullmatch(r"(.+)([_\-. ])([^_\-. ]+)", stem)
-    return (match[1], match[2], match[3]) if match else ("", "", "")
-
-
-def _are_siblings(one: str, other: str) -> bool:
-    """Tell whether two paths differ in one part, as `train/images` and `train/masks` do."""
-    parts, others = one.split("/"), other.split("/")
-    if len(parts) != len(others):
-        return False
-    return sum(a != b for a, b in zip(parts, others, strict=True)) == 1
-
-
-def _lies_below(pair: tuple[str, str], above: tuple[str, str]) -> bool:
-    return pair[0].startswith(above[0] + "/") and pair[1].startswith(above[1] + "/")
+def _folder_of(name: str) -> str:
+    return name.rpartition("/")[0]

@@ -1,25 +1,27 @@
 """A look at a folder that nobody has described: which layouts it could have."""
 
-import json
+import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import File, size
 from unetflow.imaging.readers import is_image
-from unetflow.imaging.sources import find_pairs
-from unetflow.imaging.sources.name_matching import folder_options
-from unetflow.imaging.sources.split_tables import SYNONYMS
+from unetflow.imaging.sources import find_in_tree
+from unetflow.imaging.sources.name_readings import find_name_readings
+from unetflow.imaging.sources.split_tables import find_split_words, split_of
+from unetflow.imaging.sources.table_readings import find_table_readings
 from unetflow.imaging.splitting import SPLITS
 from unetflow.imaging.trees import FileTree, list_tree
 
-_MOST_JSON_BYTES = 2**28
-_MOST_LOOKED_AT = 20
+_MOST_SHOWN = 6
+
+Made = frozenset[tuple[str, str]]
+"""The images that a reading pairs, and where their annotations are."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,14 @@ class Reading:
         options: Its options.
         splits: Options that differ by split, or None; see `sources.find_pairs`.
         pairs: How many annotated images that makes.
+        others: How many image files are no part of it.
     """
 
     layout: str
     options: dict[str, Any] = field(default_factory=dict)
     splits: dict[str, dict[str, Any]] | None = None
     pairs: int = 0
+    others: int = 0
 
     def explain(self, root: Path) -> str:
         """Return what was recognised, and the lines of the catalog that would pin it."""
@@ -48,9 +52,10 @@ class Reading:
         }
         if self.splits:
             entry["splits"] = self.splits
-        lines = yaml.safe_dump({"raw_pairs": entry}, sort_keys=False).splitlines()
+        lines = yaml.safe_dump({"raw_pairs": entry}, sort_keys=False, width=1000).splitlines()
         listing = "\n".join(f"    {line}" for line in lines)
-        return f"layout '{self.layout}' with {self.pairs} annotated images:\n{listing}"
+        rest = f", without {self.others} other image files" if self.others else ""
+        return f"layout '{self.layout}' with {self.pairs} annotated images{rest}:\n{listing}"
 
 
 def recognise(root: Path) -> Reading:
@@ -71,109 +76,115 @@ def recognise(root: Path) -> Reading:
             f"no layout was recognised in it; {_summarise(list_tree(root))}",
             "Write `layout` and its options into the catalog; the README has a table of them",
         )
-    listing = "\n".join(f"  {reading.explain(root)}" for reading in readings)
+    listing = "\n".join(f"  {reading.explain(root)}" for reading in readings[:_MOST_SHOWN])
+    shown = f", of which these are {_MOST_SHOWN}" if len(readings) > _MOST_SHOWN else ""
     raise InputError(
         root,
-        f"it can be read in {len(readings)} ways:\n{listing}\n",
+        f"it can be read in {len(readings)} ways{shown}:\n{listing}\n",
         "Copy the one that is meant into conf/local/catalog.yml",
     )
 
 
 def find_readings(root: Path) -> list[Reading]:
-    """Return all ways in which a folder or archive can be read, those with more images first."""
+    """Return all ways in which a folder or archive can be read, those with more images first.
+
+    A way that makes nothing but a part of another one's pairs is left out.
+    """
     tree = list_tree(root)
-    candidates = [*_special_layouts(tree)]
-    if not any(reading.layout in ("objects", "cell_tracking") for reading in candidates):
-        candidates += _join_splits([Reading(*found) for found in folder_options(tree)])
-    readings = []
+    tried = _try(tree, list(_special_layouts(tree)))
+    if not any(_is_certain(tree, reading) for reading, _ in tried):
+        tables = [Reading(*found) for found in find_table_readings(tree)]
+        names = [Reading(*found) for found in find_name_readings(tree)]
+        tried += _try(tree, [*tables, *_join_splits(tables), *names, *_join_splits(names)])
+    # The plainest first among those that make the same pairs, with splits before without.
+    tried.sort(key=lambda each: (-len(each[1]), not each[0].splits, len(each[0].options)))
+    kept: list[tuple[Reading, Made]] = []
+    for reading, made in tried:
+        if not any(made <= more and (of.splits or not reading.splits) for of, more in kept):
+            kept.append((reading, made))
+    return [reading for reading, _ in kept]
+
+
+def _try(tree: FileTree, candidates: list[Reading]) -> list[tuple[Reading, Made]]:
+    """Return the candidates that make pairs, and these pairs."""
+    images = sum(map(is_image, tree.files))
+    tried = []
     for candidate in candidates:
         try:
-            pairing = find_pairs(root, candidate.layout, candidate.options, candidate.splits)
+            pairing = find_in_tree(tree, candidate.layout, candidate.options, candidate.splits)
         except InputError:
             continue
+        files = {str(picture.file) for picture in pairing.unlabelled.values()}
+        for pair in pairing.pairs:
+            files |= {str(pair.image.file), *map(str, pair.annotation.files)}
         if pairing.pairs:
-            counted = len(pairing.pairs)
-            readings.append(Reading(candidate.layout, candidate.options, candidate.splits, counted))
-    return sorted(readings, key=lambda reading: -reading.pairs)
+            made = frozenset((str(pair.image), pair.annotation.where) for pair in pairing.pairs)
+            counted = replace(candidate, pairs=len(pairing.pairs), others=images - len(files))
+            tried.append((counted, made))
+    return tried
 
 
 def _special_layouts(tree: FileTree) -> Iterator[Reading]:
-    """Yield the layouts that names or tables give away."""
+    """Yield the layouts that the names of folders give away."""
     if any("_GT/SEG/man_seg" in name for name in tree.files):
         yield Reading("cell_tracking")
-    if _has_object_folders(tree):
+    if any("_ST/SEG/man_seg" in name for name in tree.files):
+        yield Reading("cell_tracking", {"truth": "ST"})
+    single = [folder for folder, masks in _count_objects(tree).items() if masks]
+    if len(single) > 1:
         yield Reading("objects")
-    labelled: set[str] = set()
-    for name, file in list(tree.files.items()):
-        folder = name.rpartition("/")[0] or "."
-        if name.endswith(".csv") and "EncodedPixels" in _first_line(file):
-            for images in _image_folders(tree):
-                yield Reading("rle", {"table": name, "images": images})
-        elif name.endswith(".json") and len(labelled) < _MOST_LOOKED_AT:
-            keys = _json_keys(file)
-            if {"images", "annotations", "categories"} <= keys:
-                for images in _image_folders(tree):
-                    yield Reading("coco", {"annotations": name, "images": images})
-            elif {"shapes", "imagePath"} <= keys and folder not in labelled:
-                labelled.add(folder)
-                yield Reading("labelme", {"annotations": folder})
 
 
-def _has_object_folders(tree: FileTree) -> bool:
-    """Tell whether most folders `<id>/images` hold one image and have a `<id>/masks` beside."""
+def _is_certain(tree: FileTree, reading: Reading) -> bool:
+    """Tell whether it would be wrong to read the same files in another way."""
+    return reading.layout == "cell_tracking" or any(
+        masks > 1 for masks in _count_objects(tree).values()
+    )
+
+
+def _count_objects(tree: FileTree) -> dict[str, int]:
+    """Count the masks in `<id>/masks` for each folder with one image in `<id>/images`.
+
+    Returns:
+        The numbers by `<id>`; none where a folder has several images and masks.
+    """
     images: Counter[str] = Counter()
     masks: Counter[str] = Counter()
     for name in tree.files:
         folder, _, kind = name.rpartition("/")[0].rpartition("/")
         if folder and is_image(name) and kind in ("images", "masks"):
             (images if kind == "images" else masks)[folder] += 1
-    single = [folder for folder, count in images.items() if count == 1 and masks[folder]]
-    return len(single) > 1 and 2 * len(single) > len(images)
+    if any(count > 1 and masks[folder] for folder, count in images.items()):
+        return {}
+    return {folder: masks[folder] for folder in images}
 
 
 def _join_splits(readings: list[Reading]) -> list[Reading]:
-    """Make one reading of those that are the parts of a split, such as `train` and `val`."""
-    by_split: dict[str, list[Reading]] = {}
-    for reading in readings:
-        name = _split_named_by(str(reading.options["images"]))
-        if name is not None and reading.layout == "folders":
-            by_split.setdefault(name, []).append(reading)
-    parts = [readings for readings in by_split.values() if len(readings) == 1]
-    if len(by_split) < 2 or len(parts) < len(by_split) or "train" not in by_split:
-        return readings
-    splits = {name: joined[0].options for name, joined in by_split.items()}
-    others = [r for r in readings if not any(r in joined for joined in by_split.values())]
-    return [Reading("folders", {}, splits), *others]
+    """Make one reading of those that differ in a word for a split alone, as `train` and `val`."""
+    joined: list[Reading] = []
+    for everywhere in (True, False):
+        shapes: dict[tuple[str, str], dict[str, list[Reading]]] = {}
+        for reading in readings:
+            words = {w for text in reading.options.values() for w in find_split_words(text)}
+            for word in sorted(words):
+                shape = (reading.layout, str(_blank(reading.options, word, everywhere)))
+                parts = shapes.setdefault(shape, {})
+                parts.setdefault(split_of("splits", word), []).append(reading)
+        for parts in shapes.values():
+            if "train" in parts and len(parts) > 1 and all(len(p) == 1 for p in parts.values()):
+                splits = {name: parts[name][0].options for name in SPLITS if name in parts}
+                reading = Reading(next(iter(parts.values()))[0].layout, {}, splits)
+                joined += [reading] if reading not in joined else []
+    return joined
 
 
-def _split_named_by(folder: str) -> str | None:
-    for part in folder.lower().split("/"):
-        split = SYNONYMS.get(part, part)
-        if split in SPLITS:
-            return split
-    return None
-
-
-def _image_folders(tree: FileTree) -> list[str]:
-    """Return the folders that hold images, or the one that holds all of them."""
-    folders = {name.rpartition("/")[0] or "." for name in tree.files if is_image(name)}
-    return sorted(folders) if len(folders) == 1 else ["."]
-
-
-def _first_line(file: File) -> str:
-    with file.open("rb") as opened:
-        return opened.readline(10_000).decode("utf-8", "replace")
-
-
-def _json_keys(file: File) -> set[str]:
-    if size(file) > _MOST_JSON_BYTES:
-        return set()
-    try:
-        with file.open("rb") as opened:
-            content = json.load(opened)
-    except (ValueError, RecursionError):
-        return set()
-    return set(content) if isinstance(content, dict) else set()
+def _blank(options: dict[str, Any], word: str, everywhere: bool) -> dict[str, str]:
+    """Return options without a word: where it stands last, or everywhere."""
+    start = "" if everywhere else "(?s:(.*))"
+    return {
+        key: re.sub(start + re.escape(word), r"\1*" if start else "*", text)
+        for key, text in options.items()
+    }
 
 
 def _summarise(tree: FileTree) -> str:

@@ -1,5 +1,6 @@
 """A table that says which side of the split each image is on, and what it belongs to."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,6 +20,11 @@ SYNONYMS = {
     "dev": "validation",
     "testing": "test",
 }
+_SPLIT_WORD = re.compile(
+    rf"(?<![^\W\d_])(?:{'|'.join(sorted({*SPLITS, *SYNONYMS}, key=len, reverse=True))})",
+    re.IGNORECASE,
+)
+"""Such a word, where a word may begin."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,16 @@ def _read(root: Path, table: SplitTable) -> dict[str, tuple[str | None, str | No
         name: (splits[number % len(splits)], groups[number % len(groups)])
         for number, name in enumerate(listed)
     }
+
+
+def find_splits(path: str) -> tuple[str, ...]:
+    """Return the splits that a path names, such as "validation" for `data/val2017`."""
+    return tuple(split_of(path, word) for word in find_split_words(path))
+
+
+def find_split_words(text: str) -> list[str]:
+    """Return the words for a split in a text, such as "Val" in `Val_images`."""
+    return _SPLIT_WORD.findall(text)
 
 
 def split_of(where: object, name: str) -> str:

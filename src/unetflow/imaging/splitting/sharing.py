@@ -40,8 +40,7 @@ def share_dealt(units: Units, shares: NDArray[np.float64], old: Sides) -> Sides:
         new = np.flatnonzero((old < 0) & (units.strata == stratum))
         total += units.sizes[new].sum()
         for unit in new[np.argsort(units.draws[new], kind="stable")]:
-            lacking = shares * total - has
-            sides[unit] = np.argmax(lacking.round(6))  # rounded: equal ones shall count as equal
+            sides[unit] = np.argmax(shares * total - has)
             has[sides[unit]] += units.sizes[unit]
     return _fill_empty(units, shares, old, sides)
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from unetflow.imaging import files
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import replacing, sha256
+from unetflow.imaging.errors import DeclarationError, InputError, restore_error
+from unetflow.imaging.files import replacing, require_file, sha256, size, stamp
 
 
 def test_error_says_where_what_and_how_to_mend_it():
@@ -23,6 +23,18 @@ def test_error_is_a_value_error_and_names_paths_as_text(tmp_path):
     error = InputError(tmp_path, "a", "b")
     assert isinstance(error, ValueError)
     assert error.where == str(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [InputError, DeclarationError])
+def test_error_is_restored_from_its_parts(kind):
+    error = kind("mask.png", "it is empty", "Export it again")
+    restored = restore_error(error.kind, error.where, error.problem, error.mend)
+    assert type(restored) is kind
+    assert str(restored) == str(error)
+
+
+def test_a_problem_of_several_lines_is_followed_by_the_mend_on_a_line_of_its_own():
+    assert str(InputError("a", "wrong:\n  b\n", "Mend it")) == "a: wrong:\n  b\nMend it."
 
 
 def test_replacing_writes_a_new_file_and_makes_missing_folders(tmp_path):
@@ -117,6 +129,15 @@ def test_file_is_synced_before_the_move_and_its_folder_after_it(tmp_path, monkey
     assert steps == ["sync file", "move", "sync folder"]
 
 
+def test_the_new_name_need_not_be_on_the_disk_where_another_file_follows(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(files, "_sync", lambda path: synced.append(path.suffix))
+    for sync_folder in (True, False):
+        with replacing(tmp_path / "a.txt", sync_folder=sync_folder) as temporary:
+            temporary.write_bytes(b"new")
+    assert synced == [".txt", "", ".txt"]
+
+
 def test_on_windows_no_folder_is_opened_and_the_file_is_opened_for_writing(tmp_path, monkeypatch):
     opened = []
 
@@ -145,3 +166,22 @@ def test_sha256_of_known_bytes(tmp_path):
     assert sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     path.write_bytes(b"x" * 300_000)
     assert sha256(path) == hashlib.sha256(b"x" * 300_000).hexdigest()
+
+
+def test_size_and_stamp_of_a_file_change_with_it(tmp_path):
+    path = tmp_path / "a"
+    stamps = []
+    for content, seconds in ((b"abc", 5), (b"abcd", 5), (b"abcd", 6), (b"abcd", 6)):
+        path.write_bytes(content)
+        os.utime(path, (seconds, seconds))
+        stamps.append(stamp(path))
+        assert size(path) == len(content)
+    assert stamps[0] != stamps[1] != stamps[2] == stamps[3]
+
+
+def test_a_file_of_an_earlier_stage_is_required(tmp_path):
+    (tmp_path / "a").write_bytes(b"")
+    require_file(tmp_path / "a")
+    for missing in (tmp_path, tmp_path / "b"):
+        with pytest.raises(InputError, match="Run the stage that writes it first"):
+            require_file(missing)

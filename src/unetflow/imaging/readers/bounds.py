@@ -45,7 +45,7 @@ def explain_damage(file: File, error: Exception) -> tuple[str, str]:
         with file.open("rb") as opened:
             start = opened.read(8)
     except OSError:  # a folder, say; the first error tells
-        start = b""
+        start = b"?"
     if not start:
         return "the file is empty", "Export or copy it again from its source"
     for signature, (kind, endings) in _SIGNATURES.items():

@@ -1,5 +1,6 @@
 """PNG, JPEG, GIF and BMP, through Pillow and imagecodecs."""
 
+import io
 import struct
 import zlib
 
@@ -37,7 +38,7 @@ def read_png(
         if bits == 16 and colour_type != _GREY:  # which Pillow cuts to 8
             problem = "its 16-bit colours come with an orientation or with a transparent colour"
             raise InputError(file, problem, "Save it upright and without transparency")
-        return _read_with_pillow(file, max_pixels, "PNG", indices=indices)
+        return _read_with_pillow(file, max_pixels, "PNG", data, indices=indices)
     # Pillow is slower here, and would silently cut 16-bit colours to 8 bits.
     pixels = np.asarray(imagecodecs.png_decode(data))
     return drop_alpha(file, pixels) if colour_type & _ALPHA else pixels
@@ -53,7 +54,7 @@ def read_jpeg(
     # Without the end marker after the last scan, the rest may be zeros that decode to something.
     if data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) < 0:
         raise ValueError("it ends too early")
-    return _read_with_pillow(file, max_pixels, "JPEG", indices=indices)
+    return _read_with_pillow(file, max_pixels, "JPEG", data, indices=indices)
 
 
 def read_gif(
@@ -92,9 +93,12 @@ def drop_alpha(file: File, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 def _read_with_pillow(
-    file: File, max_pixels: int, kind: str, *, indices: bool
+    file: File, max_pixels: int, kind: str, data: bytes | None = None, *, indices: bool
 ) -> NDArray[np.generic]:
-    with file.open("rb") as opened, Image.open(opened, formats=[kind]) as image:
+    with (
+        io.BytesIO(data) if data else file.open("rb") as opened,
+        Image.open(opened, formats=[kind]) as image,
+    ):
         check_size(file, image.width, image.height, max_pixels)
         if getattr(image, "n_frames", 1) > 1:
             raise InputError(file, "it is a film of several images", "Save each one as a file")

@@ -11,7 +11,7 @@ from unetflow.imaging.leakage import perceptual_hash
 from unetflow.imaging.readers import count_pages, read_image
 
 _MASK_WORDS = re.compile(
-    r"mask|label|anno|truth|segm|semantic|manual|instance|silhouette|trimap"
+    r"(?<!un)(mask|label|anno|segm)|truth|semantic|manual|instance|silhouette|trimap"
     r"|(?<![a-z])(ann|gt|ho|lab|seg|target)s?(?![a-z])"
 )
 _IMAGE_WORDS = re.compile(

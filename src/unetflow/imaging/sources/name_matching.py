@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
+from itertools import combinations, product
 
 from unetflow.imaging.sources.likeness import says_mask
 from unetflow.imaging.sources.name_patterns import shared_start
@@ -74,13 +74,19 @@ class _Side:
     shallow: bool = False
 
     @cached_property
+    def start(self) -> str:
+        """What all names begin with; digits belong to what differs."""
+        names = [name.rpartition("/")[2] for name in self.names]
+        return re.sub(r"\d.*$", "", shared_start(names)) if len(names) > 1 else ""
+
+    @cached_property
     def keys(self) -> list[Keys]:
         """The files by key under each rule, the plainest first; none where keys are not unique."""
         skipped = len(self.folder) + 1 if self.folder else 0
         paths = [os.path.splitext(name[skipped:])[0] for name in self.names]
         stems = [path.rpartition("/")[2] for path in paths]
-        start, end = _shared_affixes(stems)
-        bare = [stem[len(start) : len(stem) - len(end)] for stem in stems]
+        end = _shared_end([stem[len(self.start) :] for stem in stems])
+        bare = [stem[len(self.start) : len(stem) - len(end)] for stem in stems]
         numbers = [re.sub(r"^\D*(\d+).*$", r"\1", stem) for stem in stems]
         rules = [paths, bare, numbers if all(n.isdecimal() for n in numbers) else []]
         return [
@@ -118,8 +124,10 @@ def _between_folders(sides: list[_Side]) -> Iterator[Match]:
             continue
         for rank, (ours, theirs) in enumerate(zip(one.keys, other.keys, strict=True)):
             shared = ours.keys() & theirs.keys()
-            # Numbers alone say little, so that they must do so for nearly all files.
-            compared = (max if rank == BY_NUMBER else min)(len(ours), len(theirs))
+            # Counters say little, so that they must do so for nearly all files of both sides.
+            alike = rank != BY_NUMBER and one.start == other.start
+            count = all(key.isdecimal() and int(key) < 1000 for key in shared)
+            compared = (max if rank and count and not alike else min)(len(ours), len(theirs))
             if shared and len(shared) >= LEAST_SHARED * compared:
                 pairs = tuple((ours[key], theirs[key]) for key in ours if key in shared)
                 yield Match(pairs, (one.folder, other.folder), rank)
@@ -134,7 +142,7 @@ def _may_match(one: _Side, other: _Side) -> bool:
     nested = not outer.folder or inner.folder.startswith(outer.folder + "/")
     if outer.shallow != nested or inner.shallow:
         return False
-    if one.splits and other.splits and one.splits != other.splits:
+    if one.splits and other.splits and not {*one.splits} & {*other.splits}:
         return False
     # Folders that differ in a number alone are two patients, or two sizes of the same.
     return one.template != other.template
@@ -199,28 +207,47 @@ def _find_kinds(names: list[str]) -> list[tuple[Keys, Keys]]:
                 parts[kind][f"{folder}/{key}"] = name
             elif crowds[folder] <= _MOST_OF_A_CASE:
                 wholes[kind][folder] = name
-    several = {kind: keys for kind, keys in wholes.items() if len(keys) > 1}
+    for plain in [kind for kind in parts if kind[:2] == ("", "")]:
+        parts[plain] = _without_derived(plain, parts)
     # A kind of one name is chance, and so are equal names in several folders, unless there is a
     # word that says what they are.
-    of_masks = _masked(parts)
+    of_masks = {key for kind, keys in parts.items() if _names_masks(kind) for key in keys}
     likely = [keys for keys in parts.values() if len(keys) > 1 or keys.keys() & of_masks]
-    of_masks = _masked(several)
-    likely += [keys for keys in several.values() if keys.keys() & of_masks]
-    likely = sorted(likely, key=len, reverse=True)[:_MOST_KINDS]
-    related = []
-    for ours, theirs in combinations(likely, 2):
-        shared = ours.keys() & theirs.keys()
-        if len(shared) < max(1, LEAST_SHARED * min(len(ours), len(theirs))):
-            continue
-        matched = [{key: keys[key] for key in keys if key in shared} for keys in (ours, theirs)]
-        if not set(matched[0].values()) & set(matched[1].values()):
-            related.append((matched[0], matched[1]))
-    return related
+    several = {kind: keys for kind, keys in wholes.items() if len(keys) > 1}
+    sides = [
+        *combinations(sorted(likely, key=len, reverse=True)[:_MOST_KINDS], 2),
+        *product(
+            [keys for kind, keys in several.items() if not _names_masks(kind)][:_MOST_KINDS],
+            [keys for kind, keys in several.items() if _names_masks(kind)][:_MOST_KINDS],
+        ),
+    ]
+    return [pair for one, other in sides for pair in _relate(one, other)]
 
 
-def _masked(kinds: dict[Kind, Keys]) -> set[str]:
-    """Return the keys of all kinds that have a word for masks."""
-    return {key for (a, b, _), keys in kinds.items() if says_mask(a + b) for key in keys}
+def _relate(one: Keys, other: Keys) -> Iterator[tuple[Keys, Keys]]:
+    """Yield what two kinds share, if it is most of one."""
+    shared = one.keys() & other.keys()
+    if len(shared) < max(1, LEAST_SHARED * min(len(one), len(other))):
+        return
+    ours, theirs = ({key: keys[key] for key in keys if key in shared} for keys in (one, other))
+    if set(ours.values()).isdisjoint(theirs.values()):
+        yield ours, theirs
+
+
+def _without_derived(plain: Kind, kinds: dict[Kind, Keys]) -> Keys:
+    """Leave out names that are another one with something behind it, if there are several."""
+    keys = kinds[plain]
+    derived = {
+        name
+        for kind, others in kinds.items()
+        if kind[1] and kind[2] == plain[2] and len(others) > 1 and others.keys() <= keys.keys()
+        for name in others.values()
+    }
+    return {key: name for key, name in keys.items() if name not in derived}
+
+
+def _names_masks(kind: Kind) -> bool:
+    return says_mask(kind[0] + kind[1])
 
 
 def _possible_kinds(name: str) -> Iterator[tuple[Kind, str]]:
@@ -235,13 +262,11 @@ def _possible_kinds(name: str) -> Iterator[tuple[Kind, str]]:
         yield (stem, "", ending), ""
 
 
-def _shared_affixes(stems: list[str]) -> tuple[str, str]:
-    """Return what all names begin and end with; digits belong to what differs."""
+def _shared_end(stems: list[str]) -> str:
+    """Return what all stems end with; digits belong to what differs."""
     if len(stems) < 2:
-        return "", ""
-    start = re.sub(r"\d.*$", "", shared_start(stems))
-    rest = [stem[len(start) :][::-1] for stem in stems]
-    return start, re.sub(r"^\d+", "", shared_start(rest)[::-1])
+        return ""
+    return re.sub(r"^\d+", "", shared_start([stem[::-1] for stem in stems])[::-1])
 
 
 def _folder_of(name: str) -> str:

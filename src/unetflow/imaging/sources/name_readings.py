@@ -84,9 +84,7 @@ class _Sided:
     @cached_property
     def closeness(self) -> tuple[bool, int]:
         """How well images and masks fit: by how many words and numbers their paths share."""
-        ours, theirs = (
-            re.findall(r"[^\W\d_]+|\d+", os.path.splitext(path)[0]) for path in self.pairs[0]
-        )
+        ours, theirs = (re.split(r"[\W_]+", os.path.splitext(path)[0]) for path in self.pairs[0])
         shared = sum(min(ours.count(word), theirs.count(word)) for word in set(ours))
         return self.plausible, shared
 

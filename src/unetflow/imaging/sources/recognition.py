@@ -1,6 +1,5 @@
 """A look at a folder that nobody has described: which layouts it could have."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -162,29 +161,37 @@ def _count_objects(tree: FileTree) -> dict[str, int]:
 def _join_splits(readings: list[Reading]) -> list[Reading]:
     """Make one reading of those that differ in a word for a split alone, as `train` and `val`."""
     joined: list[Reading] = []
-    for everywhere in (True, False):
+    for blank in (_blank_all, _blank_last, _blank_places):
         shapes: dict[tuple[str, str], dict[str, list[Reading]]] = {}
         for reading in readings:
             words = {w for text in reading.options.values() for w in find_split_words(text)}
             for word in sorted(words):
-                shape = (reading.layout, str(_blank(reading.options, word, everywhere)))
+                shape = (reading.layout, str(blank(reading.options, word)))
                 parts = shapes.setdefault(shape, {})
                 parts.setdefault(split_of("splits", word), []).append(reading)
-        for parts in shapes.values():
-            if "train" in parts and len(parts) > 1 and all(len(p) == 1 for p in parts.values()):
-                splits = {name: parts[name][0].options for name in SPLITS if name in parts}
-                reading = Reading(next(iter(parts.values()))[0].layout, {}, splits)
-                joined += [reading] if reading not in joined else []
+        for (layout, _), parts in shapes.items():
+            sole = {name: readings[0] for name, readings in parts.items() if len(readings) == 1}
+            if "train" not in sole or not len(parts) == len(set(map(id, sole.values()))) > 1:
+                continue
+            reading = Reading(layout, {}, {s: sole[s].options for s in SPLITS if s in sole})
+            joined += [reading] if reading not in joined else []
     return joined
 
 
-def _blank(options: dict[str, Any], word: str, everywhere: bool) -> dict[str, str]:
-    """Return options without a word: where it stands last, or everywhere."""
-    start = "" if everywhere else "(?s:(.*))"
-    return {
-        key: re.sub(start + re.escape(word), r"\1*" if start else "*", text)
-        for key, text in options.items()
-    }
+def _blank_all(options: dict[str, str], word: str) -> dict[str, str]:
+    """Return options without a word."""
+    return {key: text.replace(word, "*") for key, text in options.items()}
+
+
+def _blank_last(options: dict[str, str], word: str) -> dict[str, str]:
+    """Return options without a word where it stands last."""
+    return {key: "*".join(text.rsplit(word, 1)) for key, text in options.items()}
+
+
+def _blank_places(options: dict[str, str], word: str) -> dict[str, str]:
+    """Return options without a word in the folders and files, but with it in patterns."""
+    patterns = {key: text for key, text in options.items() if key.endswith("_pattern")}
+    return _blank_all(options, word) | patterns
 
 
 def _summarise(tree: FileTree) -> str:

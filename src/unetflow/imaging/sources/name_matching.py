@@ -33,13 +33,19 @@ class Match:
 
     Attributes:
         pairs: A file of either side each.
-        folders: The folder of either side.
         rank: How plain the rule is that pairs them, 0 for equal names.
     """
 
     pairs: tuple[tuple[str, str], ...]
-    folders: tuple[str, str]
     rank: int
+
+    @cached_property
+    def folders(self) -> tuple[str, str]:
+        """The folder of either side."""
+        one, other = (
+            posixpath.commonpath({_folder_of(pair[side]) for pair in self.pairs}) for side in (0, 1)
+        )
+        return one, other
 
 
 def find_matches(names: list[str]) -> list[Match]:
@@ -114,8 +120,7 @@ def _within_folders(kinds: list[tuple[Keys, Keys]]) -> Iterator[Match]:
         for pair in pairs:
             by_split[find_splits(_folder_of(pair[0]))].append(pair)
         for part in by_split.values():
-            folder = posixpath.commonpath([_folder_of(one) for one, _ in part])
-            yield Match(tuple(part), (folder, folder), 0)
+            yield Match(tuple(part), 0)
 
 
 def _between_folders(sides: list[_Side]) -> Iterator[Match]:
@@ -130,7 +135,7 @@ def _between_folders(sides: list[_Side]) -> Iterator[Match]:
             compared = (max if rank and count and not alike else min)(len(ours), len(theirs))
             if shared and len(shared) >= LEAST_SHARED * compared:
                 pairs = tuple((ours[key], theirs[key]) for key in ours if key in shared)
-                yield Match(pairs, (one.folder, other.folder), rank)
+                yield Match(pairs, rank)
                 break
 
 

@@ -359,7 +359,7 @@ class TestRefusal:
         assert len(source.taken.refused) == 3
         for refusal in source.taken.refused:
             assert f"{archive}/" in refusal.error.where
-            assert "it cannot be unpacked" in refusal.error.problem
+            assert "it cannot be read" in refusal.error.problem
 
     def test_is_no_excuse_for_a_mistake_of_the_programme(self, source):
         def fail(*_):

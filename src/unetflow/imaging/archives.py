@@ -62,7 +62,7 @@ class ArchiveMember:
             with archive.open(self.path) as member:
                 return member.read(size)  # never more than the size that was checked
         except Exception as error:  # of damaged bytes zlib and codecs raise what zipfile does not
-            problem = f"it cannot be unpacked ({type(error).__name__}: {error})"
+            problem = f"it cannot be read ({type(error).__name__}: {error})"
             raise InputError(self, problem, "Download or pack the archive again") from error
 
     def size(self) -> int:

@@ -108,12 +108,14 @@ def _describe(texts: Sequence[Names]) -> Names | None:
 
 
 def _generalise(texts: list[str], backwards: bool = False) -> str:
-    """Return a text that all are, or else a group and the signs that all end with."""
+    """Return a text that all are, or else a group and the folders or signs that all end with."""
     if len(set(texts)) == 1 and (len(texts) > 1 or not texts[0]):
         return _escape(texts[0][::-1] if backwards else texts[0])
-    signs = shared_start([re.split(r"[^_\-. /]", text[::-1])[0] for text in texts])
-    group = "(.+)" if all(len(text) > len(signs) for text in texts) else "(.*)"
-    return _escape(signs) + group if backwards else group + _escape(signs[::-1])
+    end = shared_start([text[::-1] for text in texts])[::-1]
+    folders, signs = re.search(r"/.*$", end), re.search(r"[_\-. ]*$", end)
+    fixed = next(match[0] for match in (folders, signs) if match)
+    group = "(.+)" if all(len(text) > len(fixed) for text in texts) else "(.*)"
+    return _escape(fixed[::-1]) + group if backwards else group + _escape(fixed)
 
 
 def _exclude_each_other(patterns: Names, names: Sequence[Names]) -> Names:

@@ -50,7 +50,7 @@ def find_name_readings(tree: FileTree) -> list[Found]:
     for group in _group(_drop_parts(_keep_closest(sided))):
         for part in _split_copies(tree, group):
             pairs = dict.fromkeys(pair for side in part for pair in side.pairs)
-            reading = _try_options(tree, list(pairs))
+            reading = _try_options(tree, list(pairs), part[0].splits)
             if reading is not None and reading not in found:
                 found.append(reading)
     return found
@@ -170,21 +170,22 @@ def _split_copies(tree: FileTree, group: list[_Sided]) -> list[list[_Sided]]:
     return [group]
 
 
-def _try_options(tree: FileTree, pairs: list[Names]) -> Found | None:
+def _try_options(tree: FileTree, pairs: list[Names], splits: tuple[str, ...]) -> Found | None:
     """Return the plainest options that make these pairs, or nearly all of them."""
-    wanted = {(str(tree.files[image]), str(tree.files[mask])) for image, mask in pairs}
-    layout, find = (
-        ("stacks", find_stacks)
-        if is_stack(tree.files[pairs[0][0]])
-        else ("folders", find_folder_pairs)
-    )
-    most, best = LEAST_SHARED * len(wanted), None
+    is_stacked = is_stack(tree.files[pairs[0][0]])
+    layout, find = ("stacks", find_stacks) if is_stacked else ("folders", find_folder_pairs)
+    names = {str(file): name for name, file in tree.files.items()}
+    most, best = LEAST_SHARED * len(pairs), None
     for options in list_options(pairs):
         try:
             found = find(tree, **options).pairs
         except InputError:
             continue
-        made = {(str(pair.image.file), str(*pair.annotation.files)) for pair in found}
-        if len(wanted & made) > most or (best is None and len(wanted & made) == most):
-            most, best = len(wanted & made), (layout, options)
+        made = {(names[str(p.image.file)], names[str(*p.annotation.files)]) for p in found}
+        others = {image.rpartition("/")[0] for image, _ in made.difference(pairs)}
+        if splits and any(find_splits(folder) != splits for folder in others):
+            continue
+        right = len(made.intersection(pairs))
+        if right > most or (best is None and right == most):
+            most, best = right, (layout, options)
     return best

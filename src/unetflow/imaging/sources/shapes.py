@@ -235,7 +235,9 @@ def read_bytes(file: File) -> bytes:
     try:
         with file.open("rb") as opened:
             return opened.read()
-    except Exception as error:  # a damaged archive raises anything, zlib.error included
+    except InputError:
+        raise
+    except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             file, f"it cannot be read ({type(error).__name__}: {reason})", "Copy it again"

@@ -90,6 +90,8 @@ def _read(root: Path, table: SplitTable) -> dict[str, tuple[str | None, str | No
     try:
         with file.open("rb") as opened:
             rows = pd.read_csv(opened, dtype=str, keep_default_na=False)
+    except InputError:
+        raise
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(file, f"it is no CSV table ({error})", "Save it as CSV") from error
     for column in filter(None, (table.id, table.split, table.group)):

@@ -6,11 +6,11 @@ from PIL import Image
 
 from unetflow.datasets import (
     DemoPairsDataset,
-    FolderPairsDataset,
     ImageFileDataset,
     ImageFolderDataset,
     KerasModelDataset,
     MlflowEpochLogDataset,
+    SourceDataset,
 )
 from unetflow.imaging.errors import InputError
 
@@ -54,16 +54,17 @@ def test_folder_refuses_an_image_above_the_limit(tmp_path):
 
 
 def test_demo_is_made_once(tmp_path):
-    dataset = DemoPairsDataset(path=str(tmp_path), count=3, size=48)
+    dataset = DemoPairsDataset(path=str(tmp_path / "demo"), count=3, size=48)
     assert not dataset.exists()
     pairs = dataset.load().pairs
-    times = [pair.image.stat().st_mtime_ns for pair in pairs]
+    times = [pair.image.file.stat().st_mtime_ns for pair in pairs]
     assert [pair.id for pair in dataset.load().pairs] == ["nuclei_000", "nuclei_001", "nuclei_002"]
-    assert [pair.image.stat().st_mtime_ns for pair in pairs] == times
+    assert [pair.image.file.stat().st_mtime_ns for pair in pairs] == times
 
 
 def test_users_folders_are_never_written(tmp_path):
-    for dataset in (FolderPairsDataset(path=str(tmp_path)), ImageFolderDataset(path=str(tmp_path))):
+    for kind in (SourceDataset, ImageFolderDataset):
+        dataset = kind(path=str(tmp_path))
         with pytest.raises(DatasetError, match="is only read"):
             dataset.save({})
 

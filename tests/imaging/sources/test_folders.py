@@ -4,12 +4,31 @@ from hypothesis import strategies as st
 
 from tests.imaging.helpers import touch_images
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.pairs import find_pairs, list_images, natural_order
+from unetflow.imaging.sources.folders import find_folder_pairs
+from unetflow.imaging.trees import list_tree, natural_order
 
 
 @pytest.fixture
 def folders(tmp_path):
     return tmp_path / "images", tmp_path / "masks"
+
+
+def find_pairs(images, masks, image_pattern=None, mask_pattern=None, **options):
+    """Pair two folders of one root, given by their paths on disk."""
+    root = images if images == masks else images.parent
+    return find_folder_pairs(
+        list_tree(root),
+        images=images.relative_to(root).as_posix(),
+        masks=masks.relative_to(root).as_posix(),
+        image_pattern=image_pattern,
+        mask_pattern=mask_pattern,
+        **options,
+    )
+
+
+def mask_of(pair):
+    (mask,) = pair.annotation.files
+    return mask
 
 
 def only_error(pairing):
@@ -42,13 +61,13 @@ def test_pairs_come_in_natural_order_whatever_the_endings(folders):
     masks = touch_images(folders[1], "1.png", "2.png", "10.tiff", "sub/1.png")
     pairing = find_pairs(images, masks)
     assert pairing.refused == []
-    assert [(p.id, p.image.name, p.mask.name) for p in pairing.pairs] == [
+    assert [(p.id, p.image.file.name, mask_of(p).name) for p in pairing.pairs] == [
         ("1", "1.tif", "1.png"),
         ("2", "2.JPG", "2.png"),
         ("10", "10.png", "10.tiff"),
         ("sub/1", "1.png", "1.png"),
     ]
-    assert pairing.pairs[-1].mask == masks / "sub" / "1.png"
+    assert mask_of(pairing.pairs[-1]) == masks / "sub" / "1.png"
 
 
 def test_same_name_in_another_subfolder_is_no_partner(folders):
@@ -70,7 +89,7 @@ def test_patterns_pair_what_their_groups_capture(folders):
     masks = touch_images(folders[1], "21_manual1.png", "3_manual1.png")
     pairing = find_pairs(images, masks, r"(\d+)_training", r"(\d+)_manual")
     assert pairing.refused == []
-    assert [(p.id, p.mask.name) for p in pairing.pairs] == [
+    assert [(p.id, mask_of(p).name) for p in pairing.pairs] == [
         ("3_training", "3_manual1.png"),
         ("21_training", "21_manual1.png"),
     ]
@@ -79,7 +98,9 @@ def test_patterns_pair_what_their_groups_capture(folders):
 def test_patterns_pair_files_of_one_folder(tmp_path):
     folder = touch_images(tmp_path / "both", "a_image.png", "a_mask.png", "b_image.png")
     pairing = find_pairs(folder, folder, "(.+)_image", "(.+)_mask")
-    assert [(p.image.name, p.mask.name) for p in pairing.pairs] == [("a_image.png", "a_mask.png")]
+    assert [(p.image.file.name, mask_of(p).name) for p in pairing.pairs] == [
+        ("a_image.png", "a_mask.png")
+    ]
     assert only_error(pairing).where == str(folder / "b_image.png")
 
 
@@ -88,7 +109,7 @@ def test_all_groups_count_and_an_unused_group_is_empty(folders):
     masks = touch_images(folders[1], "m_p1_t2.png", "m_p1_t3.png", "m_p1.png")
     pattern = r"p(\d)(?:_t(\d))?"
     pairing = find_pairs(images, masks, pattern, pattern)
-    assert [(p.image.name, p.mask.name) for p in pairing.pairs] == [
+    assert [(p.image.file.name, mask_of(p).name) for p in pairing.pairs] == [
         (name, f"m_{name}") for name in ("p1.png", "p1_t2.png", "p1_t3.png")
     ]
 
@@ -96,7 +117,7 @@ def test_all_groups_count_and_an_unused_group_is_empty(folders):
 def test_pattern_on_one_side_only(folders):
     images = touch_images(folders[0], "7.png")
     masks = touch_images(folders[1], "7_mask.png")
-    assert [p.mask.name for p in find_pairs(images, masks, None, "(.+)_mask").pairs] == [
+    assert [mask_of(p).name for p in find_pairs(images, masks, None, "(.+)_mask").pairs] == [
         "7_mask.png"
     ]
 
@@ -108,7 +129,7 @@ def test_image_without_mask_is_named_and_the_others_are_paired(folders):
     assert [p.id for p in pairing.pairs] == ["1"]
     error = only_error(pairing)
     assert error.where == str(images / "2.png")
-    assert error.problem == f"there is no mask '2' in {masks}"
+    assert error.problem == "there is no mask '2'"
     assert "Add the mask" in error.mend
 
 
@@ -117,7 +138,7 @@ def test_mask_without_image_is_named(folders):
     masks = touch_images(folders[1], "1.png", "2.png", "2.tif")
     pairing = find_pairs(images, masks)
     assert [e.where for e in pairing.refused] == [str(masks / "2.png"), str(masks / "2.tif")]
-    assert pairing.refused[0].problem == f"there is no image '2' in {images}"
+    assert pairing.refused[0].problem == "there is no image '2'"
 
 
 @pytest.mark.parametrize(
@@ -155,9 +176,10 @@ def test_missing_folder_is_named(folders):
 
 def test_folder_without_images_is_named_with_the_endings_that_count(folders):
     touch_images(folders[0], "a.txt", ".hidden.png")
+    touch_images(folders[1], "a.png")
     (folders[0] / "folder.png").mkdir()
     with pytest.raises(InputError, match=r"holds no image \(\.png, \.jpg") as caught:
-        list_images(folders[0])
+        find_pairs(*folders)
     assert caught.value.where == str(folders[0])
 
 
@@ -208,5 +230,41 @@ def test_images_and_masks_in_one_folder_are_told_apart_by_their_patterns(tmp_pat
     for name in ("img_1.png", "mask_1.png", "stray.png"):
         (tmp_path / name).write_bytes(b"")
     pairing = find_pairs(tmp_path, tmp_path, r"img_(\d+)", r"mask_(\d+)")
-    assert [pair.mask.name for pair in pairing.pairs] == ["mask_1.png"]
+    assert [mask_of(pair).name for pair in pairing.pairs] == ["mask_1.png"]
     assert [error.where for error in pairing.refused] == [str(tmp_path / "stray.png")]
+
+
+def test_a_region_belongs_to_each_image(tmp_path):
+    touch_images(tmp_path, "images/1.png", "images/2.png", "images/3.png")
+    touch_images(tmp_path, "masks/1.png", "masks/2.png", "masks/3.png")
+    touch_images(tmp_path, "fov/fov_1.png", "fov/fov_2.png", "fov/again/fov_2.gif")
+    pairing = find_pairs(
+        tmp_path / "images", tmp_path / "masks", regions="fov", region_pattern=r"fov_(.+)\."
+    )
+    assert [(p.id, p.region) for p in pairing.pairs] == [("1", tmp_path / "fov/fov_1.png")]
+    assert [(e.where, e.problem) for e in pairing.refused] == [
+        (str(tmp_path / "images/2.png"), "several regions match it"),
+        (str(tmp_path / "images/3.png"), "no region matches it"),
+    ]
+
+
+def test_masks_may_lie_below_the_images_and_images_below_the_masks(tmp_path):
+    touch_images(tmp_path, "all/1.png", "all/masks/1.png")
+    pairing = find_folder_pairs(list_tree(tmp_path), images="all", masks="all/masks")
+    assert [p.id for p in pairing.pairs] == ["1"]
+    assert not pairing.refused
+    pairing = find_folder_pairs(list_tree(tmp_path), images="all/masks", masks="all")
+    assert [p.id for p in pairing.pairs] == ["1"]
+
+
+def test_one_folder_without_patterns_does_not_pair_files_with_themselves(tmp_path):
+    folder = touch_images(tmp_path / "both", "1.png")
+    with pytest.raises(InputError, match="nothing tells which are which"):
+        find_pairs(folder, folder)
+
+
+@pytest.mark.parametrize("name", ["2.dcm", "2.czi", "2.webp"])
+def test_a_format_that_no_reader_knows_is_not_passed_over(folders, name):
+    images = touch_images(folders[0], "1.png", name)
+    masks = touch_images(folders[1], "1.png")
+    assert only_error(find_pairs(images, masks)).where == str(images / name)

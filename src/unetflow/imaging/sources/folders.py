@@ -248,9 +248,9 @@ def _join_regions(
         if len(found) == 1:
             with_region.append(replace(pair, region=tree.files[found[0]]))
         else:
-            problem = "several regions" if found else "no region"
+            problem = "several regions match" if found else "no region matches"
             refused.append(
-                InputError(pair.image.file, f"{problem} match it", "Give it one region file")
+                InputError(pair.image.file, f"{problem} it", "Give it one region file")
             )
     refused += [
         InputError(

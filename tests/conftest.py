@@ -15,7 +15,7 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DO_NOT_TRACK"] = "1"  # Kedro's telemetry
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 
-# Kedro sets up logging at the first call, which would drop pytest's handler in the middle of a test.
+# Kedro sets up logging at the first call, which would drop pytest's handler amid a test.
 configure_project("unetflow")
 
 # A network and a demo so small that a whole run takes seconds.

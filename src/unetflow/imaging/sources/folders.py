@@ -249,9 +249,7 @@ def _join_regions(
             with_region.append(replace(pair, region=tree.files[found[0]]))
         else:
             problem = "several regions match" if found else "no region matches"
-            refused.append(
-                InputError(pair.image.file, f"{problem} it", "Give it one region file")
-            )
+            refused.append(InputError(pair.image.file, f"{problem} it", "Give it one region file"))
     refused += [
         InputError(
             tree.files[name], f"there is no image '{key}'", "Add the image, or move the region away"

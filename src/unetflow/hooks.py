@@ -100,7 +100,9 @@ class TrackingHooks:
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
-        """Make tags of what has been loaded."""
+        """Make tags of what has been loaded, and keep what was recognised in the data."""
+        if dataset_name == "raw_pairs" and data.recognised:
+            self._closing_lines["Recognised"] = data.recognised
         self._set_tags(self._tracking_of(dataset_name), data)
 
     @hook_impl
@@ -111,6 +113,9 @@ class TrackingHooks:
         kind = tracking.get("log")
         if dataset_name == "masks":
             self._closing_lines["Masks"] = os.path.relpath(self._entries["masks"]["path"])
+        if dataset_name == "data_report":
+            report = os.path.relpath(self._entries["data_report"]["filepath"])
+            self._closing_lines["Data report"] = report
         if kind is None or self._tracker is None:
             return
         path = Path(self._entries[dataset_name]["filepath"])
@@ -129,16 +134,21 @@ class TrackingHooks:
             return
         self._tracker.end()
         self._closing_lines["Compare runs"] = self._tracker.describe_ui()
-        click.echo("")
-        for name in ("Scores", "Masks", "Compare runs"):
-            if name in self._closing_lines:
-                click.echo(f"{name}: {self._closing_lines[name]}")
+        self._echo("Recognised", "Data report", "Scores", "Masks", "Compare runs")
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
-        """End the run as failed."""
+        """End the run as failed, and tell where to look."""
         if self._tracker is not None:
             self._tracker.end(error)
+        self._echo("Recognised", "Data report")
+
+    def _echo(self, *names: str) -> None:
+        """Tell a person what the log, which breaks long lines, is not made for."""
+        click.echo("")
+        for name in names:
+            if name in self._closing_lines:
+                click.echo(f"{name}: {self._closing_lines[name]}")
 
     def _tracking_of(self, dataset_name: str) -> dict[str, Any]:
         metadata = self._entries.get(dataset_name, {}).get("metadata", {})

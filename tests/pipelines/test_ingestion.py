@@ -55,16 +55,35 @@ def report_of(mine: Path) -> str:
     return (mine.parent / "data/08_reporting/data_report.html").read_text(encoding="utf-8")
 
 
-def test_a_folder_without_a_word_is_recognised_and_the_lines_that_pin_it_work(mine, caplog):
-    assert ingest(mine).exit_code == 0
+def test_a_folder_without_a_word_is_recognised_and_the_lines_that_pin_it_work(mine):
+    result = ingest(mine)
+    assert result.exit_code == 0
     before = manifest_of(mine)
     assert len(before) == 12
-    explained = next(m for m in caplog.messages if m.startswith("Recognised layout 'folders'"))
-    assert "with 12 annotated images" in explained
-    pinned = yaml.safe_load(explained.partition("\n")[2])
+    explained = result.output.partition("Recognised: layout 'folders' with 12 annotated")[2]
+    pinned = yaml.safe_load(explained.partition("\n")[2].partition("\nData report:")[0])
     assert pinned["raw_pairs"]["images"] == "images"
     assert ingest(mine, catalog=yaml.safe_dump(pinned)).exit_code == 0
     pd.testing.assert_frame_equal(manifest_of(mine), before)
+
+
+def test_the_slices_of_one_volume_are_cut_into_blocks(mine):
+    volumes = [
+        np.stack([np.asarray(Image.open(p)) for p in sorted((mine / kind).iterdir())])
+        for kind in ("images", "masks")
+    ]
+    shutil.rmtree(mine / "images")
+    shutil.rmtree(mine / "masks")
+    for kind, volume in zip(("volume", "labels"), volumes, strict=True):
+        tifffile.imwrite(mine / f"{kind}.tif", volume, metadata={"axes": "ZYX"})
+    catalog = CATALOG + "  layout: stacks\n  images: volume.tif\n  masks: labels.tif\n"
+    refused = ingest(mine, "seed=1", catalog)
+    assert refused.exit_code == 1
+    assert "Set `ingestion.split.strategy: contiguous`" in refused.output
+    assert ingest(mine, "ingestion.split.strategy=contiguous").exit_code == 0
+    manifest = manifest_of(mine)
+    assert manifest["group"].unique().tolist() == ["volume"]
+    assert manifest["split"].drop_duplicates().tolist() == ["train", "validation", "test"]
 
 
 def test_two_readings_are_both_shown_and_none_is_taken(mine):

@@ -26,6 +26,12 @@ def download(path: Path, source: dict[str, Any]) -> None:
             or came has another digest.
     """
     url, digest = _check(source)
+    if path.is_dir():
+        raise InputError(
+            path,
+            "it is a folder, but `download` fetches a file",
+            "Give the file's path, or remove `download`",
+        )
     if path.is_file():
         found = sha256(path)
         if found != digest:
@@ -44,9 +50,9 @@ def _fetch(url: str, digest: str, path: Path) -> None:
     import pooch
     from requests import RequestException
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     fetch = pooch.HTTPDownloader(progressbar=True, timeout=_TIMEOUT_SECONDS)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         pooch.retrieve(
             url, known_hash=f"sha256:{digest}", fname=path.name, path=path.parent, downloader=fetch
         )
@@ -55,6 +61,10 @@ def _fetch(url: str, digest: str, path: Path) -> None:
             url,
             f"the transfer failed ({type(error).__name__}: {error})",
             "Check the address and the network, then run again",
+        ) from error
+    except OSError as error:
+        raise InputError(
+            path, f"it cannot be written ({error})", "Make room, or choose another `path`"
         ) from error
     except ValueError as error:
         if "hash" not in str(error):
@@ -67,9 +77,10 @@ def _fetch(url: str, digest: str, path: Path) -> None:
 
 
 def _check(source: dict[str, Any]) -> tuple[str, str]:
-    if set(source) != {"url", "sha256"}:
+    given = sorted(source) if isinstance(source, dict) else []
+    if given != ["sha256", "url"]:
         raise InputError(
-            "download", f"it has {', '.join(source) or 'nothing'}", "Give `url` and `sha256`"
+            "download", f"it has {', '.join(given) or 'no keys'}", "Give `url` and `sha256`"
         )
     url, digest = str(source["url"]), str(source["sha256"]).lower()
     if not re.fullmatch(r"https?://\S+", url):

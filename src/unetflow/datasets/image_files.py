@@ -1,5 +1,6 @@
 """Images as catalog entries."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +17,8 @@ from unetflow.imaging.files import replacing
 from unetflow.imaging.readers import MAX_PIXELS, READERS, is_image, read_image
 from unetflow.imaging.samples import write_tiff
 from unetflow.imaging.trees import list_tree, natural_order
+
+_log = logging.getLogger(__name__)
 
 Pixels = NDArray[np.generic]
 
@@ -75,6 +78,8 @@ class ImageFolderDataset(AbstractDataset[NoReturn, dict[str, Callable[[], Pixels
         would otherwise have one name.
         """
         tree = list_tree(self._path)
+        for error in tree.refused:
+            _log.warning("Left out %s", error)
         names = sorted(filter(is_image, tree.files), key=natural_order)
         files = {name: tree.files[name] for name in names}
         if not files:

@@ -1,7 +1,7 @@
 """Where images and masks come from."""
 
-import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, NoReturn, TypeVar
@@ -18,8 +18,7 @@ from unetflow.imaging.readers import MAX_PIXELS, read_image
 from unetflow.imaging.sources import LAYOUTS, Pairing, find_pairs
 from unetflow.imaging.sources.recognition import recognise
 from unetflow.imaging.sources.split_tables import SplitTable, apply_split_table
-
-_log = logging.getLogger(__name__)
+from unetflow.imaging.trees import natural_order
 
 Loaded = TypeVar("Loaded")
 
@@ -67,14 +66,15 @@ class _Source(AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
                 "the catalog gives options without a layout",
                 f"Add `layout:` with one of {', '.join(LAYOUTS)}",
             )
+        recognised = ""
         if layout is None:
             reading = recognise(self._path)
-            _log.info("Recognised %s", reading.explain(self._path))
+            recognised = reading.explain(self._path)
             layout, options, splits = reading.layout, reading.options, reading.splits
         pairing = find_pairs(self._path, layout, options, splits)
-        if self._split_table is None:
-            return pairing
-        return apply_split_table(pairing, self._path, SplitTable.read(self._split_table))
+        if self._split_table is not None:
+            pairing = apply_split_table(pairing, self._path, SplitTable.read(self._split_table))
+        return replace(pairing, recognised=recognised)
 
     def save(self, data: NoReturn) -> None:
         """Refuse: the files are the user's."""
@@ -147,8 +147,8 @@ class SourceImagesDataset(_Source[dict[str, Callable[[], NDArray[np.generic]]]])
         if not self._unlabelled:
             pictures |= {pair.id: pair.image for pair in pairing.pairs}
         return {
-            name: partial(read_image, picture.file, self._max_pixels, picture.page)
-            for name, picture in pictures.items()
+            name: partial(read_image, pictures[name].file, self._max_pixels, pictures[name].page)
+            for name in sorted(pictures, key=natural_order)
         }
 
 

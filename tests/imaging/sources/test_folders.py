@@ -1,11 +1,11 @@
+import shutil
+
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from tests.imaging.helpers import touch_images
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.sources.folders import find_folder_pairs
-from unetflow.imaging.trees import list_tree, natural_order
+from unetflow.imaging.trees import list_tree
 
 
 @pytest.fixture
@@ -34,26 +34,6 @@ def mask_of(pair):
 def only_error(pairing):
     (error,) = pairing.refused
     return error
-
-
-def test_natural_order_puts_2_before_10():
-    names = ["a10.png", "a2.png", "b1.png", "a1.png", "10.png", "9.png", "a"]
-    assert sorted(names, key=natural_order) == [
-        *("9.png", "10.png", "a", "a1.png", "a2.png", "a10.png", "b1.png")
-    ]
-
-
-@given(numbers=st.lists(st.integers(0, 10**6), min_size=2, unique=True))
-def test_numbers_in_names_sort_as_numbers(numbers):
-    names = [f"cell_{n}_x.png" for n in numbers]
-    assert sorted(names, key=natural_order) == [f"cell_{n}_x.png" for n in sorted(numbers)]
-
-
-@example(names=["01", "1"])
-@given(names=st.lists(st.text("a01²x/", max_size=6), max_size=6, unique=True))
-def test_order_depends_on_the_names_alone_not_on_how_the_disk_lists_them(names):
-    backwards = names[::-1]
-    assert sorted(backwards, key=natural_order) == sorted(names, key=natural_order)
 
 
 def test_pairs_come_in_natural_order_whatever_the_endings(folders):
@@ -207,31 +187,17 @@ def test_pattern_that_matches_nothing_is_refused_with_the_folder(folders):
 
 
 def test_hidden_folders_are_not_searched(tmp_path):
-    for name in ("images/1.png", "masks/1.png", "images/.ipynb_checkpoints/1.png"):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
+    touch_images(tmp_path, "images/1.png", "masks/1.png", "images/.ipynb_checkpoints/1.png")
     pairing = find_pairs(tmp_path / "images", tmp_path / "masks")
     assert [pair.id for pair in pairing.pairs] == ["1"]
     assert not pairing.refused
 
 
 def test_file_that_the_pattern_leaves_out_is_named(tmp_path):
-    for name in ("images/img_1.png", "images/IMG_2.png", "masks/mask_1.png"):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
+    touch_images(tmp_path, "images/img_1.png", "images/IMG_2.png", "masks/mask_1.png")
     pairing = find_pairs(tmp_path / "images", tmp_path / "masks", r"img_(\d+)", r"mask_(\d+)")
     assert [pair.id for pair in pairing.pairs] == ["img_1"]
     assert [error.where for error in pairing.refused] == [str(tmp_path / "images/IMG_2.png")]
-
-
-def test_images_and_masks_in_one_folder_are_told_apart_by_their_patterns(tmp_path):
-    for name in ("img_1.png", "mask_1.png", "stray.png"):
-        (tmp_path / name).write_bytes(b"")
-    pairing = find_pairs(tmp_path, tmp_path, r"img_(\d+)", r"mask_(\d+)")
-    assert [mask_of(pair).name for pair in pairing.pairs] == ["mask_1.png"]
-    assert [error.where for error in pairing.refused] == [str(tmp_path / "stray.png")]
 
 
 def test_a_region_belongs_to_each_image(tmp_path):
@@ -263,8 +229,88 @@ def test_one_folder_without_patterns_does_not_pair_files_with_themselves(tmp_pat
         find_pairs(folder, folder)
 
 
-@pytest.mark.parametrize("name", ["2.dcm", "2.czi", "2.webp"])
+def test_a_region_without_image_is_named(tmp_path):
+    touch_images(tmp_path, "images/1.png", "masks/1.png", "fov/1.png", "fov/2.png")
+    pairing = find_pairs(tmp_path / "images", tmp_path / "masks", regions="fov")
+    assert [p.region for p in pairing.pairs] == [tmp_path / "fov/1.png"]
+    assert (only_error(pairing).where, only_error(pairing).problem) == (
+        str(tmp_path / "fov/2.png"),
+        "there is no image '2'",
+    )
+
+
+def test_masks_and_regions_may_share_a_folder(tmp_path):
+    touch_images(tmp_path, "images/21_training.tif", "other/21_manual1.gif", "other/21_fov.gif")
+    pairing = find_pairs(
+        tmp_path / "images",
+        tmp_path / "other",
+        r"(\d+)_training",
+        r"(\d+)_manual1",
+        regions="other",
+        region_pattern=r"(\d+)_fov",
+    )
+    assert pairing.refused == []
+    (pair,) = pairing.pairs
+    assert pair.id == "21_training"
+    assert mask_of(pair) == tmp_path / "other/21_manual1.gif"
+    assert pair.region == tmp_path / "other/21_fov.gif"
+
+
+def test_a_file_that_two_patterns_match_is_no_pair_with_itself(tmp_path):
+    folder = touch_images(tmp_path / "both", "a.png", "a_mask.png", "b.png")
+    pairing = find_pairs(folder, folder, "(.+)", "(.+)_mask")
+    assert pairing.pairs == []
+    assert [(e.where, e.problem) for e in pairing.refused] == [
+        (str(folder / "a.png"), "there is no mask 'a.png'"),
+        (str(folder / "a_mask.png"), "more than one pattern matches it"),
+        (str(folder / "b.png"), "there is no mask 'b.png'"),
+    ]
+    pairing = find_pairs(folder, folder, r"^(?!.+_mask)(.+)\.", "(.+)_mask")
+    assert [(p.id, mask_of(p).name) for p in pairing.pairs] == [("a", "a_mask.png")]
+    assert only_error(pairing).where == str(folder / "b.png")
+
+
+def test_a_pattern_with_a_slash_reads_the_folders_too(tmp_path):
+    touch_images(tmp_path, "p1/img/1.png", "p1/lab/1.png", "p2/img/1.png", "p2/lab/1.png")
+    touch_images(tmp_path, "p3/img/1.png", "p1/notes.png")
+    pairing = find_pairs(tmp_path, tmp_path, r"^(.+)/img/(.+)\.", r"^(.+)/lab/(.+)\.")
+    assert [(p.id, mask_of(p)) for p in pairing.pairs] == [
+        (f"p{i}/img/1", tmp_path / f"p{i}/lab/1.png") for i in (1, 2)
+    ]
+    assert [(e.where, e.problem) for e in pairing.refused] == [
+        (str(tmp_path / "p1/notes.png"), "its name does not match the pattern"),
+        (str(tmp_path / "p3/img/1.png"), "there is no mask 'p3/1'"),
+    ]
+
+
+def test_groups_do_not_run_together(tmp_path):
+    touch_images(tmp_path, "images/a_b-c.png", "masks/a-b_c.png")
+    pattern = "^(.+)-(.+)\\."
+    pairing = find_pairs(tmp_path / "images", tmp_path / "masks", pattern, pattern)
+    assert pairing.pairs == []
+    assert len(pairing.refused) == 2
+
+
+def test_an_archive_is_read_like_the_folder_in_it(tmp_path):
+    touch_images(tmp_path / "data", "images/a/1.JPG", "masks/a/1.png", "masks/2.png")
+    shutil.make_archive(str(tmp_path / "data"), "zip", tmp_path / "data")
+    root = tmp_path / "data.zip"
+    pairing = find_folder_pairs(list_tree(root))
+    assert [(p.id, str(p.image), str(mask_of(p))) for p in pairing.pairs] == [
+        ("a/1", f"{root}/images/a/1.JPG", f"{root}/masks/a/1.png")
+    ]
+    assert only_error(pairing).where == f"{root}/masks/2.png"
+
+
+@pytest.mark.parametrize("name", ["2.dcm", "2.CZI", "2.webp", "sub/2.nii.gz", "2.ppm"])
 def test_a_format_that_no_reader_knows_is_not_passed_over(folders, name):
     images = touch_images(folders[0], "1.png", name)
     masks = touch_images(folders[1], "1.png")
     assert only_error(find_pairs(images, masks)).where == str(images / name)
+    assert "Convert it to TIFF" in only_error(find_pairs(images, masks)).mend
+
+
+def test_a_foreign_format_elsewhere_is_none_of_our_business(folders):
+    images, masks = touch_images(folders[0], "1.png"), touch_images(folders[1], "1.png")
+    touch_images(images.parent, "scans/2.dcm", "notes.txt")
+    assert find_pairs(images, masks).refused == []

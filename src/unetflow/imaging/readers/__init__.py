@@ -11,7 +11,7 @@ from typing import Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.imaging.errors import InputError
+from unetflow.imaging.errors import DeclarationError, InputError
 from unetflow.imaging.files import File
 from unetflow.imaging.readers.bounds import MAX_PIXELS, explain_damage
 from unetflow.imaging.readers.raster import read_bmp, read_gif, read_jpeg, read_png
@@ -166,12 +166,20 @@ def _to_float32(file: File, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
 
 def _drop_equal_channels(file: File, pixels: NDArray[np.generic]) -> NDArray[np.integer]:
     if pixels.ndim == 3:
+        channels = pixels.shape[2]
         if np.any(pixels != pixels[:, :, :1]):
-            raise InputError(
+            if channels != 3:
+                raise InputError(
+                    file,
+                    f"the mask has {channels} channels",
+                    "If they are the slices of a stack, save it with axes ZYX; else save the mask "
+                    "with one grey value for each class",
+                )
+            raise DeclarationError(
                 file,
                 "the mask is in colour",
-                "Write its colours as the `values` of the classes, as in '#ff0000', or save it "
-                "with one grey value for each class",
+                "Write its colours as the `values` of all classes, the background too, as in "
+                "'#ff0000', or save it with one grey value for each class",
             )
         pixels = pixels[:, :, 0]
     return cast(NDArray[np.integer], pixels)

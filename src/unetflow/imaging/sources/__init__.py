@@ -79,13 +79,10 @@ def find_in_tree(
     splits: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Pairing:
     """Do the same as `find_pairs` for files that have been listed."""
-    find = _layout(layout, options)
     if not splits:
-        return _refuse_double_ids(find(tree, **options))
+        return _refuse_double_ids(_layout(layout, options)(tree, **options))
     pairs, refused, unlabelled = [], list[InputError](), dict[str, Picture]()
-    for name, differing in splits.items():
-        split = split_of("splits", name)
-        merged = {**options, **differing}
+    for split, merged in _merge(options, splits).items():
         part = _layout(layout, merged)(tree, **merged)
         pairs += [replace(pair, id=f"{split}/{pair.id}", split=split) for pair in part.pairs]
         refused += [error for error in part.refused if error not in tree.refused]
@@ -93,6 +90,25 @@ def find_in_tree(
     labelled = {pair.image for pair in pairs}  # perhaps by a table of another split
     waiting = {name: picture for name, picture in unlabelled.items() if picture not in labelled}
     return _refuse_double_ids(Pairing(pairs, [*tree.refused, *refused], waiting))
+
+
+def _merge(
+    options: Mapping[str, Any], splits: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return the options of each split by its standard name."""
+    merged: dict[str, dict[str, Any]] = {}
+    for name, differing in splits.items():
+        split = split_of("splits", name)
+        if split in merged:
+            raise InputError("splits", f"it has '{split}' twice", "Join the two")
+        if not isinstance(differing, Mapping):
+            raise InputError(
+                f"splits.{name}",
+                f"{differing!r} is no list of options",
+                "Write them as in 'train: {images: train, masks: train_masks}'",
+            )
+        merged[split] = {**options, **differing}
+    return merged
 
 
 def _refuse_double_ids(pairing: Pairing) -> Pairing:
@@ -112,12 +128,20 @@ def _layout(name: str, options: Mapping[str, Any]) -> Layout:
     if name not in LAYOUTS:
         raise InputError("layout", f"there is no layout '{name}'", _similar(name, list(LAYOUTS)))
     find = LAYOUTS[name]
-    known = [parameter for parameter in inspect.signature(find).parameters if parameter != "tree"]
-    for option in options:
+    known = {n: p for n, p in inspect.signature(find).parameters.items() if n != "tree"}
+    for option, value in options.items():
         if option not in known:
             raise InputError(
-                option, f"the layout '{name}' has no such option", _similar(option, known)
+                option, f"the layout '{name}' has no such option", _similar(option, list(known))
             )
+        if not isinstance(value, known[option].annotation):
+            kind = "true or false" if known[option].annotation is bool else "a text"
+            raise InputError(
+                option, f"{value!r} is not {kind}", "Correct it; a text may need quotes around it"
+            )
+    for option, parameter in known.items():
+        if parameter.default is parameter.empty and option not in options:
+            raise InputError(option, f"the layout '{name}' needs it", "Add it to the catalog entry")
     return find
 
 

@@ -12,7 +12,7 @@ from unetflow.imaging.readers import count_pages, read_image
 
 _MASK_WORDS = re.compile(
     r"(?<!un)(mask|label|anno|segm)|truth|semantic|manual|instance|silhouette|trimap"
-    r"|(?<![a-z])(ann|gt|ho|lab|seg|target)s?(?![a-z])"
+    r"|(?<![a-z])(gt|lab|seg|target|(1st|2nd) ?ho)s?(?![a-z])"
 )
 _IMAGE_WORDS = re.compile(
     r"image|photo|picture|original|input|tissue|(?<![a-z])(img|jpe?g|raw)s?(?![a-z])"
@@ -21,7 +21,7 @@ _PREVIEW_WORDS = re.compile(r"overlay|preview|thumb|visuali")
 _MOST_PIXELS = 50_000_000
 _ENOUGH_PIXELS = 2**16
 _FEW_VALUES, _SHARE_OF_FEW = 32, 0.95
-_SHARE_OF_EQUAL = 0.9
+_SHARE_OF_EQUAL = 0.75
 _SAME_PICTURE = 2  # bits of the hashes
 
 

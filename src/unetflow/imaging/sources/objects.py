@@ -1,10 +1,12 @@
 """The layout `objects`: a folder for each image, with one mask file for each object in it."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.readers import is_image
 from unetflow.imaging.sources.annotations import ObjectImages
+from unetflow.imaging.sources.folders import refuse_foreign
 from unetflow.imaging.sources.records import Pair, Pairing, Picture
 from unetflow.imaging.trees import FileTree, natural_order
 
@@ -23,20 +25,24 @@ def find_object_masks(tree: FileTree, *, images: str = "images", masks: str = "m
     Raises:
         InputError: No such folder is there.
     """
+    images, masks = images.strip("/"), masks.strip("/")
     image_names: dict[str, list[str]] = defaultdict(list)
     mask_names: dict[str, list[str]] = defaultdict(list)
-    for name in tree.files:
-        folder, _, _ = name.rpartition("/")
-        parent, _, kind = folder.rpartition("/")
-        if parent and is_image(name) and kind in (images, masks):
-            (image_names if kind == images else mask_names)[parent].append(name)
+    inside = {}
+    for name, file in tree.files.items():
+        parent, _, kind = name.rpartition("/")[0].rpartition("/")
+        if parent and kind in (images, masks):
+            inside[name] = file
+            if is_image(name):
+                (image_names if kind == images else mask_names)[parent].append(name)
     if not image_names:
         raise InputError(
             tree.root,
             f"there is no folder <id>/{images} with an image in it",
             "Correct `images` and `path` in the catalog",
         )
-    pairs, refused, unlabelled = [], list(tree.refused), {}
+    foreign = refuse_foreign(replace(tree, files=inside), {"."})
+    pairs, refused, unlabelled = [], [*tree.refused, *foreign], {}
     for identifier, names in image_names.items():
         picture = Picture(tree.files[names[0]])
         if len(names) > 1:

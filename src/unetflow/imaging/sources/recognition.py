@@ -54,7 +54,8 @@ class Reading:
         lines = yaml.safe_dump({"raw_pairs": entry}, sort_keys=False, width=1000).splitlines()
         listing = "\n".join(f"    {line}" for line in lines)
         rest = f", without {self.others} other image files" if self.others else ""
-        return f"layout '{self.layout}' with {self.pairs} annotated images{rest}:\n{listing}"
+        keep = "; `ingestion.split.strategy: given` keeps its split" if self.splits else ""
+        return f"layout '{self.layout}' with {self.pairs} annotated images{rest}{keep}:\n{listing}"
 
 
 def recognise(root: Path) -> Reading:

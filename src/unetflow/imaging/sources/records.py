@@ -97,8 +97,10 @@ class Pairing:
         refused: An error for each file that is left out.
         unlabelled: The images without annotation by id: nothing is wrong with them, they wait
             for a model's masks.
+        recognised: What was recognised in a folder without a layout; "" where one was given.
     """
 
     pairs: list[Pair]
     refused: list[InputError]
     unlabelled: dict[str, Picture] = field(default_factory=dict)
+    recognised: str = ""

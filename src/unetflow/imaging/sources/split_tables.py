@@ -1,6 +1,8 @@
 """A table that says which side of the split each image is on, and what it belongs to."""
 
+import io
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -9,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.sources.records import Pairing
+from unetflow.imaging.sources.records import Pair, Pairing
+from unetflow.imaging.sources.shapes import read_bytes
 from unetflow.imaging.splitting import SPLITS
 from unetflow.imaging.trees import list_tree
 
@@ -47,11 +50,12 @@ class SplitTable:
     def read(cls, values: Mapping[str, Any]) -> "SplitTable":
         """Check the values of `split_table`."""
         known = [field.name for field in fields(cls)]
-        unknown = [name for name in values if name not in known]
-        if unknown or "file" not in values or not {"split", "group"} & set(values):
+        given = list(map(str, values)) if isinstance(values, Mapping) else []
+        unknown = [name for name in given if name not in known]
+        if unknown or "file" not in given or not {"split", "group"} & {*given}:
             raise InputError(
                 "split_table",
-                f"it has {', '.join(values) or 'nothing'}",
+                f"it has {', '.join(given) or 'no keys'}",
                 "Give `file`, `id`, and `split` or `group` or both",
             )
         return cls(**values)
@@ -60,40 +64,49 @@ class SplitTable:
 def apply_split_table(pairing: Pairing, root: Path, table: SplitTable) -> Pairing:
     """Give each pair the split and the group that a table says.
 
-    Pairs that the table does not list are refused; rows without a pair are passed over, since
-    tables often list more than what was downloaded.
+    An image is listed by its id, or by the last part of that or its file's name where only one
+    image has it. Pairs that the table does not list are refused; rows without a pair are passed
+    over, since tables often list more than what was downloaded.
 
     Raises:
         InputError: The table or a column is not there, or a split's name is unknown.
     """
     rows = _read(root, table)
+    images: dict[str, set[str]] = defaultdict(set)
+    for pair in pairing.pairs:
+        for name in _names_of(pair):
+            images[name].add(str(pair.image.file))
     pairs, refused = [], list(pairing.refused)
     for pair in pairing.pairs:
-        name = Path(pair.id).name
-        key = next(
-            (k for k in (pair.id, name, pair.image.file.name, str(pair.image)) if k in rows), None
-        )
+        key = next((name for name in _names_of(pair) if name in rows), None)
         if key is None:
-            refused.append(
-                InputError(
-                    pair.image, f"{table.file} has no row for '{pair.id}'", "Add a row for it"
-                )
-            )
-            continue
-        split, group = rows[key]
-        pairs.append(replace(pair, split=split or pair.split, group=group or pair.group))
+            problem, mend = f"{table.file} has no row for '{pair.id}'", "Add a row for it"
+            refused.append(InputError(pair.image, problem, mend))
+        elif key != pair.id and len(images[key]) > 1:
+            problem = f"the row '{key}' of {table.file} stands for several images"
+            refused.append(InputError(pair.image, problem, f"Write '{pair.id}' into the table"))
+        else:
+            split, group = rows[key]
+            pairs.append(replace(pair, split=split or pair.split, group=group or pair.group))
     return Pairing(pairs, refused, pairing.unlabelled)
+
+
+def _names_of(pair: Pair) -> tuple[str, ...]:
+    """Return what a table may call an image, the most exact first."""
+    return pair.id, str(pair.image), pair.id.rpartition("/")[2], pair.image.file.name
 
 
 def _read(root: Path, table: SplitTable) -> dict[str, tuple[str | None, str | None]]:
     file = list_tree(root).file(table.file)
     try:
-        with file.open("rb") as opened:
-            rows = pd.read_csv(opened, dtype=str, keep_default_na=False)
-    except InputError:
-        raise
-    except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(file, f"it is no CSV table ({error})", "Save it as CSV") from error
+        rows = pd.read_csv(io.BytesIO(read_bytes(file)), dtype=str, keep_default_na=False)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise InputError(file, f"it is no CSV table ({reason})", "Save it as CSV") from error
+    if not isinstance(rows.index, pd.RangeIndex):
+        raise InputError(
+            file, "its rows have more fields than its header", "Give each column a name"
+        )
     for column in filter(None, (table.id, table.split, table.group)):
         if column not in rows:
             raise InputError(

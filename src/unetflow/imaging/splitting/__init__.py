@@ -211,9 +211,10 @@ def _share_out(
         raise InputError(
             "ingestion.split.group",
             f"the {int(rows.sum())} samples for {names} make up {len(part)} of the {len(needed)} "
-            "groups that are needed, one for each",
-            "Correct the expression so that it tells more groups apart, or set "
-            "`ingestion.split.strategy: contiguous`, which may cut a single group",
+            "groups (of the expression, or volumes and films of the source) that are needed, one "
+            "for each",
+            "Set `ingestion.split.strategy: contiguous`, which may cut a single group, or an "
+            "expression that tells more groups apart",
         )
     return needed[unit_of_row]
 

@@ -15,11 +15,12 @@ from unetflow.imaging.sources import Pairing
 from unetflow.imaging.splitting import SplitRule, split_samples
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.classes import read_classes
-from unetflow.pipelines.parameters import IngestionParameters, read_meaning
+from unetflow.pipelines.parameters import IngestionParameters, SplitParameters, read_meaning
 
 _log = logging.getLogger(__name__)
 
 Table = pd.DataFrame
+_FAR = 0.1
 
 
 def plan_intake(
@@ -159,9 +160,13 @@ def accept_data(
         )
     manifests.refuse_constant_masks(split_samples, read_classes(classes))
     of_groups = leaks["kind"] == "same group"
-    _check_leaks(leaks[of_groups], "groups", settings.leakage.groups)
+    # Blocks of a series cut what the source calls a group, as the slices of its one volume.
+    cut_on_purpose = settings.split.strategy == "contiguous" and settings.split.group is None
+    policy = "allow" if cut_on_purpose else settings.leakage.groups
+    _check_leaks(leaks[of_groups], "groups", policy)
     _check_leaks(leaks[~of_groups], "duplicates", settings.leakage.duplicates)
     _log.info("Split: %s", split_samples["split"].value_counts().to_dict())
+    _compare_shares(split_samples["split"], settings.split)
     return split_samples
 
 
@@ -192,6 +197,19 @@ def _check_quarantine(quarantine: Table, usable: int, allowed: float) -> None:
             "Mend them, or raise ingestion.max_quarantined_fraction to go on without them",
         )
     _log.warning("Left out %d files:\n%s", len(rows), _first(rows))
+
+
+def _compare_shares(splits: "pd.Series[str]", wanted: SplitParameters) -> None:
+    """Warn where chance has made a split much smaller or larger than what was asked for."""
+    shares = splits.value_counts(normalize=True)
+    asked = {"validation": wanted.validation, "test": wanted.test}
+    far = [name for name, share in asked.items() if abs(shares.get(name, 0) - share) > _FAR]
+    if far and wanted.strategy == "random":
+        _log.warning(
+            "A random split meets its shares only on average, and of so few groups it came out "
+            "otherwise: %s. `ingestion.split.strategy: stratified` deals them out",
+            ", ".join(f"{name} {shares[name]:.0%} instead of {asked[name]:.0%}" for name in far),
+        )
 
 
 def _check_leaks(leaks: Table, name: str, policy: str) -> None:

@@ -176,6 +176,13 @@ def test_index_that_is_damaged_or_of_another_version_is_written_anew(project, co
     assert list(project.save()) == ["2", "10", "b/1"]
 
 
+def test_sample_with_the_name_of_the_index_is_refused(project):
+    project.write("index.json")
+    assert [error.problem for error in project.save().refused] == [
+        "samples have a file of that name"
+    ]
+
+
 def test_index_is_plain_json(project):
     project.damage("10")
     project.save()

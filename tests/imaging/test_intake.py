@@ -345,7 +345,7 @@ class TestRefusal:
         source.take(plan)
         (refusal,) = source.taken.refused
         assert refusal.error.where == str(source.root / "masks" / "1.tif")
-        assert "has gone meanwhile" in refusal.error.problem
+        assert "No such file" in refusal.error.problem
 
     def test_is_made_for_a_damaged_member_of_a_changed_archive(self, source):
         archive = source.root.with_suffix(".zip")
@@ -360,6 +360,14 @@ class TestRefusal:
         for refusal in source.taken.refused:
             assert f"{archive}/" in refusal.error.where
             assert "it cannot be read" in refusal.error.problem
+
+    @pytest.mark.parametrize("name", ["1/image.tif", "Sample.json", "sub/histogram.npy/3"])
+    def test_is_made_for_a_name_that_a_file_of_a_sample_has(self, source, name):
+        write_pair(source.root, name)
+        assert source.take() == ["1", "2", "sub/10"]
+        (refusal,) = source.taken.refused
+        assert refusal.error.where == str(source.root / "images" / f"{name}.tif")
+        assert refusal.error.problem == "samples have a file of that name"
 
     def test_is_no_excuse_for_a_mistake_of_the_programme(self, source):
         def fail(*_):

@@ -310,3 +310,19 @@ class TestBmp:
         image.save(tmp_path / "a.bmp")
         np.testing.assert_array_equal(read_mask(tmp_path / "a.bmp"), indices, strict=True)
         np.testing.assert_array_equal(read_image(tmp_path / "a.bmp"), palette[indices])
+
+
+def test_of_a_photograph_with_a_preview_the_photograph_is_read(tmp_path):
+    large, small = (Image.fromarray(random_pixels((size, size, 3), seed=size)) for size in (8, 4))
+    large.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[small])
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.n_frames == 2
+        expected = np.asarray(image)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.jpg"), expected)
+
+
+def test_an_animated_png_is_refused(tmp_path):
+    frames = [Image.fromarray(random_pixels((4, 4), seed=seed)) for seed in range(2)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match="a film of several images"):
+        read_image(tmp_path / "a.png")

@@ -38,7 +38,7 @@ class SamplesDataset(AbstractDataset[Intake, SampleFolder]):
         """List the samples; their pixels are read when they are asked for."""
         require_file(self._index)
         index = self._read_index()
-        left_out = [restore_error(**error) for error in index["left_out"]]
+        left_out = [restore_error(**error) for error in index.get("left_out", [])]
         refused = [*left_out, *(refusal.error for refusal in _refusals(index))]
         descriptions = {description["id"]: description for description in index["samples"]}
         return SampleFolder(self._path, descriptions, refused)

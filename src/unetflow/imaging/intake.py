@@ -27,6 +27,8 @@ from unetflow.imaging.sources import Pair
 
 _FORM = 1
 """Raised when samples or descriptions change their form, so that all are made anew."""
+_OWN_NAMES = frozenset({IMAGE, LABEL, INSTANCES, HISTOGRAM, DESCRIPTION, "index.json"})
+"""Names of files beside which no folder of a sample can have the same one."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,8 @@ def _take_one(
     mark = ""
     try:
         mark = _stamp(pair, intake)
+        if not _OWN_NAMES.isdisjoint(pair.id.lower().split("/")):
+            raise InputError(pair.image, "samples have a file of that name", "Rename it")
         if wrong_before is not None and wrong_before.stamp == mark:
             return pair, wrong_before, False
         home = folder / pair.id
@@ -139,9 +143,11 @@ def _take_one(
         write_described(home, described)
     except InputError as error:
         return pair, Refusal(pair.id, mark, error), True
-    except FileNotFoundError as error:
-        gone = InputError(error.filename, "the file has gone meanwhile", "Run the ingestion again")
-        return pair, Refusal(pair.id, mark, gone), True
+    except OSError as error:  # gone since it was listed, or not ours to read
+        problem = f"a file of it cannot be read ({error})"
+        where = error.filename or pair.image
+        refused = InputError(where, problem, "Mend that, then run the ingestion again")
+        return pair, Refusal(pair.id, mark, refused), True
     return pair, described.description, True
 
 

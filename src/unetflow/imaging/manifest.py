@@ -116,7 +116,7 @@ def measure_fingerprint(
         "width": _spread(training["width"]),
         "intensity": asdict(intensity),
         "class_frequencies": {
-            c.name: float((training[f"fraction_{c.name}"] * counted).sum() / counted.sum())
+            c.name: float((training[f"fraction_{c.name}"] * counted).sum() / max(counted.sum(), 1))
             for c in classes
         },
     }

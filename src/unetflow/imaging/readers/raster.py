@@ -34,6 +34,8 @@ def read_png(
         check_size(file, width, height, max_pixels)
         data = start + opened.read()
     chunks = _check_chunks(data)
+    if b"acTL" in chunks:
+        raise InputError(file, "it is a film of several images", "Save each one as a file")
     if bits < 8 or colour_type == _PALETTE or not chunks.isdisjoint({b"eXIf", b"tRNS"}):
         if bits == 16 and colour_type != _GREY:  # which Pillow cuts to 8
             problem = "its 16-bit colours come with an orientation or with a transparent colour"
@@ -100,7 +102,8 @@ def _read_with_pillow(
         Image.open(opened, formats=[kind]) as image,
     ):
         check_size(file, image.width, image.height, max_pixels)
-        if getattr(image, "n_frames", 1) > 1:
+        # A JPEG of several images is a photograph with a preview, and comes first.
+        if kind != "JPEG" and getattr(image, "n_frames", 1) > 1:
             raise InputError(file, "it is a film of several images", "Save each one as a file")
         upright = ImageOps.exif_transpose(image)
         mode = upright.mode

@@ -222,6 +222,30 @@ def test_counters_that_happen_to_be_equal_pair_nothing(tmp_path):
     assert find_readings(tmp_path) == []
 
 
+def test_a_reading_that_leaves_out_many_masks_is_shown_and_not_taken(tmp_path):
+    make(tmp_path, names("images/{}.png", *N), names("masks/{}.png", *N))
+    make(tmp_path, [], names("other_masks/unlike_{}x{}.png", *((n, n) for n in N)))
+    with pytest.raises(InputError, match="leaves out 4 files that are called masks") as caught:
+        recognise(tmp_path)
+    assert "masks: masks" in caught.value.problem
+    assert "If that is meant, copy it" in caught.value.mend
+
+
+def test_a_few_masks_without_image_do_not_matter(tmp_path):
+    make(tmp_path, names("images/{}.png", *range(30)), names("masks/{}.png", *range(1, 32)))
+    reading = recognise(tmp_path)
+    assert (reading.pairs, reading.others, reading.masks_left) == (29, 3, 2)
+
+
+def test_words_that_images_have_too_do_not_make_masks(tmp_path):
+    root = tmp_path / "data"
+    make(root, names("A. Segmentation/train/images/{}.png", *N))
+    make(root, names("A. Segmentation/test/images/{}.png", *N), ["Grading/x.png"])
+    make(root, [], names("A. Segmentation/train/labels/{}.png", *N))
+    reading = recognise(root)
+    assert (reading.pairs, reading.others, reading.masks_left) == (4, 5, 0)
+
+
 PLACES = ["{s}/{p}/{r}", "{r}/{s}/{p}", "{s}/{r}/{p}", "{p}/{s}/{r}", "{s}_{r}/{p}", "{s}/{p}"]
 ROLES = [("images", "masks"), ("Original", "Ground Truth"), ("data", "labels"), ("x", "y")]
 

@@ -13,13 +13,12 @@ from unetflow.imaging.sources.likeness import says_mask
 from unetflow.imaging.sources.name_patterns import shared_start
 from unetflow.imaging.sources.split_tables import find_splits
 
-LEAST_SHARED = 0.9
-"""Share of the smaller side's files that must have a partner."""
+_LEAST_SHARED = 0.5  # of the smaller side's files; what is left over is shown later
 _MOST_FOLDERS = 200
 _MOST_KINDS = 30
 _MOST_OF_A_CASE = 8  # files in a folder that holds one image and what belongs to it
 BY_NUMBER = 2
-"""The rank of matches by the first number in the names."""
+"""The rank of matches by the only number in the names."""
 
 Keys = dict[str, str]
 """Files by what pairs them."""
@@ -51,9 +50,9 @@ class Match:
 def find_matches(names: list[str]) -> list[Match]:
     """Find folders, or kinds of names within folders, whose files pair up.
 
-    Two sides match when nine tenths of the smaller one have a partner, by one of these rules:
+    Two sides match when half of the smaller one have a partner, by one of these rules:
     equal paths below the folder, equal names but for what all names of a side begin or end with,
-    or the first number in the names.
+    or the only number in the names.
 
     Args:
         names: The paths of images.
@@ -93,11 +92,12 @@ class _Side:
         stems = [path.rpartition("/")[2] for path in paths]
         end = _shared_end([stem[len(self.start) :] for stem in stems])
         bare = [stem[len(self.start) : len(stem) - len(end)] for stem in stems]
-        numbers = [re.sub(r"^\D*(\d+).*$", r"\1", stem) for stem in stems]
-        rules = [paths, bare, numbers if all(n.isdecimal() for n in numbers) else []]
+        numbers = [re.findall(r"\d+", stem) for stem in stems]
+        sole = [found[0] for found in numbers] if all(len(n) == 1 for n in numbers) else []
+        rules = [paths, bare, sole]
         return [
             dict(zip(keys, self.names, strict=True))
-            if all(keys) and len(set(keys)) == len(self.names)
+            if all(keys) and len(keys) == len(set(keys)) == len(self.names)
             else {}
             for keys in rules
         ]
@@ -133,7 +133,7 @@ def _between_folders(sides: list[_Side]) -> Iterator[Match]:
             alike = rank != BY_NUMBER and one.start == other.start
             count = all(key.isdecimal() and int(key) < 1000 for key in shared)
             compared = (max if rank and count and not alike else min)(len(ours), len(theirs))
-            if shared and len(shared) >= LEAST_SHARED * compared:
+            if shared and len(shared) >= _LEAST_SHARED * compared:
                 pairs = tuple((ours[key], theirs[key]) for key in ours if key in shared)
                 yield Match(pairs, rank)
                 break
@@ -232,7 +232,7 @@ def _find_kinds(names: list[str]) -> list[tuple[Keys, Keys]]:
 def _relate(one: Keys, other: Keys) -> Iterator[tuple[Keys, Keys]]:
     """Yield what two kinds share, if it is most of one."""
     shared = one.keys() & other.keys()
-    if len(shared) < max(1, LEAST_SHARED * min(len(one), len(other))):
+    if len(shared) < max(1, _LEAST_SHARED * min(len(one), len(other))):
         return
     ours, theirs = ({key: keys[key] for key in keys if key in shared} for keys in (one, other))
     if set(ours.values()).isdisjoint(theirs.values()):

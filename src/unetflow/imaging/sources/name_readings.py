@@ -20,13 +20,14 @@ from unetflow.imaging.sources.likeness import (
     says_image,
     show_the_same,
 )
-from unetflow.imaging.sources.name_matching import BY_NUMBER, LEAST_SHARED, Match, find_matches
+from unetflow.imaging.sources.name_matching import BY_NUMBER, Match, find_matches
 from unetflow.imaging.sources.name_patterns import Names, find_difference, list_options
 from unetflow.imaging.sources.split_tables import find_splits
 from unetflow.imaging.sources.stacks import find_stacks
 from unetflow.imaging.trees import FileTree
 
 _COMPARED = 5
+_NEARLY_ALL = 0.9
 
 Found = tuple[str, dict[str, Any]]
 Looks = dict[tuple[str, str, str], Look | None]
@@ -175,7 +176,7 @@ def _try_options(tree: FileTree, pairs: list[Names], splits: tuple[str, ...]) ->
     is_stacked = is_stack(tree.files[pairs[0][0]])
     layout, find = ("stacks", find_stacks) if is_stacked else ("folders", find_folder_pairs)
     names = {str(file): name for name, file in tree.files.items()}
-    most, best = LEAST_SHARED * len(pairs), None
+    most, best = _NEARLY_ALL * len(pairs), None
     for options in list_options(pairs):
         try:
             found = find(tree, **options).pairs

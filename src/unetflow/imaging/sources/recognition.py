@@ -1,5 +1,6 @@
 """A look at a folder that nobody has described: which layouts it could have."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,8 @@ import yaml
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.readers import is_image
-from unetflow.imaging.sources import find_in_tree
+from unetflow.imaging.sources import Pairing, find_in_tree
+from unetflow.imaging.sources.likeness import says_mask
 from unetflow.imaging.sources.name_readings import find_name_readings
 from unetflow.imaging.sources.split_tables import find_split_words, split_of
 from unetflow.imaging.sources.table_readings import find_table_readings
@@ -18,6 +20,7 @@ from unetflow.imaging.splitting import SPLITS
 from unetflow.imaging.trees import FileTree, list_tree
 
 _MOST_SHOWN = 6
+_MOST_LEFT = 0.1  # masks without image for each pair
 
 Made = frozenset[tuple[str, str]]
 """The images that a reading pairs, and where their annotations are."""
@@ -33,6 +36,7 @@ class Reading:
         splits: Options that differ by split, or None; see `sources.find_pairs`.
         pairs: How many annotated images that makes.
         others: How many image files are no part of it.
+        masks_left: How many of these are called masks, unlike its images.
     """
 
     layout: str
@@ -40,6 +44,7 @@ class Reading:
     splits: dict[str, dict[str, Any]] | None = None
     pairs: int = 0
     others: int = 0
+    masks_left: int = 0
 
     def explain(self, root: Path) -> str:
         """Return what was recognised, and the lines of the catalog that would pin it."""
@@ -65,24 +70,33 @@ def recognise(root: Path) -> Reading:
         root: The folder or archive.
 
     Raises:
-        InputError: There is no way, or more than one; the message shows them.
+        InputError: There is no way, or more than one, or one that leaves out many masks; the
+            message shows them.
     """
     readings = find_readings(root)
-    if len(readings) == 1:
-        return readings[0]
     if not readings:
         raise InputError(
             root,
             f"no layout was recognised in it; {_summarise(list_tree(root))}",
             "Write `layout` and its options into the catalog; the README has a table of them",
         )
+    first = readings[0]
     listing = "\n".join(f"  {reading.explain(root)}" for reading in readings[:_MOST_SHOWN])
-    shown = f", of which these are {_MOST_SHOWN}" if len(readings) > _MOST_SHOWN else ""
-    raise InputError(
-        root,
-        f"it can be read in {len(readings)} ways{shown}:\n{listing}\n",
-        "Copy the one that is meant into conf/local/catalog.yml",
-    )
+    if len(readings) > 1:
+        shown = f", of which these are {_MOST_SHOWN}" if len(readings) > _MOST_SHOWN else ""
+        raise InputError(
+            root,
+            f"it can be read in {len(readings)} ways{shown}:\n{listing}\n",
+            "Copy the one that is meant into conf/local/catalog.yml",
+        )
+    if first.masks_left > _MOST_LEFT * first.pairs:
+        raise InputError(
+            root,
+            f"what can be read leaves out {first.masks_left} files that are called masks:\n"
+            f"{listing}\n",
+            "If that is meant, copy it into conf/local/catalog.yml, or else correct it there",
+        )
+    return first
 
 
 def find_readings(root: Path) -> list[Reading]:
@@ -107,21 +121,32 @@ def find_readings(root: Path) -> list[Reading]:
 
 def _try(tree: FileTree, candidates: list[Reading]) -> list[tuple[Reading, Made]]:
     """Return the candidates that make pairs, and these pairs."""
-    images = sum(map(is_image, tree.files))
     tried = []
     for candidate in candidates:
         try:
             pairing = find_in_tree(tree, candidate.layout, candidate.options, candidate.splits)
         except InputError:
             continue
-        files = {str(picture.file) for picture in pairing.unlabelled.values()}
-        for pair in pairing.pairs:
-            files |= {str(pair.image.file), *map(str, pair.annotation.files)}
         if pairing.pairs:
             made = frozenset((str(pair.image), pair.annotation.where) for pair in pairing.pairs)
-            counted = replace(candidate, pairs=len(pairing.pairs), others=images - len(files))
-            tried.append((counted, made))
+            tried.append((_count(tree, candidate, pairing), made))
     return tried
+
+
+def _count(tree: FileTree, reading: Reading, pairing: Pairing) -> Reading:
+    """Add to a reading how much it reads, and how much it leaves out."""
+    images = {str(pair.image.file) for pair in pairing.pairs}
+    read = {str(picture.file) for picture in pairing.unlabelled.values()} | images
+    read.update(str(file) for pair in pairing.pairs for file in pair.annotation.files)
+    others = [n for n, file in tree.files.items() if is_image(n) and str(file) not in read]
+    words = {w for n, file in tree.files.items() if str(file) in images for w in _words(n)}
+    masks = [n for n in others if says_mask(" ".join(w for w in _words(n) if w not in words))]
+    left = 0 if reading.layout in ("cell_tracking", "objects") else len(masks)
+    return replace(reading, pairs=len(pairing.pairs), others=len(others), masks_left=left)
+
+
+def _words(name: str) -> list[str]:
+    return re.split(r"[\W_]+", name)
 
 
 def _special_layouts(tree: FileTree) -> Iterator[Reading]:
@@ -146,7 +171,7 @@ def _count_objects(tree: FileTree) -> dict[str, int]:
     """Count the masks in `<id>/masks` for each folder with one image in `<id>/images`.
 
     Returns:
-        The numbers by `<id>`; none where a folder has several images and masks.
+        The numbers by `<id>`; none where most folders have several images and masks.
     """
     images: Counter[str] = Counter()
     masks: Counter[str] = Counter()
@@ -154,9 +179,9 @@ def _count_objects(tree: FileTree) -> dict[str, int]:
         folder, _, kind = name.rpartition("/")[0].rpartition("/")
         if folder and is_image(name) and kind in ("images", "masks"):
             (images if kind == "images" else masks)[folder] += 1
-    if any(count > 1 and masks[folder] for folder, count in images.items()):
-        return {}
-    return {folder: masks[folder] for folder in images}
+    single = {folder: masks[folder] for folder, count in images.items() if count == 1}
+    several = [folder for folder, count in images.items() if count > 1 and masks[folder]]
+    return single if len(several) < sum(map(bool, single.values())) else {}
 
 
 def _join_splits(readings: list[Reading]) -> list[Reading]:

@@ -1,160 +1,196 @@
-"""Downloads, against a server of our own on this machine."""
-
 import gc
 import hashlib
-import io
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
 
-import numpy as np
 import pytest
 from kedro.io import DatasetError
 from PIL import Image
 
-from unetflow.datasets import SourceDataset, SourceImagesDataset, downloads
+from unetflow.datasets import SourceDataset, downloads
 from unetflow.datasets.downloads import download
 from unetflow.imaging.errors import InputError
 
-
-def archive_bytes() -> bytes:
-    """Return a zip archive with two annotated images and one without masks."""
-    picture, buffer = io.BytesIO(), io.BytesIO()
-    Image.fromarray(np.full((4, 5), 9, np.uint8)).save(picture, format="PNG")
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name in ("a", "b", "c"):
-            archive.writestr(f"{name}/images/{name}.png", picture.getvalue())
-        for name in ("a/masks/1.png", "b/masks/1.png", "b/masks/2.png"):
-            archive.writestr(name, picture.getvalue())
-    return buffer.getvalue()
-
-
-CONTENT = archive_bytes()
+CONTENT = bytes(range(256)) * 40
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
-class Handler(BaseHTTPRequestHandler):
-    """Serves the archive whole, in half, or not at all; counts the requests."""
+class _Handler(BaseHTTPRequestHandler):
+    """Serves `/data`, `/broken` (half of it), `/hang` (nothing), `/stall` (half, then nothing)."""
 
-    requested: ClassVar[list[str]]
-
-    def do_GET(self) -> None:
-        self.requested.append(self.path)
-        if self.path == "/missing":
+    def do_GET(self):
+        self.server.requests.append(self.path)
+        kind = self.path.strip("/")
+        if kind == "gone":
             self.send_error(404)
             return
-        if self.path == "/slow":
-            threading.Event().wait(2)
+        if kind == "hang":
+            self.server.released.wait(10)
             return
+        content = self.server.content
         self.send_response(200)
-        self.send_header("Content-Length", str(len(CONTENT)))
+        self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(CONTENT[: len(CONTENT) // 2] if self.path == "/half" else CONTENT)
+        self.wfile.write(content if kind == "data" else content[: len(content) // 2])
+        if kind == "stall":
+            self.server.released.wait(10)
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+    def log_message(self, *_):
+        """Leave standard error to what is tested."""
 
 
 @pytest.fixture
-def server():
-    class Counting(Handler):
-        requested: ClassVar[list[str]] = []
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Counting) as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
+def server(monkeypatch):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Handler) as server:
+        server.content, server.requests, server.released = CONTENT, [], threading.Event()
+        server.url = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        yield f"http://127.0.0.1:{running.server_port}", Counting.requested
-        running.shutdown()
+        yield server
+        server.released.set()
+        server.shutdown()
         thread.join()
 
 
-def test_a_file_is_fetched_once_with_a_progress_bar(tmp_path, server, capsys):
-    url, requested = server
-    path = tmp_path / "new" / "data.zip"
-    for _ in range(2):
-        download(path, {"url": f"{url}/data.zip", "sha256": DIGEST.upper()})
-    assert path.read_bytes() == CONTENT
-    assert requested == ["/data.zip"]
-    assert "100%" in capsys.readouterr().err
-    assert list(path.parent.iterdir()) == [path]
-
-
-@pytest.mark.parametrize(
-    ("page", "digest", "problem"),
-    [
-        ("data.zip", "0" * 64, "is not the one with SHA-256 0000"),
-        ("half", DIGEST, "the transfer failed"),
-        ("missing", DIGEST, r"the transfer failed \(HTTPError: 404"),
-    ],
-)
-def test_nothing_is_left_of_a_transfer_that_went_wrong(tmp_path, server, page, digest, problem):
-    with pytest.raises(InputError, match=problem) as caught:
-        download(tmp_path / "data.zip", {"url": f"{server[0]}/{page}", "sha256": digest})
-    assert caught.value.where == f"{server[0]}/{page}"
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_server_that_says_nothing_is_given_up(tmp_path, server, monkeypatch):
-    monkeypatch.setattr(downloads, "_TIMEOUT_SECONDS", 0.2)
-    with pytest.raises(InputError, match="the transfer failed"):
-        download(tmp_path / "data.zip", {"url": f"{server[0]}/slow", "sha256": DIGEST})
-    assert list(tmp_path.iterdir()) == []
-
-
-# urllib3 leaves the socket of a refused connection to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-def test_a_server_that_is_not_there(tmp_path, server):
-    url, _ = server
-    closed = url.rpartition(":")[0] + ":1"
-    with pytest.raises(InputError, match=r"the transfer failed .*Check the address"):
-        download(tmp_path / "data.zip", {"url": closed, "sha256": DIGEST})
+@pytest.fixture(autouse=True)
+def _no_warnings_after_the_test():
+    """Let what a test has left open warn now, and so fail it."""
+    yield
     gc.collect()
 
 
-def test_another_file_at_the_place_is_neither_used_nor_overwritten(tmp_path, server):
-    (tmp_path / "data.zip").write_bytes(b"mine")
-    with pytest.raises(InputError, match="Delete the file to fetch it again"):
-        download(tmp_path / "data.zip", {"url": f"{server[0]}/data.zip", "sha256": DIGEST})
-    assert (tmp_path / "data.zip").read_bytes() == b"mine"
-    assert server[1] == []
+def fetch(server, path, kind="data", digest=DIGEST):
+    download(path, {"url": f"{server.url}/{kind}", "sha256": digest})
+
+
+def test_a_file_is_fetched_once_with_a_progress_bar(server, tmp_path, capsys):
+    path = tmp_path / "new" / "data.bin"
+    fetch(server, path, digest=DIGEST.upper())
+    assert path.read_bytes() == CONTENT
+    shown = capsys.readouterr()
+    assert "100%" in shown.err
+    assert "10.2k" in shown.err
+    assert "100%" not in shown.out
+    fetch(server, path)
+    assert server.requests == ["/data"]
+    assert list(tmp_path.rglob("*")) == [path.parent, path]
+
+
+def test_another_file_at_the_place_is_neither_taken_nor_replaced(server, tmp_path):
+    path = tmp_path / "data.bin"
+    path.write_bytes(b"mine")
+    with pytest.raises(InputError, match="Delete the file to fetch it again") as caught:
+        fetch(server, path)
+    assert caught.value.where == str(path)
+    assert hashlib.sha256(b"mine").hexdigest() in caught.value.problem
+    assert path.read_bytes() == b"mine"
+    assert server.requests == []
+
+
+def test_a_folder_at_the_place_is_refused(server, tmp_path):
+    with pytest.raises(InputError, match="it is a folder, but `download` fetches a file"):
+        fetch(server, tmp_path)
+    assert server.requests == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "digest", "problem"),
+    [
+        ("data", "0" * 64, f"not the one with SHA-256 {'0' * 64}, and was thrown away"),
+        ("broken", DIGEST, "the transfer failed"),
+        ("broken", hashlib.sha256(CONTENT[: len(CONTENT) // 2]).hexdigest(), "the transfer failed"),
+        ("gone", DIGEST, "404"),
+        ("hang", DIGEST, "ReadTimeout"),
+        ("stall", DIGEST, "the transfer failed .*timed out"),
+    ],
+)
+def test_what_goes_wrong_leaves_nothing_behind(
+    server, tmp_path, monkeypatch, kind, digest, problem
+):
+    monkeypatch.setattr(downloads, "_TIMEOUT_SECONDS", 0.3)
+    with pytest.raises(InputError, match=problem) as caught:
+        fetch(server, tmp_path / "data.bin", kind, digest)
+    assert caught.value.where == f"{server.url}/{kind}"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_transfer_can_be_tried_again(server, tmp_path):
+    path = tmp_path / "data.bin"
+    with pytest.raises(InputError):
+        fetch(server, path, "broken")
+    fetch(server, path)
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_server_that_is_not_there_is_named(server, tmp_path):
+    url = server.url
+    server.shutdown()
+    server.server_close()
+    with pytest.raises(InputError, match=r"the transfer failed \(ConnectionError") as caught:
+        download(tmp_path / "data.bin", {"url": f"{url}/data", "sha256": DIGEST})
+    assert caught.value.where == f"{url}/data"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_named(server, tmp_path):
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "data.bin"
+    with pytest.raises(InputError, match="it cannot be written") as caught:
+        fetch(server, path)
+    assert caught.value.where == str(path)
 
 
 @pytest.mark.parametrize(
     ("source", "where"),
     [
-        ({"url": "http://x"}, "download"),
-        ({"url": "file:///etc/passwd", "sha256": DIGEST}, "download.url"),
-        ({"url": "http://x", "sha256": "abc"}, "download.sha256"),
-        ({"url": "http://x", "sha256": DIGEST, "md5": "1"}, "download"),
+        ({"url": "http://a/b"}, "download"),
+        ({"sha256": DIGEST}, "download"),
+        ({"url": "http://a/b", "sha256": DIGEST, "md5": "0"}, "download"),
+        ({}, "download"),
+        ("http://a/b", "download"),
+        ({"url": "ftp://a/b", "sha256": DIGEST}, "download.url"),
+        ({"url": "a/b", "sha256": DIGEST}, "download.url"),
+        ({"url": "http://a b", "sha256": DIGEST}, "download.url"),
+        ({"url": None, "sha256": DIGEST}, "download.url"),
+        ({"url": "http://a/b", "sha256": DIGEST[1:]}, "download.sha256"),
+        ({"url": "http://a/b", "sha256": f"sha256:{DIGEST}"}, "download.sha256"),
+        ({"url": "http://a/b", "sha256": None}, "download.sha256"),
     ],
 )
-def test_wrong_parameters_are_refused(tmp_path, source, where):
+def test_wrong_values_are_refused(tmp_path, source, where):
     with pytest.raises(InputError) as caught:
-        download(tmp_path / "data.zip", source)
+        download(tmp_path / "data.bin", source)
     assert caught.value.where == where
 
 
-def test_an_archive_is_fetched_and_read_in_place(tmp_path, server):
+def test_an_archive_is_read_after_it_has_come(server, tmp_path):
+    with zipfile.ZipFile(tmp_path / "made.zip", "w") as archive:
+        for name in ("a/images/a.png", "a/masks/1.png", "a/masks/2.png"):
+            with archive.open(name, "w") as member:
+                Image.new("L", (4, 3), 255).save(member, format="PNG")
+    server.content = (tmp_path / "made.zip").read_bytes()
+    path = tmp_path / "raw" / "cells.zip"
     source = {
-        "path": str(tmp_path / "data.zip"),
-        "download": {"url": f"{server[0]}/data.zip", "sha256": DIGEST},
-        "layout": "objects",
+        "url": f"{server.url}/data",
+        "sha256": hashlib.sha256(server.content).hexdigest(),
     }
-    pairing = SourceDataset(**source).load()
-    assert [(pair.id, len(pair.annotation.files)) for pair in pairing.pairs] == [("a", 1), ("b", 2)]
-    assert list(pairing.unlabelled) == ["c"]
-    everything = SourceImagesDataset(**source).load()
-    assert list(everything) == ["a", "b", "c"]
-    np.testing.assert_array_equal(everything["c"](), np.full((4, 5, 1), 9, np.uint8))
-    assert list(SourceImagesDataset(**source, unlabelled=True).load()) == ["c"]
-    assert list(tmp_path.iterdir()) == [tmp_path / "data.zip"]
-    Image.new("L", (3, 2)).save(tmp_path / "other.png")
-    (tmp_path / "data.zip").unlink()
-    assert list(SourceImagesDataset(**source, instead=str(tmp_path)).load()) == ["other"]
+    dataset = SourceDataset(path=str(path), layout="objects", download=source)
+    assert not dataset.exists()
+    for _ in range(2):
+        (pair,) = dataset.load().pairs
+        assert pair.id == "a"
+        assert [str(file) for file in pair.annotation.files] == [
+            f"{path}/a/masks/{n}.png" for n in (1, 2)
+        ]
+    assert server.requests == ["/data"]
+    assert list(path.parent.iterdir()) == [path]
 
 
-def test_options_without_a_layout_are_refused(tmp_path):
-    with pytest.raises(DatasetError, match="gives options without a layout"):
-        SourceDataset(path=str(tmp_path), images="x").load()
+def test_a_failed_transfer_stops_the_loading(server, tmp_path):
+    source = {"url": f"{server.url}/gone", "sha256": DIGEST}
+    dataset = SourceDataset(path=str(tmp_path / "a.zip"), layout="objects", download=source)
+    with pytest.raises(DatasetError, match="Check the address and the network"):
+        dataset.load()

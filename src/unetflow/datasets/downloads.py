@@ -50,6 +50,7 @@ def _fetch(url: str, digest: str, path: Path) -> None:
     import pooch
     from requests import RequestException
 
+    pooch.get_logger().setLevel(logging.WARNING)  # it would say again what we have said
     fetch = pooch.HTTPDownloader(progressbar=True, timeout=_TIMEOUT_SECONDS)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,6 +58,8 @@ def _fetch(url: str, digest: str, path: Path) -> None:
             url, known_hash=f"sha256:{digest}", fname=path.name, path=path.parent, downloader=fetch
         )
     except RequestException as error:
+        if error.response is not None:
+            error.response.close()
         raise InputError(
             url,
             f"the transfer failed ({type(error).__name__}: {error})",

@@ -96,6 +96,12 @@ def _merge(
     options: Mapping[str, Any], splits: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, dict[str, Any]]:
     """Return the options of each split by its standard name."""
+    if not isinstance(splits, dict):
+        raise InputError(
+            "splits",
+            f"{splits!r} does not say what lies where",
+            "Write it as in 'splits: {train: {images: train, masks: train_masks}}'",
+        )
     merged: dict[str, dict[str, Any]] = {}
     for name, differing in splits.items():
         split = split_of("splits", name)
@@ -126,7 +132,8 @@ def _refuse_double_ids(pairing: Pairing) -> Pairing:
 def _layout(name: str, options: Mapping[str, Any]) -> Layout:
     """Return a layout whose options have been checked."""
     if name not in LAYOUTS:
-        raise InputError("layout", f"there is no layout '{name}'", _similar(name, list(LAYOUTS)))
+        problem = f"there is no layout '{name}'"
+        raise InputError("layout", problem, _similar(str(name), list(LAYOUTS)))
     find = LAYOUTS[name]
     known = {n: p for n, p in inspect.signature(find).parameters.items() if n != "tree"}
     for option, value in options.items():

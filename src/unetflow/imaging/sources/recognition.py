@@ -222,7 +222,8 @@ def _blank_places(options: dict[str, str], word: str) -> dict[str, str]:
 
 def _summarise(tree: FileTree) -> str:
     kinds = Counter(
-        (name.rpartition("/")[0] or ".", "." + name.rpartition(".")[2]) for name in tree.files
+        (name.rpartition("/")[0] or "the folder itself", "." + name.rpartition(".")[2])
+        for name in tree.files
     )
     rows = [f"{count} {ending} in {folder}" for (folder, ending), count in kinds.most_common(6)]
     return f"it holds {', '.join(rows) or 'no file'}"

@@ -46,6 +46,12 @@ def test_folder_reads_each_image_when_asked_and_keeps_names_apart(tmp_path):
     np.testing.assert_array_equal(images["sub/2"](), np.full((3, 4, 1), 7, np.uint8))
 
 
+def test_folder_without_any_image_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("not an image")
+    with pytest.raises(DatasetError, match=r"it holds no image \(\.png, "):
+        ImageFolderDataset(path=str(tmp_path)).load()
+
+
 def test_folder_refuses_an_image_above_the_limit(tmp_path):
     Image.new("L", (40, 30)).save(tmp_path / "a.png")
     images = ImageFolderDataset(path=str(tmp_path), max_pixels=1000).load()

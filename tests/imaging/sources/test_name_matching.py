@@ -222,6 +222,13 @@ def test_counters_that_happen_to_be_equal_pair_nothing(tmp_path):
     assert find_readings(tmp_path) == []
 
 
+def test_a_damaged_file_does_not_hide_what_the_others_are(tmp_path):
+    make(tmp_path, names("images/{}.tif", *N), names("masks/{}.tif", *N))
+    (tmp_path / "images/1.tif").write_bytes(b"II*\0")
+    reading = recognise(tmp_path)
+    assert (reading.layout, reading.pairs) == ("folders", len(N))
+
+
 def test_a_reading_that_leaves_out_many_masks_is_shown_and_not_taken(tmp_path):
     make(tmp_path, names("images/{}.png", *N), names("masks/{}.png", *N))
     make(tmp_path, [], names("other_masks/unlike_{}x{}.png", *((n, n) for n in N)))

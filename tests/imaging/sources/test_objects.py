@@ -83,6 +83,7 @@ def test_objects_are_numbered_and_overlap_is_counted(data_set, tmp_path, packed,
 def test_an_image_without_masks_waits_for_a_model(data_set):
     pairing = find(data_set)
     assert list(pairing.unlabelled) == ["a9"]
+    assert [pair.annotation.content for pair in pairing.pairs] == ["objects", "objects"]
     assert pairing.unlabelled["a9"].file == data_set / "a9/images/a9.png"
 
 

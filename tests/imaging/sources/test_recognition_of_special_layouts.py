@@ -15,7 +15,7 @@ from tests.imaging.sources.made_trees import (
 )
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.labels import LabelClass, Meaning
-from unetflow.imaging.sources import find_pairs
+from unetflow.imaging.sources import find_pairs, table_readings
 from unetflow.imaging.sources.recognition import find_readings, recognise
 
 N = range(1, 4)
@@ -235,6 +235,7 @@ def test_labelme_in_a_folder_for_each_split(tmp_path):
         ("a.json", "[1, 2]"),
         ("a.json", '{"images": 3, "annotations": [], "categories": []}'),
         ("a.json", '{"images": [1, {}], "annotations": [], "categories": []}'),
+        ("a.json", '{"images": [{"file_name": "1.png"}], "annotations": [{}], "categories": []}'),
         ("a.json", '{"shapes": [], "imagePath": "nowhere.png"}'),
         ("a.csv", "\xff\xfe\0"),
         ("a.csv", ""),
@@ -246,3 +247,12 @@ def test_tables_of_other_kinds_do_not_disturb(tmp_path, name, content):
     make(tmp_path, names("images/{}.png", *N), names("masks/{}.png", *N))
     (tmp_path / name).write_text(content, encoding="latin-1")
     assert read_only_way(tmp_path).layout == "folders"
+
+
+def test_a_very_large_table_is_not_opened(tmp_path, monkeypatch):
+    make(tmp_path, names("{}.png", *N))
+    write_coco(tmp_path / "a.json", names("{}.png", *N))
+    monkeypatch.setattr(table_readings, "_MOST_JSON_BYTES", (tmp_path / "a.json").stat().st_size)
+    assert len(find_readings(tmp_path)) == 1
+    monkeypatch.setattr(table_readings, "_MOST_JSON_BYTES", 10)
+    assert find_readings(tmp_path) == []

@@ -24,8 +24,8 @@ _FEW_VALUES, _SHARE_OF_FEW = 32, 0.95
 _SHARE_OF_EQUAL = 0.75
 _SAME_PICTURE = 2  # bits of the hashes
 
-
 Sides = tuple[tuple[int, ...], bool]
+"""The sides that may hold the masks, 0 or 1, and whether something speaks for it."""
 
 
 class Look(IntEnum):

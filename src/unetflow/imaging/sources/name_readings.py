@@ -26,8 +26,8 @@ from unetflow.imaging.sources.split_tables import find_splits
 from unetflow.imaging.sources.stacks import find_stacks
 from unetflow.imaging.trees import FileTree
 
-_COMPARED = 5
-_NEARLY_ALL = 0.9
+_COMPARED = 5  # parts of a group, with its first one
+_NEARLY_ALL = 0.9  # of the pairs that names suggest
 
 Found = tuple[str, dict[str, Any]]
 Looks = dict[tuple[str, str, str], Look | None]

@@ -162,7 +162,7 @@ class TestObjectsThatTheSourceTellsApart:
 
 class TestRegion:
     mask = ((1, 1, 0), (0, 2, 9))
-    region = ((0, 200, 1), (0, 1, 1))
+    region = ((0, 255, 255), (0, 255, 255))
 
     def test_pixels_outside_are_ignored(self, tmp_path):
         described = read(pair_of(tmp_path, self.mask, region=self.region))
@@ -194,6 +194,16 @@ class TestRegion:
         pair = pair_of(tmp_path, self.mask, region=np.zeros((2, 3)))
         with pytest.raises(InputError, match=r"region\.tif: no pixel counts"):
             read(pair)
+
+    def test_it_is_refused_where_its_edge_is_not_clear_unless_a_threshold_makes_it_so(
+        self, tmp_path
+    ):
+        pair = pair_of(tmp_path, self.mask, region=((3, 255, 255), (3, 255, 255)))
+        with pytest.raises(InputError, match=r"region\.tif: the region holds several values"):
+            read(pair)
+        soft = Meaning((LabelClass("a", (0,)), LabelClass("b", None)), threshold=4)
+        assert (read(pair, soft).sample.label[:, 0] == 255).all()
+        assert (read(pair, soft).sample.label[:, 1:] != 255).all()
 
     def test_it_is_refused_where_it_is_of_another_size(self, tmp_path):
         pair = pair_of(tmp_path, self.mask, region=np.ones((3, 2)))

@@ -27,7 +27,10 @@ OF_A_SAMPLE = ["histogram.npy", "image.tif", "label.tif", "sample.json"]
 
 def write_pair(root, name, seed=0, folders=("images", "masks")):
     for folder in folders:
-        write_tiff(root / folder / f"{name}.tif", random_pixels((6, 7), seed=seed) % 9)
+        pixels = random_pixels((6, 7), seed=seed) % 9
+        if folder == "regions":
+            pixels = (pixels > 3) * np.uint8(255)
+        write_tiff(root / folder / f"{name}.tif", pixels)
 
 
 def touch(path):

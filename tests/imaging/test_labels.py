@@ -70,9 +70,9 @@ def test_values_from_the_threshold_on_become_255_and_all_others_0(dtype):
     assert decode_mask(mask, soft, "m").tolist() == [[0, 0, 0, 1, 1, 1]]
 
 
-def test_the_threshold_comes_before_what_is_ignored():
+def test_what_is_ignored_is_taken_out_before_the_threshold():
     soft = meaning((0,), (255,), ignore=(200,), threshold=100)
-    assert decode_mask(np.array([[99, 200]], np.uint8), soft, "m").tolist() == [[0, 1]]
+    assert decode_mask(np.array([[99, 200, 201]], np.uint8), soft, "m").tolist() == [[0, 255, 1]]
 
 
 @given(

@@ -158,7 +158,7 @@ def test_samples_of_a_split_keep_the_order(stored, manifest):
     assert [ids("train"), ids("test"), ids("validation")] == [["a", "b"], ["c"], []]
 
 
-@pytest.mark.parametrize("column", ["image_sha256", "mask_sha256"])
+@pytest.mark.parametrize("column", ["image_sha256", "mask_sha256", "stamp"])
 def test_samples_that_are_newer_than_the_manifest_are_refused(stored, manifest, column):
     older = manifest.assign(**{column: [manifest[column][0], "other", manifest[column][2]]})
     assert list(samples_of_split(stored[1], older, "test")) == ["c"]

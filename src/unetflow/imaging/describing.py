@@ -13,7 +13,7 @@ from unetflow.imaging.archives import ArchiveMember
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import File, sha256, size, stamp
 from unetflow.imaging.intensity import intensity_histogram
-from unetflow.imaging.labels import IGNORE, Label, Meaning
+from unetflow.imaging.labels import IGNORE, Label, Meaning, object_pixels
 from unetflow.imaging.leakage import perceptual_hash, pixel_digest
 from unetflow.imaging.readers import read_image, read_mask
 from unetflow.imaging.samples import DescribedSample, Sample
@@ -45,7 +45,7 @@ def read_pair(pair: Pair, meaning: Meaning, max_pixels: int) -> DescribedSample:
     drawn = pair.annotation.draw((image.shape[0], image.shape[1]), meaning, max_pixels)
     inside = None
     if pair.region is not None:
-        inside = read_mask(pair.region, max_pixels) != 0
+        inside = _read_region(pair.region, meaning, max_pixels)
         check_shape(pair.region, inside.shape, (image.shape[0], image.shape[1]))
         drawn = _cut_to_region(drawn, inside)
         if not inside.any():
@@ -57,6 +57,17 @@ def read_pair(pair: Pair, meaning: Meaning, max_pixels: int) -> DescribedSample:
         intensity_histogram(image, inside),
         description,
     )
+
+
+def _read_region(region: File, meaning: Meaning, max_pixels: int) -> NDArray[np.bool_]:
+    mask = read_mask(region, max_pixels, soft=meaning.threshold is not None)
+    if meaning.threshold is None and len(np.setdiff1d(mask, [0])) > 1:
+        raise InputError(
+            region,
+            "the region holds several values besides 0, so that its edge is not clear",
+            "Save it as 0 outside and 255 inside, or set `ingestion.masks.threshold`",
+        )
+    return object_pixels(mask, meaning)
 
 
 def files_of(pair: Pair) -> list[File]:

@@ -39,8 +39,8 @@ class Meaning:
     Attributes:
         classes: The classes in the order of their indices, the background first.
         ignore: Mask values of pixels that count nowhere.
-        threshold: Where set, mask values from it on become 255 and all others 0 before anything
-            else: for masks with soft edges.
+        threshold: Where set, mask values from it on become 255 and all others 0, but for the
+            ignored ones: for masks with soft edges, also of single objects and regions.
     """
 
     classes: tuple[LabelClass, ...]
@@ -110,6 +110,7 @@ def decode_mask(mask: NDArray[np.integer], meaning: Meaning, where: object) -> L
     Raises:
         InputError: The mask holds a value that no class declares.
     """
+    ignored = ignored_pixels(mask, meaning)
     if meaning.threshold is not None:
         mask = np.where(mask >= meaning.threshold, np.uint8(255), np.uint8(0))
     declared = {_number(v): i for i, c in enumerate(meaning.classes) for v in c.values or ()}
@@ -131,7 +132,21 @@ def decode_mask(mask: NDArray[np.integer], meaning: Meaning, where: object) -> L
         label: Label = table[mask]
     else:
         label = indices[np.searchsorted(values, mask)]
+    if ignored is not None:
+        label[ignored] = IGNORE
     return label
+
+
+def ignored_pixels(mask: NDArray[np.integer], meaning: Meaning) -> NDArray[np.bool_] | None:
+    """Return where a mask holds ignored values, before any threshold; None if none is declared."""
+    values = [_number(value) for value in meaning.ignore]
+    numbers = [value for value in values if isinstance(value, int)]
+    return np.isin(mask, numbers) if numbers else None
+
+
+def object_pixels(mask: NDArray[np.integer], meaning: Meaning) -> NDArray[np.bool_]:
+    """Return where the mask of one object, or of a region, is set: all but 0, or by threshold."""
+    return mask != 0 if meaning.threshold is None else mask >= meaning.threshold
 
 
 def _number(value: Value) -> Value:

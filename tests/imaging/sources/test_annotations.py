@@ -13,6 +13,7 @@ from unetflow.imaging.sources.annotations import (
     InstanceImage,
     MaskImage,
     ObjectCanvas,
+    ObjectImages,
     smallest_type,
 )
 from unetflow.imaging.sources.records import Picture
@@ -144,3 +145,35 @@ def test_object_numbers_take_as_few_bytes_as_they_need(highest, dtype):
     numbers = smallest_type(np.array([0, highest]))
     assert numbers.dtype == dtype
     assert numbers[1] == highest
+
+
+SOFT = np.array([[0, 20, 255], [0, 200, 127]], np.uint8)
+
+
+def meaning_of(**options):
+    return Meaning((LabelClass("background", (0,)), LabelClass("cell", (255,))), **options)
+
+
+def test_threshold_and_ignored_values_count_for_objects_too(tmp_path):
+    Image.fromarray(SOFT).save(tmp_path / "1.png")
+    objects = ObjectImages((tmp_path / "1.png",), "objects")
+    drawn = objects.draw((2, 3), meaning_of(threshold=128, ignore=(20,)), 100)
+    assert drawn.label.tolist() == [[0, 255, 1], [0, 1, 0]]
+    assert drawn.instances.tolist() == [[0, 0, 1], [0, 1, 0]]
+
+
+def test_ignored_numbers_are_no_objects(tmp_path):
+    Image.fromarray(SOFT).save(tmp_path / "1.png")
+    numbered = InstanceImage(Picture(tmp_path / "1.png"))
+    drawn = numbered.draw((2, 3), meaning_of(ignore=(20, 255)), 100)
+    assert drawn.label.tolist() == [[0, 255, 255], [0, 1, 1]]
+    assert drawn.instances.tolist() == [[0, 0, 0], [0, 2, 1]]
+    with pytest.raises(InputError, match="which no threshold can cut"):
+        numbered.draw((2, 3), meaning_of(threshold=128), 100)
+
+
+def test_ignored_values_are_taken_out_before_the_threshold(tmp_path):
+    Image.fromarray(SOFT).save(tmp_path / "1.png")
+    mask = MaskImage(Picture(tmp_path / "1.png"))
+    drawn = mask.draw((2, 3), meaning_of(threshold=100, ignore=(127,)), 100)
+    assert drawn.label.tolist() == [[0, 0, 1], [0, 1, 255]]

@@ -5,9 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.imaging.errors import InputError
+from unetflow.imaging.errors import DeclarationError, InputError
 from unetflow.imaging.files import File
-from unetflow.imaging.labels import IGNORE, Label, Meaning, decode_mask
+from unetflow.imaging.labels import (
+    IGNORE,
+    Label,
+    Meaning,
+    decode_mask,
+    ignored_pixels,
+    object_pixels,
+)
 from unetflow.imaging.readers import read_mask
 from unetflow.imaging.sources.records import Drawn, Picture
 
@@ -70,20 +77,31 @@ class InstanceImage:
     def draw(self, shape: tuple[int, int], meaning: Meaning, max_pixels: int) -> Drawn:
         """Read the mask; every object belongs to the one class that there is."""
         index = meaning.object_index(self.where)
+        if meaning.threshold is not None:
+            raise DeclarationError(
+                self.where,
+                "its values are the numbers of objects, which no threshold can cut",
+                "Remove `ingestion.masks.threshold`",
+            )
         mask = read_mask(self.mask.file, max_pixels, self.mask.page)
         check_shape(self.where, mask.shape, shape)
         if mask.min() < 0:
             raise InputError(self.where, "it numbers an object below 0", "Number them from 1 on")
+        ignored = ignored_pixels(mask, meaning)
+        if ignored is not None:
+            mask = np.where(ignored, 0, mask)
         _, numbers = np.unique(mask, return_inverse=True)
         has_background = bool(np.any(mask == 0))
         instances = smallest_type(numbers.reshape(mask.shape) + (0 if has_background else 1))
         label: Label = np.where(instances > 0, np.uint8(index), np.uint8(0))
+        if ignored is not None:
+            label[ignored] = IGNORE
         return Drawn(label, instances)
 
 
 @dataclass(frozen=True)
 class ObjectImages:
-    """One mask file for each object: all but 0 belongs to it."""
+    """One mask file for each object: all but 0 belongs to it, or what reaches the threshold."""
 
     masks: tuple[File, ...]
     where: str
@@ -102,11 +120,18 @@ class ObjectImages:
         """Number the objects in the order of their files, the later one on top."""
         index = meaning.object_index(self.where)
         canvas = ObjectCanvas(shape)
+        passed_over = np.zeros(shape, bool)
         for file in self.masks:
-            mask = read_mask(file, max_pixels)
+            mask = read_mask(file, max_pixels, soft=meaning.threshold is not None)
             check_shape(file, mask.shape, shape)
-            if not canvas.add(mask != 0, index):
+            pixels = object_pixels(mask, meaning)
+            ignored = ignored_pixels(mask, meaning)
+            if ignored is not None:
+                pixels &= ~ignored
+                passed_over |= ignored
+            if not canvas.add(pixels, index) and (ignored is None or not ignored.any()):
                 raise InputError(file, "the mask is empty", "Draw the object, or delete the file")
+        canvas.ignore(passed_over)
         return canvas.finish()
 
 

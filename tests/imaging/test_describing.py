@@ -94,6 +94,7 @@ def test_hand_worked_description(tmp_path):
         "perceptual_hash": perceptual_hash(image),
         "source_group": None,
         "source_split": None,
+        "is_series": False,
     }
 
 

@@ -452,3 +452,13 @@ def test_errors_are_the_ones_of_the_reader(source):
     assert type(refusal.error) is InputError
     assert Path(refusal.error.where) == source.root / "masks" / "1.tif"
     assert refusal.error.problem == "the mask is 2 x 2, but its image is 7 x 6"
+
+
+def test_a_renamed_folder_of_masks_is_named_though_nothing_is_decoded(source):
+    source.take()
+    (source.root / "masks").rename(source.root / "labels")
+    assert source.take(masks="labels") == []
+    assert source.described("1")["mask_file"] == str(source.root / "labels" / "1.tif")
+    os.utime(source.root / "images" / "1.tif", (0, 0))
+    assert source.take(masks="labels") == []
+    assert source.described("1")["changed"] == "1970-01-01T00:00:00+00:00"

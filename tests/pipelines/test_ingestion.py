@@ -160,6 +160,16 @@ def test_a_group_on_two_sides_stops_the_run_unless_allowed(mine):
     }
 
 
+def test_blocks_do_not_cut_the_groups_of_a_table(mine):
+    rows = [f"p{n // 2}_{n},{'AB'[n // 6]}" for n in range(12)]
+    (mine / "patients.csv").write_text("\n".join(["id,patient", *rows]))
+    catalog = FOLDERS + "  split_table: {file: patients.csv, group: patient}\n"
+    result = ingest(mine, "ingestion.split.strategy=contiguous", catalog)
+    assert result.exit_code == 1
+    assert "same group" in result.output
+    assert not (mine.parent / "data/03_primary/manifest.parquet").exists()
+
+
 def test_folds_cover_what_is_not_tested(mine):
     assert ingest(mine, "ingestion.split.folds=3", FOLDERS).exit_code == 0
     manifest = manifest_of(mine)

@@ -33,6 +33,7 @@ class ManifestSchema(pa.DataFrameModel):
     overlap: Series[int] = pa.Field(ge=0)
     pixel_digest: Series[str] = pa.Field(str_matches=_SHA256)
     perceptual_hash: Series[str] = pa.Field(str_matches=r"^[0-9a-f]{16}$")
+    is_series: Series[bool]
     group: Series[str] = pa.Field(str_length={"min_value": 1})
     split: Series[str] = pa.Field(isin=SPLITS)
     fold: Series[int] = pa.Field(ge=-1)

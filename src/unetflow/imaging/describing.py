@@ -36,7 +36,8 @@ def read_pair(pair: Pair, meaning: Meaning, max_pixels: int) -> DescribedSample:
         (share of pixels), for each class `fraction_<name>` (share of the pixels that are not
         ignored), `objects` (their number: connected pixels where the source does not tell them
         apart), `has_instances`, `overlap` (pixels that several objects claim), `pixel_digest`,
-        `perceptual_hash`, `source_group` and `source_split` (None where the source knows none).
+        `perceptual_hash`, `source_group` and `source_split` (None where the source knows none)
+        and `is_series` (whether the source's group is a series of neighbours).
 
     Raises:
         InputError: One of the files cannot be read, or the two don't fit together.
@@ -68,6 +69,17 @@ def _read_region(region: File, meaning: Meaning, max_pixels: int) -> NDArray[np.
             "Save it as 0 outside and 255 inside, or set `ingestion.masks.threshold`",
         )
     return object_pixels(mask, meaning)
+
+
+def describe_source(pair: Pair) -> dict[str, Any]:
+    """Return the part of a description that may change though no pixel has."""
+    return {
+        "mask_file": pair.annotation.where,
+        "changed": _time_of_change(pair.image.file),
+        "source_group": pair.group,
+        "source_split": pair.split,
+        "is_series": pair.is_series,
+    }
 
 
 def files_of(pair: Pair) -> list[File]:
@@ -113,11 +125,10 @@ def _describe(
     return {
         "id": pair.id,
         "image_file": str(pair.image),
-        "mask_file": pair.annotation.where,
+        **describe_source(pair),
         "image_sha256": file_digest(pair.image.file),
         "mask_sha256": mask_digest(pair),
         "image_bytes": size(pair.image.file),
-        "changed": _time_of_change(pair.image.file),
         "height": height,
         "width": width,
         "channels": channels,
@@ -132,8 +143,6 @@ def _describe(
         "overlap": drawn.overlap,
         "pixel_digest": pixel_digest(image),
         "perceptual_hash": perceptual_hash(image),
-        "source_group": pair.group,
-        "source_split": pair.split,
     }
 
 

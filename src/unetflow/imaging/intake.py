@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unetflow.imaging.describing import file_digest, files_of, mask_digest, read_pair
+from unetflow.imaging.describing import (
+    describe_source,
+    file_digest,
+    files_of,
+    mask_digest,
+    read_pair,
+)
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import stamp
 from unetflow.imaging.labels import Meaning
@@ -128,9 +134,8 @@ def _take_one(
         if wrong_before is not None and wrong_before.stamp == mark:
             return pair, wrong_before, False
         home = folder / pair.id
-        source = {"source_group": pair.group, "source_split": pair.split}
         if before is not None and _is_complete(home, before):
-            known = {**before, **source, "stamp": mark}
+            known = {**before, **describe_source(pair), "stamp": mark}
             if before.get("stamp") != mark and not _same_bytes(pair, intake, before):
                 known = {}
             elif known != before:

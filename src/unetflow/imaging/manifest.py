@@ -37,6 +37,7 @@ _COLUMNS = [
     "perceptual_hash",
     "source_group",
     "source_split",
+    "is_series",
 ]
 
 

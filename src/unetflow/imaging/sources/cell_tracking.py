@@ -64,7 +64,7 @@ def find_cell_tracking(tree: FileTree, *, truth: str = "GT") -> Pairing:
         picture = Picture(tree.files[name])
         if number in film.labels:
             label = InstanceImage(Picture(tree.files[film.labels[number]]))
-            pairs.append(Pair(identifier, picture, label, group=number[0]))
+            pairs.append(Pair(identifier, picture, label, group=number[0], is_series=True))
         elif number[0] not in film.volumes:
             unlabelled[identifier] = picture
     orphans = [

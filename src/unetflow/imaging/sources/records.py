@@ -78,6 +78,8 @@ class Pair:
         group: What must stay on one side of a split, such as the volume of a slice; None where
             the source does not know.
         split: "train", "validation" or "test", where the source says so.
+        is_series: Whether the group is a series of neighbours, such as the slices of a volume,
+            which a split into contiguous blocks may cut.
     """
 
     id: str
@@ -86,6 +88,7 @@ class Pair:
     region: File | None = None
     group: str | None = None
     split: str | None = None
+    is_series: bool = False
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,14 @@ def apply_split_table(pairing: Pairing, root: Path, table: SplitTable) -> Pairin
             refused.append(InputError(pair.image, problem, f"Write '{pair.id}' into the table"))
         else:
             split, group = rows[key]
-            pairs.append(replace(pair, split=split or pair.split, group=group or pair.group))
+            pairs.append(
+                replace(
+                    pair,
+                    split=split or pair.split,
+                    group=group or pair.group,
+                    is_series=pair.is_series and not group,
+                )
+            )
     return Pairing(pairs, refused, pairing.unlabelled)
 
 

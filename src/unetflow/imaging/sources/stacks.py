@@ -138,6 +138,7 @@ def _pair_pages(stack: str, image: File, mask: File, pages: int, instances: bool
             Picture(image, page),
             annotate(Picture(mask, page)),
             group=stack,
+            is_series=True,
         )
         for page in range(pages)
     ]

@@ -160,10 +160,12 @@ def accept_data(
         )
     manifests.refuse_constant_masks(split_samples, read_classes(classes))
     of_groups = leaks["kind"] == "same group"
-    # Blocks of a series cut what the source calls a group, as the slices of its one volume.
-    cut_on_purpose = settings.split.strategy == "contiguous" and settings.split.group is None
-    policy = "allow" if cut_on_purpose else settings.leakage.groups
-    _check_leaks(leaks[of_groups], "groups", policy)
+    # Blocks may cut a series, such as the slices of a volume, unless an expression makes groups.
+    may_cut = settings.split.strategy == "contiguous" and settings.split.group is None
+    series = split_samples.loc[split_samples["is_series"].astype(bool), "id"]
+    cut = of_groups & leaks["first"].isin(series) & may_cut
+    _check_leaks(leaks[cut], "groups", "allow")
+    _check_leaks(leaks[of_groups & ~cut], "groups", settings.leakage.groups)
     _check_leaks(leaks[~of_groups], "duplicates", settings.leakage.duplicates)
     _log.info("Split: %s", split_samples["split"].value_counts().to_dict())
     _compare_shares(split_samples["split"], settings.split)

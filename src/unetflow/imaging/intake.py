@@ -31,7 +31,7 @@ from unetflow.imaging.samples import (
 )
 from unetflow.imaging.sources import Pair
 
-_FORM = 1
+_FORM = 2
 """Raised when samples or descriptions change their form, so that all are made anew."""
 _OWN_NAMES = frozenset({IMAGE, LABEL, INSTANCES, HISTOGRAM, DESCRIPTION, "index.json"})
 """Names of files beside which no folder of a sample can have the same one."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
 HISTOGRAM_TYPE = np.dtype([("channel", np.uint16), ("value", np.float32), ("count", np.int64)])
-_SIGNIFICANT_BITS = 12
+_MOST_VALUES = 2**16
 _MOST_ROWS = 2**20
 
 
@@ -34,9 +34,9 @@ def intensity_histogram(
     """Count how often each intensity occurs in an image.
 
     Args:
-        image: `(height, width, channels)` uint8, uint16 or float32. Numbers of float32 are rounded
-            to 12 significant bits, a relative error of at most 1/4096; the others are counted as
-            they are.
+        image: `(height, width, channels)` uint8, uint16 or float32. Where more than 65,536 numbers
+            of float32 differ, neighbours are counted together as their mean: those within a
+            65,536th of the channel's range.
         inside: `(height, width)`, the pixels that count; None: all.
 
     Returns:
@@ -60,8 +60,8 @@ def measure_intensity(histograms: Iterable[NDArray[np.void]]) -> IntensityStatis
 
     Returns:
         For each channel the 0.5 and 99.5 percentiles (the lowest value with at least that share
-        of the pixels at or below it; where both are equal, `high` is one more), the mean and the
-        standard deviation.
+        of the pixels at or below it; where both are equal, `high` is the largest value, or one
+        more where there is none larger), the mean and the standard deviation.
     """
     merged = merge_histograms(histograms)
     if not len(merged):
@@ -74,7 +74,9 @@ def measure_intensity(histograms: Iterable[NDArray[np.void]]) -> IntensityStatis
         centre = float(values @ counts / total)
         low.append(_percentile(values, counts, LOW_PERCENTILE))
         high.append(max(_percentile(values, counts, HIGH_PERCENTILE), low[-1]))
-        if high[-1] == low[-1]:  # one more, or what float32 can tell from a number so large
+        if high[-1] == low[-1]:  # nearly all pixels are equal
+            high[-1] = float(values[-1])
+        if high[-1] == low[-1]:  # all are: one more, or what float32 can tell from so large ones
             high[-1] += max(1.0, abs(low[-1]) / 2**20)
         mean.append(centre)
         deviation.append(float(np.sqrt((values - centre) ** 2 @ counts / total)))
@@ -89,9 +91,9 @@ def merge_histograms(histograms: Iterable[NDArray[np.void]]) -> NDArray[np.void]
         parts.append(histogram)
         rows += len(histogram)
         if rows > _MOST_ROWS:  # so that memory does not grow with the number of images
-            parts = [_add_up(np.concatenate(parts))]
+            parts = [_thin_out(_add_up(np.concatenate(parts)))]
             rows = 0
-    return _add_up(np.concatenate(parts))
+    return _thin_out(_add_up(np.concatenate(parts)))
 
 
 def normalise(image: NDArray[np.generic], intensity: IntensityRange) -> NDArray[np.float32]:
@@ -117,12 +119,34 @@ def _count(pixels: NDArray[np.generic]) -> tuple[NDArray[np.generic], NDArray[np
         counts = np.bincount(pixels)
         values = np.flatnonzero(counts)
         return values, counts[values]
-    mantissa, exponent = np.frexp(pixels)
-    steps = 2.0**_SIGNIFICANT_BITS
-    with np.errstate(over="ignore"):  # of the largest numbers, rounded up
-        rounded = np.ldexp(np.round(mantissa * steps) / steps, exponent).astype(np.float32)
-    rounded = np.clip(rounded, np.finfo(np.float32).min, np.finfo(np.float32).max)
-    return np.unique(rounded + np.float32(0), return_counts=True)  # -0 becomes 0
+    values, counts = np.unique(pixels + np.float32(0), return_counts=True)  # -0 becomes 0
+    return _join_neighbours(values, counts)
+
+
+def _join_neighbours(
+    values: NDArray[np.floating], counts: NDArray[np.integer]
+) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
+    """Return at most 65,536 ordered values with their counts; joined ones have their mean."""
+    if len(values) <= _MOST_VALUES:
+        return values, counts
+    exact = values.astype(np.float64)
+    place = (exact - exact[0]) / (exact[-1] - exact[0]) * (_MOST_VALUES - 1)
+    starts = np.flatnonzero(np.diff(place.astype(np.int64), prepend=-1))
+    totals = np.add.reduceat(counts, starts)
+    means = np.add.reduceat(exact * counts, starts) / totals
+    return means.astype(np.float32), totals
+
+
+def _thin_out(rows: NDArray[np.void]) -> NDArray[np.void]:
+    """Join neighbours in each channel of a histogram that has grown by those of many images."""
+    parts = [np.empty(0, HISTOGRAM_TYPE)]
+    for channel in np.unique(rows["channel"]):
+        own = rows[rows["channel"] == channel]
+        values, counts = _join_neighbours(own["value"], own["count"])
+        joined = np.empty(len(values), HISTOGRAM_TYPE)
+        joined["channel"], joined["value"], joined["count"] = channel, values, counts
+        parts.append(joined)
+    return np.concatenate(parts)
 
 
 def _add_up(rows: NDArray[np.void]) -> NDArray[np.void]:

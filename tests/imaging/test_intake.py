@@ -410,7 +410,7 @@ class TestWorkers:
         source.read_pair = be_slow_at_first
         source.take(workers=3)
         assert list(source.taken.descriptions) == ["1", "2", "sub/10"]
-        assert source.decoded[0] == "1"
+        assert sorted(source.decoded) == ["1", "2", "sub/10"]  # threads start in any order
 
     def test_decode_side_by_side(self, source):
         together = threading.Barrier(3, timeout=20)

@@ -119,7 +119,8 @@ def _count(pixels: NDArray[np.generic]) -> tuple[NDArray[np.generic], NDArray[np
         counts = np.bincount(pixels)
         values = np.flatnonzero(counts)
         return values, counts[values]
-    values, counts = np.unique(pixels + np.float32(0), return_counts=True)  # -0 becomes 0
+    numbers = pixels.astype(np.float32) + np.float32(0)  # -0 becomes 0
+    values, counts = np.unique(numbers, return_counts=True)
     return _join_neighbours(values, counts)
 
 

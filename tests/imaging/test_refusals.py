@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.imaging.helpers import GREY, RGB, png_bytes, random_pixels
 from unetflow.imaging import readers
-from unetflow.imaging.archives import ArchiveMember
+from unetflow.imaging.archives import ArchiveMember, list_members
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.readers import read_image, read_mask
 
@@ -279,3 +279,27 @@ def test_mask_that_jpeg_has_changed_is_refused(tmp_path):
     assert len(np.unique(read_mask(tmp_path / "a.jpg", soft=True))) > 2
     Image.fromarray(np.full((32, 32), 255, np.uint8)).save(tmp_path / "b.jpg", quality=95)
     assert np.unique(read_mask(tmp_path / "b.jpg")).tolist() == [255]
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg"])
+def test_a_large_member_of_an_archive_is_not_unpacked_for_its_header(tmp_path, ending):
+    header = {
+        ".png": png_bytes(60_000, 60_000, 8, GREY)[:33],
+        ".jpg": forged_jpeg(60_000, 60_000),
+    }[ending]
+    content = header + random_pixels(1_000_000).tobytes() + bytes(100_000_000)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"a{ending}", content)
+    (packed,), _ = list_members(tmp_path / "a.zip")
+    tracemalloc.start()
+    with pytest.raises(InputError, match="pixels are more than the allowed"):
+        read_image(packed)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+def test_a_small_image_with_much_behind_it_is_not_read_to_the_end(tmp_path):
+    (tmp_path / "a.png").write_bytes(png_bytes(2, 2, 8, GREY, b"\0\1\2\0\3\4") + bytes(20_000_000))
+    with pytest.raises(InputError, match="more bytes than 2 x 2 pixels need"):
+        read_image(tmp_path / "a.png")

@@ -3,21 +3,26 @@
 import io
 import stat
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from unetflow.imaging.errors import InputError
 
 MAX_MEMBERS = 1_000_000
 """Files that an archive may hold."""
-MAX_MEMBER_BYTES = 8 * 2**30
+MAX_MEMBER_BYTES = 2**30
 """Unpacked size of one of them."""
 MAX_NAME, MAX_NAME_PART = 2000, 255
 """Characters of a path, and bytes of a part of it: disks hold no longer ones."""
 MAX_RATIO, RATIO_FREE_BYTES = 200, 64 * 2**20
 """How often a member may be larger than its packed form, unless it is small anyway."""
+
+_MEND = "Pack the archive again without it, or unpack it and give the folder"
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,13 @@ class ArchiveMember:
         """The name without its ending."""
         return PurePosixPath(self.name).stem
 
-    def open(self, mode: Literal["rb"] = "rb") -> io.BytesIO:
-        """Return the member's bytes as a file; their check sum is verified."""
-        return io.BytesIO(self.read_bytes())
+    def open(self, mode: Literal["rb"] = "rb") -> io.BufferedReader:
+        """Return the member's bytes as a file; they are unpacked as they are asked for.
+
+        Its methods raise an `InputError` when the bytes are damaged, for which their check sum is
+        verified at the end.
+        """
+        return io.BufferedReader(_Unpacking(self))
 
     def read_bytes(self) -> bytes:
         """Return the member's bytes; their check sum is verified.
@@ -57,13 +66,8 @@ class ArchiveMember:
         Raises:
             InputError: They are damaged.
         """
-        archive, size = _open_archive(self.archive), self.size()
-        try:
-            with archive.open(self.path) as member:
-                return member.read(size)  # never more than the size that was checked
-        except Exception as error:  # of damaged bytes zlib and codecs raise what zipfile does not
-            problem = f"it cannot be read ({type(error).__name__}: {error})"
-            raise InputError(self, problem, "Download or pack the archive again") from error
+        with self.open() as opened:
+            return opened.read()
 
     def size(self) -> int:
         """Return the unpacked size in bytes."""
@@ -79,6 +83,54 @@ class ArchiveMember:
 
     def __str__(self) -> str:
         return f"{self.archive}/{self.path}"
+
+
+class _Unpacking(io.RawIOBase):
+    """A member's bytes, never more than the size that was checked.
+
+    Args:
+        member: The file in the archive.
+    """
+
+    def __init__(self, member: ArchiveMember) -> None:
+        self._where, self._size = member, member.size()
+        self._member = self._guard(lambda: _open_archive(member.archive).open(member.path))
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        return self._read(self._size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._guard(lambda: self._member.seek(offset, whence))
+
+    def tell(self) -> int:
+        return self._member.tell()
+
+    def close(self) -> None:
+        if not self.closed:
+            self._member.close()
+        super().close()
+
+    def _read(self, most: int) -> bytes:
+        return self._guard(lambda: self._member.read(min(most, self._size - self._member.tell())))
+
+    def _guard(self, act: Callable[[], Result]) -> Result:
+        try:
+            return act()
+        except Exception as error:  # of damaged bytes zlib and codecs raise what zipfile does not
+            problem = f"it cannot be read ({type(error).__name__}: {error})"
+            mend = "Download or pack the archive again"
+            raise InputError(self._where, problem, mend) from error
 
 
 def list_members(archive: Path) -> tuple[list[ArchiveMember], list[InputError]]:
@@ -115,7 +167,13 @@ def list_members(archive: Path) -> tuple[list[ArchiveMember], list[InputError]]:
         problem = "its name stands twice" if info.filename in seen else _problem(info)
         seen.add(info.filename)
         if problem:
-            refused.append(InputError(member, problem, "Pack the archive again without it"))
+            refused.append(
+                InputError(
+                    member,
+                    problem,
+                    "Pack the archive again without it, or unpack it and give the folder",
+                )
+            )
         else:
             members.append(member)
     return members, refused

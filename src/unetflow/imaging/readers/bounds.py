@@ -1,11 +1,15 @@
 """What is looked at before a file is decoded, and what is said when that fails."""
 
+from typing import BinaryIO
+
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import File
 
 MAX_PIXELS = 400_000_000
 """Pixels that an image may have before it is refused unread: 20,000 x 20,000."""
 MAX_CHANNELS = 256
+_SPARE_BYTES, _BYTES_FOR_A_PIXEL = 2**24, 16
+"""What a file may hold besides pixels, and twice what the largest pixel of PNG takes."""
 
 _SIGNATURES = {
     b"\x89PNG\r\n\x1a\n": ("PNG", (".png",)),
@@ -37,6 +41,23 @@ def check_size(where: object, width: int, height: int, max_pixels: int, channels
             f"{channels} channels are more than the allowed {MAX_CHANNELS}",
             "Keep the channels that matter",
         )
+
+
+def read_bounded(where: object, opened: BinaryIO, width: int, height: int) -> bytes:
+    """Read the rest of a file, but no more than an image of its size can need.
+
+    Raises:
+        InputError: There is more.
+    """
+    most = _SPARE_BYTES + _BYTES_FOR_A_PIXEL * width * height
+    data = opened.read(most + 1)
+    if len(data) > most:
+        raise InputError(
+            where,
+            f"it holds more bytes than {width} x {height} pixels need",
+            "Export it again from its source",
+        )
+    return data
 
 
 def explain_damage(file: File, error: Exception) -> tuple[str, str]:

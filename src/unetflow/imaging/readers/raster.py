@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import File
-from unetflow.imaging.readers.bounds import check_size
+from unetflow.imaging.readers.bounds import check_size, read_bounded
 
 # Pillow's own limit would come before ours and name no way out; `check_size` follows every open,
 # before anything is decoded.
@@ -32,7 +32,7 @@ def read_png(
             raise ValueError("it does not begin as a PNG file does")
         width, height, bits, colour_type = struct.unpack(">IIBB", start[16:26])
         check_size(file, width, height, max_pixels)
-        data = start + opened.read()
+        data = start + read_bounded(file, opened, width, height)
     chunks = _check_chunks(data)
     if b"acTL" in chunks:
         raise InputError(file, "it is a film of several images", "Save each one as a file")
@@ -51,8 +51,11 @@ def read_jpeg(
 ) -> NDArray[np.generic]:
     """Read a JPEG file."""
     refuse_page(file, page)
+    with file.open("rb") as opened, Image.open(opened, formats=["JPEG"]) as image:
+        width, height = image.size
+        check_size(file, width, height, max_pixels)
     with file.open("rb") as opened:
-        data = opened.read()
+        data = read_bounded(file, opened, width, height)
     # Without the end marker after the last scan, the rest may be zeros that decode to something.
     if data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) < 0:
         raise ValueError("it ends too early")

@@ -46,7 +46,7 @@ _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
 }
 """What makes an image upright, by the tag Orientation (TIFF 6.0, section 8)."""
 _MAX_PAGES = 1_000_000
-_KEPT_BYTES = 2**30
+_KEPT_BYTES = 2**27
 """Size up to which a packed stack stays unpacked in memory from one page to the next."""
 
 
@@ -173,7 +173,7 @@ def _open(file: File, *, keep: bool) -> Iterator[tifffile.TiffFile]:
     elif keep and file.size() <= _KEPT_BYTES:
         stream = io.BytesIO(_unpack(file, file.stamp()))
     else:
-        stream = file.open("rb")
+        stream = io.BytesIO(file.read_bytes())  # since pages are looked for back and forth
     # Of these two kinds tifffile would follow the list of headers before it is checked.
     with stream, tifffile.TiffFile(stream, name=file.name, is_lsm=False, is_ndpi=False) as tiff:
         yield tiff

@@ -14,7 +14,7 @@ from unetflow.imaging.intensity import intensity_histogram
 from unetflow.imaging.samples import Sample
 
 CLASSES = ["background", "nucleus"]
-QUARANTINE = ["path", "problem", "mend"]
+QUARANTINE = ["path", "reason", "mend"]
 DUPLICATES = ["first", "second", "kind", "distance", "correlation"]
 LEAKS = ["kind", "first", "second", "first_split", "second_split"]
 VOID = {"meta", "img", "br"}

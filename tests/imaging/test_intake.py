@@ -22,7 +22,7 @@ from unetflow.imaging.samples import SampleFolder, write_tiff
 from unetflow.imaging.sources import find_pairs
 
 MEANING = Meaning((LabelClass("background", (0,)), LabelClass("nucleus", None)))
-OF_A_SAMPLE = ["histogram.npy", "image.tif", "label.tif", "sample.json"]
+OF_A_SAMPLE = ["histogram.npy", "image.tif", "label.tif", "picture.npy", "sample.json"]
 
 
 def write_pair(root, name, seed=0, folders=("images", "masks")):

@@ -20,6 +20,7 @@ from unetflow.imaging.leakage import (
     pixel_digest,
 )
 from unetflow.imaging.readers import read_image
+from unetflow.imaging.small_pictures import small_picture
 
 USUAL_DISTANCE = 8
 
@@ -68,6 +69,10 @@ CHANGES = {
 }
 
 
+def pictures_of(images):
+    return lambda i: small_picture(images[i])
+
+
 def describe(images):
     return pd.DataFrame(
         {
@@ -79,7 +84,7 @@ def describe(images):
 
 
 def pairs_of(images, distance=USUAL_DISTANCE):
-    found = find_duplicates(describe(images), images.__getitem__, distance)
+    found = find_duplicates(describe(images), pictures_of(images), distance)
     return list(zip(found["first"], found["second"], found["kind"], strict=True))
 
 
@@ -140,7 +145,7 @@ def test_repeated_exposures_among_other_images_are_found():
 def test_identical_pixels_are_each_listed_beside_the_first():
     images = {"a": nuclei(1), "b": nuclei(2), **{str(number): nuclei(1) for number in range(50)}}
     table = describe(images)
-    found = find_duplicates(table, images.__getitem__, 0)
+    found = find_duplicates(table, pictures_of(images), 0)
     assert found["first"].tolist() == ["a"] * 50
     assert found["second"].tolist() == [str(number) for number in range(50)]
     assert set(found["kind"]) == {"identical pixels"}
@@ -199,7 +204,7 @@ def test_near_hashes_are_linked_as_by_comparing_all_with_all(numbers, distance):
     ids = [str(place) for place in range(len(numbers))]
     hashes = [f"{number + 2**60:016x}" for number in numbers]
     table = pd.DataFrame({"id": ids, "pixel_digest": ids, "perceptual_hash": hashes})
-    found = find_duplicates(table, lambda _: picture, distance)
+    found = find_duplicates(table, lambda _: small_picture(picture), distance)
     near = np.array([[(a ^ b).bit_count() <= distance for b in numbers] for a in numbers])
     count, expected = connected_components(near)
     linked = np.eye(len(ids), dtype=bool)

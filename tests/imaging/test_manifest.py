@@ -15,6 +15,7 @@ from unetflow.imaging.manifest import (
     measure_fingerprint,
     refuse_constant_masks,
     refuse_other_channels,
+    refuse_splits_without_pixels,
     samples_of_split,
     tabulate,
 )
@@ -216,6 +217,20 @@ def test_masks_of_one_class_only_are_refused(fractions, named):
     with pytest.raises(InputError, match=f"hold only the class {named}.*folder") as caught:
         refuse_constant_masks(masks_of(fractions, fractions), CLASSES)
     assert caught.value.where == "0.png"
+
+
+def test_a_split_of_which_all_pixels_are_ignored_is_refused():
+    table = pd.DataFrame(
+        {
+            "mask_file": ["a.png", "b.png", "c.png", "d.png"],
+            "split": ["train", "validation", "test", "test"],
+            "ignored": [0.2, 0.999, 1.0, 1.0],
+        }
+    )
+    refuse_splits_without_pixels(table[:3].assign(ignored=0.999))
+    with pytest.raises(InputError, match="nor of the 1 other masks of the split 'test'") as caught:
+        refuse_splits_without_pixels(table)
+    assert caught.value.where == "c.png"
 
 
 def test_refusal_of_constant_masks_counts_the_others():

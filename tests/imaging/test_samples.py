@@ -20,6 +20,7 @@ from unetflow.imaging.samples import (
     write_sample,
     write_tiff,
 )
+from unetflow.imaging.small_pictures import small_picture
 
 SIDES = st.integers(1, 8)
 
@@ -27,7 +28,13 @@ SIDES = st.integers(1, 8)
 def described(instances=None, height=4, width=5):
     image = random_pixels((height, width, 1), np.uint16)
     sample = Sample(image, random_pixels((height, width)) % 2)
-    return DescribedSample(sample, instances, intensity_histogram(image), {"id": "a", "height": 4})
+    return DescribedSample(
+        sample,
+        instances,
+        intensity_histogram(image),
+        small_picture(image),
+        {"id": "a", "height": 4},
+    )
 
 
 def names(folder):
@@ -144,7 +151,13 @@ def test_object_numbers_come_back_where_there_are_any(tmp_path, dtype):
 def test_object_numbers_of_before_are_gone_when_there_are_none_any_more(tmp_path):
     write_described(tmp_path, described(random_pixels((4, 5), np.uint16)))
     write_described(tmp_path, described())
-    assert names(tmp_path) == ["histogram.npy", "image.tif", "label.tif", "sample.json"]
+    assert names(tmp_path) == [
+        "histogram.npy",
+        "image.tif",
+        "label.tif",
+        "picture.npy",
+        "sample.json",
+    ]
 
 
 @pytest.mark.parametrize("missing", ["write_sample", "np.save"])

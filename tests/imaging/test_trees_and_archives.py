@@ -182,6 +182,23 @@ class TestFolder:
         assert list_tree(tmp_path).files == {}
 
 
+def test_a_folder_that_must_not_be_read_is_named(tmp_path, monkeypatch):
+    touch_images(tmp_path, "open/1.png", "closed/2.png")
+    whole = os.scandir
+
+    def scandir(folder):
+        if Path(folder).name == "closed":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return whole(folder)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    tree = list_tree(tmp_path)
+    assert list(tree.files) == ["open/1.png"]
+    (refused,) = tree.refused
+    assert refused.where == str(tmp_path / "closed")
+    assert "cannot be listed (Permission denied)" in refused.problem
+
+
 class TestSymbolicLink:
     @pytest.fixture
     def root(self, tmp_path):
@@ -200,10 +217,21 @@ class TestSymbolicLink:
         assert list(tree.files) == ["a/1.png", "a/relative.png", "link.png"]
         assert tree.refused == []
 
-    def test_to_a_folder_of_the_tree_adds_nothing(self, root):
+    def test_to_a_folder_of_the_tree_is_followed(self, root):
         (root / "b").symlink_to(root / "a")
+        tree = list_tree(root)
+        assert list(tree.files) == ["a/1.png", "b/1.png"]
+        assert tree.refused == []
+
+    def test_to_a_folder_above_or_to_the_same_one_again_is_refused(self, root):
         (root / "a" / "round").symlink_to(root)
-        assert self.refused(root) == []
+        (root / "b").symlink_to(root / "a")
+        (root / "c").symlink_to(root / "a")
+        tree = list_tree(root)
+        assert len(tree.files) == 2
+        problem = "it is a symbolic link to a folder that is listed already"
+        assert {error.problem for error in tree.refused} == {problem}
+        assert str(root / "a" / "round") in {error.where for error in tree.refused}
 
     @pytest.mark.parametrize("target", ["outside/secret.png", "outside", "outside/none.png"])
     def test_that_leaves_the_tree_is_refused(self, root, target):

@@ -143,6 +143,20 @@ def test_the_same_picture_on_two_sides_stops_the_run_after_the_report(mine):
     assert manifest.loc[["p0_0", "copy_2", "copy_8"], "split"].nunique() == 1
 
 
+def test_copies_that_a_given_split_divides_are_named_with_a_mend_that_helps(mine):
+    shutil.copy(mine / "images/p0_0.png", mine / "images/copy.png")
+    shutil.copy(mine / "masks/p0_0.png", mine / "masks/copy.png")
+    names = sorted(path.stem for path in (mine / "images").iterdir())
+    rows = [f"{name},{'test' if name == 'copy' else 'train'}" for name in names]
+    (mine / "splits.csv").write_text("\n".join(["image,side", *rows]))
+    catalog = FOLDERS + "  split_table: {file: splits.csv, id: image, split: side}\n"
+    params = "ingestion.split.strategy=given,ingestion.leakage.duplicates=together"
+    result = ingest(mine, params, catalog)
+    assert result.exit_code == 1
+    assert "identical pixels" in result.output
+    assert "take one of each two away" in " ".join(result.output.split())
+
+
 def test_a_group_on_two_sides_stops_the_run_unless_allowed(mine):
     rows = [f"p{n // 2}_{n},{'train' if n % 2 else 'val' if n < 6 else 'test'}" for n in range(12)]
     (mine / "splits.csv").write_text("\n".join(["image,side", *rows]))

@@ -17,6 +17,7 @@ from unetflow.imaging.labels import IGNORE, Label, Meaning, object_pixels
 from unetflow.imaging.leakage import perceptual_hash, pixel_digest
 from unetflow.imaging.readers import read_image, read_mask
 from unetflow.imaging.samples import DescribedSample, Sample
+from unetflow.imaging.small_pictures import small_picture
 from unetflow.imaging.sources import Drawn, Pair
 from unetflow.imaging.sources.annotations import check_shape
 
@@ -56,6 +57,7 @@ def read_pair(pair: Pair, meaning: Meaning, max_pixels: int) -> DescribedSample:
         Sample(image, drawn.label),
         drawn.instances,
         intensity_histogram(image, inside),
+        small_picture(image),
         description,
     )
 

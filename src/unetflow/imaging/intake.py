@@ -25,15 +25,16 @@ from unetflow.imaging.samples import (
     IMAGE,
     INSTANCES,
     LABEL,
+    PICTURE,
     remove_sample,
     write_described,
     write_description,
 )
 from unetflow.imaging.sources import Pair
 
-_FORM = 2
+_FORM = 3
 """Raised when samples or descriptions change their form, so that all are made anew."""
-_OWN_NAMES = frozenset({IMAGE, LABEL, INSTANCES, HISTOGRAM, DESCRIPTION, "index.json"})
+_OWN_NAMES = frozenset({IMAGE, LABEL, INSTANCES, HISTOGRAM, PICTURE, DESCRIPTION, "index.json"})
 """Names of files beside which no folder of a sample can have the same one."""
 
 
@@ -181,7 +182,7 @@ def _read_descriptions(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _is_complete(home: Path, before: Mapping[str, Any]) -> bool:
     instances = [INSTANCES] if before.get("has_instances") else []
-    return all((home / name).is_file() for name in (IMAGE, LABEL, HISTOGRAM, *instances))
+    return all((home / name).is_file() for name in (IMAGE, LABEL, HISTOGRAM, PICTURE, *instances))
 
 
 def _recipe(pair: Pair, intake: Intake) -> str:

@@ -90,6 +90,22 @@ def refuse_constant_masks(table: pd.DataFrame, classes: Sequence[LabelClass]) ->
         )
 
 
+def refuse_splits_without_pixels(table: pd.DataFrame) -> None:
+    """Raise an error when all pixels of a split are ignored: nothing can be learnt or scored there.
+
+    Raises:
+        InputError: There is such a split.
+    """
+    for split, rows in table.groupby("split", sort=False):
+        if (rows["ignored"] >= 1).all():
+            raise InputError(
+                rows["mask_file"].iloc[0],
+                f"no pixel of it counts, nor of the {len(rows) - 1} other masks of the split "
+                f"'{split}': all are ignored values or outside of a region",
+                "Check `ingestion.masks.ignore` and the regions, or split otherwise",
+            )
+
+
 def measure_fingerprint(
     manifest: pd.DataFrame, samples: SampleFolder, classes: Sequence[LabelClass]
 ) -> dict[str, Any]:

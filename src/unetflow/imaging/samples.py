@@ -15,7 +15,7 @@ from unetflow.imaging.files import replacing
 from unetflow.imaging.labels import Label
 
 IMAGE, LABEL, INSTANCES = "image.tif", "label.tif", "instances.tif"
-HISTOGRAM, DESCRIPTION = "histogram.npy", "sample.json"
+HISTOGRAM, PICTURE, DESCRIPTION = "histogram.npy", "picture.npy", "sample.json"
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,14 @@ class DescribedSample:
         sample: Its pixels.
         instances: `(height, width)`, the number of each pixel's object; None where unknown.
         histogram: See `intensity.intensity_histogram`.
+        picture: See `small_pictures.small_picture`.
         description: Plain values, a row of the manifest.
     """
 
     sample: Sample
     instances: NDArray[np.unsignedinteger] | None
     histogram: NDArray[np.void]
+    picture: NDArray[np.uint8]
     description: dict[str, Any]
 
 
@@ -62,11 +64,12 @@ def write_described(folder: Path, described: DescribedSample) -> None:
         (folder / INSTANCES).unlink(missing_ok=True)
     else:
         write_tiff(folder / INSTANCES, described.instances, "zlib", sync_folder=False)
-    with (
-        replacing(folder / HISTOGRAM, sync_folder=False) as temporary,
-        temporary.open("wb") as file,
-    ):
-        np.save(file, described.histogram, allow_pickle=False)
+    for name, numbers in ((HISTOGRAM, described.histogram), (PICTURE, described.picture)):
+        with (
+            replacing(folder / name, sync_folder=False) as temporary,
+            temporary.open("wb") as file,
+        ):
+            np.save(file, numbers, allow_pickle=False)
     write_description(folder, described.description)
 
 
@@ -78,7 +81,7 @@ def write_description(folder: Path, description: Mapping[str, Any]) -> None:
 
 def remove_sample(folder: Path) -> None:
     """Remove a sample's files, its description first, and its folder if nothing else is there."""
-    for name in (DESCRIPTION, IMAGE, LABEL, INSTANCES, HISTOGRAM):
+    for name in (DESCRIPTION, IMAGE, LABEL, INSTANCES, HISTOGRAM, PICTURE):
         (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
@@ -130,6 +133,11 @@ class SampleFolder(Mapping[str, Sample]):
     def histogram(self, sample_id: str) -> NDArray[np.void]:
         """Return a sample's intensities; see `intensity.intensity_histogram`."""
         path = self._folder_of(sample_id) / HISTOGRAM
+        return np.asarray(np.load(path, allow_pickle=False))
+
+    def picture(self, sample_id: str) -> NDArray[np.uint8]:
+        """Return a sample in small; see `small_pictures.small_picture`."""
+        path = self._folder_of(sample_id) / PICTURE
         return np.asarray(np.load(path, allow_pickle=False))
 
     def select(self, ids: Sequence[str]) -> "SampleFolder":

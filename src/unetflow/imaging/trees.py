@@ -67,7 +67,7 @@ class FileTree:
 def list_tree(root: Path) -> FileTree:
     """List the files below a folder or in a zip archive; hidden ones are left out.
 
-    A symbolic link is followed only to where it stays below the root.
+    A symbolic link is followed only to where it stays below the root, and to each folder once.
 
     Raises:
         InputError: There is neither, or the archive is damaged or hostile.
@@ -96,14 +96,13 @@ def natural_order(text: str) -> tuple[list[tuple[int, str]], str]:
 
 
 def _list_folder(root: Path) -> tuple[dict[str, File], list[InputError]]:
-    inside = root.resolve()
     files: dict[str, File] = {}
-    refused = []
-    for path in _walk(root):
+    refused: list[InputError] = []
+    for path in _walk(root, refused):
         where = str(path).encode(errors="backslashreplace").decode()
         if where != str(path):
             refused.append(InputError(where, "its name is not written in UTF-8", "Rename it"))
-        elif path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
+        elif path.is_symlink() and not _stays_below(root, path):
             refused.append(
                 InputError(
                     path,
@@ -120,14 +119,42 @@ def _list_folder(root: Path) -> tuple[dict[str, File], list[InputError]]:
     return files, refused
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    """Yield all files, and those links to folders that are not followed, but nothing hidden."""
-    for folder, subfolders, names in os.walk(root):
-        subfolders[:] = [name for name in subfolders if not _is_hidden(name)]
-        links = [name for name in subfolders if (Path(folder) / name).is_symlink()]
-        for name in [*names, *links]:
-            if not _is_hidden(name):
-                yield Path(folder) / name
+def _walk(root: Path, refused: list[InputError]) -> Iterator[Path]:
+    """Yield all files, and links to folders outside, but nothing hidden.
+
+    Args:
+        root: Where to begin.
+        refused: Gets an error for each folder that cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        where, reason = error.filename or root, error.strerror or error
+        problem = f"the folder cannot be listed ({reason})"
+        refused.append(InputError(where, problem, "Give yourself the right to read it"))
+
+    followed: set[str] = set()
+    waiting = [root]
+    while waiting:
+        for folder, subfolders, names in os.walk(waiting.pop(), onerror=refuse):
+            subfolders[:] = [name for name in subfolders if not _is_hidden(name)]
+            yield from (Path(folder) / name for name in names if not _is_hidden(name))
+            for link in (Path(folder) / name for name in subfolders):
+                target = os.path.realpath(link)
+                if not link.is_symlink():
+                    continue
+                if not _stays_below(root, link):
+                    yield link
+                # A folder that holds the link would be listed without end.
+                elif target in followed or Path(os.path.realpath(folder)).is_relative_to(target):
+                    problem = "it is a symbolic link to a folder that is listed already"
+                    refused.append(InputError(link, problem, "Remove the link"))
+                else:
+                    followed.add(target)
+                    waiting.append(link)
+
+
+def _stays_below(root: Path, link: Path) -> bool:
+    return Path(os.path.realpath(link)).is_relative_to(root.resolve())
 
 
 def _is_hidden(name: str) -> bool:

@@ -35,7 +35,7 @@ def write_data_report(
             `height`, `width`, `channels`, `dtype`, `ignored`, `fraction_<class>`, `objects`,
             `has_instances`, `overlap`, `group`, `split`, `fold` (-1: none) and `split_rule`.
             It may have no rows, and then needs no columns.
-        quarantine: `path`, `problem` and `mend` of each file that was left out.
+        quarantine: `path`, `reason` and `mend` of each file that was left out.
         duplicates: `first`, `second`, `kind`, `distance` and `correlation` of each two samples
             that seem to show the same.
         leaks: `kind`, `first`, `second`, `first_split` and `second_split` of each two samples

@@ -55,7 +55,7 @@ def describe_samples(samples: SampleFolder, classes: list[dict[str, Any]]) -> tu
 
     Returns:
         The description of the samples (see `imaging.manifest.tabulate`), and the quarantine with
-        the columns `path`, `problem`, `mend` and `kind` (see `imaging.errors`).
+        the columns `path`, `reason`, `mend` and `kind` (see `imaging.errors`).
     """
     described = manifests.tabulate(samples, read_classes(classes))
     refused = list(samples.refused)
@@ -64,7 +64,7 @@ def describe_samples(samples: SampleFolder, classes: list[dict[str, Any]]) -> tu
         described = described[~described["image_file"].isin([e.where for e in others])]
         refused += others
     rows = [(error.where, error.problem, error.mend, error.kind) for error in refused]
-    columns = ["path", "problem", "mend", "kind"]
+    columns = ["path", "reason", "mend", "kind"]
     return described.reset_index(drop=True), Table(rows, columns=columns)
 
 
@@ -73,7 +73,7 @@ def look_for_duplicates(
 ) -> Table:
     """List images that are the same or nearly; see `imaging.leakage.find_duplicates`."""
     settings = read_parameters(IngestionParameters, parameters, "ingestion").leakage
-    return find_duplicates(described, lambda i: samples[i].image, settings.distance)
+    return find_duplicates(described, samples.picture, settings.distance)
 
 
 def split(
@@ -148,7 +148,8 @@ def accept_data(
 
     Raises:
         InputError: Masks hold what is not declared, too many files are in quarantine, too few
-            samples are left, all masks hold a single class, or the split leaks.
+            samples are left, all masks hold a single class, a split has no pixel that counts, or
+            the split leaks.
     """
     settings = read_parameters(IngestionParameters, parameters, "ingestion")
     _check_quarantine(quarantine, len(split_samples), settings.max_quarantined_fraction)
@@ -159,14 +160,16 @@ def accept_data(
             "Give at least 3, one each to train, to validate and to test; better 20 or more",
         )
     manifests.refuse_constant_masks(split_samples, read_classes(classes))
+    manifests.refuse_splits_without_pixels(split_samples)
     of_groups = leaks["kind"] == "same group"
     # Blocks may cut a series, such as the slices of a volume, unless an expression makes groups.
     may_cut = settings.split.strategy == "contiguous" and settings.split.group is None
     series = split_samples.loc[split_samples["is_series"].astype(bool), "id"]
     cut = of_groups & leaks["first"].isin(series) & may_cut
+    # Copies come first: those that shall stay together make one group of theirs.
+    _check_leaks(leaks[~of_groups], "duplicates", settings.leakage.duplicates)
     _check_leaks(leaks[cut], "groups", "allow")
     _check_leaks(leaks[of_groups & ~cut], "groups", settings.leakage.groups)
-    _check_leaks(leaks[~of_groups], "duplicates", settings.leakage.duplicates)
     _log.info("Split: %s", split_samples["split"].value_counts().to_dict())
     _compare_shares(split_samples["split"], settings.split)
     return split_samples
@@ -183,7 +186,7 @@ def _check_quarantine(quarantine: Table, usable: int, allowed: float) -> None:
     if not len(quarantine):
         return
     total = len(quarantine) + usable
-    rows = [f"  {row.path}: {row.problem}. {row.mend}." for row in quarantine.itertuples()]
+    rows = [f"  {row.path}: {row.reason}. {row.mend}." for row in quarantine.itertuples()]
     wrong = [row for row, kind in zip(rows, quarantine["kind"], strict=True) if kind != "file"]
     if wrong:
         raise InputError(
@@ -227,16 +230,19 @@ def _check_leaks(leaks: Table, name: str, policy: str) -> None:
         )
         return
     mend = {
-        "groups": "Split by group, or set `ingestion.leakage.groups: allow` to live with it",
-        "duplicates": "Set `ingestion.leakage.duplicates: together` to keep them on one side, or "
-        "`allow` to live with it",
+        ("groups", "stop"): "Split by group, or set `ingestion.leakage.groups: allow` to live with "
+        "it",
+        ("duplicates", "stop"): "Set `ingestion.leakage.duplicates: together` to keep them on one "
+        "side, or `allow` to live with it",
+        ("duplicates", "together"): "The strategy of the split divides them all the same: take one "
+        "of each two away, or set `ingestion.leakage.duplicates: allow` to live with it",
     }
     raise InputError(
         "raw_pairs",
         f"the split leaks, so that scores would be too good; {len(rows)} times two sides share "
         f"what they must not:\n{_first(rows)}\nThe catalog entries 'leaks' and 'data_report' show "
         "them all.\n",
-        mend[name],
+        mend[name, policy],
     )
 
 

@@ -11,6 +11,7 @@ from PIL import Image
 from unetflow.datasets import SourceDataset, downloads
 from unetflow.datasets.downloads import download
 from unetflow.imaging.errors import InputError
+from unetflow.imaging.files import sha256
 
 CONTENT = bytes(range(256)) * 40
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -75,7 +76,7 @@ def test_a_file_is_fetched_once_with_a_progress_bar(server, tmp_path, capsys):
     assert "100%" not in shown.out
     fetch(server, path)
     assert server.requests == ["/data"]
-    assert list(tmp_path.rglob("*")) == [path.parent, path]
+    assert list(tmp_path.rglob("[!.]*")) == [path.parent, path]
 
 
 def test_another_file_at_the_place_is_neither_taken_nor_replaced(server, tmp_path):
@@ -87,6 +88,20 @@ def test_another_file_at_the_place_is_neither_taken_nor_replaced(server, tmp_pat
     assert hashlib.sha256(b"mine").hexdigest() in caught.value.problem
     assert path.read_bytes() == b"mine"
     assert server.requests == []
+
+
+def test_a_file_that_has_not_changed_is_verified_once(server, tmp_path, monkeypatch):
+    path, read = tmp_path / "data.bin", []
+    path.write_bytes(CONTENT)
+    monkeypatch.setattr(downloads, "sha256", lambda file: read.append(file) or sha256(file))
+    for _ in range(3):
+        fetch(server, path)
+    assert read == [path]
+    path.write_bytes(CONTENT[::-1])
+    with pytest.raises(InputError, match="its SHA-256 is"):
+        fetch(server, path)
+    with pytest.raises(InputError, match="download.sha256"):
+        fetch(server, path, digest="0" * 64)
 
 
 def test_a_folder_at_the_place_is_refused(server, tmp_path):

@@ -1,12 +1,13 @@
 """Fetching a data set once, and only if it is the right one."""
 
+import contextlib
 import logging
 import re
 from pathlib import Path
 from typing import Any
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import sha256
+from unetflow.imaging.files import replacing, sha256, stamp
 
 _log = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 30
@@ -33,16 +34,28 @@ def download(path: Path, source: dict[str, Any]) -> None:
             "Give the file's path, or remove `download`",
         )
     if path.is_file():
-        found = sha256(path)
-        if found != digest:
-            raise InputError(
-                path,
-                f"its SHA-256 is {found}, but the catalog's `download` says {digest}",
-                "Delete the file to fetch it again, or correct `download.sha256`",
-            )
+        _verify(path, digest)
         return
     _log.info("Fetching %s", url)
     _fetch(url, digest, path)
+
+
+def _verify(path: Path, digest: str) -> None:
+    """Raise an error if a file has another digest; one that has not changed is not read again."""
+    note = path.with_name(f".{path.name}.verified")
+    verified = f"{digest} {stamp(path)}"
+    if note.is_file() and note.read_text(encoding="utf-8", errors="replace") == verified:
+        return
+    found = sha256(path)
+    if found != digest:
+        raise InputError(
+            path,
+            f"its SHA-256 is {found}, but the catalog's `download` says {digest}",
+            "Delete the file to fetch it again, or correct `download.sha256`",
+        )
+    # A folder that must not be written only costs reading the file again.
+    with contextlib.suppress(OSError), replacing(note) as temporary:
+        temporary.write_text(verified, encoding="utf-8")
 
 
 def _fetch(url: str, digest: str, path: Path) -> None:

@@ -18,7 +18,9 @@ def full_size():
 
 @pytest.fixture(scope="module")
 def of_the_paper():
-    return build_unet((572, 572, 1), padding="valid", normalisation="none", classes=2)
+    return build_unet(
+        (572, 572, 1), padding="valid", normalisation="none", classes=2, up_activation="relu"
+    )
 
 
 def _map_shape(network, block):
@@ -87,6 +89,15 @@ def test_the_network_of_the_paper_has_its_edges_on_the_way(of_the_paper):
 def test_the_skips_of_the_paper_are_cropped_on_all_sides_alike(of_the_paper):
     crops = [of_the_paper.get_layer(f"decoder_{level}_crop").cropping for level in (4, 3, 2, 1)]
     assert crops == [((c, c), (c, c)) for c in (4, 16, 40, 88)]
+
+
+def test_a_relu_follows_each_up_convolution_of_the_paper(of_the_paper, full_size):
+    names = [layer.name for layer in of_the_paper.layers if layer.name.endswith("_up_relu")]
+    assert names == [f"decoder_{level}_up_relu" for level in (4, 3, 2, 1)]
+    for name in names:
+        before = of_the_paper.get_layer(name.removesuffix("_relu")).output
+        assert of_the_paper.get_layer(name).input is before
+    assert not [layer.name for layer in full_size.layers if layer.name.endswith("_up_relu")]
 
 
 def test_softmax_probabilities_sum_to_one(random):

@@ -9,6 +9,7 @@ Tensor = Any
 
 NORMALISATIONS = ("batch", "group", "instance", "none")
 PADDINGS = ("same", "valid")
+UP_ACTIVATIONS = ("none", "relu")
 
 
 def conv_block(
@@ -66,7 +67,14 @@ def encoder_block(
 
 
 def decoder_block(
-    x: Tensor, skip: Tensor, filters: int, *, crop: int = 0, name: str | None = None, **options: Any
+    x: Tensor,
+    skip: Tensor,
+    filters: int,
+    *,
+    crop: int = 0,
+    up_activation: str = "none",
+    name: str | None = None,
+    **options: Any,
 ) -> Tensor:
     """Double the size by a 2x2 transposed convolution, join the skip, apply a `conv_block`.
 
@@ -75,6 +83,7 @@ def decoder_block(
         skip: The encoder's feature map of this level.
         filters: Channels of the up-convolution and of the result.
         crop: Pixels to cut off each side of the skip, needed with valid padding.
+        up_activation: What follows the up-convolution, "none" or "relu".
         name: Prefix of the layers' names.
         **options: Passed on to `conv_block`.
 
@@ -84,6 +93,8 @@ def decoder_block(
     x = layers.Conv2DTranspose(
         filters, 2, strides=2, kernel_initializer="he_normal", name=_join(name, "up")
     )(x)
+    if up_activation == "relu":
+        x = layers.ReLU(name=_join(name, "up_relu"))(x)
     if crop:
         skip = layers.Cropping2D(crop, name=_join(name, "crop"))(skip)
     x = layers.Concatenate(name=_join(name, "concat"))([x, skip])

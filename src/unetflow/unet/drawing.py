@@ -69,7 +69,8 @@ def _block_shapes(unet: keras.Model, edge: int) -> dict[str, tuple[int, ...]]:
     layers = {layer.name: layer for layer in unet.layers}
     names = [name.removesuffix("_relu_2") for name in layers if name.endswith("_relu_2")]
     outputs = {name: layers[f"{name}_relu_2"].output for name in names}
-    probe = keras.Model(unet.inputs, {**outputs, "output": unet.output})
+    outputs["output"] = layers["probabilities"].output
+    probe = keras.Model(unet.inputs, outputs)
     computed = probe.compute_output_spec(
         keras.KerasTensor((1, edge, edge, unet.input_shape[-1]), dtype="float32")
     )

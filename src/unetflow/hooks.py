@@ -162,8 +162,10 @@ class TrackingHooks:
 
 def _describe_scores(metrics: dict[str, Any]) -> str:
     means = {name: score["mean"] for name, score in metrics["scores"].items()}
+    otsu = f" (Otsu's threshold: Dice {means['otsu_dice']:.3f})" if "otsu_dice" in means else ""
+    which = metrics["class"] if metrics["threshold"] is None else f"class '{metrics['class']}'"
     return (
         f"Dice {means['dice']:.3f}, IoU {means['iou']:.3f}, precision {means['precision']:.3f}, "
-        f"recall {means['recall']:.3f} of class '{metrics['class']}', mean over "
-        f"{metrics['test_images']} test images (Otsu's threshold: Dice {means['otsu_dice']:.3f})"
+        f"recall {means['recall']:.3f} of {which}, mean over {metrics['test_images']} test images"
+        f"{otsu}"
     )

@@ -90,7 +90,7 @@ class Tracker:
         scores = metrics["scores"]
         self._mlflow.log_metrics(
             {f"test_{name}": score["mean"] for name, score in scores.items()}
-            | {"threshold": metrics["threshold"]}
+            | ({"threshold": metrics["threshold"]} if metrics["threshold"] is not None else {})
         )
 
     def log_model(self, path: Path, segmenter: "Segmenter") -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.imaging.helpers import random_pixels, store_samples
-from unetflow.imaging.crops import draw_crop, generator_for, pad_mirrored
+from unetflow.imaging.crops import draw_crop, find_foreground, generator_for, pad_mirrored
 from unetflow.imaging.samples import Sample
 
 
@@ -112,3 +112,76 @@ def test_mirror_longer_than_the_image_goes_back_and_forth(height, width, sides):
     rows = [mirrored_place(row, height) for row in range(-top, height + bottom)]
     columns = [mirrored_place(column, width) for column in range(-left, width + right)]
     np.testing.assert_array_equal(padded, image[np.ix_(rows, columns)], strict=True)
+
+
+@settings(max_examples=100)
+@given(st.integers(3, 12), st.integers(3, 12), st.integers(1, 6), st.integers(0, 5), st.data())
+def test_the_middle_lies_inside_and_the_margin_is_mirrored(height, width, inner, margin, data):
+    sample = numbered_sample(height, width)
+    weights = sample.label.astype(np.float32) + 1
+    size = inner + 2 * margin
+    seed = data.draw(st.integers(0, 99))
+    crop = draw_crop(
+        Sample(sample.image, sample.label, weights), size, generator_for(seed), margin=margin
+    )
+    top, left = divmod(int(crop.image[margin, margin, 0]), width)
+    assert crop.image.shape == (size, size, 3)
+    for row in range(size):
+        for column in range(size):
+            r, c = top + row - margin, left + column - margin
+            source = mirrored_place(r, height), mirrored_place(c, width)
+            assert crop.image[row, column].tolist() == sample.image[source].tolist()
+            inside = 0 <= r < height and 0 <= c < width
+            assert crop.label[row, column] == (sample.label[source] if inside else 255)
+            assert crop.weights[row, column] == (weights[source] if inside else 0)
+
+
+def test_the_borders_of_a_sample_are_learnt_in_spite_of_a_margin():
+    sample = numbered_sample(9, 9)
+    corners = {
+        int(draw_crop(sample, 9, generator_for(n), margin=3).image[3, 3, 0]) for n in range(900)
+    }
+    assert corners == {row * 9 + column for row in range(7) for column in range(7)}
+
+
+def spotted(*spots, shape=(40, 50)):
+    label = np.zeros(shape, np.uint8)
+    label[0, 0] = 255
+    for row, column, value in spots:
+        label[row, column] = value
+    return Sample(np.zeros((*shape, 1), np.uint8), label)
+
+
+@pytest.mark.parametrize("margin", [0, 3])
+@pytest.mark.parametrize("spot", [(20, 30), (0, 49), (39, 1)])
+def test_a_share_of_the_crops_holds_foreground(margin, spot):
+    sample = spotted((*spot, 1))
+    inner = slice(margin, 10 - margin)
+    found = [
+        draw_crop(sample, 10, generator_for(n), margin=margin, foreground_share=0.5).label[
+            inner, inner
+        ]
+        for n in range(400)
+    ]
+    hits = [np.argwhere(label == 1) for label in found if (label == 1).any()]
+    # Nearly all are meant: by chance a square of 4 or 10 hits this pixel in at most 1 of 10 cases.
+    assert 160 < len(hits) < 260
+    if spot == (20, 30):
+        assert len(np.unique(np.concatenate(hits), axis=0)) > 0.7 * (10 - 2 * margin) ** 2
+
+
+def test_a_sample_without_foreground_gives_any_crop():
+    sample = spotted()
+    crop = draw_crop(sample, 10, generator_for(1), foreground_share=1.0)
+    assert crop.label.shape == (10, 10)
+    assert find_foreground(sample.label, generator_for(1)) is None
+
+
+def test_rare_classes_are_found_as_often_as_common_ones():
+    label = np.full((8, 200), 1, np.uint8)
+    label[:, 7] = 2
+    label[:, 9:20] = 0
+    found = [label[find_foreground(label, generator_for(n))] for n in range(400)]
+    counts = np.bincount(found)
+    assert counts[0] == 0
+    assert abs(counts[1] - counts[2]) < 100

@@ -1,6 +1,6 @@
 """Makers of tiny networks, samples and settings."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ from unetflow.imaging.samples import Sample
 from unetflow.imaging.tiling import Geometry
 from unetflow.unet.fit import FitSettings
 from unetflow.unet.model import build_unet
+from unetflow.unet.optimisation import OptimiserSettings
 
 GREY = IntensityRange(low=[0.0], high=[255.0])
 ONE_PIXEL = Geometry(stride=1, remainder=0, shrink=0, margin=0)
@@ -55,16 +56,28 @@ def square_samples(count: int, seed: int, size: int = 24, square: int = 10) -> d
 
 
 def fit_settings(**changes: Any) -> FitSettings:
+    """Make settings; those of the optimiser may be given among the others."""
+    own = {f.name for f in fields(OptimiserSettings)}
+    of_optimiser = {name: changes.pop(name) for name in own & changes.keys()}
+    plain = OptimiserSettings(
+        optimiser="adam",
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=0.004,
+        learning_rate=0.01,
+        schedule="constant",
+        warmup_share=0.0,
+        clip_norm=None,
+        moving_average=0.0,
+    )
     return replace(
         FitSettings(
             epochs=2,
             crop_size=16,
             crops_per_image=2,
             batch_size=4,
-            optimiser="adam",
-            learning_rate=0.01,
-            schedule="constant",
-            warmup_share=0.0,
+            foreground_share=0.0,
+            optimiser=replace(plain, **of_optimiser),
             cross_entropy_weight=1.0,
             dice_weight=1.0,
             patience=10,

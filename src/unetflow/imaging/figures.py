@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from unetflow.imaging.augmentation import Augmenter
@@ -15,7 +16,9 @@ from unetflow.imaging.labels import Label
 from unetflow.imaging.overlays import (
     PREDICTION_COLOUR,
     TRUTH_COLOUR,
+    draw_label,
     draw_outline,
+    paint_classes,
     show_channels,
     to_picture,
 )
@@ -75,8 +78,14 @@ def draw_augmentation_preview(
     return figure
 
 
-def draw_gallery(specimens: Sequence[Specimen]) -> Figure:
-    """Draw each specimen three times: the image, with its truth, with its prediction."""
+def draw_gallery(specimens: Sequence[Specimen], classes: Sequence[str]) -> Figure:
+    """Draw each specimen three times: the image, with its truth, with its prediction.
+
+    Args:
+        specimens: What to draw, from top to bottom.
+        classes: The names of the classes. Two are told apart by an outline, more by their colours,
+            which a legend explains.
+    """
     heights = [3.0 * s.image.shape[0] / s.image.shape[1] + 0.3 for s in specimens]
     figure = Figure(figsize=(9.5, sum(heights)), layout="constrained")
     grid = figure.subplots(len(specimens), 3, squeeze=False, height_ratios=heights)
@@ -84,11 +93,15 @@ def draw_gallery(specimens: Sequence[Specimen]) -> Figure:
         picture = to_picture(specimen.image)
         drawn = {
             specimen.title: picture,
-            "truth": draw_outline(picture, specimen.truth, TRUTH_COLOUR),
-            "prediction": draw_outline(picture, specimen.prediction, PREDICTION_COLOUR),
+            "truth": draw_label(picture, specimen.truth, len(classes), TRUTH_COLOUR),
+            "prediction": draw_label(picture, specimen.prediction, len(classes), PREDICTION_COLOUR),
         }
         for axes, (title, content) in zip(row, drawn.items(), strict=True):
             axes.imshow(content)
             axes.set_title(title, fontsize=9)
             axes.set_axis_off()
+    if len(classes) > 2:
+        colours = paint_classes(np.arange(len(classes), dtype=np.uint8)[np.newaxis])[0] / 255
+        marks = [Patch(color=c, label=n) for c, n in zip(colours[1:], classes[1:], strict=True)]
+        figure.legend(handles=marks, loc="outside lower center", ncols=5, fontsize=8)
     return figure

@@ -11,6 +11,16 @@ Picture = NDArray[np.uint8]
 # Okabe and Ito's palette keeps its colours apart for colour-blind readers.
 TRUTH_COLOUR = (86, 180, 233)
 PREDICTION_COLOUR = (230, 159, 0)
+CLASS_COLOURS = (
+    TRUTH_COLOUR,
+    PREDICTION_COLOUR,
+    (240, 228, 66),
+    (213, 94, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (0, 114, 178),
+)
+"""Okabe and Ito's palette without black, neighbours far apart."""
 
 
 def to_picture(image: NDArray[np.generic]) -> Picture:
@@ -61,3 +71,56 @@ def draw_outline(picture: Picture, label: Label, colour: tuple[int, int, int]) -
     visible = np.where(label == IGNORE, 0, label)
     drawn[find_boundaries(visible, mode="inner")] = colour
     return drawn
+
+
+def paint_classes(label: Label) -> Picture:
+    """Paint each class in a colour of its own.
+
+    Args:
+        label: `(height, width)` class indices.
+
+    Returns:
+        `(height, width, 3)` uint8: black for the background and white for ignored pixels; no two
+        classes share a colour.
+    """
+    return _COLOUR_TABLE[label]
+
+
+def tint_classes(picture: Picture, label: Label) -> Picture:
+    """Mix a picture with the colours of its classes, but not where the background is."""
+    painted = (picture.astype(np.uint16) + paint_classes(label)) // 2
+    background = (label == 0)[:, :, np.newaxis]
+    return np.where(background, picture, painted).astype(np.uint8)
+
+
+def draw_label(
+    picture: Picture, label: Label, classes: int, colour: tuple[int, int, int]
+) -> Picture:
+    """Draw a label on a copy of a picture.
+
+    Args:
+        picture: `(height, width, 3)` uint8.
+        label: `(height, width)` class indices.
+        classes: Number of classes: two are outlined in one colour, more are tinted in their own.
+        colour: Of the outline.
+    """
+    return draw_outline(picture, label, colour) if classes == 2 else tint_classes(picture, label)
+
+
+def _make_colour_table() -> Picture:
+    """Return a colour for each class index, `(256, 3)`; all differ."""
+    table = np.zeros((IGNORE + 1, 3), np.uint8)
+    palette = np.array(CLASS_COLOURS)
+    # The palette, then darker, then paler; few masks have more classes than these 21.
+    known = np.concatenate([palette, palette // 2, (palette + 255) // 2])
+    table[1 : len(known) + 1] = known
+    # The others are spread over the cube of colours by steps that meet no colour twice.
+    rest = np.arange(IGNORE - 1 - len(known))
+    table[len(known) + 1 : IGNORE] = np.stack(
+        [40 + rest % 6 * 36, 30 + rest // 6 % 6 * 36, 20 + rest // 36 * 31], axis=1
+    )
+    table[IGNORE] = 255
+    return table
+
+
+_COLOUR_TABLE = _make_colour_table()

@@ -25,10 +25,13 @@ class Sample:
     Attributes:
         image: `(height, width, channels)` at the source's bit depth.
         label: `(height, width)` uint8, class indices; 255 is ignored.
+        weights: `(height, width)` float32, how much a pixel's error counts in training; None
+            where all count alike.
     """
 
     image: NDArray[np.generic]
     label: Label
+    weights: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

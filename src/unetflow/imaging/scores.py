@@ -30,6 +30,11 @@ class Confusion:
     false_negative: int
 
     @property
+    def is_empty(self) -> bool:
+        """Whether the class is neither in the truth nor in the prediction."""
+        return not (self.true_positive or self.false_positive or self.false_negative)
+
+    @property
     def dice(self) -> float:
         """Dice coefficient; see `DEFINITIONS`."""
         both = 2 * self.true_positive
@@ -75,6 +80,30 @@ def count_confusion(truth: Label, predicted: NDArray[np.bool_], index: int = 1) 
     )
 
 
+def score_label(truth: Label, found: Label, classes: int) -> dict[int, Confusion]:
+    """Count how a label agrees with the truth, for each class that counts in this image.
+
+    Args:
+        truth: `(height, width)` class indices; 255 is ignored.
+        found: `(height, width)` class indices.
+        classes: Number of classes, the first of which is the background.
+
+    Returns:
+        The counts by class index. Of two classes it is the foreground, also where it is absent.
+        Of more it is each one but the background that the truth or the label holds where the
+        truth is not ignored, and all but the background where they hold none: nothing was there
+        and nothing was found.
+    """
+    counts = {index: count_confusion(truth, found == index, index) for index in range(1, classes)}
+    present = {index: c for index, c in counts.items() if not c.is_empty}
+    return present or counts
+
+
+def mean_dice(truth: Label, found: Label, classes: int) -> float:
+    """Return the mean Dice of the classes of an image that `score_label` counts."""
+    return float(np.mean([c.dice for c in score_label(truth, found, classes).values()]))
+
+
 def choose_threshold(
     truths_and_probabilities: Iterable[tuple[Label, NDArray[np.floating]]],
     candidates: Sequence[float],
@@ -110,17 +139,25 @@ def choose_threshold(
     return float(candidates[best[len(best) // 2]]), means.tolist()
 
 
-def threshold_foreground(probabilities: Probabilities, threshold: float) -> Label:
-    """Turn the probability of the foreground into a label of two classes.
+def decide(probabilities: Probabilities, threshold: float | None) -> Label:
+    """Turn the probabilities of the classes into a label.
 
     Args:
-        probabilities: `(height, width, 1)`.
-        threshold: A pixel is foreground at or above it.
+        probabilities: `(height, width, 1)`, of the foreground alone, or `(height, width, classes)`.
+        threshold: Of two classes the second one, the foreground, is taken at or above it. None
+            takes the most probable class, the first one of equals.
 
     Returns:
-        `(height, width)` uint8, 0 or 1.
+        `(height, width)` uint8, class indices.
     """
-    return (probabilities[:, :, 0] >= np.float32(threshold)).astype(np.uint8)
+    if threshold is None:
+        return np.asarray(probabilities.argmax(axis=2), np.uint8)
+    return (probabilities[:, :, -1] >= np.float32(threshold)).astype(np.uint8)
+
+
+def tells_two_apart(probabilities: Probabilities) -> bool:
+    """Tell whether there are two classes, between which a threshold can decide."""
+    return bool(probabilities.shape[2] <= 2)
 
 
 def _ratio(part: int, whole: int, empty: float) -> float:

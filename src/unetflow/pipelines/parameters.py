@@ -89,6 +89,9 @@ class ConstructionParameters(Strict):
     normalisation: Literal["batch", "group", "instance", "none"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     padding: Literal["same", "valid"]
+    up_activation: Literal["none", "relu"]
+    deep_supervision: Annotated[int, Field(ge=0)]
+    head: Literal["auto", "sigmoid", "softmax"]
 
 
 class TrainingParameters(Strict):
@@ -98,10 +101,16 @@ class TrainingParameters(Strict):
     crop_size: Count
     crops_per_image: Count
     batch_size: Count
+    foreground_share: Share
     optimiser: Literal["adam", "adamw", "sgd"]
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    nesterov: bool
+    weight_decay: Annotated[float, Field(ge=0)]
     learning_rate: Positive
-    schedule: Literal["cosine", "constant"]
+    schedule: Literal["constant", "cosine", "poly", "plateau"]
     warmup_share: Annotated[float, Field(ge=0, lt=1)]
+    clip_norm: Positive | None
+    moving_average: Annotated[float, Field(ge=0, lt=1)]
     cross_entropy_weight: Annotated[float, Field(ge=0)]
     dice_weight: Annotated[float, Field(ge=0)]
     patience: Count

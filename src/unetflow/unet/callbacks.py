@@ -13,7 +13,7 @@ from rich import progress
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.intensity import IntensityRange, normalise
 from unetflow.imaging.samples import Sample
-from unetflow.imaging.scores import count_confusion, threshold_foreground
+from unetflow.imaging.scores import decide, mean_dice, tells_two_apart
 from unetflow.imaging.tiling import Geometry, predict_tiled
 from unetflow.unet.prediction import as_predictor
 
@@ -27,7 +27,8 @@ class ValidationScores(keras.callbacks.Callback):
 
     Both are means over whole validation images, predicted as an exported mask is, without
     augmentation: they depend neither on the batch size nor on where a crop happens to lie.
-    The Dice is taken at threshold 0.5.
+    The Dice is taken of the most probable classes, and is the mean over those of the image but
+    the background (see `imaging.scores.score_label`).
 
     Args:
         samples: The validation samples by id, opened one at a time.
@@ -58,8 +59,9 @@ class ValidationScores(keras.callbacks.Callback):
             probabilities = predict_tiled(predictor, image, self._geometry, self._tile)
             label = sample.label[np.newaxis, :, :, np.newaxis]
             losses.append(float(self.model.loss(label, probabilities[np.newaxis])))
-            found = threshold_foreground(probabilities, 0.5) == 1
-            dices.append(count_confusion(sample.label, found).dice)
+            threshold = 0.5 if tells_two_apart(probabilities) else None
+            found = decide(probabilities, threshold)
+            dices.append(mean_dice(sample.label, found, max(probabilities.shape[2], 2)))
         logs["val_loss"] = float(np.mean(losses))
         logs["val_dice"] = float(np.mean(dices))
 

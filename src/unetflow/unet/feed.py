@@ -26,11 +26,12 @@ class CropFeed(keras.utils.PyDataset):
         label_margin: Pixels to cut off each side of the label, for valid convolutions.
         batch_size: Crops in a batch; the last batch of an epoch may have fewer.
         crops_per_image: Crops of each sample in an epoch.
+        foreground_share: Share of the crops that are made to hold a foreground pixel.
         seed: Another seed gives other crops in another order.
         workers: Threads that prepare batches ahead of the training step.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each says something else about the crops
         self,
         samples: Mapping[str, Sample],
         intensity: IntensityRange,
@@ -40,6 +41,7 @@ class CropFeed(keras.utils.PyDataset):
         label_margin: int = 0,
         batch_size: int,
         crops_per_image: int,
+        foreground_share: float = 0.0,
         seed: int,
         workers: int = 2,
     ) -> None:
@@ -50,6 +52,7 @@ class CropFeed(keras.utils.PyDataset):
         self._crop_size = crop_size
         self._label_margin = label_margin
         self._batch_size = batch_size
+        self._foreground_share = foreground_share
         self._seed = seed
         self._crops = [(i, number) for i in samples for number in range(crops_per_image)]
         self._start_epoch(0)
@@ -59,12 +62,15 @@ class CropFeed(keras.utils.PyDataset):
         """Batches in an epoch."""
         return -(-len(self._crops) // self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Return images `(batch, size, size, channels)` and labels `(batch, size, size, 1)`."""
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Return images `(batch, size, size, channels)` and labels `(batch, size, size, 1)`.
+
+        Samples with weights give float32 labels with the weights behind them, `(..., 2)`.
+        """
         first = index * self._batch_size
         chosen = self._order[first : first + self._batch_size]
         images, labels = zip(*(self._crop(*self._crops[i]) for i in chosen), strict=True)
-        return np.stack(images), np.stack(labels)[..., np.newaxis]
+        return np.stack(images), np.stack(labels)
 
     def on_epoch_end(self) -> None:
         """Go on to the next epoch's crops; Keras calls it when all threads are done."""
@@ -74,10 +80,22 @@ class CropFeed(keras.utils.PyDataset):
         self._epoch = epoch
         self._order = generator_for(self._seed, epoch, "order").permutation(len(self._crops))
 
-    def _crop(self, sample_id: str, number: int) -> tuple[NDArray[np.float32], Any]:
+    def _crop(self, sample_id: str, number: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
         random = generator_for(self._seed, self._epoch, sample_id, number)
-        crop = draw_crop(self._samples[sample_id], self._crop_size, random)
+        crop = draw_crop(
+            self._samples[sample_id],
+            self._crop_size,
+            random,
+            margin=self._label_margin,
+            foreground_share=self._foreground_share,
+        )
         image = normalise(crop.image, self._intensity)
-        image, label = self._augmenter(image, crop.label, seed=int(random.integers(2**32)))
+        seed = int(random.integers(2**32))
         inner = slice(self._label_margin, self._crop_size - self._label_margin)
-        return image, label[inner, inner]
+        if crop.weights is None:
+            image, label = self._augmenter(image, crop.label, seed)
+            return image, label[inner, inner, np.newaxis]
+        image, label, weights = self._augmenter.change_weighted(
+            image, crop.label, crop.weights, seed
+        )
+        return image, np.stack([label, weights], axis=2)[inner, inner].astype(np.float32)

@@ -20,7 +20,7 @@ from unetflow.unet.callbacks import (
 )
 from unetflow.unet.feed import CropFeed
 from unetflow.unet.losses import CrossEntropyDice, dice
-from unetflow.unet.optimisation import build_optimiser
+from unetflow.unet.optimisation import OptimiserSettings, PlateauRate, build_optimiser
 
 _log = logging.getLogger(__name__)
 
@@ -37,10 +37,8 @@ class FitSettings:
         crop_size: Edge of a training crop in pixels.
         crops_per_image: Crops of each image in an epoch.
         batch_size: Crops in a batch.
-        optimiser: "adam", "adamw" or "sgd".
-        learning_rate: The highest learning rate.
-        schedule: "cosine" or "constant".
-        warmup_share: Share of all steps in which a cosine schedule first rises from zero.
+        foreground_share: Share of the crops that are made to hold a foreground pixel.
+        optimiser: How weights follow their gradients.
         cross_entropy_weight: Factor of the cross-entropy in the loss.
         dice_weight: Factor of the Dice loss in the loss.
         patience: Epochs without a better validation Dice after which training stops.
@@ -53,10 +51,8 @@ class FitSettings:
     crop_size: int
     crops_per_image: int
     batch_size: int
-    optimiser: str
-    learning_rate: float
-    schedule: str
-    warmup_share: float
+    foreground_share: float
+    optimiser: OptimiserSettings
     cross_entropy_weight: float
     dice_weight: float
     patience: int
@@ -100,15 +96,20 @@ def fit(
         label_margin=geometry.shrink,
         batch_size=settings.batch_size,
         crops_per_image=settings.crops_per_image,
+        foreground_share=settings.foreground_share,
         seed=settings.seed,
         workers=settings.workers,
     )
-    _compile(unet, settings, total_steps=settings.epochs * feed.num_batches)
+    total_steps = settings.epochs * feed.num_batches
+    _compile(unet, settings, total_steps)
     report = ProgressReport(settings.epochs, feed.num_batches)
     callbacks = [
+        # The average takes the weights' place before an epoch is validated.
+        *([keras.callbacks.SwapEMAWeights(True)] if settings.optimiser.moving_average else []),
         ValidationScores(validation, intensity, geometry, settings.tile),
         StopOnNotANumber(),
         LearningRateLog(),
+        *_plateau(settings, total_steps),
         report,
         keras.callbacks.EarlyStopping(
             monitor="val_dice",
@@ -144,14 +145,21 @@ def _compile(unet: keras.Model, settings: FitSettings, total_steps: int) -> None
             total_steps,
         )
     unet.compile(
-        optimizer=build_optimiser(
-            settings.optimiser,
-            settings.learning_rate,
-            settings.schedule,
-            total_steps=total_steps,
-            warmup_share=settings.warmup_share,
-        ),
+        optimizer=build_optimiser(settings.optimiser, total_steps),
         loss=CrossEntropyDice(settings.cross_entropy_weight, settings.dice_weight),
         metrics=[dice],
         jit_compile=False,  # XLA is slower on a CPU
     )
+
+
+def _plateau(settings: FitSettings, total_steps: int) -> list[keras.callbacks.Callback]:
+    optimiser = settings.optimiser
+    if optimiser.schedule != "plateau":
+        return []
+    return [
+        PlateauRate(
+            optimiser.learning_rate,
+            optimiser.rising_steps(total_steps),
+            patience=max(settings.patience // 3, 1),
+        )
+    ]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.labels import Label
-from unetflow.imaging.scores import threshold_foreground
+from unetflow.imaging.scores import decide
 from unetflow.imaging.tiling import Geometry, Predictor, Probabilities, predict_tiled
 from unetflow.unet.prediction import as_predictor
 from unetflow.unet.storage import load_keras, save_keras
@@ -27,7 +27,8 @@ class SegmenterSettings:
 
     Attributes:
         classes: Names of the classes in the order of their labels.
-        threshold: A pixel is foreground at or above this probability.
+        threshold: Of two classes, a pixel is foreground at or above this probability; None takes
+            the most probable class.
         channels: Channels that an image must have.
         dtype: Type of the images that it was trained on, "uint8" or "uint16".
         geometry: What tiling must know of the network.
@@ -35,7 +36,7 @@ class SegmenterSettings:
     """
 
     classes: list[str]
-    threshold: float
+    threshold: float | None
     channels: int
     dtype: str
     geometry: Geometry
@@ -77,7 +78,11 @@ class Segmenter:
         return self.decide(self.predict_probabilities(image))
 
     def predict_probabilities(self, image: NDArray[np.generic]) -> Probabilities:
-        """Return the foreground's probability, `(height, width, 1)`, for an image as above."""
+        """Return the probabilities of the classes for an image as above.
+
+        They are `(height, width, classes)`, or `(height, width, 1)` where the network gives the
+        foreground's alone.
+        """
         if image.ndim == 2:
             image = image[:, :, np.newaxis]
         if image.ndim != 3 or image.shape[2] != self.settings.channels:
@@ -96,7 +101,7 @@ class Segmenter:
 
     def decide(self, probabilities: Probabilities) -> Label:
         """Turn probabilities into class indices."""
-        return threshold_foreground(probabilities, self.settings.threshold)
+        return decide(probabilities, self.settings.threshold)
 
     def with_threshold(self, threshold: float) -> "Segmenter":
         """Return a segmenter with the same model and another threshold."""

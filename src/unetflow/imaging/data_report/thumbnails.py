@@ -9,22 +9,12 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 
 from unetflow.imaging.labels import IGNORE, Label
-from unetflow.imaging.overlays import PREDICTION_COLOUR, TRUTH_COLOUR, Picture, to_picture
+from unetflow.imaging.overlays import CLASS_COLOURS, Picture, to_picture
 from unetflow.imaging.samples import Sample
 
 EDGE = 160
 _MOST_READ = 8 * EDGE  # of longer edges pixels are skipped: a slide scan must not take minutes
 
-# Okabe and Ito's palette without black, neighbours far apart.
-_COLOURS = (
-    TRUTH_COLOUR,
-    PREDICTION_COLOUR,
-    (240, 228, 66),
-    (213, 94, 0),
-    (0, 158, 115),
-    (204, 121, 167),
-    (0, 114, 178),
-)
 # More colours than that cannot be told apart: the next classes have gaps in their outlines.
 _GAPS = (None, (0, 0, 0), (255, 255, 255))
 _DASH = 3
@@ -115,13 +105,13 @@ def class_marks(classes: Sequence[str]) -> list[Mark]:
     marks = [Mark(classes[0], None, None)]
     for index, name in enumerate(classes[1:], start=1):
         colour, gap = _outline_of(index)
-        marks.append(Mark(name, colour, gap, index > len(_COLOURS) * len(_GAPS)))
+        marks.append(Mark(name, colour, gap, index > len(CLASS_COLOURS) * len(_GAPS)))
     return marks
 
 
 def _outline_of(index: int) -> tuple[Colour, Colour | None]:
-    round_number, place = divmod(index - 1, len(_COLOURS))
-    return _COLOURS[place], _GAPS[round_number % len(_GAPS)]
+    round_number, place = divmod(index - 1, len(CLASS_COLOURS))
+    return CLASS_COLOURS[place], _GAPS[round_number % len(_GAPS)]
 
 
 def _outline_table() -> NDArray[np.uint8]:

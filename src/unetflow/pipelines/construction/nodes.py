@@ -32,20 +32,12 @@ def construct_unet(
         The untrained U-Net, for images of any size that its depth can halve.
 
     Raises:
-        InputError: There are more than two classes.
+        InputError: One sigmoid output cannot tell so many classes apart.
     """
     import keras
 
     from unetflow.unet import build_unet
 
-    names = [c.name for c in read_classes(classes)]
-    if len(names) > 2:
-        raise InputError(
-            "classes",
-            f"it lists {len(names)}, and training tells two apart",
-            "List what is looked for and `{name: other, values: rest}` as the background, or run "
-            "`--pipelines ingestion` alone",
-        )
     settings = read_parameters(ConstructionParameters, parameters, "construction")
     if settings.normalisation in ("group", "instance"):
         _log.warning(
@@ -54,7 +46,11 @@ def construct_unet(
             settings.normalisation.capitalize(),
         )
     keras.utils.set_random_seed(seed)
-    return build_unet((None, None, fingerprint["channels"]), **settings.model_dump())
+    return build_unet(
+        (None, None, fingerprint["channels"]),
+        classes=_outputs(settings.head, len(read_classes(classes))),
+        **settings.model_dump(exclude={"head"}),
+    )
 
 
 def draw_network(unet: KerasModel, training: dict[str, Any]) -> Figure:
@@ -62,3 +58,14 @@ def draw_network(unet: KerasModel, training: dict[str, Any]) -> Figure:
     from unetflow.unet.drawing import draw_unet
 
     return draw_unet(unet, read_parameters(TrainingParameters, training, "training").crop_size)
+
+
+def _outputs(head: str, classes: int) -> int:
+    """Return how many probabilities the network gives for each pixel."""
+    if head == "sigmoid" and classes > 2:
+        raise InputError(
+            "construction.head",
+            f"'sigmoid' gives the probability of one class, and `classes` lists {classes}",
+            "Use `softmax` or `auto`",
+        )
+    return 1 if classes == 2 and head != "softmax" else classes

@@ -28,6 +28,8 @@ def finish_segmenter(
 ) -> tuple[Segmenter, pd.DataFrame]:
     """Choose the threshold on the validation images and put it into the finished segmenter.
 
+    More than two classes have no threshold: the most probable one is taken.
+
     Args:
         unet: The trained U-Net that takes raw images.
         samples: All samples.
@@ -38,26 +40,30 @@ def finish_segmenter(
         training: The parameters of the training, for the tile.
 
     Returns:
-        The segmenter, and a table with the mean validation Dice at each `threshold`.
+        The segmenter, and a table with the mean validation Dice at each `threshold`, empty for
+        more than two classes.
     """
     from unetflow.unet import Segmenter, geometry_of
     from unetflow.unet.segmenter import SegmenterSettings
 
     settings = read_parameters(EvaluationParameters, parameters, "evaluation")
-    validation = samples_of_split(samples, manifest, "validation")
+    names = [c.name for c in read_classes(classes)]
     finished = SegmenterSettings(
-        classes=[c.name for c in read_classes(classes)],
-        threshold=0.5,
+        classes=names,
+        threshold=None,
         channels=fingerprint["channels"],
         dtype=fingerprint["dtype"],
         geometry=geometry_of(unet.get_layer("U-Net")),
         tile=read_parameters(TrainingParameters, training, "training").tile,
     )
     segmenter = Segmenter(unet, finished)
+    if len(names) > 2:
+        return segmenter, pd.DataFrame({"threshold": [], "validation_dice": []})
+    validation = samples_of_split(samples, manifest, "validation")
     candidates = np.linspace(0, 1, settings.threshold_candidates + 2)[1:-1].tolist()
     threshold, dices = choose_threshold(
         (
-            (sample.label, segmenter.predict_probabilities(sample.image)[:, :, 0])
+            (sample.label, segmenter.predict_probabilities(sample.image)[:, :, -1])
             for sample in validation.values()
         ),
         candidates,
@@ -69,19 +75,21 @@ def finish_segmenter(
 def score_test_images(
     segmenter: Segmenter, samples: SampleFolder, manifest: pd.DataFrame
 ) -> pd.DataFrame:
-    """Score the segmenter and Otsu's threshold on the test images."""
+    """Score the segmenter on the test images, of two classes beside Otsu's threshold."""
+    classes = segmenter.settings.classes
     validation = samples_of_split(samples, manifest, "validation")
     return score_images(
         segmenter.predict,
         samples_of_split(samples, manifest, "test"),
-        otsu_bright=choose_otsu_side(validation),
+        classes,
+        otsu_bright=choose_otsu_side(validation) if len(classes) == 2 else None,
     )
 
 
 def summarise(image_scores: pd.DataFrame, segmenter: Segmenter) -> dict[str, Any]:
     """Sum up the scores; see `imaging.evaluation.summarise_scores`."""
     settings = segmenter.settings
-    return summarise_scores(image_scores, settings.classes[1], settings.threshold)
+    return summarise_scores(image_scores, settings.classes, settings.threshold)
 
 
 def show_gallery(
@@ -108,4 +116,4 @@ def show_gallery(
         for sample_id, dice in zip(shown["id"].tolist(), shown["dice"], strict=True)
         for sample in [samples[sample_id]]
     ]
-    return draw_gallery(specimens)
+    return draw_gallery(specimens, segmenter.settings.classes)

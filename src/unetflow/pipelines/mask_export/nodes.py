@@ -7,7 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.overlays import PREDICTION_COLOUR, draw_outline, to_picture
+from unetflow.imaging.overlays import (
+    PREDICTION_COLOUR,
+    draw_label,
+    paint_classes,
+    to_picture,
+)
 from unetflow.pipelines.types import Segmenter
 
 _log = logging.getLogger(__name__)
@@ -27,13 +32,15 @@ def export_masks(
         images: A function for each name that reads the image.
 
     Yields:
-        For each image, under its name: a mask for people, 0 and 255; a label mask with class
-        indices; and the image with the mask's outline.
+        For each image, under its name: a mask for people, 0 and 255, or of more than two classes
+        each in its colour; a label mask with class indices; and the image with the mask's outline
+        or colours.
 
     Raises:
         InputError: At the end, when images had to be passed over.
     """
     refused = []
+    classes = len(segmenter.settings.classes)
     for name, read in images.items():
         try:
             image = read()
@@ -41,8 +48,9 @@ def export_masks(
         except InputError as error:
             refused.append(f"  {name}: {error}")
             continue
-        overlay = draw_outline(to_picture(image), label, PREDICTION_COLOUR)
-        yield {name: label * np.uint8(255)}, {name: label}, {name: overlay}
+        overlay = draw_label(to_picture(image), label, classes, PREDICTION_COLOUR)
+        mask = label * np.uint8(255) if classes == 2 else paint_classes(label)
+        yield {name: mask}, {name: label}, {name: overlay}
     _log.info("Exported the masks of %d images", len(images) - len(refused))
     if refused:
         listing = "\n".join(refused)

@@ -1,5 +1,6 @@
 """An untrained U-Net and samples to a trained U-Net and its history."""
 
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
@@ -42,9 +43,11 @@ def train_unet(
     """
     from unetflow.unet import geometry_of
     from unetflow.unet.fit import FitSettings, fit
+    from unetflow.unet.optimisation import OptimiserSettings
     from unetflow.unet.preprocessing import with_preprocessing
 
-    settings = read_parameters(TrainingParameters, parameters, "training")
+    values = read_parameters(TrainingParameters, parameters, "training").model_dump()
+    optimiser = OptimiserSettings(**{f.name: values.pop(f.name) for f in fields(OptimiserSettings)})
     intensity = intensity_range(fingerprint)
     history = fit(
         unet,
@@ -53,7 +56,7 @@ def train_unet(
         intensity,
         geometry_of(unet),
         Augmenter(policy),
-        FitSettings(seed=seed, **settings.model_dump()),
+        FitSettings(seed=seed, optimiser=optimiser, **values),
         on_epoch,
     )
     return with_preprocessing(unet, intensity), history

@@ -1,37 +1,48 @@
 import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import yaml
 
 from tests.imaging.helpers import random_pixels
-from unetflow.imaging.augmentation import TRANSFORMS, Augmenter, build_policy
+from unetflow.imaging.augmentation import TRANSFORMS, Augmenter, PolicySettings, build_policy
 from unetflow.imaging.errors import InputError
 
-NOTHING = {
-    "flips": False,
-    "right_angle_rotations": False,
-    "brightness": 0,
-    "contrast": 0,
-    "noise": 0,
-    "elastic_displacement": 0,
-    "elastic_smoothness": 8,
-}
+NOTHING = PolicySettings(
+    flips=False,
+    right_angle_rotations=False,
+    rotation=0,
+    shift=0,
+    scale=0,
+    elastic_grid=0,
+    elastic_displacement=0,
+    elastic_smoothness=8,
+    brightness=0,
+    contrast=0,
+    noise=0,
+)
 FULL = build_policy(
-    flips=True,
-    right_angle_rotations=True,
-    brightness=0.1,
-    contrast=0.2,
-    noise=0.05,
-    elastic_displacement=60,
-    elastic_smoothness=5,
+    PolicySettings(
+        flips=True,
+        right_angle_rotations=True,
+        rotation=30,
+        shift=0.1,
+        scale=0.2,
+        elastic_grid=2,
+        elastic_displacement=60,
+        elastic_smoothness=5,
+        brightness=0.1,
+        contrast=0.2,
+        noise=0.05,
+    )
 )
 
 
 def policy_of(**settings):
-    return build_policy(**{**NOTHING, **settings})
+    return build_policy(replace(NOTHING, **settings))
 
 
 def always(policy):
@@ -115,7 +126,7 @@ def test_elastic_deformation_moves_image_and_label_along_the_same_field():
         assert np.mean((changed[:, :, 0] > 0.5) == moved) > 0.99
 
 
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("channels", [1, 2, 3, 5])
 def test_full_policy_keeps_shapes_types_and_range(channels):
     image, label = crop(24, channels)
     augmenter = Augmenter(always(FULL))

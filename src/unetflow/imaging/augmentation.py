@@ -1,14 +1,15 @@
 """Random changes of training crops, through albumentations.
 
-Albumentations stays behind this one module. A policy is plain data: a list of steps, each with the
-name of an albumentations transform and its arguments, so that it can be stored and repeated.
+Albumentations stays behind this module and `elastic_grid`, and is imported where it is used. A
+policy is plain data: a list of steps, each with the name of a transform and its arguments, so that
+it can be stored and repeated.
 """
 
 import inspect
-import os
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,24 @@ from numpy.typing import NDArray
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.labels import Label
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks the network on import otherwise
-
 Policy = Sequence[dict[str, Any]]
 
 TRANSFORMS = (
     "HorizontalFlip",
     "VerticalFlip",
     "RandomRotate90",
+    "Affine",
+    "ElasticGrid",
+    "ElasticTransform",
     "RandomBrightnessContrast",
     "GaussNoise",
-    "ElasticTransform",
 )
+
+_SAMPLING = {
+    "interpolation": 1,  # OpenCV's bilinear
+    "mask_interpolation": 0,  # OpenCV's nearest neighbour
+    "border_mode": 4,  # OpenCV's mirroring without doubling the border
+}
 
 
 class Augmenter:
@@ -68,25 +75,52 @@ class Augmenter:
         Returns:
             Image and label of the same types; a turn swaps height and width.
         """
+        changed = self._apply(seed, image=image, mask=label)
+        return changed["image"], changed["mask"]
+
+    def change_weighted(
+        self,
+        image: NDArray[np.float32],
+        label: Label,
+        weights: NDArray[np.float32],
+        seed: int,
+    ) -> tuple[NDArray[np.float32], Label, NDArray[np.float32]]:
+        """Change an image and its label as a call does, and the label's weights with them.
+
+        Args:
+            image: `(height, width, channels)` float32 in [0, 1].
+            label: `(height, width)` uint8.
+            weights: `(height, width)` float32 of any range, moved by nearest neighbour exactly as
+                the label is.
+            seed: What the change depends on; image and label become what they become without
+                weights.
+
+        Returns:
+            Image, label and weights of the same types.
+        """
+        changed = self._apply(seed, image=image, mask=label, weights=weights)
+        return changed["image"], changed["mask"], changed["weights"]
+
+    def _apply(self, seed: int, **targets: NDArray[Any]) -> dict[str, Any]:
         if not hasattr(self._local, "transform"):
             self._local.transform = self._build()
         transform = self._local.transform
         # Not `set_random_seed`: that gives each step the same numbers, so that all or none happen.
         seed %= 2**32
         transform.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311 - no secret
-        changed = transform(image=image, mask=label)
-        pixels = changed["image"]
-        return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis], changed["mask"]
+        changed: dict[str, Any] = transform(**targets)
+        if changed["image"].ndim == 2:
+            changed["image"] = changed["image"][:, :, np.newaxis]
+        return changed
 
     def _build(self) -> Any:
         from albumentations import Compose
 
-        return Compose([_build_step(step) for step in self._policy])
+        steps = [_build_step(step) for step in self._policy]
+        return Compose(steps, additional_targets={"weights": "mask"})
 
 
 def _build_step(step: dict[str, Any]) -> Any:
-    import albumentations
-
     arguments = dict(step)
     name = arguments.pop("transform", None)
     if name not in TRANSFORMS:
@@ -95,7 +129,7 @@ def _build_step(step: dict[str, Any]) -> Any:
             f"'{name}' is not a transform that it may use",
             f"Use one of {', '.join(TRANSFORMS)}",
         )
-    transform = getattr(albumentations, name)
+    transform = _transform_class(name)
     try:
         # Albumentations itself only warns of unknown arguments, and drops them.
         inspect.signature(transform).bind(**arguments)
@@ -106,61 +140,106 @@ def _build_step(step: dict[str, Any]) -> Any:
         ) from error
 
 
-def build_policy(
-    *,
-    flips: bool,
-    right_angle_rotations: bool,
-    brightness: float,
-    contrast: float,
-    noise: float,
-    elastic_displacement: float,
-    elastic_smoothness: float,
-) -> list[dict[str, Any]]:
-    """Write a policy from a few plain settings; 0 or false leaves a step out.
+def _transform_class(name: str) -> Any:
+    import albumentations
 
-    Args:
+    from unetflow.imaging.elastic_grid import ElasticGrid
+
+    return ElasticGrid if name == "ElasticGrid" else getattr(albumentations, name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings:
+    """What a policy is made of; 0 or false leaves a step out.
+
+    Attributes:
         flips: Mirror left to right and top to bottom, each for half of the crops.
         right_angle_rotations: Turn by 0, 90, 180 or 270 degrees.
+        rotation: Largest angle in degrees, to either side. Rotation, shift and scale are one step,
+            for half of the crops; what comes in from beyond the border is the mirror image.
+        shift: Largest shift along each axis, as a share of the edge.
+        scale: Largest relative change of size, up or down: 0.1 for 90 % to 110 %.
+        elastic_grid: Standard deviation in pixels of the displacements on a grid of 3 x 3 nodes,
+            between which half of the crops are bent; see `elastic_grid.ElasticGrid`.
+        elastic_displacement: Strength of the finer elastic deformation (albumentations' `alpha`):
+            the factor on a smoothed field of random displacements.
+        elastic_smoothness: Standard deviation in pixels of the Gaussian that smooths that field.
         brightness: Largest shift, as a share of the training data's intensity range.
         contrast: Largest change of contrast, as a share.
         noise: Largest standard deviation of Gaussian noise, as a share of the range.
-        elastic_displacement: Strength of the elastic deformation (albumentations' `alpha`): the
-            factor on a smoothed field of random displacements.
-        elastic_smoothness: Standard deviation in pixels of the Gaussian that smooths that field.
+    """
+
+    flips: bool
+    right_angle_rotations: bool
+    rotation: float
+    shift: float
+    scale: float
+    elastic_grid: float
+    elastic_displacement: float
+    elastic_smoothness: float
+    brightness: float
+    contrast: float
+    noise: float
+
+
+def build_policy(settings: PolicySettings) -> list[dict[str, Any]]:
+    """Write a policy from a few plain settings.
 
     Returns:
-        The steps, each a dictionary of plain values.
+        The steps, each a dictionary of plain values: first what moves pixels, then what changes
+        their intensity.
     """
-    policy: list[dict[str, Any]] = []
-    if flips:
-        policy += [
-            {"transform": "HorizontalFlip", "p": 0.5},
-            {"transform": "VerticalFlip", "p": 0.5},
-        ]
-    if right_angle_rotations:
-        policy.append({"transform": "RandomRotate90", "p": 1.0})
-    if elastic_displacement:
-        policy.append(
-            {
-                "transform": "ElasticTransform",
-                "alpha": float(elastic_displacement),
-                "sigma": float(elastic_smoothness),
-                "interpolation": 1,  # OpenCV's bilinear
-                "mask_interpolation": 0,  # OpenCV's nearest neighbour
-                "border_mode": 4,  # OpenCV's mirroring without doubling the border
-                "same_dxdy": False,
-                "p": 0.3,
-            }
-        )
-    if brightness or contrast:
-        policy.append(
-            {
-                "transform": "RandomBrightnessContrast",
-                "brightness_limit": [-float(brightness), float(brightness)],
-                "contrast_limit": [-float(contrast), float(contrast)],
-                "p": 0.5,
-            }
-        )
-    if noise:
-        policy.append({"transform": "GaussNoise", "std_range": [0.0, float(noise)], "p": 0.5})
-    return policy
+    return [*_rigid_steps(settings), *_elastic_steps(settings), *_intensity_steps(settings)]
+
+
+def _rigid_steps(settings: PolicySettings) -> Iterator[dict[str, Any]]:
+    if settings.flips:
+        yield {"transform": "HorizontalFlip", "p": 0.5}
+        yield {"transform": "VerticalFlip", "p": 0.5}
+    if settings.right_angle_rotations:
+        yield {"transform": "RandomRotate90", "p": 1.0}
+    if settings.rotation or settings.shift or settings.scale:
+        shift = _around(0, settings.shift)
+        yield {
+            "transform": "Affine",
+            "rotate": _around(0, settings.rotation),
+            "translate_percent": {"x": shift, "y": list(shift)},
+            "scale": _around(1, settings.scale),
+            "keep_ratio": True,
+            **_SAMPLING,
+            "p": 0.5,
+        }
+
+
+def _elastic_steps(settings: PolicySettings) -> Iterator[dict[str, Any]]:
+    if settings.elastic_grid:
+        yield {
+            "transform": "ElasticGrid",
+            "standard_deviation": float(settings.elastic_grid),
+            "p": 0.5,
+        }
+    if settings.elastic_displacement:
+        yield {
+            "transform": "ElasticTransform",
+            "alpha": float(settings.elastic_displacement),
+            "sigma": float(settings.elastic_smoothness),
+            **_SAMPLING,
+            "same_dxdy": False,
+            "p": 0.3,
+        }
+
+
+def _intensity_steps(settings: PolicySettings) -> Iterator[dict[str, Any]]:
+    if settings.brightness or settings.contrast:
+        yield {
+            "transform": "RandomBrightnessContrast",
+            "brightness_limit": _around(0, settings.brightness),
+            "contrast_limit": _around(0, settings.contrast),
+            "p": 0.5,
+        }
+    if settings.noise:
+        yield {"transform": "GaussNoise", "std_range": [0.0, float(settings.noise)], "p": 0.5}
+
+
+def _around(middle: float, most: float) -> list[float]:
+    return [float(middle - most), float(middle + most)]

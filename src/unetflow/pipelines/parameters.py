@@ -70,15 +70,19 @@ class IngestionParameters(Strict):
 
 
 class AugmentationParameters(Strict):
-    """The stage `augmentation`; see `imaging.augmentation.build_policy`."""
+    """The stage `augmentation`; see `imaging.augmentation.PolicySettings`."""
 
     flips: bool
     right_angle_rotations: bool
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    shift: Share
+    scale: Annotated[float, Field(ge=0, lt=1)]
+    elastic_grid: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    elastic_displacement: Annotated[float, Field(ge=0)]
+    elastic_smoothness: Positive
     brightness: Share
     contrast: Share
     noise: Share
-    elastic_displacement: Annotated[float, Field(ge=0)]
-    elastic_smoothness: Positive
 
 
 class ConstructionParameters(Strict):

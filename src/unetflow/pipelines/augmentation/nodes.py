@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from unetflow.imaging.augmentation import Augmenter, build_policy
+from unetflow.imaging.augmentation import Augmenter, PolicySettings, build_policy
 from unetflow.imaging.figures import draw_augmentation_preview
 from unetflow.imaging.manifest import intensity_range, samples_of_split
 from unetflow.imaging.samples import SampleFolder
@@ -18,7 +18,7 @@ _PREVIEWED = 4
 def write_policy(parameters: dict[str, Any]) -> list[dict[str, Any]]:
     """Write the augmentation policy as data; see `imaging.augmentation.build_policy`."""
     settings = read_parameters(AugmentationParameters, parameters, "augmentation")
-    return build_policy(**settings.model_dump())
+    return build_policy(PolicySettings(**settings.model_dump()))
 
 
 def preview_policy(

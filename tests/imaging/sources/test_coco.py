@@ -12,8 +12,9 @@ from pycocotools.coco import COCO
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.labels import LabelClass, Meaning
-from unetflow.imaging.sources import shapes
-from unetflow.imaging.sources.coco import find_coco, locate
+from unetflow.imaging.sources import tables
+from unetflow.imaging.sources.coco import find_coco
+from unetflow.imaging.sources.paths import locate
 from unetflow.imaging.trees import list_tree
 
 MEANING = Meaning(
@@ -334,7 +335,7 @@ def test_missing_file_folder_and_too_large_a_file_are_refused(tmp_path, monkeypa
         find_coco(tree, annotations="other.json")
     with pytest.raises(InputError, match="no such folder"):
         find_coco(tree, annotations="ann.json", images="images")
-    monkeypatch.setattr(shapes, "MAX_TABLE_BYTES", 9)
+    monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 9)
     with pytest.raises(InputError, match="more than the allowed 9"):
         find_coco(tree, annotations="ann.json")
 

@@ -122,6 +122,11 @@ def test_data_without_such_folders_are_refused(tmp_path):
         find(tmp_path)
 
 
+def test_images_and_masks_in_folders_of_one_name_are_refused(data_set):
+    with pytest.raises(InputError, match="images and masks are both in folders called 'masks'"):
+        find(data_set, images="masks")
+
+
 def test_an_empty_mask_is_refused(data_set):
     save_mask(data_set / "b7/masks/1.png", ["....."] * 3)
     pair = find(data_set).pairs[1]

@@ -8,18 +8,17 @@ from hypothesis import strategies as st
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.labels import LabelClass, Meaning
-from unetflow.imaging.sources import shapes
+from unetflow.imaging.sources import tables
+from unetflow.imaging.sources.assembly import assemble
 from unetflow.imaging.sources.records import Pair, Picture
 from unetflow.imaging.sources.shapes import (
     FARTHEST,
     Polygon,
     ShapedObject,
     Shapes,
-    assemble,
-    brief,
-    read_bytes,
     read_coordinates,
 )
+from unetflow.imaging.sources.tables import brief, read_bytes
 from unetflow.imaging.trees import list_tree
 
 TWO = Meaning((LabelClass("background", (0,)), LabelClass("cell", (255,))))
@@ -217,7 +216,7 @@ def test_too_large_a_table_is_not_read(tmp_path, monkeypatch):
     path = tmp_path / "a.json"
     path.write_bytes(b"12345")
     assert read_bytes(path) == b"12345"
-    monkeypatch.setattr(shapes, "MAX_TABLE_BYTES", 4)
+    monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 4)
     with pytest.raises(InputError, match=r"5 bytes are more than the allowed 4\. Split"):
         read_bytes(path)
 
@@ -229,6 +228,24 @@ def test_table_in_a_damaged_archive_is_refused(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"unchanged", b"different"))
     with pytest.raises(InputError, match=r"cannot be read \(BadZipFile: Bad CRC"):
         read_bytes(list_tree(path).file("a.json"))
+
+
+def test_table_that_is_gone_since_it_was_listed_is_refused(tmp_path):
+    (tmp_path / "a.json").touch()
+    for name in ("gone.zip", "other.zip", "damaged.zip"):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr("a.json", "unchanged")
+    roots = [tmp_path, *(tmp_path / name for name in ("gone.zip", "other.zip", "damaged.zip"))]
+    files = [list_tree(root).file("a.json") for root in roots]
+    (tmp_path / "a.json").unlink()
+    (tmp_path / "gone.zip").unlink()
+    (tmp_path / "damaged.zip").write_bytes(b"no archive")
+    with zipfile.ZipFile(tmp_path / "other.zip", "w") as archive:
+        archive.writestr("b.json", "another file")
+    for file in files:
+        with pytest.raises(InputError, match=r"it cannot be read \(.*\)\. Copy it again") as caught:
+            read_bytes(file)
+        assert caught.value.where == str(file)
 
 
 def test_images_with_one_id_are_refused_all_and_the_rest_is_sorted(tmp_path):

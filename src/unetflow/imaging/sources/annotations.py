@@ -20,8 +20,12 @@ from unetflow.imaging.sources.records import Drawn, Picture
 
 
 @dataclass(frozen=True)
-class MaskImage:
-    """A mask whose values mean classes."""
+class _OneMask:
+    """What annotations share that are one picture.
+
+    Attributes:
+        mask: Where its pixels lie.
+    """
 
     mask: Picture
 
@@ -34,6 +38,11 @@ class MaskImage:
     def where(self) -> str:
         """The mask's path."""
         return str(self.mask)
+
+
+@dataclass(frozen=True)
+class MaskImage(_OneMask):
+    """A mask whose values mean classes."""
 
     @property
     def content(self) -> str:
@@ -54,20 +63,8 @@ class MaskImage:
 
 
 @dataclass(frozen=True)
-class InstanceImage:
+class InstanceImage(_OneMask):
     """A mask that numbers the objects: 0 is background, each other value one object."""
-
-    mask: Picture
-
-    @property
-    def files(self) -> tuple[File, ...]:
-        """The mask's file."""
-        return (self.mask.file,)
-
-    @property
-    def where(self) -> str:
-        """The mask's path."""
-        return str(self.mask)
 
     @property
     def content(self) -> str:

@@ -67,7 +67,14 @@ def find_cell_tracking(tree: FileTree, *, truth: str = "GT") -> Pairing:
             pairs.append(Pair(identifier, picture, label, group=number[0], is_series=True))
         elif number[0] not in film.volumes:
             unlabelled[identifier] = picture
-    orphans = [
+    refused = [*tree.refused, *film.refused, *_refuse_orphans(tree, film)]
+    refused.sort(key=lambda error: natural_order(error.where))
+    return Pairing(pairs, refused, unlabelled)
+
+
+def _refuse_orphans(tree: FileTree, film: _Film) -> list[InputError]:
+    """Return an error for each label without a frame."""
+    return [
         InputError(
             tree.files[name],
             f"there is no frame {number} in the sequence {sequence}",
@@ -76,9 +83,6 @@ def find_cell_tracking(tree: FileTree, *, truth: str = "GT") -> Pairing:
         for (sequence, number), name in film.labels.items()
         if (sequence, number) not in film.frames
     ]
-    refused = [*tree.refused, *film.refused, *orphans]
-    refused.sort(key=lambda error: natural_order(error.where))
-    return Pairing(pairs, refused, unlabelled)
 
 
 def _sort(tree: FileTree, top: str, truth: str) -> _Film:

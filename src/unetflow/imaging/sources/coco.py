@@ -1,17 +1,23 @@
 """The layout `coco`: images in a folder, and their objects in one JSON file as COCO has it."""
 
-import json
-import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import PureWindowsPath
-from typing import Any, TypeAlias, TypeVar
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import File
 from unetflow.imaging.readers import is_image
-from unetflow.imaging.sources.folders import refuse_foreign
+from unetflow.imaging.sources.assembly import assemble
+from unetflow.imaging.sources.json_tables import (
+    AGAIN,
+    Identifier,
+    Record,
+    read_id,
+    read_json,
+    read_size,
+    value_of,
+)
+from unetflow.imaging.sources.paths import images_below, locate, refuse_foreign, stem_of
 from unetflow.imaging.sources.records import Pair, Pairing, Picture
 from unetflow.imaging.sources.rle_table import RunLengths
 from unetflow.imaging.sources.shapes import (
@@ -19,21 +25,10 @@ from unetflow.imaging.sources.shapes import (
     Polygon,
     ShapedObject,
     Shapes,
-    assemble,
-    brief,
-    images_below,
-    read_bytes,
     read_coordinates,
-    stem_of,
 )
+from unetflow.imaging.sources.tables import brief
 from unetflow.imaging.trees import FileTree
-
-Record: TypeAlias = Mapping[str, Any]
-Identifier: TypeAlias = int | str
-Value = TypeVar("Value")
-
-_AGAIN = "Export the annotations again"
-_KINDS: dict[Any, str] = {dict: "an object with keys", list: "a list", str: "a text"}
 
 
 def find_coco(
@@ -68,7 +63,7 @@ def find_coco(
             where = f"{table.file}, image {brief(image_id)}"
             name = _image_name(record, files, where)
             if ids[image_id] > 1 or names[name] > 1:
-                raise InputError(where, "its id or its file_name stands twice", _AGAIN)
+                raise InputError(where, "its id or its file_name stands twice", AGAIN)
             shapes = _shapes(record, image_id, table, f"{table.file}[{name}]")
         except InputError as error:
             refused.append(error)
@@ -114,7 +109,7 @@ def _read_table(file: File) -> _Table:
         where = f"{file}, categories[{number}]"
         identifier = read_id(record, "id", where)
         if identifier in names:
-            raise InputError(where, f"its id {brief(identifier)} stands twice", _AGAIN)
+            raise InputError(where, f"its id {brief(identifier)} stands twice", AGAIN)
         names[identifier] = value_of(record, "name", str, where)
     counts = _count(annotations, "id")
     return _Table(file, images, by_image, names, {i for i, count in counts.items() if count > 1})
@@ -124,7 +119,7 @@ def _records(content: Record, key: str, file: File) -> list[Record]:
     records = value_of(content, key, list, file)
     for number, record in enumerate(records):
         if not isinstance(record, dict):
-            raise InputError(f"{file}, {key}[{number}]", "it is no object with keys", _AGAIN)
+            raise InputError(f"{file}, {key}[{number}]", "it is no object with keys", AGAIN)
     return records
 
 
@@ -141,7 +136,7 @@ def _refuse_strangers(table: _Table) -> list[InputError]:
         InputError(
             f"{table.file}, image {brief(image_id)}",
             f"{len(records)} annotations are of it, but it is not among the `images`",
-            _AGAIN,
+            AGAIN,
         )
         for image_id, records in table.annotations.items()
         if image_id not in listed
@@ -182,13 +177,13 @@ def _object(record: Record, table: _Table, image: str) -> ShapedObject:
     where = f"annotation {brief(identifier)}"
     whole = f"{image}, {where}"
     if identifier in table.twice:
-        raise InputError(whole, "its id stands twice", _AGAIN)
+        raise InputError(whole, "its id stands twice", AGAIN)
     category = read_id(record, "category_id", whole)
     if category not in table.names:
-        raise InputError(whole, f"there is no category with the id {brief(category)}", _AGAIN)
+        raise InputError(whole, f"there is no category with the id {brief(category)}", AGAIN)
     crowd = record.get("iscrowd")
     if crowd not in (None, 0, 1):
-        raise InputError(whole, f"its iscrowd is {brief(crowd)}, not 0 or 1", _AGAIN)
+        raise InputError(whole, f"its iscrowd is {brief(crowd)}, not 0 or 1", AGAIN)
     parts = _parts(record.get("segmentation"), whole)
     return ShapedObject(table.names[category], parts, where, ignored=bool(crowd))
 
@@ -226,76 +221,6 @@ def _runs(segmentation: Record, where: str) -> RunLengths:
             raise InputError(
                 where,
                 f"its runs are not whole numbers that fill {brief(height)} x {brief(width)} pixels",
-                _AGAIN,
+                AGAIN,
             )
-    raise InputError(where, "its runs are without 'size' or 'counts', or they are wrong", _AGAIN)
-
-
-def read_json(file: File) -> dict[str, Any]:
-    """Read a JSON file that holds an object with keys.
-
-    Raises:
-        InputError: It cannot be read, or is something else.
-    """
-    data = read_bytes(file)
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError, MemoryError) as error:
-        raise InputError(file, f"it is no JSON file ({error})", "Export it again") from error
-    if not isinstance(content, dict):
-        raise InputError(file, "its JSON holds no object with keys", "Export it again")
-    return content
-
-
-def value_of(record: Record, key: str, kind: type[Value], where: object) -> Value:
-    """Return the value of a key in a JSON object.
-
-    Raises:
-        InputError: There is none, or it is not of the kind: dict, list or str.
-    """
-    if key not in record:
-        raise InputError(where, f"it has no key '{key}'", _AGAIN)
-    value = record[key]
-    if not isinstance(value, kind):
-        raise InputError(where, f"its '{key}' is not {_KINDS[kind]}", _AGAIN)
-    return value
-
-
-def read_id(record: Record, key: str, where: object) -> Identifier:
-    """Return a whole number or a text that stands for something.
-
-    Raises:
-        InputError: There is none.
-    """
-    value = record.get(key)
-    if isinstance(value, int | str) and not isinstance(value, bool):
-        return value
-    raise InputError(where, f"its '{key}' is missing or no id: {brief(value)}", _AGAIN)
-
-
-def read_size(record: Record, height: str, width: str, where: object) -> tuple[int, int] | None:
-    """Return the size of an image under two keys of a JSON object; None where both are missing.
-
-    Raises:
-        InputError: They are not whole numbers above 0.
-    """
-    tall, wide = record.get(height), record.get(width)
-    if tall is None and wide is None:
-        return None
-    if isinstance(tall, int) and isinstance(wide, int) and min(tall, wide) > 0:
-        return tall, wide
-    raise InputError(
-        where, f"its '{height}' {brief(tall)} and '{width}' {brief(wide)} are no size", _AGAIN
-    )
-
-
-def locate(folder: str, name: str) -> str | None:
-    """Return where a path in a table leads, seen from a folder; None where it leaves the root.
-
-    Slashes of both kinds are understood, since tables are written on Windows too.
-    """
-    path = PureWindowsPath(name)
-    if path.anchor:
-        return None
-    joined = posixpath.normpath(posixpath.join(folder, path.as_posix()))
-    return None if joined.split("/")[0] == ".." else joined
+    raise InputError(where, "its runs are without 'size' or 'counts', or they are wrong", AGAIN)

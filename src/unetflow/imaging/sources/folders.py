@@ -2,22 +2,18 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import File
+from unetflow.imaging.patterns import compile_pattern
 from unetflow.imaging.readers import READERS, is_image
 from unetflow.imaging.sources.annotations import MaskImage
-from unetflow.imaging.sources.records import Annotation, Pair, Pairing, Picture
+from unetflow.imaging.sources.paths import prefix_of, refuse_foreign
+from unetflow.imaging.sources.records import Pair, Pairing, Picture
 from unetflow.imaging.trees import FileTree, natural_order
 
-_FOREIGN = re.compile(
-    r"\.(avif|czi|dcm|exr|heic|ims|j2k|jp2|lif|lsm|mha|mrxs|nd2|ndpi|nii|nii\.gz|npy|nrrd|oib|oif"
-    r"|pbm|pgm|pnm|ppm|svs|vsi|webp)$",
-    re.IGNORECASE,
-)
-"""Endings of images that no reader knows; they are not passed over in silence."""
+_GROUP = r"Put brackets around the part that image and mask share, as in '(\d+)_training'"
 
 Keyed = dict[str, list[str]]
 
@@ -54,29 +50,35 @@ def find_folder_pairs(
     Raises:
         InputError: A folder is missing or holds no image, or a pattern is wrong.
     """
-    if _prefix(images) == _prefix(masks) and image_pattern == mask_pattern:
-        raise InputError(
-            tree.root / images,
-            "it is given for images and for masks, and nothing tells which are which",
-            "Give `image_pattern` and `mask_pattern`, as in '^(.+)_img' and '^(.+)_mask'",
-        )
     places = {"image": images, "mask": masks} | ({"region": regions} if regions else {})
     patterns = {"image": image_pattern, "mask": mask_pattern, "region": region_pattern}
+    _refuse_same_place(tree, places, patterns)
     keyed = {
         kind: key_files(tree, folder, patterns[kind], f"{kind}_pattern", places.values())
         for kind, folder in places.items()
     }
     keys = {kind: found for kind, (found, _) in keyed.items()}
     refused = [*_refuse_unmatched(tree, keyed.values()), *_refuse_shared(tree, keys)]
-    pairs, left_over = join_keys(
-        tree, images, keys["image"], keys["mask"], lambda file: MaskImage(Picture(file))
-    )
+    pairs, left_over = join_keys(tree, images, keys["image"], keys["mask"])
     if regions:
         pairs, without_region = _join_regions(tree, pairs, keys["image"], keys["region"])
         refused += without_region
     refused += [*tree.refused, *left_over, *refuse_foreign(tree, places.values())]
     refused.sort(key=lambda error: natural_order(error.where))
     return Pairing(pairs, refused)
+
+
+def _refuse_same_place(
+    tree: FileTree, places: dict[str, str], patterns: dict[str, str | None]
+) -> None:
+    """Stop where images and masks are the same files."""
+    same_folder = prefix_of(places["image"]) == prefix_of(places["mask"])
+    if same_folder and patterns["image"] == patterns["mask"]:
+        raise InputError(
+            tree.root / places["image"],
+            "it is given for images and for masks, and nothing tells which are which",
+            "Give `image_pattern` and `mask_pattern`, as in '^(.+)_img' and '^(.+)_mask'",
+        )
 
 
 def key_files(
@@ -101,9 +103,9 @@ def key_files(
     Raises:
         InputError: There is no image in the folder, or the pattern is wrong or matches none.
     """
-    expression = _compile(pattern, parameter) if pattern else None
-    prefix = _prefix(folder)
-    below_it = (_prefix(other) for other in without)
+    expression = compile_pattern(pattern, parameter, _GROUP) if pattern else None
+    prefix = prefix_of(folder)
+    below_it = (prefix_of(other) for other in without)
     skipped = tuple(p for p in below_it if p.startswith(prefix) and p != prefix)
     keys: Keyed = {}
     unmatched = set()
@@ -111,22 +113,14 @@ def key_files(
         name = prefix + below
         if not is_image(name) or name.startswith(skipped):
             continue
-        if expression is None:
-            key = below.rpartition(".")[0]
+        key = _key_of(below, expression)
+        if key is None:
+            unmatched.add(name)
         else:
-            in_path = "/" in expression.pattern
-            match = expression.search(below if in_path else below.rpartition("/")[2])
-            if match is None:
-                unmatched.add(name)
-                continue
-            key = "/".join(group or "" for group in match.groups())
-        keys.setdefault(key, []).append(name)
+            keys.setdefault(key, []).append(name)
     if not keys and unmatched:
-        raise InputError(
-            tree.root / folder,
-            f"{parameter} '{pattern}' matches none of its files",
-            f"Correct {parameter} in the catalog",
-        )
+        problem = f"{parameter} '{pattern}' matches none of its files"
+        raise InputError(tree.root / folder, problem, f"Correct {parameter} in the catalog")
     if not keys:
         raise InputError(
             tree.root / folder,
@@ -136,12 +130,17 @@ def key_files(
     return keys, unmatched
 
 
+def _key_of(below: str, expression: re.Pattern[str] | None) -> str | None:
+    """Return what pairs a file, by its path below the folder; None where nothing matches."""
+    if expression is None:
+        return below.rpartition(".")[0]
+    in_path = "/" in expression.pattern
+    match = expression.search(below if in_path else below.rpartition("/")[2])
+    return None if match is None else "/".join(group or "" for group in match.groups())
+
+
 def join_keys(
-    tree: FileTree,
-    images: str,
-    image_keys: Keyed,
-    mask_keys: Keyed,
-    annotate: Callable[[File], Annotation],
+    tree: FileTree, images: str, image_keys: Keyed, mask_keys: Keyed
 ) -> tuple[list[Pair], list[InputError]]:
     """Make pairs of images and masks with equal keys, in natural order.
 
@@ -150,12 +149,11 @@ def join_keys(
         images: The images' folder, which the ids leave out.
         image_keys: The images by key.
         mask_keys: The masks by key.
-        annotate: Makes an annotation of a mask's file.
 
     Returns:
         The pairs, and an error for each file that has no partner or several.
     """
-    prefix = _prefix(images)
+    prefix = prefix_of(images)
     pairs, refused = [], []
     for key, names in image_keys.items():
         partners = mask_keys.get(key, [])
@@ -172,7 +170,7 @@ def join_keys(
         else:
             identifier = names[0].removeprefix(prefix).rpartition(".")[0]
             image, mask = tree.files[names[0]], tree.files[partners[0]]
-            pairs.append(Pair(identifier, Picture(image), annotate(mask)))
+            pairs.append(Pair(identifier, Picture(image), MaskImage(Picture(mask))))
     refused += [
         InputError(
             tree.files[name],
@@ -184,21 +182,6 @@ def join_keys(
     ]
     pairs.sort(key=lambda pair: natural_order(pair.id))
     return pairs, refused
-
-
-def refuse_foreign(tree: FileTree, folders: Iterable[str]) -> list[InputError]:
-    """Return an error for each image in the folders whose format no reader knows."""
-    prefixes = tuple(_prefix(folder) for folder in folders)
-    return [
-        InputError(file, f"no reader knows {file.suffix} files", "Convert it to TIFF")
-        for name, file in tree.files.items()
-        if name.startswith(prefixes) and _FOREIGN.search(name)
-    ]
-
-
-def _prefix(folder: str) -> str:
-    """Return what the paths of files below a folder begin with."""
-    return "" if folder in (".", "") else folder.strip("/") + "/"
 
 
 def _refuse_unmatched(
@@ -258,22 +241,6 @@ def _join_regions(
         for name in region_keys[key]
     ]
     return with_region, refused
-
-
-def _compile(pattern: str, parameter: str) -> re.Pattern[str]:
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise InputError(
-            parameter, f"'{pattern}' is no regular expression ({error})", "Correct it"
-        ) from error
-    if not expression.groups:
-        raise InputError(
-            parameter,
-            f"'{pattern}' has no group",
-            "Put parentheses around the part that image and mask share, as in '(\\d+)_training'",
-        )
-    return expression
 
 
 def _refuse_ambiguous(

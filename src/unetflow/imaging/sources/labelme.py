@@ -15,20 +15,18 @@ from PIL import Image
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import File
 from unetflow.imaging.readers import is_image
-from unetflow.imaging.sources.coco import locate, read_id, read_json, read_size, value_of
-from unetflow.imaging.sources.folders import refuse_foreign
+from unetflow.imaging.sources.assembly import assemble
+from unetflow.imaging.sources.json_tables import read_id, read_json, read_size, value_of
+from unetflow.imaging.sources.paths import images_below, locate, prefix_of, refuse_foreign, stem_of
 from unetflow.imaging.sources.records import Pair, Pairing, Picture
 from unetflow.imaging.sources.shapes import (
     Geometry,
     Polygon,
     ShapedObject,
     Shapes,
-    assemble,
-    brief,
-    images_below,
     read_coordinates,
-    stem_of,
 )
+from unetflow.imaging.sources.tables import brief
 from unetflow.imaging.trees import FileTree
 
 _SLACK = 2
@@ -128,9 +126,9 @@ def find_labelme(tree: FileTree, *, annotations: str = ".", images: str | None =
         InputError: A folder is not there, or holds no JSON file.
     """
     folder = annotations if images is None else images
-    prefix, files = _prefix(folder), images_below(tree, folder)
+    prefix, files = prefix_of(folder), images_below(tree, folder)
     refused = [*tree.refused, *refuse_foreign(tree, {folder})]
-    search = _Search(tree, _prefix(annotations), prefix)
+    search = _Search(tree, prefix_of(annotations), prefix)
     annotators, found = Counter[str](), list[tuple[str, Shapes]]()
     for table in _tables(tree, annotations):
         image = None
@@ -205,12 +203,8 @@ class _Search:
         raise InputError(where, problem, "Put the image beside it, or correct `images`")
 
 
-def _prefix(folder: str) -> str:
-    return "" if folder in (".", "") else folder.strip("/") + "/"
-
-
 def _tables(tree: FileTree, folder: str) -> list[str]:
-    names = [_prefix(folder) + n for n in tree.below(folder) if n.lower().endswith(".json")]
+    names = [prefix_of(folder) + n for n in tree.below(folder) if n.lower().endswith(".json")]
     if not names:
         raise InputError(
             tree.root / folder,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.readers import is_image
 from unetflow.imaging.sources.annotations import ObjectImages
-from unetflow.imaging.sources.folders import refuse_foreign
+from unetflow.imaging.sources.paths import refuse_foreign
 from unetflow.imaging.sources.records import Pair, Pairing, Picture
 from unetflow.imaging.trees import FileTree, natural_order
 
@@ -26,47 +26,69 @@ def find_object_masks(tree: FileTree, *, images: str = "images", masks: str = "m
         InputError: No such folder is there.
     """
     images, masks = images.strip("/"), masks.strip("/")
-    image_names: dict[str, list[str]] = defaultdict(list)
-    mask_names: dict[str, list[str]] = defaultdict(list)
-    inside = {}
-    for name, file in tree.files.items():
-        parent, _, kind = name.rpartition("/")[0].rpartition("/")
-        if parent and kind in (images, masks):
-            inside[name] = file
-            if is_image(name):
-                (image_names if kind == images else mask_names)[parent].append(name)
+    if images == masks:
+        raise InputError(
+            "masks",
+            f"images and masks are both in folders called '{images}'",
+            "Correct `images` or `masks` in the catalog",
+        )
+    image_names, mask_names = _names_by_id(tree, images), _names_by_id(tree, masks)
     if not image_names:
         raise InputError(
             tree.root,
             f"there is no folder <id>/{images} with an image in it",
             "Correct `images` and `path` in the catalog",
         )
-    foreign = refuse_foreign(replace(tree, files=inside), {"."})
-    pairs, refused, unlabelled = [], [*tree.refused, *foreign], {}
+    pairs, unlabelled = [], {}
+    orphans = mask_names.keys() - image_names.keys()
+    refused = [*tree.refused, *_refuse_foreign(tree, (images, masks))]
+    refused += [_refuse_orphan(tree, identifier, images, masks) for identifier in orphans]
     for identifier, names in image_names.items():
         picture = Picture(tree.files[names[0]])
         if len(names) > 1:
-            refused.append(
-                InputError(
-                    tree.root / identifier / images,
-                    f"it holds {len(names)} images instead of one",
-                    "Give each image a folder of its own",
-                )
-            )
+            problem = f"it holds {len(names)} images instead of one"
+            mend = "Give each image a folder of its own"
+            refused.append(InputError(tree.root / identifier / images, problem, mend))
         elif identifier not in mask_names:
             unlabelled[identifier] = picture
         else:
             files = tuple(tree.files[name] for name in mask_names[identifier])
             where = str(tree.root / identifier / masks)
             pairs.append(Pair(identifier, picture, ObjectImages(files, where)))
-    refused += [
-        InputError(
-            tree.root / identifier / masks,
-            f"there are masks, but no image in {identifier}/{images}",
-            "Add the image, or remove the masks",
-        )
-        for identifier in mask_names.keys() - image_names.keys()
-    ]
     pairs.sort(key=lambda pair: natural_order(pair.id))
     refused.sort(key=lambda error: natural_order(error.where))
     return Pairing(pairs, refused, unlabelled)
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Return the id in a file's path, "" where there is none, and the name of its folder."""
+    identifier, _, folder = name.rpartition("/")[0].rpartition("/")
+    return identifier, folder
+
+
+def _names_by_id(tree: FileTree, folder: str) -> dict[str, list[str]]:
+    """Return the images in the folders of a name, by what these folders lie in."""
+    names: dict[str, list[str]] = defaultdict(list)
+    for name in filter(is_image, tree.files):
+        identifier, its_folder = _split(name)
+        if identifier and its_folder == folder:
+            names[identifier].append(name)
+    return names
+
+
+def _refuse_orphan(tree: FileTree, identifier: str, images: str, masks: str) -> InputError:
+    return InputError(
+        tree.root / identifier / masks,
+        f"there are masks, but no image in {identifier}/{images}",
+        "Add the image, or remove the masks",
+    )
+
+
+def _refuse_foreign(tree: FileTree, folders: tuple[str, str]) -> list[InputError]:
+    """Return an error for each image in these folders whose format no reader knows."""
+    inside = {
+        name: file
+        for name, file in tree.files.items()
+        if _split(name)[0] and _split(name)[1] in folders
+    }
+    return refuse_foreign(replace(tree, files=inside), {"."})

@@ -16,20 +16,17 @@ from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import File
-from unetflow.imaging.sources.folders import refuse_foreign
+from unetflow.imaging.sources.assembly import assemble
+from unetflow.imaging.sources.paths import images_below, refuse_foreign, stem_of
 from unetflow.imaging.sources.records import Pair, Pairing, Picture
 from unetflow.imaging.sources.shapes import (
     MOST_CHARACTERS,
     ShapedObject,
     Shapes,
-    assemble,
-    brief,
     fill_runs,
-    images_below,
-    read_bytes,
-    stem_of,
     unpack_lengths,
 )
+from unetflow.imaging.sources.tables import brief, read_bytes
 from unetflow.imaging.trees import FileTree
 
 _RUNS = re.compile(r"\d{1,10}(\s+\d{1,10})*", re.ASCII)
@@ -132,15 +129,11 @@ def find_rle_table(
     files = images_below(tree, images)
     known = _names_by_id(files)
     refused = [*tree.refused, *refuse_foreign(tree, {images})]
-    refused += [
-        _refuse_id(f"{file}, image {brief(identifier)}", known.get(identifier, []), images)
-        for identifier in dict.fromkeys(row.image for row in rows)
-        if len(known.get(identifier, [])) != 1
-    ]
-    listed: dict[str, list[_Row]] = defaultdict(list)
-    for row in rows:
-        for name in known.get(row.image, []):
-            listed[name].append(row)
+    for identifier in dict.fromkeys(row.image for row in rows):
+        names = known.get(identifier, [])
+        if len(names) != 1:
+            refused.append(_refuse_id(f"{file}, image {brief(identifier)}", names, images))
+    listed = _rows_by_image(rows, known)
     pairs = []
     for name, its_rows in listed.items():
         if any(len(known[row.image]) > 1 for row in its_rows):
@@ -232,6 +225,15 @@ def _names_by_id(files: Iterable[str]) -> dict[str, list[str]]:
     for name in files:
         known[stem_of(name)].append(name)
     return known | {name: [name] for name in files}
+
+
+def _rows_by_image(rows: Iterable[_Row], known: dict[str, list[str]]) -> dict[str, list[_Row]]:
+    """Return the rows of each image that they may stand for."""
+    listed: dict[str, list[_Row]] = defaultdict(list)
+    for row in rows:
+        for name in known.get(row.image, []):
+            listed[name].append(row)
+    return listed
 
 
 def _refuse_id(where: str, names: list[str], images: str) -> InputError:

@@ -1,8 +1,6 @@
 """Objects that a table describes: what the layouts `coco`, `labelme` and `rle` share."""
 
 import hashlib
-import posixpath
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,16 +10,13 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_masks
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import File, size
+from unetflow.imaging.files import File
 from unetflow.imaging.labels import IGNORE, Meaning
-from unetflow.imaging.readers import is_image
 from unetflow.imaging.readers.bounds import check_size
 from unetflow.imaging.sources.annotations import ObjectCanvas
-from unetflow.imaging.sources.records import Drawn, Pair, Pairing, Picture
-from unetflow.imaging.trees import FileTree, natural_order
+from unetflow.imaging.sources.records import Drawn
+from unetflow.imaging.sources.tables import brief
 
-MAX_TABLE_BYTES = 2 * 2**30
-"""Size of a table, which is read in one go."""
 FARTHEST = 2**27
 """How far from the image's corner a point may lie, in pixels."""
 MAX_STEPS = 20_000_000
@@ -218,88 +213,3 @@ def read_coordinates(values: Iterable[Any], where: object) -> tuple[float, ...]:
             )
         coordinates.append(float(value))
     return tuple(coordinates)
-
-
-def read_bytes(file: File) -> bytes:
-    """Read a table's file, unless it is too large.
-
-    Raises:
-        InputError: It is, or it cannot be read.
-    """
-    if size(file) > MAX_TABLE_BYTES:
-        raise InputError(
-            file,
-            f"its {size(file)} bytes are more than the allowed {MAX_TABLE_BYTES}",
-            "Split it into several files",
-        )
-    try:
-        with file.open("rb") as opened:
-            return opened.read()
-    except InputError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            file, f"it cannot be read ({type(error).__name__}: {reason})", "Copy it again"
-        ) from error
-
-
-def brief(value: object, most: int = 60) -> str:
-    """Return a value of a table for an error message: on one line, and not too long."""
-    if isinstance(value, list | dict):
-        return f"a {type(value).__name__}"
-    text = repr(value[:most] if isinstance(value, str) else value)
-    return text if len(text) <= most + 2 else f"{text[:most]}..."
-
-
-def images_below(tree: FileTree, folder: str) -> dict[str, File]:
-    """Return the images below a folder by their paths in it.
-
-    Raises:
-        InputError: There is no file below it.
-    """
-    return {name: file for name, file in tree.below(folder).items() if is_image(name)}
-
-
-def stem_of(name: str) -> str:
-    """Return a path without the ending of its last part."""
-    return posixpath.splitext(name)[0]
-
-
-def assemble(
-    pairs: Iterable[Pair], unlabelled: Iterable[tuple[str, File]], refused: Iterable[InputError]
-) -> Pairing:
-    """Put what was found in natural order.
-
-    Args:
-        pairs: The annotated images.
-        unlabelled: The ids and files of the others.
-        refused: The errors until now.
-
-    Returns:
-        All of it, without the images that share their id with another one: they are refused.
-    """
-    found: dict[str, list[tuple[Picture, Pair | None]]] = defaultdict(list)
-    for pair in pairs:
-        found[pair.id].append((pair.image, pair))
-    for identifier, file in unlabelled:
-        found[identifier].append((Picture(file), None))
-    sole, waiting, errors = list[Pair](), dict[str, Picture](), list(refused)
-    for identifier in sorted(found, key=natural_order):
-        (picture, annotated), *others = found[identifier]
-        if others:
-            names = ", ".join(other.file.name for other, _ in found[identifier])
-            errors += [
-                InputError(
-                    other,
-                    f"'{identifier}' stands for several images: {names}",
-                    "Rename or remove all but one of them",
-                )
-                for other, _ in found[identifier]
-            ]
-        elif annotated is not None:
-            sole.append(annotated)
-        else:
-            waiting[identifier] = picture
-    errors.sort(key=lambda error: natural_order(error.where))
-    return Pairing(sole, errors, waiting)

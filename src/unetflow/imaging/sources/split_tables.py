@@ -12,7 +12,7 @@ import pandas as pd
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.sources.records import Pair, Pairing
-from unetflow.imaging.sources.shapes import read_bytes
+from unetflow.imaging.sources.tables import read_bytes
 from unetflow.imaging.splitting import SPLITS
 from unetflow.imaging.trees import list_tree
 

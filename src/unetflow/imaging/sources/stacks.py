@@ -6,7 +6,8 @@ from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import File
 from unetflow.imaging.readers import count_pages
 from unetflow.imaging.sources.annotations import InstanceImage, MaskImage
-from unetflow.imaging.sources.folders import Keyed, join_keys, key_files, refuse_foreign
+from unetflow.imaging.sources.folders import Keyed, join_keys, key_files
+from unetflow.imaging.sources.paths import refuse_foreign
 from unetflow.imaging.sources.records import Pair, Pairing, Picture
 from unetflow.imaging.trees import FileTree, natural_order
 
@@ -44,6 +45,25 @@ def find_stacks(
             are the same files.
     """
     images, masks = images.strip("/"), masks.strip("/")
+    stacks, refused = _pair_stacks(tree, images, masks, image_pattern, mask_pattern)
+    pairs = []
+    for stack in stacks:
+        (mask,) = stack.annotation.files
+        try:
+            pages = _count(stack.image.file, mask)
+        except InputError as error:
+            refused.append(error)
+        else:
+            pairs += _pair_pages(stack.id, stack.image.file, mask, pages, instances)
+    refused += [*tree.refused, *refuse_foreign(tree, {images, masks})]
+    refused.sort(key=lambda error: natural_order(error.where))
+    return Pairing(pairs, refused)
+
+
+def _pair_stacks(
+    tree: FileTree, images: str, masks: str, image_pattern: str | None, mask_pattern: str | None
+) -> tuple[list[Pair], list[InputError]]:
+    """Pair the stacks as wholes; return an error for each one that is left over."""
     if images == masks and (image_pattern == mask_pattern or images in tree.files):
         raise InputError(
             "masks",
@@ -64,21 +84,8 @@ def find_stacks(
         )
         for name in unmatched
     ]
-    stacks, left_over = join_keys(
-        tree, _folder(tree, images), image_keys, mask_keys, lambda file: MaskImage(Picture(file))
-    )
-    refused += [*tree.refused, *left_over, *refuse_foreign(tree, {images, masks})]
-    pairs = []
-    for stack in stacks:
-        (mask,) = stack.annotation.files
-        try:
-            pages = _count(stack.image.file, mask)
-        except InputError as error:
-            refused.append(error)
-        else:
-            pairs += _pair_pages(stack.id, stack.image.file, mask, pages, instances)
-    refused.sort(key=lambda error: natural_order(error.where))
-    return Pairing(pairs, refused)
+    stacks, left_over = join_keys(tree, _folder(tree, images), image_keys, mask_keys)
+    return stacks, [*refused, *left_over]
 
 
 def _key(

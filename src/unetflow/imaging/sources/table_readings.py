@@ -14,7 +14,7 @@ from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import File, size
 from unetflow.imaging.readers import is_image
 from unetflow.imaging.sources.likeness import says_mask
-from unetflow.imaging.sources.shapes import stem_of
+from unetflow.imaging.sources.paths import stem_of
 from unetflow.imaging.trees import FileTree
 
 _MOST_JSON_BYTES = 2**28

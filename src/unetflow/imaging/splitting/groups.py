@@ -1,6 +1,5 @@
 """Which samples must stay together."""
 
-import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -9,9 +8,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from unetflow.imaging.errors import InputError
+from unetflow.imaging.patterns import compile_pattern
 from unetflow.imaging.trees import natural_order
 
 _WHERE = "ingestion.split.group"
+_GROUP = r"Put brackets around what the samples of a group share, as in '(patient\d+)_'"
 
 
 def name_groups(
@@ -41,18 +42,7 @@ def name_groups(
 
 def _capture(ids: list[str], pattern: str) -> dict[str, str]:
     """Return what the pattern captures in each id that it matches."""
-    try:
-        expression = re.compile(pattern)
-    except re.error as error:
-        raise InputError(
-            _WHERE, f"'{pattern}' is no regular expression ({error})", "Correct it"
-        ) from error
-    if not expression.groups:
-        raise InputError(
-            _WHERE,
-            f"'{pattern}' has no group in round brackets",
-            r"Put brackets around what the samples of a group share, as in '(patient\d+)_'",
-        )
+    expression = compile_pattern(pattern, _WHERE, _GROUP)
     matches = {i: match for i in ids if (match := expression.search(i))}
     if not matches:
         raise InputError(

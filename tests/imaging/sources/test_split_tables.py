@@ -115,7 +115,6 @@ def test_the_table_may_be_in_the_archive(tmp_path):
         ("id,side\na,train\na,test\n", "'a' stands twice"),
         ("id,side\na,both\n", "'both' is no split"),
         ("name,side\na,train\n", "it has no column 'id'"),
-        ("id;side\na;train\n", "it has no column 'id'"),
         ("id,side\na,train,p1\n", "more fields than its header"),
         ("", "it is no CSV table"),
         ("id,side\na,train\nb,test,p1,p2\n", "it is no CSV table"),
@@ -127,10 +126,18 @@ def test_a_wrong_table_is_refused_with_its_file(tmp_path, text, problem):
     assert caught.value.where == str(tmp_path / "t.csv")
 
 
-def test_a_table_in_bytes_that_are_no_text_is_refused(tmp_path):
-    (tmp_path / "t.csv").write_bytes(b"id,side\n\xff\xfe,train\n")
-    with pytest.raises(InputError, match="it is no CSV table"):
-        apply_split_table(Pairing([], []), tmp_path, SplitTable("t.csv", split="side"))
+def test_an_empty_cell_says_nothing(tmp_path):
+    text = "id,side,patient\na,,p1\nb,test,\nc\n"
+    pairs = [pair_of("a"), pair_of("b", group="film"), pair_of("c")]
+    pairing = apply(tmp_path, text, pairs, split="side", group="patient")
+    assert sides(pairing) == [("a", None, "p1"), ("b", "test", "film"), ("c", None, None)]
+
+
+def test_white_space_around_values_and_names_of_columns_is_passed_over(tmp_path):
+    text = " id ,side , patient\n a , train\t,  p1 \nb,\t,p1\n"
+    pairs = [pair_of("a"), pair_of("b")]
+    pairing = apply(tmp_path, text, pairs, split="side", group="patient")
+    assert sides(pairing) == [("a", "train", "p1"), ("b", None, "p1")]
 
 
 def test_a_missing_table_is_refused(tmp_path):

@@ -79,7 +79,7 @@ def find_in_tree(
     splits: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Pairing:
     """Do the same as `find_pairs` for files that have been listed."""
-    if not splits:
+    if splits is None or splits == {}:
         return _refuse_double_ids(_layout(layout, options)(tree, **options))
     pairs, refused, unlabelled = [], list[InputError](), dict[str, Picture]()
     for split, merged in _merge(options, splits).items():
@@ -104,7 +104,7 @@ def _merge(
         )
     merged: dict[str, dict[str, Any]] = {}
     for name, differing in splits.items():
-        split = split_of("splits", name)
+        split = split_of("splits", str(name))
         if split in merged:
             raise InputError("splits", f"it has '{split}' twice", "Join the two")
         if not isinstance(differing, Mapping):
@@ -131,7 +131,7 @@ def _refuse_double_ids(pairing: Pairing) -> Pairing:
 
 def _layout(name: str, options: Mapping[str, Any]) -> Layout:
     """Return a layout whose options have been checked."""
-    if name not in LAYOUTS:
+    if not isinstance(name, str) or name not in LAYOUTS:
         problem = f"there is no layout '{name}'"
         raise InputError("layout", problem, _similar(str(name), list(LAYOUTS)))
     find = LAYOUTS[name]
@@ -139,7 +139,9 @@ def _layout(name: str, options: Mapping[str, Any]) -> Layout:
     for option, value in options.items():
         if option not in known:
             raise InputError(
-                option, f"the layout '{name}' has no such option", _similar(option, list(known))
+                option,
+                f"the layout '{name}' has no such option",
+                _similar(str(option), list(known)),
             )
         if not isinstance(value, known[option].annotation):
             kind = "true or false" if known[option].annotation is bool else "a text"

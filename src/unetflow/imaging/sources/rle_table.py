@@ -3,7 +3,6 @@
 Run lengths say where an object lies on the way down one column of the image after the other.
 """
 
-import io
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,12 +10,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import File
 from unetflow.imaging.sources.assembly import assemble
+from unetflow.imaging.sources.csv_tables import read_columns
 from unetflow.imaging.sources.paths import images_below, refuse_foreign, stem_of
 from unetflow.imaging.sources.records import Pair, Pairing, Picture
 from unetflow.imaging.sources.shapes import (
@@ -26,7 +25,7 @@ from unetflow.imaging.sources.shapes import (
     fill_runs,
     unpack_lengths,
 )
-from unetflow.imaging.sources.tables import brief, read_bytes
+from unetflow.imaging.sources.tables import brief
 from unetflow.imaging.trees import FileTree
 
 _RUNS = re.compile(r"\d{1,10}(\s+\d{1,10})*", re.ASCII)
@@ -193,24 +192,11 @@ class _Row(NamedTuple):
 def _read_rows(
     file: File, image_column: str, pixels_column: str, class_column: str | None
 ) -> list[_Row]:
-    content = io.BytesIO(read_bytes(file))
-    try:
-        # Only the empty field is none: "NA" may be an image's name.
-        frame = pd.read_csv(content, dtype=str, keep_default_na=False)
-    except (ValueError, OverflowError, MemoryError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(file, f"it is no CSV table ({reason})", "Save it as CSV") from error
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise InputError(
-            file, "its rows have more fields than its header", "Give each column a name"
-        )
-    for column in filter(None, (image_column, pixels_column, class_column)):
-        if column not in frame:
-            known = ", ".join(brief(str(name)) for name in frame.columns[:8])
-            raise InputError(file, f"it has no column '{column}'", f"Its columns: {known}")
-    names = frame[class_column].tolist() if class_column else [None] * len(frame)
-    columns = (frame[image_column].tolist(), frame[pixels_column].str.strip().tolist(), names)
-    rows = [_Row(number, *values) for number, values in enumerate(zip(*columns, strict=True), 1)]
+    columns = [image_column, pixels_column, *([class_column] if class_column else [])]
+    images, runs, *names = read_columns(file, columns)
+    classes = names[0] if names else [None] * len(images)
+    numbers = range(1, len(images) + 1)
+    rows = list(map(_Row, numbers, images, runs, classes))
     for row in rows:
         if not row.image:
             raise InputError(

@@ -1,18 +1,15 @@
 """A table that says which side of the split each image is on, and what it belongs to."""
 
-import io
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from unetflow.imaging.errors import InputError
+from unetflow.imaging.sources.csv_tables import read_columns
 from unetflow.imaging.sources.records import Pair, Pairing
-from unetflow.imaging.sources.tables import read_bytes
 from unetflow.imaging.splitting import SPLITS
 from unetflow.imaging.trees import list_tree
 
@@ -50,15 +47,24 @@ class SplitTable:
     def read(cls, values: Mapping[str, Any]) -> "SplitTable":
         """Check the values of `split_table`."""
         known = [field.name for field in fields(cls)]
-        given = list(map(str, values)) if isinstance(values, Mapping) else []
-        unknown = [name for name in given if name not in known]
-        if unknown or "file" not in given or not {"split", "group"} & {*given}:
+        stated = values if isinstance(values, Mapping) else {}
+        given = {str(key): value for key, value in stated.items()}
+        # YAML reads a key without a value as None, which says nothing.
+        columns = [key for key in ("split", "group") if given.get(key) is not None]
+        if not {*given} <= {*known} or "file" not in given or not columns:
             raise InputError(
                 "split_table",
                 f"it has {', '.join(given) or 'no keys'}",
                 "Give `file`, `id`, and `split` or `group` or both",
             )
-        return cls(**values)
+        for key in ("file", "id", *columns):
+            if key in given and not isinstance(given[key], str):
+                raise InputError(
+                    f"split_table.{key}",
+                    f"{given[key]!r} is not a text",
+                    "Correct it; a text may need quotes around it",
+                )
+        return cls(**given)
 
 
 def apply_split_table(pairing: Pairing, root: Path, table: SplitTable) -> Pairing:
@@ -104,30 +110,19 @@ def _names_of(pair: Pair) -> tuple[str, ...]:
 
 
 def _read(root: Path, table: SplitTable) -> dict[str, tuple[str | None, str | None]]:
+    """Return split and group of each listed name; None where a cell is empty."""
     file = list_tree(root).file(table.file)
-    try:
-        rows = pd.read_csv(io.BytesIO(read_bytes(file)), dtype=str, keep_default_na=False)
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(file, f"it is no CSV table ({reason})", "Save it as CSV") from error
-    if not isinstance(rows.index, pd.RangeIndex):
-        raise InputError(
-            file, "its rows have more fields than its header", "Give each column a name"
-        )
-    for column in filter(None, (table.id, table.split, table.group)):
-        if column not in rows:
-            raise InputError(
-                file, f"it has no column '{column}'", f"Its columns: {', '.join(rows.columns)}"
-            )
-    splits = [split_of(file, name) for name in rows[table.split]] if table.split else [None]
-    groups = rows[table.group].tolist() if table.group else [None]
-    listed = rows[table.id].tolist()
-    double = rows[table.id][rows[table.id].duplicated()]
-    if len(double):
-        raise InputError(file, f"'{double.iloc[0]}' stands twice", "Remove one of the rows")
+    stated = [column for column in (table.split, table.group) if column is not None]
+    listed, *values = read_columns(file, [table.id, *stated])
+    nothing = [""] * len(listed)
+    splits = values.pop(0) if table.split is not None else nothing
+    groups = values.pop(0) if table.group is not None else nothing
+    twice = [name for name, count in Counter(listed).items() if count > 1]
+    if twice:
+        raise InputError(file, f"'{twice[0]}' stands twice", "Remove one of the rows")
     return {
-        name: (splits[number % len(splits)], groups[number % len(groups)])
-        for number, name in enumerate(listed)
+        name: (split_of(file, split) if split else None, group or None)
+        for name, split, group in zip(listed, splits, groups, strict=True)
     }
 
 

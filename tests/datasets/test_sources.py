@@ -7,7 +7,13 @@ from kedro.io import DataCatalog, DatasetError
 
 from tests.imaging.helpers import touch_images
 from tests.imaging.sources.made_trees import EDGE, make, names, noise, save
-from unetflow.datasets import ImageFolderDataset, SourceDataset, SourceImagesDataset
+from unetflow.datasets import (
+    DemoPairsDataset,
+    ImageFolderDataset,
+    SourceDataset,
+    SourceImagesDataset,
+)
+from unetflow.imaging.errors import InputError
 from unetflow.imaging.sources import find_pairs
 
 N = range(1, 4)
@@ -189,3 +195,55 @@ def test_what_a_folder_of_images_leaves_out_is_said(two_folders, caplog):
     assert list(images) == ["1", "2", "3"]
     assert [r.levelname for r in caplog.records] == ["WARNING"]
     assert "it is a symbolic link that leaves" in caplog.records[0].message
+
+
+WRONG = [3, 2.5, None, True, ["a"], {"a": 1}, {3: 4}, [], {}]
+
+
+def refuse(kind, entry):
+    """Use an entry of the catalog as a run does, and return what it is refused with, or None."""
+    try:
+        kind(**entry).load()
+    except (InputError, DatasetError) as error:
+        return error.__cause__ or error
+    return None
+
+
+@pytest.mark.parametrize("key", ["path", "layout", "splits", "split_table", "download"])
+@pytest.mark.parametrize("kind", [SourceDataset, SourceImagesDataset])
+def test_a_value_of_another_kind_is_refused_with_its_option(two_folders, kind, key):
+    entry = {"path": str(two_folders), "layout": "folders"}
+    for value in WRONG:
+        error = refuse(kind, {**entry, key: value})
+        if error is None:
+            assert value is None or (key, value) == ("splits", {})
+        else:
+            assert isinstance(error, InputError)
+            assert error.where.startswith(key)
+
+
+@pytest.mark.parametrize(
+    ("kind", "key", "right"),
+    [
+        (SourceImagesDataset, "unlabelled", bool),
+        (SourceImagesDataset, "max_pixels", (int, float)),
+        (SourceImagesDataset, "instead", type(None)),
+        *((DemoPairsDataset, key, int) for key in ("count", "size", "seed")),
+    ],
+)
+def test_a_number_or_a_switch_of_another_kind_is_refused(two_folders, kind, key, right):
+    for value in (*WRONG, b"a"):
+        if not isinstance(value, right) or (value is True and right is not bool):
+            with pytest.raises(InputError, match="is not") as caught:
+                kind(**{"path": str(two_folders), key: value})
+            assert caught.value.where == key
+
+
+def test_what_is_wrong_in_a_catalog_is_said_without_a_traceback(two_folders, tmp_path):
+    for number, lines in enumerate(["path: 2018", "path:", "path: [a]"]):
+        text = f"raw_pairs:\n  type: unetflow.datasets.SourceDataset\n  {lines}\n"
+        (tmp_path / str(number)).mkdir()
+        catalog = as_catalog(text, tmp_path / str(number))
+        with pytest.raises(DatasetError, match=r"path: .* is not the path of a folder") as caught:
+            catalog.load("raw_pairs")
+        assert isinstance(caught.value.__cause__, InputError)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Any, Generic, NoReturn, TypeVar
 
 import numpy as np
@@ -21,6 +22,19 @@ from unetflow.imaging.sources.split_tables import SplitTable, apply_split_table
 from unetflow.imaging.trees import natural_order
 
 Loaded = TypeVar("Loaded")
+
+_PLACE = "the path of a folder or a zip archive"
+
+
+def _checked(option: str, value: Any, kind: type | UnionType, expected: str) -> Any:
+    """Return a value of the catalog if it is of its kind; YAML may have read another one."""
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise InputError(
+            option,
+            f"{value!r} is not {expected}",
+            "Correct it in the catalog; a text such as '2018' needs quotes around it",
+        )
+    return value
 
 
 class _Source(AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
@@ -48,11 +62,12 @@ class _Source(AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
         metadata: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        self._path = Path(path)
+        self._path = Path(_checked("path", path, str | Path, _PLACE))
         self._layout = layout
         self._splits = splits
         self._split_table = split_table
-        self._download = download
+        given = _checked("download", download, dict | NoneType, "a list with `url` and `sha256`")
+        self._download = given and {str(key): value for key, value in given.items()}
         self._options = options
         self.metadata = metadata
 
@@ -134,9 +149,9 @@ class SourceImagesDataset(_Source[dict[str, Callable[[], NDArray[np.generic]]]])
         **source: Any,
     ) -> None:
         super().__init__(**source)
-        self._instead = instead
-        self._unlabelled = unlabelled
-        self._max_pixels = max_pixels
+        self._instead = _checked("instead", instead, str | Path | NoneType, _PLACE)
+        self._unlabelled = _checked("unlabelled", unlabelled, bool, "true or false")
+        self._max_pixels = _checked("max_pixels", max_pixels, int | float, "a number")
 
     def load(self) -> dict[str, Callable[[], NDArray[np.generic]]]:
         """Return a function for each image id that reads it as `(height, width, channels)`."""
@@ -173,6 +188,9 @@ class DemoPairsDataset(SourceDataset):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(path=path, layout="folders", metadata=metadata)
+        numbers = {"count": count, "size": size, "seed": seed}
+        for option, value in numbers.items():
+            _checked(option, value, int, "a whole number")
         self._demo = (count, size, seed)
 
     def load(self) -> Pairing:

@@ -228,6 +228,19 @@ def test_a_name_that_no_class_lists_is_refused_where_there_is_no_rest():
     assert "Write 'car' into the `values` of a class" in caught.value.mend
 
 
+def test_all_names_that_no_class_lists_are_told_at_once():
+    counts = {"car": 12, "sky": 4, "bus": 1, "void": 2}
+    declared = meaning(("sky", "cloud"), (7, "#ff0000"), ignore=("void",))
+    with pytest.raises(InputError, match="no class declares its objects named 'bus'; ") as caught:
+        declared.index_of("bus", "a.json", counts)
+    assert "are not declared: 'bus' (1), 'car' (12); these are: 'sky', 'cloud', 'void'" in str(
+        caught.value
+    )
+    assert caught.value.mend.startswith("Write each of them into the `values` of a class")
+    with pytest.raises(InputError, match=r"'car' \(12\); these are: none\. Write 'car' into"):
+        meaning((0,), (1,)).index_of("car", "a.json", {"car": 12})
+
+
 def test_a_number_is_no_name():
     with pytest.raises(InputError, match="named '1'"):
         meaning((0,), (1,)).index_of("1", "m")

@@ -1,6 +1,6 @@
 """What the numbers in a mask mean: mask values to class indices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,12 +53,32 @@ class Meaning:
         values = [*self.ignore, *(v for c in self.classes for v in c.values or ())]
         return any(is_colour(value) for value in values)
 
-    def index_of(self, name: str, where: object) -> int:
+    def index_of(self, name: str, where: object, counts: Mapping[str, int] | None = None) -> int:
         """Return the label of a named annotation, such as a category of COCO.
+
+        Args:
+            name: The name.
+            where: What is annotated, for the error message.
+            counts: Number of objects by name in the whole data set, so that the error can list
+                all that is not declared.
 
         Raises:
             InputError: No class declares the name.
         """
+        index = self._find_index(name)
+        if index is None:
+            counts = {name: 1, **counts} if counts else {}
+            undeclared = {n: count for n, count in counts.items() if self._find_index(n) is None}
+            raise DeclarationError(
+                where,
+                f"no class declares its objects named '{name}'{self._list_names(undeclared)}",
+                f"Write {'each of them' if len(undeclared) > 1 else repr(name)} into the `values` "
+                "of a class, or give one `values: rest`",
+            )
+        return index
+
+    def _find_index(self, name: str) -> int | None:
+        """Return the label of a name; None where no class declares it."""
         if name in self.ignore:
             return IGNORE
         rest = None
@@ -67,13 +87,19 @@ class Meaning:
                 rest = index
             elif name in declared.values:
                 return index
-        if rest is None:
-            raise DeclarationError(
-                where,
-                f"no class declares its objects named '{name}'",
-                f"Write '{name}' into the `values` of a class, or give one `values: rest`",
-            )
         return rest
+
+    def _list_names(self, undeclared: Mapping[str, int]) -> str:
+        """Return the end of a sentence: the names that are not declared, and those that are."""
+        if not undeclared:
+            return ""
+        values = [v for c in self.classes for v in c.values or ()] + [*self.ignore]
+        declared = [repr(v) for v in values if isinstance(v, str) and not is_colour(v)]
+        listed = ", ".join(f"{name!r} ({count})" for name, count in undeclared.items())
+        return (
+            f"; in all the data these names (with their numbers of objects) are not declared: "
+            f"{listed}; these are: {', '.join(declared) or 'none'}"
+        )
 
     def object_index(self, where: object) -> int:
         """Return the label of objects that have no name.

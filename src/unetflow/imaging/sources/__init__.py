@@ -20,6 +20,7 @@ from unetflow.imaging.sources.labelme import find_labelme
 from unetflow.imaging.sources.objects import find_object_masks
 from unetflow.imaging.sources.records import Annotation, Drawn, Pair, Pairing, Picture
 from unetflow.imaging.sources.rle_table import find_rle_table
+from unetflow.imaging.sources.shapes import share_names
 from unetflow.imaging.sources.split_tables import split_of
 from unetflow.imaging.sources.stacks import find_stacks
 from unetflow.imaging.trees import FileTree, list_tree
@@ -80,7 +81,17 @@ def find_in_tree(
 ) -> Pairing:
     """Do the same as `find_pairs` for files that have been listed."""
     if splits is None or splits == {}:
-        return _refuse_double_ids(_layout(layout, options)(tree, **options))
+        pairing = _layout(layout, options)(tree, **options)
+    else:
+        pairing = _find_splits(tree, layout, options, splits)
+    pairing = _refuse_double_ids(pairing)
+    return replace(pairing, pairs=share_names(pairing.pairs))
+
+
+def _find_splits(
+    tree: FileTree, layout: str, options: Mapping[str, Any], splits: Mapping[str, Mapping[str, Any]]
+) -> Pairing:
+    """Find the pairs of each split, whose name then leads their ids."""
     pairs, refused, unlabelled = [], list[InputError](), dict[str, Picture]()
     for split, merged in _merge(options, splits).items():
         part = _layout(layout, merged)(tree, **merged)
@@ -89,7 +100,7 @@ def find_in_tree(
         unlabelled |= {f"{split}/{name}": picture for name, picture in part.unlabelled.items()}
     labelled = {pair.image for pair in pairs}  # perhaps by a table of another split
     waiting = {name: picture for name, picture in unlabelled.items() if picture not in labelled}
-    return _refuse_double_ids(Pairing(pairs, [*tree.refused, *refused], waiting))
+    return Pairing(pairs, [*tree.refused, *refused], waiting)
 
 
 def _merge(

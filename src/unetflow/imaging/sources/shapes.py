@@ -1,8 +1,9 @@
 """Objects that a table describes: what the layouts `coco`, `labelme` and `rle` share."""
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ from unetflow.imaging.files import File
 from unetflow.imaging.labels import IGNORE, Meaning
 from unetflow.imaging.readers.bounds import check_size
 from unetflow.imaging.sources.annotations import ObjectCanvas
-from unetflow.imaging.sources.records import Drawn
+from unetflow.imaging.sources.records import Drawn, Pair
 from unetflow.imaging.sources.tables import brief
 
 FARTHEST = 2**27
@@ -80,13 +81,13 @@ class ShapedObject:
     where: str
     ignored: bool = False
 
-    def index(self, meaning: Meaning, where: object) -> int:
-        """Return its label."""
+    def index(self, meaning: Meaning, where: object, counts: Mapping[str, int]) -> int:
+        """Return its label; an error lists the names among the counted ones that have none."""
         if self.ignored:
             return IGNORE
         if self.name is None:
             return meaning.object_index(where)
-        return meaning.index_of(self.name, where)
+        return meaning.index_of(self.name, where, counts)
 
     def pixels(self, shape: tuple[int, int], where: object) -> NDArray[np.bool_]:
         """Draw its parts; there must be a pixel in one of them."""
@@ -109,11 +110,13 @@ class Shapes:
         objects: The objects; later ones are drawn over earlier ones.
         where: The table's file, and in brackets which of its images.
         size: `(height, width)` of the image that was annotated; None where the table doesn't say.
+        names: Number of objects by name in the whole data set, see `share_names`.
     """
 
     objects: tuple[ShapedObject, ...]
     where: str
     size: tuple[int, int] | None = None
+    names: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -125,6 +128,10 @@ class Shapes:
         """A digest of all that is drawn."""
         objects = [(item.name, item.ignored, item.parts) for item in self.objects]
         return f"shapes {hashlib.sha256(repr((self.size, objects)).encode()).hexdigest()}"
+
+    def count_names(self) -> Counter[str]:
+        """Return how many objects have each name; ignored ones need none."""
+        return Counter(i.name for i in self.objects if i.name is not None and not i.ignored)
 
     def draw(self, shape: tuple[int, int], meaning: Meaning, max_pixels: int) -> Drawn:
         """Number the objects in the table's order, then mark what is ignored around them.
@@ -141,9 +148,10 @@ class Shapes:
                 "Put the image there that was annotated, or annotate this one",
             )
         canvas, ignored = ObjectCanvas(shape), np.zeros(shape, bool)
+        names = self.names or self.count_names()
         for item in self.objects:
             where = f"{self.where}, {item.where}"
-            index = item.index(meaning, where)
+            index = item.index(meaning, where, names)
             pixels = item.pixels(shape, where)
             if index == IGNORE:
                 ignored |= pixels
@@ -154,6 +162,21 @@ class Shapes:
         if drawn.instances is not None:
             drawn.instances[drawn.label == 0] = 0
         return drawn
+
+
+def share_names(pairs: Iterable[Pair]) -> list[Pair]:
+    """Tell each image the names in all of them, so that an error can list those without a class."""
+    listed = list(pairs)
+    names = Counter[str]()
+    for pair in listed:
+        if isinstance(pair.annotation, Shapes):
+            names.update(pair.annotation.count_names())
+    return [
+        replace(pair, annotation=replace(pair.annotation, names=names))
+        if isinstance(pair.annotation, Shapes)
+        else pair
+        for pair in listed
+    ]
 
 
 def fill_runs(lengths: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -85,7 +85,7 @@ def _name_patterns(names: Sequence[Names]) -> Names | None:
         return None
     endings = [{os.path.splitext(pair[i])[1] for pair in names} for i in (0, 1)]
     finished = [
-        f"^{pattern}{_escape(found.pop())}$" if len(found) == 1 else f"^{pattern}\\."
+        f"^{pattern}{escape(found.pop())}$" if len(found) == 1 else f"^{pattern}\\."
         for pattern, found in zip(patterns, endings, strict=True)
     ]
     return finished[0], finished[1]
@@ -103,19 +103,19 @@ def _describe(texts: Sequence[Names]) -> Names | None:
         return None
     starts, ends = [d[0] for d in differences], [d[3] for d in differences]
     start, end = _generalise(starts), _generalise([text[::-1] for text in ends], backwards=True)
-    one, other = (f"{start}{_escape(middle)}{end}" for middle in middles.pop())
+    one, other = (f"{start}{escape(middle)}{end}" for middle in middles.pop())
     return one, other
 
 
 def _generalise(texts: list[str], backwards: bool = False) -> str:
     """Return a text that all are, or else a group and the folders or signs that all end with."""
     if len(set(texts)) == 1 and (len(texts) > 1 or not texts[0]):
-        return _escape(texts[0][::-1] if backwards else texts[0])
+        return escape(texts[0][::-1] if backwards else texts[0])
     end = shared_start([text[::-1] for text in texts])[::-1]
     folders, signs = re.search(r"/.*$", end), re.search(r"[_\-. ]*$", end)
     fixed = next(match[0] for match in (folders, signs) if match)
     group = "(.+)" if all(len(text) > len(fixed) for text in texts) else "(.*)"
-    return _escape(fixed[::-1]) + group if backwards else group + _escape(fixed)
+    return escape(fixed[::-1]) + group if backwards else group + escape(fixed)
 
 
 def _exclude_each_other(patterns: Names, names: Sequence[Names]) -> Names:
@@ -139,7 +139,7 @@ def _options(
     return options
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
     """Return an expression for a text; unlike that of `re.escape` it leaves spaces alone."""
     return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", text)
 

@@ -12,6 +12,7 @@ import yaml
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.readers import is_image
 from unetflow.imaging.sources import Pairing, find_in_tree
+from unetflow.imaging.sources.fields_of_view import offer_regions
 from unetflow.imaging.sources.likeness import says_mask
 from unetflow.imaging.sources.name_readings import find_name_readings
 from unetflow.imaging.sources.split_tables import find_split_words, split_of
@@ -60,7 +61,18 @@ class Reading:
         listing = "\n".join(f"    {line}" for line in lines)
         rest = f", without {self.others} other image files" if self.others else ""
         keep = "; `ingestion.split.strategy: given` keeps its split" if self.splits else ""
-        return f"layout '{self.layout}' with {self.pairs} annotated images{rest}{keep}:\n{listing}"
+        return (
+            f"layout '{self.layout}' with {self.pairs} annotated images{rest}"
+            f"{self._explain_regions()}{keep}:\n{listing}"
+        )
+
+    def _explain_regions(self) -> str:
+        parts = [self.options, *(self.splits or {}).values()]
+        named = dict.fromkeys(f"'{part['regions']}'" for part in parts if "regions" in part)
+        if not named:
+            return ""
+        seem = "seems to be the field" if len(named) == 1 else "seem to be the fields"
+        return f"; {' and '.join(named)} {seem} of view, and pixels outside do not count"
 
 
 def recognise(root: Path) -> Reading:
@@ -108,7 +120,7 @@ def find_readings(root: Path) -> list[Reading]:
     tried = _try(tree, list(_special_layouts(tree)))
     if not any(_is_certain(tree, reading) for reading, _ in tried):
         tables = [Reading(*found) for found in find_table_readings(tree)]
-        names = [Reading(*found) for found in find_name_readings(tree)]
+        names = [Reading(*found) for found in offer_regions(tree, find_name_readings(tree))]
         tried += _try(tree, [*tables, *_join_splits(tables), *names, *_join_splits(names)])
     # The plainest first among those that make the same pairs, with splits before without.
     tried.sort(key=lambda each: (-len(each[1]), not each[0].splits, len(each[0].options)))
@@ -138,6 +150,7 @@ def _count(tree: FileTree, reading: Reading, pairing: Pairing) -> Reading:
     images = {str(pair.image.file) for pair in pairing.pairs}
     read = {str(picture.file) for picture in pairing.unlabelled.values()} | images
     read.update(str(file) for pair in pairing.pairs for file in pair.annotation.files)
+    read.update(str(pair.region) for pair in pairing.pairs if pair.region is not None)
     others = [n for n, file in tree.files.items() if is_image(n) and str(file) not in read]
     words = {w for n, file in tree.files.items() if str(file) in images for w in _words(n)}
     masks = [n for n in others if says_mask(" ".join(w for w in _words(n) if w not in words))]

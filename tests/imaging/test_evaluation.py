@@ -8,6 +8,7 @@ from unetflow.imaging.baselines import segment_by_otsu
 from unetflow.imaging.evaluation import choose_otsu_side, score_images, summarise_scores
 from unetflow.imaging.samples import Sample
 
+TWO = ["background", "nucleus"]
 HALF = np.array([[0, 0, 1, 1]] * 4, np.uint8)
 
 
@@ -64,7 +65,7 @@ def test_each_image_has_its_own_row_of_scores():
         found[0, 0] = 2
         return found
 
-    table = score_images(segment, samples, otsu_bright=True)
+    table = score_images(segment, samples, TWO, otsu_bright=True)
     assert table.columns.tolist() == ["id", "dice", "iou", "precision", "recall", "otsu_dice"]
     assert table["id"].tolist() == ["a", "b", "c"]
     assert table["dice"].tolist() == pytest.approx([2 * 4 / (4 + 8), 2 * 2 / (2 + 4), 0])
@@ -77,8 +78,8 @@ def test_each_image_has_its_own_row_of_scores():
 def test_summary_holds_plain_numbers_with_their_definitions():
     samples = {"a": sample(10, 200), "b": sample(0, 9)}
     first = iter([HALF, HALF * 0])
-    table = score_images(lambda image: next(first), samples, otsu_bright=False)
-    summary = summarise_scores(table, "nucleus", 0.4567)
+    table = score_images(lambda image: next(first), samples, TWO, otsu_bright=False)
+    summary = summarise_scores(table, TWO, 0.4567)
     assert yaml.safe_load(yaml.safe_dump(summary)) == summary
     assert (summary["class"], summary["threshold"], summary["test_images"]) == (
         "nucleus",
@@ -93,3 +94,43 @@ def test_summary_holds_plain_numbers_with_their_definitions():
     assert list(summary["scores"]) == ["dice", "iou", "precision", "recall", "otsu_dice"]
     assert summary["scores"]["otsu_dice"]["mean"] == 0.0
     assert "Otsu's threshold" in summary["scores"]["otsu_dice"]["definition"]
+
+
+def test_of_many_classes_each_has_a_column_and_the_mean_leaves_absent_ones_out():
+    truth = np.array([[0, 1, 1, 2], [0, 0, 2, 2]], np.uint8)
+    found = np.array([[0, 1, 0, 2], [0, 0, 2, 2]], np.uint8)
+    nothing = truth * 0
+    samples = {
+        name: Sample(np.zeros((2, 4, 1)), label) for name, label in (("a", truth), ("b", nothing))
+    }
+    names = ["sky", "car", "tree", "bus"]
+    first = iter([found, nothing])
+    table = score_images(lambda image: next(first), samples, names, otsu_bright=None)
+    assert table.columns.tolist() == [
+        "id",
+        "dice",
+        "iou",
+        "precision",
+        "recall",
+        "dice_car",
+        "dice_tree",
+        "dice_bus",
+    ]
+    assert table["dice"].tolist() == pytest.approx([(2 / 3 + 1) / 2, 1])
+    assert table["iou"].tolist() == pytest.approx([(1 / 2 + 1) / 2, 1])
+    assert table["dice_car"].tolist() == pytest.approx([2 / 3, 1])
+    assert np.isnan(table["dice_bus"][0])
+    summary = summarise_scores(table, names, None)
+    assert summary["class"] == "mean of 3 classes"
+    assert "all classes but 'sky'" in summary["scores"]["dice"]["definition"]
+    assert "the most probable class" in summary["scores"]["dice"]["definition"]
+    assert "class 'car'" in summary["scores"]["dice_car"]["definition"]
+    assert "otsu_dice" not in summary["scores"]
+
+
+def test_a_class_that_no_test_image_has_has_no_score():
+    truth = np.array([[0, 1]], np.uint8)
+    samples = {"a": Sample(np.zeros((1, 2, 1)), truth)}
+    table = score_images(lambda image: truth, samples, ["x", "y", "z"], otsu_bright=None)
+    scores = summarise_scores(table, ["x", "y", "z"], None)["scores"]
+    assert set(scores) == {"dice", "iou", "precision", "recall", "dice_y"}

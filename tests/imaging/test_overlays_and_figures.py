@@ -15,7 +15,14 @@ from unetflow.imaging.figures import (
     draw_learning_curve,
 )
 from unetflow.imaging.intensity import IntensityRange
-from unetflow.imaging.overlays import TRUTH_COLOUR, draw_outline, to_picture
+from unetflow.imaging.overlays import (
+    TRUTH_COLOUR,
+    draw_label,
+    draw_outline,
+    paint_classes,
+    tint_classes,
+    to_picture,
+)
 from unetflow.imaging.samples import Sample
 
 COLOUR = (1, 2, 3)
@@ -56,6 +63,33 @@ def test_outline_of_a_square():
     expected = label.astype(bool)
     expected[2:5, 2:5] = False
     np.testing.assert_array_equal(np.all(drawn == TRUTH_COLOUR, axis=2), expected)
+
+
+def test_every_class_has_a_colour_of_its_own():
+    painted = paint_classes(np.arange(256, dtype=np.uint8)[np.newaxis])[0]
+    assert len(np.unique(painted, axis=0)) == 256
+    assert painted[0].tolist() == [0, 0, 0]
+    assert painted[255].tolist() == [255, 255, 255]
+
+
+def test_a_tint_leaves_the_background_alone():
+    label = np.array([[0, 1, 2, 255]], np.uint8)
+    picture = np.full((1, 4, 3), 100, np.uint8)
+    tinted = tint_classes(picture, label)
+    np.testing.assert_array_equal(tinted[:, 0], picture[:, 0])
+    expected = (100 + paint_classes(label)[:, 1:].astype(int)) // 2
+    np.testing.assert_array_equal(tinted[:, 1:], expected)
+
+
+def test_two_classes_are_outlined_and_more_are_tinted():
+    label = np.zeros((7, 7), np.uint8)
+    label[1:6, 1:6] = 1
+    picture = np.full((7, 7, 3), 100, np.uint8)
+    outlined = draw_label(picture, label, 2, COLOUR)
+    np.testing.assert_array_equal(outlined, draw_outline(picture, label, COLOUR))
+    np.testing.assert_array_equal(
+        draw_label(picture, label, 3, COLOUR), tint_classes(picture, label)
+    )
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -163,7 +197,7 @@ def test_gallery_shows_image_truth_and_prediction_of_each_specimen(tmp_path, cha
     truth[3:9, 3:9] = 1
     prediction[5:12, 5:12] = 1
     specimens = [Specimen(f"best {n}", image, truth, prediction) for n in range(2)]
-    figure = draw_gallery(specimens)
+    figure = draw_gallery(specimens, ["background", "cell"])
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ["best 0", "truth", "prediction", "best 1", "truth", "prediction"]
     plain, true, predicted = (axes.images[0].get_array() for axes in figure.axes[:3])
@@ -171,4 +205,16 @@ def test_gallery_shows_image_truth_and_prediction_of_each_specimen(tmp_path, cha
     for shown, mask in ((true, truth), (predicted, prediction)):
         assert np.all(mask[np.any(shown != plain, axis=2)] == 1)
         assert np.any(shown != plain)
+    assert saved_size(figure, tmp_path / "a.png")[0] == 380
+
+
+def test_gallery_of_many_classes_explains_its_colours(tmp_path):
+    truth = np.arange(12, dtype=np.uint8).reshape(3, 4) % 4
+    specimens = [Specimen("a", random_pixels((3, 4, 1)), truth, truth)]
+    figure = draw_gallery(specimens, ["sky", "car", "tree", "bus"])
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["car", "tree", "bus"]
+    colours = [patch.get_facecolor()[:3] for patch in legend.get_patches()]
+    expected = paint_classes(np.array([[1, 2, 3]], np.uint8))[0] / 255
+    np.testing.assert_allclose(colours, expected)
     assert saved_size(figure, tmp_path / "a.png")[0] == 380

@@ -9,7 +9,10 @@ from unetflow.imaging.scores import (
     Confusion,
     choose_threshold,
     count_confusion,
-    threshold_foreground,
+    decide,
+    mean_dice,
+    score_label,
+    tells_two_apart,
 )
 
 LABELS = hnp.arrays(np.uint8, (4, 5), elements=st.sampled_from([0, 1, 255]))
@@ -80,7 +83,7 @@ def brute_force(pairs, candidates):
     for candidate in candidates:
         dices = []
         for truth, probability in pairs:
-            found = threshold_foreground(probability[:, :, None], candidate) == 1
+            found = decide(probability[:, :, None], candidate) == 1
             dices.append(count_confusion(truth, found).dice)
         means.append(sum(dices) / len(dices))
     best = [i for i, mean in enumerate(means) if mean >= max(means) - 1e-12]
@@ -138,8 +141,46 @@ def test_ignored_pixels_do_not_move_the_threshold():
 def test_pixel_at_the_threshold_is_foreground(threshold):
     at = np.float32(threshold)
     below = np.nextafter(at, np.float32(0))
-    found = threshold_foreground(np.array([[[at], [below]]], np.float32), threshold)
+    found = decide(np.array([[[at], [below]]], np.float32), threshold)
     assert found.dtype == np.uint8
     assert found.tolist() == [[1, 0]]
     _, (mean,) = choose_threshold([(label([1, 0]), np.array([[at, below]]))], [threshold])
     assert mean == 1.0
+
+
+def test_without_a_threshold_the_most_probable_class_is_taken():
+    probabilities = np.array([[[0.2, 0.5, 0.3], [0.4, 0.4, 0.2], [0.1, 0.2, 0.7]]], np.float32)
+    found = decide(probabilities, None)
+    np.testing.assert_array_equal(found, np.array([[1, 0, 2]], np.uint8), strict=True)
+
+
+def test_of_two_probabilities_the_second_one_decides():
+    both = np.array([[[0.3, 0.7], [0.8, 0.2]]], np.float32)
+    np.testing.assert_array_equal(decide(both, 0.7), [[1, 0]])
+    np.testing.assert_array_equal(decide(both, 0.71), [[0, 0]])
+    assert tells_two_apart(both)
+    assert tells_two_apart(both[:, :, :1])
+    assert not tells_two_apart(np.zeros((1, 1, 3), np.float32))
+
+
+def test_classes_that_an_image_lacks_do_not_count():
+    truth = label([0, 1, 1, 255], [0, 0, 2, 2])
+    found = label([0, 1, 0, 3], [0, 0, 2, 0])
+    counted = score_label(truth, found, 5)
+    assert counted == {1: Confusion(1, 0, 1), 2: Confusion(1, 0, 1)}
+    assert mean_dice(truth, found, 5) == pytest.approx(2 / 3)
+    found[0, 0] = 4
+    assert mean_dice(truth, found, 5) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+
+
+def test_an_image_of_background_alone_is_perfect_when_nothing_is_found():
+    empty = label([0, 0, 255])
+    assert mean_dice(empty, empty, 4) == 1
+    assert mean_dice(empty, empty, 2) == 1
+    assert list(score_label(empty, empty, 4)) == [1, 2, 3]
+
+
+@given(LABELS, FOUND)
+def test_of_two_classes_it_is_the_dice_of_the_foreground(truth, found):
+    expected = count_confusion(truth, found).dice
+    assert mean_dice(truth, found.astype(np.uint8), 2) == expected

@@ -138,9 +138,39 @@ def test_the_augmenter_flips_some_of_the_crops(numbered):
 
 
 def test_the_label_margin_cuts_the_label_and_leaves_the_image(numbered):
-    (images, labels), (_, whole) = _feed(numbered, label_margin=3)[0], _feed(numbered)[0]
-    assert images.shape == (4, 8, 8, 1)
-    np.testing.assert_array_equal(labels, whole[:, 3:5, 3:5])
+    for images, labels in _epoch(_feed(numbered, label_margin=3)):
+        assert images.shape[1:] == (8, 8, 1)
+        assert labels.shape[1:] == (2, 2, 1)
+        parity = np.round(images * 10_000).astype(int) % 2
+        np.testing.assert_array_equal(labels, parity[:, 3:5, 3:5])
+
+
+def test_weights_come_behind_the_labels_and_change_with_them(numbered):
+    weighted = {
+        name: Sample(s.image, s.label, s.label.astype(np.float32) + 0.5)
+        for name, s in numbered.items()
+    }
+    plain = _epoch(_feed(numbered, label_margin=1))
+    for (images, both), (same, labels) in zip(
+        _epoch(_feed(weighted, label_margin=1)), plain, strict=True
+    ):
+        np.testing.assert_array_equal(images, same)
+        assert (both.shape[1:], both.dtype) == ((6, 6, 2), np.float32)
+        np.testing.assert_array_equal(both[..., :1], labels)
+        np.testing.assert_array_equal(both[..., 1], both[..., 0] + 0.5)
+
+
+def test_a_share_of_the_crops_is_made_to_hold_foreground():
+    label = np.zeros((60, 60), np.uint8)
+    label[30, 40] = 1
+    sample = Sample(label[..., None], label)
+    shares = {}
+    for share in (0.0, 0.5):
+        feed = _feed({"a": sample}, crops_per_image=200, foreground_share=share)
+        hits = [labels.any(axis=(1, 2, 3)) for _, labels in _epoch(feed)]
+        shares[share] = np.concatenate(hits).mean()
+    assert shares[0.0] < 0.1
+    assert 0.4 < shares[0.5] < 0.65
 
 
 def test_a_sample_smaller_than_the_crop_is_continued_and_not_counted_there():

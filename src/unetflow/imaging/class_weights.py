@@ -1,0 +1,21 @@
+"""How much the pixels of each class count in training."""
+
+from collections.abc import Sequence
+
+
+def balance_classes(frequencies: Sequence[float]) -> tuple[float, ...]:
+    """Return weights that let each class count as much as any other.
+
+    The weight of a class of frequency f among K classes is 1 / (K f). Where no class is absent,
+    the mean weight of a pixel is so 1, and each class has the same share of it.
+
+    Args:
+        frequencies: Each class's share of the training pixels; they sum to 1.
+
+    Returns:
+        A weight for each class. An absent class has no weight of its own and gets the largest of
+        the others; where all are absent, each gets 1.
+    """
+    weights = [1 / (len(frequencies) * f) if f > 0 else None for f in frequencies]
+    largest = max((weight for weight in weights if weight is not None), default=1.0)
+    return tuple(largest if weight is None else weight for weight in weights)

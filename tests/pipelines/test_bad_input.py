@@ -163,6 +163,14 @@ def test_refused_data_leave_the_last_manifest_alone(mine: Path) -> None:
         ("presett=lean", "presett: there is no such parameter. Did you mean 'preset'"),
         ("training.epochs=0", "training.epochs: 0 is not allowed"),
         ("training.learning_rate=fast", "training.learning_rate: 'fast' is not allowed"),
+        (
+            "training.loss=bce + dise",
+            "training.loss: there is no loss 'dise'. Did you mean 'dice'",
+        ),
+        (
+            "training.class_weights=balance",
+            "training.class_weights: 'balance' is not allowed",
+        ),
         ("ingestion.split.test=0.9", "ingestion.split: validation and test together leave nothing"),
         ("training.crop_size=100", "the nearest sizes that do are 96 and 104"),
         ("construction.padding=full", "construction.padding: 'full' is not allowed"),

@@ -78,8 +78,7 @@ def fit_settings(**changes: Any) -> FitSettings:
             batch_size=4,
             foreground_share=0.0,
             optimiser=replace(plain, **of_optimiser),
-            cross_entropy_weight=1.0,
-            dice_weight=1.0,
+            loss="bce + dice",
             patience=10,
             workers=1,
             tile=64,
@@ -89,13 +88,8 @@ def fit_settings(**changes: Any) -> FitSettings:
     )
 
 
-def loss_slowly(
-    label: NDArray[np.uint8],
-    probability: NDArray[np.floating],
-    cross_entropy_weight: float = 1.0,
-    dice_weight: float = 1.0,
-) -> float:
-    """Walk over the pixels of one image."""
+def loss_slowly(label: NDArray[np.uint8], probability: NDArray[np.floating]) -> float:
+    """Walk over the pixels of one image for "bce + dice"."""
     entropy, counted, overlap, predicted, true = 0.0, 0, 0.0, 0.0, 0
     for t, p in zip(label.ravel().tolist(), probability.ravel().tolist(), strict=True):
         if t == 255:
@@ -107,7 +101,7 @@ def loss_slowly(
         predicted += p
         true += t
     dice_loss = 1 - (2 * overlap + 1) / (predicted + true + 1)
-    return cross_entropy_weight * entropy / max(counted, 1) + dice_weight * dice_loss
+    return entropy / max(counted, 1) + dice_loss
 
 
 def dice_slowly(label: NDArray[np.uint8], probability: NDArray[np.floating]) -> float:

@@ -20,7 +20,7 @@ from unetflow.imaging.errors import InputError
 from unetflow.imaging.samples import Sample
 from unetflow.unet import callbacks
 from unetflow.unet.callbacks import ProgressReport, StopOnNotANumber, ValidationScores
-from unetflow.unet.losses import CrossEntropyDice
+from unetflow.unet.losses import SegmentationLoss
 from unetflow.unet.model import geometry_of
 
 
@@ -31,7 +31,7 @@ def _identity():
 
 
 def _scores(network, samples, geometry=ONE_PIXEL, tile=1000):
-    network.compile(loss=CrossEntropyDice())
+    network.compile(loss=SegmentationLoss("bce + dice"))
     callback = ValidationScores(samples, GREY, geometry, tile)
     callback.set_model(network)
     logs = {"loss": 1.0}

@@ -151,6 +151,19 @@ def test_validation_images_are_never_augmented(squares, other_squares):
     assert table["val_loss"].iloc[0] != pytest.approx(np.mean(untrained[True]), abs=1e-3)
 
 
+def test_it_minimises_the_loss_that_is_named_with_its_weights(squares, other_squares):
+    unet = _network()
+    expected = []
+    for sample in other_squares.values():
+        chance = np.asarray(unet(sample.image[None] / 255.0))[0, :, :, 0]
+        entropy = -np.where(sample.label == 1, 3 * np.log(chance), 0.5 * np.log(1 - chance))
+        expected.append(2 * entropy.mean())
+    # The learning rate is so small that the network stays as it is.
+    changes = {"loss": "2*bce", "class_weights": (0.5, 3.0)}
+    table = _fit(unet, squares, other_squares, epochs=1, learning_rate=1e-12, **changes)
+    assert table["val_loss"].iloc[0] == pytest.approx(np.mean(expected), rel=1e-4)
+
+
 def _broken_network():
     unet = _network()
     kernel = unet.get_layer("probabilities").kernel

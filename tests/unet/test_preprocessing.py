@@ -4,7 +4,7 @@ import pytest
 
 from tests.unet.helpers import randomise, tiny_unet
 from unetflow.imaging.intensity import IntensityRange, normalise
-from unetflow.unet.losses import CrossEntropyDice
+from unetflow.unet.losses import SegmentationLoss
 from unetflow.unet.preprocessing import with_preprocessing
 from unetflow.unet.storage import load_keras, save_keras
 
@@ -55,7 +55,7 @@ def test_a_narrow_range_of_large_numbers_is_scaled_as_exactly(random):
 
 def test_it_carries_neither_loss_nor_optimiser():
     unet = tiny_unet()
-    unet.compile(optimizer="adam", loss=CrossEntropyDice())
+    unet.compile(optimizer="adam", loss=SegmentationLoss("bce + dice"))
     model = with_preprocessing(unet, RANGES["uint8"])
     assert not model.compiled
     assert not model.get_layer("U-Net").compiled

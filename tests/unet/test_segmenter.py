@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import pytest
 
-from tests.unet.helpers import ONE_PIXEL, randomise, tiny_unet
+from tests.unet.helpers import ONE_PIXEL, fit_settings, randomise, tiny_unet
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.intensity import IntensityRange, normalise
 from unetflow.unet import Segmenter
-from unetflow.unet.losses import CrossEntropyDice, dice
+from unetflow.unet.losses import SegmentationLoss, dice
 from unetflow.unet.model import geometry_of
 from unetflow.unet.optimisation import build_optimiser
 from unetflow.unet.preprocessing import with_preprocessing
@@ -110,8 +110,8 @@ def test_a_colour_segmenter_takes_colour_and_refuses_grey(random):
 
 def test_plain_keras_opens_a_trained_segmenter_without_this_package(tmp_path, random):
     unet = randomise(tiny_unet())
-    optimiser = build_optimiser("adam", 0.1, "cosine", total_steps=5)
-    unet.compile(optimizer=optimiser, loss=CrossEntropyDice(), metrics=[dice])
+    optimiser = build_optimiser(fit_settings().optimiser, total_steps=5)
+    unet.compile(optimizer=optimiser, loss=SegmentationLoss("bce + dice"), metrics=[dice])
     unet.train_on_batch(random.random((1, 8, 8, 1)), np.ones((1, 8, 8, 1)))
     settings = SegmenterSettings(["a", "b"], 0.5, 1, "uint8", geometry_of(unet), 32)
     segmenter = Segmenter(with_preprocessing(unet, RANGE), settings)

@@ -54,7 +54,11 @@ def _explain(error: ValidationError, model: type[BaseModel], prefix: str) -> Ite
         elif detail["type"] == "missing":
             yield InputError(where, "the parameter is missing", "Add it")
         elif detail["type"] == "value_error":
-            yield InputError(where, str(detail["ctx"]["error"]), "Correct it")
+            cause = detail["ctx"]["error"]
+            if isinstance(cause, InputError):
+                yield InputError(where, cause.problem, cause.mend)
+            else:
+                yield InputError(where, str(cause), "Correct it")
         else:
             problem = f"{detail['input']!r} is not allowed"
             yield InputError(where, problem, detail["msg"])

@@ -7,16 +7,24 @@ on, and check them here; a hook checks all of them before a run starts.
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_validator,
+)
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.labels import Meaning, Value, is_colour
+from unetflow.imaging.loss_formula import parse_formula
 from unetflow.imaging.tiling import unet_geometry
 from unetflow.pipelines.checks import Strict, read_parameters
 from unetflow.pipelines.classes import read_classes, read_value
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -115,17 +123,29 @@ class TrainingParameters(Strict):
     warmup_share: Annotated[float, Field(ge=0, lt=1)]
     clip_norm: Positive | None
     moving_average: Annotated[float, Field(ge=0, lt=1)]
-    cross_entropy_weight: Annotated[float, Field(ge=0)]
-    dice_weight: Annotated[float, Field(ge=0)]
+    loss: str
+    class_weights: Literal["none", "balanced"] | list[Weight]
     patience: Count
     workers: Annotated[int, Field(ge=0)]
     tile: Count
 
-    @model_validator(mode="after")
-    def _minimise_something(self) -> Self:
-        if self.cross_entropy_weight + self.dice_weight == 0:
-            raise ValueError("cross_entropy_weight and dice_weight cannot both be 0")
-        return self
+    @field_validator("loss")
+    @classmethod
+    def _check_loss(cls, text: str) -> str:
+        parse_formula(text)
+        return text
+
+    @field_validator("class_weights", mode="wrap")
+    @classmethod
+    def _check_class_weights(cls, value: Any, read: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return read(value)
+        except ValidationError:  # two errors, for it is neither of two types
+            raise InputError(
+                "training.class_weights",
+                f"{value!r} is not allowed",
+                "Give `none`, `balanced` or a list of positive numbers, the background's first",
+            ) from None
 
 
 class EvaluationParameters(Strict):

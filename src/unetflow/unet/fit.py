@@ -19,7 +19,7 @@ from unetflow.unet.callbacks import (
     ValidationScores,
 )
 from unetflow.unet.feed import CropFeed
-from unetflow.unet.losses import CrossEntropyDice, dice
+from unetflow.unet.losses import SegmentationLoss, dice
 from unetflow.unet.optimisation import OptimiserSettings, PlateauRate, build_optimiser
 
 _log = logging.getLogger(__name__)
@@ -39,12 +39,13 @@ class FitSettings:
         batch_size: Crops in a batch.
         foreground_share: Share of the crops that are made to hold a foreground pixel.
         optimiser: How weights follow their gradients.
-        cross_entropy_weight: Factor of the cross-entropy in the loss.
-        dice_weight: Factor of the Dice loss in the loss.
+        loss: What is minimised, such as "bce + dice"; see `imaging.loss_formula`.
         patience: Epochs without a better validation Dice after which training stops.
         workers: Threads that prepare batches.
         tile: Longest edge in pixels of a window when validation images are predicted.
         seed: Another seed gives another order, other crops and other dropout.
+        class_weights: How much the pixels of each class count in the cross-entropies; None: all
+            the same.
     """
 
     epochs: int
@@ -53,12 +54,12 @@ class FitSettings:
     batch_size: int
     foreground_share: float
     optimiser: OptimiserSettings
-    cross_entropy_weight: float
-    dice_weight: float
+    loss: str
     patience: int
     workers: int
     tile: int
     seed: int
+    class_weights: tuple[float, ...] | None = None
 
 
 def fit(
@@ -146,7 +147,7 @@ def _compile(unet: keras.Model, settings: FitSettings, total_steps: int) -> None
         )
     unet.compile(
         optimizer=build_optimiser(settings.optimiser, total_steps),
-        loss=CrossEntropyDice(settings.cross_entropy_weight, settings.dice_weight),
+        loss=SegmentationLoss(settings.loss, settings.class_weights),
         metrics=[dice],
         jit_compile=False,  # XLA is slower on a CPU
     )

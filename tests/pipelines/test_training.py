@@ -1,0 +1,111 @@
+"""What the stage `training` makes of its parameters; the network itself is not trained here."""
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.loss_formula import LOSS_NAMES
+from unetflow.pipelines.checks import read_parameters
+from unetflow.pipelines.parameters import TrainingParameters
+from unetflow.pipelines.training import nodes
+from unetflow.unet import fit as fitting
+
+PARAMETERS = {
+    "epochs": 1,
+    "crop_size": 32,
+    "crops_per_image": 1,
+    "batch_size": 1,
+    "optimiser": "adam",
+    "learning_rate": 0.001,
+    "schedule": "constant",
+    "warmup_share": 0.0,
+    "loss": "bce + dice",
+    "class_weights": "none",
+    "patience": 1,
+    "workers": 0,
+    "tile": 32,
+}
+FINGERPRINT = {
+    "intensity": {"low": [0.0], "high": [255.0]},
+    "class_frequencies": {"background": 0.8, "nucleus": 0.2},
+}
+
+
+@pytest.fixture
+def settings_of(monkeypatch):
+    """Return what gives the settings with which the node would train."""
+    seen = []
+
+    def fit(unet, training, validation, intensity, geometry, augmenter, settings, on_epoch):
+        seen.append(settings)
+        return pd.DataFrame()
+
+    monkeypatch.setattr(fitting, "fit", fit)
+    monkeypatch.setattr(nodes, "samples_of_split", lambda samples, manifest, split: {})
+    monkeypatch.setattr("unetflow.unet.geometry_of", lambda unet: None)
+    inputs = keras.Input((None, None, 1))
+    unet = keras.Model(inputs, keras.layers.Identity()(inputs))
+
+    def train(**changes):
+        parameters = {**PARAMETERS, **changes}
+        nodes.train_unet(unet, {}, None, FINGERPRINT, [], parameters, 1, lambda epoch, logs: None)
+        return seen[-1]
+
+    return train
+
+
+def test_the_formula_reaches_the_training(settings_of):
+    assert settings_of(loss="0.5*focal + tversky").loss == "0.5*focal + tversky"
+
+
+@pytest.mark.parametrize(
+    ("written", "weights"),
+    [("none", None), ("balanced", (0.625, 2.5)), ([1, 3.5], (1.0, 3.5))],
+)
+def test_class_weights_are_none_or_balance_the_training_split_or_are_given(
+    settings_of, written, weights
+):
+    found = settings_of(class_weights=written).class_weights
+    assert found == (weights if weights is None else pytest.approx(weights))
+
+
+def test_there_must_be_a_weight_for_each_class(settings_of):
+    with pytest.raises(InputError) as caught:
+        settings_of(class_weights=[1.0, 2.0, 3.0])
+    assert str(caught.value) == (
+        "training.class_weights: it lists 3 weights for 2 classes. "
+        "Give one for each class, the background first."
+    )
+
+
+@pytest.mark.parametrize("written", ["balance", 3, [1.0, 0.0], [1.0, np.inf], [1.0, "2"], None])
+def test_other_class_weights_are_refused_with_one_message(written):
+    with pytest.raises(InputError) as caught:
+        read_parameters(TrainingParameters, {**PARAMETERS, "class_weights": written}, "training")
+    assert caught.value.where == "training.class_weights"
+    assert caught.value.problem == f"{written!r} is not allowed"
+    assert "`balanced`" in caught.value.mend
+
+
+def test_a_wrong_formula_is_refused_in_the_parsers_words():
+    with pytest.raises(InputError) as caught:
+        read_parameters(TrainingParameters, {**PARAMETERS, "loss": "dise"}, "training")
+    assert str(caught.value) == (
+        "training.loss: there is no loss 'dise'. Did you mean 'dice'? "
+        f"Known: {', '.join(LOSS_NAMES)}."
+    )
+
+
+def test_the_configuration_and_the_readme_name_every_loss():
+    path = ROOT / "conf/base/parameters_training.yml"
+    written = next(line for line in path.read_text().splitlines() if "  loss:" in line)
+    assert f"of {', '.join(LOSS_NAMES)};" in written
+    defaults = yaml.safe_load(path.read_text())["training"]
+    assert (defaults["loss"], defaults["class_weights"]) == ("bce + dice", "none")
+    table = (ROOT / "README.md").read_text().partition("| loss | what it is | for |")[2]
+    rows = table.partition("\n\n")[0].splitlines()[2:]
+    assert tuple(row.split("`")[1] for row in rows) == LOSS_NAMES

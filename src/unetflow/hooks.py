@@ -33,8 +33,9 @@ class CheckHooks:
         parameters = catalog.load("parameters")
         read_parameters(Parameters, parameters)
         read_meaning(parameters["classes"], parameters["ingestion"])
-        if "images_to_segment" in pipeline.inputs():
-            self._check_images_to_segment(Path(self._entries["raw_pairs"]["path"]))
+        raw = self._entries["raw_pairs"].get("path")
+        if "images_to_segment" in pipeline.inputs() and isinstance(raw, str):
+            self._check_images_to_segment(Path(raw))
 
     def _check_images_to_segment(self, raw: Path) -> None:
         entry_of_images = self._entries["images_to_segment"]

@@ -23,7 +23,7 @@ HOOKS = (TrackingHooks(), CheckHooks())  # the last one is called first
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
-    "merge_strategy": {"parameters": "soft"},
+    "merge_strategy": {"parameters": "soft", "globals": "soft"},
     "config_patterns": {"globals": ["globals*"], "mlflow": ["mlflow*"]},
     "custom_resolvers": {"env": environment_variable},
 }

@@ -1,3 +1,5 @@
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -9,8 +11,9 @@ from unetflow.datasets import (
     ImageFileDataset,
     ImageFolderDataset,
     KerasModelDataset,
-    MlflowEpochLogDataset,
     SourceDataset,
+    StartModelDataset,
+    TrainingLogDataset,
 )
 from unetflow.imaging.errors import InputError
 
@@ -83,8 +86,39 @@ def test_keras_model_comes_back(tmp_path):
     np.testing.assert_array_equal(dataset.load()(values), model(values))
 
 
-def test_epoch_log_does_nothing_without_a_run():
-    dataset = MlflowEpochLogDataset()
-    dataset.load()(0, {"loss": 1.0})
-    with pytest.raises(DatasetError, match="only an input"):
-        dataset.save({})
+class TestTrainingLog:
+    def test_of_an_epoch_does_nothing_without_a_run(self, tmp_path):
+        dataset = TrainingLogDataset(bad_batch=str(tmp_path / "bad.json"))
+        dataset.load().on_epoch(0, {"loss": 1.0})
+        with pytest.raises(DatasetError, match="only an input"):
+            dataset.save({})
+
+    def test_of_a_bad_batch_is_a_file_until_the_next_training(self, tmp_path):
+        path = tmp_path / "deep" / "bad.json"
+        dataset = TrainingLogDataset(bad_batch=str(path))
+        batch = {"epoch": 1, "samples": ["a"], "loss": "nan"}
+        dataset.load().on_bad_batch(batch)
+        assert json.loads(path.read_text()) == batch
+        dataset.load()
+        assert not path.exists()
+
+
+class TestStartModel:
+    def test_is_none_without_a_source(self):
+        assert StartModelDataset(source=None).load() is None
+
+    def test_comes_from_a_file(self, tmp_path):
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+        path = str(tmp_path / "m.keras")
+        KerasModelDataset(filepath=path).save(model)
+        where, loaded = StartModelDataset(source=path).load()
+        assert where == path
+        np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
+
+    def test_that_is_not_there_is_named(self, tmp_path):
+        with pytest.raises(DatasetError, match="the file is not there"):
+            StartModelDataset(source=str(tmp_path / "m.keras")).load()
+
+    def test_is_not_written(self):
+        with pytest.raises(DatasetError, match="only read"):
+            StartModelDataset(source=None).save({})

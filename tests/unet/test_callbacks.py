@@ -1,5 +1,6 @@
 import io
 import logging
+import re
 from types import SimpleNamespace
 
 import keras
@@ -17,6 +18,7 @@ from tests.unet.helpers import (
     tiny_unet,
 )
 from unetflow.imaging.errors import InputError
+from unetflow.imaging.intensity import IntensityRange
 from unetflow.imaging.samples import Sample
 from unetflow.unet import callbacks
 from unetflow.unet.callbacks import ProgressReport, StopOnNotANumber, ValidationScores
@@ -31,9 +33,8 @@ def _identity():
 
 
 def _scores(network, samples, geometry=ONE_PIXEL, tile=1000):
-    network.compile(loss=SegmentationLoss("bce + dice"))
-    callback = ValidationScores(samples, GREY, geometry, tile)
-    callback.set_model(network)
+    loss = SegmentationLoss("bce + dice")
+    callback = ValidationScores(network, loss, samples, GREY, geometry, tile)
     logs = {"loss": 1.0}
     callback.on_epoch_end(0, logs)
     assert logs["loss"] == 1.0
@@ -98,54 +99,103 @@ def test_the_scores_of_a_valid_network_cover_the_whole_image(random):
     assert dice == pytest.approx(dice_slowly(label, probability))
 
 
-@pytest.mark.parametrize("loss", [float("nan"), float("inf"), float("-inf")])
-def test_a_loss_that_is_no_number_names_the_learning_rate(loss):
-    with pytest.raises(InputError) as caught:
-        StopOnNotANumber().on_train_batch_end(4, {"loss": loss})
-    assert str(caught.value) == (
-        f"training.learning_rate: the loss became {loss} at step 5 of the epoch. "
-        "Lower the learning rate."
-    )
+def test_of_many_classes_the_most_probable_one_is_scored():
+    inputs = keras.Input((None, None, 3))
+    network = keras.Model(inputs, keras.layers.Softmax()(inputs))
+    label = np.array([[0, 1, 2, 2, 255]], np.uint8)
+    image = np.zeros((1, 5, 3), np.uint8)
+    for column, found in enumerate((0, 1, 1, 2, 1)):
+        image[0, column, found] = 255
+    intensity = IntensityRange([0.0] * 3, [255.0] * 3)
+    loss = SegmentationLoss("cce")
+    scores = ValidationScores(network, loss, {"a": Sample(image, label)}, intensity, ONE_PIXEL, 9)
+    logs = {}
+    scores.on_epoch_end(0, logs)
+    assert logs["val_dice"] == pytest.approx((2 / 3 + 2 / 3) / 2)
+    wrong, right = -np.log(1 / (np.e + 2)), -np.log(np.e / (np.e + 2))
+    assert logs["val_loss"] == pytest.approx((3 * right + wrong) / 4, rel=1e-5)
 
 
-def test_a_finite_loss_goes_on():
-    assert StopOnNotANumber().on_train_batch_end(4, {"loss": 1e30}) is None
+class TestStopOnNotANumber:
+    feed = SimpleNamespace(samples_of=lambda index: [f"s{index}", "b"])
+
+    @pytest.mark.parametrize("loss", [float("nan"), float("inf"), float("-inf")])
+    def test_names_the_samples_of_the_batch_and_tells_the_listener(self, loss):
+        told = []
+        callback = StopOnNotANumber(self.feed, told.append)
+        callback.on_epoch_begin(1)
+        with pytest.raises(InputError) as caught:
+            callback.on_train_batch_end(4, {"loss": loss})
+        assert str(caught.value) == (
+            f"training.learning_rate: the loss became {loss} at step 5 of epoch 2, with crops of "
+            "'s4', 'b'. Lower it, or set `training.clip_norm: 1.0`; look at these images if it "
+            "stays so."
+        )
+        assert told == [
+            {
+                "epoch": 2,
+                "step": 5,
+                "loss": str(loss),
+                "samples": ["s4", "b"],
+                "samples_before": ["s3", "b"],
+            }
+        ]
+
+    def test_knows_no_batch_before_the_first(self):
+        told = []
+        with pytest.raises(InputError):
+            StopOnNotANumber(self.feed, told.append).on_train_batch_end(0, {"loss": np.nan})
+        assert told[0]["samples_before"] == []
+
+    def test_looks_at_the_validation_loss_too(self):
+        told = []
+        with pytest.raises(InputError, match="validation images of epoch 3"):
+            StopOnNotANumber(self.feed, told.append).on_epoch_end(2, {"val_loss": np.nan})
+        assert told == []
+
+    def test_lets_a_finite_loss_go_on(self):
+        callback = StopOnNotANumber(self.feed, None)
+        assert callback.on_train_batch_end(4, {"loss": 1e30}) is None
+        assert callback.on_epoch_end(0, {"val_loss": 1e30}) is None
 
 
 LOGS = {"loss": 1.23456, "dice": 0.5, "val_loss": 2.0, "val_dice": 0.75}
 
 
-def _report(monkeypatch, seconds, epochs=3):
-    """Run a report through epochs that end at these seconds."""
-    ticks = iter([0.0, *seconds])
-    monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=lambda: next(ticks)))
-    report = ProgressReport(epochs, steps=2)
+def _report(monkeypatch, epochs=3):
+    """Run a report through epochs of 10 s: two steps of 4 s each, then 2 s of validation."""
+    now = [0.0]
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    report = ProgressReport(epochs, steps=2, crops=6)
     report.on_train_begin()
-    for epoch in range(len(seconds)):
+    for epoch in range(epochs):
+        report.on_epoch_begin(epoch)
         for step in range(2):
+            now[0] += 4
             report.on_train_batch_end(step, LOGS)
+        now[0] += 2
         report.on_epoch_end(epoch, LOGS)
     report.close()
 
 
-def test_each_epoch_logs_a_line_with_the_remaining_time(monkeypatch, caplog):
+def test_each_epoch_logs_a_line_with_its_speed_and_the_remaining_time(monkeypatch, caplog):
     with caplog.at_level(logging.INFO, "unetflow.unet.callbacks"):
-        _report(monkeypatch, seconds=[100.0, 110.0, 120.0])
-    first, second, third = (record.getMessage() for record in caplog.records)
+        _report(monkeypatch, epochs=12)
+    first, second, *_, last = (record.getMessage() for record in caplog.records)
     assert first == (
-        "Epoch 1 of 3: loss 1.235, Dice 0.500; validation loss 2.000, Dice 0.750; "
-        "at most 3 min 20 s to go"
+        "Epoch 1 of 12: loss 1.235, Dice 0.500; validation loss 2.000, Dice 0.750; "
+        "0.8 crops/s; at most 1 min 50 s to go"
     )
-    assert second.startswith("Epoch 2 of 3")
-    assert second.endswith("at most 55 s to go")
-    assert third.endswith("at most 0 s to go")
+    assert second.startswith("Epoch 2 of 12")
+    assert last.endswith("at most 0 s to go")
 
 
 @pytest.mark.parametrize("terminal", [True, False])
 def test_the_bar_is_shown_on_a_terminal_only(monkeypatch, terminal):
     screen = io.StringIO()
-    console = Console(file=screen, force_terminal=terminal, width=100)
+    console = Console(file=screen, force_terminal=terminal, width=160)
     monkeypatch.setattr(rich, "get_console", lambda: console)
-    _report(monkeypatch, seconds=[1.0, 2.0, 3.0])
-    assert ("epoch 3" in screen.getvalue()) == terminal
-    assert ("100%" in screen.getvalue()) == terminal
+    _report(monkeypatch)
+    shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
+    for part in ("epoch 3/3, step 2/2", "loss 1.235, Dice 0.500", "0.8 crops/s", "100%"):
+        assert (part in shown) == terminal

@@ -11,8 +11,8 @@ from tests.unet.helpers import GREY, fit_settings, loss_slowly, square_samples, 
 from unetflow.imaging.augmentation import Augmenter
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.samples import Sample
+from unetflow.unet.callbacks import TrainingListeners
 from unetflow.unet.fit import fit
-from unetflow.unet.model import geometry_of
 
 UNCHANGED = Augmenter([])
 FLIPS = Augmenter([{"transform": "HorizontalFlip", "p": 0.5}])
@@ -23,17 +23,17 @@ def _network(**options):
     return tiny_unet(**{"base_filters": 4, "normalisation": "none", **options})
 
 
-def _fit(unet, training, validation, augmenter=UNCHANGED, on_epoch=lambda epoch, logs: None, **new):
-    return fit(
-        unet,
-        training,
-        validation,
-        GREY,
-        geometry_of(unet),
-        augmenter,
-        fit_settings(**new),
-        on_epoch,
-    )
+def _fit(
+    unet,
+    training,
+    validation,
+    augmenter=UNCHANGED,
+    on_epoch=lambda epoch, logs: None,
+    on_bad_batch=lambda batch: None,
+    **new,
+):
+    listeners = TrainingListeners(on_epoch, on_bad_batch)
+    return fit(unet, training, validation, GREY, augmenter, fit_settings(**new), listeners)
 
 
 @pytest.fixture(scope="module")
@@ -172,17 +172,36 @@ def _broken_network():
 
 
 def test_a_loss_that_is_no_number_stops_it_at_once(squares, other_squares):
-    calls = []
-    with pytest.raises(InputError, match="Lower the learning rate") as caught:
+    calls, batches = [], []
+    with pytest.raises(InputError, match="Lower it") as caught:
         _fit(
             _broken_network(),
             squares,
             other_squares,
             on_epoch=lambda epoch, logs: calls.append(epoch),
+            on_bad_batch=batches.append,
         )
     assert caught.value.where == "training.learning_rate"
-    assert "step 1 of the epoch" in caught.value.problem
+    assert "step 1 of epoch 1" in caught.value.problem
     assert calls == []
+    (batch,) = batches
+    assert len(batch["samples"]) == 4
+    assert set(batch["samples"]) <= set(squares)
+
+
+def test_the_samples_of_a_bad_batch_are_those_that_spoilt_it(squares, other_squares):
+    bad = Sample(np.full((24, 24, 1), np.nan, np.float32), np.ones((24, 24), np.uint8))
+    batches = []
+    with pytest.raises(InputError, match="'bad'"):
+        _fit(
+            _network(),
+            {**squares, "bad": bad},
+            other_squares,
+            on_bad_batch=batches.append,
+            batch_size=1,
+            workers=2,
+        )
+    assert batches[0]["samples"] == ["bad"]
 
 
 def test_the_cursor_comes_back_when_training_fails(monkeypatch, squares, other_squares):

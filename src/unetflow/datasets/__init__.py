@@ -1,11 +1,12 @@
 """The second floor: catalog entries that kedro-datasets lacks."""
 
 from unetflow.datasets.atomic import AtomicDataset
-from unetflow.datasets.epoch_log import MlflowEpochLogDataset
 from unetflow.datasets.image_files import ImageFileDataset, ImageFolderDataset
-from unetflow.datasets.models import KerasModelDataset, SegmenterDataset
+from unetflow.datasets.models import KerasModelDataset, SegmenterDataset, StartModelDataset
 from unetflow.datasets.samples import SamplesDataset
 from unetflow.datasets.sources import DemoPairsDataset, SourceDataset, SourceImagesDataset
+from unetflow.datasets.training_log import TrainingLogDataset
+from unetflow.datasets.weights import WeightMapsDataset
 
 __all__ = [
     "AtomicDataset",
@@ -13,9 +14,11 @@ __all__ = [
     "ImageFileDataset",
     "ImageFolderDataset",
     "KerasModelDataset",
-    "MlflowEpochLogDataset",
     "SamplesDataset",
     "SegmenterDataset",
     "SourceDataset",
     "SourceImagesDataset",
+    "StartModelDataset",
+    "TrainingLogDataset",
+    "WeightMapsDataset",
 ]

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro.io import AbstractDataset
+from kedro.io import AbstractDataset, DatasetError
+
+from unetflow.imaging.errors import InputError
 
 if TYPE_CHECKING:
     import keras
@@ -58,3 +60,57 @@ class SegmenterDataset(_ModelFileDataset):
     def save(self, data: "Segmenter") -> None:
         """Replace the file."""
         data.save(self._filepath)
+
+
+class StartModelDataset(AbstractDataset[Any, Any]):
+    """The model whose weights a training begins with, if there is one.
+
+    Args:
+        source: A `.keras` file, or a model of MLflow's registry, such as
+            `models:/unetflow@champion` or `models:/unetflow/3`; None: none.
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(self, *, source: str | None, metadata: dict[str, Any] | None = None) -> None:
+        self._source = source
+        self.metadata = metadata
+
+    def load(self) -> "tuple[str, keras.Model] | None":
+        """Read the model in safe mode, and say where it comes from; None where there is none."""
+        from unetflow.unet.storage import load_keras
+
+        if self._source is None:
+            return None
+        return self._source, load_keras(self._find())
+
+    def save(self, data: Any) -> None:
+        """Refuse: a training begins with a model, it does not change it."""
+        raise DatasetError("The model that a training begins with is only read.")
+
+    def _find(self) -> Path:
+        if not str(self._source).startswith("models:/"):
+            return Path(str(self._source))
+        import mlflow
+
+        try:
+            folder = Path(mlflow.artifacts.download_artifacts(self._source))
+        except mlflow.MlflowException as error:
+            raise InputError(
+                "start_from",
+                f"there is no model {self._source} ({error.message})",
+                "Give a model of the registry, or the path of a `.keras` file",
+            ) from error
+        files = sorted(folder.rglob("*.keras"))
+        if len(files) != 1:
+            raise InputError(
+                "start_from",
+                f"{self._source} holds {len(files)} `.keras` files",
+                "Give a model that this project has logged",
+            )
+        return files[0]
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"source": self._source}

@@ -1,6 +1,7 @@
 """Random crops that depend on the seed, the epoch and the sample alone."""
 
 import hashlib
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +56,33 @@ def draw_crop(
             highs = [min(p, high) for p, high in zip(place, highs, strict=True)]
     corner = [int(random.integers(low, high + 1)) for low, high in zip(lows, highs, strict=True)]
     return _cut(sample, corner[0] - margin, corner[1] - margin, size)
+
+
+def fixed_crops(
+    samples: Mapping[str, Sample], count: int, size: int, seed: int
+) -> dict[str, Sample]:
+    """Cut a few squares that hold foreground, where there is any, to be learnt by heart.
+
+    Args:
+        samples: Where they come from, as many as possible of them.
+        count: How many.
+        size: Their edge in pixels.
+        seed: Another seed gives others.
+
+    Returns:
+        The crops in memory by a name that begins with the sample's id.
+    """
+    order = generator_for(seed, "fixed crops").permutation(len(samples)).tolist()
+    ids = list(samples)
+    return {
+        f"{ids[order[number % len(ids)]]}#{number}": draw_crop(
+            samples[ids[order[number % len(ids)]]],
+            size,
+            generator_for(seed, "fixed crop", number),
+            foreground_share=1.0,
+        )
+        for number in range(count)
+    }
 
 
 def find_foreground(label: Label, random: np.random.Generator) -> tuple[int, int] | None:

@@ -106,6 +106,14 @@ class ConstructionParameters(Strict):
     head: Literal["auto", "sigmoid", "softmax"]
 
 
+class WeightMapParameters(Strict):
+    """How pixels between objects are weighed; see `imaging.weight_map`."""
+
+    border_weight: Annotated[float, Field(ge=0)]
+    border_width: Positive
+    objects: str | None
+
+
 class TrainingParameters(Strict):
     """The stage `training`; see `unet.fit.FitSettings`."""
 
@@ -125,6 +133,9 @@ class TrainingParameters(Strict):
     moving_average: Annotated[float, Field(ge=0, lt=1)]
     loss: str
     class_weights: Literal["none", "balanced"] | list[Weight]
+    weight_map: WeightMapParameters | None
+    memorise_crops: Annotated[int, Field(ge=0)]
+    target_dice: Annotated[float, Field(gt=0, le=1)] | None
     patience: Count
     workers: Annotated[int, Field(ge=0)]
     tile: Count
@@ -171,6 +182,8 @@ class Parameters(Strict):
     """Folder of images for the stage `mask_export`; the catalog reads it from `--params`."""
     output: str | None = None
     """Folder for their masks, likewise."""
+    start_from: str | None = None
+    """Model whose weights a training begins with; the catalog reads it from `--params`."""
 
     @model_validator(mode="after")
     def _crop_fits_the_network(self) -> Self:

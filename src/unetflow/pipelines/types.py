@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from keras import Model as KerasModel
 
     from unetflow.unet import Segmenter
-    from unetflow.unet.callbacks import EpochListener
+    from unetflow.unet.callbacks import TrainingListeners
+    from unetflow.unet.fit import FitSettings
 else:
-    KerasModel = Segmenter = EpochListener = Any
+    FitSettings = KerasModel = Segmenter = TrainingListeners = Any
 
-__all__ = ["EpochListener", "KerasModel", "Segmenter"]
+__all__ = ["FitSettings", "KerasModel", "Segmenter", "TrainingListeners"]

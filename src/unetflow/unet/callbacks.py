@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -15,11 +16,27 @@ from unetflow.imaging.intensity import IntensityRange, normalise
 from unetflow.imaging.samples import Sample
 from unetflow.imaging.scores import decide, mean_dice, tells_two_apart
 from unetflow.imaging.tiling import Geometry, predict_tiled
+from unetflow.unet.feed import CropFeed
 from unetflow.unet.prediction import as_predictor
 
 _log = logging.getLogger(__name__)
 
 EpochListener = Callable[[int, dict[str, float]], None]
+BadBatchListener = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class TrainingListeners:
+    """Functions that a training calls.
+
+    Attributes:
+        on_epoch: Told the number of each epoch, from 0, and its scores.
+        on_bad_batch: Told what is known of the batch at which the loss is no number any more; see
+            `StopOnNotANumber`.
+    """
+
+    on_epoch: EpochListener
+    on_bad_batch: BadBatchListener
 
 
 class ValidationScores(keras.callbacks.Callback):
@@ -31,6 +48,8 @@ class ValidationScores(keras.callbacks.Callback):
     the background (see `imaging.scores.score_label`).
 
     Args:
+        network: What predicts: the model that trains, or the part of it that stays.
+        loss: Of `network`.
         samples: The validation samples by id, opened one at a time.
         intensity: What becomes 0 and 1.
         geometry: Of the network.
@@ -39,12 +58,16 @@ class ValidationScores(keras.callbacks.Callback):
 
     def __init__(
         self,
+        network: keras.Model,
+        loss: keras.losses.Loss,
         samples: Mapping[str, Sample],
         intensity: IntensityRange,
         geometry: Geometry,
         tile: int,
     ) -> None:
         super().__init__()
+        self._predictor = as_predictor(network)
+        self._loss = loss
         self._samples = samples
         self._intensity = intensity
         self._geometry = geometry
@@ -53,12 +76,11 @@ class ValidationScores(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Score every validation image."""
         losses, dices = [], []
-        predictor = as_predictor(self.model)
         for sample in self._samples.values():
             image = normalise(sample.image, self._intensity)
-            probabilities = predict_tiled(predictor, image, self._geometry, self._tile)
+            probabilities = predict_tiled(self._predictor, image, self._geometry, self._tile)
             label = sample.label[np.newaxis, :, :, np.newaxis]
-            losses.append(float(self.model.loss(label, probabilities[np.newaxis])))
+            losses.append(float(self._loss(label, probabilities[np.newaxis])))
             threshold = 0.5 if tells_two_apart(probabilities) else None
             found = decide(probabilities, threshold)
             dices.append(mean_dice(sample.label, found, max(probabilities.shape[2], 2)))
@@ -75,36 +97,83 @@ class LearningRateLog(keras.callbacks.Callback):
 
 
 class StopOnNotANumber(keras.callbacks.Callback):
-    """Ends training with a clear error as soon as a loss is not a finite number."""
+    """Ends training with a clear error as soon as a loss is not a finite number.
+
+    Args:
+        feed: Where the batches come from.
+        on_bad_batch: Told the `epoch` and the `step`, both from 1, the `loss`, and the `samples` of
+            the batch and of the one before, whose step may have spoilt the weights.
+    """
+
+    def __init__(self, feed: CropFeed, on_bad_batch: BadBatchListener) -> None:
+        super().__init__()
+        self._feed, self._on_bad_batch = feed, on_bad_batch
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Remember the epoch."""
+        self._epoch = epoch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         """Check the running mean of the loss."""
-        _check_finite(logs["loss"], f"at step {batch + 1} of the epoch")
+        if np.isfinite(logs["loss"]):
+            return
+        samples = self._feed.samples_of(batch)
+        self._on_bad_batch(
+            {
+                "epoch": self._epoch + 1,
+                "step": batch + 1,
+                "loss": str(logs["loss"]),
+                "samples": samples,
+                "samples_before": self._feed.samples_of(batch - 1) if batch else [],
+            }
+        )
+        where = f"at step {batch + 1} of epoch {self._epoch + 1}, with crops of "
+        raise _not_finite(logs["loss"], where + ", ".join(f"'{name}'" for name in samples))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Check the validation loss: the last step may have spoilt the weights."""
-        _check_finite(logs["val_loss"], f"on the validation images of epoch {epoch + 1}")
+        if not np.isfinite(logs["val_loss"]):
+            raise _not_finite(logs["val_loss"], f"on the validation images of epoch {epoch + 1}")
+
+
+class StopWhenGoodEnough(keras.callbacks.Callback):
+    """Ends training when the validation Dice has reached a target.
+
+    Args:
+        target: The Dice that is enough.
+    """
+
+    def __init__(self, target: float) -> None:
+        super().__init__()
+        self._target = target
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Look at the Dice."""
+        if logs["val_dice"] >= self._target:
+            self.model.stop_training = True
 
 
 class ProgressReport(keras.callbacks.Callback):
-    """Shows a bar with the remaining time, and logs a line for each epoch.
+    """Shows how training goes while it goes, and logs a line for each epoch.
+
+    On a terminal there is a bar with epoch, step, loss, Dice, crops a second and the remaining
+    time.
 
     Args:
         epochs: Epochs of the whole training.
         steps: Steps of an epoch.
+        crops: Crops of an epoch.
     """
 
-    def __init__(self, epochs: int, steps: int) -> None:
+    def __init__(self, epochs: int, steps: int, crops: int) -> None:
         super().__init__()
-        self._epochs = epochs
-        self._steps = steps
+        self._epochs, self._steps, self._crops = epochs, steps, crops
         console = rich.get_console()  # the one that Kedro logs to, so that lines don't mix
         self._bar = progress.Progress(
             progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
+            progress.BarColumn(bar_width=None),
             progress.TaskProgressColumn(),
-            progress.TimeElapsedColumn(),
-            progress.TextColumn("elapsed,"),
             progress.TimeRemainingColumn(),
             progress.TextColumn("to go at most"),
             console=console,
@@ -118,24 +187,35 @@ class ProgressReport(keras.callbacks.Callback):
         self._task = self._bar.add_task("epoch 1", total=self._epochs * self._steps)
         self._bar.start()
 
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Start the epoch's clock: validation does not count as training."""
+        self._epoch, self._epoch_started = epoch, time.monotonic()
+
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         """Move the bar on."""
-        self._bar.advance(self._task)
+        self._bar.update(
+            self._task,
+            advance=1,
+            description=f"epoch {self._epoch + 1}/{self._epochs}, step {batch + 1}/{self._steps}, "
+            f"loss {logs['loss']:.3f}, Dice {logs['dice']:.3f}, {self._speed(batch + 1):.1f} "
+            "crops/s",
+        )
+        self._speed_of_epoch = self._speed(batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Log the epoch's scores and the remaining time."""
+        """Log the epoch's scores, its speed and the remaining time."""
         done = epoch + 1
         remaining = (time.monotonic() - self._started) / done * (self._epochs - done)
-        self._bar.update(self._task, description=f"epoch {min(done + 1, self._epochs)}")
         _log.info(
             "Epoch %d of %d: loss %.3f, Dice %.3f; validation loss %.3f, Dice %.3f; "
-            "at most %s to go",
+            "%.1f crops/s; at most %s to go",
             done,
             self._epochs,
             logs["loss"],
             logs["dice"],
             logs["val_loss"],
             logs["val_dice"],
+            self._speed_of_epoch,
             _duration(remaining),
         )
 
@@ -143,12 +223,17 @@ class ProgressReport(keras.callbacks.Callback):
         """Take the bar away, also when training fails."""
         self._bar.stop()
 
+    def _speed(self, steps: int) -> float:
+        seconds = max(time.monotonic() - self._epoch_started, 1e-9)
+        return self._crops * steps / self._steps / seconds
 
-def _check_finite(loss: float, when: str) -> None:
-    if not np.isfinite(loss):
-        raise InputError(
-            "training.learning_rate", f"the loss became {loss} {when}", "Lower the learning rate"
-        )
+
+def _not_finite(loss: float, when: str) -> InputError:
+    return InputError(
+        "training.learning_rate",
+        f"the loss became {loss} {when}",
+        "Lower it, or set `training.clip_norm: 1.0`; look at these images if it stays so",
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -62,19 +62,31 @@ class CropFeed(keras.utils.PyDataset):
         """Batches in an epoch."""
         return -(-len(self._crops) // self._batch_size)
 
+    @property
+    def num_crops(self) -> int:
+        """Crops in an epoch."""
+        return len(self._crops)
+
+    def samples_of(self, index: int) -> list[str]:
+        """Return the ids of the samples whose crops are in a batch of the current epoch."""
+        return [self._crops[place][0] for place in self._chosen(index)]
+
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Return images `(batch, size, size, channels)` and labels `(batch, size, size, 1)`.
 
         Samples with weights give float32 labels with the weights behind them, `(..., 2)`.
         """
-        first = index * self._batch_size
-        chosen = self._order[first : first + self._batch_size]
-        images, labels = zip(*(self._crop(*self._crops[i]) for i in chosen), strict=True)
+        crops = (self._crop(*self._crops[place]) for place in self._chosen(index))
+        images, labels = zip(*crops, strict=True)
         return np.stack(images), np.stack(labels)
 
     def on_epoch_end(self) -> None:
         """Go on to the next epoch's crops; Keras calls it when all threads are done."""
         self._start_epoch(self._epoch + 1)
+
+    def _chosen(self, index: int) -> list[int]:
+        first = index * self._batch_size
+        return [int(place) for place in self._order[first : first + self._batch_size]]
 
     def _start_epoch(self, epoch: int) -> None:
         self._epoch = epoch

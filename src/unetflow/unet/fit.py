@@ -10,16 +10,17 @@ import pandas as pd
 from unetflow.imaging.augmentation import Augmenter
 from unetflow.imaging.intensity import IntensityRange
 from unetflow.imaging.samples import Sample
-from unetflow.imaging.tiling import Geometry
 from unetflow.unet.callbacks import (
-    EpochListener,
     LearningRateLog,
     ProgressReport,
     StopOnNotANumber,
+    StopWhenGoodEnough,
+    TrainingListeners,
     ValidationScores,
 )
 from unetflow.unet.feed import CropFeed
 from unetflow.unet.losses import SegmentationLoss, dice
+from unetflow.unet.model import count_outputs, geometry_of, without_deep_supervision
 from unetflow.unet.optimisation import OptimiserSettings, PlateauRate, build_optimiser
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class FitSettings:
         workers: Threads that prepare batches.
         tile: Longest edge in pixels of a window when validation images are predicted.
         seed: Another seed gives another order, other crops and other dropout.
+        target_dice: Validation Dice at which training may stop; None: it goes on.
         class_weights: How much the pixels of each class count in the cross-entropies; None: all
             the same.
     """
@@ -59,6 +61,7 @@ class FitSettings:
     workers: int
     tile: int
     seed: int
+    target_dice: float | None = None
     class_weights: tuple[float, ...] | None = None
 
 
@@ -67,58 +70,51 @@ def fit(
     training: Mapping[str, Sample],
     validation: Mapping[str, Sample],
     intensity: IntensityRange,
-    geometry: Geometry,
     augmenter: Augmenter,
     settings: FitSettings,
-    on_epoch: EpochListener,
+    listeners: TrainingListeners,
 ) -> pd.DataFrame:
     """Train a network in place and leave it with the weights of its best epoch.
 
     Args:
-        unet: An untrained network with one sigmoid output.
+        unet: A network that `build_unet` made.
         training: Training samples by id.
         validation: Validation samples by id; never augmented.
         intensity: What becomes 0 and 1.
-        geometry: Of the network.
         augmenter: Changes each training crop.
         settings: How to train.
-        on_epoch: Told the number of each epoch, from 0, and its scores.
+        listeners: Told how it goes.
 
     Returns:
         The history: a row for each epoch with `epoch` (from 1), `loss`, `dice`,
         `learning_rate`, `val_loss` and `val_dice`.
+
+    Raises:
+        InputError: A loss is not a finite number.
     """
     keras.utils.set_random_seed(settings.seed)
-    feed = CropFeed(
-        training,
-        intensity,
-        augmenter,
-        crop_size=settings.crop_size,
-        label_margin=geometry.shrink,
-        batch_size=settings.batch_size,
-        crops_per_image=settings.crops_per_image,
-        foreground_share=settings.foreground_share,
-        seed=settings.seed,
-        workers=settings.workers,
-    )
+    feed = _feed(training, intensity, augmenter, settings, geometry_of(unet).shrink)
     total_steps = settings.epochs * feed.num_batches
     _compile(unet, settings, total_steps)
-    report = ProgressReport(settings.epochs, feed.num_batches)
+    report = ProgressReport(settings.epochs, feed.num_batches, feed.num_crops)
+    network = without_deep_supervision(unet)
+    loss = SegmentationLoss(settings.loss, settings.class_weights)
     callbacks = [
         # The average takes the weights' place before an epoch is validated.
         *([keras.callbacks.SwapEMAWeights(True)] if settings.optimiser.moving_average else []),
-        ValidationScores(validation, intensity, geometry, settings.tile),
-        StopOnNotANumber(),
+        ValidationScores(network, loss, validation, intensity, geometry_of(unet), settings.tile),
+        StopOnNotANumber(feed, listeners.on_bad_batch),
         LearningRateLog(),
         *_plateau(settings, total_steps),
         report,
+        *([StopWhenGoodEnough(settings.target_dice)] if settings.target_dice else []),
         keras.callbacks.EarlyStopping(
             monitor="val_dice",
             mode="max",
             patience=settings.patience,
             restore_best_weights=True,
         ),
-        keras.callbacks.LambdaCallback(on_epoch_end=on_epoch),
+        keras.callbacks.LambdaCallback(on_epoch_end=listeners.on_epoch),
     ]
     try:
         history = unet.fit(  # the feed shuffles by itself
@@ -126,16 +122,28 @@ def fit(
         )
     finally:
         report.close()
-    table = pd.DataFrame(history.history)
-    table.insert(0, "epoch", table.index + 1)
-    best = table.iloc[int(table["val_dice"].argmax())]
-    _log.info(
-        "Kept the weights of epoch %d of %d: validation Dice %.3f",
-        best["epoch"],
-        len(table),
-        best["val_dice"],
+    return _tabulate(history.history)
+
+
+def _feed(
+    training: Mapping[str, Sample],
+    intensity: IntensityRange,
+    augmenter: Augmenter,
+    settings: FitSettings,
+    label_margin: int,
+) -> CropFeed:
+    return CropFeed(
+        training,
+        intensity,
+        augmenter,
+        crop_size=settings.crop_size,
+        label_margin=label_margin,
+        batch_size=settings.batch_size,
+        crops_per_image=settings.crops_per_image,
+        foreground_share=settings.foreground_share,
+        seed=settings.seed,
+        workers=settings.workers,
     )
-    return table
 
 
 def _compile(unet: keras.Model, settings: FitSettings, total_steps: int) -> None:
@@ -145,12 +153,26 @@ def _compile(unet: keras.Model, settings: FitSettings, total_steps: int) -> None
             "training.epochs or training.crops_per_image",
             total_steps,
         )
+    outputs = count_outputs(unet)
     unet.compile(
         optimizer=build_optimiser(settings.optimiser, total_steps),
-        loss=SegmentationLoss(settings.loss, settings.class_weights),
-        metrics=[dice],
+        loss=SegmentationLoss(settings.loss, settings.class_weights, outputs),
+        metrics=[keras.metrics.MeanMetricWrapper(dice, name="dice", outputs=outputs)],
         jit_compile=False,  # XLA is slower on a CPU
     )
+
+
+def _tabulate(history: Mapping[str, list[float]]) -> pd.DataFrame:
+    table = pd.DataFrame(history)
+    table.insert(0, "epoch", table.index + 1)
+    best = table.iloc[int(table["val_dice"].argmax())]
+    _log.info(
+        "Kept the weights of epoch %d of %d: validation Dice %.3f",
+        best["epoch"],
+        len(table),
+        best["val_dice"],
+    )
+    return table
 
 
 def _plateau(settings: FitSettings, total_steps: int) -> list[keras.callbacks.Callback]:

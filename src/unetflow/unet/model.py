@@ -109,6 +109,11 @@ def without_deep_supervision(unet: keras.Model) -> keras.Model:
     return unet if unet.output is head else keras.Model(unet.input, head, name=unet.name)
 
 
+def count_outputs(unet: keras.Model) -> int:
+    """Return how many outputs stand behind each other, the network's own and further ones."""
+    return int(unet.output_shape[-1] // unet.get_layer(_HEAD).filters)
+
+
 def _head(x: Tensor, classes: int, name: str) -> Tensor:
     return layers.Conv2D(
         classes,

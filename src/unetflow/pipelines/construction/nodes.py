@@ -19,6 +19,7 @@ def construct_unet(
     classes: list[dict[str, Any]],
     parameters: dict[str, Any],
     seed: int,
+    start_model: tuple[str, KerasModel] | None,
 ) -> KerasModel:
     """Build the U-Net that the parameters describe, for the data's number of channels.
 
@@ -27,9 +28,11 @@ def construct_unet(
         classes: The parameter `classes`.
         parameters: The parameters of the construction.
         seed: What the initial weights depend on.
+        start_model: Where a trained model comes from, and the model, whose weights the U-Net takes
+            as far as they fit; None begins afresh.
 
     Returns:
-        The untrained U-Net, for images of any size that its depth can halve.
+        The U-Net, for images of any size that its depth can halve.
 
     Raises:
         InputError: One sigmoid output cannot tell so many classes apart.
@@ -37,6 +40,7 @@ def construct_unet(
     import keras
 
     from unetflow.unet import build_unet
+    from unetflow.unet.warm_start import take_weights
 
     settings = read_parameters(ConstructionParameters, parameters, "construction")
     if settings.normalisation in ("group", "instance"):
@@ -46,11 +50,15 @@ def construct_unet(
             settings.normalisation.capitalize(),
         )
     keras.utils.set_random_seed(seed)
-    return build_unet(
+    unet = build_unet(
         (None, None, fingerprint["channels"]),
         classes=_outputs(settings.head, len(read_classes(classes))),
         **settings.model_dump(exclude={"head"}),
     )
+    if start_model is not None:
+        where, trained = start_model
+        take_weights(unet, trained, where)
+    return unet
 
 
 def draw_network(unet: KerasModel, training: dict[str, Any]) -> Figure:

@@ -11,7 +11,13 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.construct_unet,
-                inputs=["fingerprint", "params:classes", "params:construction", "params:seed"],
+                inputs=[
+                    "fingerprint",
+                    "params:classes",
+                    "params:construction",
+                    "params:seed",
+                    "start_model",
+                ],
                 outputs="unet_untrained",
                 name="construct_unet",
             ),

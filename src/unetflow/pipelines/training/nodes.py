@@ -1,5 +1,7 @@
 """An untrained U-Net and samples to a trained U-Net and its history."""
 
+import logging
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -8,13 +10,58 @@ from matplotlib.figure import Figure
 
 from unetflow.imaging.augmentation import Augmenter
 from unetflow.imaging.class_weights import balance_classes
+from unetflow.imaging.crops import fixed_crops
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.figures import draw_learning_curve
 from unetflow.imaging.manifest import intensity_range, samples_of_split
-from unetflow.imaging.samples import SampleFolder
+from unetflow.imaging.samples import Sample, SampleFolder
+from unetflow.imaging.weighing import Weighing, WeighingRule, WeightedSamples, WeightFolder
 from unetflow.pipelines.checks import read_parameters
+from unetflow.pipelines.classes import read_classes
 from unetflow.pipelines.parameters import TrainingParameters
-from unetflow.pipelines.types import EpochListener, KerasModel
+from unetflow.pipelines.types import FitSettings, KerasModel, TrainingListeners
+
+_log = logging.getLogger(__name__)
+
+_BY_HEART = 0.98
+"""Dice of memorised crops above which the network can learn."""
+
+
+def weigh_pixels(
+    samples: SampleFolder,
+    manifest: pd.DataFrame,
+    fingerprint: dict[str, Any],
+    classes: list[dict[str, Any]],
+    parameters: dict[str, Any],
+) -> Weighing:
+    """Tell which weight maps there shall be; the catalog computes those that are not there yet.
+
+    Args:
+        samples: All samples.
+        manifest: Which of them train.
+        fingerprint: Of the training split; balances the classes.
+        classes: The parameter `classes`.
+        parameters: The parameters of the training.
+    """
+    settings = read_parameters(TrainingParameters, parameters, "training")
+    training = samples_of_split(samples, manifest, "train")
+    wanted = settings.weight_map
+    if wanted is None:
+        return Weighing(training, None)
+    names = [c.name for c in read_classes(classes)]
+    if wanted.objects is not None and wanted.objects not in names:
+        raise InputError(
+            "training.weight_map.objects",
+            f"there is no class '{wanted.objects}'",
+            f"Use one of {', '.join(names)}, or null",
+        )
+    rule = WeighingRule(
+        class_weights=_class_weights(settings, fingerprint) or (1.0,) * len(names),
+        border_weight=wanted.border_weight,
+        border_width=wanted.border_width,
+        objects=None if wanted.objects is None else names.index(wanted.objects),
+    )
+    return Weighing(training, rule)
 
 
 def train_unet(
@@ -23,9 +70,10 @@ def train_unet(
     manifest: pd.DataFrame,
     fingerprint: dict[str, Any],
     policy: list[dict[str, Any]],
+    weight_maps: WeightFolder,
     parameters: dict[str, Any],
     seed: int,
-    on_epoch: EpochListener,
+    listeners: TrainingListeners,
 ) -> tuple[KerasModel, pd.DataFrame]:
     """Train on random, augmented crops; validate on whole images.
 
@@ -36,46 +84,64 @@ def train_unet(
         fingerprint: Of the training split; fixes the scaling of the intensities and balances
             the classes.
         policy: The augmentation policy.
+        weight_maps: The weight maps of the training samples, if there are any.
         parameters: The parameters of the training.
         seed: What all chance depends on.
-        on_epoch: Told the scores of each epoch.
+        listeners: Told how it goes.
 
     Returns:
         The U-Net with the weights of its best epoch and with the scaling of raw images in front,
         and the history (see `unet.fit.fit`).
 
     Raises:
-        InputError: There is not one class weight for each class.
+        InputError: There is not one class weight for each class, or crops that should have been
+            learnt by heart were not.
     """
     from unetflow.unet import geometry_of
-    from unetflow.unet.fit import FitSettings, fit
-    from unetflow.unet.optimisation import OptimiserSettings
+    from unetflow.unet.fit import fit
     from unetflow.unet.preprocessing import with_preprocessing
 
     settings = read_parameters(TrainingParameters, parameters, "training")
-    values = settings.model_dump()
-    optimiser = OptimiserSettings(**{f.name: values.pop(f.name) for f in fields(OptimiserSettings)})
+    training: Mapping[str, Sample] = samples_of_split(samples, manifest, "train")
+    validation: Mapping[str, Sample] = samples_of_split(samples, manifest, "validation")
+    if weight_maps:
+        training = WeightedSamples(training, weight_maps)
+    if settings.memorise_crops:
+        edge = settings.crop_size - 2 * geometry_of(unet).shrink
+        training = validation = fixed_crops(training, settings.memorise_crops, edge, seed)
+        policy = []
     intensity = intensity_range(fingerprint)
     history = fit(
         unet,
-        samples_of_split(samples, manifest, "train"),
-        samples_of_split(samples, manifest, "validation"),
+        training,
+        validation,
         intensity,
-        geometry_of(unet),
         Augmenter(policy),
-        FitSettings(
-            seed=seed,
-            optimiser=optimiser,
-            **{**values, "class_weights": _class_weights(settings, fingerprint)},
-        ),
-        on_epoch,
+        _fit_settings(settings, fingerprint, seed),
+        listeners,
     )
+    if settings.memorise_crops:
+        _check_memory(history, len(training))
     return with_preprocessing(unet, intensity), history
 
 
 def plot_history(history: pd.DataFrame) -> Figure:
     """Draw the learning curves."""
     return draw_learning_curve(history)
+
+
+def _fit_settings(
+    settings: TrainingParameters, fingerprint: dict[str, Any], seed: int
+) -> FitSettings:
+    from unetflow.unet.fit import FitSettings
+    from unetflow.unet.optimisation import OptimiserSettings
+
+    values = settings.model_dump(exclude={"weight_map", "memorise_crops"})
+    own = {field.name: values.pop(field.name) for field in fields(OptimiserSettings)}
+    # A weight map holds the classes' weights already.
+    in_map = settings.weight_map is not None
+    values["class_weights"] = None if in_map else _class_weights(settings, fingerprint)
+    return FitSettings(seed=seed, optimiser=OptimiserSettings(**own), **values)
 
 
 def _class_weights(
@@ -93,3 +159,18 @@ def _class_weights(
             "Give one for each class, the background first",
         )
     return tuple(settings.class_weights)
+
+
+def _check_memory(history: pd.DataFrame, crops: int) -> None:
+    """Say whether a few crops have been learnt by heart, as any network that works can."""
+    best = history["val_dice"].max()
+    if best > _BY_HEART:
+        _log.info("Learnt %d crops by heart: Dice %.3f. What is left is training", crops, best)
+        return
+    raise InputError(
+        "training.memorise_crops",
+        f"after {len(history)} epochs the Dice of the {crops} crops is {best:.3f}, not above "
+        f"{_BY_HEART}: something keeps the network from learning",
+        "Look whether the masks fit the images in data/08_reporting/data_report.html, then at "
+        "training.learning_rate, training.loss and training.class_weights",
+    )

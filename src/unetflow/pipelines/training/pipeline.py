@@ -10,6 +10,18 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
+                nodes.weigh_pixels,
+                inputs=[
+                    "samples",
+                    "manifest",
+                    "fingerprint",
+                    "params:classes",
+                    "params:training",
+                ],
+                outputs="weight_maps",
+                name="weigh_pixels",
+            ),
+            Node(
                 nodes.train_unet,
                 inputs=[
                     "unet_untrained",
@@ -17,9 +29,10 @@ def create_pipeline() -> Pipeline:
                     "manifest",
                     "fingerprint",
                     "augmentation_policy",
+                    "weight_maps",
                     "params:training",
                     "params:seed",
-                    "epoch_log",
+                    "training_log",
                 ],
                 outputs=["unet", "history"],
                 name="train_unet",

@@ -35,9 +35,12 @@ def test_default_is_all_and_training_is_the_chain_up_to_evaluation():
     stages = [set(nodes[name]) for name in nodes if name not in ("__default__", "training")]
     assert set.union(*stages) <= nodes["__default__"]
     assert nodes["__default__"] - nodes["training"] == nodes["mask_export"]
-    assert pipelines["training"].inputs() - {"raw_pairs", "training_log", "manifest_before"} == {
-        name for name in pipelines["training"].inputs() if name.startswith("params:")
-    }
+    assert pipelines["training"].inputs() - {
+        "raw_pairs",
+        "training_log",
+        "manifest_before",
+        "start_model",
+    } == {name for name in pipelines["training"].inputs() if name.startswith("params:")}
 
 
 def test_every_hand_over_is_a_catalog_entry_with_a_layer():

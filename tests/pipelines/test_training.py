@@ -31,7 +31,6 @@ PARAMETERS = {
     "loss": "bce + dice",
     "class_weights": "none",
     "weight_map": None,
-    "target_dice": None,
     "patience": 1,
     "memorise_crops": 0,
     "workers": 0,

@@ -135,7 +135,6 @@ class TrainingParameters(Strict):
     class_weights: Literal["none", "balanced"] | list[Weight]
     weight_map: WeightMapParameters | None
     memorise_crops: Annotated[int, Field(ge=0)]
-    target_dice: Annotated[float, Field(gt=0, le=1)] | None
     patience: Count
     workers: Annotated[int, Field(ge=0)]
     tile: Count

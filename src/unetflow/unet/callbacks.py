@@ -138,7 +138,7 @@ class StopOnNotANumber(keras.callbacks.Callback):
 
 
 class StopWhenGoodEnough(keras.callbacks.Callback):
-    """Ends training when the validation Dice has reached a target.
+    """Ends training when the Dice of an epoch's crops has reached a target.
 
     Args:
         target: The Dice that is enough.
@@ -150,7 +150,7 @@ class StopWhenGoodEnough(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Look at the Dice."""
-        if logs["val_dice"] >= self._target:
+        if logs["dice"] >= self._target:
             self.model.stop_training = True
 
 

@@ -45,7 +45,7 @@ class FitSettings:
         workers: Threads that prepare batches.
         tile: Longest edge in pixels of a window when validation images are predicted.
         seed: Another seed gives another order, other crops and other dropout.
-        target_dice: Validation Dice at which training may stop; None: it goes on.
+        target_dice: Dice of an epoch's crops at which training stops; None: it goes on.
         class_weights: How much the pixels of each class count in the cross-entropies; None: all
             the same.
     """

@@ -1,0 +1,154 @@
+"""Whole runs with the paper's recipe, many classes, another model to begin with, and by heart."""
+
+import json
+import shutil
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import Result
+from PIL import Image
+
+from tests.conftest import ROOT, TINY, kedro_run
+from unetflow.imaging.readers import read_image, read_mask
+from unetflow.unet import Segmenter
+
+COLOURS = np.zeros((10, 3))
+COLOURS[:4] = [30, 60, 200], [90, 90, 90], [200, 40, 30], [240, 240, 90]
+SMALL_PAPER = (
+    "preset=paper,construction.base_filters=4,construction.depth=2,training.crop_size=76,"
+    "training.epochs=2,training.weight_map.border_width=4"
+)
+
+
+def test_the_papers_recipe_runs_from_images_to_masks(project: Path) -> None:
+    result = kedro_run(project, "--params", SMALL_PAPER)
+    assert result.exit_code == 0, result.output
+    manifest = pd.read_parquet(project / "data/03_primary/manifest.parquet").set_index("id")
+    maps = {path.parent.name for path in project.glob("data/04_feature/weight_maps/*/weights.tif")}
+    assert maps == set(manifest.index[manifest["split"] == "train"])
+    segmenter = Segmenter.load(project / "data/06_models/segmenter.keras")
+    assert segmenter.model.output_shape[-1] == 2
+    assert 0 < segmenter.settings.threshold < 1
+    policy = (project / "data/05_model_input/augmentation_policy.yml").read_text()
+    assert "ElasticGrid" in policy
+    assert "Affine" in policy
+    assert len(list((project / "data/07_model_output/masks").iterdir())) == 8
+    again = kedro_run(project, "--pipelines", "training", "--params", SMALL_PAPER)
+    assert "Computed 0 of" in " ".join(again.output.split())
+
+
+@pytest.fixture
+def streets(project: Path) -> Path:
+    """A project with pictures of four classes, one of which is in a few pictures only."""
+    random = np.random.default_rng(0)
+    for number in range(10):
+        label = np.zeros((40, 48), np.uint8)
+        label[20:] = 1
+        label[10:30, 8 * (number % 3) : 8 * (number % 3) + 12] = 2
+        if number < 2:
+            label[:8, 40:] = 3
+        label[0, 0] = 9
+        colours = np.array(
+            [[30, 60, 200], [90, 90, 90], [200, 40, 30], [240, 240, 90]] + [[0] * 3] * 6
+        )
+        image = colours[label] + random.integers(-9, 9, (40, 48, 3))
+        for folder, pixels in (("images", image.clip(0, 255)), ("masks", label)):
+            path = project / "streets" / folder / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.astype(np.uint8)).save(path)
+    (project / "conf/local/catalog.yml").write_text(
+        "raw_pairs:\n  type: unetflow.datasets.SourceDataset\n  path: streets\n  layout: folders\n"
+        "  images: images\n  masks: masks\n"
+        "images_to_segment:\n  type: unetflow.datasets.ImageFolderDataset\n"
+        "  path: streets/images\n"
+    )
+    (project / "conf/local/parameters.yml").write_text(
+        "classes:\n"
+        + "".join(
+            f"  - {{name: {name}, values: {value}}}\n"
+            for value, name in enumerate(("sky", "road", "car", "sign"))
+        )
+        + "ingestion: {masks: {ignore: [9]}, leakage: {duplicates: allow}}\n"
+        "training: {loss: cce + dice, class_weights: balanced, foreground_share: 0.5}\n"
+    )
+    return project
+
+
+def test_many_classes_go_the_same_way_as_two(streets: Path) -> None:
+    result = kedro_run(streets, "--params", TINY + ",training.crops_per_image=8,training.epochs=12")
+    assert result.exit_code == 0, result.output
+    assert "of mean of 3 classes, mean over" in result.output
+    scores = json.loads((streets / "data/08_reporting/metrics.json").read_text())["scores"]
+    assert scores["dice_road"]["mean"] > 0.8
+    assert 0.4 < scores["dice"]["mean"] <= 1
+    assert "otsu_dice" not in scores
+    table = pd.read_csv(streets / "data/08_reporting/image_scores.csv")
+    assert {"dice_road", "dice_car"} <= set(table.columns)
+    for name in ("masks/3.png", "overlays/3.png"):
+        assert read_image(streets / "data/07_model_output" / name).shape == (40, 48, 3)
+    label = read_mask(streets / "data/07_model_output/labels/3.tif")
+    assert set(np.unique(label)) <= {0, 1, 2, 3}
+    painted = read_image(streets / "data/07_model_output/masks/3.png")
+    assert len(np.unique(painted.reshape(-1, 3), axis=0)) == len(np.unique(label))
+
+
+def test_one_sigmoid_output_for_many_classes_is_refused(streets: Path) -> None:
+    result = kedro_run(
+        streets, "--pipelines", "training", "--params", TINY + ",construction.head=sigmoid"
+    )
+    assert result.exit_code == 1
+    assert "construction.head: 'sigmoid' gives the probability of one class" in result.output
+
+
+@pytest.fixture
+def copy(finished: tuple[Path, Result], tmp_path: Path) -> Path:
+    """A copy of a project in which a whole run has finished."""
+    return shutil.copytree(finished[0], tmp_path / "copy")
+
+
+def test_a_training_begins_with_a_file_or_a_registered_model(copy: Path) -> None:
+    path = "data/06_models/segmenter.keras"
+    shutil.copy(copy / path, copy / "before.keras")
+    start = f"start_from={copy / 'before.keras'}"
+    result = kedro_run(copy, "--pipelines", "construction", "--params", f"{TINY},{start}")
+    assert result.exit_code == 0, result.output
+    assert "Began with the weights of" in " ".join(result.output.split())
+
+    model = next((copy / "mlruns/models").iterdir()) / "artifacts"
+    client = mlflow.MlflowClient(f"sqlite:///{copy / 'mlflow.db'}")
+    client.create_registered_model("unetflow")
+    client.create_model_version("unetflow", str(model))
+    client.set_registered_model_alias("unetflow", "champion", "1")
+    start = "start_from=models:/unetflow@champion"
+    result = kedro_run(copy, "--pipelines", "construction", "--params", f"{TINY},{start}")
+    assert result.exit_code == 0, result.output
+    assert "models:/unetflow@champion in" in " ".join(result.output.split())
+
+    start = "start_from=models:/unetflow@nobody"
+    result = kedro_run(copy, "--pipelines", "construction", "--params", f"{TINY},{start}")
+    assert result.exit_code == 1
+    assert "start_from: there is no model models:/unetflow@nobody" in result.output
+
+
+def test_a_few_crops_are_learnt_by_heart_or_it_is_said_that_they_are_not(project: Path) -> None:
+    shutil.copytree(ROOT / "conf/debug", project / "conf/debug", dirs_exist_ok=True)
+    shutil.copy(project / "conf/local/catalog.yml", project / "conf/debug/catalog.yml")
+    small = "construction.base_filters=8,construction.depth=2,training.crop_size=32"
+    run = ("--env", "debug", "--pipelines", "training", "--params")
+    result = kedro_run(project, *run, small)
+    assert result.exit_code == 0, result.output
+    assert "Learnt 4 crops by heart" in " ".join(result.output.split())
+    result = kedro_run(project, *run, small + ",training.epochs=1,training.learning_rate=1e-9")
+    assert result.exit_code == 1
+    assert "something keeps the network from learning" in result.output
+
+
+@pytest.mark.parametrize("objects", ["nuclei", "cell"])
+def test_objects_of_a_weight_map_must_be_a_class(project: Path, objects: str) -> None:
+    params = f"{SMALL_PAPER},training.weight_map.objects={objects}"
+    result = kedro_run(project, "--pipelines", "training", "--params", params)
+    assert result.exit_code == 1
+    assert f"training.weight_map.objects: there is no class '{objects}'" in result.output

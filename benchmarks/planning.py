@@ -1,0 +1,181 @@
+"""How well the planner predicts the peak memory of a training: predicted against measured.
+
+    python benchmarks/planning.py --json planning.json
+
+Each case is a training of two epochs of a few steps in a process of its own, which has imported
+what `kedro run` imports. The planner's coefficients were found from the cases of `CALIBRATION`;
+those of `HELD_OUT` had no part in it. A case takes a minute or two on two cores.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+STEPS = 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """A training to measure, named as in the parameters; `image` is a validation image's edge."""
+
+    base_filters: int
+    depth: int
+    crop_size: int
+    batch_size: int
+    normalisation: str = "batch"
+    padding: str = "same"
+    optimiser: str = "adam"
+    image: int = 128
+    tile: int = 512
+    channels: int = 3
+
+
+CALIBRATION = (
+    Case(8, 2, 64, 8),
+    Case(16, 3, 128, 4),
+    Case(16, 4, 256, 4, image=1024, channels=1),
+    Case(32, 4, 256, 2, normalisation="none"),
+    Case(64, 4, 64, 4, optimiser="sgd"),
+    Case(64, 4, 64, 4),
+    Case(16, 3, 188, 4, padding="valid", image=600),
+    Case(64, 2, 128, 4, normalisation="none"),
+    Case(24, 4, 384, 4),
+    Case(32, 3, 64, 1, image=1024),
+    Case(48, 3, 128, 4, normalisation="group"),
+    Case(64, 3, 256, 1, image=512),
+)
+HELD_OUT = (
+    Case(32, 3, 192, 4),
+    Case(32, 4, 284, 2, padding="valid"),
+    Case(64, 4, 256, 2),
+    Case(8, 4, 256, 8, normalisation="none"),
+    Case(16, 3, 256, 8, normalisation="instance", image=256),
+)
+
+
+def measure(case: Case) -> int:
+    """Train in this process and return its peak resident memory in bytes."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import kedro.framework.session  # noqa: F401 - for the memory that it takes
+    import mlflow.keras  # noqa: F401
+    import numpy as np
+
+    from unetflow.imaging.augmentation import Augmenter
+    from unetflow.imaging.intensity import IntensityRange
+    from unetflow.imaging.samples import Sample
+    from unetflow.unet.fit import FitSettings, fit
+    from unetflow.unet.model import build_unet, geometry_of
+
+    random = np.random.default_rng(0)
+
+    def noise(edge: int) -> Sample:
+        image = random.integers(0, 256, (edge, edge, case.channels), dtype=np.uint8)
+        return Sample(image, (image[:, :, 0] > 127).astype(np.uint8))
+
+    unet = build_unet(
+        (None, None, case.channels),
+        base_filters=case.base_filters,
+        depth=case.depth,
+        normalisation=case.normalisation,
+        padding=case.padding,
+    )
+    settings = FitSettings(
+        epochs=2,  # the second one has the copy of the best weights beside it
+        crop_size=case.crop_size,
+        crops_per_image=STEPS,
+        batch_size=case.batch_size,
+        optimiser=case.optimiser,
+        learning_rate=0.001,
+        schedule="cosine",
+        warmup_share=0.05,
+        cross_entropy_weight=1.0,
+        dice_weight=1.0,
+        patience=20,
+        workers=2,
+        tile=case.tile,
+        seed=1,
+    )
+    fit(
+        unet,
+        {str(number): noise(case.crop_size) for number in range(case.batch_size)},
+        {"validation": noise(case.image)},
+        IntensityRange([0.0] * case.channels, [255.0] * case.channels),
+        geometry_of(unet),
+        Augmenter([{"transform": "HorizontalFlip", "p": 0.5}]),
+        settings,
+        lambda epoch, logs: None,
+    )
+    return peak_memory()
+
+
+def peak_memory() -> int:
+    """Return the peak resident memory of this process in bytes.
+
+    Linux hands `ru_maxrss` down from the process that starts another, so that a small child of a
+    large parent would seem large; the peak in /proc is the process's own.
+    """
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
+def measure_apart(case: Case) -> int:
+    """Measure in a fresh process."""
+    command = [sys.executable, __file__, "--case", json.dumps(asdict(case))]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return int(done.stdout.splitlines()[-1])
+
+
+def predict(case: Case) -> int:
+    """Return what the planner expects for a case, in bytes."""
+    from unetflow.imaging.planning import Architecture, Validation, predict_memory
+
+    return predict_memory(
+        Architecture(
+            case.channels,
+            case.base_filters,
+            case.depth,
+            normalisation=case.normalisation,
+            padding=case.padding,
+        ),
+        crop_size=case.crop_size,
+        batch_size=case.batch_size,
+        optimiser=case.optimiser,
+        validation=Validation(case.image, case.image, case.tile),
+    )
+
+
+def main() -> None:
+    """Measure all cases, print a table and write JSON; or measure one case."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--case", help="a case as JSON, to be measured in this process")
+    options = parser.parse_args()
+    if options.case:
+        print(measure(Case(**json.loads(options.case))))
+        return
+    print("width depth crop batch norm.    padding optim. image  predicted measured  error")
+    rows = []
+    for case in (*CALIBRATION, *HELD_OUT):
+        predicted, measured = predict(case), measure_apart(case)
+        error = predicted / measured - 1
+        held_out = case in HELD_OUT
+        rows.append(
+            {**asdict(case), "held_out": held_out, "predicted": predicted, "measured": measured}
+        )
+        print(
+            f"{case.base_filters:5} {case.depth:5} {case.crop_size:4} {case.batch_size:5} "
+            f"{case.normalisation:8} {case.padding:7} {case.optimiser:6} {case.image:5}  "
+            f"{predicted / 1e6:6.0f} MB {measured / 1e6:5.0f} MB {error:+7.1%}"
+            f"{' held out' if held_out else ''}",
+            flush=True,
+        )
+    if options.json:
+        options.json.write_text(json.dumps(rows, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -43,12 +43,14 @@ def test_the_weights_and_the_multiply_adds_of_a_small_network():
     work = forward_work(SMALL, 8, 8)
     top = 64 * (9 * (3 * 2 + 2 * 2 + 4 * 2 + 2 * 2) + 4 * 2 + 2)
     assert work.multiply_adds == top + 16 * 9 * (2 * 4 + 4 * 4)
-    assert work.map_values == 64 * (2 + 2 + 2 + 2 + 2 + 1) + 16 * (4 + 4)
+    assert work.values == 64 * (2 + 2 + 2 + 2 + 2 + 1) + 16 * (4 + 4)
 
 
 def test_a_step_is_three_forward_passes_of_each_crop():
     once = forward_work(SMALL, 8, 8)
-    assert step_work(SMALL, crop_size=8, batch_size=5) == once.times(15)
+    step = step_work(SMALL, crop_size=8, batch_size=5)
+    assert step.multiply_adds == 15 * once.multiply_adds
+    assert step.values == 15 * once.values + count_parameters(SMALL)
 
 
 def test_an_image_in_windows_costs_its_windows():
@@ -59,7 +61,7 @@ def test_an_image_in_windows_costs_its_windows():
 
 
 def test_the_seconds_of_both_kinds_of_work_add_up():
-    assert Speed(multiply_adds=100, map_values=10).seconds(Work(200, 30)) == pytest.approx(5)
+    assert Speed(multiply_adds=100, values=10).seconds(Work(200, 30)) == pytest.approx(5)
 
 
 def _memory(architecture=SMALL, validation=Validation(32, 32, 512), **changes):  # noqa: B008

@@ -56,7 +56,7 @@ def test_parameters_and_work_are_those_of_the_real_network(architecture, height,
     convolutions = (x for x in network.layers if isinstance(x, layers.Conv2D))
     upward = (x for x in network.layers if isinstance(x, layers.Conv2DTranspose))
     outputs = {x.name: np.prod(x.output.shape[1:]) for x in (*convolutions, *upward)}
-    assert work.map_values == sum(outputs.values())
+    assert work.values == sum(outputs.values())
 
 
 def test_the_full_network_has_as_many_parameters_as_it_promises():

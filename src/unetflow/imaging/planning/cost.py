@@ -1,8 +1,16 @@
-"""How long a training step and a validation pass take."""
+"""How long a training step and a validation pass take.
+
+Wide networks reach far more multiply-adds a second than narrow ones, whose time goes to moving
+numbers to and from memory. So the time is reckoned as the sum of both.
+"""
 
 from dataclasses import dataclass
 
-from unetflow.imaging.planning.architecture import Architecture, list_convolutions
+from unetflow.imaging.planning.architecture import (
+    Architecture,
+    count_parameters,
+    list_convolutions,
+)
 from unetflow.imaging.tiling import plan_windows, unet_geometry
 
 _PASSES = 3
@@ -16,36 +24,33 @@ class Work:
 
     Attributes:
         multiply_adds: In the convolutions.
-        map_values: Numbers in the convolutions' outputs, each of which is also normalised,
-            rectified, copied and read again, in time that depends on the memory's speed.
+        values: Numbers that are made and read again: those of the feature maps, each of which is
+            also normalised, rectified and copied, and the weights that the optimiser changes.
     """
 
     multiply_adds: float
-    map_values: float
+    values: float
 
     def times(self, factor: float) -> "Work":
         """Return the work of so many of these."""
-        return Work(factor * self.multiply_adds, factor * self.map_values)
+        return Work(factor * self.multiply_adds, factor * self.values)
 
 
 @dataclass(frozen=True)
 class Speed:
     """What a machine reaches; `unet.speed.measure_speed` measures it.
 
-    Wide networks reach far more multiply-adds a second than narrow ones, whose time goes to moving
-    feature maps; so the time of both is added up.
-
     Attributes:
-        multiply_adds: For each second.
-        map_values: For each second.
+        multiply_adds: For each second, if nothing else took time.
+        values: Likewise.
     """
 
     multiply_adds: float
-    map_values: float
+    values: float
 
     def seconds(self, work: Work) -> float:
         """Return how long this takes."""
-        return work.multiply_adds / self.multiply_adds + work.map_values / self.map_values
+        return work.multiply_adds / self.multiply_adds + work.values / self.values
 
 
 def forward_work(architecture: Architecture, height: int, width: int) -> Work:
@@ -65,14 +70,15 @@ def forward_work(architecture: Architecture, height: int, width: int) -> Work:
 
 
 def step_work(architecture: Architecture, crop_size: int, batch_size: int) -> Work:
-    """Count the work of one training step: three times that of the forward passes.
+    """Count the work of one training step: three times that of the forward passes, and weights.
 
     Args:
         architecture: Of the U-Net.
         crop_size: Edge of a training crop in pixels.
         batch_size: Crops in a batch.
     """
-    return forward_work(architecture, crop_size, crop_size).times(_PASSES * batch_size)
+    passes = forward_work(architecture, crop_size, crop_size).times(_PASSES * batch_size)
+    return Work(passes.multiply_adds, passes.values + count_parameters(architecture))
 
 
 def prediction_work(architecture: Architecture, height: int, width: int, tile: int) -> Work:

@@ -4,9 +4,9 @@ The model is for TensorFlow on a CPU, where a tensor is freed as soon as nothing
 It adds up what must be there at the same time, and takes the larger of two moments: the backward
 pass of a training step, and the prediction of a validation image.
 
-The sizes follow from the architecture. What cannot be derived, since it lies within TensorFlow and
-oneDNN, are the few coefficients below; `benchmarks/planning.py` compares the predictions with
-measured peaks, from which the coefficients were found by least squares.
+The sizes follow from the architecture. What cannot be derived, since it lies within libraries, are
+the constants for the process and the graph and the number of unrolled inputs: they were found by
+least squares from measured peaks, with which `benchmarks/planning.py` compares the predictions.
 """
 
 from dataclasses import dataclass
@@ -21,27 +21,33 @@ from unetflow.imaging.tiling import plan_windows, unet_geometry
 _FLOAT = 4
 """Bytes of a float32."""
 
-_PROCESS = 740e6
+_PROCESS = 770e6
 """Bytes of Python with TensorFlow, Keras, Kedro, MLflow and albumentations once imported."""
 
-_GRAPH = 140e6
-"""Bytes of the compiled training step and prediction, their threads and their code."""
+_GRAPH = 185e6
+"""Bytes of the compiled training step and prediction, of the threads and of what lies unused
+between tensors."""
 
-_KEPT_MAPS = {"none": 1.0, "batch": 2.0, "group": 3.0, "instance": 3.0}
-"""Feature maps that a convolution, its normalisation and its ReLU keep for the backward pass."""
+_UNROLLED_INPUTS = 1.75
+"""How many unrolled inputs there are at a time: TensorFlow's gradients of a convolution write the 9
+pixels under the kernel side by side, image by image, and the gradient for the input and the one
+for the kernel run at the same time, though not always at the same layer."""
 
-_PASSING_MAPS = 10.0
-"""Feature maps of the largest size that the backward pass holds for a moment: gradients, and the
-copies in oneDNN's own layout of what a convolution reads and writes."""
+_PREDICTION_MAPS = 4
+"""Feature maps of the largest size while a prediction joins those of the last level: the one from
+below, the skip, and both again as the joined one."""
 
-_PREDICTION_MAPS = 6.0
-"""Feature maps of the largest size that prediction holds while the last level is joined."""
+_LASTING_COPIES = 3
+"""Copies of the weights: they themselves, their gradients, and the best ones so far."""
 
-_PARAMETER_COPIES = 4.0
 _SLOTS = {"sgd": 1, "adam": 2, "adamw": 2}
+"""Copies that an optimiser keeps: the momentum, and for Adam the mean square too."""
 
 _QUEUED_BATCHES = 10
 """The feed's queue of 8 batches (see `unet.feed`) and those that two threads prepare."""
+
+_LOSS_MAPS = 6
+"""Maps of the image's size and the output's channels that a validation image's scores need."""
 
 
 @dataclass(frozen=True)
@@ -91,32 +97,36 @@ def predict_memory(
     return round(lasting + passing)
 
 
-def _weight_bytes(architecture: Architecture, optimiser: str, averaged: bool) -> float:
-    copies = _PARAMETER_COPIES + _SLOTS[optimiser] + averaged
+def _weight_bytes(architecture: Architecture, optimiser: str, averaged: bool) -> int:
+    copies = _LASTING_COPIES + _SLOTS[optimiser] + averaged
     return copies * _FLOAT * count_parameters(architecture)
 
 
 def _step_bytes(architecture: Architecture, crop_size: int, batch_size: int) -> float:
     convolutions = list_convolutions(architecture, crop_size, crop_size)
-    blocks = [c.map_size for c in convolutions if c.kind == "block"]
-    # Pooled maps and joined ones are kept too, as inputs of the convolution that follows.
-    pooled = sum(blocks[1 : 2 * architecture.depth : 2]) / 4
-    joined = sum(2 * c.map_size for c in convolutions if c.kind == "up")
-    kept = _KEPT_MAPS[architecture.normalisation] * sum(blocks) + pooled + joined
-    maps = (kept + _PASSING_MAPS * max(blocks)) * _FLOAT
+    blocks = [c for c in convolutions if c.kind == "block"]
+    # The ReLU's result is kept for the backward pass, and the normalisation's input, if there is.
+    for_each_block = 1 if architecture.normalisation == "none" else 2
+    kept = for_each_block * sum(c.map_size for c in blocks)
+    # So are pooled maps and joined ones, as inputs of the convolution that follows.
+    kept += sum(c.map_size for c in blocks[1 : 2 * architecture.depth : 2]) // 4
+    kept += sum(2 * c.map_size for c in convolutions if c.kind == "up")
+    unrolled = max(9 * c.inputs * c.height * c.width for c in blocks)
     label = 1
     crop = crop_size**2 * (_FLOAT * architecture.channels + label)
-    return batch_size * (maps + _QUEUED_BATCHES * crop)
+    return (
+        batch_size * (_FLOAT * kept + _QUEUED_BATCHES * crop) + _UNROLLED_INPUTS * _FLOAT * unrolled
+    )
 
 
-def _validation_bytes(architecture: Architecture, validation: Validation) -> float:
+def _validation_bytes(architecture: Architecture, validation: Validation) -> int:
     geometry = unet_geometry(architecture.depth, architecture.padding)
     rows = plan_windows(validation.height, geometry, validation.tile)
     columns = plan_windows(validation.width, geometry, validation.tile)
     height, width = rows[0].stop - rows[0].start, columns[0].stop - columns[0].start
     windows = min(validation.batch_size, len(rows) * len(columns))
     largest = max(c.map_size for c in list_convolutions(architecture, height, width))
-    maps = _PREDICTION_MAPS * windows * largest * _FLOAT
-    # The image as float32, the same with its mirrored border, and some maps of the loss.
-    image = validation.height * validation.width * _FLOAT
-    return maps + image * (2 * architecture.channels + 6 * architecture.classes)
+    # The image as float32, and once more with its mirrored border.
+    image = 2 * architecture.channels + _LOSS_MAPS * architecture.classes
+    pixels = validation.height * validation.width
+    return _FLOAT * (_PREDICTION_MAPS * windows * largest + pixels * image)

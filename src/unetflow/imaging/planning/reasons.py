@@ -12,9 +12,7 @@ from unetflow.imaging.planning.task import CHOSEN, Choice, Task
 GIVEN = "given"
 
 
-def give_reasons(
-    task: Task, wanted: Choice, choice: Choice, schedule: Schedule
-) -> dict[str, str]:
+def give_reasons(task: Task, wanted: Choice, choice: Choice, schedule: Schedule) -> dict[str, str]:
     """Give a reason for each quantity of a plan.
 
     Args:

@@ -37,22 +37,28 @@ def plan_schedule(task: Task, choice: Choice, speed: Speed) -> Schedule:
 
     Without any given number, there are as many epochs as have 25 steps each, but between 20 and
     100, and fewer where validation would take more than a quarter of the time. Then each image
-    gives as many crops as fit, but at least one.
+    gives as many crops as that takes, at least one. A given number of epochs or of crops is kept,
+    and the other one fills the time.
     """
     step, validation = measure_seconds(task, choice, speed)
     planned = TIME_SHARE * task.seconds
-    epochs = task.given.get("epochs") or _aim_at_epochs(planned, step, validation)
-    crops = task.given.get("crops_per_image")
-    if crops is None:
-        steps_of_epoch = (planned / epochs - validation) / step
-        crops = max(1, int(steps_of_epoch * choice.batch_size / task.training_images))
-    steps_of_epoch = -(-task.training_images * crops // choice.batch_size)
-    epoch = steps_of_epoch * step + validation
-    if "epochs" not in task.given:
-        epochs = max(1, int(planned / epoch))
-        if "crops_per_image" not in task.given:
+
+    def with_crops(crops: int) -> Schedule:
+        steps = -(-task.training_images * crops // choice.batch_size)
+        seconds = steps * step + validation
+        epochs = task.given.get("epochs") or max(1, int(planned / seconds))
+        if not {"epochs", "crops_per_image"} & set(task.given):
             epochs = min(epochs, MOST_EPOCHS)
-    return Schedule(epochs, crops, epochs * steps_of_epoch, epochs * epoch)
+        return Schedule(epochs, crops, epochs * steps, epochs * seconds)
+
+    if "crops_per_image" in task.given:
+        return with_crops(task.given["crops_per_image"])
+    epochs = task.given.get("epochs") or _aim_at_epochs(planned, step, validation)
+    steps = (planned / epochs - validation) / step
+    crops = max(1, int(steps * choice.batch_size / task.training_images))
+    more = with_crops(crops + 1)
+    in_time = more.seconds <= planned
+    return more if in_time and more.epochs >= FEWEST_EPOCHS else with_crops(crops)
 
 
 def measure_seconds(task: Task, choice: Choice, speed: Speed) -> tuple[float, float]:
@@ -67,10 +73,9 @@ def measure_seconds(task: Task, choice: Choice, speed: Speed) -> tuple[float, fl
 
 def trains_long_enough(task: Task, schedule: Schedule) -> bool:
     """Tell whether there are 1,000 steps, or all that are given, in the planned time."""
-    if {"epochs", "crops_per_image"} <= set(task.given):
-        return schedule.seconds <= TIME_SHARE * task.seconds
-    in_time = schedule.seconds <= TIME_SHARE * task.seconds
-    return in_time and schedule.steps >= FEWEST_STEPS
+    if schedule.seconds > TIME_SHARE * task.seconds:
+        return False
+    return schedule.steps >= FEWEST_STEPS or {"epochs", "crops_per_image"} <= set(task.given)
 
 
 def _aim_at_epochs(planned: float, step: float, validation: float) -> int:

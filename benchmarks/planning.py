@@ -15,7 +15,7 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-STEPS = 4
+STEPS = 3
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ HELD_OUT = (
     Case(64, 4, 256, 2),
     Case(8, 4, 256, 8, normalisation="none"),
     Case(16, 3, 256, 8, normalisation="instance", image=256),
+    Case(64, 3, 64, 1, image=1024),
 )
 
 

@@ -113,6 +113,13 @@ def test_given_epochs_and_crops_give_the_widest_network_that_ends_in_time():
     assert plan.minutes <= 8
     wider = {48: 64, 32: 48, 24: 32, 16: 24, 8: 16}[plan.base_filters]
     assert _plan(minutes=10, given={**given, "base_filters": wider}).minutes > 8
+    assert "with which the given steps fit" in plan.reasons["base_filters"]
+
+
+def test_where_even_the_narrowest_is_too_slow_the_plan_says_so():
+    plan = _plan(minutes=0.5)
+    assert plan.base_filters == 8
+    assert plan.reasons["base_filters"].startswith("the narrowest")
 
 
 def test_an_epoch_has_at_least_25_steps_and_there_are_20_to_100():

@@ -1,6 +1,11 @@
 """Why a plan is as it is, in plain sentences."""
 
-from unetflow.imaging.planning.schedule import FEWEST_STEPS, TIME_SHARE, Schedule
+from unetflow.imaging.planning.schedule import (
+    FEWEST_STEPS,
+    TIME_SHARE,
+    Schedule,
+    trains_long_enough,
+)
 from unetflow.imaging.planning.sizes import (
     DEEPEST,
     LARGEST_CROP,
@@ -26,7 +31,7 @@ def give_reasons(task: Task, wanted: Choice, choice: Choice, schedule: Schedule)
     """
     sentences = {
         "depth": _why_depth(task, choice),
-        "base_filters": _why_width(task, choice, schedule),
+        "base_filters": _why_width(task, schedule),
         "crop_size": _why_crop(task, choice),
         "batch_size": "a usual batch where time and memory are scarce",
         "tile": "large windows waste the least on their overlap",
@@ -63,15 +68,17 @@ def _why_crop(task: Task, choice: Choice) -> str:
     )
 
 
-def _why_width(task: Task, choice: Choice, schedule: Schedule) -> str:
-    share = f"{TIME_SHARE:.0%} of {task.seconds / 60:g} minutes".replace("%", " %")
-    if schedule.seconds > TIME_SHARE * task.seconds or schedule.steps < FEWEST_STEPS:
-        return f"the narrowest, since even with it few steps fit into {share}"
+def _why_width(task: Task, schedule: Schedule) -> str:
+    share = f"{TIME_SHARE:.0%} of {task.seconds / 60:g} min".replace("%", " %")
+    if not trains_long_enough(task, schedule):
+        return f"the narrowest, and even with it the steps that it needs do not fit into {share}"
+    if {"epochs", "crops_per_image"} <= set(task.given):
+        return f"the widest with which the given steps fit into {share}"
     return f"the widest with which at least {FEWEST_STEPS} steps fit into {share}"
 
 
 def _why_schedule(task: Task, schedule: Schedule) -> dict[str, str]:
-    minutes = f"{schedule.seconds / 60:.1f} of {task.seconds / 60:g} minutes"
+    minutes = f"{schedule.seconds / 60:.1f} of {task.seconds / 60:g} min"
     each = schedule.steps // schedule.epochs
     return {
         "epochs": f"{schedule.steps} steps and the validations take about {minutes}",

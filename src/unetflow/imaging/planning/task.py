@@ -37,13 +37,12 @@ class Task:
     Attributes:
         channels: Channels of the images.
         outputs: Channels of the network's output.
-        median_edge: The shorter of the images' median height and width, in pixels.
         median_size: Median height and width in pixels.
         largest_size: Largest height and width in pixels.
         training_images: Their number.
         validation_images: Likewise.
         memory: Bytes that are granted.
-        seconds: Likewise.
+        seconds: Those that are granted.
         normalisation: See `unet.build_unet`.
         padding: Likewise.
         optimiser: See `unet.optimisation.build_optimiser`.

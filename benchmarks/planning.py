@@ -68,8 +68,10 @@ def measure(case: Case) -> int:
     from unetflow.imaging.augmentation import Augmenter
     from unetflow.imaging.intensity import IntensityRange
     from unetflow.imaging.samples import Sample
+    from unetflow.unet.callbacks import TrainingListeners
     from unetflow.unet.fit import FitSettings, fit
-    from unetflow.unet.model import build_unet, geometry_of
+    from unetflow.unet.model import build_unet
+    from unetflow.unet.optimisation import OptimiserSettings
 
     random = np.random.default_rng(0)
 
@@ -89,12 +91,19 @@ def measure(case: Case) -> int:
         crop_size=case.crop_size,
         crops_per_image=STEPS,
         batch_size=case.batch_size,
-        optimiser=case.optimiser,
-        learning_rate=0.001,
-        schedule="cosine",
-        warmup_share=0.05,
-        cross_entropy_weight=1.0,
-        dice_weight=1.0,
+        foreground_share=0.0,
+        optimiser=OptimiserSettings(
+            optimiser=case.optimiser,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=0.004,
+            learning_rate=0.001,
+            schedule="cosine",
+            warmup_share=0.05,
+            clip_norm=None,
+            moving_average=0.0,
+        ),
+        loss="bce + dice",
         patience=20,
         workers=2,
         tile=case.tile,
@@ -105,10 +114,9 @@ def measure(case: Case) -> int:
         {str(number): noise(case.crop_size) for number in range(case.batch_size)},
         {"validation": noise(case.image)},
         IntensityRange([0.0] * case.channels, [255.0] * case.channels),
-        geometry_of(unet),
         Augmenter([{"transform": "HorizontalFlip", "p": 0.5}]),
         settings,
-        lambda epoch, logs: None,
+        TrainingListeners(lambda epoch, logs: None, lambda batch: None),
     )
     return peak_memory()
 

@@ -21,6 +21,7 @@ def test_pipelines_are_registered_under_their_names():
     assert set(register_pipelines()) == {
         "__default__",
         "ingestion",
+        "planning",
         "augmentation",
         "construction",
         "training",

@@ -8,6 +8,7 @@ from unetflow.pipelines import (
     evaluation,
     ingestion,
     mask_export,
+    planning,
     training,
 )
 
@@ -16,11 +17,13 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Return the pipelines by name.
 
     Returns:
-        Each stage under its own name, but `training`, which is the chain from ingestion to
+        Each stage under its own name; `augmentation` and `construction` with `planning` before
+        them, so that they obey the parameters; `training`, which is the chain from ingestion to
         evaluation, so that it works by itself; and `__default__`, which also exports masks.
     """
     chain = (
         ingestion.create_pipeline()
+        + planning.create_pipeline()
         + augmentation.create_pipeline()
         + construction.create_pipeline()
         + training.create_pipeline()
@@ -29,8 +32,9 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {
         "__default__": chain + mask_export.create_pipeline(),
         "ingestion": ingestion.create_pipeline(),
-        "augmentation": augmentation.create_pipeline(),
-        "construction": construction.create_pipeline(),
+        "planning": planning.create_pipeline(),
+        "augmentation": planning.create_pipeline() + augmentation.create_pipeline(),
+        "construction": planning.create_pipeline() + construction.create_pipeline(),
         "training": chain,
         "evaluation": evaluation.create_pipeline(),
         "mask_export": mask_export.create_pipeline(),

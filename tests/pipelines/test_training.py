@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.loss_formula import LOSS_NAMES
 from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.parameters import TrainingParameters
+from unetflow.pipelines.parameters import PlannedTraining
 from unetflow.pipelines.training import nodes
 from unetflow.unet import fit as fitting
 
@@ -59,7 +59,7 @@ def settings_of(monkeypatch):
 
     def train(**changes):
         parameters = {**PARAMETERS, **changes}
-        nodes.train_unet(unet, {}, None, FINGERPRINT, [], {}, parameters, 1, None)
+        nodes.train_unet(unet, {}, None, FINGERPRINT, [], {}, {"training": parameters}, 1, None)
         return seen[-1]
 
     return train
@@ -92,7 +92,7 @@ def test_there_must_be_a_weight_for_each_class(settings_of):
 @pytest.mark.parametrize("written", ["balance", 3, [1.0, 0.0], [1.0, np.inf], [1.0, "2"], None])
 def test_other_class_weights_are_refused_with_one_message(written):
     with pytest.raises(InputError) as caught:
-        read_parameters(TrainingParameters, {**PARAMETERS, "class_weights": written}, "training")
+        read_parameters(PlannedTraining, {**PARAMETERS, "class_weights": written}, "training")
     assert caught.value.where == "training.class_weights"
     assert caught.value.problem == f"{written!r} is not allowed"
     assert "`balanced`" in caught.value.mend
@@ -100,7 +100,7 @@ def test_other_class_weights_are_refused_with_one_message(written):
 
 def test_a_wrong_formula_is_refused_in_the_parsers_words():
     with pytest.raises(InputError) as caught:
-        read_parameters(TrainingParameters, {**PARAMETERS, "loss": "dise"}, "training")
+        read_parameters(PlannedTraining, {**PARAMETERS, "loss": "dise"}, "training")
     assert str(caught.value) == (
         "training.loss: there is no loss 'dise'. Did you mean 'dice'? "
         f"Known: {', '.join(LOSS_NAMES)}."

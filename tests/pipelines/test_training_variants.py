@@ -152,3 +152,31 @@ def test_objects_of_a_weight_map_must_be_a_class(project: Path, objects: str) ->
     result = kedro_run(project, "--pipelines", "training", "--params", params)
     assert result.exit_code == 1
     assert f"training.weight_map.objects: there is no class '{objects}'" in result.output
+
+
+def test_a_budget_is_planned_for_and_what_is_given_stays(project: Path) -> None:
+    params = "preset=planned,budget.memory_gb=2,budget.minutes=1,construction.base_filters=4"
+    result = kedro_run(
+        project, "--params", params + ",training.epochs=2,training.crops_per_image=1"
+    )
+    assert result.exit_code == 0, result.output
+    plan = json.loads((project / "data/05_model_input/plan.json").read_text())
+    assert plan["construction"]["base_filters"] == 4
+    assert plan["reasons"]["base_filters"] == "given"
+    assert plan["training"]["crop_size"] <= 64
+    assert plan["reasons"]["crop_size"].startswith("the largest size that fits")
+    assert 0.5 < plan["memory_gb"] < 2
+    history = pd.read_csv(project / "data/08_reporting/history.csv")
+    assert len(history) == 2
+    segmenter = Segmenter.load(project / "data/06_models/segmenter.keras")
+    assert segmenter.settings.tile == plan["training"]["tile"]
+
+
+def test_nothing_is_planned_without_a_budget_nor_beyond_it(project: Path) -> None:
+    result = kedro_run(project, "--pipelines", "training", "--params", "preset=planned")
+    assert result.exit_code == 1
+    assert "budget.memory_gb: it is null, and construction.depth, construc" in result.output
+    params = "preset=planned,budget.minutes=1,budget.memory_gb=0.5"
+    result = kedro_run(project, "--pipelines", "training", "--params", params)
+    assert result.exit_code == 1
+    assert "budget.memory_gb: 0.5 GB do not suffice" in result.output

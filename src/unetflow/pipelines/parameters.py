@@ -93,17 +93,31 @@ class AugmentationParameters(Strict):
     noise: Share
 
 
-class ConstructionParameters(Strict):
-    """The stage `construction`; see `unet.build_unet`."""
+class BudgetParameters(Strict):
+    """What a training may take; see `imaging.planning`."""
 
-    base_filters: Count
-    depth: Annotated[int, Field(ge=1, le=8)]
+    memory_gb: Positive | None
+    minutes: Positive | None
+
+
+class ConstructionParameters(Strict):
+    """The stage `construction`; see `unet.build_unet`. What is null is planned."""
+
+    base_filters: Count | None
+    depth: Annotated[int, Field(ge=1, le=8)] | None
     normalisation: Literal["batch", "group", "instance", "none"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     padding: Literal["same", "valid"]
     up_activation: Literal["none", "relu"]
     deep_supervision: Annotated[int, Field(ge=0)]
     head: Literal["auto", "sigmoid", "softmax"]
+
+
+class PlannedConstruction(ConstructionParameters):
+    """The same with nothing left to plan."""
+
+    base_filters: Count
+    depth: Annotated[int, Field(ge=1, le=8)]
 
 
 class WeightMapParameters(Strict):
@@ -115,12 +129,12 @@ class WeightMapParameters(Strict):
 
 
 class TrainingParameters(Strict):
-    """The stage `training`; see `unet.fit.FitSettings`."""
+    """The stage `training`; see `unet.fit.FitSettings`. What is null is planned."""
 
-    epochs: Count
-    crop_size: Count
-    crops_per_image: Count
-    batch_size: Count
+    epochs: Count | None
+    crop_size: Count | None
+    crops_per_image: Count | None
+    batch_size: Count | None
     foreground_share: Share
     optimiser: Literal["adam", "adamw", "sgd"]
     momentum: Annotated[float, Field(ge=0, lt=1)]
@@ -137,7 +151,7 @@ class TrainingParameters(Strict):
     memorise_crops: Annotated[int, Field(ge=0)]
     patience: Count
     workers: Annotated[int, Field(ge=0)]
-    tile: Count
+    tile: Count | None
 
     @field_validator("loss")
     @classmethod
@@ -158,6 +172,16 @@ class TrainingParameters(Strict):
             ) from None
 
 
+class PlannedTraining(TrainingParameters):
+    """The same with nothing left to plan."""
+
+    epochs: Count
+    crop_size: Count
+    crops_per_image: Count
+    batch_size: Count
+    tile: Count
+
+
 class EvaluationParameters(Strict):
     """The stage `evaluation`."""
 
@@ -174,6 +198,7 @@ class Parameters(Strict):
     """See `read_classes`."""
     ingestion: IngestionParameters
     augmentation: AugmentationParameters
+    budget: BudgetParameters
     construction: ConstructionParameters
     training: TrainingParameters
     evaluation: EvaluationParameters
@@ -186,12 +211,15 @@ class Parameters(Strict):
 
     @model_validator(mode="after")
     def _crop_fits_the_network(self) -> Self:
-        geometry = unet_geometry(self.construction.depth, self.construction.padding)
-        if not geometry.fits(self.training.crop_size):
+        crop, depth = self.training.crop_size, self.construction.depth
+        if crop is None or depth is None:
+            return self
+        geometry = unet_geometry(depth, self.construction.padding)
+        if not geometry.fits(crop):
             raise ValueError(
-                f"training.crop_size: {self.training.crop_size} does not fit a U-Net of depth "
-                f"{self.construction.depth} with {self.construction.padding} padding; the nearest "
-                f"sizes that do are {geometry.nearest(self.training.crop_size)}"
+                f"training.crop_size: {crop} does not fit a U-Net of depth {depth} with "
+                f"{self.construction.padding} padding; the nearest sizes that do are "
+                f"{geometry.nearest(crop)}"
             )
         return self
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.imaging.planning import Architecture, Speed, Work, step_work
-from unetflow.unet.losses import CrossEntropyDice
+from unetflow.unet.losses import SegmentationLoss
 from unetflow.unet.model import build_unet
 
 Batch = NDArray[np.generic]
@@ -87,7 +87,7 @@ def solve_speed(narrow: tuple[Work, float], wide: tuple[Work, float]) -> Speed:
 def _start_training(probe: _Probe) -> tuple[keras.Model, Batch, Batch]:
     """Return a network that has trained for a step, and the batch for further ones."""
     unet = build_unet((None, None, 3), base_filters=probe.base_filters, depth=1)
-    unet.compile(optimizer="adam", loss=CrossEntropyDice(), jit_compile=False)
+    unet.compile(optimizer="adam", loss=SegmentationLoss("bce + dice"), jit_compile=False)
     shape = (probe.batch_size, probe.crop_size, probe.crop_size)
     noise = np.random.default_rng(0)
     images = noise.random((*shape, 3), dtype=np.float32)

@@ -77,7 +77,8 @@ def plan_training(
         given: The parameters of construction and training. Of `depth`, `base_filters`,
             `crop_size`, `batch_size`, `tile`, `epochs` and `crops_per_image`, those that are there
             and not None are kept. `normalisation` ("batch" if not there), `padding` ("same"),
-            `optimiser` ("adam") and `weight_average` (no) are reckoned with; others don't matter.
+            `head` ("auto"), `optimiser` ("adam") and `moving_average` (0) are reckoned with;
+            others don't matter.
         speed: What the machine reaches.
 
     Returns:

@@ -92,7 +92,8 @@ def read_task(
     samples = fingerprint["samples"]
     return Task(
         channels=fingerprint["channels"],
-        outputs=1 if classes == 2 else classes,  # two classes need one probability only
+        # Two classes need one probability only.
+        outputs=1 if classes == 2 and given.get("head") != "softmax" else classes,
         median_size=(int(height["median"]), int(width["median"])),
         largest_size=(int(height["largest"]), int(width["largest"])),
         training_images=samples["train"],
@@ -102,6 +103,6 @@ def read_task(
         normalisation=given.get("normalisation") or "batch",
         padding=given.get("padding") or "same",
         optimiser=given.get("optimiser") or "adam",
-        averaged=bool(given.get("weight_average")),
+        averaged=bool(given.get("moving_average")),
         given={name: given[name] for name in CHOSEN if given.get(name) is not None},
     )

@@ -10,7 +10,7 @@ from unetflow.imaging.figures import draw_augmentation_preview
 from unetflow.imaging.manifest import intensity_range, samples_of_split
 from unetflow.imaging.samples import SampleFolder
 from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.parameters import AugmentationParameters, TrainingParameters
+from unetflow.pipelines.parameters import AugmentationParameters, PlannedTraining
 
 _PREVIEWED = 4
 
@@ -26,11 +26,11 @@ def preview_policy(
     samples: SampleFolder,
     manifest: pd.DataFrame,
     fingerprint: dict[str, Any],
-    training: dict[str, Any],
+    plan: dict[str, Any],
     seed: int,
 ) -> Figure:
     """Draw a few training crops as they are and as the policy changes them."""
-    crop_size = read_parameters(TrainingParameters, training, "training").crop_size
+    crop_size = read_parameters(PlannedTraining, plan["training"], "training").crop_size
     split = samples_of_split(samples, manifest, "train")
     chosen = list(split)[:_PREVIEWED]
     return draw_augmentation_preview(

@@ -22,7 +22,7 @@ def create_pipeline() -> Pipeline:
                     "samples",
                     "manifest",
                     "fingerprint",
-                    "params:training",
+                    "plan",
                     "params:seed",
                 ],
                 outputs="augmentation_preview",

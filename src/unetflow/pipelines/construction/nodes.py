@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from unetflow.imaging.errors import InputError
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.classes import read_classes
-from unetflow.pipelines.parameters import ConstructionParameters, TrainingParameters
+from unetflow.pipelines.parameters import PlannedConstruction, PlannedTraining
 from unetflow.pipelines.types import KerasModel
 
 _log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ _log = logging.getLogger(__name__)
 def construct_unet(
     fingerprint: dict[str, Any],
     classes: list[dict[str, Any]],
-    parameters: dict[str, Any],
+    plan: dict[str, Any],
     seed: int,
     start_model: tuple[str, KerasModel] | None,
 ) -> KerasModel:
@@ -26,7 +26,7 @@ def construct_unet(
     Args:
         fingerprint: Of the data set.
         classes: The parameter `classes`.
-        parameters: The parameters of the construction.
+        plan: The settled parameters; see `planning.nodes.plan_run`.
         seed: What the initial weights depend on.
         start_model: Where a trained model comes from, and the model, whose weights the U-Net takes
             as far as they fit; None begins afresh.
@@ -42,7 +42,7 @@ def construct_unet(
     from unetflow.unet import build_unet
     from unetflow.unet.warm_start import take_weights
 
-    settings = read_parameters(ConstructionParameters, parameters, "construction")
+    settings = read_parameters(PlannedConstruction, plan["construction"], "construction")
     if settings.normalisation in ("group", "instance"):
         _log.warning(
             "%s normalisation looks at a whole piece of an image: masks of images larger than "
@@ -61,11 +61,11 @@ def construct_unet(
     return unet
 
 
-def draw_network(unet: KerasModel, training: dict[str, Any]) -> Figure:
+def draw_network(unet: KerasModel, plan: dict[str, Any]) -> Figure:
     """Draw the network with the sizes that it has for a training crop."""
     from unetflow.unet.drawing import draw_unet
 
-    return draw_unet(unet, read_parameters(TrainingParameters, training, "training").crop_size)
+    return draw_unet(unet, read_parameters(PlannedTraining, plan["training"], "training").crop_size)
 
 
 def _outputs(head: str, classes: int) -> int:

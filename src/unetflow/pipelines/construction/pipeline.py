@@ -1,4 +1,4 @@
-"""Parameters and fingerprint -> untrained U-Net and its drawing."""
+"""Plan and fingerprint -> untrained U-Net and its drawing."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -14,7 +14,7 @@ def create_pipeline() -> Pipeline:
                 inputs=[
                     "fingerprint",
                     "params:classes",
-                    "params:construction",
+                    "plan",
                     "params:seed",
                     "start_model",
                 ],
@@ -23,7 +23,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.draw_network,
-                inputs=["unet_untrained", "params:training"],
+                inputs=["unet_untrained", "plan"],
                 outputs="unet_drawing",
                 name="draw_network",
             ),

@@ -13,7 +13,7 @@ from unetflow.imaging.samples import SampleFolder
 from unetflow.imaging.scores import choose_threshold
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.classes import read_classes
-from unetflow.pipelines.parameters import EvaluationParameters, TrainingParameters
+from unetflow.pipelines.parameters import EvaluationParameters, PlannedTraining
 from unetflow.pipelines.types import KerasModel, Segmenter
 
 
@@ -24,7 +24,7 @@ def finish_segmenter(
     fingerprint: dict[str, Any],
     classes: list[dict[str, Any]],
     parameters: dict[str, Any],
-    training: dict[str, Any],
+    plan: dict[str, Any],
 ) -> tuple[Segmenter, pd.DataFrame]:
     """Choose the threshold on the validation images and put it into the finished segmenter.
 
@@ -37,7 +37,7 @@ def finish_segmenter(
         fingerprint: Of the data set.
         classes: The parameter `classes`.
         parameters: The parameters of the evaluation.
-        training: The parameters of the training, for the tile.
+        plan: The settled parameters of the training, for the tile.
 
     Returns:
         The segmenter, and a table with the mean validation Dice at each `threshold`, empty for
@@ -54,7 +54,7 @@ def finish_segmenter(
         channels=fingerprint["channels"],
         dtype=fingerprint["dtype"],
         geometry=geometry_of(unet.get_layer("U-Net")),
-        tile=read_parameters(TrainingParameters, training, "training").tile,
+        tile=read_parameters(PlannedTraining, plan["training"], "training").tile,
     )
     segmenter = Segmenter(unet, finished)
     if len(names) > 2:

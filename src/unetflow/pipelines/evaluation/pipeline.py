@@ -18,7 +18,7 @@ def create_pipeline() -> Pipeline:
                     "fingerprint",
                     "params:classes",
                     "params:evaluation",
-                    "params:training",
+                    "plan",
                 ],
                 outputs=["segmenter", "threshold_curve"],
                 name="finish_segmenter",

@@ -18,7 +18,7 @@ from unetflow.imaging.samples import Sample, SampleFolder
 from unetflow.imaging.weighing import Weighing, WeighingRule, WeightedSamples, WeightFolder
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.classes import read_classes
-from unetflow.pipelines.parameters import TrainingParameters
+from unetflow.pipelines.parameters import PlannedTraining
 from unetflow.pipelines.types import FitSettings, KerasModel, TrainingListeners
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def weigh_pixels(
     manifest: pd.DataFrame,
     fingerprint: dict[str, Any],
     classes: list[dict[str, Any]],
-    parameters: dict[str, Any],
+    plan: dict[str, Any],
 ) -> Weighing:
     """Tell which weight maps there shall be; the catalog computes those that are not there yet.
 
@@ -44,9 +44,9 @@ def weigh_pixels(
         manifest: Which of them train.
         fingerprint: Of the training split; balances the classes.
         classes: The parameter `classes`.
-        parameters: The parameters of the training.
+        plan: The settled parameters; see `planning.nodes.plan_run`.
     """
-    settings = read_parameters(TrainingParameters, parameters, "training")
+    settings = read_parameters(PlannedTraining, plan["training"], "training")
     training = samples_of_split(samples, manifest, "train")
     wanted = settings.weight_map
     if wanted is None:
@@ -74,7 +74,7 @@ def train_unet(
     fingerprint: dict[str, Any],
     policy: list[dict[str, Any]],
     weight_maps: WeightFolder,
-    parameters: dict[str, Any],
+    plan: dict[str, Any],
     seed: int,
     listeners: TrainingListeners,
 ) -> tuple[KerasModel, pd.DataFrame]:
@@ -88,7 +88,7 @@ def train_unet(
             the classes.
         policy: The augmentation policy.
         weight_maps: The weight maps of the training samples, if there are any.
-        parameters: The parameters of the training.
+        plan: The settled parameters; see `planning.nodes.plan_run`.
         seed: What all chance depends on.
         listeners: Told how it goes.
 
@@ -104,7 +104,7 @@ def train_unet(
     from unetflow.unet.fit import fit
     from unetflow.unet.preprocessing import with_preprocessing
 
-    settings = read_parameters(TrainingParameters, parameters, "training")
+    settings = read_parameters(PlannedTraining, plan["training"], "training")
     training: Mapping[str, Sample] = samples_of_split(samples, manifest, "train")
     validation: Mapping[str, Sample] = samples_of_split(samples, manifest, "validation")
     if weight_maps:
@@ -133,9 +133,7 @@ def plot_history(history: pd.DataFrame) -> Figure:
     return draw_learning_curve(history)
 
 
-def _fit_settings(
-    settings: TrainingParameters, fingerprint: dict[str, Any], seed: int
-) -> FitSettings:
+def _fit_settings(settings: PlannedTraining, fingerprint: dict[str, Any], seed: int) -> FitSettings:
     from unetflow.unet.fit import FitSettings
     from unetflow.unet.optimisation import OptimiserSettings
 
@@ -149,7 +147,7 @@ def _fit_settings(
 
 
 def _class_weights(
-    settings: TrainingParameters, fingerprint: dict[str, Any]
+    settings: PlannedTraining, fingerprint: dict[str, Any]
 ) -> tuple[float, ...] | None:
     frequencies = list(fingerprint["class_frequencies"].values())
     if settings.class_weights == "none":

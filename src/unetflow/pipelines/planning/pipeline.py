@@ -1,0 +1,20 @@
+"""Parameters, fingerprint and budget -> settled parameters, with the reason for each choice."""
+
+from kedro.pipeline import Node, Pipeline
+
+from unetflow.pipelines.planning import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the stage."""
+    return Pipeline(
+        [
+            Node(
+                nodes.plan_run,
+                inputs=["fingerprint", "params:budget", "params:construction", "params:training"],
+                outputs="plan",
+                name="plan_run",
+            )
+        ],
+        tags="planning",
+    )

@@ -32,6 +32,7 @@ PARAMETERS = {
     "class_weights": "none",
     "weight_map": None,
     "patience": 1,
+    "minutes": None,
     "memorise_crops": 0,
     "workers": 0,
     "tile": 32,

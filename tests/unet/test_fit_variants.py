@@ -127,6 +127,13 @@ def test_it_may_stop_when_it_is_good_enough(squares, other_squares):
     assert len(table) < 40
 
 
+def test_it_stops_at_the_end_of_the_epoch_in_which_the_time_runs_out(squares, other_squares):
+    table = train(network(), squares, other_squares, epochs=40, minutes=1e-6)
+    assert len(table) == 1
+    table = train(network(), squares, other_squares, epochs=2, minutes=60.0)
+    assert len(table) == 2
+
+
 def test_weights_of_pixels_steer_what_is_learnt(squares, other_squares):
     """Where only the background counts, nothing is found; where only squares do, everything."""
     found = {}

@@ -150,6 +150,7 @@ class TrainingParameters(Strict):
     weight_map: WeightMapParameters | None
     memorise_crops: Annotated[int, Field(ge=0)]
     patience: Count
+    minutes: Positive | None
     workers: Annotated[int, Field(ge=0)]
     tile: Count | None
 

@@ -154,6 +154,28 @@ class StopWhenGoodEnough(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
+class StopWhenTimeIsUp(keras.callbacks.Callback):
+    """Ends training after the epoch in which the time runs out.
+
+    Args:
+        minutes: Time from the beginning of the training, validation included.
+    """
+
+    def __init__(self, minutes: float) -> None:
+        super().__init__()
+        self._minutes = minutes
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Look at the clock."""
+        if time.monotonic() - self._started >= 60 * self._minutes:
+            _log.info("The time of %g min is up", self._minutes)
+            self.model.stop_training = True
+
+
 class ProgressReport(keras.callbacks.Callback):
     """Shows how training goes while it goes, and logs a line for each epoch.
 

@@ -15,6 +15,7 @@ from unetflow.unet.callbacks import (
     ProgressReport,
     StopOnNotANumber,
     StopWhenGoodEnough,
+    StopWhenTimeIsUp,
     TrainingListeners,
     ValidationScores,
 )
@@ -46,6 +47,7 @@ class FitSettings:
         tile: Longest edge in pixels of a window when validation images are predicted.
         seed: Another seed gives another order, other crops and other dropout.
         target_dice: Dice of an epoch's crops at which training stops; None: it goes on.
+        minutes: Time after which training stops at an epoch's end; None: it goes on.
         class_weights: How much the pixels of each class count in the cross-entropies; None: all
             the same.
     """
@@ -62,6 +64,7 @@ class FitSettings:
     tile: int
     seed: int
     target_dice: float | None = None
+    minutes: float | None = None
     class_weights: tuple[float, ...] | None = None
 
 
@@ -108,6 +111,7 @@ def fit(
         *_plateau(settings, total_steps),
         report,
         *([StopWhenGoodEnough(settings.target_dice)] if settings.target_dice else []),
+        *([StopWhenTimeIsUp(settings.minutes)] if settings.minutes else []),
         keras.callbacks.EarlyStopping(
             monitor="val_dice",
             mode="max",

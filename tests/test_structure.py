@@ -105,3 +105,35 @@ def test_every_layout_in_the_readme_takes_the_options_that_stand_there(tmp_path,
 def test_the_readme_has_a_row_for_each_layout():
     named = {yaml.safe_load(text.splitlines()[0])["layout"] for text in _layouts_of_the_readme()}
     assert named == set(LAYOUTS)
+
+
+def test_the_papers_preset_is_the_papers_network_and_recipe():
+    from unetflow.unet import build_unet
+
+    presets = yaml.safe_load((ROOT / "conf/base/globals_presets.yml").read_text())["presets"]
+    construction, training = presets["paper"]["construction"], presets["paper"]["training"]
+    assert construction.pop("head") == "softmax"
+    unet = build_unet((training["crop_size"],) * 2 + (1,), classes=2, **construction)
+    assert unet.count_params() == 31_030_658
+    assert unet.output_shape == (None, 388, 388, 2)
+    assert training["batch_size"] == 1
+    assert (training["optimiser"], training["momentum"]) == ("sgd", 0.99)
+    weights = training["weight_map"]
+    assert (weights["border_weight"], weights["border_width"]) == (10, 5)
+    assert presets["paper"]["augmentation"]["elastic_grid"] == 10
+
+
+def test_the_seeds_preset_is_the_default_network():
+    from unetflow.unet import build_unet
+
+    presets = yaml.safe_load((ROOT / "conf/base/globals_presets.yml").read_text())["presets"]
+    construction = presets["seed"]["construction"]
+    assert construction.pop("head") == "auto"
+    assert build_unet((None, None, 3), **construction).count_params() == 31_055_297
+
+
+def test_the_readme_names_every_preset():
+    presets = yaml.safe_load((ROOT / "conf/base/globals_presets.yml").read_text())["presets"]
+    table = (ROOT / "README.md").read_text().partition("| preset | network and training | for |")[2]
+    rows = table.partition("\n\n")[0].splitlines()[2:]
+    assert {row.split("`")[1] for row in rows} == set(presets)

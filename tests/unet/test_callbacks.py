@@ -184,7 +184,7 @@ def test_each_epoch_logs_a_line_with_its_speed_and_the_remaining_time(monkeypatc
     first, second, *_, last = (record.getMessage() for record in caplog.records)
     assert first == (
         "Epoch 1 of 12: loss 1.235, Dice 0.500; validation loss 2.000, Dice 0.750; "
-        "0.8 crops/s; at most 1 min 50 s to go"
+        "0.75 crops/s; at most 1 min 50 s to go"
     )
     assert second.startswith("Epoch 2 of 12")
     assert last.endswith("at most 0 s to go")
@@ -197,5 +197,5 @@ def test_the_bar_is_shown_on_a_terminal_only(monkeypatch, terminal):
     monkeypatch.setattr(rich, "get_console", lambda: console)
     _report(monkeypatch)
     shown = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue())
-    for part in ("epoch 3/3, step 2/2", "loss 1.235, Dice 0.500", "0.8 crops/s", "100%"):
+    for part in ("epoch 3/3, step 2/2", "loss 1.235, Dice 0.500", "0.75 crops/s", "100%"):
         assert (part in shown) == terminal

@@ -219,7 +219,7 @@ class ProgressReport(keras.callbacks.Callback):
             self._task,
             advance=1,
             description=f"epoch {self._epoch + 1}/{self._epochs}, step {batch + 1}/{self._steps}, "
-            f"loss {logs['loss']:.3f}, Dice {logs['dice']:.3f}, {self._speed(batch + 1):.1f} "
+            f"loss {logs['loss']:.3f}, Dice {logs['dice']:.3f}, {self._speed(batch + 1):.3g} "
             "crops/s",
         )
         self._speed_of_epoch = self._speed(batch + 1)
@@ -230,7 +230,7 @@ class ProgressReport(keras.callbacks.Callback):
         remaining = (time.monotonic() - self._started) / done * (self._epochs - done)
         _log.info(
             "Epoch %d of %d: loss %.3f, Dice %.3f; validation loss %.3f, Dice %.3f; "
-            "%.1f crops/s; at most %s to go",
+            "%.3g crops/s; at most %s to go",
             done,
             self._epochs,
             logs["loss"],

@@ -1,3 +1,5 @@
+import io
+
 import pytest
 
 from tests.unet.helpers import tiny_unet
@@ -57,3 +59,16 @@ def test_there_is_an_arrow_for_each_step_and_each_skip(depth):
 def test_the_figure_can_be_written(tmp_path):
     draw_unet(tiny_unet(), edge=16).savefig(tmp_path / "unet.png")
     assert (tmp_path / "unet.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("size", [None, (9, 5)], ids=["own size", "smaller"])
+def test_no_arrow_covers_what_stands_in_a_box(size):
+    figure = draw_unet(tiny_unet(depth=3), edge=16)
+    if size:
+        figure.set_size_inches(*size)
+    figure.savefig(io.BytesIO())  # only drawing puts everything in its place
+    texts = figure.axes[0].texts
+    boxes = [text.get_window_extent() for text in texts if text.get_text()]
+    arrows = [t.arrow_patch.get_window_extent() for t in texts if hasattr(t, "arrow_patch")]
+    assert (len(boxes), len(arrows)) == (7, 9)
+    assert not any(arrow.overlaps(box) for arrow in arrows for box in boxes)

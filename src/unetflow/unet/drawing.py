@@ -26,9 +26,10 @@ def draw_unet(unet: keras.Model, edge: int) -> Figure:
     places = {f"encoder_{level + 1}": (level, -level) for level in range(depth)}
     places["bottleneck"] = (depth, -depth)
     places |= {f"decoder_{level + 1}": (2 * depth - level, -level) for level in range(depth)}
+    boxes = {}
     for name, (x, y) in places.items():
         height, width, filters = shapes[name]
-        axes.text(
+        text = axes.text(
             x,
             y,
             f"{name.replace('_', ' ')}\n{height} x {width}\n{filters} filters",
@@ -37,11 +38,13 @@ def draw_unet(unet: keras.Model, edge: int) -> Figure:
             color="white",
             bbox={"boxstyle": "round,pad=0.5", "facecolor": _BLOCK, "edgecolor": "none"},
         )
+        boxes[x, y] = text.get_bbox_patch()
     way = [places[f"encoder_{level + 1}"] for level in range(depth)]
     way += [places["bottleneck"]]
     way += [places[f"decoder_{level + 1}"] for level in reversed(range(depth))]
     for start, end in pairwise(way):
-        axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "shrinkA": 28, "shrinkB": 28})
+        ends = {"patchA": boxes[start], "patchB": boxes[end], "shrinkA": 2, "shrinkB": 2}
+        axes.annotate("", end, start, arrowprops={"arrowstyle": "->", **ends})
     for level in range(depth):
         axes.annotate(
             "",

@@ -13,6 +13,7 @@ from kedro.pipeline import Pipeline
 from unetflow.imaging.errors import InputError
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.parameters import Parameters, read_meaning
+from unetflow.pipelines.planning.nodes import check_plan
 from unetflow.tracking import Tracker
 
 
@@ -33,6 +34,17 @@ class CheckHooks:
         parameters = catalog.load("parameters")
         read_parameters(Parameters, parameters)
         read_meaning(parameters["classes"], parameters["ingestion"])
+        if "plan" in pipeline.inputs() and catalog.exists("plan"):
+            trains = any("training" in node.tags for node in pipeline.nodes)
+            check_plan(catalog.load("plan"), parameters, None if trains else {"training.tile"})
+        begins_with = parameters.get("start_from")
+        if begins_with is not None and begins_with != self._entries["start_model"].get("source"):
+            raise InputError(
+                "start_from",
+                "it stands in a file of parameters, where the catalog does not see it",
+                "Give it as in `--params start_from=...`, or as `source` of the catalog entry "
+                "`start_model`",
+            )
         raw = self._entries["raw_pairs"].get("path")
         if "images_to_segment" in pipeline.inputs() and isinstance(raw, str):
             self._check_images_to_segment(Path(raw))

@@ -116,7 +116,7 @@ class TestStartModel:
         np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
 
     def test_that_is_not_there_is_named(self, tmp_path):
-        with pytest.raises(DatasetError, match="the file is not there"):
+        with pytest.raises(DatasetError, match="start_from: there is no file"):
             StartModelDataset(source=str(tmp_path / "m.keras")).load()
 
     def test_is_not_written(self):

@@ -107,6 +107,7 @@ def test_fingerprint_of_two_small_samples(stored, manifest):
         "dtype": "uint16",
         "height": {"smallest": 1, "median": 1.5, "largest": 2},
         "width": {"smallest": 2, "median": 2.5, "largest": 3},
+        "largest": {"height": 4, "width": 4},
     }
 
 

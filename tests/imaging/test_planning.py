@@ -19,6 +19,7 @@ def _fingerprint(height=512, width=512, training=20, validation=4, channels=3, c
         "channels": channels,
         "height": {"smallest": 1.0, "median": float(height), "largest": float(height)},
         "width": {"smallest": 1.0, "median": float(width), "largest": float(width)},
+        "largest": {"height": height, "width": width},
         "samples": {"train": training, "validation": validation, "test": 5},
         "class_frequencies": {f"class_{number}": 1 / classes for number in range(classes)},
     }

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import keras
 import mlflow
 import numpy as np
 import pandas as pd
@@ -95,6 +96,20 @@ def test_many_classes_go_the_same_way_as_two(streets: Path) -> None:
     assert len(np.unique(painted.reshape(-1, 3), axis=0)) == len(np.unique(label))
 
 
+def test_deep_supervision_trains_more_outputs_and_exports_the_networks_own(streets: Path) -> None:
+    params = TINY + ",construction.deep_supervision=1"
+    result = kedro_run(streets, "--params", params)
+    assert result.exit_code == 0, result.output
+    unet = keras.saving.load_model(streets / "data/06_models/unet_untrained.keras")
+    assert unet.output_shape[-1] == 8
+    segmenter = Segmenter.load(streets / "data/06_models/segmenter.keras")
+    assert segmenter.model.output_shape[-1] == 4
+    inner = segmenter.model.get_layer("U-Net")
+    assert inner.output is inner.get_layer("probabilities").output
+    label = read_mask(streets / "data/07_model_output/labels/3.tif")
+    assert label.max() <= 3
+
+
 def test_one_sigmoid_output_for_many_classes_is_refused(streets: Path) -> None:
     result = kedro_run(
         streets, "--pipelines", "training", "--params", TINY + ",construction.head=sigmoid"
@@ -135,23 +150,18 @@ def test_a_training_begins_with_a_file_or_a_registered_model(copy: Path) -> None
 
 def test_a_few_crops_are_learnt_by_heart_or_it_is_said_that_they_are_not(project: Path) -> None:
     shutil.copytree(ROOT / "conf/debug", project / "conf/debug", dirs_exist_ok=True)
-    shutil.copy(project / "conf/local/catalog.yml", project / "conf/debug/catalog.yml")
+    with (project / "conf/debug/catalog.yml").open("a") as catalog:
+        catalog.write((project / "conf/local/catalog.yml").read_text())
     small = "construction.base_filters=8,construction.depth=2,training.crop_size=32"
     run = ("--env", "debug", "--pipelines", "training", "--params")
     result = kedro_run(project, *run, small)
     assert result.exit_code == 0, result.output
     assert "Learnt 4 crops by heart" in " ".join(result.output.split())
+    assert not list((project / "data/06_models").glob("*.keras"))
+    assert not (project / "data/08_reporting/metrics.json").exists()
     result = kedro_run(project, *run, small + ",training.epochs=1,training.learning_rate=1e-9")
     assert result.exit_code == 1
     assert "something keeps the network from learning" in result.output
-
-
-@pytest.mark.parametrize("objects", ["nuclei", "cell"])
-def test_objects_of_a_weight_map_must_be_a_class(project: Path, objects: str) -> None:
-    params = f"{SMALL_PAPER},training.weight_map.objects={objects}"
-    result = kedro_run(project, "--pipelines", "training", "--params", params)
-    assert result.exit_code == 1
-    assert f"training.weight_map.objects: there is no class '{objects}'" in result.output
 
 
 def test_a_budget_is_planned_for_and_what_is_given_stays(project: Path) -> None:
@@ -180,3 +190,36 @@ def test_nothing_is_planned_without_a_budget_nor_beyond_it(project: Path) -> Non
     result = kedro_run(project, "--pipelines", "training", "--params", params)
     assert result.exit_code == 1
     assert "budget.memory_gb: 0.5 GB do not suffice" in result.output
+
+
+def test_a_plan_for_other_parameters_is_not_gone_on_with(copy: Path) -> None:
+    result = kedro_run(copy, "--pipelines", "evaluation", "--params", TINY + ",training.tile=64")
+    assert result.exit_code == 1
+    assert "training.tile: it is 64, but the plan of an earlier run" in result.output
+    run = ("--pipelines", "training", "--from-nodes", "train_unet", "--params")
+    result = kedro_run(copy, *run, TINY.replace("epochs=2", "epochs=3"))
+    assert result.exit_code == 1
+    assert "training.epochs: it is 3, but the plan" in result.output
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ("construction.deep_supervision=2", "construction.deep_supervision: a U-Net of depth 2"),
+        ("training.weight_map.objects=cell", "training.weight_map.objects: there is no class"),
+        ("start_from=nonsense.keras", "start_from: there is no file"),
+    ],
+)
+def test_what_cannot_be_right_is_refused_before_anything_runs(
+    project: Path, params: str, message: str
+) -> None:
+    result = kedro_run(project, "--pipelines", "construction", "--params", f"{TINY},{params}")
+    assert result.exit_code == 1
+    assert message in result.output
+
+
+def test_a_start_that_stands_in_a_file_is_not_passed_over(project: Path) -> None:
+    (project / "conf/local/parameters.yml").write_text("start_from: a.keras\n")
+    result = kedro_run(project, "--pipelines", "training", "--params", TINY)
+    assert result.exit_code == 1
+    assert "start_from: it stands in a file of parameters" in result.output

@@ -4,6 +4,7 @@ import pytest
 from keras import layers
 
 from unetflow.unet.blocks import conv_block, decoder_block, encoder_block
+from unetflow.unet.model import build_unet
 
 
 def _model(block, channels=3, size=8, **options):
@@ -172,3 +173,19 @@ def test_decoder_block_without_crop_has_no_cropping_layer():
     model = keras.Model([below, skip], decoder_block(below, skip, 2))
     assert not any(isinstance(layer, layers.Cropping2D) for layer in model.layers)
     assert model.output_shape == (None, 8, 8, 2)
+
+
+def test_every_kernel_begins_with_the_papers_deviation():
+    """arXiv 1505.04597, section 3: sqrt(2 / N), N the incoming nodes of one neuron."""
+    unet = build_unet((None, None, 1), base_filters=32, depth=2, classes=2, padding="valid")
+    for layer in unet.layers:
+        if not isinstance(layer, layers.Conv2D | layers.Conv2DTranspose):
+            continue
+        kernel = np.asarray(layer.kernel)
+        is_up = isinstance(layer, layers.Conv2DTranspose)
+        # With stride 2, one pixel of the output of a 2x2 kernel sees one pixel of the input.
+        incoming = layer.input.shape[-1] * (1 if is_up else kernel.shape[0] * kernel.shape[1])
+        error = kernel.std() / np.sqrt(2 / incoming) - 1
+        assert abs(error) < 4 / np.sqrt(2 * kernel.size), layer.name
+        assert abs(kernel.mean()) < 5 * np.sqrt(2 / incoming / kernel.size)
+        assert not np.asarray(layer.bias).any()

@@ -124,6 +124,7 @@ class TestStopOnNotANumber:
         told = []
         callback = StopOnNotANumber(self.feed, told.append)
         callback.on_epoch_begin(1)
+        callback.on_train_batch_end(3, {"loss": 1.0})
         with pytest.raises(InputError) as caught:
             callback.on_train_batch_end(4, {"loss": loss})
         assert str(caught.value) == (
@@ -149,12 +150,24 @@ class TestStopOnNotANumber:
 
     def test_looks_at_the_validation_loss_too(self):
         told = []
+        callback = StopOnNotANumber(self.feed, told.append)
+        callback.on_epoch_begin(2)
+        for batch in range(3):
+            callback.on_train_batch_end(batch, {"loss": 1.0})
         with pytest.raises(InputError, match="validation images of epoch 3"):
-            StopOnNotANumber(self.feed, told.append).on_epoch_end(2, {"val_loss": np.nan})
-        assert told == []
+            callback.on_epoch_end(2, {"val_loss": np.nan})
+        assert told == [
+            {
+                "epoch": 3,
+                "step": 3,
+                "loss": "nan",
+                "samples": ["s2", "b"],
+                "samples_before": ["s1", "b"],
+            }
+        ]
 
     def test_lets_a_finite_loss_go_on(self):
-        callback = StopOnNotANumber(self.feed, None)
+        callback = StopOnNotANumber(self.feed, lambda batch: None)
         assert callback.on_train_batch_end(4, {"loss": 1e30}) is None
         assert callback.on_epoch_end(0, {"val_loss": 1e30}) is None
 

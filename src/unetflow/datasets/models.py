@@ -89,7 +89,15 @@ class StartModelDataset(AbstractDataset[Any, Any]):
 
     def _find(self) -> Path:
         if not str(self._source).startswith("models:/"):
-            return Path(str(self._source))
+            path = Path(str(self._source))
+            if not path.is_file():
+                raise InputError(
+                    "start_from",
+                    f"there is no file {path}",
+                    "Give the path of a `.keras` file, or a model of the registry as in "
+                    "models:/unetflow@champion",
+                )
+            return path
         import mlflow
 
         try:

@@ -118,7 +118,8 @@ def measure_fingerprint(
 
     Returns:
         Plain values: `digest`, `samples` (number by split), `channels`, `dtype`, `height` and
-        `width` (smallest, median, largest), `intensity` (see `measure_intensity`; pixels outside
+        `width` (smallest, median, largest), `largest` (height and width over all splits),
+        `intensity` (see `measure_intensity`; pixels outside
         a region of interest don't count) and `class_frequencies` (share of the training pixels
         that are not ignored).
     """
@@ -132,6 +133,7 @@ def measure_fingerprint(
         "dtype": np.dtype(str(training["dtype"].iloc[0])).name,
         "height": _spread(training["height"]),
         "width": _spread(training["width"]),
+        "largest": {"height": int(manifest["height"].max()), "width": int(manifest["width"].max())},
         "intensity": asdict(intensity),
         "class_frequencies": {
             c.name: float((training[f"fraction_{c.name}"] * counted).sum() / max(counted.sum(), 1))

@@ -67,7 +67,8 @@ class FileTree:
 def list_tree(root: Path) -> FileTree:
     """List the files below a folder or in a zip archive; hidden ones are left out.
 
-    A symbolic link is followed only to where it stays below the root, and to each folder once.
+    A symbolic link is followed only to where it stays below the root, and of several
+    links to one folder the first is.
 
     Raises:
         InputError: There is neither, or the archive is damaged or hostile.

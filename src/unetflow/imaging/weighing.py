@@ -102,7 +102,8 @@ class WeightedSamples(Mapping[str, Sample]):
 def weigh(folder: Path, weighing: Weighing) -> int:
     """Bring a folder of weight maps up to date.
 
-    A map is left alone when its sample and the rule are those of before. Each map is whole or
+    A map is left alone when its sample and the rule are those of before, and all are where there is
+    no rule. Each map is whole or
     does not count, so that a run that is killed goes on where it was.
 
     Args:
@@ -112,7 +113,9 @@ def weigh(folder: Path, weighing: Weighing) -> int:
     Returns:
         How many maps were computed.
     """
-    wanted = list(weighing.samples) if weighing.rule is not None else []
+    if weighing.rule is None:  # another preset may want the maps of before again
+        return 0
+    wanted = dict.fromkeys(weighing.samples)
     for mark in sorted(folder.rglob(MARK)):
         if mark.parent.relative_to(folder).as_posix() not in wanted:
             _remove(mark.parent)

@@ -123,9 +123,9 @@ class PlannedConstruction(ConstructionParameters):
 class WeightMapParameters(Strict):
     """How pixels between objects are weighed; see `imaging.weight_map`."""
 
-    border_weight: Annotated[float, Field(ge=0)]
-    border_width: Positive
-    objects: str | None
+    border_weight: Annotated[float, Field(ge=0)] = 10.0
+    border_width: Positive = 5.0
+    objects: str | None = None
 
 
 class TrainingParameters(Strict):
@@ -209,6 +209,33 @@ class Parameters(Strict):
     """Folder for their masks, likewise."""
     start_from: str | None = None
     """Model whose weights a training begins with; the catalog reads it from `--params`."""
+
+    @model_validator(mode="after")
+    def _classes_fit(self) -> Self:
+        names = [c.get("name") for c in self.classes if isinstance(c, dict)]
+        training, levels = self.training, self.construction.deep_supervision
+        weights, wanted = training.class_weights, training.weight_map
+        if isinstance(weights, list) and len(weights) != len(names):
+            raise ValueError(
+                f"training.class_weights: it lists {len(weights)} weights for {len(names)} "
+                "classes; give one for each class, the background first"
+            )
+        if wanted is not None and wanted.objects is not None and wanted.objects not in names:
+            raise ValueError(
+                f"training.weight_map.objects: there is no class '{wanted.objects}'; use one of "
+                f"{', '.join(map(str, names))}, or null"
+            )
+        if self.construction.head == "sigmoid" and len(names) > 2:
+            raise ValueError(
+                "construction.head: 'sigmoid' gives the probability of one class, and `classes` "
+                f"lists {len(names)}; use `softmax` or `auto`"
+            )
+        if self.construction.depth is not None and levels >= self.construction.depth:
+            raise ValueError(
+                f"construction.deep_supervision: a U-Net of depth {self.construction.depth} has "
+                f"{self.construction.depth - 1} decoder levels below the first, not {levels}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _crop_fits_the_network(self) -> Self:

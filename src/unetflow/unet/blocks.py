@@ -1,8 +1,9 @@
 """The three blocks that a U-Net is made of (arXiv 1505.04597, figure 1)."""
 
+import math
 from typing import Any
 
-from keras import layers
+from keras import initializers, layers
 
 Tensor = Any
 """A symbolic Keras tensor; Keras has no type of its own for it that all backends share."""
@@ -10,6 +11,9 @@ Tensor = Any
 NORMALISATIONS = ("batch", "group", "instance", "none")
 PADDINGS = ("same", "valid")
 UP_ACTIVATIONS = ("none", "relu")
+
+_TRUNCATED = 0.87962566103423978
+"""Standard deviation of a normal distribution that is cut off at two standard deviations."""
 
 
 def conv_block(
@@ -90,8 +94,11 @@ def decoder_block(
     Returns:
         `(batch, 2 height, 2 width, filters)`, smaller by 4 with valid padding.
     """
+    # Each output pixel of this convolution has one incoming node for each channel, where Keras's
+    # "he_normal" counts four for each filter.
+    initial = initializers.TruncatedNormal(stddev=math.sqrt(2 / x.shape[-1]) / _TRUNCATED)
     x = layers.Conv2DTranspose(
-        filters, 2, strides=2, kernel_initializer="he_normal", name=_join(name, "up")
+        filters, 2, strides=2, kernel_initializer=initial, name=_join(name, "up")
     )(x)
     if up_activation == "relu":
         x = layers.ReLU(name=_join(name, "up_relu"))(x)

@@ -108,7 +108,8 @@ class StopOnNotANumber(keras.callbacks.Callback):
     def __init__(self, feed: CropFeed, on_bad_batch: BadBatchListener) -> None:
         super().__init__()
         self._feed, self._on_bad_batch = feed, on_bad_batch
-        self._epoch = 0
+        self._epoch, self._batch = 0, 0
+        self._samples, self._before = list[str](), list[str]()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Remember the epoch."""
@@ -116,25 +117,31 @@ class StopOnNotANumber(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         """Check the running mean of the loss."""
+        self._batch = batch
+        self._before, self._samples = self._samples, self._feed.samples_of(batch)
         if np.isfinite(logs["loss"]):
             return
-        samples = self._feed.samples_of(batch)
-        self._on_bad_batch(
-            {
-                "epoch": self._epoch + 1,
-                "step": batch + 1,
-                "loss": str(logs["loss"]),
-                "samples": samples,
-                "samples_before": self._feed.samples_of(batch - 1) if batch else [],
-            }
-        )
+        samples = self._samples
+        self._tell(logs["loss"])
         where = f"at step {batch + 1} of epoch {self._epoch + 1}, with crops of "
         raise _not_finite(logs["loss"], where + ", ".join(f"'{name}'" for name in samples))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Check the validation loss: the last step may have spoilt the weights."""
         if not np.isfinite(logs["val_loss"]):
+            self._tell(logs["val_loss"])
             raise _not_finite(logs["val_loss"], f"on the validation images of epoch {epoch + 1}")
+
+    def _tell(self, loss: float) -> None:
+        self._on_bad_batch(
+            {
+                "epoch": self._epoch + 1,
+                "step": self._batch + 1,
+                "loss": str(loss),
+                "samples": self._samples,
+                "samples_before": self._before,
+            }
+        )
 
 
 class StopWhenGoodEnough(keras.callbacks.Callback):

@@ -151,7 +151,8 @@ def _feed(
 
 
 def _compile(unet: keras.Model, settings: FitSettings, total_steps: int) -> None:
-    if total_steps < _FEW_STEPS:
+    normalised = any(isinstance(x, keras.layers.BatchNormalization) for x in unet.layers)
+    if normalised and total_steps < _FEW_STEPS:
         _log.warning(
             "Only %d training steps: too few for batch normalisation to settle. Raise "
             "training.epochs or training.crops_per_image",

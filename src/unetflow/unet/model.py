@@ -119,6 +119,7 @@ def _head(x: Tensor, classes: int, name: str) -> Tensor:
         classes,
         1,
         activation="sigmoid" if classes == 1 else "softmax",
+        kernel_initializer="he_normal",
         dtype="float32",
         name=name,
     )(x)

@@ -50,6 +50,9 @@ class Segmenter:
         model: From raw images `(batch, height, width, channels)` to class probabilities.
         settings: What turns those into a mask.
 
+    Raises:
+        InputError: The model does not fit the classes.
+
     Example:
         ```python
         segmenter = Segmenter.load(Path("data/06_models/segmenter.keras"))
@@ -58,6 +61,13 @@ class Segmenter:
     """
 
     def __init__(self, model: keras.Model, settings: SegmenterSettings) -> None:
+        outputs, classes = model.output_shape[-1], len(settings.classes)
+        if outputs != classes and (outputs, classes) != (1, 2):
+            raise InputError(
+                "segmenter",
+                f"the model gives {outputs} probabilities for a pixel of {classes} classes",
+                "Train the model again",
+            )
         self.model = model
         self.settings = settings
         self._predictor: Predictor = as_predictor(model)

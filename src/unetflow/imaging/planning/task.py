@@ -38,7 +38,7 @@ class Task:
         channels: Channels of the images.
         outputs: Channels of the network's output.
         median_size: Median height and width in pixels.
-        largest_size: Largest height and width in pixels.
+        largest_size: Largest height and width in pixels, over all splits.
         training_images: Their number.
         validation_images: Likewise.
         memory: Bytes that are granted.
@@ -95,7 +95,7 @@ def read_task(
         # Two classes need one probability only.
         outputs=1 if classes == 2 and given.get("head") != "softmax" else classes,
         median_size=(int(height["median"]), int(width["median"])),
-        largest_size=(int(height["largest"]), int(width["largest"])),
+        largest_size=(fingerprint["largest"]["height"], fingerprint["largest"]["width"]),
         training_images=samples["train"],
         validation_images=samples.get("validation", 0),
         memory=1e9 * budget["memory_gb"],

@@ -1,7 +1,7 @@
 """What the parameters leave open, chosen for the data and the budget."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from unetflow.imaging.errors import InputError
@@ -73,6 +73,32 @@ def plan_run(
     return _plan(fingerprint, granted, settled)
 
 
+def check_plan(
+    plan: Mapping[str, Any], parameters: Mapping[str, Any], names: Iterable[str] | None = None
+) -> None:
+    """Refuse a plan of an earlier run that was made for other parameters.
+
+    Args:
+        plan: What `plan_run` gave then.
+        parameters: All parameters of this run.
+        names: What must agree, as in "training.tile"; None: all of construction and training.
+
+    Raises:
+        InputError: A parameter that is set has another value in the plan.
+    """
+    for stage in _FIELDS:
+        for name, value in parameters[stage].items():
+            wanted = names is None or f"{stage}.{name}" in names
+            if wanted and value is not None and plan[stage].get(name, value) != value:
+                raise InputError(
+                    f"{stage}.{name}",
+                    f"it is {value}, but the plan of an earlier run, with which this one would go "
+                    f"on, says {plan[stage][name]}",
+                    "Run the whole chain, give the same parameters as then, or make a new plan "
+                    "with `--pipelines planning`",
+                )
+
+
 def _plan(
     fingerprint: Mapping[str, Any], budget: Mapping[str, float], settled: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
@@ -85,7 +111,14 @@ def _plan(
     for stage, names in _FIELDS.items():
         for name in names:
             _log.info("%s.%s: %s (%s)", stage, name, chosen[stage][name], plan.reasons[name])
+    if chosen["training"]["minutes"] is None:
+        chosen["training"]["minutes"] = budget["minutes"]
     _log.info("Predicted: %.1f GB and %.0f min of training", plan.memory_gb, plan.minutes)
+    if plan.minutes > budget["minutes"]:
+        _log.warning(
+            "That is more than the %g min that are granted: training will end when they are up",
+            budget["minutes"],
+        )
     return {
         **chosen,
         "reasons": plan.reasons,

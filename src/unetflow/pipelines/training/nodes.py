@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -13,6 +14,7 @@ from unetflow.imaging.class_weights import balance_classes
 from unetflow.imaging.crops import fixed_crops
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.figures import draw_learning_curve
+from unetflow.imaging.labels import IGNORE
 from unetflow.imaging.manifest import intensity_range, samples_of_split
 from unetflow.imaging.samples import Sample, SampleFolder
 from unetflow.imaging.weighing import Weighing, WeighingRule, WeightedSamples, WeightFolder
@@ -102,6 +104,7 @@ def train_unet(
     """
     from unetflow.unet import geometry_of
     from unetflow.unet.fit import fit
+    from unetflow.unet.model import without_deep_supervision
     from unetflow.unet.preprocessing import with_preprocessing
 
     settings = read_parameters(PlannedTraining, plan["training"], "training")
@@ -112,6 +115,7 @@ def train_unet(
     if settings.memorise_crops:
         edge = settings.crop_size - 2 * geometry_of(unet).shrink
         training = validation = fixed_crops(training, settings.memorise_crops, edge, seed)
+        _require_foreground(training)
         policy = []
     intensity = intensity_range(fingerprint)
     history = fit(
@@ -125,7 +129,7 @@ def train_unet(
     )
     if settings.memorise_crops:
         _check_memory(history, len(training))
-    return with_preprocessing(unet, intensity), history
+    return with_preprocessing(without_deep_supervision(unet), intensity), history
 
 
 def plot_history(history: pd.DataFrame) -> Figure:
@@ -163,11 +167,27 @@ def _class_weights(
     return tuple(settings.class_weights)
 
 
+def _require_foreground(crops: Mapping[str, Sample]) -> None:
+    if not any(np.isin(crop.label, (0, IGNORE), invert=True).any() for crop in crops.values()):
+        raise InputError(
+            "training.memorise_crops",
+            "the training images that it takes crops of hold no foreground to learn",
+            "Take more crops, or check the values in `classes`",
+        )
+
+
 def _check_memory(history: pd.DataFrame, crops: int) -> None:
     """Say whether a few crops have been learnt by heart, as any network that works can."""
     best = history["dice"].max()
     if best > _BY_HEART:
-        _log.info("Learnt %d crops by heart: Dice %.3f. What is left is training", crops, best)
+        _log.info(
+            "Learnt %d crops by heart: Dice %.3f in the steps of epoch %d, and so far %.3f in a "
+            "prediction, for which batch normalisation takes longer to settle",
+            crops,
+            best,
+            len(history),
+            history["val_dice"].max(),
+        )
         return
     raise InputError(
         "training.memorise_crops",

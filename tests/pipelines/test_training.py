@@ -55,6 +55,7 @@ def settings_of(monkeypatch):
     monkeypatch.setattr(fitting, "fit", fit)
     monkeypatch.setattr(nodes, "samples_of_split", lambda samples, manifest, split: {})
     monkeypatch.setattr("unetflow.unet.geometry_of", lambda unet: None)
+    monkeypatch.setattr("unetflow.unet.model.without_deep_supervision", lambda unet: unet)
     inputs = keras.Input((None, None, 1))
     unet = keras.Model(inputs, keras.layers.Identity()(inputs))
 

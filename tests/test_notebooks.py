@@ -10,6 +10,8 @@ from nbformat.v4 import new_code_cell
 import unetflow
 from tests.notebook_runs import NOTEBOOKS, read, run
 
+pytestmark = pytest.mark.xdist_group("notebooks")  # run once, by one process
+
 SOURCES = Path(unetflow.__file__).parent
 PROBE = "import sys, unetflow\nprint(sys.executable, unetflow.__file__, sep='\\n')"
 OF_THE_PACKAGE = {

@@ -16,8 +16,12 @@ from unetflow.imaging.errors import InputError
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.parameters import AugmentationParameters
 
-CONF = Path(__file__).parents[2] / "conf/base/parameters_augmentation.yml"
-DEFAULTS = yaml.safe_load(CONF.read_text())["augmentation"]
+CONF = Path(__file__).parents[2] / "conf/base"
+PRESETS = yaml.safe_load((CONF / "globals_presets.yml").read_text())["presets"]
+DEFAULTS = {
+    **yaml.safe_load((CONF / "parameters_augmentation.yml").read_text())["augmentation"],
+    **PRESETS["lean"]["augmentation"],
+}
 
 SETTINGS = st.builds(
     PolicySettings,

@@ -15,6 +15,8 @@ from PIL import Image
 from tests.conftest import TINY, kedro_run
 from unetflow.imaging.readers import read_image, read_mask
 
+pytestmark = pytest.mark.xdist_group("finished")  # one process makes the run that all look at
+
 Finished = tuple[Path, Result]
 
 

@@ -124,6 +124,7 @@ def copy(finished: tuple[Path, Result], tmp_path: Path) -> Path:
     return shutil.copytree(finished[0], tmp_path / "copy")
 
 
+@pytest.mark.xdist_group("finished")
 def test_a_training_begins_with_a_file_or_a_registered_model(copy: Path) -> None:
     path = "data/06_models/segmenter.keras"
     shutil.copy(copy / path, copy / "before.keras")
@@ -198,6 +199,7 @@ def test_nothing_is_planned_without_a_budget_nor_beyond_it(project: Path) -> Non
     assert "budget.memory_gb: 0.5 GB do not suffice" in result.output
 
 
+@pytest.mark.xdist_group("finished")
 def test_a_plan_for_other_parameters_is_not_gone_on_with(copy: Path) -> None:
     result = kedro_run(copy, "--pipelines", "evaluation", "--params", TINY + ",training.tile=64")
     assert result.exit_code == 1

@@ -62,7 +62,7 @@ def measure(case: Case) -> int:
     """Train in this process and return its peak resident memory in bytes."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import kedro.framework.session  # noqa: F401 - for the memory that it takes
-    import mlflow.keras  # noqa: F401
+    import mlflow.keras  # noqa: F401 - likewise
     import numpy as np
 
     from unetflow.imaging.augmentation import Augmenter

@@ -64,7 +64,7 @@ def test_the_seconds_of_both_kinds_of_work_add_up():
     assert Speed(multiply_adds=100, values=10).seconds(Work(200, 30)) == pytest.approx(5)
 
 
-def _memory(architecture=SMALL, validation=Validation(32, 32, 512), **changes):  # noqa: B008
+def _memory(architecture=SMALL, validation=Validation(32, 32, 512), **changes):  # noqa: B008 - frozen
     settings = {"crop_size": 64, "batch_size": 4, "optimiser": "adam", **changes}
     return predict_memory(architecture, validation=validation, **settings)
 

@@ -40,6 +40,7 @@ def test_default_is_all_and_training_is_the_chain_up_to_evaluation():
         "raw_pairs",
         "training_log",
         "manifest_before",
+        "data_report_before",
         "start_model",
     } == {name for name in pipelines["training"].inputs() if name.startswith("params:")}
 

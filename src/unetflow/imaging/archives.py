@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from unetflow.imaging.errors import InputError
@@ -19,6 +19,9 @@ MAX_NAME, MAX_NAME_PART = 2000, 255
 """Characters of a path, and bytes of a part of it: disks hold no longer ones."""
 MAX_RATIO, RATIO_FREE_BYTES = 200, 64 * 2**20
 """How often a member may be larger than its packed form, unless it is small anyway."""
+
+SMALL_BYTES = 2**18
+"""Unpacked size up to which a member is unpacked at once."""
 
 _MEND = "Pack the archive again without it, or unpack it and give the folder"
 
@@ -45,20 +48,25 @@ class ArchiveMember:
     @property
     def suffix(self) -> str:
         """The ending of the name with its dot."""
-        return PurePosixPath(self.name).suffix
+        return self.name[self._dot() :]
 
     @property
     def stem(self) -> str:
         """The name without its ending."""
-        return PurePosixPath(self.name).stem
+        return self.name[: self._dot()]
 
-    def open(self, mode: Literal["rb"] = "rb") -> io.BufferedReader:
-        """Return the member's bytes as a file; they are unpacked as they are asked for.
+    def open(self, mode: Literal["rb"] = "rb") -> io.BufferedReader | io.BytesIO:
+        """Return the member's bytes as a file.
 
-        Its methods raise an `InputError` when the bytes are damaged, for which their check sum is
-        verified at the end.
+        Those of a small member are unpacked at once, which is faster; those of a large one as
+        they are asked for. Damaged bytes, for which their check sum is verified at the end, raise
+        an `InputError` here or in the file's methods.
         """
-        return io.BufferedReader(_Unpacking(self))
+        unpacking = _Unpacking(self)
+        if unpacking.size > SMALL_BYTES:
+            return io.BufferedReader(unpacking)
+        with unpacking:
+            return io.BytesIO(unpacking.readall())
 
     def read_bytes(self) -> bytes:
         """Return the member's bytes; their check sum is verified.
@@ -78,6 +86,12 @@ class ArchiveMember:
         info = self._info()
         return f"{info.file_size}-{info.CRC:08x}"
 
+    def _dot(self) -> int:
+        """Return where the ending begins; `pathlib` knows too, but takes its time over it."""
+        name = self.name
+        dot = name.rfind(".")
+        return dot if 0 < dot < len(name) - 1 else len(name)
+
     def _info(self) -> zipfile.ZipInfo:
         return _open_archive(self.archive).getinfo(self.path)
 
@@ -93,8 +107,11 @@ class _Unpacking(io.RawIOBase):
     """
 
     def __init__(self, member: ArchiveMember) -> None:
-        self._where, self._size = member, member.size()
-        self._member = self._guard(lambda: _open_archive(member.archive).open(member.path))
+        self._where = member
+        archive = _open_archive(member.archive)
+        info = archive.getinfo(member.path)
+        self.size = info.file_size
+        self._member = self._guard(lambda: archive.open(info))
 
     def readable(self) -> bool:
         return True
@@ -108,7 +125,7 @@ class _Unpacking(io.RawIOBase):
         return len(data)
 
     def readall(self) -> bytes:
-        return self._read(self._size)
+        return self._read(self.size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         return self._guard(lambda: self._member.seek(offset, whence))
@@ -122,7 +139,7 @@ class _Unpacking(io.RawIOBase):
         super().close()
 
     def _read(self, most: int) -> bytes:
-        return self._guard(lambda: self._member.read(min(most, self._size - self._member.tell())))
+        return self._guard(lambda: self._member.read(min(most, self.size - self._member.tell())))
 
     def _guard(self, act: Callable[[], Result]) -> Result:
         try:

@@ -54,9 +54,12 @@ class DescribedSample:
 
 
 def write_sample(folder: Path, sample: Sample) -> None:
-    """Write `image.tif` and `label.tif`, uncompressed so that they can be memory-mapped."""
+    """Write `image.tif` and `label.tif`, uncompressed so that they can be memory-mapped.
+
+    The folder is not synced, since a description follows.
+    """
     write_tiff(folder / IMAGE, sample.image, sync_folder=False)
-    write_tiff(folder / LABEL, sample.label)
+    write_tiff(folder / LABEL, sample.label, sync_folder=False)
 
 
 def write_described(folder: Path, described: DescribedSample) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from unetflow.imaging import manifest as manifests
-from unetflow.imaging.data_report import write_data_report
+from unetflow.imaging.data_report import renew_data_report
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.intake import Intake
 from unetflow.imaging.leakage import find_duplicates, find_leaks
@@ -119,12 +119,20 @@ def report_data(
     duplicates: Table,
     leaks: Table,
     samples: SampleFolder,
+    data_report_before: str | None,
     classes: list[dict[str, Any]],
 ) -> str:
     """Write the data report as one HTML page; see `imaging.data_report`."""
     names = [c.name for c in read_classes(classes)]
-    return write_data_report(
-        split_samples, quarantine, duplicates, leaks, samples, names, "Data report"
+    return renew_data_report(
+        data_report_before,
+        split_samples,
+        quarantine,
+        duplicates,
+        leaks,
+        samples,
+        names,
+        "Data report",
     )
 
 

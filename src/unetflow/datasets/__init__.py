@@ -5,6 +5,7 @@ from unetflow.datasets.image_files import ImageFileDataset, ImageFolderDataset
 from unetflow.datasets.models import KerasModelDataset, SegmenterDataset, StartModelDataset
 from unetflow.datasets.samples import SamplesDataset
 from unetflow.datasets.sources import DemoPairsDataset, SourceDataset, SourceImagesDataset
+from unetflow.datasets.tracked_runs import TrackedRunsDataset
 from unetflow.datasets.training_log import TrainingLogDataset
 from unetflow.datasets.weights import WeightMapsDataset
 
@@ -19,6 +20,7 @@ __all__ = [
     "SourceDataset",
     "SourceImagesDataset",
     "StartModelDataset",
+    "TrackedRunsDataset",
     "TrainingLogDataset",
     "WeightMapsDataset",
 ]

@@ -1,0 +1,135 @@
+"""Runs of MLflow as a catalog entry; MLflow is imported when they are loaded."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from kedro.io import AbstractDataset, DatasetError
+
+from unetflow.imaging.comparison import Segment, TrackedRun
+from unetflow.imaging.errors import InputError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+_SCORES, _METRICS, _HISTORY = "image_scores.csv", "metrics.json", "history.csv"
+_MEND = (
+    "Give ids of evaluated trainings, as `mlflow ui` shows them, in --params runs=ID+ID; "
+    "the first characters are enough"
+)
+
+
+class TrackedRunsDataset(AbstractDataset[Any, list[TrackedRun]]):
+    """Trainings that were evaluated, the earliest first.
+
+    They are looked for where the process tracks its own runs, in the same experiment.
+
+    Args:
+        runs: Their ids, or the beginnings of them, joined by "+" or as a list; None takes the
+            latest ones.
+        latest: How many of the latest are taken then.
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(
+        self,
+        *,
+        runs: str | list[str] | None = None,
+        latest: int = 2,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._wanted = runs if runs is None or isinstance(runs, list) else str(runs).split("+")
+        self._latest = latest
+        self.metadata = metadata
+
+    def load(self) -> list[TrackedRun]:
+        """Read what is known of the runs; their models are loaded when they are asked for.
+
+        Raises:
+            InputError: There is no such run, several begin so, or it was not evaluated.
+        """
+        import mlflow
+
+        client, active = mlflow.MlflowClient(), mlflow.active_run()
+        experiment = active.info.experiment_id if active else "0"
+        found = client.search_runs([experiment], order_by=["attributes.start_time DESC"])
+        if self._wanted is None:
+            evaluated = (run for run in found if _is_evaluated(client, run))
+            chosen = [run for run, _ in zip(evaluated, range(self._latest), strict=False)]
+        else:
+            chosen = [_find(found, wanted.strip()) for wanted in self._wanted]
+            for run in chosen:
+                if not _is_evaluated(client, run):
+                    problem = f"run {run.info.run_id} ({run.info.run_name}) has no scores"
+                    raise InputError("runs", problem, _MEND)
+        chosen.sort(key=lambda run: run.info.start_time)
+        return [_read(client, run) for run in chosen]
+
+    def save(self, data: Any) -> None:
+        """Refuse: what was tracked is only read."""
+        raise DatasetError("Tracked runs are only read.")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"runs": self._wanted, "latest": self._latest}
+
+
+def _find(found: Sequence["Run"], wanted: str) -> "Run":
+    matching = [run for run in found if wanted and run.info.run_id.startswith(wanted)]
+    if len(matching) != 1:
+        how_many = "no run" if not matching else f"{len(matching)} runs"
+        raise InputError("runs", f"{how_many} in the experiment begins with '{wanted}'", _MEND)
+    return matching[0]
+
+
+def _is_evaluated(client: "MlflowClient", run: "Run") -> bool:
+    names = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+    return names >= {_SCORES, _METRICS}
+
+
+def _read(client: "MlflowClient", run: "Run") -> TrackedRun:
+    run_id = run.info.run_id
+
+    def fetch(name: str) -> Path:
+        return Path(client.download_artifacts(run_id, name))
+
+    names = {artifact.path for artifact in client.list_artifacts(run_id)}
+    history = pd.read_csv(fetch(_HISTORY)) if _HISTORY in names else pd.DataFrame()
+    return TrackedRun(
+        id=run_id,
+        name=run.info.run_name,
+        started=datetime.fromtimestamp(run.info.start_time / 1000, UTC).isoformat(
+            timespec="seconds"
+        ),
+        parameters=dict(run.data.params),
+        tags=dict(run.data.tags),
+        history=history,
+        image_scores=pd.read_csv(fetch(_SCORES), dtype={"id": str}),
+        metrics=json.loads(fetch(_METRICS).read_text(encoding="utf-8")),
+        load_segment=_find_segmenter(client, run),
+    )
+
+
+def _find_segmenter(client: "MlflowClient", run: "Run") -> Callable[[], Segment] | None:
+    models = client.search_logged_models(
+        [run.info.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
+    )
+    if not models:
+        return None
+    address = f"models:/{models[0].model_id}"
+
+    def load() -> Segment:
+        import mlflow
+
+        from unetflow.unet import Segmenter
+
+        folder = Path(mlflow.artifacts.download_artifacts(address))
+        return Segmenter.load(next(folder.rglob("*.keras"))).predict
+
+    return load

@@ -1,7 +1,7 @@
 import pandas as pd
 
 from tests.imaging.report_page import Samples, names_of, report, some, square, tabulate
-from unetflow.imaging.data_report.words import percent
+from unetflow.imaging.pages.words import percent
 
 
 def test_page_is_whole_and_needs_no_other_file():

@@ -15,13 +15,14 @@ from tests.imaging.report_page import (
     square,
     tabulate,
 )
-from unetflow.imaging.data_report.charts import draw_content, draw_intensities, draw_sizes, to_chart
+from unetflow.imaging.data_report.charts import draw_content, draw_intensities, draw_sizes
 from unetflow.imaging.data_report.findings import judge
 from unetflow.imaging.data_report.intensities import describe_intensities
 from unetflow.imaging.data_report.suspects import suspect_pairs
 from unetflow.imaging.data_report.tables import class_table, complete, fold_table, split_table
-from unetflow.imaging.data_report.words import count_of, data_size, listing, percent
 from unetflow.imaging.intensity import intensity_histogram
+from unetflow.imaging.pages.charts import to_chart
+from unetflow.imaging.pages.words import count_of, data_size, listing, percent
 from unetflow.imaging.samples import Sample
 
 

@@ -12,11 +12,10 @@ from unetflow.imaging.data_report.thumbnails import (
     class_marks,
     draw_thumbnail,
     outline_classes,
-    shrink_image,
-    shrink_label,
 )
 from unetflow.imaging.demo import draw_nuclei
 from unetflow.imaging.overlays import to_picture
+from unetflow.imaging.pages.pictures import shrink_image, shrink_label
 from unetflow.imaging.samples import Sample
 
 

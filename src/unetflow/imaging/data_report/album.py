@@ -1,20 +1,14 @@
 """Which samples are shown, and their thumbnails ready for the page."""
 
-import base64
-import io
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from unetflow.imaging.data_report.thumbnails import EDGE, draw_thumbnail
-from unetflow.imaging.data_report.words import SPLIT_NAMES, count_of, ordered_splits
-from unetflow.imaging.overlays import Picture
+from unetflow.imaging.pages.pictures import to_address
+from unetflow.imaging.pages.words import SPLIT_NAMES, count_of, ordered_splits
 from unetflow.imaging.samples import SampleFolder
-
-_BEST_QUALITY, _LEAST_QUALITY = 85, 25
-_MOST_BYTES = 16_000
 
 
 @dataclass(frozen=True)
@@ -59,7 +53,7 @@ class Album:
             scale = EDGE / max(row["width"], row["height"])
             self._drawn[sample_id] = Thumbnail(
                 sample_id,
-                _to_address(draw_thumbnail(self._samples[sample_id])),
+                to_address(draw_thumbnail(self._samples[sample_id])),
                 max(1, round(row["width"] * scale)),
                 max(1, round(row["height"] * scale)),
                 f"{row['width']} x {row['height']}, {SPLIT_NAMES[row['split']]}",
@@ -106,21 +100,3 @@ def _spread(length: int, number: int) -> list[int]:
     if number == 1:
         return [length // 2]
     return [round(place) for place in np.linspace(0, length - 1, number)]
-
-
-def _to_address(picture: Picture) -> str:
-    """Return a data URI.
-
-    JPEG, since noise makes PNG large, in full colour, which keeps outlines crisp. What is large
-    all the same is written more coarsely, so that the whole page stays small.
-    """
-    quality = _BEST_QUALITY
-    while len(encoded := _encode(picture, quality)) > _MOST_BYTES and quality > _LEAST_QUALITY:
-        quality -= 20
-    return "data:image/jpeg;base64," + base64.b64encode(encoded).decode()
-
-
-def _encode(picture: Picture, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling=0)
-    return buffer.getvalue()

@@ -1,35 +1,25 @@
-"""The page's figures: drawings without a display, as data URIs."""
+"""The page's figures."""
 
-import base64
-import io
-from dataclasses import dataclass
-
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from unetflow.imaging.data_report.intensities import Intensities
-from unetflow.imaging.data_report.words import SPLIT_NAMES, ordered_splits
+from unetflow.imaging.pages.charts import (
+    BLACK,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SKY_BLUE,
+    VERMILLION,
+)
+from unetflow.imaging.pages.words import SPLIT_NAMES, ordered_splits
 
-# Okabe and Ito's palette keeps its colours apart for colour-blind readers.
-_CHANNEL_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-_SPLIT_COLOURS = {"train": "#0072b2", "validation": "#d55e00", "test": "#009e73"}
+_CHANNEL_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK)
+_SPLIT_COLOURS = {"train": BLUE, "validation": VERMILLION, "test": GREEN}
 _CONTENT_BINS = 24
-
-
-@dataclass(frozen=True)
-class Chart:
-    """A figure for the page.
-
-    Attributes:
-        address: The drawing itself, an SVG as a data URI.
-        text: What it shows, for readers who cannot see it.
-    """
-
-    address: str
-    text: str
 
 
 def draw_sizes(table: pd.DataFrame) -> Figure:
@@ -37,9 +27,7 @@ def draw_sizes(table: pd.DataFrame) -> Figure:
     sizes = table.groupby(["width", "height"]).size().reset_index(name="images")
     figure = Figure(figsize=(6.2, 4.2))
     axes = figure.subplots()
-    axes.scatter(
-        sizes["width"], sizes["height"], 14 * np.sqrt(sizes["images"]), "#0072b2", alpha=0.6
-    )
+    axes.scatter(sizes["width"], sizes["height"], 14 * np.sqrt(sizes["images"]), BLUE, alpha=0.6)
     axes.set(xlabel="width in pixels", ylabel="height in pixels", xlim=(0, None), ylim=(0, None))
     axes.grid(alpha=0.3)
     return figure
@@ -94,17 +82,3 @@ def draw_content(table: pd.DataFrame) -> Figure:
     grid[-1, 0].set_xlabel("foreground share of the image's pixels")
     grid[-1, 1].set_xlabel("objects in the image")
     return figure
-
-
-def to_chart(figure: Figure, text: str) -> Chart:
-    """Write a figure as SVG: sharp in print, small, and the same for the same data."""
-    width, height = figure.get_size_inches()
-    figure.subplots_adjust(  # the automatic layouts take as long as all the rest of the drawing
-        left=0.75 / width, right=1 - 0.1 / width, bottom=0.5 / height, top=1 - 0.1 / height
-    )
-    buffer = io.BytesIO()
-    unknown = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "data report"}):
-        figure.savefig(buffer, format="svg", metadata=unknown)
-    encoded = base64.b64encode(buffer.getvalue()).decode()
-    return Chart(f"data:image/svg+xml;base64,{encoded}", text)

@@ -1,34 +1,16 @@
 """What is right and wrong with the data, in sentences, each with its mend."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
 from unetflow.imaging.data_report.suspects import suspect_pairs
-from unetflow.imaging.data_report.words import SPLIT_NAMES, count_of, listing
+from unetflow.imaging.pages.findings import DOUBTFUL, FINE, WRONG, Finding, worst_first
+from unetflow.imaging.pages.words import SPLIT_NAMES, count_of, listing
 from unetflow.imaging.splitting import SPLITS
 
-WRONG, DOUBTFUL, FINE = "wrong", "doubtful", "fine"
 _FEW = 20
 _MANY_LEFT_OUT = 0.1
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One sentence about the data.
-
-    Attributes:
-        level: "wrong", "doubtful" or "fine".
-        text: What was found.
-        mend: What to do about it; empty where nothing needs to be done.
-        section: The id of the section of the page that tells more.
-    """
-
-    level: str
-    text: str
-    mend: str
-    section: str
 
 
 def judge(
@@ -47,7 +29,7 @@ def judge(
         found += _judge_classes(table, classes)
         found += _judge_form(table)
         found += _judge_labels(table, classes)
-    return sorted(found, key=lambda finding: (WRONG, DOUBTFUL, FINE).index(finding.level))
+    return worst_first(found)
 
 
 def _judge_quarantine(left_out: int, used: int) -> Iterator[Finding]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from unetflow.imaging.data_report import charts, tables
 from unetflow.imaging.data_report.album import Album, choose_images
@@ -12,7 +11,8 @@ from unetflow.imaging.data_report.findings import judge
 from unetflow.imaging.data_report.intensities import describe_intensities
 from unetflow.imaging.data_report.suspects import suspect_pairs
 from unetflow.imaging.data_report.thumbnails import class_marks
-from unetflow.imaging.data_report.words import SPLIT_NAMES, count_of, percent
+from unetflow.imaging.pages.charts import to_chart
+from unetflow.imaging.pages.template import render
 from unetflow.imaging.samples import SampleFolder
 
 MOST_THUMBNAILS, MOST_PAIRS, MOST_ROWS = 60, 24, 500
@@ -60,15 +60,7 @@ def write_data_report(
         context["facts"] = tables.facts(full, quarantine, duplicates, leaks, classes)
         context |= _show_images(full, leaks, duplicates, samples, classes)
         context |= _show_numbers(full, samples, classes)
-    environment = Environment(
-        loader=PackageLoader("unetflow.imaging", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals = {"count_of": count_of, "percent": percent, "split_names": SPLIT_NAMES}
-    return environment.get_template("data_report.html").render(context)
+    return render("data_report.html", context)
 
 
 def _show_images(
@@ -108,19 +100,19 @@ def _show_numbers(
     overlaps = tables.overlap_table(full)
     return {
         "sizes": None if many_sizes else sizes,
-        "size_chart": charts.to_chart(
+        "size_chart": to_chart(
             charts.draw_sizes(full), f"{len(sizes.rows)} sizes of images, height over width"
         )
         if many_sizes
         else None,
         "intensities": intensities,
-        "intensity_chart": charts.to_chart(
+        "intensity_chart": to_chart(
             charts.draw_intensities(intensities), "Histogram of the intensities"
         )
         if intensities
         else None,
         "class_table": tables.class_table(full, classes),
-        "content_chart": charts.to_chart(
+        "content_chart": to_chart(
             charts.draw_content(full), "Histograms of foreground share and objects, by split"
         ),
         "object_table": tables.object_table(full),

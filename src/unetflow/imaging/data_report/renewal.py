@@ -53,7 +53,8 @@ def renew_data_report(
 @cache
 def _code_digest() -> bytes:
     """Return a digest of the files that draw the page, so that none outlives its code."""
-    folders = (resources.files("unetflow.imaging") / "templates", resources.files(__package__))
+    imaging = resources.files("unetflow.imaging")
+    folders = (imaging / "templates", imaging / "pages", resources.files(__package__))
     digest = hashlib.sha256()
     for folder in folders:
         for file in sorted(folder.iterdir(), key=lambda file: file.name):

@@ -1,13 +1,13 @@
 """The page's tables, their numbers already written as people read them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from unetflow.imaging.data_report.suspects import SuspectPair, suspect_pairs
-from unetflow.imaging.data_report.words import (
+from unetflow.imaging.pages.tables import Table
+from unetflow.imaging.pages.words import (
     SPLIT_NAMES,
     count_of,
     data_size,
@@ -18,21 +18,6 @@ from unetflow.imaging.data_report.words import (
 )
 
 MOST_OVERLAPS = 50
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table.
-
-    Attributes:
-        columns: The heads of the columns.
-        rows: The cells.
-        words: How many columns, from the left, hold words; the others hold numbers.
-    """
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    words: int = 1
 
 
 def complete(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:

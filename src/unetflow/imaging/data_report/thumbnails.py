@@ -5,15 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from skimage.segmentation import find_boundaries
 
 from unetflow.imaging.labels import IGNORE, Label
 from unetflow.imaging.overlays import CLASS_COLOURS, Picture, to_picture
+from unetflow.imaging.pages.pictures import shrink_image, shrink_label, shrunk_shape
 from unetflow.imaging.samples import Sample
 
 EDGE = 160
-_MOST_READ = 8 * EDGE  # of longer edges pixels are skipped: a slide scan must not take minutes
 
 # More colours than that cannot be told apart: the next classes have gaps in their outlines.
 _GAPS = (None, (0, 0, 0), (255, 255, 255))
@@ -48,41 +47,9 @@ def draw_thumbnail(sample: Sample) -> Picture:
     Returns:
         `(height, width, 3)` uint8.
     """
-    height, width = sample.label.shape
-    scale = min(1.0, EDGE / max(height, width))
-    shape = max(1, round(height * scale)), max(1, round(width * scale))
+    shape = shrunk_shape(sample.label.shape, EDGE)
     picture = to_picture(shrink_image(sample.image, shape))
     return outline_classes(picture, shrink_label(sample.label, shape))
-
-
-def shrink_image(image: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Shrink an image by averaging areas.
-
-    Args:
-        image: `(height, width, channels)`.
-        shape: The new height and width, not larger.
-
-    Returns:
-        `(*shape, channels)`; of more than four channels the first four.
-    """
-    step = max(1, max(image.shape[:2]) // _MOST_READ)
-    part = image[::step, ::step, :4]
-    shrunk = [
-        Image.fromarray(np.ascontiguousarray(part[:, :, channel], np.float32)).resize(
-            (shape[1], shape[0]), Image.Resampling.BOX
-        )
-        for channel in range(part.shape[2])
-    ]
-    return np.stack([np.asarray(channel) for channel in shrunk], axis=2)
-
-
-def shrink_label(label: Label, shape: tuple[int, int]) -> Label:
-    """Shrink a label: each new pixel is the old one at its centre, for classes have no average."""
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(int)
-        for new, old in zip(shape, label.shape, strict=True)
-    )
-    return np.asarray(label[np.ix_(rows, columns)])
 
 
 def outline_classes(picture: Picture, label: Label) -> Picture:

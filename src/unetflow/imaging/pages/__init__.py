@@ -1,0 +1,1 @@
+"""What the HTML pages of the reports share: words, tables, charts, pictures, template engine."""

@@ -63,7 +63,8 @@ def sum_groups(
     numbers: dict[Hashable, int] = {}
     keys = range(len(values)) if groups is None else groups
     places = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.intp)
-    return np.bincount(places, weights=values), np.bincount(places).astype(np.float64)
+    counts: NDArray[np.float64] = np.bincount(places).astype(np.float64)
+    return np.bincount(places, weights=values), counts
 
 
 def _ratio_of_sums(

@@ -27,14 +27,15 @@ def test_pipelines_are_registered_under_their_names():
         "training",
         "evaluation",
         "mask_export",
+        "comparison",
     }
 
 
 def test_default_is_all_and_training_is_the_chain_up_to_evaluation():
     pipelines = register_pipelines()
     nodes = {name: {node.name for node in p.nodes} for name, p in pipelines.items()}
-    stages = [set(nodes[name]) for name in nodes if name not in ("__default__", "training")]
-    assert set.union(*stages) <= nodes["__default__"]
+    others = {"__default__", "training", "comparison"}
+    assert set.union(*(nodes[name] for name in nodes.keys() - others)) <= nodes["__default__"]
     assert nodes["__default__"] - nodes["training"] == nodes["mask_export"]
     assert pipelines["training"].inputs() - {
         "raw_pairs",
@@ -46,7 +47,8 @@ def test_default_is_all_and_training_is_the_chain_up_to_evaluation():
 
 
 def test_every_hand_over_is_a_catalog_entry_with_a_layer():
-    names = {n for n in register_pipelines()["__default__"].datasets() if ":" not in n}
+    used = set.union(*(pipeline.datasets() for pipeline in register_pipelines().values()))
+    names = {name for name in used if ":" not in name}
     assert names == set(CATALOG)
     for name, entry in CATALOG.items():
         assert entry["metadata"]["layer"], name

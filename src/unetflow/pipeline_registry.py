@@ -4,6 +4,7 @@ from kedro.pipeline import Pipeline
 
 from unetflow.pipelines import (
     augmentation,
+    comparison,
     construction,
     evaluation,
     ingestion,
@@ -19,7 +20,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     Returns:
         Each stage under its own name; `augmentation` and `construction` with `planning` before
         them, so that they obey the parameters; `training`, which is the chain from ingestion to
-        evaluation, so that it works by itself; and `__default__`, which also exports masks.
+        evaluation, so that it works by itself; `__default__`, which also exports masks; and
+        `comparison`, which shows trainings side by side that are done.
     """
     chain = (
         ingestion.create_pipeline()
@@ -38,4 +40,5 @@ def register_pipelines() -> dict[str, Pipeline]:
         "training": chain,
         "evaluation": evaluation.create_pipeline(),
         "mask_export": mask_export.create_pipeline(),
+        "comparison": comparison.create_pipeline(),
     }

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetflow.imaging.comparison import (
+from unetflow.imaging.comparison.runs import (
     TrackedRun,
     align_scores,
     choose_disputed,

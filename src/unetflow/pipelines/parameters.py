@@ -209,6 +209,8 @@ class Parameters(Strict):
     """Folder for their masks, likewise."""
     start_from: str | None = None
     """Model whose weights a training begins with; the catalog reads it from `--params`."""
+    runs: str | int | float | list[str] | None = None
+    """Runs that the pipeline `comparison` compares, likewise; ids may look like numbers."""
 
     @model_validator(mode="after")
     def _classes_fit(self) -> Self:

@@ -86,10 +86,10 @@ class Tracker:
         self._mlflow.log_artifact(str(path))
 
     def log_metrics(self, metrics: Mapping[str, Any]) -> None:
-        """Log the mean of each score of the test images, as `test_<score>`."""
-        scores = metrics["scores"]
+        """Log the mean of each score of the test images, and the pooled ones, as `test_<score>`."""
         self._mlflow.log_metrics(
-            {f"test_{name}": score["mean"] for name, score in scores.items()}
+            {f"test_{name}": score["mean"] for name, score in metrics["scores"].items()}
+            | {f"test_{name}": score["value"] for name, score in metrics["pooled"].items()}
             | ({"threshold": metrics["threshold"]} if metrics["threshold"] is not None else {})
         )
 

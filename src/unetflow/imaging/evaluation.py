@@ -1,6 +1,7 @@
 """Scores of a segmentation over a set of images."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,19 @@ from numpy.typing import NDArray
 from unetflow.imaging.baselines import segment_by_otsu
 from unetflow.imaging.labels import IGNORE, Label
 from unetflow.imaging.samples import Sample
-from unetflow.imaging.scores import DEFINITIONS, count_confusion, score_label
+from unetflow.imaging.scores import (
+    PooledCounts,
+    ScoreSettings,
+    count_confusion,
+    mean_dice,
+    score_class,
+    score_label,
+)
+from unetflow.imaging.tiling import Probabilities
 
-Segment = Callable[[NDArray[np.generic]], Label]
+Objects = NDArray[np.unsignedinteger]
+Pooled = dict[str, dict[str, dict[str, float]]]
+"""`value` and `error` of each pooled score of each class (see `scores.pooled.DEFINITIONS`)."""
 
 
 def choose_otsu_side(samples: Mapping[str, Sample]) -> bool:
@@ -32,98 +43,83 @@ def choose_otsu_side(samples: Mapping[str, Sample]) -> bool:
 
 
 def score_images(
-    segment: Segment,
+    predict_probabilities: Callable[[NDArray[np.generic]], Probabilities],
+    decide: Callable[[Probabilities], Label],
     samples: Mapping[str, Sample],
     classes: Sequence[str],
+    settings: ScoreSettings,
     *,
+    objects_of: Callable[[str], Objects | None],
     otsu_bright: bool | None,
-) -> pd.DataFrame:
-    """Score a segmentation on every pixel of every sample, and Otsu's threshold beside it.
+) -> tuple[pd.DataFrame, Pooled]:
+    """Score a segmentation on every pixel of every sample, and what needs no learning beside it.
 
     Args:
-        segment: Turns an image into a label of its size.
+        predict_probabilities: Turns an image into the probabilities of the classes.
+        decide: Turns them into a label.
         samples: The samples, opened one at a time.
         classes: The names of the classes, the background first.
+        settings: Which scores.
+        objects_of: Gives the numbers of a sample's true objects, by the sample's id.
         otsu_bright: Whether Otsu's foreground is the brighter side; None leaves Otsu out, which
             tells only two classes apart.
 
     Returns:
-        A row for each sample: `id`, `dice`, `iou`, `precision` and `recall` (see
-        `scores.DEFINITIONS`) of the foreground; of more than two classes their means over the
-        classes that the image has (see `scores.score_label`), and `dice_<class>` for each class,
-        missing where an image has none of it. With Otsu also `otsu_dice`.
+        A row for each sample, and the scores of all their pixels together. The row has `id` and
+        the scores of the foreground (see `scores.DEFINITIONS`); of more than two classes their
+        means over the classes that the image has (see `scores.score_label`), and
+        `<score>_<class>` for each class, missing where an image has none of it. Then the Dice of
+        predicting nothing but background, `background_dice`, and with Otsu `otsu_dice`.
     """
+    pooled = PooledCounts(len(classes))
     rows = []
     for sample_id, sample in samples.items():
-        counted = score_label(sample.label, segment(sample.image), len(classes))
+        truth = np.asarray(sample.label)
+        probabilities = predict_probabilities(sample.image)
+        pooled.add(truth, probabilities)
+        objects = objects_of(sample_id) if "instances" in settings.families else None
         row: dict[str, Any] = {"id": sample_id}
-        for name in DEFINITIONS:
-            row[name] = float(np.mean([getattr(c, name) for c in counted.values()]))
-        if len(classes) > 2:
-            for index, name in enumerate(classes[1:], start=1):
-                row[f"dice_{name}"] = counted[index].dice if index in counted else np.nan
+        row |= _score_image(truth, decide(probabilities), classes, settings, objects)
+        row["background_dice"] = mean_dice(truth, np.zeros_like(truth), len(classes))
         if otsu_bright is not None:
             row["otsu_dice"] = _otsu_dice(sample, bright=otsu_bright)
         rows.append(row)
-    return pd.DataFrame(rows)
-
-
-def summarise_scores(
-    image_scores: pd.DataFrame, classes: Sequence[str], threshold: float | None
-) -> dict[str, Any]:
-    """Sum up the scores of the test images, each number with its definition.
-
-    Args:
-        image_scores: As `score_images` makes them.
-        classes: The names of the classes, the background first.
-        threshold: The foreground's least probability; None where the most probable class counts.
-
-    Returns:
-        Plain values: `class` (the foreground's name, or how many there are), `threshold`,
-        `test_images` and `scores`, which gives for each score `mean`, `smallest`, `largest` and
-        `definition`. A class that is in no test image has no score.
-    """
-    described = image_scores.drop(columns="id").dropna(axis="columns", how="all")
-    return {
-        "class": classes[1] if len(classes) == 2 else f"mean of {len(classes) - 1} classes",
-        "threshold": threshold,
-        "test_images": len(image_scores),
-        "scores": {
-            name: {
-                "mean": float(values.mean()),
-                "smallest": float(values.min()),
-                "largest": float(values.max()),
-                "definition": _define(str(name), classes, threshold),
-            }
-            for name, values in described.items()
-        },
+    return pd.DataFrame(rows), {
+        class_name: {name: asdict(score) for name, score in pooled.scores(index).items()}
+        for index, class_name in enumerate(classes)
+        if index
     }
 
 
-def _define(name: str, classes: Sequence[str], threshold: float | None) -> str:
-    """Say how a number of `score_images` was computed."""
-    decision = (
-        "the most probable class of each pixel"
-        if threshold is None
-        else f"threshold {threshold:.3f} (chosen on validation images)"
-    )
-    if name == "otsu_dice":
-        what = f"{DEFINITIONS['dice']}; of Otsu's threshold in each image, on the side that is "
-        what += "better on the validation images"
-    elif name in DEFINITIONS:
-        what = DEFINITIONS[name]
-    else:
-        return (
-            f"{DEFINITIONS['dice']}. Taken of class '{name.removeprefix('dice_')}' in whole test "
-            f"images at their own size that have the class or are predicted to, at {decision}."
-        )
-    if len(classes) == 2:
-        which = f"class '{classes[1]}' in"
-    else:
-        which = (
-            f"all classes but '{classes[0]}' that an image has or is predicted to, as a mean, in"
-        )
-    return f"{what}. Taken of {which} whole test images at their own size, at {decision}."
+def _score_image(
+    truth: Label,
+    found: Label,
+    classes: Sequence[str],
+    settings: ScoreSettings,
+    objects: Objects | None,
+) -> dict[str, Any]:
+    """Return the scores of one image by column."""
+    scores = {
+        index: score_class(truth, found, index, settings, objects)
+        for index in score_label(truth, found, len(classes))
+    }
+    names = list(next(iter(scores.values())))
+    row: dict[str, Any] = {
+        name: float(np.mean([known[name] for known in scores.values()])) for name in names
+    }
+    if len(classes) > 2:
+        row |= {
+            column_of(name, class_name): scores.get(index, {}).get(name, np.nan)
+            for index, class_name in enumerate(classes)
+            if index
+            for name in names
+        }
+    return row
+
+
+def column_of(score: str, class_name: str) -> str:
+    """Name the column of a score of one class out of several."""
+    return f"{score}_{class_name}"
 
 
 def _otsu_dice(sample: Sample, *, bright: bool) -> float:

@@ -188,6 +188,15 @@ class EvaluationParameters(Strict):
 
     threshold_candidates: Annotated[int, Field(ge=1, le=999)]
     gallery_images: Count
+    scores: list[Literal["pixels", "surface", "instances", "thin", "membranes"]]
+    surface_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+    @field_validator("scores")
+    @classmethod
+    def _pixels_are_needed(cls, families: list[str]) -> list[str]:
+        if "pixels" not in families:
+            raise ValueError("the gallery and the end of the run need the Dice: list `pixels` too")
+        return families
 
 
 class Parameters(Strict):

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from unetflow.imaging.evaluation import choose_otsu_side, score_images, summarise_scores
+from unetflow.imaging.evaluation import choose_otsu_side, score_images
 from unetflow.imaging.figures import Specimen, draw_gallery
 from unetflow.imaging.manifest import samples_of_split
 from unetflow.imaging.samples import SampleFolder
-from unetflow.imaging.scores import choose_threshold
+from unetflow.imaging.score_summary import Conditions, summarise_scores
+from unetflow.imaging.scores import ScoreSettings, choose_threshold
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.classes import read_classes
 from unetflow.pipelines.parameters import EvaluationParameters, PlannedTraining
@@ -73,23 +74,48 @@ def finish_segmenter(
 
 
 def score_test_images(
-    segmenter: Segmenter, samples: SampleFolder, manifest: pd.DataFrame
-) -> pd.DataFrame:
-    """Score the segmenter on the test images, of two classes beside Otsu's threshold."""
+    segmenter: Segmenter,
+    samples: SampleFolder,
+    manifest: pd.DataFrame,
+    parameters: dict[str, Any],
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Score the segmenter on the test images, beside what needs no learning.
+
+    Args:
+        segmenter: The finished segmenter.
+        samples: All samples.
+        manifest: Which of them test, and which validate: those tell Otsu's side.
+        parameters: The parameters of the evaluation.
+
+    Returns:
+        The scores of each image, and those of all pixels together; see
+        `imaging.evaluation.score_images`.
+    """
     classes = segmenter.settings.classes
     validation = samples_of_split(samples, manifest, "validation")
-    return score_images(
-        segmenter.predict,
-        samples_of_split(samples, manifest, "test"),
+    test = samples_of_split(samples, manifest, "test")
+    image_scores, pooled = score_images(
+        segmenter.predict_probabilities,
+        segmenter.decide,
+        test,
         classes,
+        _score_settings(parameters),
+        objects_of=test.instances,
         otsu_bright=choose_otsu_side(validation) if len(classes) == 2 else None,
     )
+    return image_scores, pooled
 
 
-def summarise(image_scores: pd.DataFrame, segmenter: Segmenter) -> dict[str, Any]:
-    """Sum up the scores; see `imaging.evaluation.summarise_scores`."""
-    settings = segmenter.settings
-    return summarise_scores(image_scores, settings.classes, settings.threshold)
+def summarise(
+    image_scores: pd.DataFrame,
+    pooled_scores: dict[str, Any],
+    segmenter: Segmenter,
+    parameters: dict[str, Any],
+) -> dict[str, Any]:
+    """Sum up the scores; see `imaging.score_summary.summarise_scores`."""
+    known = segmenter.settings
+    conditions = Conditions(known.classes, known.threshold, _score_settings(parameters))
+    return summarise_scores(image_scores, pooled_scores, conditions)
 
 
 def show_gallery(
@@ -117,3 +143,8 @@ def show_gallery(
         for sample in [samples[sample_id]]
     ]
     return draw_gallery(specimens, segmenter.settings.classes)
+
+
+def _score_settings(parameters: dict[str, Any]) -> ScoreSettings:
+    settings = read_parameters(EvaluationParameters, parameters, "evaluation")
+    return ScoreSettings(settings.scores, settings.surface_tolerance)

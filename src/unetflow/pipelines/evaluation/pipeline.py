@@ -25,13 +25,13 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.score_test_images,
-                inputs=["segmenter", "samples", "manifest"],
-                outputs="image_scores",
+                inputs=["segmenter", "samples", "manifest", "params:evaluation"],
+                outputs=["image_scores", "pooled_scores"],
                 name="score_test_images",
             ),
             Node(
                 nodes.summarise,
-                inputs=["image_scores", "segmenter"],
+                inputs=["image_scores", "pooled_scores", "segmenter", "params:evaluation"],
                 outputs="metrics",
                 name="summarise",
             ),

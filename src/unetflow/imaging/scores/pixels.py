@@ -1,24 +1,35 @@
-"""How well a predicted mask agrees with the truth."""
+"""How well a predicted mask agrees with the truth, pixel by pixel."""
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.imaging.labels import IGNORE, Label
-from unetflow.imaging.tiling import Probabilities
+from unetflow.imaging.scores.definitions import Definition
+
+_IGNORED = "pixels with label 255 are not counted"
+_COUNTS = "TP, FP, FN and TN count pixels"
+_BOTH_EMPTY = "1 when truth and prediction are both empty, 0 when one of them is"
 
 DEFINITIONS = {
-    "dice": "2 TP / (2 TP + FP + FN), of one class in one image; 1 when truth and prediction are "
-    "both empty",
-    "iou": "TP / (TP + FP + FN), of one class in one image; 1 when truth and prediction are both "
-    "empty",
-    "precision": "TP / (TP + FP), of one class in one image; 1 when nothing is predicted and "
-    "nothing is there, 0 when nothing is predicted but something is there",
-    "recall": "TP / (TP + FN), of one class in one image; 1 when nothing is there",
+    "dice": Definition(f"2 TP / (2 TP + FP + FN). {_COUNTS}", _BOTH_EMPTY, _IGNORED),
+    "iou": Definition(f"TP / (TP + FP + FN). {_COUNTS}", _BOTH_EMPTY, _IGNORED),
+    "precision": Definition(
+        f"TP / (TP + FP). {_COUNTS}",
+        "when nothing is predicted, 1 if nothing is there either, else 0",
+        _IGNORED,
+    ),
+    "recall": Definition(f"TP / (TP + FN). {_COUNTS}", "1 when nothing is there", _IGNORED),
+    "specificity": Definition(
+        f"TN / (TN + FP). {_COUNTS}", "1 when the class is everywhere", _IGNORED
+    ),
+    "area_error": Definition(
+        f"(FP - FN) / (TP + FN), by how much the found area is too large. {_COUNTS}",
+        "0 when truth and prediction are both empty, 1 when only the truth is",
+        _IGNORED,
+    ),
 }
-"""The definition of each score. TP, FP and FN count pixels; pixels with label 255 never count."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +39,7 @@ class Confusion:
     true_positive: int
     false_positive: int
     false_negative: int
+    true_negative: int
 
     @property
     def is_empty(self) -> bool:
@@ -57,6 +69,18 @@ class Confusion:
         """Share of the true pixels that are found; see `DEFINITIONS`."""
         return _ratio(self.true_positive, self.true_positive + self.false_negative, empty=1.0)
 
+    @property
+    def specificity(self) -> float:
+        """Share of the other pixels that are left alone; see `DEFINITIONS`."""
+        return _ratio(self.true_negative, self.true_negative + self.false_positive, empty=1.0)
+
+    @property
+    def area_error(self) -> float:
+        """Relative error of the found area; see `DEFINITIONS`."""
+        excess = self.false_positive - self.false_negative
+        true = self.true_positive + self.false_negative
+        return _ratio(excess, true, empty=float(excess > 0))
+
 
 def count_confusion(truth: Label, predicted: NDArray[np.bool_], index: int = 1) -> Confusion:
     """Count how a prediction of one class agrees with the truth.
@@ -73,10 +97,13 @@ def count_confusion(truth: Label, predicted: NDArray[np.bool_], index: int = 1) 
     positive = truth == index
     found = predicted & counted
     hits = int(np.count_nonzero(found & positive))
+    false_positive = int(np.count_nonzero(found)) - hits
+    false_negative = int(np.count_nonzero(positive)) - hits
     return Confusion(
         true_positive=hits,
-        false_positive=int(np.count_nonzero(found)) - hits,
-        false_negative=int(np.count_nonzero(positive)) - hits,
+        false_positive=false_positive,
+        false_negative=false_negative,
+        true_negative=int(np.count_nonzero(counted)) - hits - false_positive - false_negative,
     )
 
 
@@ -104,60 +131,9 @@ def mean_dice(truth: Label, found: Label, classes: int) -> float:
     return float(np.mean([c.dice for c in score_label(truth, found, classes).values()]))
 
 
-def choose_threshold(
-    truths_and_probabilities: Iterable[tuple[Label, NDArray[np.floating]]],
-    candidates: Sequence[float],
-) -> tuple[float, list[float]]:
-    """Choose the threshold with the highest mean Dice of the foreground over images.
-
-    Args:
-        truths_and_probabilities: For each image the label and the foreground's probability, both
-            `(height, width)`. One pair is held at a time.
-        candidates: Thresholds in rising order; a pixel is foreground at or above it.
-
-    Returns:
-        The best threshold (the middle one of equals) and the mean Dice of each candidate.
-    """
-    edges = np.asarray(candidates, np.float32)
-    rows = []
-    for truth, probability in truths_and_probabilities:
-        # Which candidates a pixel passes: position p means the first p of them.
-        passed = np.searchsorted(edges, probability.astype(np.float32), side="right")
-        counts = [
-            np.bincount(passed[pixels], minlength=len(edges) + 1)[::-1].cumsum()[::-1][1:]
-            for pixels in (truth == 1, truth == 0)
-        ]
-        positives = int(np.count_nonzero(truth == 1))
-        rows.append(
-            [
-                Confusion(int(tp), int(fp), positives - int(tp)).dice
-                for tp, fp in zip(*counts, strict=True)
-            ]
-        )
-    means = np.mean(rows, axis=0)
-    best = np.flatnonzero(means >= means.max() - 1e-12)
-    return float(candidates[best[len(best) // 2]]), means.tolist()
-
-
-def decide(probabilities: Probabilities, threshold: float | None) -> Label:
-    """Turn the probabilities of the classes into a label.
-
-    Args:
-        probabilities: `(height, width, 1)`, of the foreground alone, or `(height, width, classes)`.
-        threshold: Of two classes the second one, the foreground, is taken at or above it. None
-            takes the most probable class, the first one of equals.
-
-    Returns:
-        `(height, width)` uint8, class indices.
-    """
-    if threshold is None:
-        return np.asarray(probabilities.argmax(axis=2), np.uint8)
-    return (probabilities[:, :, -1] >= np.float32(threshold)).astype(np.uint8)
-
-
-def tells_two_apart(probabilities: Probabilities) -> bool:
-    """Tell whether there are two classes, between which a threshold can decide."""
-    return bool(probabilities.shape[2] <= 2)
+def score_pixels(confusion: Confusion) -> dict[str, float]:
+    """Return the scores of `DEFINITIONS`."""
+    return {name: getattr(confusion, name) for name in DEFINITIONS}
 
 
 def _ratio(part: int, whole: int, empty: float) -> float:

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
 from unetflow.imaging.scores import (
-    DEFINITIONS,
     Confusion,
     choose_threshold,
     count_confusion,
@@ -14,6 +14,7 @@ from unetflow.imaging.scores import (
     score_label,
     tells_two_apart,
 )
+from unetflow.imaging.scores.pixels import score_pixels
 
 LABELS = hnp.arrays(np.uint8, (4, 5), elements=st.sampled_from([0, 1, 255]))
 FOUND = hnp.arrays(bool, (4, 5))
@@ -27,33 +28,45 @@ def test_hand_worked_masks():
     truth = label([1, 1, 1, 0], [0, 0, 0, 0])
     found = np.array([[1, 1, 0, 1], [0, 0, 0, 1]], bool)
     confusion = count_confusion(truth, found)
-    assert confusion == Confusion(true_positive=2, false_positive=2, false_negative=1)
+    assert confusion == Confusion(2, 2, 1, true_negative=3)
     assert confusion.dice == pytest.approx(4 / 7)
     assert confusion.iou == pytest.approx(2 / 5)
     assert confusion.precision == pytest.approx(2 / 4)
     assert confusion.recall == pytest.approx(2 / 3)
+    assert confusion.specificity == pytest.approx(3 / 5)
+    assert confusion.area_error == pytest.approx((4 - 3) / 3)
 
 
 @pytest.mark.parametrize(
-    ("counts", "dice", "iou", "precision", "recall"),
+    ("counts", "expected"),
     [
-        ((0, 0, 0), 1, 1, 1, 1),
-        ((0, 3, 0), 0, 0, 0, 1),
-        ((0, 0, 3), 0, 0, 0, 0),
-        ((0, 2, 3), 0, 0, 0, 0),
-        ((4, 0, 0), 1, 1, 1, 1),
+        ((0, 0, 0, 9), (1, 1, 1, 1, 1, 0)),
+        ((0, 3, 0, 0), (0, 0, 0, 1, 0, 1)),
+        ((0, 3, 0, 9), (0, 0, 0, 1, 3 / 4, 1)),
+        ((0, 0, 3, 9), (0, 0, 0, 0, 1, -1)),
+        ((0, 2, 3, 2), (0, 0, 0, 0, 1 / 2, -1 / 3)),
+        ((4, 0, 0, 0), (1, 1, 1, 1, 1, 0)),
+        ((0, 0, 0, 0), (1, 1, 1, 1, 1, 0)),
     ],
-    ids=["both empty", "only predicted", "only there", "disjoint", "equal"],
+    ids=["both empty", "found all", "found", "missed", "disjoint", "equal", "all ignored"],
 )
-def test_scores_of_special_cases(counts, dice, iou, precision, recall):
-    confusion = Confusion(*counts)
-    scores = (confusion.dice, confusion.iou, confusion.precision, confusion.recall)
-    assert scores == (dice, iou, precision, recall)
+def test_scores_of_special_cases(counts, expected):
+    scores = score_pixels(Confusion(*counts))
+    assert list(scores) == ["dice", "iou", "precision", "recall", "specificity", "area_error"]
+    assert tuple(scores.values()) == pytest.approx(expected)
 
 
-def test_each_score_has_a_definition():
-    assert list(DEFINITIONS) == ["dice", "iou", "precision", "recall"]
-    assert all(0 <= getattr(Confusion(1, 2, 3), name) <= 1 for name in DEFINITIONS)
+@settings(max_examples=25)
+@given(LABELS.filter(lambda truth: {0, 1} <= set(truth.flat)), FOUND)
+def test_scores_equal_those_of_scikit_learn(truth, found):
+    counted = truth != 255
+    true, predicted = truth[counted] == 1, found[counted]
+    scores = score_pixels(count_confusion(truth, found))
+    assert scores["dice"] == pytest.approx(f1_score(true, predicted, zero_division=1))
+    assert scores["iou"] == pytest.approx(jaccard_score(true, predicted, zero_division=1))
+    assert scores["recall"] == pytest.approx(recall_score(true, predicted))
+    assert scores["specificity"] == pytest.approx(recall_score(~true, ~predicted))
+    assert scores["precision"] == pytest.approx(precision_score(true, predicted, zero_division=0))
 
 
 @given(LABELS, FOUND, st.sampled_from([0, 1]))
@@ -63,6 +76,7 @@ def test_counts_equal_a_walk_over_the_pixels_that_count(truth, found, index):
         sum(t == index and f for t, f in pairs),
         sum(t != index and f for t, f in pairs),
         sum(t == index and not f for t, f in pairs),
+        sum(t != index and not f for t, f in pairs),
     )
 
 
@@ -167,7 +181,7 @@ def test_classes_that_an_image_lacks_do_not_count():
     truth = label([0, 1, 1, 255], [0, 0, 2, 2])
     found = label([0, 1, 0, 3], [0, 0, 2, 0])
     counted = score_label(truth, found, 5)
-    assert counted == {1: Confusion(1, 0, 1), 2: Confusion(1, 0, 1)}
+    assert counted == {1: Confusion(1, 0, 1, 5), 2: Confusion(1, 0, 1, 5)}
     assert mean_dice(truth, found, 5) == pytest.approx(2 / 3)
     found[0, 0] = 4
     assert mean_dice(truth, found, 5) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)

@@ -110,7 +110,7 @@ def _describe(column: str, conditions: Conditions) -> dict[str, Any]:
         which = f"class '{class_name}', in images that have it or are predicted to"
     computation = {
         "taken": "image by image",
-        "averaging": "mean over test images, each counting the same",
+        "averaging": "mean over the test images that have the score, each counting the same",
         "classes": which,
         "threshold": decision,
     }
@@ -124,7 +124,7 @@ def _pooled_computation(which: str) -> dict[str, str]:
         "taken": "all counted pixels of all test images together",
         "averaging": "none over images",
         "classes": which,
-        "threshold": "every one",
+        "threshold": "every threshold",
     }
 
 

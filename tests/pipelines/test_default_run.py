@@ -77,10 +77,20 @@ def test_figures_are_pictures_with_something_on_them(finished: Finished, picture
 
 def test_threshold_is_the_best_of_the_validation_images(finished: Finished) -> None:
     reporting = finished[0] / "data/08_reporting"
-    curve = pd.read_csv(reporting / "threshold_curve.csv").set_index("threshold")
+    curve = pd.read_csv(reporting / "threshold_curve.csv")
     chosen = json.loads((reporting / "metrics.json").read_text())["threshold"]
-    best = curve["validation_dice"].max()
-    assert curve["validation_dice"][curve.index.isin([chosen])].item() == pytest.approx(best)
+    nearest = (curve["threshold"] - chosen).abs().idxmin()
+    assert curve["threshold"][nearest] == pytest.approx(chosen)
+    assert curve["validation_dice"][nearest] == pytest.approx(curve["validation_dice"].max())
+
+
+def test_calibration_is_no_worse_than_before(finished: Finished) -> None:
+    reporting = finished[0] / "data/08_reporting"
+    calibration = json.loads((reporting / "calibration.json").read_text())
+    loss = {w: calibration[w]["negative_log_likelihood"] for w in ("before", "after")}
+    assert loss["after"] <= loss["before"]
+    for when in ("before", "after"):
+        assert sum(b["pixels"] for b in calibration[when]["bins"]) == calibration["pixels"]
 
 
 def test_run_logs_parameters_tags_and_artifacts(

@@ -6,8 +6,10 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+from skimage.measure import label
 
 from tests.unet.helpers import ONE_PIXEL, fit_settings, randomise, tiny_unet
+from unetflow.imaging.calibration import scale_threshold
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.intensity import IntensityRange, normalise
 from unetflow.unet import Segmenter
@@ -78,10 +80,49 @@ def test_predicting_is_deciding_on_the_probabilities(segmenter, image):
 
 
 def test_another_threshold_gives_another_segmenter_of_the_same_model(segmenter, image):
-    strict = segmenter.with_threshold(0.6)
+    strict = segmenter.with_decision(0.6)
     assert (strict.settings.threshold, segmenter.settings.threshold) == (0.6, 0.4)
     assert strict.model is segmenter.model
     assert strict.predict(image).sum() < segmenter.predict(image).sum()
+
+
+def test_the_temperature_changes_the_probabilities_and_the_same_pixels_are_found(segmenter, image):
+    plain = segmenter.predict_probabilities(image)
+    cooled = segmenter.with_decision(scale_threshold(0.4, 2.5), temperature=2.5)
+    expected = 1 / (1 + np.exp(-np.log(plain / (1 - plain)) / 2.5))
+    np.testing.assert_allclose(cooled.predict_probabilities(image), expected, atol=1e-5)
+    np.testing.assert_array_equal(cooled.predict(image), segmenter.predict(image))
+
+
+def test_objects_that_are_too_small_are_removed(segmenter, image):
+    before = segmenter.predict(image)
+    after = segmenter.with_decision(0.4, minimum_object_size=6).predict(image)
+    sizes = np.bincount(label(before, connectivity=2).ravel())[1:]
+    assert after.sum() == sizes[sizes >= 6].sum() < before.sum()
+    assert set(np.bincount(label(after, connectivity=2).ravel())[1:]) == set(sizes[sizes >= 6])
+
+
+def test_what_was_settled_is_stored(segmenter, tmp_path):
+    settled = segmenter.with_decision(0.3, 1.7, 12)
+    settled.save(tmp_path / "settled.keras")
+    assert Segmenter.load(tmp_path / "settled.keras").settings == settled.settings
+
+
+def test_a_segmenter_that_was_stored_before_there_was_a_temperature_still_loads(tmp_path):
+    saved, old = tmp_path / "saved.keras", tmp_path / "old.keras"
+    inputs = keras.Input((None, None, 1))
+    small = keras.Model(inputs, keras.layers.Identity()(inputs))
+    Segmenter(small, SegmenterSettings(["a"], 0.5, 1, "uint8", ONE_PIXEL, 8)).save(saved)
+    with zipfile.ZipFile(saved) as now, zipfile.ZipFile(old, "w") as then:
+        for name in now.namelist():
+            content = now.read(name)
+            if name == "segmenter.json":
+                settings = json.loads(content)
+                del settings["temperature"], settings["minimum_object_size"]
+                content = json.dumps(settings)
+            then.writestr(name, content)
+    settings = Segmenter.load(old).settings
+    assert (settings.threshold, settings.temperature, settings.minimum_object_size) == (0.5, 1, 0)
 
 
 def test_a_grey_image_needs_no_channel_axis(segmenter, image):
@@ -125,7 +166,7 @@ def test_plain_keras_opens_a_trained_segmenter_without_this_package(tmp_path, ra
 
 
 def test_saving_replaces_the_old_file_and_leaves_no_other(segmenter, saved):
-    segmenter.with_threshold(0.9).save(saved)
+    segmenter.with_decision(0.9).save(saved)
     assert Segmenter.load(saved).settings.threshold == 0.9
     assert [path.name for path in saved.parent.iterdir()] == ["segmenter.keras"]
 

@@ -183,10 +183,19 @@ class PlannedTraining(TrainingParameters):
     tile: Count
 
 
+class CalibrationParameters(Strict):
+    """How probabilities are made to mean what they say; see `imaging.calibration`."""
+
+    pixels: Count
+    bins: Annotated[int, Field(ge=2, le=1000)]
+
+
 class EvaluationParameters(Strict):
     """The stage `evaluation`."""
 
     threshold_candidates: Annotated[int, Field(ge=1, le=999)]
+    object_size_percentiles: list[Annotated[float, Field(ge=0, le=100)]]
+    calibration: CalibrationParameters
     gallery_images: Count
     scores: list[Literal["pixels", "surface", "instances", "thin", "membranes"]]
     surface_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)]

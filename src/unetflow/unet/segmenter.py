@@ -10,6 +10,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from unetflow.imaging.calibration import apply_temperature
+from unetflow.imaging.decision import remove_small_objects
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.labels import Label
 from unetflow.imaging.scores import decide
@@ -33,6 +35,11 @@ class SegmenterSettings:
         dtype: Type of the images that it was trained on, "uint8" or "uint16".
         geometry: What tiling must know of the network.
         tile: Longest edge of a window in pixels.
+        temperature: What the network's logits are divided by, so that probabilities mean what they
+            say; see `imaging.calibration`. 1, as in files that don't have it, leaves them as they
+            are.
+        minimum_object_size: Of two classes, pieces of the foreground with fewer pixels are
+            removed; 0, as in files that don't have it, keeps all.
     """
 
     classes: list[str]
@@ -41,6 +48,8 @@ class SegmenterSettings:
     dtype: str
     geometry: Geometry
     tile: int
+    temperature: float = 1.0
+    minimum_object_size: int = 0
 
 
 class Segmenter:
@@ -88,7 +97,7 @@ class Segmenter:
         return self.decide(self.predict_probabilities(image))
 
     def predict_probabilities(self, image: NDArray[np.generic]) -> Probabilities:
-        """Return the probabilities of the classes for an image as above.
+        """Return the calibrated probabilities of the classes for an image as above.
 
         They are `(height, width, classes)`, or `(height, width, 1)` where the network gives the
         foreground's alone.
@@ -107,15 +116,27 @@ class Segmenter:
                 f"the model was trained on {self.settings.dtype} images, whose intensities differ",
                 f"Give the image as it comes from the same source, in {self.settings.dtype}",
             )
-        return predict_tiled(self._predictor, image, self.settings.geometry, self.settings.tile)
+        found = predict_tiled(self._predictor, image, self.settings.geometry, self.settings.tile)
+        return apply_temperature(found, self.settings.temperature)
 
     def decide(self, probabilities: Probabilities) -> Label:
-        """Turn probabilities into class indices."""
-        return decide(probabilities, self.settings.threshold)
+        """Turn calibrated probabilities into class indices, without objects that are too small."""
+        label = decide(probabilities, self.settings.threshold)
+        return remove_small_objects(label, self.settings.minimum_object_size)
 
-    def with_threshold(self, threshold: float) -> "Segmenter":
-        """Return a segmenter with the same model and another threshold."""
-        return Segmenter(self.model, replace(self.settings, threshold=threshold))
+    def with_decision(
+        self, threshold: float | None, temperature: float = 1.0, minimum_object_size: int = 0
+    ) -> "Segmenter":
+        """Return a segmenter with the same model that decides otherwise."""
+        return Segmenter(
+            self.model,
+            replace(
+                self.settings,
+                threshold=threshold,
+                temperature=temperature,
+                minimum_object_size=minimum_object_size,
+            ),
+        )
 
     def save(self, path: Path) -> None:
         """Write the model and its settings as one `.keras` file, in one step.

@@ -63,8 +63,8 @@ def sum_groups(
     numbers: dict[Hashable, int] = {}
     keys = range(len(values)) if groups is None else groups
     places = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.intp)
-    counts: NDArray[np.float64] = np.bincount(places).astype(np.float64)
-    return np.bincount(places, weights=values), counts
+    sums: NDArray[np.float64] = np.bincount(places, weights=values).astype(np.float64)
+    return sums, np.bincount(places).astype(np.float64)
 
 
 def _ratio_of_sums(

@@ -2,16 +2,17 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from unetflow.imaging.crops import generator_for
+from unetflow.imaging.decision import DecisionSettings, settle_decision
 from unetflow.imaging.evaluation import choose_otsu_side, score_images
 from unetflow.imaging.figures import Specimen, draw_gallery
 from unetflow.imaging.manifest import samples_of_split
 from unetflow.imaging.samples import SampleFolder
 from unetflow.imaging.score_summary import Conditions, summarise_scores
-from unetflow.imaging.scores import ScoreSettings, choose_threshold
+from unetflow.imaging.scores import ScoreSettings
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.classes import read_classes
 from unetflow.pipelines.parameters import EvaluationParameters, PlannedTraining
@@ -26,10 +27,12 @@ def finish_segmenter(
     classes: list[dict[str, Any]],
     parameters: dict[str, Any],
     plan: dict[str, Any],
-) -> tuple[Segmenter, pd.DataFrame]:
-    """Choose the threshold on the validation images and put it into the finished segmenter.
+    seed: int,
+) -> tuple[Segmenter, pd.DataFrame, dict[str, Any]]:
+    """Settle on the validation images what the finished segmenter makes of probabilities.
 
-    More than two classes have no threshold: the most probable one is taken.
+    Of two classes these are temperature, threshold and smallest object, of more the temperature
+    alone; see `imaging.decision.settle_decision`.
 
     Args:
         unet: The trained U-Net that takes raw images.
@@ -39,10 +42,11 @@ def finish_segmenter(
         classes: The parameter `classes`.
         parameters: The parameters of the evaluation.
         plan: The settled parameters of the training, for the tile.
+        seed: Draws the pixels that the temperature is fitted on.
 
     Returns:
-        The segmenter, and a table with the mean validation Dice at each `threshold`, empty for
-        more than two classes.
+        The segmenter; a table with the mean validation Dice at each `threshold`, empty for more
+        than two classes; and the calibration before and after the temperature.
     """
     from unetflow.unet import Segmenter, geometry_of
     from unetflow.unet.segmenter import SegmenterSettings
@@ -58,19 +62,22 @@ def finish_segmenter(
         tile=read_parameters(PlannedTraining, plan["training"], "training").tile,
     )
     segmenter = Segmenter(unet, finished)
-    if len(names) > 2:
-        return segmenter, pd.DataFrame({"threshold": [], "validation_dice": []})
-    validation = samples_of_split(samples, manifest, "validation")
-    candidates = np.linspace(0, 1, settings.threshold_candidates + 2)[1:-1].tolist()
-    threshold, dices = choose_threshold(
-        (
-            (sample.label, segmenter.predict_probabilities(sample.image)[:, :, -1])
-            for sample in validation.values()
+    decision = settle_decision(
+        segmenter.predict_probabilities,
+        samples_of_split(samples, manifest, "validation"),
+        len(names),
+        DecisionSettings(
+            threshold_candidates=settings.threshold_candidates,
+            object_size_percentiles=settings.object_size_percentiles,
+            pixels=settings.calibration.pixels,
+            bins=settings.calibration.bins,
         ),
-        candidates,
+        generator_for(seed, "calibration"),
     )
-    curve = pd.DataFrame({"threshold": candidates, "validation_dice": dices})
-    return segmenter.with_threshold(threshold), curve
+    settled = segmenter.with_decision(
+        decision.threshold, decision.temperature, decision.minimum_object_size
+    )
+    return settled, decision.curve, decision.calibration
 
 
 def score_test_images(

@@ -19,8 +19,9 @@ def create_pipeline() -> Pipeline:
                     "params:classes",
                     "params:evaluation",
                     "plan",
+                    "params:seed",
                 ],
-                outputs=["segmenter", "threshold_curve"],
+                outputs=["segmenter", "threshold_curve", "calibration"],
                 name="finish_segmenter",
             ),
             Node(

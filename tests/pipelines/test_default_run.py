@@ -8,6 +8,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 import yaml
 from click.testing import Result
 from PIL import Image
@@ -67,7 +68,8 @@ def test_metrics_carry_their_definitions_and_agree_with_the_images(finished: Fin
 
 
 @pytest.mark.parametrize(
-    "picture", ["gallery", "learning_curve", "augmentation_preview", "unet_drawing"]
+    "picture",
+    ["gallery", "learning_curve", "augmentation_preview", "unet_drawing", "suspicious_labels"],
 )
 def test_figures_are_pictures_with_something_on_them(finished: Finished, picture: str) -> None:
     pixels = np.asarray(Image.open(finished[0] / f"data/08_reporting/{picture}.png").convert("L"))
@@ -91,6 +93,37 @@ def test_calibration_is_no_worse_than_before(finished: Finished) -> None:
     assert loss["after"] <= loss["before"]
     for when in ("before", "after"):
         assert sum(b["pixels"] for b in calibration[when]["bins"]) == calibration["pixels"]
+
+
+def test_each_test_image_has_a_map_and_a_place_in_the_order_of_review(finished: Finished) -> None:
+    data = finished[0] / "data"
+    scores = pd.read_csv(data / "08_reporting/image_scores.csv", dtype={"id": str})
+    review = pd.read_csv(data / "08_reporting/needs_review.csv", dtype={"id": str})
+    assert sorted(review["id"]) == sorted(scores["id"])
+    assert review["expected_error"].is_monotonic_decreasing
+    dice = scores.set_index("id")["dice"][review["id"]]
+    assert (1 - review["error"]).tolist() == pytest.approx(dice.tolist())
+    assert json.loads((data / "08_reporting/review_check.json").read_text())["views"] == 4
+    for sample_id in review["id"]:
+        spread = tifffile.imread(data / f"07_model_output/uncertainty/{sample_id}.tif")
+        assert (spread.dtype, spread.shape) == (np.float32, (64, 64))
+        assert 0 < spread.max() < 1
+
+
+def test_the_network_is_compared_with_otsu_on_the_same_images(finished: Finished) -> None:
+    reporting = finished[0] / "data/08_reporting"
+    compared = json.loads((reporting / "otsu_comparison.json").read_text())
+    scores = pd.read_csv(reporting / "image_scores.csv")
+    expected = (scores["dice"] - scores["otsu_dice"]).mean()
+    assert compared["mean_difference"] == pytest.approx(expected)
+    assert compared["images"] == compared["groups"] == len(scores)
+
+
+def test_suspicious_labels_are_of_training_images(finished: Finished) -> None:
+    listed = pd.read_csv(finished[0] / "data/08_reporting/suspicious_labels.csv")
+    assert listed.columns.tolist() == ["id", "loss", "z_score", "dice", "mask_file"]
+    manifest = pd.read_parquet(finished[0] / "data/03_primary/manifest.parquet")
+    assert set(listed["id"]) <= set(manifest.loc[manifest["split"] == "train", "id"])
 
 
 def test_run_logs_parameters_tags_and_artifacts(

@@ -26,6 +26,8 @@ Pixels = NDArray[np.generic]
 class ImageFileDataset(AbstractDataset[Pixels, Pixels]):
     """One 8 or 16 bit image, `(height, width)` or `(height, width, 3)`, as PNG or TIFF.
 
+    A TIFF may hold float32 too.
+
     Args:
         filepath: The file; its ending decides the format. A TIFF is compressed without loss.
         metadata: Anything; Kedro ignores it.

@@ -19,6 +19,7 @@ from unetflow.imaging.errors import InputError
 from unetflow.imaging.labels import Meaning, Value, is_colour
 from unetflow.imaging.loss_formula import parse_formula
 from unetflow.imaging.tiling import unet_geometry
+from unetflow.imaging.uncertainty import MOST_VIEWS
 from unetflow.pipelines.checks import Strict, read_parameters
 from unetflow.pipelines.classes import read_classes, read_value
 
@@ -190,12 +191,33 @@ class CalibrationParameters(Strict):
     bins: Annotated[int, Field(ge=2, le=1000)]
 
 
+class UncertaintyParameters(Strict):
+    """How often a test image is predicted; see `imaging.uncertainty`."""
+
+    views: Annotated[int, Field(ge=0, le=MOST_VIEWS)]
+
+    @field_validator("views")
+    @classmethod
+    def _take_two(cls, views: int) -> int:
+        if views == 1:
+            raise ValueError("one view cannot differ from itself; give 0 for none, or 2 up to 8")
+        return views
+
+
+class SuspicionParameters(Strict):
+    """Which labels are looked at again; see `imaging.suspicious_labels`."""
+
+    z_score: Positive
+
+
 class EvaluationParameters(Strict):
     """The stage `evaluation`."""
 
     threshold_candidates: Annotated[int, Field(ge=1, le=999)]
     object_size_percentiles: list[Annotated[float, Field(ge=0, le=100)]]
     calibration: CalibrationParameters
+    uncertainty: UncertaintyParameters
+    suspicious_labels: SuspicionParameters
     gallery_images: Count
     scores: list[Literal["pixels", "surface", "instances", "thin", "membranes"]]
     surface_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -9,6 +9,13 @@ from scipy import stats
 
 from unetflow.imaging.statistics.intervals import confidence_interval, sum_groups
 
+DEFINITION = (
+    "mean_difference: mean over images of the first score less the second; interval: its 95 % "
+    "bootstrap confidence interval, whole groups drawn; null for one group. p_value: Wilcoxon's "
+    "signed-rank test over images, two-sided, without equal scores, with mean ranks for ties; null "
+    "where fewer than 6 images differ. group_p_value: the same test over the means of the groups, "
+    "which alone are independent where images of one group resemble each other."
+)
 _FEWEST = 6
 """With five differences even 5 to 0 has a p value of 2 / 2^5 = 0.06."""
 

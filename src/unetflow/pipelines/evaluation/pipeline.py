@@ -2,7 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from unetflow.pipelines.evaluation import nodes
+from unetflow.pipelines.evaluation import nodes, review_nodes
 
 
 def create_pipeline() -> Pipeline:
@@ -41,6 +41,30 @@ def create_pipeline() -> Pipeline:
                 inputs=["segmenter", "samples", "image_scores", "params:evaluation"],
                 outputs="gallery",
                 name="show_gallery",
+            ),
+            Node(
+                review_nodes.compare_with_otsu,
+                inputs=["image_scores", "manifest", "params:seed"],
+                outputs="otsu_comparison",
+                name="compare_with_otsu",
+            ),
+            Node(
+                review_nodes.map_uncertainty,
+                inputs=["segmenter", "samples", "manifest", "params:evaluation"],
+                outputs=["uncertainty_maps", "image_uncertainty"],
+                name="map_uncertainty",
+            ),
+            Node(
+                review_nodes.rank_for_review,
+                inputs=["image_uncertainty", "image_scores", "params:evaluation"],
+                outputs=["needs_review", "review_check"],
+                name="rank_for_review",
+            ),
+            Node(
+                review_nodes.look_for_suspicious_labels,
+                inputs=["segmenter", "samples", "manifest", "params:evaluation"],
+                outputs=["suspicious_labels", "suspicious_labels_gallery"],
+                name="look_for_suspicious_labels",
             ),
         ],
         tags="evaluation",

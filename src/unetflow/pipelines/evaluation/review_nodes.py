@@ -1,0 +1,91 @@
+"""What a reviewer asks: is it better than without learning, and what should be looked at again."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from unetflow.imaging import uncertainty
+from unetflow.imaging.figures import draw_gallery
+from unetflow.imaging.manifest import samples_of_split
+from unetflow.imaging.samples import SampleFolder
+from unetflow.imaging.statistics import DEFINITION, compare_paired
+from unetflow.imaging.suspicious_labels import measure_losses, show_worst
+from unetflow.pipelines.checks import read_parameters
+from unetflow.pipelines.parameters import EvaluationParameters
+from unetflow.pipelines.types import Segmenter
+
+
+def map_uncertainty(
+    segmenter: Segmenter,
+    samples: SampleFolder,
+    manifest: pd.DataFrame,
+    parameters: dict[str, Any],
+) -> Iterator[tuple[dict[str, NDArray[np.float32]], pd.DataFrame]]:
+    """Predict several views of each test image, one image at a time.
+
+    Yields:
+        A map under the image's id, which is then written and forgotten, and the table of all
+        images so far: `id`, `expected_error` and `disagreement`. Both are empty with 0 views.
+    """
+    views = read_parameters(EvaluationParameters, parameters, "evaluation").uncertainty.views
+    rows: list[dict[str, Any]] = []
+    columns = ["id", "expected_error", "disagreement"]
+    yield {}, pd.DataFrame(columns=columns)
+    tested = samples_of_split(samples, manifest, "test") if views else {}
+    for sample_id, sample in tested.items():
+        numbers, spread = uncertainty.assess_image(
+            segmenter.predict_probabilities, segmenter.decide, sample, views
+        )
+        rows.append({"id": sample_id, **numbers})
+        yield {sample_id: spread}, pd.DataFrame(rows, columns=columns)
+
+
+def rank_for_review(
+    image_uncertainty: pd.DataFrame, image_scores: pd.DataFrame, parameters: dict[str, Any]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Order the test images by their expected error, and say how well that tells the true one."""
+    views = read_parameters(EvaluationParameters, parameters, "evaluation").uncertainty.views
+    dice = dict(zip(image_scores["id"], image_scores["dice"], strict=True))
+    table = uncertainty.rank_for_review(image_uncertainty, dice)
+    return table, uncertainty.check_expectation(table, views)
+
+
+def compare_with_otsu(
+    image_scores: pd.DataFrame, manifest: pd.DataFrame, seed: int
+) -> dict[str, Any]:
+    """Compare the Dice of the test images with Otsu's; nothing where Otsu was not tried."""
+    if "otsu_dice" not in image_scores:
+        return {}
+    groups = manifest.set_index("id")["group"].loc[image_scores["id"]].tolist()
+    compared = compare_paired(image_scores["dice"], image_scores["otsu_dice"], groups, seed)
+    return {
+        "first": "dice",
+        "second": "otsu_dice",
+        **asdict(compared),
+        "definition": DEFINITION,
+    }
+
+
+def look_for_suspicious_labels(
+    segmenter: Segmenter,
+    samples: SampleFolder,
+    manifest: pd.DataFrame,
+    parameters: dict[str, Any],
+) -> tuple[pd.DataFrame, Figure]:
+    """List the training images whose loss is out of line, and draw those with the largest loss."""
+    settings = read_parameters(EvaluationParameters, parameters, "evaluation")
+    training = samples_of_split(samples, manifest, "train")
+    classes = segmenter.settings.classes
+    losses = measure_losses(
+        segmenter.predict_probabilities, segmenter.decide, training, len(classes)
+    )
+    suspicious = losses[losses["z_score"] > settings.suspicious_labels.z_score]
+    files = manifest.set_index("id")["mask_file"]
+    worst = show_worst(losses, training, segmenter.predict, settings.gallery_images)
+    listed = suspicious.assign(mask_file=files.reindex(suspicious["id"]).to_numpy())
+    return listed, draw_gallery(worst, classes)

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from skimage.filters import threshold_otsu
@@ -10,6 +11,7 @@ from unetflow.imaging.evaluation import choose_otsu_side, score_images
 from unetflow.imaging.samples import Sample
 from unetflow.imaging.score_summary import Conditions, summarise_scores
 from unetflow.imaging.scores import FAMILIES, ScoreSettings, decide
+from unetflow.imaging.statistics import confidence_interval
 
 TWO = ["background", "nucleus"]
 HALF = np.array([[0, 0, 1, 1]] * 4, np.uint8)
@@ -240,3 +242,25 @@ def test_a_class_that_no_test_image_has_has_no_score():
     samples = {"a": Sample(np.zeros((1, 2, 1)), truth)}
     scores = sum_up(score([truth], samples, ["x", "y", "z"]), ["x", "y", "z"])["scores"]
     assert set(scores) == {*PIXELS, *(f"{name}_y" for name in PIXELS), "background_dice"}
+
+
+def test_each_mean_has_its_interval_over_groups():
+    dices = [0.5, 0.7, 0.6, 0.9, 0.8, 0.4]
+    table = pd.DataFrame({"id": list("abcdef"), "dice": dices, "iou": 0.5})
+    table["recall"] = [0.3, *[np.nan] * 5]
+    settings = ScoreSettings(("pixels",), 1.5)
+    groups = list("112233")
+    scores = {
+        known: summarise_scores(
+            table, {}, Conditions(TWO, 0.5, settings, 12, groups=known and groups, seed=3)
+        )["scores"]
+        for known in (None, True)
+    }
+    alone, grouped = scores[None], scores[True]
+    assert alone["dice"]["interval"] == [*confidence_interval(dices, None, 3)]
+    assert grouped["dice"]["interval"] == [*confidence_interval(dices, groups, 3)]
+    assert alone["iou"]["interval"] == [0.5, 0.5]
+    assert alone["recall"]["interval"] is None
+    assert "by bootstrap over images" in alone["dice"]["computation"]["interval"]
+    assert "over groups" in grouped["dice"]["computation"]["interval"]
+    assert "without pieces of fewer than 12 pixels" in grouped["dice"]["definition"]

@@ -155,7 +155,7 @@ def try_decisions(
     if len(sizes) == 1:
         return dice
     kind = np.where(truth == IGNORE, 2, truth).astype(np.intp)
-    positives = int(np.count_nonzero(truth == 1))
+    positives, negatives = (int(np.count_nonzero(truth == index)) for index in (1, 0))
     for column, threshold in enumerate(thresholds):
         found = foreground >= np.float32(threshold)
         objects = _find_objects(found)[found]
@@ -165,7 +165,7 @@ def try_decisions(
         areas = pixels.sum(axis=1)
         for row, size in enumerate(sizes[1:], start=1):
             false, true, _ = (int(count) for count in pixels[areas >= size].sum(axis=0))
-            dice[row, column] = Confusion(true, false, positives - true).dice
+            dice[row, column] = Confusion(true, false, positives - true, negatives - false).dice
     return dice
 
 

@@ -1,6 +1,6 @@
 """The scores of the test images summed up, each number with all that was done to get it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 from unetflow.imaging.evaluation import Pooled, column_of
 from unetflow.imaging.scores import DEFINITIONS, Definition, ScoreSettings
 from unetflow.imaging.scores.pooled import DEFINITIONS as POOLED_DEFINITIONS
+from unetflow.imaging.statistics import confidence_interval
 
 _REGION = "whole test images"
 _RESOLUTION = "each image's own size; lengths are in its pixels"
@@ -23,11 +24,17 @@ class Conditions:
         classes: The names of the classes, the background first.
         threshold: The foreground's least probability; None where the most probable class counts.
         settings: Which scores were computed.
+        minimum_object_size: Pieces of the foreground with fewer pixels were removed; 0: none.
+        groups: The group of each image, such as its patient; None where each stands for itself.
+        seed: Of the confidence intervals.
     """
 
     classes: Sequence[str]
     threshold: float | None
     settings: ScoreSettings
+    minimum_object_size: int = 0
+    groups: Sequence[Hashable] | None = None
+    seed: int = 0
 
 
 def summarise_scores(
@@ -42,9 +49,10 @@ def summarise_scores(
 
     Returns:
         Plain values: `class` (the foreground's name, or how many there are), `threshold`,
-        `test_images`; `scores`, which gives for each score `mean`, `smallest`, `largest`, the
-        number of `images` that have it, a `definition` in one sentence, and what there is to know
-        about its `computation`; and `pooled`, with `value` and `error` in place of the first four.
+        `test_images`; `scores`, which gives for each score `mean`, its 95 % confidence `interval`
+        (None for a single image or group), `smallest`, `largest`, the number of `images` that
+        have it, a `definition` in one sentence, and what there is to know about its
+        `computation`; and `pooled`, with `value` and `error` in place of the first five.
         A class that is in no test image has no score.
     """
     described = image_scores.drop(columns="id").dropna(axis="columns", how="all")
@@ -56,6 +64,7 @@ def summarise_scores(
         "scores": {
             name: {
                 "mean": float(values.mean()),
+                "interval": _interval_of(values, conditions),
                 "smallest": float(values.min()),
                 "largest": float(values.max()),
                 "images": int(values.count()),
@@ -65,6 +74,11 @@ def summarise_scores(
         },
         "pooled": _sum_up_pooled(pooled, conditions),
     }
+
+
+def _interval_of(values: pd.Series, conditions: Conditions) -> list[float] | None:
+    interval = confidence_interval(values, conditions.groups, conditions.seed)
+    return None if interval is None else list(interval)
 
 
 def _sum_up_pooled(pooled: Pooled, conditions: Conditions) -> dict[str, Any]:
@@ -96,6 +110,8 @@ def _describe(column: str, conditions: Conditions) -> dict[str, Any]:
         if threshold is None
         else f"threshold {threshold:.3f} (chosen on validation images)"
     )
+    if conditions.minimum_object_size > 1:
+        decision += f", without pieces of fewer than {conditions.minimum_object_size} pixels"
     which = _all_of(classes, "an image has or is predicted to")
     if column == "otsu_dice":
         definition = DEFINITIONS["dice"]
@@ -111,6 +127,8 @@ def _describe(column: str, conditions: Conditions) -> dict[str, Any]:
     computation = {
         "taken": "image by image",
         "averaging": "mean over the test images that have the score, each counting the same",
+        "interval": "95 % of a mean like this, by bootstrap over "
+        + ("images" if conditions.groups is None else "groups of images"),
         "classes": which,
         "threshold": decision,
     }

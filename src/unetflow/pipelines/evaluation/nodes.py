@@ -117,11 +117,20 @@ def summarise(
     image_scores: pd.DataFrame,
     pooled_scores: dict[str, Any],
     segmenter: Segmenter,
+    manifest: pd.DataFrame,
     parameters: dict[str, Any],
+    seed: int,
 ) -> dict[str, Any]:
     """Sum up the scores; see `imaging.score_summary.summarise_scores`."""
     known = segmenter.settings
-    conditions = Conditions(known.classes, known.threshold, _score_settings(parameters))
+    conditions = Conditions(
+        known.classes,
+        known.threshold,
+        _score_settings(parameters),
+        known.minimum_object_size,
+        groups=manifest.set_index("id")["group"].loc[image_scores["id"]].tolist(),
+        seed=seed,
+    )
     return summarise_scores(image_scores, pooled_scores, conditions)
 
 

@@ -32,7 +32,14 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.summarise,
-                inputs=["image_scores", "pooled_scores", "segmenter", "params:evaluation"],
+                inputs=[
+                    "image_scores",
+                    "pooled_scores",
+                    "segmenter",
+                    "manifest",
+                    "params:evaluation",
+                    "params:seed",
+                ],
                 outputs="metrics",
                 name="summarise",
             ),

@@ -1,11 +1,23 @@
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import git
+import mlflow
+import numpy as np
 import pytest
 
+from unetflow.hooks import TrackingHooks
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.samples import Sample
 from unetflow.tracking import Tracker, flatten, git_tags
+
+SETTINGS = {
+    "system_metrics": False,
+    "pictures": {"images": 2, "every": 5},
+    "registered_model": "unetflow",
+}
 
 
 def test_flatten_gives_paths():
@@ -42,14 +54,17 @@ def test_missing_git_is_no_error(tmp_path):
 
 
 @pytest.fixture
-def tracker(tmp_path: Path, empty_mlflow: Path) -> Tracker:
+def client(tmp_path: Path, empty_mlflow: Path) -> mlflow.MlflowClient:
     (tmp_path / "mlflow.db").write_bytes(empty_mlflow.read_bytes())
-    return Tracker(tmp_path, "sqlite:///mlflow.db", "some experiment")
+    return mlflow.MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+
+
+@pytest.fixture
+def tracker(tmp_path: Path, client: mlflow.MlflowClient) -> Tracker:
+    return Tracker(tmp_path, "sqlite:///mlflow.db", "some experiment", **SETTINGS)
 
 
 def test_failed_run_is_marked_with_its_error(tracker, tmp_path):
-    import mlflow
-
     tracker.start("training", {"a": {"b": 1}}, {"env": "local"})
     run_id = mlflow.active_run().info.run_id
     tracker.end(ValueError("something was wrong"))
@@ -70,8 +85,6 @@ def test_ended_run_leaves_the_environment_as_it_was(tracker, monkeypatch):
 
 
 def test_interrupted_run_is_ended_by_the_next_one(tracker, tmp_path):
-    import mlflow
-
     tracker.start("training", {}, {})
     left_over = mlflow.active_run().info.run_id
     tracker.start("training", {}, {})
@@ -90,5 +103,82 @@ def test_moved_project_is_told_where_its_artifacts_go(tracker, tmp_path, caplog)
     new = tmp_path / "moved"
     new.mkdir()
     (tmp_path / "mlflow.db").rename(new / "mlflow.db")
-    Tracker(new, "sqlite:///mlflow.db", "some experiment")
+    Tracker(new, "sqlite:///mlflow.db", "some experiment", **SETTINGS)
     assert "MLFLOW_EXPERIMENT_NAME" in caplog.text
+
+
+def test_a_few_images_are_followed_through_the_epochs(tracker, client):
+    tracker.start("training", {}, {})
+    run_id = mlflow.active_run().info.run_id
+    label = np.zeros((30, 20), np.uint8)
+    label[5:12, 5:12] = 1
+    sample = Sample((label * 200)[:, :, None], label)
+    for epoch in range(1, 11):
+        for sample_id in ("a%b/1", "second", "third"):
+            tracker.log_prediction(epoch, sample_id, sample, label, 2)
+    assert tracker.end() == []
+    pictures = [a.path for a in client.list_artifacts(run_id, "images") if a.path.endswith("png")]
+    steps = sorted(tuple(path.split("+")[0:3:2]) for path in pictures)
+    assert steps == sorted(
+        (f"images/validation~{name}", str(epoch))
+        for name in ("a_b_1", "second")
+        for epoch in (1, 5, 10)
+    )
+
+
+@pytest.mark.parametrize("wrong", [{"images": -1, "every": 5}, {"images": 2, "every": 0}, {}])
+def test_wrong_numbers_of_pictures_are_refused(tmp_path, wrong):
+    with pytest.raises(InputError, match=r"mlflow.yml: pictures\.") as caught:
+        Tracker(tmp_path, "sqlite:///mlflow.db", "a", **{**SETTINGS, "pictures": wrong})
+    assert "is not allowed" in caught.value.problem
+
+
+def test_system_metrics_can_be_switched_on(tmp_path, client, monkeypatch):
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    settings = {**SETTINGS, "system_metrics": True}
+    tracker = Tracker(tmp_path, "sqlite:///mlflow.db", "some experiment", **settings)
+    tracker.start("training", {}, {})
+    run_id = mlflow.active_run().info.run_id
+    for _ in range(100):
+        if any(name.startswith("system/cpu") for name in client.get_run(run_id).data.metrics):
+            break
+        time.sleep(0.05)
+    tracker.end()
+    assert "system/cpu_utilization_percentage" in client.get_run(run_id).data.metrics
+
+
+def test_a_server_that_fails_amid_a_training_does_not_end_it(tracker, client, monkeypatch, caplog):
+    tracker.start("training", {}, {})
+    run_id = mlflow.active_run().info.run_id
+    hooks = TrackingHooks()
+    hooks._tracker = tracker
+    tracker.log_epoch(1, {"loss": 3.0})
+    with monkeypatch.context() as patched:
+        patched.setattr(mlflow.MlflowClient, "log_batch", _fail)  # carries metrics and tags
+        tracker.log_epoch(2, {"loss": 2.0})
+        hooks._identify({"tags": {"data_digest": "digest"}}, {"digest": "abc"})
+        tracker.log_epoch(3, {"loss": 1.0})
+    assert caplog.text.count("MLflow did not take") == 1
+    hooks._end_tracking(tracker)
+    logged = sorted(client.get_metric_history(run_id, "loss"), key=lambda metric: metric.step)
+    assert [(metric.step, metric.value) for metric in logged] == [(1, 3.0), (2, 2.0), (3, 1.0)]
+    assert client.get_run(run_id).data.tags["data_digest"] == "abc"
+    assert client.get_run(run_id).info.status == "FINISHED"
+    assert hooks._closing_lines == {}
+
+
+def test_what_never_gets_through_is_told_at_the_end(tracker, monkeypatch, capsys):
+    tracker.start("training", {}, {})
+    hooks = TrackingHooks()
+    hooks._tracker = tracker
+    monkeypatch.setattr(mlflow, "log_metrics", _fail)
+    monkeypatch.setattr(mlflow, "end_run", _fail)
+    tracker.log_epoch(7, {"loss": 2.0})
+    hooks.after_pipeline_run()
+    assert "Not in MLflow: the scores of epoch 7, the run's end" in capsys.readouterr().out
+    monkeypatch.undo()
+    mlflow.tracking.fluent._active_run_stack.get().clear()
+
+
+def _fail(*arguments, **named):
+    raise ConnectionError("the server is gone")

@@ -10,6 +10,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
+from unetflow.datasets import TrainingLogDataset
 from unetflow.imaging.errors import InputError
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.parameters import Parameters, read_meaning
@@ -79,7 +80,10 @@ class TrackingHooks:
     The catalog says what is logged, in the metadata of an entry:
 
     - `mlflow: {log: artifact}`, `metrics` or `model` logs it when it has been saved;
-    - `mlflow: {tags: {tag: key}}` makes tags of the entry's values, saved or loaded.
+    - `mlflow: {log: epochs}` logs each epoch of a training while it goes on, and its device;
+    - `mlflow: {tags: {tag: key}}` makes tags of the entry's values, saved or loaded;
+    - `mlflow: {input: entry}` logs where that entry lies as the run's data set, with this one's
+      digest.
     """
 
     def __init__(self) -> None:
@@ -88,6 +92,7 @@ class TrackingHooks:
         self._tracker: Tracker | None = None
         self._entries: dict[str, dict[str, Any]] = {}
         self._closing_lines: dict[str, str] = {}
+        self._context = ""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -101,28 +106,44 @@ class TrackingHooks:
         self._entries = conf_catalog
 
     @hook_impl
-    def before_pipeline_run(self, run_params: dict[str, Any], catalog: DataCatalog) -> None:
-        """Start the MLflow run and log all parameters."""
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Start the MLflow run, log all parameters and listen to the training."""
         self._closing_lines = {}
         self._tracker = Tracker(self._project, **self._config)
+        name = "+".join(run_params["pipeline_names"] or ["__default__"])
+        trains = any("training" in node.tags for node in pipeline.nodes)
+        self._context = "training" if trains else name
+        parameters = catalog.load("parameters")
         self._tracker.start(
-            name="+".join(run_params["pipeline_names"] or ["__default__"]),
-            parameters=catalog.load("parameters"),
-            tags={"env": run_params["env"] or "local"},
+            name,
+            parameters,
+            tags={"env": run_params["env"] or "local", "preset": parameters["preset"]},
         )
+        for entry in pipeline.inputs():
+            if self._tracking_of(entry).get("log") == "epochs":
+                log = catalog.get(entry)
+                if isinstance(log, TrainingLogDataset):
+                    log.connect(self._tracker)
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
         """Make tags of what has been loaded, and keep what was recognised in the data."""
         if dataset_name == "raw_pairs" and data.recognised:
             self._closing_lines["Recognised"] = data.recognised
-        self._set_tags(self._tracking_of(dataset_name), data)
+        tracking = self._tracking_of(dataset_name)
+        self._identify(tracking, data)
+        if tracking.get("log") == "epochs" and self._tracker is not None:
+            from unetflow.unet.device import describe_device
+
+            self._tracker.set_tags({"device": describe_device()})
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Log what has been saved."""
         tracking = self._tracking_of(dataset_name)
-        self._set_tags(tracking, data)
+        self._identify(tracking, data)
         kind = tracking.get("log")
         if dataset_name == "masks":
             self._closing_lines["Masks"] = os.path.relpath(self._entries["masks"]["path"])
@@ -139,22 +160,28 @@ class TrackingHooks:
         if kind == "metrics":
             self._tracker.log_metrics(data)
             self._closing_lines["Scores"] = _describe_scores(data)
+            self._tracker.register_model(self._closing_lines["Scores"])
 
     @hook_impl
     def after_pipeline_run(self) -> None:
         """End the run and tell what a person wants to know."""
         if self._tracker is None:
             return
-        self._tracker.end()
+        self._end_tracking(self._tracker)
         self._closing_lines["Compare runs"] = self._tracker.describe_ui()
-        self._echo("Recognised", "Data report", "Scores", "Masks", "Compare runs")
+        self._echo("Recognised", "Data report", "Scores", "Masks", "Not in MLflow", "Compare runs")
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
         """End the run as failed, and tell where to look."""
         if self._tracker is not None:
-            self._tracker.end(error)
-        self._echo("Recognised", "Data report")
+            self._end_tracking(self._tracker, error)
+        self._echo("Recognised", "Data report", "Not in MLflow")
+
+    def _end_tracking(self, tracker: Tracker, error: Exception | None = None) -> None:
+        lost = tracker.end(error)
+        if lost:
+            self._closing_lines["Not in MLflow"] = f"{', '.join(lost)} (what is in data/ is whole)"
 
     def _echo(self, *names: str) -> None:
         """Tell a person what the log, which breaks long lines, is not made for."""
@@ -168,9 +195,15 @@ class TrackingHooks:
         tracking: dict[str, Any] = metadata.get("mlflow", {})
         return tracking
 
-    def _set_tags(self, tracking: dict[str, Any], data: Any) -> None:
-        if self._tracker is not None and "tags" in tracking:
+    def _identify(self, tracking: dict[str, Any], data: Any) -> None:
+        """Make tags of an entry's values, and log the data set that it describes."""
+        if self._tracker is None:
+            return
+        if "tags" in tracking:
             self._tracker.set_tags({tag: str(data[key]) for tag, key in tracking["tags"].items()})
+        if "input" in tracking:
+            source = self._entries[tracking["input"]]["path"]
+            self._tracker.log_input(str(source), data["digest"], self._context)
 
 
 def _describe_scores(metrics: dict[str, Any]) -> str:

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -87,9 +88,20 @@ def test_keras_model_comes_back(tmp_path):
 
 
 class TestTrainingLog:
-    def test_of_an_epoch_does_nothing_without_a_run(self, tmp_path):
+    def test_of_an_epoch_goes_to_the_recorder_if_there_is_one(self, tmp_path):
         dataset = TrainingLogDataset(bad_batch=str(tmp_path / "bad.json"))
-        dataset.load().on_epoch(0, {"loss": 1.0})
+        listeners = dataset.load()
+        told = []
+        recorder = SimpleNamespace(
+            log_epoch=lambda *values: told.append(values),
+            log_prediction=lambda *values: told.append(values),
+        )
+        for _ in range(2):  # at first nobody listens
+            listeners.on_epoch(0, {"loss": np.float32(1)})
+            listeners.on_prediction(4, "a", "sample", "label", 2)
+            dataset.connect(recorder)
+        assert told == [(1, {"loss": 1.0}), (5, "a", "sample", "label", 2)]
+        assert type(told[0][1]["loss"]) is float
         with pytest.raises(DatasetError, match="only an input"):
             dataset.save({})
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from tests.conftest import TINY, kedro_run
 from unetflow.imaging.readers import read_image, read_mask
+from unetflow.unet.device import describe_device
 
 pytestmark = pytest.mark.xdist_group("finished")  # one process makes the run that all look at
 
@@ -152,6 +153,50 @@ def test_run_logs_each_epoch_once(
         logged = client.get_metric_history(run.info.run_id, name)
         assert [metric.step for metric in logged] == [1, 2]
         assert [metric.value for metric in logged] == pytest.approx(history[name].tolist())
+
+
+def test_run_knows_its_data_set_its_preset_and_its_device(
+    run: mlflow.entities.Run, finished: Finished
+) -> None:
+    (used,) = run.inputs.dataset_inputs
+    assert used.dataset.name == "demo"
+    assert len(used.dataset.digest) == 36
+    assert run.data.tags["data_digest"].startswith(used.dataset.digest)
+    assert json.loads(used.dataset.source)["uri"].endswith("data/01_raw/demo")
+    assert {tag.key: tag.value for tag in used.tags} == {"mlflow.data.context": "training"}
+    assert run.data.tags["preset"] == "lean"
+    assert run.data.tags["device"] == describe_device()
+
+
+def test_run_shows_a_validation_image_with_its_truth_and_its_prediction(
+    client: mlflow.MlflowClient, run: mlflow.entities.Run, finished: Finished
+) -> None:
+    manifest = pd.read_parquet(finished[0] / "data/03_primary/manifest.parquet")
+    validation = manifest[manifest["split"] == "validation"]
+    pictures = [file.path for file in client.list_artifacts(run.info.run_id, "images")]
+    shown = [path for path in pictures if path.endswith(".png")]
+    assert {path.split("+")[0] for path in shown} == {
+        f"images/validation~{name}" for name in validation["id"][:3]
+    }
+    assert {path.split("+step+")[1].split("+")[0] for path in shown} == {"1"}
+    picture = np.asarray(Image.open(client.download_artifacts(run.info.run_id, shown[0])))
+    assert picture.shape == (64, 64 + 4 + 64, 3)
+
+
+def test_finished_model_is_registered_with_its_scores_and_its_run(
+    client: mlflow.MlflowClient, run: mlflow.entities.Run, finished: Finished
+) -> None:
+    version = client.get_model_version("unetflow", "1")
+    assert version.run_id == run.info.run_id
+    assert version.aliases == []
+    scores = finished[1].output.partition("Scores: ")[2].splitlines()[0]
+    assert version.description.startswith(scores)
+    assert f"(#/experiments/{run.info.experiment_id}/runs/{run.info.run_id})" in version.description
+    folder = next((finished[0] / "mlruns/models").iterdir()) / "artifacts"
+    described = mlflow.models.Model.load(str(folder))
+    assert described.signature.inputs.inputs[0].shape == (-1, -1, -1, 1)
+    assert described.signature.inputs.inputs[0].type == np.uint16
+    assert described.saved_input_example_info is not None
 
 
 def test_logged_model_predicts_in_a_fresh_process(finished: Finished) -> None:

@@ -54,6 +54,21 @@ def test_the_validation_dice_is_the_mean_of_images_and_not_of_pixels():
     assert dice == pytest.approx(0.5)
 
 
+def test_each_prediction_is_told_with_its_image():
+    label = np.array([[1, 0], [0, 255]], np.uint8)
+    samples = {name: Sample(_image([[128, 0], [127, 9]]), label) for name in "ab"}
+    told = []
+    loss = SegmentationLoss("bce + dice")
+    callback = ValidationScores(
+        _identity(), loss, samples, GREY, ONE_PIXEL, 9, lambda *values: told.append(values)
+    )
+    callback.on_epoch_end(3, {})
+    for name, (epoch, sample_id, sample, found, classes) in zip("ab", told, strict=True):
+        assert (epoch, sample_id, classes) == (3, name, 2)
+        assert sample is samples[name]
+        np.testing.assert_array_equal(found, [[1, 0], [0, 0]])
+
+
 def test_empty_images_count_as_perfect_or_as_missed():
     nothing = np.zeros((4, 4), np.uint8)
     empty = Sample(_image(nothing), nothing)

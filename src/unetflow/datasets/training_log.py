@@ -3,11 +3,13 @@
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from kedro.io import AbstractDataset, DatasetError
 
 from unetflow.imaging.files import replacing
+from unetflow.imaging.labels import Label
+from unetflow.imaging.samples import Sample
 
 if TYPE_CHECKING:
     from unetflow.unet.callbacks import TrainingListeners
@@ -15,12 +17,24 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+class Recorder(Protocol):
+    """What keeps the record of a training; epochs count from 1."""
+
+    def log_epoch(self, epoch: int, scores: dict[str, float]) -> None:
+        """Take the scores of an epoch."""
+
+    def log_prediction(
+        self, epoch: int, sample_id: str, sample: Sample, found: Label, classes: int
+    ) -> None:
+        """Take the label `(height, width)` that was found in a validation image."""
+
+
 class TrainingLogDataset(AbstractDataset[NoReturn, "TrainingListeners"]):
     """Gives functions that a training calls.
 
-    One logs an epoch's scores to the active MLflow run; without one it does nothing, so that a
-    training node also works alone. The other writes a JSON file about the batch at which the loss
-    is no number any more.
+    Two pass the scores and the predictions of an epoch on to a recorder; without one they do
+    nothing, so that a training node also works alone. The third writes a JSON file about the batch
+    at which the loss is no number any more.
 
     Args:
         bad_batch: The file about that batch; it is there only after a training that failed so.
@@ -29,18 +43,34 @@ class TrainingLogDataset(AbstractDataset[NoReturn, "TrainingListeners"]):
 
     def __init__(self, *, bad_batch: str, metadata: dict[str, Any] | None = None) -> None:
         self._bad_batch = Path(bad_batch)
+        self._recorder: Recorder | None = None
         self.metadata = metadata
+
+    def connect(self, recorder: Recorder) -> None:
+        """Name the recorder that trainings from now on are told to."""
+        self._recorder = recorder
 
     def load(self) -> "TrainingListeners":
         """Return the functions, and take away what an earlier training has written."""
         from unetflow.unet.callbacks import TrainingListeners
 
         self._bad_batch.unlink(missing_ok=True)
-        return TrainingListeners(_log_epoch, self._write_bad_batch)
+        return TrainingListeners(self._log_epoch, self._write_bad_batch, self._log_prediction)
 
     def save(self, data: NoReturn) -> None:
         """Refuse: what there is to tell comes in through the functions that `load` returns."""
         raise DatasetError("The training log is only an input of the training.")
+
+    def _log_epoch(self, epoch: int, scores: dict[str, float]) -> None:
+        if self._recorder is not None:
+            plain = {name: float(value) for name, value in scores.items()}
+            self._recorder.log_epoch(epoch + 1, plain)
+
+    def _log_prediction(
+        self, epoch: int, sample_id: str, sample: Sample, found: Label, classes: int
+    ) -> None:
+        if self._recorder is not None:
+            self._recorder.log_prediction(epoch + 1, sample_id, sample, found, classes)
 
     def _write_bad_batch(self, batch: dict[str, Any]) -> None:
         with replacing(self._bad_batch) as temporary:
@@ -52,11 +82,3 @@ class TrainingLogDataset(AbstractDataset[NoReturn, "TrainingListeners"]):
 
     def _describe(self) -> dict[str, Any]:
         return {"bad_batch": str(self._bad_batch)}
-
-
-def _log_epoch(epoch: int, scores: dict[str, float]) -> None:
-    """Log the scores of an epoch; epochs count from 0 in Keras and from 1 in MLflow."""
-    import mlflow
-
-    if mlflow.active_run():
-        mlflow.log_metrics({name: float(value) for name, value in scores.items()}, step=epoch + 1)

@@ -13,6 +13,7 @@ from rich import progress
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.intensity import IntensityRange, normalise
+from unetflow.imaging.labels import Label
 from unetflow.imaging.samples import Sample
 from unetflow.imaging.scores import decide, mean_dice, tells_two_apart
 from unetflow.imaging.tiling import Geometry, predict_tiled
@@ -23,6 +24,13 @@ _log = logging.getLogger(__name__)
 
 EpochListener = Callable[[int, dict[str, float]], None]
 BadBatchListener = Callable[[dict[str, Any]], None]
+PredictionListener = Callable[[int, str, Sample, Label, int], None]
+
+
+def ignore_prediction(
+    epoch: int, sample_id: str, sample: Sample, found: Label, classes: int
+) -> None:
+    """Do nothing, where nobody asks for predictions."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +41,14 @@ class TrainingListeners:
         on_epoch: Told the number of each epoch, from 0, and its scores.
         on_bad_batch: Told what is known of the batch at which the loss is no number any more; see
             `StopOnNotANumber`.
+        on_prediction: Told each validation image's prediction: the number of the epoch, from 0, the
+            sample's id, the sample, the label that was found, `(height, width)` class indices,
+            and the number of classes.
     """
 
     on_epoch: EpochListener
     on_bad_batch: BadBatchListener
+    on_prediction: PredictionListener = ignore_prediction
 
 
 class ValidationScores(keras.callbacks.Callback):
@@ -54,6 +66,7 @@ class ValidationScores(keras.callbacks.Callback):
         intensity: What becomes 0 and 1.
         geometry: Of the network.
         tile: Longest edge of a window in pixels.
+        on_prediction: See `TrainingListeners`.
     """
 
     def __init__(
@@ -64,6 +77,7 @@ class ValidationScores(keras.callbacks.Callback):
         intensity: IntensityRange,
         geometry: Geometry,
         tile: int,
+        on_prediction: PredictionListener = ignore_prediction,
     ) -> None:
         super().__init__()
         self._predictor = as_predictor(network)
@@ -72,18 +86,21 @@ class ValidationScores(keras.callbacks.Callback):
         self._intensity = intensity
         self._geometry = geometry
         self._tile = tile
+        self._on_prediction = on_prediction
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Score every validation image."""
         losses, dices = [], []
-        for sample in self._samples.values():
+        for sample_id, sample in self._samples.items():
             image = normalise(sample.image, self._intensity)
             probabilities = predict_tiled(self._predictor, image, self._geometry, self._tile)
             label = sample.label[np.newaxis, :, :, np.newaxis]
             losses.append(float(self._loss(label, probabilities[np.newaxis])))
             threshold = 0.5 if tells_two_apart(probabilities) else None
             found = decide(probabilities, threshold)
-            dices.append(mean_dice(sample.label, found, max(probabilities.shape[2], 2)))
+            classes = max(probabilities.shape[2], 2)
+            dices.append(mean_dice(sample.label, found, classes))
+            self._on_prediction(epoch, sample_id, sample, found, classes)
         logs["val_loss"] = float(np.mean(losses))
         logs["val_dice"] = float(np.mean(dices))
 

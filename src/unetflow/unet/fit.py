@@ -105,7 +105,15 @@ def fit(
     callbacks = [
         # The average takes the weights' place before an epoch is validated.
         *([keras.callbacks.SwapEMAWeights(True)] if settings.optimiser.moving_average else []),
-        ValidationScores(network, loss, validation, intensity, geometry_of(unet), settings.tile),
+        ValidationScores(
+            network,
+            loss,
+            validation,
+            intensity,
+            geometry_of(unet),
+            settings.tile,
+            listeners.on_prediction,
+        ),
         StopOnNotANumber(feed, listeners.on_bad_batch),
         LearningRateLog(),
         *_plateau(settings, total_steps),

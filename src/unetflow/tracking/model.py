@@ -1,0 +1,83 @@
+"""The finished segmenter as a model of MLflow, in the run and in the registry."""
+
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unetflow.unet import Segmenter
+
+_REQUIREMENTS = (
+    "imagecodecs",
+    "keras",
+    "numpy",
+    "pillow",
+    "scikit-image",
+    "scipy",
+    "tensorflow",
+    "tensorflow-cpu",
+    "tifffile",
+)
+
+
+class LoggedModel:
+    """The segmenter of one run, which is logged first, then registered and described.
+
+    Each step may be called again after it has failed, and is done once.
+
+    Args:
+        path: The segmenter's file.
+        segmenter: The segmenter.
+    """
+
+    def __init__(self, path: Path, segmenter: "Segmenter") -> None:
+        self._path = path
+        self._settings = segmenter.settings
+        self._uri: str | None = None
+        self._version: str | None = None
+
+    def log(self) -> None:
+        """Log it as a pyfunc model that brings the code to load it."""
+        import mlflow
+        import numpy as np
+        from mlflow.models import ModelSignature
+        from mlflow.types import Schema, TensorSpec
+
+        settings = self._settings
+        image = TensorSpec(np.dtype(settings.dtype), (-1, -1, -1, settings.channels))
+        mask = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
+        edge = settings.geometry.fit(2 * settings.geometry.shrink + 1)
+        logged = mlflow.pyfunc.log_model(
+            name="segmenter",
+            loader_module="unetflow.unet.mlflow_model",
+            data_path=str(self._path),
+            code_paths=[str(Path(__file__).parent.parent)],
+            signature=ModelSignature(Schema([image]), Schema([mask])),
+            input_example=np.zeros((1, edge, edge, settings.channels), settings.dtype),
+            pip_requirements=list(_installed(_REQUIREMENTS)),
+        )
+        self._uri = logged.model_uri
+
+    def register(self, name: str, description: str) -> None:
+        """Make it a new version of a registered model.
+
+        Args:
+            name: Of the registered model; it is made when it is not there.
+            description: Of the version, in Markdown.
+        """
+        import mlflow
+
+        if self._uri is None:
+            raise LookupError("the model itself has not been taken yet")
+        if self._version is None:
+            self._version = mlflow.register_model(self._uri, name).version
+        mlflow.MlflowClient().update_model_version(name, self._version, description)
+
+
+def _installed(names: tuple[str, ...]) -> Iterator[str]:
+    for name in names:
+        try:
+            yield f"{name}=={metadata.version(name)}"
+        except metadata.PackageNotFoundError:
+            continue

@@ -1,0 +1,246 @@
+"""One run of Kedro as one run of MLflow."""
+
+import json
+import logging
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unetflow.imaging.labels import Label
+from unetflow.imaging.samples import Sample
+from unetflow.tracking.delivery import Delivery
+from unetflow.tracking.model import LoggedModel
+from unetflow.tracking.pictures import PictureChoice, picture_key
+from unetflow.tracking.tags import flatten, git_tags
+
+if TYPE_CHECKING:
+    from unetflow.unet import Segmenter
+
+_log = logging.getLogger(__name__)
+
+_DEFAULTS = {
+    # Both stop MLflow from talking to the network or loading pickles.
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    # A server that is gone shall hold up a training for seconds, not for minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+}
+"""Environment variables of MLflow; a user may override each."""
+
+_LONGEST_DIGEST = 36
+"""Of a data set's digest MLflow takes no more characters."""
+
+
+class Tracker:
+    """One run of MLflow.
+
+    What goes wrong before the run has started is an error; later it is a warning, since a record
+    must not cost a training (see `Delivery`).
+
+    Args:
+        project: The project's folder; a relative SQLite file and the artifacts lie there.
+        tracking_uri: Where MLflow keeps its runs.
+        experiment: The experiment's name; it is made when it is not there.
+        system_metrics: Whether to log how busy processor, memory and disk are.
+        pictures: Which predictions become pictures; see `PictureChoice`.
+        registered_model: The name under which finished models are registered; None: none is.
+    """
+
+    def __init__(
+        self,
+        project: Path,
+        tracking_uri: str,
+        experiment: str,
+        *,
+        system_metrics: bool,
+        pictures: Mapping[str, Any],
+        registered_model: str | None,
+    ) -> None:
+        for name, value in _DEFAULTS.items():
+            os.environ.setdefault(name, value)
+        self._choice = PictureChoice(pictures)
+        self._system_metrics = system_metrics
+        self._registered_model = registered_model
+        self._delivery = Delivery()
+        self._model: LoggedModel | None = None
+        self._has_input = False
+        import mlflow
+
+        self._mlflow = mlflow
+        self._project = project
+        self._uri_before = os.environ.get("MLFLOW_TRACKING_URI")
+        self._tracking_uri = tracking_uri
+        mlflow.set_tracking_uri(_absolute_sqlite(tracking_uri, project))
+        self._choose_experiment(experiment)
+
+    def start(self, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Start the run and log its parameters, its tags, its command and the git commit."""
+        while self._mlflow.active_run():  # left over from a run that was interrupted
+            self._mlflow.end_run("KILLED")
+        logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
+        run = self._mlflow.start_run(run_name=name, log_system_metrics=self._system_metrics)
+        self._run = run.info
+        self._mlflow.log_params(dict(flatten(parameters)))
+        self._mlflow.set_tags(
+            {
+                "pipeline": name,
+                "command": shlex.join(["kedro", *sys.argv[1:]]),
+                **git_tags(self._project),
+                **tags,
+            }
+        )
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Add tags to the run."""
+        self._carry(f"the tags {', '.join(tags)}", self._mlflow.set_tags, dict(tags))
+
+    def log_input(self, source: str, digest: str, context: str) -> None:
+        """Log the data set that the run uses, once.
+
+        Args:
+            source: The folder or file that it comes from, after which it is named.
+            digest: Of its content; MLflow keeps the first 36 characters.
+            context: What the run uses it for.
+        """
+        if self._has_input:
+            return
+        self._has_input = True
+        from mlflow.data.dataset_source_registry import get_dataset_source_from_json
+        from mlflow.data.meta_dataset import MetaDataset
+
+        name = Path(source).name.removesuffix(".zip")
+        place = get_dataset_source_from_json(json.dumps({"uri": source}), "local")
+        data = MetaDataset(place, name, digest[:_LONGEST_DIGEST])
+        self._carry("the data set", self._mlflow.log_input, data, context=context)
+
+    def log_artifact(self, path: Path) -> None:
+        """Copy a file into the run."""
+        self._carry(path.name, self._mlflow.log_artifact, str(path))
+
+    def log_epoch(self, epoch: int, scores: Mapping[str, float]) -> None:
+        """Log the scores of an epoch, which counts from 1, while the training goes on."""
+        self._carry(
+            f"the scores of epoch {epoch}",
+            self._mlflow.log_metrics,
+            dict(scores),
+            step=epoch,
+            synchronous=True,
+            timestamp=_now(),  # that of the epoch, also when it is delivered late
+        )
+
+    def log_prediction(
+        self, epoch: int, sample_id: str, sample: Sample, found: Label, classes: int
+    ) -> None:
+        """Log a small picture of a prediction if it is one of those that are followed."""
+        if not self._choice.wants(epoch, sample_id):
+            return
+        from unetflow.imaging.validation_pictures import draw_validation
+
+        self._carry(
+            f"the picture of '{sample_id}' in epoch {epoch}",
+            self._mlflow.log_image,
+            draw_validation(sample, found, classes),
+            key=picture_key(sample_id),
+            step=epoch,
+            timestamp=_now(),
+            synchronous=True,
+        )
+
+    def log_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Log the mean of each score of the test images, and the pooled ones, as `test_<score>`."""
+        means = {f"test_{name}": score["mean"] for name, score in metrics["scores"].items()}
+        pooled = {f"test_{name}": score["value"] for name, score in metrics["pooled"].items()}
+        threshold = metrics["threshold"]
+        scores = means | pooled | ({} if threshold is None else {"threshold": threshold})
+        self._carry(
+            "the test scores",
+            self._mlflow.log_metrics,
+            scores,
+            synchronous=True,
+            timestamp=_now(),
+        )
+
+    def log_model(self, path: Path, segmenter: "Segmenter") -> None:
+        """Log the finished segmenter as a model."""
+        self._model = LoggedModel(path, segmenter)
+        self._carry("the model", self._model.log)
+
+    def register_model(self, scores: str) -> None:
+        """Register the model that this run has logged, if any, once its scores are known.
+
+        Args:
+            scores: What its description says of its quality.
+        """
+        if self._model is None or self._registered_model is None:
+            return
+        run = f"#/experiments/{self._run.experiment_id}/runs/{self._run.run_id}"
+        page = self._tracking_uri.rstrip("/") + "/" if self._tracking_uri[:4] == "http" else ""
+        description = f"{scores}\n\nRun: [{self._run.run_name} {self._run.run_id}]({page}{run})"
+        self._carry(
+            "the registered model", self._model.register, self._registered_model, description
+        )
+
+    def describe_ui(self) -> str:
+        """Return the command that shows the runs, as it works in the folder where one stands."""
+        if self._tracking_uri.startswith("http"):
+            return self._tracking_uri
+        uri = self._tracking_uri
+        if not uri.startswith("sqlite:"):
+            uri = "$MLFLOW_TRACKING_URI"  # it may hold a password
+        elif Path.cwd() != self._project:
+            uri = _absolute_sqlite(uri, self._project)
+        installed = Path(sys.executable).with_name("mlflow")
+        command = "mlflow" if shutil.which("mlflow") else os.path.relpath(installed)
+        return f"{command} ui --backend-store-uri {uri if uri[0] == '$' else shlex.quote(uri)}"
+
+    def end(self, error: Exception | None = None) -> list[str]:
+        """End the run, as failed when there was an error, and return what MLflow did not take."""
+        if error is not None:
+            self.set_tags({"error": f"{type(error).__name__}: {error}"[:5000]})
+        lost = self._delivery.finish()
+        try:
+            self._mlflow.end_run("FAILED" if error else "FINISHED")
+        except Exception as failure:  # the error of the run itself must not be hidden by it
+            _log.warning("MLflow shows the run as running for ever (%s)", failure)
+            lost.append("the run's end")
+        # MLflow keeps the address in the environment, where the process's next run would find it.
+        self._mlflow.set_tracking_uri(self._uri_before)
+        return lost
+
+    def _carry(self, what: str, log: Any, *values: Any, **named: Any) -> None:
+        self._delivery.carry(what, partial(log, *values, **named))
+
+    def _choose_experiment(self, name: str) -> None:
+        local = self._tracking_uri.startswith("sqlite:")
+        location = (self._project / "mlruns").as_uri() if local else None
+        existing = self._mlflow.get_experiment_by_name(name)
+        if existing is None:
+            self._mlflow.create_experiment(name, artifact_location=location)
+        elif location not in (None, existing.artifact_location):
+            _log.warning(
+                "The artifacts of MLflow's experiment '%s' go to %s, where the project was when it "
+                "began. Set MLFLOW_EXPERIMENT_NAME to begin another one here.",
+                name,
+                existing.artifact_location,
+            )
+        self._mlflow.set_experiment(name)
+
+
+def _now() -> int:
+    """Return the time as MLflow counts it, in milliseconds."""
+    return round(time.time() * 1000)
+
+
+def _absolute_sqlite(uri: str, project: Path) -> str:
+    """Make a relative SQLite file lie in the project's folder, wherever the run is started."""
+    prefix, scheme, path = uri.partition("sqlite:///")
+    if prefix or not scheme or Path(path).is_absolute():
+        return uri
+    return f"sqlite:///{(project / path).as_posix()}"

@@ -24,6 +24,7 @@ def test_pipelines_are_registered_under_their_names():
         "planning",
         "augmentation",
         "construction",
+        "cross_validation",
         "training",
         "evaluation",
         "mask_export",
@@ -34,7 +35,7 @@ def test_pipelines_are_registered_under_their_names():
 def test_default_is_all_and_training_is_the_chain_up_to_evaluation():
     pipelines = register_pipelines()
     nodes = {name: {node.name for node in p.nodes} for name, p in pipelines.items()}
-    others = {"__default__", "training", "comparison"}
+    others = {"__default__", "training", "cross_validation", "comparison"}
     assert set.union(*(nodes[name] for name in nodes.keys() - others)) <= nodes["__default__"]
     assert nodes["__default__"] - nodes["training"] == nodes["mask_export"]
     assert pipelines["training"].inputs() - {

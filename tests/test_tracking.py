@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import git
@@ -182,3 +183,29 @@ def test_what_never_gets_through_is_told_at_the_end(tracker, monkeypatch, capsys
 
 def _fail(*arguments, **named):
     raise ConnectionError("the server is gone")
+
+
+def test_a_part_has_a_run_of_its_own_also_when_the_server_fails_just_then(
+    tracker, client, monkeypatch
+):
+    tracker.start("cross_validation", {}, {})
+    parent = mlflow.active_run().info
+    with monkeypatch.context() as patched:
+        patched.setattr(mlflow.MlflowClient, "create_run", _fail)
+        with tracker.part("fold_0"):
+            tracker.log_epoch(1, {"loss": 3.0})
+    with suppress(ValueError), tracker.part("fold_1"):
+        tracker.log_epoch(1, {"loss": 2.0})
+        raise ValueError("something was wrong")
+    tracker.log_metrics({"scores": {"dice": {"mean": 0.5, "spread": 0.1}}}, "out_of_fold")
+    assert tracker.end() == []
+    runs = {run.info.run_name: run for run in client.search_runs([parent.experiment_id])}
+    metrics = {name: run.data.metrics for name, run in runs.items()}
+    assert metrics == {
+        "cross_validation": {"out_of_fold_dice": 0.5, "out_of_fold_dice_spread": 0.1},
+        "fold_0": {"loss": 3.0},
+        "fold_1": {"loss": 2.0},
+    }
+    assert runs["fold_0"].data.tags["mlflow.parentRunId"] == parent.run_id
+    states = {name: run.info.status for name, run in runs.items()}
+    assert states == {"cross_validation": "FINISHED", "fold_0": "FINISHED", "fold_1": "FAILED"}

@@ -10,7 +10,8 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from unetflow.datasets import TrainingLogDataset
+from unetflow.datasets import FoldLogDataset, TrainingLogDataset
+from unetflow.imaging.cross_validation import require_folds
 from unetflow.imaging.errors import InputError
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.parameters import Parameters, read_meaning
@@ -38,6 +39,10 @@ class CheckHooks:
         if "plan" in pipeline.inputs() and catalog.exists("plan"):
             trains = any("training" in node.tags for node in pipeline.nodes)
             check_plan(catalog.load("plan"), parameters, None if trains else {"training.tile"})
+        if {"cross_validation", "ingestion"} <= {
+            tag for node in pipeline.nodes for tag in node.tags
+        }:
+            require_folds(parameters["ingestion"]["split"]["folds"])
         begins_with = parameters.get("start_from")
         if begins_with is not None and begins_with != self._entries["start_model"].get("source"):
             raise InputError(
@@ -72,6 +77,17 @@ class CheckHooks:
                     f"`{entry}` would be written over the images or masks that you have",
                     "Choose another folder, as in --params output=...",
                 )
+
+
+def _check_cross_validation(parameters: dict[str, Any], *, deals_folds: bool) -> None:
+    if deals_folds:  # else those of the manifest count
+        require_folds(parameters["ingestion"]["split"]["folds"])
+    if parameters.get("start_from") is not None:
+        raise InputError(
+            "start_from",
+            "a model to start from may have seen the images that a fold holds out",
+            "Leave it out in a cross-validation",
+        )
 
 
 class TrackingHooks:
@@ -124,7 +140,7 @@ class TrackingHooks:
         for entry in pipeline.inputs():
             if self._tracking_of(entry).get("log") == "epochs":
                 log = catalog.get(entry)
-                if isinstance(log, TrainingLogDataset):
+                if isinstance(log, TrainingLogDataset | FoldLogDataset):
                     log.connect(self._tracker)
 
     @hook_impl
@@ -158,9 +174,20 @@ class TrackingHooks:
         else:
             self._tracker.log_artifact(path)
         if kind == "metrics":
-            self._tracker.log_metrics(data)
-            self._closing_lines["Scores"] = _describe_scores(data)
+            self._log_metrics(tracking, data)
+
+    def _log_metrics(self, tracking: dict[str, Any], metrics: dict[str, Any]) -> None:
+        if self._tracker is None:
+            return
+        prefix = tracking.get("prefix", "test")
+        self._tracker.log_metrics(metrics, prefix)
+        if prefix == "test":
+            self._closing_lines["Scores"] = _describe_scores(metrics)
             self._tracker.register_model(self._closing_lines["Scores"])
+        elif "folds" in metrics:
+            self._closing_lines["Cross-validation"] = _describe_folds(metrics)
+        else:
+            self._closing_lines["Ensemble"] = _describe_scores(metrics)
 
     @hook_impl
     def after_pipeline_run(self) -> None:
@@ -169,7 +196,16 @@ class TrackingHooks:
             return
         self._end_tracking(self._tracker)
         self._closing_lines["Compare runs"] = self._tracker.describe_ui()
-        self._echo("Recognised", "Data report", "Scores", "Masks", "Not in MLflow", "Compare runs")
+        self._echo(
+            "Recognised",
+            "Data report",
+            "Cross-validation",
+            "Ensemble",
+            "Scores",
+            "Masks",
+            "Not in MLflow",
+            "Compare runs",
+        )
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
@@ -214,4 +250,13 @@ def _describe_scores(metrics: dict[str, Any]) -> str:
         f"Dice {means['dice']:.3f}, IoU {means['iou']:.3f}, precision {means['precision']:.3f}, "
         f"recall {means['recall']:.3f} of {which}, mean over {metrics['test_images']} test images"
         f"{otsu}"
+    )
+
+
+def _describe_folds(metrics: dict[str, Any]) -> str:
+    dice = metrics["scores"]["dice"]
+    return (
+        f"Dice {dice['mean']:.3f} (its means over the folds deviate by {dice['spread']:.3f}) of "
+        f"{metrics['images']} images, each by the network of {metrics['folds']} that has not "
+        "seen it"
     )

@@ -6,6 +6,7 @@ from unetflow.pipelines import (
     augmentation,
     comparison,
     construction,
+    cross_validation,
     evaluation,
     ingestion,
     mask_export,
@@ -20,13 +21,15 @@ def register_pipelines() -> dict[str, Pipeline]:
     Returns:
         Each stage under its own name; `augmentation` and `construction` with `planning` before
         them, so that they obey the parameters; `training`, which is the chain from ingestion to
-        evaluation, so that it works by itself; `__default__`, which also exports masks; and
-        `comparison`, which shows trainings side by side that are done.
+        evaluation, so that it works by itself; `cross_validation`, likewise from ingestion on;
+        `__default__`, which also exports masks; and `comparison`, which shows trainings side by
+        side that are done.
     """
+    before = (
+        ingestion.create_pipeline() + planning.create_pipeline() + augmentation.create_pipeline()
+    )
     chain = (
-        ingestion.create_pipeline()
-        + planning.create_pipeline()
-        + augmentation.create_pipeline()
+        before
         + construction.create_pipeline()
         + training.create_pipeline()
         + evaluation.create_pipeline()
@@ -38,6 +41,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "augmentation": planning.create_pipeline() + augmentation.create_pipeline(),
         "construction": planning.create_pipeline() + construction.create_pipeline(),
         "training": chain,
+        "cross_validation": before + cross_validation.create_pipeline(),
         "evaluation": evaluation.create_pipeline(),
         "mask_export": mask_export.create_pipeline(),
         "comparison": comparison.create_pipeline(),

@@ -1,4 +1,5 @@
 import json
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import keras
@@ -9,6 +10,7 @@ from PIL import Image
 
 from unetflow.datasets import (
     DemoPairsDataset,
+    FoldLogDataset,
     ImageFileDataset,
     ImageFolderDataset,
     KerasModelDataset,
@@ -113,6 +115,28 @@ class TestTrainingLog:
         assert json.loads(path.read_text()) == batch
         dataset.load()
         assert not path.exists()
+
+
+class TestFoldLog:
+    def test_keeps_what_a_training_tells_as_a_part_of_the_record(self, tmp_path):
+        dataset = FoldLogDataset(bad_batch=str(tmp_path / "bad.json"))
+        told = []
+
+        @contextmanager
+        def part(name):
+            told.append(name)
+            yield
+            told.append("end")
+
+        recorder = SimpleNamespace(
+            part=part, log_epoch=lambda *values: told.append(values), log_metrics=told.append
+        )
+        for _ in range(2):  # at first nobody listens
+            with dataset.load()("fold_0") as (listeners, tell_scores):
+                listeners.on_epoch(0, {"loss": 1.0})
+                tell_scores({"scores": {}})
+            dataset.connect(recorder)
+        assert told == ["fold_0", (1, {"loss": 1.0}), {"scores": {}}, "end"]
 
 
 class TestStartModel:

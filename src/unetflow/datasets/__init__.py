@@ -6,12 +6,13 @@ from unetflow.datasets.models import KerasModelDataset, SegmenterDataset, StartM
 from unetflow.datasets.samples import SamplesDataset
 from unetflow.datasets.sources import DemoPairsDataset, SourceDataset, SourceImagesDataset
 from unetflow.datasets.tracked_runs import TrackedRunsDataset
-from unetflow.datasets.training_log import TrainingLogDataset
+from unetflow.datasets.training_log import FoldLogDataset, TrainingLogDataset
 from unetflow.datasets.weights import WeightMapsDataset
 
 __all__ = [
     "AtomicDataset",
     "DemoPairsDataset",
+    "FoldLogDataset",
     "ImageFileDataset",
     "ImageFolderDataset",
     "KerasModelDataset",

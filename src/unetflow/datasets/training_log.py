@@ -2,8 +2,10 @@
 
 import json
 import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
 
 from kedro.io import AbstractDataset, DatasetError
 
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
     from unetflow.unet.callbacks import TrainingListeners
 
 _log = logging.getLogger(__name__)
+
+TellScores: TypeAlias = Callable[[Mapping[str, Any]], None]
+BeginFold: TypeAlias = Callable[
+    [str], AbstractContextManager[tuple["TrainingListeners", TellScores]]
+]
 
 
 class Recorder(Protocol):
@@ -28,16 +35,19 @@ class Recorder(Protocol):
     ) -> None:
         """Take the label `(height, width)` that was found in a validation image."""
 
+    def log_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Take the scores of held-out images; see `imaging.evaluation.summarise_scores`."""
 
-class TrainingLogDataset(AbstractDataset[NoReturn, "TrainingListeners"]):
-    """Gives functions that a training calls.
+    def part(self, name: str) -> AbstractContextManager[None]:
+        """Keep what comes in meanwhile as a part of the whole record."""
 
-    Two pass the scores and the predictions of an epoch on to a recorder; without one they do
-    nothing, so that a training node also works alone. The third writes a JSON file about the batch
-    at which the loss is no number any more.
+
+class _LogDataset(AbstractDataset[NoReturn, Any]):
+    """What the logs of one training and of several share.
 
     Args:
-        bad_batch: The file about that batch; it is there only after a training that failed so.
+        bad_batch: The file about a batch at which the loss is no number any more; it is there only
+            after a training that failed so.
         metadata: Anything; Kedro ignores it.
     """
 
@@ -50,16 +60,15 @@ class TrainingLogDataset(AbstractDataset[NoReturn, "TrainingListeners"]):
         """Name the recorder that trainings from now on are told to."""
         self._recorder = recorder
 
-    def load(self) -> "TrainingListeners":
-        """Return the functions, and take away what an earlier training has written."""
+    def save(self, data: NoReturn) -> None:
+        """Refuse: what there is to tell comes in through the functions that `load` returns."""
+        raise DatasetError("The training log is only an input of the training.")
+
+    def _listeners(self) -> "TrainingListeners":
         from unetflow.unet.callbacks import TrainingListeners
 
         self._bad_batch.unlink(missing_ok=True)
         return TrainingListeners(self._log_epoch, self._write_bad_batch, self._log_prediction)
-
-    def save(self, data: NoReturn) -> None:
-        """Refuse: what there is to tell comes in through the functions that `load` returns."""
-        raise DatasetError("The training log is only an input of the training.")
 
     def _log_epoch(self, epoch: int, scores: dict[str, float]) -> None:
         if self._recorder is not None:
@@ -82,3 +91,36 @@ class TrainingLogDataset(AbstractDataset[NoReturn, "TrainingListeners"]):
 
     def _describe(self) -> dict[str, Any]:
         return {"bad_batch": str(self._bad_batch)}
+
+
+class TrainingLogDataset(_LogDataset):
+    """Gives functions that a training calls.
+
+    Two pass the scores and the predictions of an epoch on to a recorder; without one they do
+    nothing, so that a training node also works alone. The third writes a JSON file about the batch
+    at which the loss is no number any more.
+    """
+
+    def load(self) -> "TrainingListeners":
+        """Return the functions, and take away what an earlier training has written."""
+        return self._listeners()
+
+
+class FoldLogDataset(_LogDataset):
+    """Gives a function that begins the record of one training among several, by its name.
+
+    It returns a context with the functions that the training calls, and one that takes its scores.
+    """
+
+    def load(self) -> BeginFold:
+        """Return the function."""
+        return self._begin
+
+    @contextmanager
+    def _begin(self, name: str) -> Iterator[tuple["TrainingListeners", TellScores]]:
+        with self._recorder.part(name) if self._recorder else nullcontext():
+            yield self._listeners(), self._log_scores
+
+    def _log_scores(self, metrics: Mapping[str, Any]) -> None:
+        if self._recorder is not None:
+            self._recorder.log_metrics(metrics)

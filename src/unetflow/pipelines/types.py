@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from keras import Model as KerasModel
 
+    from unetflow.datasets.training_log import BeginFold
     from unetflow.unet import Segmenter
     from unetflow.unet.callbacks import TrainingListeners
     from unetflow.unet.fit import FitSettings
 else:
-    FitSettings = KerasModel = Segmenter = TrainingListeners = Any
+    BeginFold = FitSettings = KerasModel = Segmenter = TrainingListeners = Any
 
-__all__ = ["FitSettings", "KerasModel", "Segmenter", "TrainingListeners"]
+__all__ = ["BeginFold", "FitSettings", "KerasModel", "Segmenter", "TrainingListeners"]

@@ -7,7 +7,8 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from unetflow.imaging.labels import Label
 from unetflow.imaging.samples import Sample
 from unetflow.tracking.delivery import Delivery
 from unetflow.tracking.model import LoggedModel
+from unetflow.tracking.nested import NestedRun
 from unetflow.tracking.pictures import PictureChoice, picture_key
 from unetflow.tracking.tags import flatten, git_tags
 
@@ -65,12 +67,13 @@ class Tracker:
     ) -> None:
         for name, value in _DEFAULTS.items():
             os.environ.setdefault(name, value)
-        self._choice = PictureChoice(pictures)
+        self._pictures, self._choice = pictures, PictureChoice(pictures)
         self._system_metrics = system_metrics
         self._registered_model = registered_model
         self._delivery = Delivery()
         self._model: LoggedModel | None = None
         self._has_input = False
+        self._target: Callable[[], str]
         import mlflow
 
         self._mlflow = mlflow
@@ -87,6 +90,8 @@ class Tracker:
         logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
         run = self._mlflow.start_run(run_name=name, log_system_metrics=self._system_metrics)
         self._run = run.info
+        run_id: str = run.info.run_id
+        self._target = lambda: run_id
         self._mlflow.log_params(dict(flatten(parameters)))
         self._mlflow.set_tags(
             {
@@ -126,14 +131,7 @@ class Tracker:
 
     def log_epoch(self, epoch: int, scores: Mapping[str, float]) -> None:
         """Log the scores of an epoch, which counts from 1, while the training goes on."""
-        self._carry(
-            f"the scores of epoch {epoch}",
-            self._mlflow.log_metrics,
-            dict(scores),
-            step=epoch,
-            synchronous=True,
-            timestamp=_now(),  # that of the epoch, also when it is delivered late
-        )
+        self._carry_scores(f"the scores of epoch {epoch}", dict(scores), step=epoch)
 
     def log_prediction(
         self, epoch: int, sample_id: str, sample: Sample, found: Label, classes: int
@@ -143,29 +141,45 @@ class Tracker:
             return
         from unetflow.imaging.validation_pictures import draw_validation
 
+        picture, target, now = draw_validation(sample, found, classes), self._target, _now()
         self._carry(
             f"the picture of '{sample_id}' in epoch {epoch}",
-            self._mlflow.log_image,
-            draw_validation(sample, found, classes),
-            key=picture_key(sample_id),
-            step=epoch,
-            timestamp=_now(),
-            synchronous=True,
+            lambda: self._mlflow.MlflowClient().log_image(
+                target(),
+                picture,
+                key=picture_key(sample_id),
+                step=epoch,
+                timestamp=now,
+                synchronous=True,
+            ),
         )
 
-    def log_metrics(self, metrics: Mapping[str, Any]) -> None:
-        """Log the mean of each score of the test images, and the pooled ones, as `test_<score>`."""
-        means = {f"test_{name}": score["mean"] for name, score in metrics["scores"].items()}
-        pooled = {f"test_{name}": score["value"] for name, score in metrics["pooled"].items()}
-        threshold = metrics["threshold"]
-        scores = means | pooled | ({} if threshold is None else {"threshold": threshold})
-        self._carry(
-            "the test scores",
-            self._mlflow.log_metrics,
-            scores,
-            synchronous=True,
-            timestamp=_now(),
-        )
+    def log_metrics(self, metrics: Mapping[str, Any], prefix: str = "test") -> None:
+        """Log the mean of each score, as `<prefix>_<score>`, its spread, and pooled scores."""
+        scores = {}
+        for name, score in metrics["scores"].items():
+            scores[f"{prefix}_{name}"] = score["mean"]
+            if "spread" in score:
+                scores[f"{prefix}_{name}_spread"] = score["spread"]
+        for name, score in metrics.get("pooled", {}).items():
+            scores[f"{prefix}_{name}"] = score["value"]
+        if metrics.get("threshold") is not None:
+            scores["threshold"] = metrics["threshold"]
+        self._carry_scores(f"the {prefix} scores", scores)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """Log epochs, predictions and scores to a nested run of this name meanwhile."""
+        nested = NestedRun(self._run, name)
+        before, self._target = self._target, nested.find
+        self._choice = PictureChoice(self._pictures)  # it validates on other images
+        status = "FAILED"
+        try:
+            yield
+            status = "FINISHED"
+        finally:
+            self._target = before
+            self._carry(f"the end of {name}", nested.end, status)
 
     def log_model(self, path: Path, segmenter: "Segmenter") -> None:
         """Log the finished segmenter as a model."""
@@ -213,6 +227,15 @@ class Tracker:
         # MLflow keeps the address in the environment, where the process's next run would find it.
         self._mlflow.set_tracking_uri(self._uri_before)
         return lost
+
+    def _carry_scores(self, what: str, scores: dict[str, float], step: int | None = None) -> None:
+        target, now = self._target, _now()  # those of now, also when it is delivered late
+        self._carry(
+            what,
+            lambda: self._mlflow.log_metrics(
+                scores, step=step, synchronous=True, run_id=target(), timestamp=now
+            ),
+        )
 
     def _carry(self, what: str, log: Any, *values: Any, **named: Any) -> None:
         self._delivery.carry(what, partial(log, *values, **named))

@@ -1,0 +1,129 @@
+"""Samples in folds to a network for each fold, scores of every image, and one ensemble."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pandas as pd
+
+from unetflow.imaging import cross_validation
+from unetflow.imaging.cross_validation import count_folds, manifest_of_fold, summarise_folds
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.manifest import measure_fingerprint
+from unetflow.imaging.samples import SampleFolder
+from unetflow.imaging.weighing import Weighing, WeightFolder
+from unetflow.pipelines.classes import read_classes
+from unetflow.pipelines.construction.nodes import construct_unet
+from unetflow.pipelines.evaluation.nodes import finish_segmenter, score_test_images, summarise
+from unetflow.pipelines.training.nodes import train_unet, weigh_pixels
+from unetflow.pipelines.types import BeginFold, Segmenter
+
+Trained = tuple[dict[str, Segmenter], dict[str, pd.DataFrame]]
+
+
+def weigh_folds(
+    samples: SampleFolder,
+    manifest: pd.DataFrame,
+    fingerprint: dict[str, Any],
+    classes: list[dict[str, Any]],
+    plan: dict[str, Any],
+) -> Weighing:
+    """Tell which weight maps there shall be: those of all folds, each of which trains some time.
+
+    Raises:
+        InputError: A cross-validation with these parameters makes no sense.
+    """
+    count_folds(manifest)
+    if plan["training"]["memorise_crops"]:
+        raise InputError(
+            "training.memorise_crops",
+            "what is learnt by heart says nothing about other images",
+            "Set it to 0 for a cross-validation",
+        )
+    everyone = manifest[manifest["fold"] >= 0].assign(split="train")
+    return weigh_pixels(samples, everyone, fingerprint, classes, plan)
+
+
+def train_folds(
+    samples: SampleFolder,
+    manifest: pd.DataFrame,
+    classes: list[dict[str, Any]],
+    policy: list[dict[str, Any]],
+    weight_maps: WeightFolder,
+    plan: dict[str, Any],
+    evaluation: dict[str, Any],
+    seed: int,
+    begin: BeginFold,
+) -> Iterator[Trained]:
+    """Train a network for each fold on other folds, and score it on the one that is held out.
+
+    Everything that is learnt from data, the scaling of intensities and the threshold too, comes
+    from other folds; see `imaging.cross_validation.manifest_of_fold`. Each begins afresh, since
+    a model to start from may have seen the images.
+
+    Args:
+        samples: All samples.
+        manifest: Which fold each one is in.
+        classes: The parameter `classes`.
+        policy: The augmentation policy.
+        weight_maps: The weight maps of all samples in folds, if there are any.
+        plan: The settled parameters; see `planning.nodes.plan_run`.
+        evaluation: The parameters of the evaluation.
+        seed: What all chance depends on.
+        begin: Gives for a fold's name whom to tell how it goes.
+
+    Yields:
+        For each fold, under its name, the segmenter and the scores of its images (see
+        `score_test_images`) with `fold` and `threshold`.
+    """
+    for fold in range(count_folds(manifest)):
+        name = name_fold(fold)
+        part = manifest_of_fold(manifest, fold)
+        fingerprint = measure_fingerprint(part, samples, read_classes(classes))
+        with begin(name) as (listeners, tell_scores):
+            unet, _ = train_unet(
+                construct_unet(fingerprint, classes, plan, seed, None),
+                samples,
+                part,
+                fingerprint,
+                policy,
+                weight_maps,
+                plan,
+                seed,
+                listeners,
+            )
+            segmenter, _ = finish_segmenter(
+                unet, samples, part, fingerprint, classes, evaluation, plan
+            )
+            scores = score_test_images(segmenter, samples, part)
+            tell_scores(summarise(scores, segmenter))
+        yield (
+            {name: segmenter},
+            {name: scores.assign(fold=fold, threshold=segmenter.settings.threshold)},
+        )
+
+
+def gather_scores(
+    fold_scores: dict[str, Callable[[], pd.DataFrame]],
+    manifest: pd.DataFrame,
+    classes: list[dict[str, Any]],
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Put the scores of all folds into one table, and sum them up."""
+    folds = range(count_folds(manifest))
+    tables = [fold_scores[name_fold(fold)]() for fold in folds]  # there may be more of before
+    scores = cross_validation.gather_scores(tables, manifest)
+    return scores, summarise_folds(scores, [c.name for c in read_classes(classes)])
+
+
+def average_folds(
+    fold_segmenters: dict[str, Callable[[], Segmenter]], manifest: pd.DataFrame
+) -> Segmenter:
+    """Make one segmenter of those of all folds; see `unet.ensemble.average_segmenters`."""
+    from unetflow.unet.ensemble import average_segmenters
+
+    folds = range(count_folds(manifest))
+    return average_segmenters([fold_segmenters[name_fold(fold)]() for fold in folds])
+
+
+def name_fold(fold: int) -> str:
+    """Return what a fold's run and files are called."""
+    return f"fold_{fold}"

@@ -39,10 +39,9 @@ class CheckHooks:
         if "plan" in pipeline.inputs() and catalog.exists("plan"):
             trains = any("training" in node.tags for node in pipeline.nodes)
             check_plan(catalog.load("plan"), parameters, None if trains else {"training.tile"})
-        if {"cross_validation", "ingestion"} <= {
-            tag for node in pipeline.nodes for tag in node.tags
-        }:
-            require_folds(parameters["ingestion"]["split"]["folds"])
+        tags = {tag for node in pipeline.nodes for tag in node.tags}
+        if "cross_validation" in tags:
+            _check_cross_validation(parameters, deals_folds="ingestion" in tags)
         begins_with = parameters.get("start_from")
         if begins_with is not None and begins_with != self._entries["start_model"].get("source"):
             raise InputError(

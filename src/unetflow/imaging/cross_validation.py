@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from unetflow.imaging.errors import InputError
+from unetflow.imaging.score_summary import find_score
 from unetflow.imaging.scores import DEFINITIONS
 
 _NOT_SCORES = ["id", "fold", "threshold"]
@@ -102,18 +103,20 @@ def summarise_folds(scores: pd.DataFrame, classes: Sequence[str]) -> dict[str, A
                 "smallest": float(values.min()),
                 "largest": float(values.max()),
                 "folds": means[name].tolist(),
-                "definition": _define(str(name)),
+                "definition": _define(str(name), classes),
             }
             for name, values in measured.items()
         },
     }
 
 
-def _define(name: str) -> str:
+def _define(column: str, classes: Sequence[str]) -> str:
     """Say how a number was computed."""
-    what = DEFINITIONS.get(name, DEFINITIONS["dice"])
+    score, class_name = find_score(column, classes)
+    definition = DEFINITIONS[score]
+    which = "" if class_name is None else f" of class '{class_name}'"
     return (
-        f"{what}. Of each image once, at its own size, by the network of the fold that holds it "
+        f"{definition.formula}{which}; {definition.empty}; {definition.ignored}. Of each image once, at its own size, by the network of the fold that holds it "
         "out; `mean` is over all images, `spread` the standard deviation (n - 1) of the means of "
         "the folds."
     )

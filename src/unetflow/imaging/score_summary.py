@@ -112,17 +112,14 @@ def _describe(column: str, conditions: Conditions) -> dict[str, Any]:
     )
     if conditions.minimum_object_size > 1:
         decision += f", without pieces of fewer than {conditions.minimum_object_size} pixels"
+    score, class_name = find_score(column, classes)
+    definition = DEFINITIONS[score]
     which = _all_of(classes, "an image has or is predicted to")
     if column == "otsu_dice":
-        definition = DEFINITIONS["dice"]
         decision = "Otsu's threshold of each image, on the side that is better in validation images"
     elif column == "background_dice":
-        definition, decision = DEFINITIONS["dice"], "no threshold: nothing but background"
-    elif column in DEFINITIONS:
-        definition = DEFINITIONS[column]
-    else:
-        score, class_name = _score_and_class(column, classes)
-        definition = DEFINITIONS[score]
+        decision = "no threshold: nothing but background"
+    elif class_name is not None:
         which = f"class '{class_name}', in images that have it or are predicted to"
     computation = {
         "taken": "image by image",
@@ -168,7 +165,12 @@ def _all_of(classes: Sequence[str], condition: str) -> str:
     return f"all classes but '{classes[0]}' that {condition}, as a mean"
 
 
-def _score_and_class(column: str, classes: Sequence[str]) -> tuple[str, str]:
+def find_score(column: str, classes: Sequence[str]) -> tuple[str, str | None]:
+    """Return which score a column of `score_images` holds, and of which class alone, if of one."""
+    if column in ("otsu_dice", "background_dice"):
+        return "dice", None
+    if column in DEFINITIONS:
+        return column, None
     return next(
         (score, name)
         for score in DEFINITIONS

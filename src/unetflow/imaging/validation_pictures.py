@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from unetflow.imaging.data_report.thumbnails import shrink_image, shrink_label
 from unetflow.imaging.labels import Label
 from unetflow.imaging.overlays import (
     PREDICTION_COLOUR,
@@ -11,6 +10,7 @@ from unetflow.imaging.overlays import (
     draw_label,
     to_picture,
 )
+from unetflow.imaging.pages.pictures import shrink_image, shrink_label
 from unetflow.imaging.samples import Sample
 
 EDGE = 256

@@ -13,7 +13,7 @@ def average_segmenters(segmenters: Sequence[Segmenter]) -> Segmenter:
     """Make one segmenter whose probabilities are the means of those of several.
 
     Each keeps the scaling of raw images that it was trained with. The threshold is the mean of
-    theirs.
+    theirs, the temperature the geometric mean, and the smallest object the median.
 
     Args:
         segmenters: Of one architecture and for the same classes.
@@ -25,7 +25,15 @@ def average_segmenters(segmenters: Sequence[Segmenter]) -> Segmenter:
     thresholds = [s.settings.threshold for s in segmenters if s.settings.threshold is not None]
     threshold = float(np.mean(thresholds)) if thresholds else None
     model = keras.Model(inputs, outputs, name="ensemble")
-    return Segmenter(model, replace(settings, threshold=threshold))
+    temperatures = [s.settings.temperature for s in segmenters]
+    sizes = [s.settings.minimum_object_size for s in segmenters]
+    combined = replace(
+        settings,
+        threshold=threshold,
+        temperature=float(np.exp(np.mean(np.log(temperatures)))),
+        minimum_object_size=round(float(np.median(sizes))),
+    )
+    return Segmenter(model, combined)
 
 
 def _rename(model: keras.Model, name: str) -> keras.Model:

@@ -91,11 +91,11 @@ def train_folds(
                 seed,
                 listeners,
             )
-            segmenter, _ = finish_segmenter(
-                unet, samples, part, fingerprint, classes, evaluation, plan
+            segmenter, _, _ = finish_segmenter(
+                unet, samples, part, fingerprint, classes, evaluation, plan, seed
             )
-            scores = score_test_images(segmenter, samples, part)
-            tell_scores(summarise(scores, segmenter))
+            scores, pooled = score_test_images(segmenter, samples, part, evaluation)
+            tell_scores(summarise(scores, pooled, segmenter, part, evaluation, seed))
         yield (
             {name: segmenter},
             {name: scores.assign(fold=fold, threshold=segmenter.settings.threshold)},

@@ -46,13 +46,20 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 score_test_images,
-                inputs=["ensemble", "samples", "manifest"],
-                outputs="ensemble_scores",
+                inputs=["ensemble", "samples", "manifest", "params:evaluation"],
+                outputs=["ensemble_scores", "ensemble_pooled_scores"],
                 name="score_ensemble",
             ),
             Node(
                 summarise,
-                inputs=["ensemble_scores", "ensemble"],
+                inputs=[
+                    "ensemble_scores",
+                    "ensemble_pooled_scores",
+                    "ensemble",
+                    "manifest",
+                    "params:evaluation",
+                    "params:seed",
+                ],
                 outputs="ensemble_metrics",
                 name="summarise_ensemble",
             ),

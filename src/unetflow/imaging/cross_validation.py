@@ -116,7 +116,7 @@ def _define(column: str, classes: Sequence[str]) -> str:
     definition = DEFINITIONS[score]
     which = "" if class_name is None else f" of class '{class_name}'"
     return (
-        f"{definition.formula}{which}; {definition.empty}; {definition.ignored}. Of each image once, at its own size, by the network of the fold that holds it "
-        "out; `mean` is over all images, `spread` the standard deviation (n - 1) of the means of "
-        "the folds."
+        f"{definition.formula}{which}; {definition.empty}; {definition.ignored}. Of each image "
+        "once, at its own size, by the network of the fold that holds it out; `mean` is over all "
+        "images, `spread` the standard deviation (n - 1) of the means of the folds."
     )

@@ -34,6 +34,16 @@ raw_pairs:
 Run = Callable[..., Result]
 
 
+@pytest.fixture(autouse=True)
+def _no_address_of_another_test() -> Iterator[None]:
+    """Forget where a test tracked its runs: MLflow keeps that in the environment."""
+    yield
+    if "MLFLOW_TRACKING_URI" in os.environ:
+        import mlflow
+
+        mlflow.set_tracking_uri(None)
+
+
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a database whose tables are made, which takes MLflow seconds each time."""

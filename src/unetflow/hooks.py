@@ -162,9 +162,10 @@ class TrackingHooks:
         kind = tracking.get("log")
         if dataset_name == "masks":
             self._closing_lines["Masks"] = os.path.relpath(self._entries["masks"]["path"])
-        if dataset_name == "data_report":
-            report = os.path.relpath(self._entries["data_report"]["filepath"])
-            self._closing_lines["Data report"] = report
+        line = {"data_report": "Data report", "report": "Report"}.get(dataset_name)
+        where = self._entries.get(dataset_name, {}).get("filepath")  # none in memory
+        if line is not None and where is not None:
+            self._closing_lines[line] = os.path.relpath(where)
         if kind is None or self._tracker is None:
             return
         path = Path(self._entries[dataset_name]["filepath"])
@@ -201,6 +202,7 @@ class TrackingHooks:
             "Cross-validation",
             "Ensemble",
             "Scores",
+            "Report",
             "Masks",
             "Not in MLflow",
             "Compare runs",

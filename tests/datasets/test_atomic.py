@@ -1,3 +1,4 @@
+import inspect
 from pathlib import Path
 
 import pandas as pd
@@ -43,3 +44,12 @@ def test_failed_save_leaves_the_old_file_and_nothing_else(tmp_path):
         dataset.save(_HalfWritten())
     assert (tmp_path / "table.csv").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_preview_is_that_of_the_other_dataset(tmp_path):
+    dataset = _dataset(tmp_path / "table.csv")
+    dataset.save(pd.DataFrame({"a": [1, 2, 3]}))
+    assert dataset.preview(nrows=2)["data"] == [[1], [2]]
+    assert inspect.signature(dataset.preview).return_annotation == "TablePreview"
+    text = AtomicDataset(filepath=str(tmp_path / "a.txt"), dataset="text.TextDataset")
+    assert not hasattr(text, "preview")

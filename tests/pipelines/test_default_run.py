@@ -38,6 +38,7 @@ def test_tells_the_scores_the_masks_and_the_command(finished: Finished) -> None:
     assert "Scores: Dice 0." in output
     assert "Otsu's threshold: Dice 0." in output
     assert "Masks: data/07_model_output/masks" in output
+    assert "\nReport: data/08_reporting/report.html" in output
     assert re.search(
         r"Compare runs: \S*mlflow ui --backend-store-uri sqlite:///mlflow.db\n", output
     )
@@ -70,7 +71,15 @@ def test_metrics_carry_their_definitions_and_agree_with_the_images(finished: Fin
 
 @pytest.mark.parametrize(
     "picture",
-    ["gallery", "learning_curve", "augmentation_preview", "unet_drawing", "suspicious_labels"],
+    [
+        "gallery",
+        "learning_curve",
+        "augmentation_preview",
+        "unet_drawing",
+        "suspicious_labels",
+        "threshold",
+        "errors",
+    ],
 )
 def test_figures_are_pictures_with_something_on_them(finished: Finished, picture: str) -> None:
     pixels = np.asarray(Image.open(finished[0] / f"data/08_reporting/{picture}.png").convert("L"))
@@ -141,8 +150,31 @@ def test_run_logs_parameters_tags_and_artifacts(
         "learning_curve.png",
         "manifest.parquet",
         "metrics.json",
+        "model_card.json",
         "quarantine.csv",
+        "report.html",
     }
+
+
+def test_report_and_model_card_tell_of_this_run(
+    run: mlflow.entities.Run, finished: Finished
+) -> None:
+    from unetflow.unet import build_unet
+
+    reporting = finished[0] / "data/08_reporting"
+    card = json.loads((reporting / "model_card.json").read_text())
+    report = (reporting / "report.html").read_text()
+    metrics = json.loads((reporting / "metrics.json").read_text())
+    scores = pd.read_csv(reporting / "image_scores.csv")
+    assert card["run"]["mlflow_run"] == run.info.run_id
+    assert card["run"]["command"] == run.data.tags["command"]
+    assert card["run"]["device"]
+    assert card["data"]["digest"] == run.data.tags["data_digest"]
+    unet = build_unet((None, None, 1), base_filters=4, depth=2)
+    assert card["weights"] == unet.count_params()
+    assert f"<b>{metrics['scores']['dice']['mean']:.3f}</b>" in report
+    for known in (*scores["id"], *run.data.params, card["run"]["mlflow_run"]):
+        assert known in report
 
 
 def test_run_logs_each_epoch_once(

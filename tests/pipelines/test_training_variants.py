@@ -162,7 +162,8 @@ def test_a_few_crops_are_learnt_by_heart_or_it_is_said_that_they_are_not(project
     assert result.exit_code == 0, result.output
     assert "Learnt 4 crops by heart" in " ".join(result.output.split())
     assert not list((project / "data/06_models").glob("*.keras"))
-    assert not (project / "data/08_reporting/metrics.json").exists()
+    for name in ("metrics.json", "model_card.json", "report.html"):
+        assert not (project / "data/08_reporting" / name).exists()
     result = kedro_run(project, *run, small + ",training.epochs=1,training.learning_rate=1e-9")
     assert result.exit_code == 1
     assert "something keeps the network from learning" in result.output

@@ -3,6 +3,7 @@
 from unetflow.datasets.atomic import AtomicDataset
 from unetflow.datasets.image_files import ImageFileDataset, ImageFolderDataset
 from unetflow.datasets.models import KerasModelDataset, SegmenterDataset, StartModelDataset
+from unetflow.datasets.run_facts import RunFactsDataset
 from unetflow.datasets.samples import SamplesDataset
 from unetflow.datasets.sources import DemoPairsDataset, SourceDataset, SourceImagesDataset
 from unetflow.datasets.tracked_runs import TrackedRunsDataset
@@ -16,6 +17,7 @@ __all__ = [
     "ImageFileDataset",
     "ImageFolderDataset",
     "KerasModelDataset",
+    "RunFactsDataset",
     "SamplesDataset",
     "SegmenterDataset",
     "SourceDataset",

@@ -1,7 +1,8 @@
 """Any dataset that writes one file, made atomic."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from kedro.io import AbstractDataset
 
@@ -52,6 +53,12 @@ class AtomicDataset(AbstractDataset[Any, Any]):
         """Replace the file."""
         with replacing(self._filepath) as temporary:
             self._dataset_at(temporary).save(data)
+
+    @property
+    def preview(self) -> Callable[..., Any]:
+        """The other dataset's preview, which Kedro-Viz shows; an AttributeError if it has none."""
+        inner: Any = self._dataset_at(self._filepath)
+        return cast("Callable[..., Any]", inner.preview)
 
     def _dataset_at(self, path: Path) -> AbstractDataset[Any, Any]:
         return AbstractDataset.from_config(

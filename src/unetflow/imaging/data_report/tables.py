@@ -46,6 +46,16 @@ def facts(
     classes: Sequence[str],
 ) -> list[tuple[str, str]]:
     """Return what a person wants to know first, as names and values."""
+    return [
+        *describe_images(full, classes),
+        ("Left out", count_of(len(quarantine), "file")),
+        ("Leaks", count_of(sum(pair.leaks for pair in suspect_pairs(leaks, duplicates)), "pair")),
+        ("Suspected duplicates", count_of(len(duplicates), "pair")),
+    ]
+
+
+def describe_images(full: pd.DataFrame, classes: Sequence[str]) -> list[tuple[str, str]]:
+    """Return what is known of the images as a whole, as names and values."""
     splits = [
         f"{int((full['split'] == split).sum()):,} {SPLIT_NAMES[split]}"
         for split in ordered_splits(full["split"])
@@ -61,9 +71,6 @@ def facts(
             f"{int(full['objects'].sum()):,} (median {_median(full['objects'])} for an image)",
         ),
         ("Splits", ", ".join(splits)),
-        ("Left out", count_of(len(quarantine), "file")),
-        ("Leaks", count_of(sum(pair.leaks for pair in suspect_pairs(leaks, duplicates)), "pair")),
-        ("Suspected duplicates", count_of(len(duplicates), "pair")),
     ]
 
 

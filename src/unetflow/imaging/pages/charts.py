@@ -29,7 +29,7 @@ def to_chart(figure: Figure, text: str) -> Chart:
     """Write a figure as SVG: sharp in print, small, and the same for the same data."""
     width, height = figure.get_size_inches()
     figure.subplots_adjust(  # the automatic layouts take as long as all the rest of the drawing
-        left=0.75 / width, right=1 - 0.1 / width, bottom=0.5 / height, top=1 - 0.1 / height
+        left=0.75 / width, right=1 - 0.2 / width, bottom=0.5 / height, top=1 - 0.1 / height
     )
     buffer = io.BytesIO()
     unknown = dict.fromkeys(("Creator", "Date", "Format", "Type"))

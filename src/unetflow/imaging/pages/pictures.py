@@ -12,7 +12,6 @@ from unetflow.imaging.overlays import Picture
 
 _MOST_READ = 8  # old pixels for each new one: a slide scan must not take minutes
 _BEST_QUALITY, _LEAST_QUALITY = 85, 25
-_MOST_BYTES = 16_000
 
 
 def shrunk_shape(shape: tuple[int, ...], edge: int) -> tuple[int, int]:
@@ -52,14 +51,14 @@ def shrink_label(label: Label, shape: tuple[int, int]) -> Label:
     return np.asarray(label[np.ix_(rows, columns)])
 
 
-def to_address(picture: Picture) -> str:
+def to_address(picture: Picture, most_bytes: int = 16_000) -> str:
     """Return a picture as a data URI.
 
     JPEG, since noise makes PNG large, in full colour, which keeps outlines crisp. What is large
     all the same is written more coarsely, so that the whole page stays small.
     """
     quality = _BEST_QUALITY
-    while len(encoded := _encode(picture, quality)) > _MOST_BYTES and quality > _LEAST_QUALITY:
+    while len(encoded := _encode(picture, quality)) > most_bytes and quality > _LEAST_QUALITY:
         quality -= 20
     return "data:image/jpeg;base64," + base64.b64encode(encoded).decode()
 

@@ -1,8 +1,8 @@
-"""Trained U-Net and held-out samples -> segmenter, scores and figures."""
+"""Trained U-Net and held-out samples -> segmenter, scores, figures and a report."""
 
 from kedro.pipeline import Node, Pipeline
 
-from unetflow.pipelines.evaluation import nodes, review_nodes
+from unetflow.pipelines.evaluation import nodes, report_nodes, review_nodes
 
 
 def create_pipeline() -> Pipeline:
@@ -72,6 +72,44 @@ def create_pipeline() -> Pipeline:
                 inputs=["segmenter", "samples", "manifest", "params:evaluation"],
                 outputs=["suspicious_labels", "suspicious_labels_gallery"],
                 name="look_for_suspicious_labels",
+            ),
+            Node(
+                report_nodes.draw_threshold,
+                inputs=["threshold_curve", "metrics"],
+                outputs="threshold_drawing",
+                name="draw_threshold",
+            ),
+            Node(
+                report_nodes.draw_errors,
+                inputs=["image_scores", "manifest"],
+                outputs="errors_drawing",
+                name="draw_errors",
+            ),
+            Node(
+                report_nodes.describe_model,
+                inputs=["segmenter", "plan", "fingerprint", "run_facts"],
+                outputs="model_card",
+                name="describe_model",
+            ),
+            Node(
+                report_nodes.write_report,
+                inputs={
+                    "segmenter": "segmenter",
+                    "samples": "samples",
+                    "model_card": "model_card",
+                    "parameters": "parameters",
+                    "manifest": "manifest",
+                    "fingerprint": "fingerprint",
+                    "image_scores": "image_scores",
+                    "metrics": "metrics",
+                    "threshold_curve": "threshold_curve",
+                    "history": "history",
+                    "calibration": "calibration",
+                    "needs_review": "needs_review",
+                    "suspicious_labels": "suspicious_labels",
+                },
+                outputs="report",
+                name="write_report",
             ),
         ],
         tags="evaluation",

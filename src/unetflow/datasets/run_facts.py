@@ -1,0 +1,76 @@
+"""What is known of the run itself."""
+
+import platform
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any, NoReturn
+
+from kedro.io import AbstractDataset, DatasetError
+
+import unetflow
+
+_PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "albumentations", "mlflow", "kedro")
+
+
+class RunFactsDataset(AbstractDataset[NoReturn, dict[str, Any]]):
+    """Gives what must be known to repeat a run.
+
+    Command and git commit are those that the active MLflow run was tagged with; without one they
+    are not known.
+
+    Args:
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(self, *, metadata: dict[str, Any] | None = None) -> None:
+        self.metadata = metadata
+
+    def load(self) -> dict[str, Any]:
+        """Return plain values; see `imaging.evaluation_report.describe_model`."""
+        from unetflow.unet.device import describe_device
+
+        run, tags = _read_tags()
+        changed = tags.get("git_dirty")
+        return {
+            "command": tags.get("command"),
+            "commit": tags.get("mlflow.source.git.commit"),
+            "changed": None if changed is None else changed == "true",
+            "mlflow_run": run,
+            "time": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            "device": describe_device(),
+            "versions": {
+                "unetflow": unetflow.__version__,
+                "Python": platform.python_version(),
+                **_versions(),
+            },
+        }
+
+    def save(self, data: NoReturn) -> None:
+        """Refuse: nobody but the run itself makes these."""
+        raise DatasetError("The facts of a run are only an input.")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {}
+
+
+def _read_tags() -> tuple[str | None, dict[str, str]]:
+    import mlflow
+
+    active = mlflow.active_run()
+    if active is None:
+        return None, {}
+    run_id: str = active.info.run_id
+    return run_id, dict(mlflow.MlflowClient().get_run(run_id).data.tags)
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions

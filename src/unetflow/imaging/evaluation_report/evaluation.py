@@ -1,0 +1,114 @@
+"""What the page is written from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+MAIN = "dice"
+"""The score that decides the order of the images."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Plain tables about a model and the data that it was trained and measured on.
+
+    What is None was not computed, and its section of the page says so.
+
+    Attributes:
+        manifest: A row for each sample; see `data_report.write_data_report`.
+        fingerprint: See `manifest.measure_fingerprint`.
+        image_scores: A row for each test image with `id`, `dice` and any other scores.
+        metrics: See `evaluation.summarise_scores`; each score may also have `interval`, the lower
+            and the upper end of its 95 % interval. Under `pooled` there may be scores of all
+            pixels together, each with `value` and `definition`.
+        threshold_curve: `threshold` and `validation_dice`; no rows where nothing is chosen.
+        history: A row for each epoch with `epoch` (from 1), `loss`, `dice`, `val_loss`, `val_dice`.
+        calibration: Under `before` and `after`, or one of them, `expected_calibration_error` and
+            `bins`: for each bin of the predicted probability `pixels` (their number),
+            `mean_probability` and `share_true`, which are None where there are no pixels.
+        needs_review: `id`, `expected_error` (what the model expects without the truth) and any
+            other columns; the images that most need a person's look first.
+        suspicious_labels: `id` and any other columns; the most suspicious rows first.
+    """
+
+    manifest: pd.DataFrame
+    fingerprint: Mapping[str, Any]
+    image_scores: pd.DataFrame
+    metrics: Mapping[str, Any]
+    threshold_curve: pd.DataFrame
+    history: pd.DataFrame
+    calibration: Mapping[str, Any] | None = None
+    needs_review: pd.DataFrame | None = None
+    suspicious_labels: pd.DataFrame | None = None
+
+    @property
+    def scores(self) -> Mapping[str, Mapping[str, Any]]:
+        """What is known of each score by its name."""
+        scores: Mapping[str, Mapping[str, Any]] = self.metrics["scores"]
+        return scores
+
+    @property
+    def best_epoch(self) -> Mapping[str, float]:
+        """The history's row of the epoch whose weights were kept."""
+        row = self.history.iloc[int(self.history["val_dice"].argmax())]
+        return {str(name): float(value) for name, value in row.items()}
+
+
+def describe_scored(image_scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return the scores of images beside their `height`, `width`, `pixels` and `foreground`."""
+    known = manifest[["id", "height", "width", "foreground"]]
+    scored: pd.DataFrame = image_scores.merge(known, on="id", validate="one_to_one")
+    return scored.assign(pixels=scored["height"] * scored["width"])
+
+
+def rank_images(image_scores: pd.DataFrame) -> pd.DataFrame:
+    """Put images into the order of their main score, the worst first."""
+    return image_scores.sort_values([MAIN, "id"], ignore_index=True)
+
+
+def choose_images(image_scores: pd.DataFrame, most: int) -> dict[str, list[str]]:
+    """Choose the images that are shown, each once.
+
+    Args:
+        image_scores: With the columns `id` and `dice`.
+        most: How many images of each kind at most.
+
+    Returns:
+        The ids of the "worst", those around the "median", and the "best", each from worse to
+        better. Of fewer than three images some kinds have none.
+    """
+    ids = rank_images(image_scores)["id"].tolist()
+    number = min(most, max(1, len(ids) // 3))
+    worst, rest = ids[:number], ids[number:]
+    best = rest[-number:]
+    middle = rest[: len(rest) - len(best)]
+    first = max(0, (len(middle) - number) // 2)
+    return {"worst": worst, "median": middle[first : first + number], "best": best}
+
+
+def bin_by(table: pd.DataFrame, column: str, most: int = 5) -> pd.DataFrame:
+    """Divide images into bins of about equal number by one of their columns.
+
+    Args:
+        table: With the column and the main score.
+        column: What they are ordered by. Images with the same value stay together.
+        most: How many bins at most; none holds fewer than 4 images unless there is but one.
+
+    Returns:
+        For each bin `low` and `high` (its smallest and largest value), `images` and `median` (of
+        the main score).
+    """
+    bins = int(np.clip(len(table) // 4, 1, most))
+    places = pd.qcut(table[column], bins, labels=False, duplicates="drop").fillna(0)
+    grouped = table.groupby(places.to_numpy())
+    return pd.DataFrame(
+        {
+            "low": grouped[column].min(),
+            "high": grouped[column].max(),
+            "images": grouped.size(),
+            "median": grouped[MAIN].median(),
+        }
+    ).reset_index(drop=True)

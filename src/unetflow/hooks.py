@@ -162,7 +162,11 @@ class TrackingHooks:
         kind = tracking.get("log")
         if dataset_name == "masks":
             self._closing_lines["Masks"] = os.path.relpath(self._entries["masks"]["path"])
-        line = {"data_report": "Data report", "report": "Report"}.get(dataset_name)
+        line = {
+            "data_report": "Data report",
+            "report": "Report",
+            "comparison_report": "Comparison",
+        }.get(dataset_name)
         where = self._entries.get(dataset_name, {}).get("filepath")  # none in memory
         if line is not None and where is not None:
             self._closing_lines[line] = os.path.relpath(where)
@@ -203,6 +207,7 @@ class TrackingHooks:
             "Ensemble",
             "Scores",
             "Report",
+            "Comparison",
             "Masks",
             "Not in MLflow",
             "Compare runs",

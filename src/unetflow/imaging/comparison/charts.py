@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import cycle
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from unetflow.imaging.comparison.runs import TrackedRun
 from unetflow.imaging.pages.charts import BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILLION
@@ -33,6 +34,7 @@ def draw_curves(runs: Sequence[TrackedRun], labels: Sequence[str]) -> Figure:
                     label=label,
                 )  # fmt: skip
         axes.set(xlabel="epoch", ylabel=name)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
         if axes.lines:
             axes.legend(fontsize=8)

@@ -91,3 +91,9 @@ def finished(
     result = kedro_run(folder, "--params", TINY)
     assert result.exit_code == 0, result.output
     return folder, result
+
+
+@pytest.fixture
+def copy(finished: tuple[Path, Result], tmp_path: Path) -> Path:
+    """Return a copy of a project in which a whole run has finished."""
+    return shutil.copytree(finished[0], tmp_path / "copy")

@@ -9,7 +9,6 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import Result
 from PIL import Image
 
 from tests.conftest import ROOT, TINY, kedro_run
@@ -116,12 +115,6 @@ def test_one_sigmoid_output_for_many_classes_is_refused(streets: Path) -> None:
     )
     assert result.exit_code == 1
     assert "construction.head: 'sigmoid' gives the probability of one class" in result.output
-
-
-@pytest.fixture
-def copy(finished: tuple[Path, Result], tmp_path: Path) -> Path:
-    """A copy of a project in which a whole run has finished."""
-    return shutil.copytree(finished[0], tmp_path / "copy")
 
 
 @pytest.mark.xdist_group("finished")

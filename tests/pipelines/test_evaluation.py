@@ -53,17 +53,20 @@ def test_test_images_are_scored_by_object_where_they_have_numbers(tmp_path):
     write_tiff(tmp_path / "b" / INSTANCES, np.array([[3, 3, 0, 9]] * 4, np.uint16))
     samples = SampleFolder(tmp_path, dict.fromkeys(sides, SAME))
     manifest = pd.DataFrame(
-        [{"id": i, "split": side, "image_file": i, **SAME} for i, side in sides.items()]
+        [{"id": i, "split": side, "image_file": i, "group": i, **SAME} for i, side in sides.items()]
     )
     segmenter = SimpleNamespace(
-        settings=SimpleNamespace(classes=["background", "cell"], threshold=0.5),
+        settings=SimpleNamespace(
+            classes=["background", "cell"], threshold=0.5, minimum_object_size=0
+        ),
         predict_probabilities=lambda image: image.astype(np.float32) / 255,
         decide=lambda probabilities: decide(probabilities, 0.5),
     )
     scored = nodes.score_test_images(segmenter, samples, manifest, BASE)
-    metrics = nodes.summarise(*scored, segmenter, BASE)
+    metrics = nodes.summarise(*scored, segmenter, manifest, BASE, seed=1)
     assert scored[0]["id"].tolist() == ["b", "c"]
     assert metrics["scores"]["dsb_score"]["mean"] == 1
     assert metrics["scores"]["dsb_score"]["images"] == 1
     assert metrics["scores"]["hd95"]["images"] == 2
+    assert metrics["scores"]["dice"]["interval"] == [1, 1]
     assert metrics["pooled"]["roc_auc"]["value"] == 1

@@ -7,7 +7,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from unetflow.imaging.comparison.charts import draw_curves
-from unetflow.imaging.comparison.pictures import Row, show_disputed
+from unetflow.imaging.comparison.pictures import show_disputed
 from unetflow.imaging.comparison.runs import (
     TrackedRun,
     align_scores,
@@ -66,7 +66,7 @@ def write_comparison(
         "scores": _score_table(runs, labels),
         "images": len(aligned),
         "pictures": rows,
-        "unseen": _count_unseen(disputed, rows),
+        "unseen": len(disputed) - len(rows),
         "two_classes": len(classes) == 2,
     }
     return render("comparison.html", context)
@@ -172,7 +172,3 @@ def _describe_pair(paired: Comparison) -> list[str]:
         "-" if interval is None else f"{interval[0]:+.4f} to {interval[1]:+.4f}",
         "-" if paired.p_value is None else f"{paired.p_value:.2g}",
     ]
-
-
-def _count_unseen(disputed: Sequence[str], rows: Sequence[Row]) -> int:
-    return len(disputed) - len(rows)

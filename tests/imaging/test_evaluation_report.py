@@ -53,6 +53,35 @@ def test_whatever_the_user_named_is_shown_as_it_is():
     assert "<u> (3 images)" in found.texts["data"]
 
 
+def test_baselines_are_shown_with_the_difference_and_its_interval():
+    other = {"mean": 0.61, "mean_difference": 0.19, "interval": [0.1, 0.28], "p_value": 0.0004}
+    few = {"mean": 0.8, "mean_difference": -0.004, "interval": None, "p_value": None}
+    baselines = {
+        "baselines": [
+            {"name": "Otsu's threshold", **other, "group_p_value": 0.031},
+            {"name": "previous champion, cells version 2", **few, "group_p_value": None},
+        ],
+        "definition": "first less second",
+    }
+    found = page(30, baselines=baselines)
+    title = "Dice of others on the same test images, and this model's less theirs"
+    assert found.tables[title] == [
+        ["compared with", "its Dice", "difference", "95 % interval", "p", "p over groups"],
+        ["Otsu's threshold", "0.610", "+0.190", "0.100 to 0.280", "below 0.001", "0.031"],
+        ["previous champion, cells version 2", "0.800", "-0.004", "-", "-", "-"],
+    ]
+    assert "first less second" in found.texts["scores"]
+
+
+def test_review_list_says_how_well_it_is_ordered():
+    review = pd.DataFrame({"id": ["1"], "expected_error": [0.2]})
+    check = {"images": 9, "spearman": 0.731}
+    found = page(30, needs_review=review, review_check=check)
+    assert "its rank correlation with the true error is 0.73" in found.texts["review"]
+    found = page(30, needs_review=review, review_check=check | {"spearman": None})
+    assert "rank correlation" not in found.texts["review"]
+
+
 def test_summary_has_the_main_score_with_its_interval():
     means = {"dice": score(0.8, interval=[0.712, 0.87]), "iou": score(0.7), "otsu_dice": score(0.6)}
     found = page(means=means)

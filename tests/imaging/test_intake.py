@@ -22,7 +22,7 @@ from unetflow.imaging.samples import SampleFolder, write_tiff
 from unetflow.imaging.sources import find_pairs
 
 MEANING = Meaning((LabelClass("background", (0,)), LabelClass("nucleus", None)))
-OF_A_SAMPLE = ["histogram.npy", "image.tif", "label.tif", "picture.npy", "sample.json"]
+OF_A_SAMPLE = ["image.tif", "label.tif", "overview.npz", "sample.json"]
 
 
 def write_pair(root, name, seed=0, folders=("images", "masks")):
@@ -364,7 +364,7 @@ class TestRefusal:
             assert f"{archive}/" in refusal.error.where
             assert "it cannot be read" in refusal.error.problem
 
-    @pytest.mark.parametrize("name", ["1/image.tif", "Sample.json", "sub/histogram.npy/3"])
+    @pytest.mark.parametrize("name", ["1/image.tif", "Sample.json", "sub/overview.npz/3"])
     def test_is_made_for_a_name_that_a_file_of_a_sample_has(self, source, name):
         write_pair(source.root, name)
         assert source.take() == ["1", "2", "sub/10"]

@@ -151,16 +151,10 @@ def test_object_numbers_come_back_where_there_are_any(tmp_path, dtype):
 def test_object_numbers_of_before_are_gone_when_there_are_none_any_more(tmp_path):
     write_described(tmp_path, described(random_pixels((4, 5), np.uint16)))
     write_described(tmp_path, described())
-    assert names(tmp_path) == [
-        "histogram.npy",
-        "image.tif",
-        "label.tif",
-        "picture.npy",
-        "sample.json",
-    ]
+    assert names(tmp_path) == ["image.tif", "label.tif", "overview.npz", "sample.json"]
 
 
-@pytest.mark.parametrize("missing", ["write_sample", "np.save"])
+@pytest.mark.parametrize("missing", ["write_sample", "np.savez"])
 def test_sample_that_is_not_written_to_its_end_has_no_description(tmp_path, monkeypatch, missing):
     def interrupt(*_, **__):
         raise KeyboardInterrupt

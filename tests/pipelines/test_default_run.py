@@ -120,13 +120,18 @@ def test_each_test_image_has_a_map_and_a_place_in_the_order_of_review(finished: 
         assert 0 < spread.max() < 1
 
 
-def test_the_network_is_compared_with_otsu_on_the_same_images(finished: Finished) -> None:
+def test_the_network_is_compared_with_baselines_on_the_same_images(finished: Finished) -> None:
     reporting = finished[0] / "data/08_reporting"
-    compared = json.loads((reporting / "otsu_comparison.json").read_text())
+    compared = json.loads((reporting / "baseline_comparison.json").read_text())["baselines"]
     scores = pd.read_csv(reporting / "image_scores.csv")
-    expected = (scores["dice"] - scores["otsu_dice"]).mean()
-    assert compared["mean_difference"] == pytest.approx(expected)
-    assert compared["images"] == compared["groups"] == len(scores)
+    assert [other["name"] for other in compared] == ["finding nothing", "Otsu's threshold"]
+    for other, column in zip(compared, ("background_dice", "otsu_dice"), strict=True):
+        expected = (scores["dice"] - scores[column]).mean()
+        assert other["mean_difference"] == pytest.approx(expected)
+        assert other["images"] == other["groups"] == len(scores)
+    page = (reporting / "report.html").read_text()
+    assert "Dice of others on the same test images" in page
+    assert "rank correlation with the true error" in page or len(scores) < 3
 
 
 def test_suspicious_labels_are_of_training_images(finished: Finished) -> None:

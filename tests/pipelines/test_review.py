@@ -1,24 +1,19 @@
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
 from unetflow.imaging.errors import InputError
 from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.evaluation.review_nodes import (
-    compare_with_otsu,
-    map_uncertainty,
-    rank_for_review,
-)
+from unetflow.pipelines.evaluation.review_nodes import map_uncertainty, rank_for_review
 from unetflow.pipelines.parameters import EvaluationParameters
 
 ROOT = Path(__file__).parent.parent.parent
 PARAMETERS = yaml.safe_load((ROOT / "conf/base/parameters_evaluation.yml").read_text())[
     "evaluation"
 ]
-SCORES = pd.DataFrame({"id": ["a", "b"], "dice": [0.9, 0.8], "otsu_dice": [0.5, np.nan]})
+SCORES = pd.DataFrame({"id": ["a", "b"], "dice": [0.9, 0.8]})
 
 
 @pytest.mark.parametrize(
@@ -46,11 +41,3 @@ def test_without_views_no_image_is_predicted_and_the_tables_are_empty():
     assert review.columns.tolist() == ["id", "expected_error", "disagreement", "error"]
     assert len(review) == 0
     assert (check["images"], check["views"], check["spearman"]) == (0, 0, None)
-
-
-def test_only_images_that_otsu_was_tried_on_are_compared():
-    manifest = pd.DataFrame({"id": ["b", "a"], "group": ["x", "y"]})
-    compared = compare_with_otsu(SCORES, manifest, 0)
-    assert (compared["images"], compared["groups"], compared["p_value"]) == (1, 1, None)
-    assert compared["mean_difference"] == pytest.approx(0.4)
-    assert compare_with_otsu(SCORES.drop(columns="otsu_dice"), manifest, 0) == {}

@@ -118,6 +118,19 @@ def test_one_sigmoid_output_for_many_classes_is_refused(streets: Path) -> None:
 
 
 @pytest.mark.xdist_group("finished")
+def test_a_champion_is_compared_with(copy: Path) -> None:
+    client = mlflow.MlflowClient(f"sqlite:///{copy / 'mlflow.db'}")
+    client.set_registered_model_alias("unetflow", "champion", "1")
+    result = kedro_run(copy, "--pipelines", "evaluation", "--params", TINY)
+    assert result.exit_code == 0, result.output
+    reporting = copy / "data/08_reporting"
+    compared = json.loads((reporting / "baseline_comparison.json").read_text())["baselines"]
+    assert compared[-1]["name"] == "previous champion, unetflow version 1"
+    assert compared[-1]["mean_difference"] == 0  # it is the same model
+    assert "previous champion, unetflow version 1" in (reporting / "report.html").read_text()
+
+
+@pytest.mark.xdist_group("finished")
 def test_a_training_begins_with_a_file_or_a_registered_model(copy: Path) -> None:
     path = "data/06_models/segmenter.keras"
     shutil.copy(copy / path, copy / "before.keras")

@@ -2,7 +2,12 @@
 
 from unetflow.datasets.atomic import AtomicDataset
 from unetflow.datasets.image_files import ImageFileDataset, ImageFolderDataset
-from unetflow.datasets.models import KerasModelDataset, SegmenterDataset, StartModelDataset
+from unetflow.datasets.models import (
+    ChampionDataset,
+    KerasModelDataset,
+    SegmenterDataset,
+    StartModelDataset,
+)
 from unetflow.datasets.run_facts import RunFactsDataset
 from unetflow.datasets.samples import SamplesDataset
 from unetflow.datasets.sources import DemoPairsDataset, SourceDataset, SourceImagesDataset
@@ -12,6 +17,7 @@ from unetflow.datasets.weights import WeightMapsDataset
 
 __all__ = [
     "AtomicDataset",
+    "ChampionDataset",
     "DemoPairsDataset",
     "FoldLogDataset",
     "ImageFileDataset",

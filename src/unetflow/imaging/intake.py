@@ -21,20 +21,19 @@ from unetflow.imaging.files import stamp
 from unetflow.imaging.labels import Meaning
 from unetflow.imaging.samples import (
     DESCRIPTION,
-    HISTOGRAM,
     IMAGE,
     INSTANCES,
     LABEL,
-    PICTURE,
+    OVERVIEW,
     remove_sample,
     write_described,
     write_description,
 )
 from unetflow.imaging.sources import Pair
 
-_FORM = 3
+_FORM = 4
 """Raised when samples or descriptions change their form, so that all are made anew."""
-_OWN_NAMES = frozenset({IMAGE, LABEL, INSTANCES, HISTOGRAM, PICTURE, DESCRIPTION, "index.json"})
+_OWN_NAMES = frozenset({IMAGE, LABEL, INSTANCES, OVERVIEW, DESCRIPTION, "index.json"})
 """Names of files beside which no folder of a sample can have the same one."""
 
 
@@ -182,7 +181,7 @@ def _read_descriptions(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _is_complete(home: Path, before: Mapping[str, Any]) -> bool:
     instances = [INSTANCES] if before.get("has_instances") else []
-    return all((home / name).is_file() for name in (IMAGE, LABEL, HISTOGRAM, PICTURE, *instances))
+    return all((home / name).is_file() for name in (IMAGE, LABEL, OVERVIEW, *instances))
 
 
 def _recipe(pair: Pair, intake: Intake) -> str:

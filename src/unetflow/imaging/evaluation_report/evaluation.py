@@ -29,8 +29,11 @@ class Evaluation:
         calibration: Under `before` and `after`, or one of them, `expected_calibration_error` and
             `bins`: for each bin of the predicted probability `pixels` (their number),
             `mean_probability` and `share_true`, which are None where there are no pixels.
+        baselines: See `baselines.compare_with_baselines`.
         needs_review: `id`, `expected_error` (what the model expects without the truth) and any
             other columns; the images that most need a person's look first.
+        review_check: `images` and `spearman`, the rank correlation of the expected error with the
+            true one; see `uncertainty.check_expectation`.
         suspicious_labels: `id` and any other columns; the most suspicious rows first.
     """
 
@@ -41,7 +44,9 @@ class Evaluation:
     threshold_curve: pd.DataFrame
     history: pd.DataFrame
     calibration: Mapping[str, Any] | None = None
+    baselines: Mapping[str, Any] | None = None
     needs_review: pd.DataFrame | None = None
+    review_check: Mapping[str, Any] | None = None
     suspicious_labels: pd.DataFrame | None = None
 
     @property
@@ -58,9 +63,9 @@ class Evaluation:
 
 
 def describe_scored(image_scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
-    """Return the scores of images beside their `height`, `width`, `pixels` and `foreground`."""
+    """Return the main score of images beside `height`, `width`, `pixels` and `foreground`."""
     known = manifest[["id", "height", "width", "foreground"]]
-    scored: pd.DataFrame = image_scores.merge(known, on="id", validate="one_to_one")
+    scored: pd.DataFrame = image_scores[["id", MAIN]].merge(known, on="id", validate="one_to_one")
     return scored.assign(pixels=scored["height"] * scored["width"])
 
 

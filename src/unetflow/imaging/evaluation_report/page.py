@@ -58,6 +58,8 @@ def write_evaluation_report(
         "facts": tables.summarise(evaluation, card),
         "findings": advise(evaluation, card),
         "scores": tables.list_scores(evaluation, card["classes"]),
+        "baselines": evaluation.baselines and tables.baseline_table(evaluation.baselines),
+        "baselines_definition": evaluation.baselines and evaluation.baselines["definition"],
         "card": card,
         "parameters": tables.parameter_table(parameters, card),
         "groups": _show_images(evaluation, samples, predict),
@@ -152,13 +154,16 @@ def _show_errors(evaluation: Evaluation) -> dict[str, Any]:
 def _show_lists(evaluation: Evaluation) -> dict[str, Any]:
     review, labels = evaluation.needs_review, evaluation.suspicious_labels
     listed = {"review": None if review is None or review.empty else review, "labels": labels}
-    return {
+    shown = {
         name: None if rows is None else tables.plain_table(rows, MOST_ROWS)
         for name, rows in listed.items()
-    } | {
+    }
+    more = {
         f"more_{name}": 0 if rows is None else max(0, len(rows) - MOST_ROWS)
         for name, rows in listed.items()
     }
+    correlation = (evaluation.review_check or {}).get("spearman")
+    return shown | more | {"review_correlation": correlation}
 
 
 def _show_data(evaluation: Evaluation, card: Mapping[str, Any]) -> dict[str, Any]:

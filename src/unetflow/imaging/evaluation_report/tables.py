@@ -77,6 +77,23 @@ def list_scores(evaluation: Evaluation, classes: Sequence[str]) -> list[Score]:
     return by_image + pooled
 
 
+def baseline_table(baselines: Mapping[str, Any]) -> Table:
+    """Return what a model is compared with; see `baselines.compare_with_baselines`."""
+    rows = [
+        (
+            str(other["name"]),
+            number(other["mean"]),
+            f"{other['mean_difference']:+.3f}",
+            write_interval(other) or "-",
+            _write_probability(other["p_value"]),
+            _write_probability(other["group_p_value"]),
+        )
+        for other in baselines["baselines"]
+    ]
+    heads = ("compared with", "its Dice", "difference", "95 % interval", "p", "p over groups")
+    return Table(heads, rows)
+
+
 def write_interval(score: Mapping[str, Any]) -> str:
     """Write the interval of a score: "0.912 to 0.961"; empty where it was not computed."""
     interval = score.get("interval")
@@ -160,6 +177,12 @@ def _flatten(values: Mapping[str, Any]) -> dict[str, Any]:
     """Give nested values their path as in `training.epochs`."""
     row = pd.json_normalize(dict(values)).to_dict("records")[0]
     return {str(name): value for name, value in row.items()}
+
+
+def _write_probability(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _span(low: float, high: float, *, share: bool) -> str:

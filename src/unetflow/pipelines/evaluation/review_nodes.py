@@ -1,7 +1,6 @@
-"""What a reviewer asks: is it better than without learning, and what should be looked at again."""
+"""What should be looked at again: images that are likely wrong, and labels that may be."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from unetflow.imaging import uncertainty
 from unetflow.imaging.figures import draw_gallery
 from unetflow.imaging.manifest import samples_of_split
 from unetflow.imaging.samples import SampleFolder
-from unetflow.imaging.statistics import DEFINITION, compare_paired
 from unetflow.imaging.suspicious_labels import measure_losses, show_worst
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.parameters import EvaluationParameters
@@ -53,22 +51,6 @@ def rank_for_review(
     dice = dict(zip(image_scores["id"], image_scores["dice"], strict=True))
     table = uncertainty.rank_for_review(image_uncertainty, dice)
     return table, uncertainty.check_expectation(table, views)
-
-
-def compare_with_otsu(
-    image_scores: pd.DataFrame, manifest: pd.DataFrame, seed: int
-) -> dict[str, Any]:
-    """Compare the Dice of the test images with Otsu's; nothing where Otsu was not tried."""
-    if "otsu_dice" not in image_scores:
-        return {}
-    groups = manifest.set_index("id")["group"].loc[image_scores["id"]].tolist()
-    compared = compare_paired(image_scores["dice"], image_scores["otsu_dice"], groups, seed)
-    return {
-        "first": "dice",
-        "second": "otsu_dice",
-        **asdict(compared),
-        "definition": DEFINITION,
-    }
 
 
 def look_for_suspicious_labels(

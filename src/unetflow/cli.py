@@ -13,7 +13,7 @@ from kedro.io import DatasetError
 from omegaconf.errors import OmegaConfBaseException
 from yaml.parser import ParserError
 
-from unetflow.imaging.errors import InputError
+from unetflow.imaging.errors import InputError, NothingToDo
 
 
 @click.group()
@@ -31,6 +31,8 @@ def _run(**options: Any) -> Any:
             options["params"][name] = str(Path(path).absolute())
     try:
         return kedro_run.callback(**options)  # type: ignore[misc]
+    except NothingToDo:  # which a hook has told already
+        return None
     except KeyboardInterrupt:
         if "mlflow" in sys.modules:
             sys.modules["mlflow"].end_run("KILLED")

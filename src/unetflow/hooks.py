@@ -12,7 +12,7 @@ from kedro.pipeline import Pipeline
 
 from unetflow.datasets import FoldLogDataset, TrainingLogDataset
 from unetflow.imaging.cross_validation import require_folds
-from unetflow.imaging.errors import InputError
+from unetflow.imaging.errors import InputError, NothingToDo
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.parameters import Parameters, read_meaning
 from unetflow.pipelines.planning.nodes import check_plan
@@ -215,8 +215,11 @@ class TrackingHooks:
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
-        """End the run as failed, and tell where to look."""
-        if self._tracker is not None:
+        """End the run as failed, or as finished if there was nothing to do; tell where to look."""
+        if self._tracker is not None and isinstance(error, NothingToDo):
+            self._tracker.set_tags({"decision": "skipped", "reason": str(error)})
+            self._end_tracking(self._tracker)
+        elif self._tracker is not None:
             self._end_tracking(self._tracker, error)
         self._echo("Recognised", "Data report", "Not in MLflow")
 

@@ -11,6 +11,8 @@ from unetflow.pipelines import (
     ingestion,
     mask_export,
     planning,
+    retraining,
+    rollback,
     training,
 )
 
@@ -22,8 +24,9 @@ def register_pipelines() -> dict[str, Pipeline]:
         Each stage under its own name; `augmentation` and `construction` with `planning` before
         them, so that they obey the parameters; `training`, which is the chain from ingestion to
         evaluation, so that it works by itself; `cross_validation`, likewise from ingestion on;
-        `__default__`, which also exports masks; and `comparison`, which shows trainings side by
-        side that are done.
+        `__default__`, which also exports masks; `comparison`, which shows trainings side by side
+        that are done; `retraining`, which trains if there is reason to and decides who is the
+        champion; and `rollback`, which takes that back.
     """
     before = (
         ingestion.create_pipeline() + planning.create_pipeline() + augmentation.create_pipeline()
@@ -45,4 +48,6 @@ def register_pipelines() -> dict[str, Pipeline]:
         "evaluation": evaluation.create_pipeline(),
         "mask_export": mask_export.create_pipeline(),
         "comparison": comparison.create_pipeline(),
+        "retraining": retraining.create_pipeline(),
+        "rollback": rollback.create_pipeline(),
     }

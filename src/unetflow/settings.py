@@ -4,6 +4,7 @@ import os
 
 from unetflow.hooks import CheckHooks, TrackingHooks
 from unetflow.imaging.errors import InputError
+from unetflow.retraining_hooks import RetrainingHooks
 
 
 def environment_variable(name: str, default: str | None = None) -> str:
@@ -18,7 +19,7 @@ def environment_variable(name: str, default: str | None = None) -> str:
     return value
 
 
-HOOKS = (TrackingHooks(), CheckHooks())  # the last one is called first
+HOOKS = (TrackingHooks(), RetrainingHooks(), CheckHooks())  # the last one is called first
 
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

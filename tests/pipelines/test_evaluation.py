@@ -14,7 +14,7 @@ from unetflow.imaging.scores import FAMILIES
 from unetflow.imaging.scores.decisions import decide
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.evaluation import nodes
-from unetflow.pipelines.parameters import EvaluationParameters
+from unetflow.pipelines.evaluation_parameters import EvaluationParameters
 
 BASE = yaml.safe_load((ROOT / "conf/base/parameters_evaluation.yml").read_text())["evaluation"]
 SAME = {"image_sha256": "1", "mask_sha256": "2", "stamp": "3"}

@@ -2,11 +2,12 @@
 
 from unetflow.datasets.atomic import AtomicDataset
 from unetflow.datasets.image_files import ImageFileDataset, ImageFolderDataset
-from unetflow.datasets.models import (
+from unetflow.datasets.models import KerasModelDataset, SegmenterDataset, StartModelDataset
+from unetflow.datasets.registry import (
+    ChampionAliasesDataset,
     ChampionDataset,
-    KerasModelDataset,
-    SegmenterDataset,
-    StartModelDataset,
+    ChampionRecord,
+    ChampionRecordDataset,
 )
 from unetflow.datasets.run_facts import RunFactsDataset
 from unetflow.datasets.samples import SamplesDataset
@@ -17,7 +18,10 @@ from unetflow.datasets.weights import WeightMapsDataset
 
 __all__ = [
     "AtomicDataset",
+    "ChampionAliasesDataset",
     "ChampionDataset",
+    "ChampionRecord",
+    "ChampionRecordDataset",
     "DemoPairsDataset",
     "FoldLogDataset",
     "ImageFileDataset",

@@ -27,12 +27,16 @@ from unetflow.imaging.samples import Sample
 
 @dataclass(frozen=True)
 class Specimen:
-    """One image of the gallery with its truth and its prediction."""
+    """One image of the gallery with its truth, its prediction, and the champion's if there is one.
+
+    Either all specimens of a gallery have one or none.
+    """
 
     title: str
     image: NDArray[np.generic]
     truth: Label
     prediction: Label
+    champion: Label | None = None
 
 
 def draw_learning_curve(history: pd.DataFrame) -> Figure:
@@ -79,23 +83,30 @@ def draw_augmentation_preview(
 
 
 def draw_gallery(specimens: Sequence[Specimen], classes: Sequence[str]) -> Figure:
-    """Draw each specimen three times: the image, with its truth, with its prediction.
+    """Draw each specimen several times: the image, with its truth, with each prediction.
 
     Args:
         specimens: What to draw, from top to bottom.
         classes: The names of the classes. Two are told apart by an outline, more by their colours,
             which a legend explains.
     """
+    columns = 3 if all(s.champion is None for s in specimens) else 4
     heights = [3.0 * s.image.shape[0] / s.image.shape[1] + 0.3 for s in specimens]
-    figure = Figure(figsize=(9.5, sum(heights)), layout="constrained")
-    grid = figure.subplots(len(specimens), 3, squeeze=False, height_ratios=heights)
+    figure = Figure(figsize=(0.5 + 3 * columns, sum(heights)), layout="constrained")
+    grid = figure.subplots(len(specimens), columns, squeeze=False, height_ratios=heights)
     for row, specimen in zip(grid, specimens, strict=True):
         picture = to_picture(specimen.image)
         drawn = {
             specimen.title: picture,
             "truth": draw_label(picture, specimen.truth, len(classes), TRUTH_COLOUR),
-            "prediction": draw_label(picture, specimen.prediction, len(classes), PREDICTION_COLOUR),
         }
+        if specimen.champion is not None:
+            drawn["champion"] = draw_label(
+                picture, specimen.champion, len(classes), PREDICTION_COLOUR
+            )
+        drawn["prediction"] = draw_label(
+            picture, specimen.prediction, len(classes), PREDICTION_COLOUR
+        )
         for axes, (title, content) in zip(row, drawn.items(), strict=True):
             axes.imshow(content)
             axes.set_title(title, fontsize=9)

@@ -19,9 +19,10 @@ from unetflow.imaging.errors import InputError
 from unetflow.imaging.labels import Meaning, Value, is_colour
 from unetflow.imaging.loss_formula import parse_formula
 from unetflow.imaging.tiling import unet_geometry
-from unetflow.imaging.uncertainty import MOST_VIEWS
 from unetflow.pipelines.checks import Strict, read_parameters
 from unetflow.pipelines.classes import read_classes, read_value
+from unetflow.pipelines.evaluation_parameters import EvaluationParameters
+from unetflow.pipelines.retraining_parameters import RetrainingParameters
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -184,52 +185,6 @@ class PlannedTraining(TrainingParameters):
     tile: Count
 
 
-class CalibrationParameters(Strict):
-    """How probabilities are made to mean what they say; see `imaging.calibration`."""
-
-    pixels: Count
-    bins: Annotated[int, Field(ge=2, le=1000)]
-
-
-class UncertaintyParameters(Strict):
-    """How often a test image is predicted; see `imaging.uncertainty`."""
-
-    views: Annotated[int, Field(ge=0, le=MOST_VIEWS)]
-
-    @field_validator("views")
-    @classmethod
-    def _take_two(cls, views: int) -> int:
-        if views == 1:
-            raise ValueError("one view cannot differ from itself; give 0 for none, or 2 up to 8")
-        return views
-
-
-class SuspicionParameters(Strict):
-    """Which labels are looked at again; see `imaging.suspicious_labels`."""
-
-    z_score: Positive
-
-
-class EvaluationParameters(Strict):
-    """The stage `evaluation`."""
-
-    threshold_candidates: Annotated[int, Field(ge=1, le=999)]
-    object_size_percentiles: list[Annotated[float, Field(ge=0, le=100)]]
-    calibration: CalibrationParameters
-    uncertainty: UncertaintyParameters
-    suspicious_labels: SuspicionParameters
-    gallery_images: Count
-    scores: list[Literal["pixels", "surface", "instances", "thin", "membranes"]]
-    surface_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-    @field_validator("scores")
-    @classmethod
-    def _pixels_are_needed(cls, families: list[str]) -> list[str]:
-        if "pixels" not in families:
-            raise ValueError("the gallery and the end of the run need the Dice: list `pixels` too")
-        return families
-
-
 class Parameters(Strict):
     """All parameters of a run."""
 
@@ -243,6 +198,7 @@ class Parameters(Strict):
     construction: ConstructionParameters
     training: TrainingParameters
     evaluation: EvaluationParameters
+    retraining: RetrainingParameters
     images: str | None = None
     """Folder of images for the stage `mask_export`; the catalog reads it from `--params`."""
     output: str | None = None

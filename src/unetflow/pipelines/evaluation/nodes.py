@@ -15,7 +15,8 @@ from unetflow.imaging.score_summary import Conditions, summarise_scores
 from unetflow.imaging.scores import ScoreSettings
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.classes import read_classes
-from unetflow.pipelines.parameters import EvaluationParameters, PlannedTraining
+from unetflow.pipelines.evaluation_parameters import EvaluationParameters
+from unetflow.pipelines.parameters import PlannedTraining
 from unetflow.pipelines.types import KerasModel, Segmenter
 
 

@@ -14,7 +14,7 @@ from unetflow.imaging.manifest import samples_of_split
 from unetflow.imaging.samples import SampleFolder
 from unetflow.imaging.suspicious_labels import measure_losses, show_worst
 from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.parameters import EvaluationParameters
+from unetflow.pipelines.evaluation_parameters import EvaluationParameters
 from unetflow.pipelines.types import Segmenter
 
 

@@ -1,0 +1,234 @@
+"""MLflow's model registry: who is the champion, and who becomes it."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from kedro.io import AbstractDataset, DatasetError
+
+from unetflow.imaging.errors import InputError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from unetflow.unet import Segmenter
+
+CHAMPION, PREVIOUS = "champion", "previous"
+
+
+@dataclass(frozen=True)
+class ChampionRecord:
+    """What is known of the champion.
+
+    Attributes:
+        name: Of the registered model.
+        version: Of it.
+        registered: When.
+        manifest: Of the data that it was trained and tested with.
+        metrics: Its scores; see `score_summary.summarise_scores`.
+        load_segmenter: Reads the model itself in safe mode.
+    """
+
+    name: str
+    version: str
+    registered: datetime
+    manifest: pd.DataFrame
+    metrics: Mapping[str, Any]
+    load_segmenter: "Callable[[], Segmenter]"
+
+
+class _RegistryDataset(AbstractDataset[Any, Any]):
+    """What the datasets of the registry share.
+
+    Args:
+        registered_model: The model's name; None: models are not registered.
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(
+        self, *, registered_model: str | None, metadata: dict[str, Any] | None = None
+    ) -> None:
+        self._name = registered_model
+        self.metadata = metadata
+
+    def load(self) -> Any:
+        """Refuse, unless a dataset can."""
+        raise DatasetError("An alias is only moved here.")
+
+    def save(self, data: Any) -> None:
+        """Refuse, unless a dataset can."""
+        raise DatasetError("The registry is only read here.")
+
+    @property
+    def _required_name(self) -> str:
+        if self._name is None:
+            raise InputError(
+                "registered_model",
+                "it is null, and a champion is a version of a registered model",
+                "Give it a name in conf/base/globals.yml",
+            )
+        return self._name
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"registered_model": self._name}
+
+
+class ChampionDataset(_RegistryDataset):
+    """The champion itself."""
+
+    def load(self) -> "tuple[str, Segmenter] | None":
+        """Read the model in safe mode, and say which version it is; None where there is none."""
+        if self._name is None or (version := find_version(self._name, CHAMPION)) is None:
+            return None
+        segmenter = _load(f"models:/{self._name}/{version}", f"{self._name}@{CHAMPION}")
+        return f"{self._name} version {version}", segmenter
+
+
+class ChampionRecordDataset(_RegistryDataset):
+    """What is known of the champion, without its model, whose loading costs seconds."""
+
+    def load(self) -> ChampionRecord | None:
+        """Ask the registry and the run that made the champion; None where there is none.
+
+        Raises:
+            InputError: The champion's run lacks what a retraining needs.
+        """
+        import mlflow
+
+        name = self._required_name
+        version = find_version(name, CHAMPION)
+        if version is None:
+            return None
+        client = mlflow.MlflowClient()
+        known = client.get_model_version(name, version)
+        source = f"models:/{name}/{version}"
+        return ChampionRecord(
+            name,
+            version,
+            datetime.fromtimestamp(known.creation_timestamp / 1000, UTC),
+            pd.read_parquet(_fetch(client, known.run_id, "manifest.parquet", source)),
+            json.loads(_fetch(client, known.run_id, "metrics.json", source).read_text("utf-8")),
+            lambda: _load(source, f"{name}@{CHAMPION}"),
+        )
+
+
+class ChampionAliasesDataset(_RegistryDataset):
+    """The aliases `champion` and `previous`.
+
+    Saving moves them: `{"version": V, "instead_of": W}` makes version V the champion and W the
+    previous one; V may be None for the version that the active run has registered, and W for
+    none. None of both changes if W is not the champion (any more). The alias `previous` moves
+    first, so that there is a champion at any moment.
+    """
+
+    def load(self) -> dict[str, str | None]:
+        """Return the version that each alias points at."""
+        name = self._required_name
+        return {alias: find_version(name, alias) for alias in (CHAMPION, PREVIOUS)}
+
+    def save(self, data: Mapping[str, Any]) -> None:
+        """Move the aliases, or leave them when `data` is empty."""
+        if not data:
+            return
+        import mlflow
+
+        name, client = self._required_name, mlflow.MlflowClient()
+        version = data["version"] or _version_of_active_run(client, name)
+        before = find_version(name, CHAMPION)
+        if before != data["instead_of"]:
+            raise InputError(
+                f"models:/{name}@{CHAMPION}",
+                f"it has become version {before} meanwhile, and was version "
+                f"{data['instead_of']} when this run compared with it",
+                "Run the retraining again",
+            )
+        if before is not None:
+            client.set_registered_model_alias(name, PREVIOUS, before)
+        client.set_registered_model_alias(name, CHAMPION, version)
+
+
+def find_version(registered_model: str, alias: str) -> str | None:
+    """Return the version of a registered model that has an alias; None where none has.
+
+    Raises:
+        mlflow.MlflowException: The registry cannot be asked.
+    """
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import (
+        INVALID_PARAMETER_VALUE,
+        RESOURCE_DOES_NOT_EXIST,
+        ErrorCode,
+    )
+
+    absent = {ErrorCode.Name(code) for code in (INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST)}
+    try:
+        return str(MlflowClient().get_model_version_by_alias(registered_model, alias).version)
+    except MlflowException as error:
+        if error.error_code in absent:
+            return None
+        raise
+
+
+def download_model(source: str, parameter: str) -> Path:
+    """Return the file of a registered model, which is fetched if it lies elsewhere."""
+    import mlflow
+
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(source))
+    except mlflow.MlflowException as error:
+        raise InputError(
+            parameter,
+            f"there is no model {source} ({error.message})",
+            "Give a model of the registry, or the path of a `.keras` file",
+        ) from error
+    files = sorted(folder.rglob("*.keras"))
+    if len(files) != 1:
+        raise InputError(
+            parameter,
+            f"{source} holds {len(files)} `.keras` files",
+            "Give a model that this project has logged",
+        )
+    return files[0]
+
+
+def _version_of_active_run(client: "MlflowClient", name: str) -> str:
+    import mlflow
+
+    run = mlflow.active_run()
+    made = client.search_model_versions(f"name='{name}'") if run else []
+    versions = [int(v.version) for v in made if run and v.run_id == run.info.run_id]
+    if not versions:
+        raise InputError(
+            f"models:/{name}",
+            "this run's model is not in the registry, so that it cannot become the champion",
+            "See above why MLflow did not take it, then run the retraining again",
+        )
+    return str(max(versions))
+
+
+def _load(source: str, parameter: str) -> "Segmenter":
+    from unetflow.unet import Segmenter
+
+    return Segmenter.load(download_model(source, parameter))
+
+
+def _fetch(client: "MlflowClient", run_id: str, name: str, source: str) -> Path:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(client.download_artifacts(run_id, name))
+    except (MlflowException, OSError) as error:
+        raise InputError(
+            source,
+            f"its run {run_id or 'is unknown and'} has no {name} ({error})",
+            "Give the alias `champion` to a version that `kedro run --pipeline training` made, or "
+            "delete the alias",
+        ) from error

@@ -1,0 +1,244 @@
+"""Is there reason to train, is the challenger better, and who is the champion then."""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from unetflow.datasets import ChampionRecord
+from unetflow.imaging import gate
+from unetflow.imaging.errors import InputError, NothingToDo
+from unetflow.imaging.evaluation import score_images
+from unetflow.imaging.figures import Specimen, draw_gallery
+from unetflow.imaging.samples import SampleFolder
+from unetflow.imaging.scores import ScoreSettings
+from unetflow.pipelines.checks import read_parameters
+from unetflow.pipelines.classes import read_classes
+from unetflow.pipelines.construction.nodes import construct_unet
+from unetflow.pipelines.retraining_parameters import RetrainingParameters
+from unetflow.pipelines.types import KerasModel, Segmenter
+
+_log = logging.getLogger(__name__)
+
+_MOST_SHOWN = 10
+
+
+def look_for_reason(
+    record: ChampionRecord | None,
+    samples: SampleFolder,
+    manifest: pd.DataFrame,
+    fingerprint: dict[str, Any],
+    classes: list[dict[str, Any]],
+    parameters: dict[str, Any],
+) -> dict[str, Any]:
+    """Look whether there is reason to train; see `imaging.gate`.
+
+    Args:
+        record: Of the champion; None: there is none.
+        samples: All samples; new ones are predicted if their number is no reason by itself.
+        manifest: Of all samples.
+        fingerprint: Of the data set.
+        classes: The parameter `classes`.
+        parameters: Of the retraining.
+
+    Returns:
+        Plain values: `due`, `reason`, `champion` (its version), `new_pairs`, `age_days`.
+
+    Raises:
+        InputError: A test image of the champion would be learnt from, or the champion is for
+            other classes or images.
+    """
+    if record is None:
+        return {"due": True, "reason": "there is no champion yet", "champion": None}
+    settings = read_parameters(RetrainingParameters, parameters, "retraining")
+    gate.keep_test_images(manifest, record.manifest)
+    new = gate.find_new_pairs(manifest, record.manifest)
+    age = (datetime.now(UTC) - record.registered).total_seconds() / 86400
+    reason = gate.find_reason(
+        len(new),
+        age,
+        min_new_labelled=settings.min_new_labelled,
+        max_age_days=settings.max_age_days,
+    )
+    watched = settings.watched_images
+    if reason is None and watched is not None and len(new) >= watched:
+        segmenter = _fitting_segmenter(record, fingerprint, classes)
+        reason = gate.find_drift(
+            _score(segmenter, samples.select(new["id"].tolist())),
+            record.metrics["scores"]["dice"].get("interval"),
+        )
+    elif reason is not None:
+        _fitting_segmenter(record, fingerprint, classes)  # better now than after the training
+    nothing = f"{len(new)} pairs are new since version {record.version}, {age:.0f} days ago"
+    return {
+        "due": reason is not None,
+        "reason": reason or nothing,
+        "champion": record.version,
+        "new_pairs": len(new),
+        "age_days": age,
+    }
+
+
+def go_on_if_due(retraining_reason: dict[str, Any], fingerprint: dict[str, Any]) -> dict[str, Any]:
+    """Pass the fingerprint on, on which all training depends, if there is reason to train.
+
+    Raises:
+        NothingToDo: There is none.
+    """
+    if not retraining_reason["due"]:
+        raise NothingToDo(retraining_reason["reason"])
+    _log.info("Training, because %s", retraining_reason["reason"])
+    return fingerprint
+
+
+def construct_challenger(
+    fingerprint: dict[str, Any],
+    classes: list[dict[str, Any]],
+    plan: dict[str, Any],
+    seed: int,
+    champion: tuple[str, Segmenter] | None,
+    parameters: dict[str, Any],
+) -> KerasModel:
+    """Build the challenger, with the champion's weights if the parameters say so."""
+    settings = read_parameters(RetrainingParameters, parameters, "retraining")
+    start = None
+    if settings.start_from == "champion" and champion is not None:
+        start = champion[0], champion[1].model
+    return construct_unet(fingerprint, classes, plan, seed, start)
+
+
+def decide(
+    retraining_reason: dict[str, Any],
+    image_scores: pd.DataFrame,
+    champion_scores: pd.DataFrame,
+    manifest: pd.DataFrame,
+    parameters: dict[str, Any],
+    seed: int,
+) -> dict[str, Any]:
+    """Decide whether the challenger replaces the champion; see `imaging.gate.judge`.
+
+    Returns:
+        Plain values: `decision` ("promoted" or "kept"), `reason`, `trained_because`, `champion`
+        (the version compared with), `dice` of challenger and champion with their difference and
+        its interval, `falls` and `most_different`.
+    """
+    mean = float(image_scores["dice"].mean())
+    known = {
+        "trained_because": retraining_reason["reason"],
+        "champion": retraining_reason["champion"],
+    }
+    if retraining_reason["champion"] is None:
+        return {
+            "decision": "promoted",
+            "reason": "it is the first model",
+            **known,
+            "dice": {"challenger": mean},
+            "falls": {},
+            "most_different": image_scores[["id", "dice"]]
+            .nsmallest(_MOST_SHOWN, "dice")
+            .rename(columns={"dice": "challenger"})
+            .to_dict("records"),
+        }
+    settings = read_parameters(RetrainingParameters, parameters, "retraining")
+    verdict = gate.judge(
+        image_scores,
+        champion_scores,
+        manifest.set_index("id")["group"].loc[image_scores["id"]].tolist(),
+        margin=settings.non_inferiority_margin,
+        largest_fall=settings.largest_fall,
+        seed=seed,
+    )
+    interval = verdict.comparison.interval
+    return {
+        "decision": "promoted" if verdict.promoted else "kept",
+        "reason": verdict.reason,
+        **known,
+        "dice": {
+            "challenger": mean,
+            "champion": float(champion_scores["dice"].mean()),
+            "difference": verdict.comparison.mean_difference,
+            "interval": None if interval is None else list(interval),
+        },
+        "falls": verdict.falls,
+        "most_different": gate.rank_differences(image_scores, champion_scores, _MOST_SHOWN),
+    }
+
+
+def show_differences(
+    retraining_decision: dict[str, Any],
+    segmenter: Segmenter,
+    champion: tuple[str, Segmenter] | None,
+    samples: SampleFolder,
+) -> Figure:
+    """Draw the test images on which challenger and champion differ most.
+
+    Args:
+        retraining_decision: As `decide` makes it.
+        segmenter: The challenger.
+        champion: The champion; None: there is none, and the challenger's worst images are drawn.
+        samples: All samples.
+    """
+    specimens = []
+    for row in retraining_decision["most_different"]:
+        image, label = samples[row["id"]].image, samples[row["id"]].label
+        found, theirs, before = segmenter.predict(image), None, ""
+        if champion is not None:
+            theirs, before = champion[1].predict(image), f"{row['champion']:.3f} -> "
+        title = f"{row['id']}: Dice {before}{row['challenger']:.3f}"
+        specimens.append(Specimen(title, image, label, found, theirs))
+    return draw_gallery(specimens, segmenter.settings.classes)
+
+
+def promote(retraining_decision: dict[str, Any], report: str) -> dict[str, Any]:
+    """Tell how to move the registry's aliases.
+
+    Args:
+        retraining_decision: As `decide` makes it.
+        report: Only has to be there: the challenger is registered when its scores are written.
+
+    Returns:
+        See `datasets.ChampionAliasesDataset`; empty where the champion is kept.
+    """
+    del report
+    if retraining_decision["decision"] != "promoted":
+        _log.info("The champion is kept: %s", retraining_decision["reason"])
+        return {}
+    _log.info("There is a new champion: %s", retraining_decision["reason"])
+    return {"version": None, "instead_of": retraining_decision["champion"]}
+
+
+def _fitting_segmenter(
+    record: ChampionRecord, fingerprint: dict[str, Any], classes: list[dict[str, Any]]
+) -> Segmenter:
+    """Load the champion, and make sure that it is for such images and classes."""
+    segmenter = record.load_segmenter()
+    theirs = segmenter.settings
+    names = [c.name for c in read_classes(classes)]
+    if (theirs.classes, theirs.channels, theirs.dtype) != (
+        names,
+        fingerprint["channels"],
+        fingerprint["dtype"],
+    ):
+        raise InputError(
+            f"models:/{record.name}/{record.version}",
+            f"the champion tells {', '.join(theirs.classes)} apart in images of "
+            f"{theirs.channels} channels in {theirs.dtype}, not {', '.join(names)} in "
+            f"{fingerprint['channels']} channels in {fingerprint['dtype']}",
+            "Give the new task a `registered_model` of its own in conf/",
+        )
+    return segmenter
+
+
+def _score(segmenter: Segmenter, samples: SampleFolder) -> list[float]:
+    scores, _ = score_images(
+        segmenter.predict_probabilities,
+        segmenter.decide,
+        samples,
+        segmenter.settings.classes,
+        ScoreSettings(["pixels"]),
+        objects_of=samples.instances,
+        otsu_bright=None,
+    )
+    return [float(dice) for dice in scores["dice"]]

@@ -1,0 +1,31 @@
+"""Which version becomes the champion again."""
+
+import logging
+from typing import Any
+
+from unetflow.imaging.errors import InputError
+
+_log = logging.getLogger(__name__)
+
+
+def roll_back(aliases: dict[str, str | None]) -> dict[str, Any]:
+    """Let champion and previous champion change places; doing it twice changes nothing.
+
+    Args:
+        aliases: The version that each of `champion` and `previous` points at, or None.
+
+    Returns:
+        How to move them; see `datasets.ChampionAliasesDataset`.
+
+    Raises:
+        InputError: There is nothing to go back to.
+    """
+    champion, previous = aliases["champion"], aliases["previous"]
+    if previous is None or previous == champion:
+        raise InputError(
+            "rollback",
+            "there is no previous champion to go back to",
+            "Set the alias `champion` in the MLflow UI to the version that you want",
+        )
+    _log.info("The champion is version %s again, instead of version %s", previous, champion)
+    return {"version": previous, "instead_of": champion}

@@ -1,0 +1,20 @@
+"""The registry's aliases -> the previous champion is the champion again."""
+
+from kedro.pipeline import Node, Pipeline
+
+from unetflow.pipelines.rollback import nodes
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the pipeline."""
+    return Pipeline(
+        [
+            Node(
+                nodes.roll_back,
+                inputs="champion_aliases",
+                outputs="champion_move",
+                name="roll_back",
+            )
+        ],
+        tags=["rollback", "promotes"],
+    )

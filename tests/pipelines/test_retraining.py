@@ -1,0 +1,136 @@
+"""Retrainings on a tiny demo: the first one, without a reason, and with one."""
+
+import json
+import shutil
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import tifffile
+from filelock import FileLock
+
+from tests.conftest import TINY, kedro_run
+
+RETRAINING = ("--pipelines", "retraining", "--params")
+pytestmark = pytest.mark.xdist_group("finished")
+
+
+def client_of(project: Path) -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
+
+
+def aliases(project: Path) -> dict[str, str]:
+    known = client_of(project).get_registered_model("unetflow").aliases
+    return {alias: str(version) for alias, version in known.items()}
+
+
+def outcome(project: Path) -> dict:
+    return json.loads((project / "data/08_reporting/retraining.json").read_text())
+
+
+@pytest.fixture
+def with_champion(copy: Path) -> Path:
+    client_of(copy).set_registered_model_alias("unetflow", "champion", "1")
+    return copy
+
+
+def add_pairs(project: Path, count: int) -> None:
+    """Add pairs that resemble the first ones of the demo."""
+    raw = project / "data/01_raw/demo"
+    for number in range(count):
+        for kind in ("images", "masks"):
+            source = sorted((raw / kind).iterdir())[number]
+            pixels = np.flipud(tifffile.imread(source)) if source.suffix == ".tif" else None
+            assert pixels is not None
+            tifffile.imwrite(source.with_name(f"new{number}{source.suffix}"), pixels)
+
+
+def test_first_model_becomes_the_champion(copy: Path) -> None:
+    result = kedro_run(copy, *RETRAINING, TINY)
+    assert result.exit_code == 0, result.output
+    assert aliases(copy) == {"champion": "2"}
+    told = outcome(copy)
+    assert (told["decision"], told["reason"]) == ("promoted", "it is the first model")
+    run = client_of(copy).get_run(told["run_id"])
+    assert run.data.tags["decision"] == "promoted"
+    assert run.info.status == "FINISHED"
+    assert client_of(copy).get_model_version("unetflow", "2").run_id == told["run_id"]
+
+
+def test_nothing_new_is_skipped_and_is_no_failure(with_champion: Path) -> None:
+    result = kedro_run(with_champion, *RETRAINING, TINY)
+    assert result.exit_code == 0, result.output
+    assert "Retraining: skipped, 0 pairs are new since version 1" in result.output
+    assert "ERROR" not in result.output
+    assert "failed" not in result.output
+    told = outcome(with_champion)
+    assert told["decision"] == "skipped"
+    run = client_of(with_champion).get_run(told["run_id"])
+    assert (run.info.status, run.data.tags["decision"]) == ("FINISHED", "skipped")
+    assert run.data.tags["reason"].startswith("0 pairs are new")
+    assert aliases(with_champion) == {"champion": "1"}
+
+
+def test_challenger_that_is_not_worse_is_promoted_and_rolled_back(with_champion: Path) -> None:
+    easy = "retraining.max_age_days=0.000001,retraining.non_inferiority_margin=1.0"
+    easy += ",retraining.largest_fall=1.0,retraining.start_from=champion"
+    result = kedro_run(with_champion, *RETRAINING, f"{TINY},{easy}")
+    assert result.exit_code == 0, result.output
+    assert "Began with the weights of unetflow version 1" in " ".join(result.output.split())
+    assert aliases(with_champion) == {"champion": "2", "previous": "1"}
+    told = outcome(with_champion)
+    assert told["decision"] == "promoted"
+    assert told["trained_because"].startswith("the champion is 0 days old")
+    assert told["dice"]["difference"] == pytest.approx(
+        told["dice"]["challenger"] - told["dice"]["champion"]
+    )
+    run = client_of(with_champion).get_run(told["run_id"])
+    logged = {a.path for a in client_of(with_champion).list_artifacts(run.info.run_id)}
+    assert {"differences.png", "retraining_decision.json"} <= logged
+
+    for expected in ({"champion": "1", "previous": "2"}, {"champion": "2", "previous": "1"}):
+        result = kedro_run(with_champion, "--pipelines", "rollback")
+        assert result.exit_code == 0, result.output
+        assert aliases(with_champion) == expected
+    assert outcome(with_champion) == told  # a rollback is no retraining
+
+
+def test_challenger_that_may_be_worse_is_not_promoted(with_champion: Path) -> None:
+    strict = "retraining.max_age_days=0.000001,training.learning_rate=1e-9"
+    result = kedro_run(with_champion, *RETRAINING, f"{TINY},{strict}")
+    assert result.exit_code == 0, result.output
+    told = outcome(with_champion)
+    assert told["decision"] == "kept"
+    assert aliases(with_champion) == {"champion": "1"}
+
+
+def test_enough_new_pairs_are_a_reason(with_champion: Path) -> None:
+    add_pairs(with_champion, 2)
+    params = f"{TINY},retraining.min_new_labelled=2,ingestion.leakage.duplicates=allow"
+    result = kedro_run(with_champion, *RETRAINING, params, "--to-nodes", "look_for_reason")
+    reason = json.loads((with_champion / "data/08_reporting/retraining_reason.json").read_text())
+    assert reason["due"], result.output
+    assert reason["reason"] == "2 pairs are new or changed, and 2 are enough"
+
+
+def test_rollback_without_a_previous_champion_says_so(with_champion: Path) -> None:
+    result = kedro_run(with_champion, "--pipelines", "rollback")
+    assert result.exit_code == 1
+    assert "there is no previous champion to go back to" in result.output
+    assert aliases(with_champion) == {"champion": "1"}
+
+
+def test_second_retraining_gives_up_while_one_is_at_work(with_champion: Path) -> None:
+    with FileLock(with_champion / "data/08_reporting/retraining.lock"):
+        result = kedro_run(with_champion, *RETRAINING, TINY)
+    assert result.exit_code == 1
+    assert "another retraining or rollback is at work in this folder" in result.output
+    assert not (with_champion / "data/08_reporting/retraining.json").exists()
+
+
+def test_failure_is_told_to_the_caller(with_champion: Path) -> None:
+    shutil.rmtree(with_champion / "data/01_raw/demo/masks")
+    result = kedro_run(with_champion, *RETRAINING, TINY)
+    assert result.exit_code == 1
+    assert outcome(with_champion)["decision"] == "failed"

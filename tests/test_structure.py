@@ -29,13 +29,15 @@ def test_pipelines_are_registered_under_their_names():
         "evaluation",
         "mask_export",
         "comparison",
+        "retraining",
+        "rollback",
     }
 
 
 def test_default_is_all_and_training_is_the_chain_up_to_evaluation():
     pipelines = register_pipelines()
     nodes = {name: {node.name for node in p.nodes} for name, p in pipelines.items()}
-    others = {"__default__", "training", "cross_validation", "comparison"}
+    others = {"__default__", "training", "cross_validation", "comparison", "retraining", "rollback"}
     assert set.union(*(nodes[name] for name in nodes.keys() - others)) <= nodes["__default__"]
     assert nodes["__default__"] - nodes["training"] == nodes["mask_export"]
     assert pipelines["training"].inputs() - {
@@ -44,6 +46,7 @@ def test_default_is_all_and_training_is_the_chain_up_to_evaluation():
         "manifest_before",
         "data_report_before",
         "start_model",
+        "champion",
         "run_facts",
         "parameters",
     } == {name for name in pipelines["training"].inputs() if name.startswith("params:")}

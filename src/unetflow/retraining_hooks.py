@@ -27,7 +27,7 @@ class RetrainingHooks:
         self._project = Path()
         self._entries: dict[str, dict[str, Any]] = {}
         self._lock: FileLock | None = None
-        self._decides = False
+        self._retrains, self._decides = False, False
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -47,11 +47,12 @@ class RetrainingHooks:
             InputError: Another one is, and goes on for longer than this one may wait.
         """
         tags = {tag for node in pipeline.nodes for tag in node.tags}
-        self._decides = "retraining" in tags
+        self._retrains = "retraining" in tags
+        self._decides = "retraining_decision" in pipeline.all_outputs()  # not if run in parts
         if not tags & {"retraining", "rollback"}:
             return
         parameters = catalog.load("parameters")
-        if self._decides and parameters.get("start_from") is not None:
+        if self._retrains and parameters.get("start_from") is not None:
             raise InputError(
                 "start_from",
                 "a retraining begins with the champion or from scratch",
@@ -66,7 +67,7 @@ class RetrainingHooks:
         try:
             self._lock.acquire(timeout=60 * minutes)
         except Timeout as error:
-            self._decides = False  # the outcome is the other one's
+            self._retrains = self._decides = False  # the outcome is the other one's
             raise InputError(
                 "retraining",
                 f"another retraining or rollback is at work in this folder, and did not end "
@@ -85,7 +86,7 @@ class RetrainingHooks:
     @hook_impl
     def on_pipeline_error(self, error: Exception, catalog: DataCatalog) -> None:
         """Write down that there was nothing to do, or that the retraining failed."""
-        if self._decides:
+        if self._retrains:
             skipped = isinstance(error, NothingToDo)
             decision = "skipped" if skipped else "failed"
             reason = str(error) if skipped else f"{type(error).__name__}: {error}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from filelock import FileLock
@@ -130,8 +131,21 @@ def test_second_retraining_gives_up_while_one_is_at_work(with_champion: Path) ->
     assert not (with_champion / "data/08_reporting/retraining.json").exists()
 
 
-def test_failure_is_told_to_the_caller(with_champion: Path) -> None:
-    shutil.rmtree(with_champion / "data/01_raw/demo/masks")
-    result = kedro_run(with_champion, *RETRAINING, TINY)
+def test_test_image_among_new_training_data_is_refused_and_the_caller_is_told(
+    with_champion: Path,
+) -> None:
+    manifest = pd.read_parquet(with_champion / "data/03_primary/manifest.parquet")
+    tested = Path(manifest.loc[manifest["split"] == "test", "image_file"].iloc[0]).name
+    for kind in ("images", "masks"):
+        folder = with_champion / "data/01_raw/demo" / kind
+        for number in range(8):  # most of them are dealt to the training split
+            shutil.copy(folder / tested, folder / f"copy{number}.tif")
+    params = f"{TINY},ingestion.leakage.duplicates=allow"
+    result = kedro_run(with_champion, *RETRAINING, params)
     assert result.exit_code == 1
-    assert outcome(with_champion)["decision"] == "failed"
+    assert "champion's test image" in result.output
+    told = outcome(with_champion)
+    assert told["decision"] == "failed"
+    assert tested in told["reason"]
+    assert client_of(with_champion).get_run(told["run_id"]).info.status == "FAILED"
+    assert aliases(with_champion) == {"champion": "1"}

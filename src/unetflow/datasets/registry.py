@@ -1,6 +1,7 @@
 """MLflow's model registry: who is the champion, and who becomes it."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from unetflow.unet import Segmenter
+
+_log = logging.getLogger(__name__)
 
 CHAMPION, PREVIOUS = "champion", "previous"
 
@@ -84,10 +87,26 @@ class ChampionDataset(_RegistryDataset):
     """The champion itself."""
 
     def load(self) -> "tuple[str, Segmenter] | None":
-        """Read the model in safe mode, and say which version it is; None where there is none."""
-        if self._name is None or (version := find_version(self._name, CHAMPION)) is None:
+        """Read the model in safe mode, and say which version it is; None where there is none.
+
+        A champion that cannot be read counts as none, with a warning: a comparison that is
+        missing must not cost the training before it.
+        """
+        if self._name is None:
             return None
-        segmenter = _load(f"models:/{self._name}/{version}", f"{self._name}@{CHAMPION}")
+        try:
+            version = find_version(self._name, CHAMPION)
+            if version is None:
+                return None
+            segmenter = _load(f"models:/{self._name}/{version}", f"{self._name}@{CHAMPION}")
+        except Exception as error:  # each store of models raises errors of its own
+            _log.warning(
+                "The champion of '%s' cannot be read (%s: %s); nothing is compared with it",
+                self._name,
+                type(error).__name__,
+                error,
+            )
+            return None
         return f"{self._name} version {version}", segmenter
 
 

@@ -123,6 +123,9 @@ def decide(
         Plain values: `decision` ("promoted" or "kept"), `reason`, `trained_because`, `champion`
         (the version compared with), `dice` of challenger and champion with their difference and
         its interval, `falls` and `most_different`.
+
+    Raises:
+        InputError: The champion could not be read.
     """
     mean = float(image_scores["dice"].mean())
     known = {
@@ -141,6 +144,12 @@ def decide(
             .rename(columns={"dice": "challenger"})
             .to_dict("records"),
         }
+    if not len(champion_scores):
+        raise InputError(
+            "champion",
+            f"version {retraining_reason['champion']} could not be read to be compared with",
+            "See the warning above, then run the retraining again",
+        )
     settings = read_parameters(RetrainingParameters, parameters, "retraining")
     verdict = gate.judge(
         image_scores,

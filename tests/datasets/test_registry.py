@@ -1,0 +1,109 @@
+"""The registry's datasets where there is no champion, or no registry."""
+
+import logging
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+from kedro.io import DatasetError
+
+from unetflow.datasets import ChampionAliasesDataset, ChampionDataset, ChampionRecordDataset
+from unetflow.imaging.errors import InputError
+from unetflow.pipelines.retraining.nodes import decide
+
+
+@pytest.fixture
+def client(tmp_path: Path, empty_mlflow: Path) -> mlflow.MlflowClient:
+    (tmp_path / "mlflow.db").write_bytes(empty_mlflow.read_bytes())
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    return mlflow.MlflowClient()
+
+
+def versions(client: mlflow.MlflowClient, count: int) -> None:
+    client.create_registered_model("cells")
+    for _ in range(count):
+        client.create_model_version("cells", source="/nowhere")
+
+
+def test_there_is_no_champion_at_first(client):
+    assert ChampionDataset(registered_model=None).load() is None
+    for dataset in (ChampionDataset, ChampionRecordDataset):
+        assert dataset(registered_model="cells").load() is None
+    versions(client, 1)
+    for dataset in (ChampionDataset, ChampionRecordDataset):
+        assert dataset(registered_model="cells").load() is None
+    aliases = ChampionAliasesDataset(registered_model="cells").load()
+    assert aliases == {"champion": None, "previous": None}
+
+
+def test_champion_that_cannot_be_read_is_none_with_a_warning(client, caplog):
+    versions(client, 1)
+    client.set_registered_model_alias("cells", "champion", "1")
+    assert ChampionDataset(registered_model="cells").load() is None
+    (record,) = (r for r in caplog.records if r.name == "unetflow.datasets.registry")
+    assert record.levelno == logging.WARNING
+    assert "The champion of 'cells' cannot be read" in record.getMessage()
+
+
+def test_champion_without_its_data_cannot_be_retrained(client):
+    versions(client, 1)
+    client.set_registered_model_alias("cells", "champion", "1")
+    with pytest.raises(DatasetError, match=r"has no manifest\.parquet"):
+        ChampionRecordDataset(registered_model="cells").load()
+
+
+def test_a_retraining_needs_a_registered_model():
+    for dataset in (ChampionRecordDataset, ChampionAliasesDataset):
+        with pytest.raises(DatasetError, match="registered_model: it is null"):
+            dataset(registered_model=None).load()
+
+
+class TestMove:
+    def test_keeps_the_one_before(self, client):
+        versions(client, 2)
+        aliases = ChampionAliasesDataset(registered_model="cells")
+        aliases.save({"version": "1", "instead_of": None})
+        assert aliases.load() == {"champion": "1", "previous": None}
+        aliases.save({"version": "2", "instead_of": "1"})
+        assert aliases.load() == {"champion": "2", "previous": "1"}
+        aliases.save({})
+        assert aliases.load() == {"champion": "2", "previous": "1"}
+
+    def test_is_refused_when_another_was_faster(self, client):
+        versions(client, 3)
+        aliases = ChampionAliasesDataset(registered_model="cells")
+        aliases.save({"version": "2", "instead_of": None})
+        with pytest.raises(DatasetError, match="it has become version 2 meanwhile"):
+            aliases.save({"version": "3", "instead_of": "1"})
+        assert aliases.load() == {"champion": "2", "previous": None}
+
+    def test_that_is_cut_off_leaves_the_champion(self, client, monkeypatch):
+        versions(client, 2)
+        aliases = ChampionAliasesDataset(registered_model="cells")
+        aliases.save({"version": "1", "instead_of": None})
+        move = mlflow.MlflowClient.set_registered_model_alias
+
+        def die_at_the_second(self, name, alias, version):
+            if alias == "champion":
+                raise KeyboardInterrupt
+            move(self, name, alias, version)
+
+        monkeypatch.setattr(mlflow.MlflowClient, "set_registered_model_alias", die_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            aliases.save({"version": "2", "instead_of": "1"})
+        assert aliases.load() == {"champion": "1", "previous": "1"}
+
+    def test_to_a_model_that_was_not_registered_is_refused(self, client):
+        versions(client, 1)
+        with pytest.raises(DatasetError, match="this run's model is not in the registry"):
+            ChampionAliasesDataset(registered_model="cells").save(
+                {"version": None, "instead_of": None}
+            )
+
+
+def test_champion_that_has_gone_while_the_challenger_trained_ends_the_run():
+    reason = {"champion": "3", "reason": "r"}
+    scores, manifest = pd.DataFrame({"id": ["a"], "dice": [0.9]}), pd.DataFrame()
+    with pytest.raises(InputError, match="version 3 could not be read"):
+        decide(reason, scores, scores[:0], manifest, {}, 0)

@@ -2,21 +2,15 @@
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from unetflow.imaging.samples import Sample, SampleFolder, write_sample
 from unetflow.pipelines.evaluation.baseline_nodes import compare, score_champion
 
-ROOT = Path(__file__).parent.parent.parent
-PARAMETERS = yaml.safe_load((ROOT / "conf/base/parameters_evaluation.yml").read_text())[
-    "evaluation"
-]
 MANIFEST = pd.DataFrame(
     {
         "id": ["b", "a", "seen"],
@@ -60,9 +54,7 @@ def samples(tmp_path):
 
 
 def test_champion_is_scored_on_the_test_images(samples):
-    scores = score_champion(
-        ("unetflow version 3", segmenter()), segmenter(), samples, MANIFEST, PARAMETERS
-    )
+    scores = score_champion(("unetflow version 3", segmenter()), segmenter(), samples, MANIFEST)
     assert sorted(scores["id"]) == ["a", "b"]
     assert set(scores["model"]) == {"unetflow version 3"}
     assert scores["dice"].tolist() == pytest.approx([6 / 7, 6 / 7])  # 2 * 3 / (4 + 3)
@@ -73,14 +65,14 @@ def test_champion_is_scored_on_the_test_images(samples):
 )
 def test_champion_for_something_else_is_left_out_with_a_word(other, samples, caplog):
     champion = ("unetflow version 3", segmenter(**other))
-    scores = score_champion(champion, segmenter(), samples, MANIFEST, PARAMETERS)
+    scores = score_champion(champion, segmenter(), samples, MANIFEST)
     assert len(scores) == 0
     (record,) = (r for r in caplog.records if r.levelno == logging.WARNING)
     assert "unetflow version 3, is not compared with" in record.getMessage()
 
 
 def test_without_a_champion_the_table_is_empty(samples):
-    scores = score_champion(None, segmenter(), samples, MANIFEST, PARAMETERS)
+    scores = score_champion(None, segmenter(), samples, MANIFEST)
     assert len(scores) == 0
     assert {"model", "id", "dice"} == set(scores)
 

@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from unetflow.unet import Segmenter
     from unetflow.unet.callbacks import TrainingListeners
     from unetflow.unet.fit import FitSettings
+    from unetflow.unet.segmenter import SegmenterSettings
 else:
-    BeginFold = FitSettings = KerasModel = Segmenter = TrainingListeners = Any
+    BeginFold = FitSettings = KerasModel = Segmenter = SegmenterSettings = TrainingListeners = Any
 
-__all__ = ["BeginFold", "FitSettings", "KerasModel", "Segmenter", "TrainingListeners"]
+__all__ = [
+    "BeginFold",
+    "FitSettings",
+    "KerasModel",
+    "Segmenter",
+    "SegmenterSettings",
+    "TrainingListeners",
+]

@@ -10,9 +10,7 @@ from unetflow.imaging.evaluation import score_images
 from unetflow.imaging.manifest import samples_of_split
 from unetflow.imaging.samples import SampleFolder
 from unetflow.imaging.scores import ScoreSettings
-from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.evaluation_parameters import EvaluationParameters
-from unetflow.pipelines.types import Segmenter
+from unetflow.pipelines.types import Segmenter, SegmenterSettings
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +20,6 @@ def score_champion(
     segmenter: Segmenter,
     samples: SampleFolder,
     manifest: pd.DataFrame,
-    parameters: dict[str, Any],
 ) -> pd.DataFrame:
     """Score the registry's champion on the test images.
 
@@ -31,7 +28,6 @@ def score_champion(
         segmenter: The new one. A champion for other classes, channels or numbers is left out.
         samples: All samples.
         manifest: Which of them test.
-        parameters: The parameters of the evaluation.
 
     Returns:
         `model`, which is the champion's name, and the pixels' scores of each image (see
@@ -42,26 +38,13 @@ def score_champion(
         _log.info("There is no champion to compare with")
         return nothing
     name, best = champion
-    before, now = best.settings, segmenter.settings
-    if (before.classes, before.channels, before.dtype) != (now.classes, now.channels, now.dtype):
+    theirs, ours = describe_task(best.settings), describe_task(segmenter.settings)
+    if theirs != ours:
         _log.warning(
-            "The champion, %s, is not compared with: it tells %s apart in images of %d channels "
-            "in %s, not %s in %d channels in %s",
-            *(name, ", ".join(before.classes), before.channels, before.dtype),
-            *(", ".join(now.classes), now.channels, now.dtype),
+            "The champion, %s, is not compared with: it tells %s, not %s", name, theirs, ours
         )
         return nothing
-    settings = read_parameters(EvaluationParameters, parameters, "evaluation")
-    test = samples_of_split(samples, manifest, "test")
-    scores, _ = score_images(
-        best.predict_probabilities,
-        best.decide,
-        test,
-        now.classes,
-        ScoreSettings(["pixels"], settings.surface_tolerance),
-        objects_of=test.instances,
-        otsu_bright=None,
-    )
+    scores = score_pixels(best, samples_of_split(samples, manifest, "test"))
     scores.insert(0, "model", name)
     return scores
 
@@ -75,3 +58,23 @@ def compare(
     if len(champion_scores):
         champion = str(champion_scores["model"].iloc[0]), champion_scores
     return compare_with_baselines(image_scores, champion, groups, seed)
+
+
+def score_pixels(segmenter: Segmenter, samples: SampleFolder) -> pd.DataFrame:
+    """Score a segmenter on samples by their pixels alone; see `evaluation.score_images`."""
+    scores, _ = score_images(
+        segmenter.predict_probabilities,
+        segmenter.decide,
+        samples,
+        segmenter.settings.classes,
+        ScoreSettings(["pixels"]),
+        objects_of=samples.instances,
+        otsu_bright=None,
+    )
+    return scores
+
+
+def describe_task(settings: SegmenterSettings) -> str:
+    """Say what a segmenter is for; two whose texts are the same can be compared."""
+    classes = ", ".join(settings.classes)
+    return f"{classes} apart in images of {settings.channels} channels in {settings.dtype}"

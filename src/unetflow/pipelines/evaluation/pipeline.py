@@ -55,7 +55,7 @@ def _scoring() -> list[Node]:
         ),
         Node(
             baseline_nodes.score_champion,
-            inputs=["champion", "segmenter", "samples", "manifest", "params:evaluation"],
+            inputs=["champion", "segmenter", "samples", "manifest"],
             outputs="champion_scores",
             name="score_champion",
         ),

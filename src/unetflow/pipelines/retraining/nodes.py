@@ -1,6 +1,7 @@
 """Is there reason to train, is the challenger better, and who is the champion then."""
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,13 +11,12 @@ from matplotlib.figure import Figure
 from unetflow.datasets import ChampionRecord
 from unetflow.imaging import gate
 from unetflow.imaging.errors import InputError, NothingToDo
-from unetflow.imaging.evaluation import score_images
 from unetflow.imaging.figures import Specimen, draw_gallery
 from unetflow.imaging.samples import SampleFolder
-from unetflow.imaging.scores import ScoreSettings
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.classes import read_classes
 from unetflow.pipelines.construction.nodes import construct_unet
+from unetflow.pipelines.evaluation.baseline_nodes import describe_task, score_pixels
 from unetflow.pipelines.retraining_parameters import RetrainingParameters
 from unetflow.pipelines.types import KerasModel, Segmenter
 
@@ -66,7 +66,7 @@ def look_for_reason(
     if reason is None and watched is not None and len(new) >= watched:
         segmenter = _fitting_segmenter(record, fingerprint, classes)
         reason = gate.find_drift(
-            _score(segmenter, samples.select(new["id"].tolist())),
+            score_pixels(segmenter, samples.select(new["id"].tolist()))["dice"].tolist(),
             record.metrics["scores"]["dice"].get("interval"),
         )
     elif reason is not None:
@@ -133,16 +133,14 @@ def decide(
         "champion": retraining_reason["champion"],
     }
     if retraining_reason["champion"] is None:
+        worst = image_scores[["id", "dice"]].nsmallest(_MOST_SHOWN, "dice")
         return {
             "decision": "promoted",
             "reason": "it is the first model",
             **known,
             "dice": {"challenger": mean},
             "falls": {},
-            "most_different": image_scores[["id", "dice"]]
-            .nsmallest(_MOST_SHOWN, "dice")
-            .rename(columns={"dice": "challenger"})
-            .to_dict("records"),
+            "most_different": worst.rename(columns={"dice": "challenger"}).to_dict("records"),
         }
     if not len(champion_scores):
         raise InputError(
@@ -223,31 +221,17 @@ def _fitting_segmenter(
 ) -> Segmenter:
     """Load the champion, and make sure that it is for such images and classes."""
     segmenter = record.load_segmenter()
-    theirs = segmenter.settings
-    names = [c.name for c in read_classes(classes)]
-    if (theirs.classes, theirs.channels, theirs.dtype) != (
-        names,
-        fingerprint["channels"],
-        fingerprint["dtype"],
-    ):
+    wanted = replace(
+        segmenter.settings,
+        classes=[c.name for c in read_classes(classes)],
+        channels=fingerprint["channels"],
+        dtype=fingerprint["dtype"],
+    )
+    theirs, ours = describe_task(segmenter.settings), describe_task(wanted)
+    if theirs != ours:
         raise InputError(
             f"models:/{record.name}/{record.version}",
-            f"the champion tells {', '.join(theirs.classes)} apart in images of "
-            f"{theirs.channels} channels in {theirs.dtype}, not {', '.join(names)} in "
-            f"{fingerprint['channels']} channels in {fingerprint['dtype']}",
+            f"the champion tells {theirs}, not {ours}",
             "Give the new task a `registered_model` of its own in conf/",
         )
     return segmenter
-
-
-def _score(segmenter: Segmenter, samples: SampleFolder) -> list[float]:
-    scores, _ = score_images(
-        segmenter.predict_probabilities,
-        segmenter.decide,
-        samples,
-        segmenter.settings.classes,
-        ScoreSettings(["pixels"]),
-        objects_of=samples.instances,
-        otsu_bright=None,
-    )
-    return [float(dice) for dice in scores["dice"]]

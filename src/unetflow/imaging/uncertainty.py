@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from unetflow.imaging.labels import IGNORE, Label
 from unetflow.imaging.samples import Sample
@@ -161,6 +160,8 @@ def check_expectation(table: pd.DataFrame, views: int) -> dict[str, Any]:
     telling = len(table) >= 3 and min(table["expected_error"].nunique(), table["error"].nunique())
     correlation = None
     if telling and telling > 1:
+        from scipy import stats  # half a second, which most runs need not wait for
+
         correlation = float(stats.spearmanr(table["expected_error"], table["error"]).statistic)
     return {
         "images": len(table),

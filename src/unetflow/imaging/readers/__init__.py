@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from unetflow.imaging.errors import DeclarationError, InputError
 from unetflow.imaging.files import File
 from unetflow.imaging.readers.bounds import MAX_PIXELS, explain_damage
-from unetflow.imaging.readers.raster import read_bmp, read_gif, read_jpeg, read_png
+from unetflow.imaging.readers.png import read_png
+from unetflow.imaging.readers.raster import read_bmp, read_gif, read_jpeg
 from unetflow.imaging.readers.tiff import count_pages, read_tiff
 
 __all__ = ["LOSSY", "MAX_PIXELS", "READERS", "count_pages", "is_image", "read_image", "read_mask"]

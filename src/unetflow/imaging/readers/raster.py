@@ -1,10 +1,7 @@
-"""PNG, JPEG, GIF and BMP, through Pillow and imagecodecs."""
+"""JPEG, GIF and BMP, through Pillow."""
 
 import io
-import struct
-import zlib
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -17,33 +14,8 @@ from unetflow.imaging.readers.bounds import check_size, read_bounded
 # before anything is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
-_GREY, _PALETTE, _ALPHA = 0, 3, 4
-"""PNG colour types; that of alpha is added to another one (PNG specification, section 11.2.1)."""
-
-
-def read_png(
-    file: File, max_pixels: int, *, page: int | None, indices: bool
-) -> NDArray[np.generic]:
-    """Read a PNG file at its own bit depth."""
-    refuse_page(file, page)
-    with file.open("rb") as opened:
-        start = opened.read(33)
-        if start[:8] != b"\x89PNG\r\n\x1a\n" or start[12:16] != b"IHDR" or len(start) < 33:
-            raise ValueError("it does not begin as a PNG file does")
-        width, height, bits, colour_type = struct.unpack(">IIBB", start[16:26])
-        check_size(file, width, height, max_pixels)
-        data = start + read_bounded(file, opened, width, height)
-    chunks = _check_chunks(data)
-    if b"acTL" in chunks:
-        raise InputError(file, "it is a film of several images", "Save each one as a file")
-    if bits < 8 or colour_type == _PALETTE or not chunks.isdisjoint({b"eXIf", b"tRNS"}):
-        if bits == 16 and colour_type != _GREY:  # which Pillow cuts to 8
-            problem = "its 16-bit colours come with an orientation or with a transparent colour"
-            raise InputError(file, problem, "Save it upright and without transparency")
-        return _read_with_pillow(file, max_pixels, "PNG", data, indices=indices)
-    # Pillow is slower here, and would silently cut 16-bit colours to 8 bits.
-    pixels = np.asarray(imagecodecs.png_decode(data))
-    return drop_alpha(file, pixels) if colour_type & _ALPHA else pixels
+GREY = 0
+"""PNG colour type (PNG specification, section 11.2.1)."""
 
 
 def read_jpeg(
@@ -59,7 +31,7 @@ def read_jpeg(
     # Without the end marker after the last scan, the rest may be zeros that decode to something.
     if data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) < 0:
         raise ValueError("it ends too early")
-    return _read_with_pillow(file, max_pixels, "JPEG", data, indices=indices)
+    return read_with_pillow(file, max_pixels, "JPEG", data, indices=indices)
 
 
 def read_gif(
@@ -67,7 +39,7 @@ def read_gif(
 ) -> NDArray[np.generic]:
     """Read a GIF file that holds one image."""
     refuse_page(file, page)
-    return _read_with_pillow(file, max_pixels, "GIF", indices=indices)
+    return read_with_pillow(file, max_pixels, "GIF", indices=indices)
 
 
 def read_bmp(
@@ -75,7 +47,7 @@ def read_bmp(
 ) -> NDArray[np.generic]:
     """Read a BMP file."""
     refuse_page(file, page)
-    return _read_with_pillow(file, max_pixels, "BMP", indices=indices)
+    return read_with_pillow(file, max_pixels, "BMP", indices=indices)
 
 
 def refuse_page(file: File, page: int | None) -> None:
@@ -97,9 +69,10 @@ def drop_alpha(file: File, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     return np.ascontiguousarray(kept)  # all that follows is quicker then
 
 
-def _read_with_pillow(
+def read_with_pillow(
     file: File, max_pixels: int, kind: str, data: bytes | None = None, *, indices: bool
 ) -> NDArray[np.generic]:
+    """Read a file, or its bytes where they are at hand, in one of Pillow's formats."""
     with (
         io.BytesIO(data) if data else file.open("rb") as opened,
         Image.open(opened, formats=[kind]) as image,
@@ -128,24 +101,6 @@ def _undo_spreading(file: File, pixels: NDArray[np.generic]) -> NDArray[np.gener
     """Return the stored numbers of grey PNGs of 2 and 4 bits, which Pillow spreads up to 255."""
     with file.open("rb") as opened:
         bits, colour_type = opened.read(26)[24:26]
-    if colour_type == _GREY and bits in (2, 4):
+    if colour_type == GREY and bits in (2, 4):
         return pixels.astype(np.uint8) // np.uint8(255 // (2**bits - 1))
     return pixels
-
-
-def _check_chunks(data: bytes) -> set[bytes]:
-    """Verify each chunk's check sum and return the chunks' names (PNG specification, section 5)."""
-    names: set[bytes] = set()
-    place = 8
-    while b"IEND" not in names:
-        if place + 12 > len(data):
-            raise ValueError("it ends too early")
-        length, name = struct.unpack(">I4s", data[place : place + 8])
-        end = place + 8 + length
-        if end + 4 > len(data):
-            raise ValueError("it ends too early")
-        if zlib.crc32(data[place + 4 : end]) != int.from_bytes(data[end : end + 4]):
-            raise ValueError(f"the check sum of its chunk {name!r} is wrong")
-        names.add(name)
-        place = end + 4
-    return names

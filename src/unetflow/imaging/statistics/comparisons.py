@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from unetflow.imaging.statistics.intervals import confidence_interval, sum_groups
 
@@ -94,4 +93,6 @@ def _signed_rank(differences: NDArray[np.float64]) -> float | None:
     telling = differences[differences != 0]
     if len(telling) < _FEWEST:
         return None
+    from scipy import stats  # half a second, which most runs need not wait for
+
     return float(stats.wilcoxon(telling).pvalue)

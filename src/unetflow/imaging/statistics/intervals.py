@@ -4,7 +4,6 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 _RESAMPLES = 9999
 _AT_ONCE = 100
@@ -43,6 +42,8 @@ def confidence_interval(
     means = sums / counts
     if np.ptp(means) < 1e-12:  # nothing varies, for which the bootstrap's formulas are undefined
         return float(means.min()), float(means.max())
+    from scipy import stats  # half a second, which most runs need not wait for
+
     interval = stats.bootstrap(
         (sums, counts),
         _ratio_of_sums,

@@ -67,12 +67,13 @@ def unpack_grey(packed: bytes, width: int, height: int) -> NDArray[np.uint8] | N
         `(height, width)`; None where libpng is faster, or has to judge what is wrong.
     """
     try:
-        unpacked = imagecodecs.deflate_decode(packed, out=np.empty(height * (width + 1), np.uint8))
+        stored = np.empty(height * (width + 1), np.uint8)
+        unpacked = np.asarray(imagecodecs.deflate_decode(packed, out=memoryview(stored)))
     except imagecodecs.DeflateError:
         return None
-    if unpacked.size != height * (width + 1):
+    if unpacked.size != stored.size:
         return None
-    rows = np.asarray(unpacked).reshape(height, width + 1)
+    rows = unpacked.reshape(height, width + 1)
     filters, pixels = rows[:, 0], rows[:, 1:]
     others = filters[filters > _UP]
     if len(others) > _FEW_ROWS or np.any(others != _PAETH):

@@ -66,14 +66,14 @@ def unpack_grey(packed: bytes, width: int, height: int) -> NDArray[np.uint8] | N
     Returns:
         `(height, width)`; None where libpng is faster, or has to judge what is wrong.
     """
+    size = height * (width + 1)
     try:
-        stored = np.empty(height * (width + 1), np.uint8)
-        unpacked = np.asarray(imagecodecs.deflate_decode(packed, out=memoryview(stored)))
+        unpacked = imagecodecs.deflate_decode(packed, out=bytearray(size))
     except imagecodecs.DeflateError:
         return None
-    if unpacked.size != stored.size:
+    if len(unpacked) != size:
         return None
-    rows = unpacked.reshape(height, width + 1)
+    rows = np.frombuffer(unpacked, np.uint8).reshape(height, width + 1)
     filters, pixels = rows[:, 0], rows[:, 1:]
     others = filters[filters > _UP]
     if len(others) > _FEW_ROWS or np.any(others != _PAETH):

@@ -9,6 +9,7 @@ the table has medians.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -19,6 +20,8 @@ import tempfile
 import time
 import zipfile
 from pathlib import Path
+
+import psutil
 
 PROJECT = Path(__file__).parent.parent
 ARCHIVE = Path("dsb2018") / "stage1_train.zip"
@@ -39,18 +42,30 @@ def time_decoding(archive: Path) -> float:
 
 
 def time_kedro(project: Path, cores: int, *arguments: str) -> tuple[float, float]:
-    """Run Kedro on some cores; return the seconds, and the peak of its memory in MB."""
+    """Run Kedro on some cores; return the seconds, and the peak of the memory in MB."""
     command = [sys.executable, "-m", "kedro", *arguments]
     all_cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(all_cores)[:cores])  # the child inherits it
     started = time.perf_counter()
-    process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
+    process = psutil.Popen(command, cwd=project, stdout=subprocess.DEVNULL)
+    most = 0
+    while process.poll() is None:
+        most = max(most, measure_memory(process))
+        time.sleep(0.5)  # looking takes time itself
     seconds = time.perf_counter() - started
     os.sched_setaffinity(0, all_cores)
-    if status:
+    if process.returncode:
         raise SystemExit(f"{' '.join(command)} failed; run it by hand in {PROJECT}")
-    return seconds, usage.ru_maxrss / 1024
+    return seconds, most / 2**20
+
+
+def measure_memory(process: psutil.Process) -> int:
+    """Return the bytes that a process and those that it has started hold in memory together."""
+    memory = 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for one in (process, *process.children(recursive=True)):
+            memory += one.memory_info().rss
+    return memory
 
 
 def run_round(archive: Path, project: Path) -> dict[str, float]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.imaging.helpers import CLASSES, random_pixels
 from unetflow.imaging import intake
@@ -20,6 +21,8 @@ from unetflow.imaging.intake import Intake, take_in
 from unetflow.imaging.labels import LabelClass, Meaning
 from unetflow.imaging.samples import SampleFolder, write_tiff
 from unetflow.imaging.sources import find_pairs
+from unetflow.imaging.sources.objects import find_object_masks
+from unetflow.imaging.trees import list_tree
 
 MEANING = Meaning((LabelClass("background", (0,)), LabelClass("nucleus", None)))
 OF_A_SAMPLE = ["image.tif", "label.tif", "overview.npz", "sample.json"]
@@ -462,3 +465,34 @@ def test_a_renamed_folder_of_masks_is_named_though_nothing_is_decoded(source):
     os.utime(source.root / "images" / "1.tif", (0, 0))
     assert source.take(masks="labels") == []
     assert source.described("1")["changed"] == "1970-01-01T00:00:00+00:00"
+
+
+def test_processes_make_the_same_samples_as_threads(tmp_path, monkeypatch):
+    source = tmp_path / "source"
+    for name in ("a", "b", "c", "d"):
+        for folder in ("images", "masks"):
+            (source / name / folder).mkdir(parents=True)
+        pixels = random_pixels((16, 16), np.uint8)
+        Image.fromarray(pixels).save(source / name / "images" / "1.png")
+        for number in range(2):
+            mask = np.zeros((16, 16), np.uint8)
+            mask[8 * number : 8 * number + 3, 2:5] = 255
+            Image.fromarray(mask).save(source / name / "masks" / f"{number}.png")
+    (source / "c" / "masks" / "1.png").write_bytes(b"no image")
+    classes = (LabelClass("background", (0,)), LabelClass("object", (255,)))
+    pairing = find_object_masks(list_tree(source))
+    wanted = Intake(pairing.pairs, Meaning(classes), 10**6, 2)
+    taken = {}
+    for many in (10**6, 0):
+        monkeypatch.setattr("unetflow.imaging.intake._MANY_FILES", many)
+        monkeypatch.setattr("unetflow.imaging.intake.count_cores", lambda: 2)
+        taken[many] = take_in(tmp_path / str(many), wanted)
+    assert taken[0].descriptions == taken[10**6].descriptions
+    assert list(taken[0].descriptions) == ["a", "b", "d"]
+    for one, other in zip(taken[0].refused, taken[10**6].refused, strict=True):
+        assert (one.id, one.stamp, str(one.error)) == (other.id, other.stamp, str(other.error))
+    assert [refusal.id for refusal in taken[0].refused] == ["c"]
+    assert taken[0].decoded == 4
+    for name in ("image.tif", "label.tif", "instances.tif", "overview.npz", "sample.json"):
+        made = (tmp_path / "0" / "a" / name).read_bytes()
+        assert made == (tmp_path / str(10**6) / "a" / name).read_bytes()

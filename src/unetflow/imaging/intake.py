@@ -2,10 +2,8 @@
 
 import hashlib
 import json
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +28,12 @@ from unetflow.imaging.samples import (
     write_description,
 )
 from unetflow.imaging.sources import Pair
+from unetflow.imaging.workers import call_each, count_cores
 
 _FORM = 4
 """Raised when samples or descriptions change their form, so that all are made anew."""
+_MANY_FILES = 4000
+"""Files to read from which on further processes are worth the seconds that they need to start."""
 _OWN_NAMES = frozenset({IMAGE, LABEL, INSTANCES, OVERVIEW, DESCRIPTION, "index.json"})
 """Names of files beside which no folder of a sample can have the same one."""
 
@@ -45,7 +46,8 @@ class Intake:
         pairs: The annotated images in natural order.
         meaning: What the annotations' values mean.
         max_pixels: Width times height above which an image is refused unread.
-        workers: Threads that decode.
+        workers: Threads that decode; of many files, all but one of them are processes, since
+            Python's steps between the files would hold threads up.
         refused: What the source has left out already.
     """
 
@@ -82,6 +84,10 @@ class Taken:
     removed: int
 
 
+_Outcome = dict[str, Any] | Refusal
+"""A sample's description, or why there is none."""
+
+
 def take_in(folder: Path, intake: Intake, refused_before: Iterable[Refusal] = ()) -> Taken:
     """Bring a folder of samples up to date with its sources.
 
@@ -102,70 +108,91 @@ def take_in(folder: Path, intake: Intake, refused_before: Iterable[Refusal] = ()
     removed = before.keys() - {pair.id for pair in intake.pairs}
     for sample_id in removed:
         remove_sample(folder / sample_id)
-    descriptions: dict[str, dict[str, Any]] = {}
-    refused, decoded = [], 0
-    for pair, outcome, was_decoded in _run(
-        intake,
-        lambda pair: _take_one(
-            folder, pair, intake, before.get(pair.id), wrong_before.get(pair.id)
-        ),
-    ):
-        decoded += was_decoded
-        if isinstance(outcome, Refusal):
-            refused.append(outcome)
+    outcomes: dict[str, _Outcome] = {}
+    tasks = []
+    sent = replace(intake, pairs=(), refused=())  # with each task
+    for pair in intake.pairs:
+        task = _Task(folder, pair, sent, before.get(pair.id), _try_stamp(pair, intake))
+        known = _recall(task, wrong_before.get(pair.id))
+        if known is None:
+            tasks.append(task)
         else:
-            descriptions[pair.id] = outcome
+            outcomes[pair.id] = known
+    decoded = 0
+    processes = _count_processes(tasks, intake.workers)
+    for name, outcome, was_decoded in call_each(
+        _take_one, tasks, intake.workers - processes, processes
+    ):
+        outcomes[name] = outcome
+        decoded += was_decoded
+    in_order = {pair.id: outcomes[pair.id] for pair in intake.pairs}
+    descriptions = {i: known for i, known in in_order.items() if not isinstance(known, Refusal)}
+    refused = [outcome for outcome in in_order.values() if isinstance(outcome, Refusal)]
     return Taken(descriptions, refused, decoded, len(removed))
 
 
-def _take_one(
-    folder: Path,
-    pair: Pair,
-    intake: Intake,
-    before: Mapping[str, Any] | None,
-    wrong_before: Refusal | None,
-) -> tuple[Pair, dict[str, Any] | Refusal, bool]:
-    """Make one sample if needed; return its description or refusal, and whether it was read."""
-    mark = ""
+@dataclass(frozen=True)
+class _Task:
+    """A pair to take in, with all that a process must know for it.
+
+    Attributes:
+        folder: Holds a folder for each sample.
+        pair: The pair.
+        intake: What the samples shall be, without the list of pairs.
+        before: What is known of the sample from before.
+        stamp: What the files are now; "" if that cannot be told.
+    """
+
+    folder: Path
+    pair: Pair
+    intake: Intake
+    before: Mapping[str, Any] | None
+    stamp: str
+
+
+def _recall(task: _Task, wrong_before: Refusal | None) -> _Outcome | None:
+    """Return what is known of a pair whose files have not been touched; else None."""
+    if wrong_before is not None and wrong_before.stamp == task.stamp:
+        return wrong_before
+    home, before = task.folder / task.pair.id, task.before
+    if before is None or before.get("stamp") != task.stamp or not _is_complete(home, before):
+        return None
+    known = {**before, **describe_source(task.pair)}
+    if known != before:
+        write_description(home, known)
+    return known
+
+
+def _take_one(task: _Task) -> tuple[str, _Outcome, bool]:
+    """Make one sample if needed; return its id, what came of it, and whether it was decoded."""
+    pair, intake, before, mark = task.pair, task.intake, task.before, task.stamp
+    home = task.folder / pair.id
     try:
-        mark = _stamp(pair, intake)
+        mark = mark or _stamp(pair, intake)
         if not _OWN_NAMES.isdisjoint(pair.id.lower().split("/")):
             raise InputError(pair.image, "samples have a file of that name", "Rename it")
-        if wrong_before is not None and wrong_before.stamp == mark:
-            return pair, wrong_before, False
-        home = folder / pair.id
-        if before is not None and _is_complete(home, before):
+        if before and _is_complete(home, before) and _same_bytes(pair, intake, before):
             known = {**before, **describe_source(pair), "stamp": mark}
-            if before.get("stamp") != mark and not _same_bytes(pair, intake, before):
-                known = {}
-            elif known != before:
-                write_description(home, known)
-            if known:
-                return pair, known, False
+            write_description(home, known)
+            return pair.id, known, False
         described = read_pair(pair, intake.meaning, intake.max_pixels)
         extra = {"stamp": mark, "recipe": _recipe(pair, intake)}
         described.description.update(extra)
         write_described(home, described)
     except InputError as error:
-        return pair, Refusal(pair.id, mark, error), True
+        return pair.id, Refusal(pair.id, mark, error), True
     except OSError as error:  # gone since it was listed, or not ours to read
         problem = f"a file of it cannot be read ({error})"
         where = error.filename or pair.image
         refused = InputError(where, problem, "Mend that, then run the ingestion again")
-        return pair, Refusal(pair.id, mark, refused), True
-    return pair, described.description, True
+        return pair.id, Refusal(pair.id, mark, refused), True
+    return pair.id, described.description, True
 
 
-def _run(intake: Intake, take: Any) -> Iterator[tuple[Pair, dict[str, Any] | Refusal, bool]]:
-    """Call a function for each pair in threads; few are under way at a time."""
-    waiting: deque[Future[Any]] = deque()
-    with ThreadPoolExecutor(intake.workers) as executor:
-        for pair in intake.pairs:
-            waiting.append(executor.submit(take, pair))
-            if len(waiting) > 4 * intake.workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+def _count_processes(tasks: Sequence[_Task], workers: int) -> int:
+    """Return how many of the workers are processes of their own."""
+    files = sum(len(files_of(task.pair)) for task in tasks)
+    return min(workers, count_cores()) - 1 if files >= _MANY_FILES else 0
 
 
 def _read_descriptions(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -201,6 +228,14 @@ def _stamp(pair: Pair, intake: Intake) -> str:
     """Return a digest that changes when a file or anything else that matters changes."""
     marks = [f"{file} {stamp(file)}" for file in files_of(pair)]
     return hashlib.sha256("\n".join([_recipe(pair, intake), *marks]).encode()).hexdigest()
+
+
+def _try_stamp(pair: Pair, intake: Intake) -> str:
+    """Return a pair's stamp, or "" where a file is not there; taking it in tells what is wrong."""
+    try:
+        return _stamp(pair, intake)
+    except (InputError, OSError):
+        return ""
 
 
 def _same_bytes(pair: Pair, intake: Intake, before: Mapping[str, Any]) -> bool:

@@ -101,7 +101,7 @@ def read_mask(
     pixels = _read(file, max_pixels, page, indices=not in_colour)
     if pixels.dtype == bool:
         pixels = pixels.astype(np.uint8) * np.uint8(255)
-    if not np.issubdtype(pixels.dtype, np.integer):
+    if pixels.dtype.kind not in "iu":
         raise InputError(
             file,
             f"the mask holds {pixels.dtype} numbers, perhaps probabilities",

@@ -1,0 +1,103 @@
+"""Calls of one function shared out among threads and, where that pays, processes."""
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from multiprocessing import connection, get_context, parent_process
+from typing import TypeVar
+
+from unetflow.imaging.errors import InputError
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_UNDER_WAY = 4
+"""Calls for each worker that are handed out at a time, so that none waits for the next one."""
+
+
+def count_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def call_each(
+    function: Callable[[Task], Result],
+    tasks: Iterable[Task],
+    threads: int,
+    processes: int = 0,
+) -> Iterator[Result]:
+    """Call a function for each task and yield the results as they come.
+
+    Few calls are under way at a time, however many tasks there are.
+
+    Args:
+        function: What to do. With processes, it must be one of a module's own, and tasks and
+            results must be such that they can be sent.
+        tasks: What it is called with.
+        threads: Threads of this process that take part.
+        processes: Further processes that do; they need seconds to start.
+
+    Raises:
+        InputError: A process was ended from outside.
+    """
+    running: dict[Future[Result], Executor] = {}
+    with ExitStack() as stack:
+        limits: dict[Executor, int] = {}
+        if processes:
+            pool = ProcessPoolExecutor(processes, get_context("spawn"), _end_with_parent)
+            limits[stack.enter_context(pool)] = _UNDER_WAY * processes
+        limits[stack.enter_context(ThreadPoolExecutor(threads))] = _UNDER_WAY * threads
+        try:
+            for task in tasks:
+                while (executor := _find_free(limits, running)) is None:
+                    yield from _take_finished(running)
+                running[executor.submit(function, task)] = executor
+            while running:
+                yield from _take_finished(running)
+        except BrokenProcessPool as error:
+            raise InputError(
+                "ingestion.workers",
+                "a process that read images was ended from outside, perhaps for want of memory",
+                "Set it to 1, or give the machine more memory, and run again",
+            ) from error
+
+
+def _find_free(
+    limits: dict[Executor, int], running: dict[Future[Result], Executor]
+) -> Executor | None:
+    """Return the first executor that can take another call."""
+    busy = list(running.values())
+    return next((e for e, limit in limits.items() if busy.count(e) < limit), None)
+
+
+def _take_finished(running: dict[Future[Result], Executor]) -> Iterator[Result]:
+    """Wait for a result at least, and yield all that are there."""
+    finished, _ = wait(running, return_when=FIRST_COMPLETED)
+    for future in finished:
+        del running[future]
+        yield future.result()
+
+
+def _end_with_parent() -> None:
+    """See to it that a process does not outlive a killed parent, which nothing else tells it."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from unetflow.imaging.augmentation import Augmenter
 from unetflow.imaging.crops import draw_crop, generator_for
 from unetflow.imaging.intensity import IntensityRange, normalise
+from unetflow.imaging.planning.memory import QUEUE_LENGTH
 from unetflow.imaging.samples import Sample
 
 
@@ -45,7 +46,7 @@ class CropFeed(keras.utils.PyDataset):
         seed: int,
         workers: int = 2,
     ) -> None:
-        super().__init__(workers=workers, max_queue_size=8)
+        super().__init__(workers=workers, max_queue_size=QUEUE_LENGTH)
         self._samples = samples
         self._intensity = intensity
         self._augmenter = augmenter

@@ -43,8 +43,11 @@ _LASTING_COPIES = 3
 _SLOTS = {"sgd": 1, "adam": 2, "adamw": 2}
 """Copies that an optimiser keeps: the momentum, and for Adam the mean square too."""
 
-_QUEUED_BATCHES = 10
-"""The feed's queue of 8 batches (see `unet.feed`) and those that two threads prepare."""
+QUEUE_LENGTH = 8
+"""Batches that training keeps ready (see `unet.feed`)."""
+
+_BATCHES_UNDER_WAY = 2
+"""Further ones that two threads prepare."""
 
 _LOSS_MAPS = 6
 """Maps of the image's size and the output's channels that a validation image's scores need."""
@@ -114,9 +117,8 @@ def _step_bytes(architecture: Architecture, crop_size: int, batch_size: int) -> 
     unrolled = max(9 * c.inputs * c.height * c.width for c in blocks)
     label = 1
     crop = crop_size**2 * (_FLOAT * architecture.channels + label)
-    return (
-        batch_size * (_FLOAT * kept + _QUEUED_BATCHES * crop) + _UNROLLED_INPUTS * _FLOAT * unrolled
-    )
+    waiting = QUEUE_LENGTH + _BATCHES_UNDER_WAY
+    return batch_size * (_FLOAT * kept + waiting * crop) + _UNROLLED_INPUTS * _FLOAT * unrolled
 
 
 def _validation_bytes(architecture: Architecture, validation: Validation) -> int:

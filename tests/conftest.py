@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,6 +31,9 @@ raw_pairs:
   count: 8
   size: 64
 """
+
+SECRET = "open-sesame-1234"
+"""Stands among the credentials of the finished project and in its command."""
 
 Run = Callable[..., Result]
 
@@ -87,8 +91,19 @@ def finished(
     tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path
 ) -> Iterator[tuple[Path, Result]]:
     """Return a project in which the whole default pipeline has run, and what it printed."""
-    folder = make_project(tmp_path_factory.mktemp("finished"), empty_mlflow)
-    result = kedro_run(folder, "--params", TINY)
+    home = tmp_path_factory.mktemp("finished")
+    folder = make_project(home / "project", empty_mlflow)
+    (folder / "conf" / "local" / "credentials.yml").write_text(f"storage: {{key: {SECRET}}}\n")
+    command = [
+        "kedro",
+        "run",
+        "--params",
+        f"images={home}/a,note=https://ann:pass@host.org/{SECRET}",
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(home))
+        patch.setattr(sys, "argv", command)
+        result = kedro_run(folder, "--params", TINY)
     assert result.exit_code == 0, result.output
     return folder, result
 

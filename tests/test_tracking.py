@@ -100,6 +100,35 @@ def test_ui_command_works_where_one_stands(tracker, tmp_path, monkeypatch):
     assert tracker.describe_ui().endswith("ui --backend-store-uri sqlite:///mlflow.db")
 
 
+def test_address_of_a_server_is_shown_without_its_password(tracker):
+    tracker._tracking_uri = "https://ann:open-sesame@host.org"
+    assert tracker.describe_ui() == "https://host.org"
+
+
+def test_texts_are_logged_without_credentials(tmp_path, client):
+    settings = {"experiment": "test", "system_metrics": False, "registered_model": None}
+    pictures = {"images": 0, "every": 1}
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    tracker = Tracker(tmp_path, uri, pictures=pictures, secrets={"open-sesame"}, **settings)
+    tracker.start("training", {"a": {"b": ["open-sesame"]}}, {"why": "https://ann:pass@host"})
+    run_id = mlflow.active_run().info.run_id
+    (tmp_path / "a.csv").write_text("id,file\n1,open-sesame\n")
+    (tmp_path / "b.csv").write_text("id\n1\n")
+    tracker.log_artifact(tmp_path / "a.csv")
+    tracker.log_artifact(tmp_path / "b.csv")
+    assert tracker.end(ValueError("open-sesame was refused")) == []
+    run = client.get_run(run_id)
+    assert run.data.params == {"a.b": "['***']"}
+    assert run.data.tags["why"] == "https://host"
+    assert run.data.tags["error"] == "ValueError: *** was refused"
+    logged = tmp_path / "logged"
+    logged.mkdir()
+    logged = Path(client.download_artifacts(run_id, "", str(logged)))
+    assert (logged / "a.csv").read_text() == "id,file\n1,***\n"
+    assert (logged / "b.csv").read_text() == "id\n1\n"
+    assert (tmp_path / "a.csv").read_text() == "id,file\n1,open-sesame\n"
+
+
 def test_moved_project_is_told_where_its_artifacts_go(tracker, tmp_path, caplog):
     new = tmp_path / "moved"
     new.mkdir()

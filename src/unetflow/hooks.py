@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from kedro.config import AbstractConfigLoader, MissingConfigException
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
@@ -13,6 +14,7 @@ from kedro.pipeline import Pipeline
 from unetflow.datasets import FoldLogDataset, TrainingLogDataset
 from unetflow.imaging.cross_validation import require_folds
 from unetflow.imaging.errors import InputError, NothingToDo
+from unetflow.imaging.redaction import find_secrets
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.parameters import Parameters, read_meaning
 from unetflow.pipelines.planning.nodes import check_plan
@@ -104,6 +106,7 @@ class TrackingHooks:
     def __init__(self) -> None:
         self._project = Path()
         self._config: dict[str, Any] = {}
+        self._secrets: set[str] = set()
         self._tracker: Tracker | None = None
         self._entries: dict[str, dict[str, Any]] = {}
         self._closing_lines: dict[str, str] = {}
@@ -111,9 +114,10 @@ class TrackingHooks:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Remember the configuration."""
+        """Remember the configuration, and what of it must not be logged."""
         self._project = Path(context.project_path)
         self._config = context.config_loader["mlflow"]
+        self._secrets = find_secrets(_read_credentials(context.config_loader))
 
     @hook_impl
     def after_catalog_created(self, conf_catalog: dict[str, Any]) -> None:
@@ -126,7 +130,7 @@ class TrackingHooks:
     ) -> None:
         """Start the MLflow run, log all parameters and listen to the training."""
         self._closing_lines = {}
-        self._tracker = Tracker(self._project, **self._config)
+        self._tracker = Tracker(self._project, **self._config, secrets=self._secrets)
         name = "+".join(run_params["pipeline_names"] or ["__default__"])
         trains = any("training" in node.tags for node in pipeline.nodes)
         self._context = "training" if trains else name
@@ -249,6 +253,14 @@ class TrackingHooks:
         if "input" in tracking:
             source = self._entries[tracking["input"]]["path"]
             self._tracker.log_input(str(source), data["digest"], self._context)
+
+
+def _read_credentials(configuration: AbstractConfigLoader) -> dict[str, Any]:
+    try:
+        credentials: dict[str, Any] = configuration["credentials"]
+    except MissingConfigException:  # as in most projects
+        return {}
+    return credentials
 
 
 def _describe_scores(metrics: dict[str, Any]) -> str:

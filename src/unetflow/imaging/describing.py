@@ -16,6 +16,7 @@ from unetflow.imaging.intensity import intensity_histogram
 from unetflow.imaging.labels import IGNORE, Label, Meaning, object_pixels
 from unetflow.imaging.leakage import perceptual_hash, pixel_digest
 from unetflow.imaging.readers import read_image, read_mask
+from unetflow.imaging.redaction import hide_home
 from unetflow.imaging.samples import DescribedSample, Sample
 from unetflow.imaging.small_pictures import small_picture
 from unetflow.imaging.sources import Drawn, Pair
@@ -76,7 +77,7 @@ def _read_region(region: File, meaning: Meaning, max_pixels: int) -> NDArray[np.
 def describe_source(pair: Pair) -> dict[str, Any]:
     """Return the part of a description that may change though no pixel has."""
     return {
-        "mask_file": pair.annotation.where,
+        "mask_file": hide_home(pair.annotation.where),
         "changed": _time_of_change(pair.image.file),
         "source_group": pair.group,
         "source_split": pair.split,
@@ -126,7 +127,7 @@ def _describe(
     height, width, channels = image.shape
     return {
         "id": pair.id,
-        "image_file": str(pair.image),
+        "image_file": hide_home(str(pair.image)),
         **describe_source(pair),
         "image_sha256": file_digest(pair.image.file),
         "mask_sha256": mask_digest(pair),

@@ -17,6 +17,7 @@ from unetflow.imaging.describing import (
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import stamp
 from unetflow.imaging.labels import Meaning
+from unetflow.imaging.redaction import hide_home
 from unetflow.imaging.samples import (
     DESCRIPTION,
     IMAGE,
@@ -30,7 +31,7 @@ from unetflow.imaging.samples import (
 from unetflow.imaging.sources import Pair
 from unetflow.imaging.workers import call_each, count_cores
 
-_FORM = 4
+_FORM = 5
 """Raised when samples or descriptions change their form, so that all are made anew."""
 _MANY_FILES = 4000
 """Files to read from which on further processes are worth the seconds that they need to start."""
@@ -241,7 +242,7 @@ def _try_stamp(pair: Pair, intake: Intake) -> str:
 def _same_bytes(pair: Pair, intake: Intake, before: Mapping[str, Any]) -> bool:
     return (
         before.get("recipe") == _recipe(pair, intake)
-        and before.get("image_file") == str(pair.image)
+        and before.get("image_file") == hide_home(str(pair.image))
         and before.get("image_sha256") == file_digest(pair.image.file)
         and before.get("mask_sha256") == mask_digest(pair)
     )

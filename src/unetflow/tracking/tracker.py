@@ -7,13 +7,14 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unetflow.imaging.labels import Label
+from unetflow.imaging.redaction import redact
 from unetflow.imaging.samples import Sample
 from unetflow.tracking.delivery import Delivery
 from unetflow.tracking.model import LoggedModel
@@ -36,6 +37,9 @@ _DEFAULTS = {
 }
 """Environment variables of MLflow; a user may override each."""
 
+_TEXTS = {".csv", ".html", ".json", ".txt", ".yml"}
+"""Endings of files that are read through for what must not be logged."""
+
 _LONGEST_DIGEST = 36
 """Of a data set's digest MLflow takes no more characters."""
 
@@ -46,6 +50,9 @@ class Tracker:
     What goes wrong before the run has started is an error; later it is a warning, since a record
     must not cost a training (see `Delivery`).
 
+    Whatever is logged as text, in parameters, tags and files, has no credentials and no path of
+    the user's home folder in it (see `redact`).
+
     Args:
         project: The project's folder; a relative SQLite file and the artifacts lie there.
         tracking_uri: Where MLflow keeps its runs.
@@ -53,6 +60,7 @@ class Tracker:
         system_metrics: Whether to log how busy processor, memory and disk are.
         pictures: Which predictions become pictures; see `PictureChoice`.
         registered_model: The name under which finished models are registered; None: none is.
+        secrets: What must not be logged, such as passwords.
     """
 
     def __init__(
@@ -64,12 +72,14 @@ class Tracker:
         system_metrics: bool,
         pictures: Mapping[str, Any],
         registered_model: str | None,
+        secrets: Collection[str] = (),
     ) -> None:
         for name, value in _DEFAULTS.items():
             os.environ.setdefault(name, value)
         self._pictures, self._choice = pictures, PictureChoice(pictures)
         self._system_metrics = system_metrics
         self._registered_model = registered_model
+        self._redact = partial(redact, secrets=secrets)
         self._delivery = Delivery()
         self._model: LoggedModel | None = None
         self._has_input = False
@@ -92,19 +102,18 @@ class Tracker:
         self._run = run.info
         run_id: str = run.info.run_id
         self._target = lambda: run_id
-        self._mlflow.log_params(dict(flatten(parameters)))
-        self._mlflow.set_tags(
-            {
-                "pipeline": name,
-                "command": shlex.join(["kedro", *sys.argv[1:]]),
-                **git_tags(self._project),
-                **tags,
-            }
-        )
+        self._mlflow.log_params(self._redact_all(dict(flatten(parameters))))
+        facts = {
+            "pipeline": name,
+            "command": shlex.join(["kedro", *sys.argv[1:]]),
+            "mlflow.source.name": "kedro",  # MLflow gives the path of the program
+            **git_tags(self._project),
+        }
+        self._mlflow.set_tags(self._redact_all({**facts, **tags}))
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Add tags to the run."""
-        self._carry(f"the tags {', '.join(tags)}", self._mlflow.set_tags, dict(tags))
+        self._carry(f"the tags {', '.join(tags)}", self._mlflow.set_tags, self._redact_all(tags))
 
     def log_input(self, source: str, digest: str, context: str) -> None:
         """Log the data set that the run uses, once.
@@ -121,13 +130,21 @@ class Tracker:
         from mlflow.data.meta_dataset import MetaDataset
 
         name = Path(source).name.removesuffix(".zip")
-        place = get_dataset_source_from_json(json.dumps({"uri": source}), "local")
+        place = get_dataset_source_from_json(json.dumps({"uri": self._redact(source)}), "local")
         data = MetaDataset(place, name, digest[:_LONGEST_DIGEST])
         self._carry("the data set", self._mlflow.log_input, data, context=context)
 
     def log_artifact(self, path: Path) -> None:
-        """Copy a file into the run."""
-        self._carry(path.name, self._mlflow.log_artifact, str(path))
+        """Copy a file into the run; of a text what `redact` leaves of it."""
+        self._carry(path.name, self._copy, path)
+
+    def _copy(self, path: Path) -> None:
+        text = path.read_text("utf-8") if path.suffix in _TEXTS else ""
+        redacted = self._redact(text)
+        if redacted == text:
+            self._mlflow.log_artifact(str(path))
+        else:
+            self._mlflow.log_text(redacted, path.name)
 
     def log_epoch(self, epoch: int, scores: Mapping[str, float]) -> None:
         """Log the scores of an epoch, which counts from 1, while the training goes on."""
@@ -195,7 +212,8 @@ class Tracker:
         if self._model is None or self._registered_model is None:
             return
         run = f"#/experiments/{self._run.experiment_id}/runs/{self._run.run_id}"
-        page = self._tracking_uri.rstrip("/") + "/" if self._tracking_uri[:4] == "http" else ""
+        address = self._redact(self._tracking_uri)
+        page = address.rstrip("/") + "/" if address.startswith("http") else ""
         description = f"{scores}\n\nRun: [{self._run.run_name} {self._run.run_id}]({page}{run})"
         self._carry(
             "the registered model", self._model.register, self._registered_model, description
@@ -204,7 +222,7 @@ class Tracker:
     def describe_ui(self) -> str:
         """Return the command that shows the runs, as it works in the folder where one stands."""
         if self._tracking_uri.startswith("http"):
-            return self._tracking_uri
+            return self._redact(self._tracking_uri)
         uri = self._tracking_uri
         if not uri.startswith("sqlite:"):
             uri = "$MLFLOW_TRACKING_URI"  # it may hold a password
@@ -227,6 +245,9 @@ class Tracker:
         # MLflow keeps the address in the environment, where the process's next run would find it.
         self._mlflow.set_tracking_uri(self._uri_before)
         return lost
+
+    def _redact_all(self, values: Mapping[str, Any]) -> dict[str, str]:
+        return {name: self._redact(str(value)) for name, value in values.items()}
 
     def _carry_scores(self, what: str, scores: dict[str, float], step: int | None = None) -> None:
         target, now = self._target, _now()  # those of now, also when it is delivered late

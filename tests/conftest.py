@@ -32,7 +32,7 @@ raw_pairs:
   size: 64
 """
 
-SECRET = "open-sesame-1234"
+CREDENTIAL = "open-sesame-1234"
 """Stands among the credentials of the finished project and in its command."""
 
 Run = Callable[..., Result]
@@ -93,12 +93,12 @@ def finished(
     """Return a project in which the whole default pipeline has run, and what it printed."""
     home = tmp_path_factory.mktemp("finished")
     folder = make_project(home / "project", empty_mlflow)
-    (folder / "conf" / "local" / "credentials.yml").write_text(f"storage: {{key: {SECRET}}}\n")
+    (folder / "conf" / "local" / "credentials.yml").write_text(f"storage: {{key: {CREDENTIAL}}}\n")
     command = [
         "kedro",
         "run",
         "--params",
-        f"images={home}/a,note=https://ann:pass@host.org/{SECRET}",
+        f"images={home}/a,note=https://ann:pass@host.org/{CREDENTIAL}",
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(home))

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from click.testing import Result
 
-from tests.conftest import SECRET, kedro_run, make_project
+from tests.conftest import CREDENTIAL, kedro_run, make_project
 
 pytestmark = pytest.mark.xdist_group("finished")  # one process makes the run that all look at
 
@@ -24,7 +24,7 @@ def read_database(path: Path) -> Iterator[tuple[str, str]]:
     with sqlite3.connect(path) as opened:
         tables = opened.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchall()
         for (table,) in tables:
-            rows = pd.read_sql(f'SELECT * FROM "{table}"', opened)
+            rows = pd.read_sql(f'SELECT * FROM "{table}"', opened)  # noqa: S608 -- of a test
             for column in rows:
                 if column not in ADDRESSES:
                     yield from ((f"{table}.{column}", str(value)) for value in rows[column])
@@ -55,7 +55,7 @@ def find_leaks(project: Path, *private: str) -> set[str]:
 
 def test_nothing_private_is_logged_by_a_whole_run(finished: tuple[Path, Result]) -> None:
     project = finished[0]
-    assert not find_leaks(project, str(project.parent), SECRET, "ann:pass")
+    assert not find_leaks(project, str(project.parent), CREDENTIAL, "ann:pass")
     client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
     run = client.search_runs(["1"])[0]
     assert run.data.tags["command"] == "kedro run --params images=~/a,note=https://host.org/***"

@@ -218,3 +218,18 @@ def test_gallery_of_many_classes_explains_its_colours(tmp_path):
     expected = paint_classes(np.array([[1, 2, 3]], np.uint8))[0] / 255
     np.testing.assert_allclose(colours, expected)
     assert saved_size(figure, tmp_path / "a.png")[0] == 380
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_gallery_shows_no_prediction_where_nothing_counts(classes):
+    image = np.full((16, 16, 1), 100, np.uint8)
+    truth = np.zeros((16, 16), np.uint8)
+    truth[:, 8:] = 255
+    found = np.zeros((16, 16), np.uint8)
+    found[2:6, 10:14] = 1
+    names = ["background", "cell", "edge"][:classes]
+    figure = draw_gallery([Specimen("a", image, truth, found, found)], names)
+    _, expected, champion, prediction = (axes.images[0].get_array() for axes in figure.axes)
+    np.testing.assert_array_equal(prediction, expected)
+    np.testing.assert_array_equal(champion, expected)
+    assert found.max() == 1

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unetflow.imaging.augmentation import Augmenter
 from unetflow.imaging.crops import draw_crop, generator_for
 from unetflow.imaging.intensity import IntensityRange, normalise
-from unetflow.imaging.labels import Label
+from unetflow.imaging.labels import IGNORE, Label
 from unetflow.imaging.overlays import (
     PREDICTION_COLOUR,
     TRUTH_COLOUR,
@@ -102,10 +102,16 @@ def draw_gallery(specimens: Sequence[Specimen], classes: Sequence[str]) -> Figur
         }
         if specimen.champion is not None:
             drawn["champion"] = draw_label(
-                picture, specimen.champion, len(classes), PREDICTION_COLOUR
+                picture,
+                _where_it_counts(specimen.champion, specimen.truth),
+                len(classes),
+                PREDICTION_COLOUR,
             )
         drawn["prediction"] = draw_label(
-            picture, specimen.prediction, len(classes), PREDICTION_COLOUR
+            picture,
+            _where_it_counts(specimen.prediction, specimen.truth),
+            len(classes),
+            PREDICTION_COLOUR,
         )
         for axes, (title, content) in zip(row, drawn.items(), strict=True):
             axes.imshow(content)
@@ -116,3 +122,8 @@ def draw_gallery(specimens: Sequence[Specimen], classes: Sequence[str]) -> Figur
         marks = [Patch(color=c, label=n) for c, n in zip(colours[1:], classes[1:], strict=True)]
         figure.legend(handles=marks, loc="outside lower center", ncols=5, fontsize=8)
     return figure
+
+
+def _where_it_counts(found: Label, truth: Label) -> Label:
+    """Ignore in a prediction what no score looks at, such as specks outside a field of view."""
+    return np.where(truth == IGNORE, np.uint8(IGNORE), found)

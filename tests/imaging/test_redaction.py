@@ -48,6 +48,8 @@ def test_the_root_as_a_home_is_left_alone(monkeypatch):
     [
         ("https://ann:s3cret@host.org/a?b=c@d", "https://host.org/a?b=c@d"),
         ("https://token@host.org", "https://host.org"),
+        ("https://ann:s3c@ret@host.org/a", "https://host.org/a"),
+        ("https://host.org?to=ann@b.org", "https://host.org?to=ann@b.org"),
         ("postgresql://ann:s3cret@db:5432/mlflow, see", "postgresql://db:5432/mlflow, see"),
         ("https://host.org/@ann/a", "https://host.org/@ann/a"),
         ("ann@host.org", "ann@host.org"),

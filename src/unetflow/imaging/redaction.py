@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import quote
 
-_USER_IN_ADDRESS = re.compile(r"(?<=://)[^/\s'\"<>@]*(?::[^/\s'\"<>@]*)?@")
+_USER_IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s'\"<>]*@")
 """User and password, as in `https://user:password@host`."""
 
 _NAME = r"[\w.-]"

@@ -57,7 +57,7 @@ def test_nothing_private_is_logged_by_a_whole_run(finished: tuple[Path, Result])
     project = finished[0]
     assert not find_leaks(project, str(project.parent), CREDENTIAL, "ann:pass")
     client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
-    run = client.search_runs(["1"])[0]
+    run = client.search_runs(["1"], order_by=["start_time ASC"])[0]  # others ran there since
     assert run.data.tags["command"] == "kedro run --params images=~/a,note=https://host.org/***"
     assert run.data.tags["mlflow.source.name"] == "kedro"
     manifest = pd.read_parquet(project / "data/03_primary/manifest.parquet")

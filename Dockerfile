@@ -21,7 +21,7 @@ RUN python -m venv .venv \
     && pip install --no-cache-dir --constraint requirements.lock --editable . \
     && if [ "$DEVICE" = gpu ]; then \
         pip uninstall --yes tensorflow-cpu \
-        && pip install --no-cache-dir "tensorflow[and-cuda]~=2.21.0"; \
+        && pip install --no-cache-dir --constraint requirements.lock "tensorflow[and-cuda]~=2.21.0"; \
     fi
 
 COPY --chown=unetflow:unetflow conf conf

@@ -19,6 +19,7 @@ from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.parameters import Parameters, read_meaning
 from unetflow.pipelines.planning.nodes import check_plan
 from unetflow.tracking import Tracker
+from unetflow.tracking.parts import read_run_key
 
 
 class CheckHooks:
@@ -139,6 +140,7 @@ class TrackingHooks:
             name,
             parameters,
             tags={"env": run_params["env"] or "local", "preset": parameters["preset"]},
+            key=read_run_key(),
         )
         for entry in pipeline.inputs():
             if self._tracking_of(entry).get("log") == "epochs":

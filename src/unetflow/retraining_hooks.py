@@ -14,6 +14,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from unetflow.imaging.errors import InputError, NothingToDo
+from unetflow.tracking.parts import read_run_key
 
 _OUTCOME = "retraining_outcome"
 _ALARMING = ("kedro.pipeline.node", "kedro.runner.sequential_runner", "kedro.runner.thread_runner")
@@ -40,16 +41,19 @@ class RetrainingHooks:
         self._entries = conf_catalog
 
     @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
         """Wait until no other retraining is at work in this folder; the system frees its lock.
 
         Raises:
-            InputError: Another one is, and goes on for longer than this one may wait.
+            InputError: Another one is, and goes on for longer than this one may wait; or it began
+                between two parts of this one.
         """
-        tags = {tag for node in pipeline.nodes for tag in node.tags}
-        self._retrains = "retraining" in tags
+        names = set(run_params["pipeline_names"] or ())
+        self._retrains = "retraining" in names
         self._decides = "retraining_decision" in pipeline.all_outputs()  # not if run in parts
-        if not tags & {"retraining", "rollback"}:
+        if not names & {"retraining", "rollback"}:
             return
         parameters = catalog.load("parameters")
         if self._retrains and parameters.get("start_from") is not None:
@@ -66,6 +70,8 @@ class RetrainingHooks:
         minutes = parameters["retraining"]["wait_minutes"]
         try:
             self._lock.acquire(timeout=60 * minutes)
+            if self._retrains:
+                self._claim(outcome.with_suffix(".run"), pipeline)
         except Timeout as error:
             self._retrains = self._decides = False  # the outcome is the other one's
             raise InputError(
@@ -74,6 +80,20 @@ class RetrainingHooks:
                 f"within {minutes:g} minutes",
                 "Wait for it, or raise `retraining.wait_minutes`",
             ) from error
+
+    def _claim(self, owner: Path, pipeline: Pipeline) -> None:
+        """Write down whose files lie in the folder, or look whether they are still this run's."""
+        key = read_run_key()
+        if any("ingestion" in node.tags for node in pipeline.nodes):  # where each one begins
+            owner.write_text(key or "", "utf-8")
+        elif key is not None and not (owner.exists() and owner.read_text("utf-8") == key):
+            self._retrains = self._decides = False
+            self._release()
+            raise InputError(
+                "retraining",
+                "another retraining has begun in this folder since this one's last stage",
+                "Start a new one",
+            )
 
     @hook_impl
     def after_pipeline_run(self, catalog: DataCatalog) -> None:

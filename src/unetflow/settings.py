@@ -1,6 +1,7 @@
 """Kedro's settings of this project."""
 
 import os
+from typing import Any
 
 from unetflow.hooks import CheckHooks, TrackingHooks
 from unetflow.imaging.errors import InputError
@@ -21,10 +22,14 @@ def environment_variable(name: str, default: str | None = None) -> str:
 
 HOOKS = (TrackingHooks(), RetrainingHooks(), CheckHooks())  # the last one is called first
 
-CONFIG_LOADER_ARGS = {
+CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "local",
     "merge_strategy": {"parameters": "soft", "globals": "soft"},
-    "config_patterns": {"globals": ["globals*"], "mlflow": ["mlflow*"]},
+    "config_patterns": {
+        "globals": ["globals*"],
+        "mlflow": ["mlflow*"],
+        "orchestration": ["orchestration*"],
+    },
     "custom_resolvers": {"env": environment_variable},
 }

@@ -12,6 +12,7 @@ import tifffile
 from filelock import FileLock
 
 from tests.conftest import TINY, kedro_run
+from unetflow.pipeline_registry import register_pipelines
 
 RETRAINING = ("--pipelines", "retraining", "--params")
 pytestmark = pytest.mark.xdist_group("finished")
@@ -63,6 +64,13 @@ def test_first_model_becomes_the_champion(copy: Path) -> None:
     assert run.data.tags["decision"] == "promoted"
     assert run.info.status == "FINISHED"
     assert client_of(copy).get_model_version("unetflow", latest(copy)).run_id == told["run_id"]
+
+
+def test_the_champion_changes_after_all_that_look_at_it() -> None:
+    whole = register_pipelines()["retraining"]
+    before = whole.to_nodes("promote").nodes
+    for entry in ("champion", "champion_record", "champion_scores"):
+        assert set(whole.only_nodes_with_inputs(entry).nodes) <= set(before)
 
 
 def test_nothing_new_is_skipped_and_is_no_failure(with_champion: Path) -> None:

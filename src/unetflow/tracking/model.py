@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
+
     from unetflow.unet import Segmenter
 
 _REQUIREMENTS = (
@@ -27,31 +29,47 @@ class LoggedModel:
     Each step may be called again after it has failed, and is done once.
 
     Args:
-        path: The segmenter's file.
-        segmenter: The segmenter.
+        uri: Where MLflow has it; None: it has not been logged yet.
     """
 
-    def __init__(self, path: Path, segmenter: "Segmenter") -> None:
-        self._path = path
-        self._settings = segmenter.settings
-        self._uri: str | None = None
+    def __init__(self, uri: str | None = None) -> None:
+        self._uri = uri
         self._version: str | None = None
 
-    def log(self) -> None:
-        """Log it as a pyfunc model that brings the code to load it."""
+    @classmethod
+    def of_run(cls, run: "Run") -> "LoggedModel | None":
+        """Return the model that a run has logged last; None: it has logged none."""
+        import mlflow
+
+        logged = mlflow.search_logged_models(
+            [run.info.experiment_id],
+            f"source_run_id = '{run.info.run_id}'",
+            max_results=1,
+            order_by=[{"field_name": "creation_timestamp", "ascending": False}],
+            output_format="list",
+        )
+        return cls(logged[0].model_uri) if logged else None
+
+    def log(self, path: Path, segmenter: "Segmenter") -> None:
+        """Log it as a pyfunc model that brings the code to load it.
+
+        Args:
+            path: The segmenter's file.
+            segmenter: The segmenter.
+        """
         import mlflow
         import numpy as np
         from mlflow.models import ModelSignature
         from mlflow.types import Schema, TensorSpec
 
-        settings = self._settings
+        settings = segmenter.settings
         image = TensorSpec(np.dtype(settings.dtype), (-1, -1, -1, settings.channels))
         mask = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
         edge = settings.geometry.fit(2 * settings.geometry.shrink + 1)
         logged = mlflow.pyfunc.log_model(
             name="segmenter",
             loader_module="unetflow.unet.mlflow_model",
-            data_path=str(self._path),
+            data_path=str(path),
             code_paths=[str(Path(__file__).parent.parent)],
             signature=ModelSignature(Schema([image]), Schema([mask])),
             input_example=np.zeros((1, edge, edge, settings.channels), settings.dtype),

@@ -19,6 +19,7 @@ from unetflow.imaging.samples import Sample
 from unetflow.tracking.delivery import Delivery
 from unetflow.tracking.model import LoggedModel
 from unetflow.tracking.nested import NestedRun
+from unetflow.tracking.parts import KEY_TAG, find_run
 from unetflow.tracking.pictures import PictureChoice, picture_key
 from unetflow.tracking.tags import flatten, git_tags
 
@@ -89,23 +90,48 @@ class Tracker:
         self._mlflow = mlflow
         self._project = project
         self._uri_before = os.environ.get("MLFLOW_TRACKING_URI")
-        self._tracking_uri = tracking_uri
-        mlflow.set_tracking_uri(_absolute_sqlite(tracking_uri, project))
+        self._tracking_uri, self._experiment = tracking_uri, experiment
+        mlflow.set_tracking_uri(locate_tracking(tracking_uri, project))
         self._choose_experiment(experiment)
 
-    def start(self, name: str, parameters: Mapping[str, Any], tags: Mapping[str, str]) -> None:
-        """Start the run and log its parameters, its tags, its command and the git commit."""
+    def start(
+        self,
+        name: str,
+        parameters: Mapping[str, Any],
+        tags: Mapping[str, str],
+        key: str | None = None,
+    ) -> None:
+        """Start the run and log its parameters, its tags, its command and the git commit.
+
+        Args:
+            name: Of the run.
+            parameters: All of Kedro's.
+            tags: More tags.
+            key: Of a run in parts: if an earlier part began it, this one goes on with it.
+        """
         while self._mlflow.active_run():  # left over from a run that was interrupted
             self._mlflow.end_run("KILLED")
         logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
-        run = self._mlflow.start_run(run_name=name, log_system_metrics=self._system_metrics)
+        command = shlex.join(["kedro", *sys.argv[1:]])
+        begun = None
+        if key is not None:
+            begun = find_run(self._mlflow.MlflowClient(), self._experiment, key)
+            tags = {**tags, KEY_TAG: key}
+            command = f"kedro run --pipelines {name}"  # its parts are the orchestrator's business
+        if begun is not None:
+            self._model = LoggedModel.of_run(begun)
+        run = self._mlflow.start_run(
+            begun.info.run_id if begun else None,
+            run_name=name,
+            log_system_metrics=self._system_metrics,
+        )
         self._run = run.info
         run_id: str = run.info.run_id
         self._target = lambda: run_id
         self._mlflow.log_params(self._redact_all(dict(flatten(parameters))))
         facts = {
             "pipeline": name,
-            "command": shlex.join(["kedro", *sys.argv[1:]]),
+            "command": command,
             "mlflow.source.name": "kedro",  # MLflow gives the path of the program
             **git_tags(self._project),
         }
@@ -200,8 +226,8 @@ class Tracker:
 
     def log_model(self, path: Path, segmenter: "Segmenter") -> None:
         """Log the finished segmenter as a model."""
-        self._model = LoggedModel(path, segmenter)
-        self._carry("the model", self._model.log)
+        self._model = LoggedModel()
+        self._carry("the model", self._model.log, path, segmenter)
 
     def register_model(self, scores: str) -> None:
         """Register the model that this run has logged, if any, once its scores are known.
@@ -227,7 +253,7 @@ class Tracker:
         if not uri.startswith("sqlite:"):
             uri = "$MLFLOW_TRACKING_URI"  # it may hold a password
         elif Path.cwd() != self._project:
-            uri = _absolute_sqlite(uri, self._project)
+            uri = locate_tracking(uri, self._project)
         installed = Path(sys.executable).with_name("mlflow")
         command = "mlflow" if shutil.which("mlflow") else os.path.relpath(installed)
         return f"{command} ui --backend-store-uri {uri if uri[0] == '$' else shlex.quote(uri)}"
@@ -282,7 +308,7 @@ def _now() -> int:
     return round(time.time() * 1000)
 
 
-def _absolute_sqlite(uri: str, project: Path) -> str:
+def locate_tracking(uri: str, project: Path) -> str:
     """Make a relative SQLite file lie in the project's folder, wherever the run is started."""
     prefix, scheme, path = uri.partition("sqlite:///")
     if prefix or not scheme or Path(path).is_absolute():

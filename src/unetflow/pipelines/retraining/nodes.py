@@ -178,7 +178,7 @@ def show_differences(
     segmenter: Segmenter,
     champion: tuple[str, Segmenter] | None,
     samples: SampleFolder,
-) -> Figure:
+) -> tuple[Figure, list[str]]:
     """Draw the test images on which challenger and champion differ most.
 
     Args:
@@ -186,6 +186,9 @@ def show_differences(
         segmenter: The challenger.
         champion: The champion; None: there is none, and the challenger's worst images are drawn.
         samples: All samples.
+
+    Returns:
+        The picture, and the ids of the images in it.
     """
     specimens = []
     for row in retraining_decision["most_different"]:
@@ -195,20 +198,24 @@ def show_differences(
             theirs, before = champion[1].predict(image), f"{row['champion']:.3f} -> "
         title = f"{row['id']}: Dice {before}{row['challenger']:.3f}"
         specimens.append(Specimen(title, image, label, found, theirs))
-    return draw_gallery(specimens, segmenter.settings.classes)
+    shown = [row["id"] for row in retraining_decision["most_different"]]
+    return draw_gallery(specimens, segmenter.settings.classes), shown
 
 
-def promote(retraining_decision: dict[str, Any], report: str) -> dict[str, Any]:
+def promote(
+    retraining_decision: dict[str, Any], report: str, differences_shown: list[str]
+) -> dict[str, Any]:
     """Tell how to move the registry's aliases.
 
     Args:
         retraining_decision: As `decide` makes it.
         report: Only has to be there: the challenger is registered when its scores are written.
+        differences_shown: Likewise: what compares with the champion must do so before it changes.
 
     Returns:
         See `datasets.ChampionAliasesDataset`; empty where the champion is kept.
     """
-    del report
+    del report, differences_shown
     if retraining_decision["decision"] != "promoted":
         _log.info("The champion is kept: %s", retraining_decision["reason"])
         return {}

@@ -47,7 +47,7 @@ def _gate() -> Pipeline:
                 name="go_on_if_due",
             ),
         ],
-        tags="retraining",
+        tags="gate",
     )
 
 
@@ -86,15 +86,15 @@ def _decision() -> Pipeline:
             Node(
                 nodes.show_differences,
                 inputs=["retraining_decision", "segmenter", "champion", "samples"],
-                outputs="differences",
+                outputs=["differences", "differences_shown"],
                 name="show_differences",
             ),
             Node(
                 nodes.promote,
-                inputs=["retraining_decision", "report"],
+                inputs=["retraining_decision", "report", "differences_shown"],
                 outputs="champion_move",
                 name="promote",
             ),
         ],
-        tags=["retraining", "promotes"],
+        tags=["decision", "promotes"],
     )

@@ -1,0 +1,126 @@
+"""The stages of a retraining as runs of their own."""
+
+import os
+import sys
+
+import pytest
+import yaml
+
+from unetflow.imaging.errors import InputError
+from unetflow.orchestration import stages
+from unetflow.orchestration.configuration import digest_listing, read_configuration
+from unetflow.pipeline_registry import register_pipelines
+from unetflow.tracking.parts import RUN_KEY, read_run_key
+
+
+def test_each_node_of_the_retraining_belongs_to_one_stage_and_none_needs_a_later_one() -> None:
+    whole = register_pipelines()["retraining"]
+    parts = [whole.only_nodes_with_tags(*tags) for tags in stages.STAGES.values()]
+    assert sorted(n.name for p in parts for n in p.nodes) == sorted(n.name for n in whole.nodes)
+    for number, part in enumerate(parts):
+        for later in parts[number + 1 :]:
+            assert not part.inputs() & later.all_outputs()
+
+
+def test_the_command_names_the_stage() -> None:
+    assert stages.build_command("preparation")[1:] == [
+        "-m",
+        "unetflow",
+        "--pipelines",
+        "retraining",
+        "--tags",
+        "planning,augmentation,construction",
+    ]
+
+
+@pytest.fixture
+def program(monkeypatch):
+    """Run a program of the test's own in place of a stage."""
+
+    def use(code: str) -> None:
+        monkeypatch.setattr(stages, "build_command", lambda stage: [sys.executable, "-c", code])
+
+    return use
+
+
+def test_a_stage_knows_folder_and_key_and_each_line_is_told(program, tmp_path) -> None:
+    program(f"import os; print(os.getcwd()); print(os.environ['{RUN_KEY}'])")
+    told: list[str] = []
+    stages.run_stage(tmp_path, "training", "key", 60, told.append)
+    assert told == [str(tmp_path), "key"]
+
+
+def test_a_stage_that_fails_says_what_it_printed_last(program, tmp_path) -> None:
+    program("print('a long story'); raise SystemExit('folder: it is not there. Correct it.')")
+    with pytest.raises(stages.StageError, match=r"exit code 1:\n(.|\n)*it is not there"):
+        stages.run_stage(tmp_path, "training", "key", 60)
+
+
+def test_a_stage_that_takes_too_long_is_interrupted(program, tmp_path) -> None:
+    program(
+        "import time\ntry:\n  print('begun'); time.sleep(60)\n"
+        "except KeyboardInterrupt:\n  print('ended in order')"
+    )
+    told: list[str] = []
+    with pytest.raises(stages.StageError, match="took longer"):
+        stages.run_stage(tmp_path, "training", "key", 3, told.append)
+    assert told == ["begun", "ended in order"]
+
+
+def test_a_stage_that_does_not_listen_is_killed(program, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(stages, "_GRACE_SECONDS", 0.5)
+    program(
+        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+        "print('begun'); time.sleep(60)"
+    )
+    with pytest.raises(stages.StageError, match="took longer"):
+        stages.run_stage(tmp_path, "training", "key", 3)
+
+
+def test_a_cancelled_stage_ends_with_its_orchestrator(program, tmp_path) -> None:
+    program("import os, time; print(os.getpid()); time.sleep(60)")
+    begun: list[int] = []
+
+    def cancel(line: str) -> None:
+        if line.isdigit():
+            begun.append(int(line))
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        stages.run_stage(tmp_path, "training", "key", 60, cancel)
+    with pytest.raises(ProcessLookupError):
+        os.kill(begun[0], 0)
+
+
+def test_key_that_mlflow_could_not_search_for_is_refused(monkeypatch) -> None:
+    monkeypatch.setenv(RUN_KEY, "scheduled__2026-11-24T02:15:00+00:00")
+    assert read_run_key() == "scheduled__2026-11-24T02:15:00+00:00"
+    monkeypatch.setenv(RUN_KEY, "' OR 1")
+    with pytest.raises(InputError, match=RUN_KEY):
+        read_run_key()
+
+
+def test_listing_changes_with_names_sizes_and_times(tmp_path) -> None:
+    folder = tmp_path / "labelled"
+    assert digest_listing(folder) is None
+    folder.mkdir()
+    seen = {digest_listing(folder)}
+    (folder / "a.png").write_bytes(b"1")
+    seen.add(digest_listing(folder))
+    assert digest_listing(folder) in seen
+    (folder / "a.png").write_bytes(b"22")
+    seen.add(digest_listing(folder))
+    os.utime(folder / "a.png", ns=(1, 1))
+    seen.add(digest_listing(folder))
+    (folder / "a.png").rename(folder / "b.png")
+    seen.add(digest_listing(folder))
+    assert len(seen) == 5
+    assert digest_listing(folder / "b.png") is not None  # a zip, for instance
+
+
+def test_parameters_of_orchestration_are_checked(project) -> None:
+    assert read_configuration(project).orchestration.retries == 2
+    local = project / "conf" / "local" / "orchestration.yml"
+    local.write_text(yaml.safe_dump({"retrys": 3}))
+    with pytest.raises(InputError, match="Did you mean 'retries'"):
+        read_configuration(project)

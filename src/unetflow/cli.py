@@ -1,8 +1,11 @@
 """`kedro run` as Kedro has it, but with one clear line for errors that the user can mend."""
 
 import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +33,8 @@ def _run(**options: Any) -> Any:
         if path is not None and not str(path).startswith("models:/"):
             options["params"][name] = str(Path(path).absolute())
     try:
-        return kedro_run.callback(**options)  # type: ignore[misc]
+        with _ended_in_order():
+            return kedro_run.callback(**options)  # type: ignore[misc]
     except NothingToDo:  # which a hook has told already
         return None
     except KeyboardInterrupt:
@@ -42,6 +46,19 @@ def _run(**options: Any) -> Any:
         if message is None:
             raise
         raise click.ClickException(message) from error
+
+
+@contextmanager
+def _ended_in_order() -> Iterator[None]:
+    """Take the signal by which a scheduler ends a process as what Ctrl-C is in a terminal."""
+    if threading.current_thread() is not threading.main_thread():  # where none can be taken
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _message_for(error: Exception) -> str | None:

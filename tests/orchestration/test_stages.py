@@ -3,6 +3,7 @@
 import os
 import sys
 
+import mlflow
 import pytest
 import yaml
 
@@ -58,7 +59,8 @@ def test_a_stage_that_fails_says_what_it_printed_last(program, tmp_path) -> None
 
 def test_a_stage_that_takes_too_long_is_interrupted(program, tmp_path) -> None:
     program(
-        "import time\ntry:\n  print('begun'); time.sleep(60)\n"
+        "import signal, time\nsignal.signal(signal.SIGTERM, signal.default_int_handler)\n"
+        "try:\n  print('begun'); time.sleep(60)\n"
         "except KeyboardInterrupt:\n  print('ended in order')"
     )
     told: list[str] = []
@@ -70,7 +72,7 @@ def test_a_stage_that_takes_too_long_is_interrupted(program, tmp_path) -> None:
 def test_a_stage_that_does_not_listen_is_killed(program, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(stages, "_GRACE_SECONDS", 0.5)
     program(
-        "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         "print('begun'); time.sleep(60)"
     )
     with pytest.raises(stages.StageError, match="took longer"):
@@ -124,3 +126,15 @@ def test_parameters_of_orchestration_are_checked(project) -> None:
     local.write_text(yaml.safe_dump({"retrys": 3}))
     with pytest.raises(InputError, match="Did you mean 'retries'"):
         read_configuration(project)
+
+
+def test_a_real_stage_that_is_ended_ends_its_run_of_mlflow(project) -> None:
+    def end_when_at_work(line: str) -> None:
+        if "Running node" in line:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        stages.run_stage(project, "ingestion", "key", 120, end_when_at_work)
+    (run,) = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}").search_runs(["1"])
+    assert run.info.status == "KILLED"
+    assert run.data.tags["orchestrator_run"] == "key"

@@ -1,7 +1,6 @@
 """The stages of a retraining, each of which is a `kedro run` and a process of its own."""
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -94,7 +93,7 @@ def _stop(process: subprocess.Popen[str]) -> None:
     """Interrupt a process, so that it can end its MLflow run; kill it if it goes on."""
     if process.poll() is not None:
         return
-    process.send_signal(signal.SIGINT if os.name == "posix" else signal.SIGTERM)
+    process.terminate()
     try:
         process.wait(_GRACE_SECONDS)
     except subprocess.TimeoutExpired:

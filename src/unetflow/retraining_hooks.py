@@ -14,6 +14,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from unetflow.imaging.errors import InputError, NothingToDo
+from unetflow.imaging.files import replacing
 from unetflow.tracking.parts import read_run_key
 
 _OUTCOME = "retraining_outcome"
@@ -85,7 +86,8 @@ class RetrainingHooks:
         """Write down whose files lie in the folder, or look whether they are still this run's."""
         key = read_run_key()
         if any("ingestion" in node.tags for node in pipeline.nodes):  # where each one begins
-            owner.write_text(key or "", "utf-8")
+            with replacing(owner) as temporary:
+                temporary.write_text(key or "", "utf-8")
         elif key is not None and not (owner.exists() and owner.read_text("utf-8") == key):
             self._retrains = self._decides = False
             self._release()

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import mlflow
@@ -190,3 +191,11 @@ def test_a_failed_stage_shows_and_the_run_resumes_there_as_one_run_of_mlflow(
     assert done == ["ingestion", "gate"]
     told = json.loads((project / "data/08_reporting/retraining.json").read_text())
     assert told["decision"] == "skipped"
+
+
+def test_the_link_to_mlflow_holds_no_password(project, monkeypatch) -> None:
+    run = SimpleNamespace(info=SimpleNamespace(experiment_id="1", run_id="abc"))
+    monkeypatch.setattr(module, "find_run", lambda client, experiment, key: run)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://ann:pass@mlflow.example.org")
+    facts = module._describe_run(read_configuration(project), "key")
+    assert facts["MLflow run"].value == "https://mlflow.example.org/#/experiments/1/runs/abc"

@@ -138,3 +138,15 @@ def test_a_real_stage_that_is_ended_ends_its_run_of_mlflow(project) -> None:
     (run,) = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}").search_runs(["1"])
     assert run.info.status == "KILLED"
     assert run.data.tags["orchestrator_run"] == "key"
+
+
+def test_a_stage_is_refused_where_another_retraining_has_begun_since(project) -> None:
+    owner = project / "data/08_reporting/retraining.run"
+    stages.run_stage(project, "ingestion", "first", 120)
+    assert owner.read_text() == "first"
+    stages.run_stage(project, "ingestion", "second", 120)
+    assert owner.read_text() == "second"
+    with pytest.raises(stages.StageError, match="another retraining has begun in this folder"):
+        stages.run_stage(project, "gate", "first", 120)
+    outcome = project / "data/08_reporting/retraining.json"
+    assert not outcome.exists()  # it would be the other one's

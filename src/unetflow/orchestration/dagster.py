@@ -7,14 +7,15 @@ from time import monotonic
 
 import dagster as dg
 
+from unetflow.imaging.redaction import redact
 from unetflow.orchestration.configuration import (
     Configuration,
     digest_listing,
     read_configuration,
 )
 from unetflow.orchestration.stages import STAGES, StageError, run_stage
-from unetflow.tracking import locate_tracking
 from unetflow.tracking.parts import find_run
+from unetflow.tracking.server import locate_tracking, restrain_mlflow
 
 _AT_WORK = [
     dg.DagsterRunStatus.QUEUED,
@@ -90,6 +91,7 @@ def _build_operation(configuration: Configuration, stage: str) -> dg.OpDefinitio
 
 def _describe_run(configuration: Configuration, key: str) -> dict[str, dg.MetadataValue]:
     """Return a link to the run of MLflow, if there is one."""
+    restrain_mlflow()
     import mlflow
 
     settings = configuration.mlflow
@@ -100,7 +102,7 @@ def _describe_run(configuration: Configuration, key: str) -> dict[str, dg.Metada
         return {}
     if run is None:
         return {}
-    page = settings["tracking_uri"]
+    page = redact(settings["tracking_uri"])
     if not page.startswith("http"):
         page = configuration.orchestration.mlflow_ui
     where = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"

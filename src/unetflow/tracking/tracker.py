@@ -21,22 +21,13 @@ from unetflow.tracking.model import LoggedModel
 from unetflow.tracking.nested import NestedRun
 from unetflow.tracking.parts import KEY_TAG, find_run
 from unetflow.tracking.pictures import PictureChoice, picture_key
+from unetflow.tracking.server import locate_tracking, restrain_mlflow
 from unetflow.tracking.tags import flatten, git_tags
 
 if TYPE_CHECKING:
     from unetflow.unet import Segmenter
 
 _log = logging.getLogger(__name__)
-
-_DEFAULTS = {
-    # Both stop MLflow from talking to the network or loading pickles.
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    # A server that is gone shall hold up a training for seconds, not for minutes.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-}
-"""Environment variables of MLflow; a user may override each."""
 
 _TEXTS = {".csv", ".html", ".json", ".txt", ".yml"}
 """Endings of files that are read through for what must not be logged."""
@@ -75,8 +66,7 @@ class Tracker:
         registered_model: str | None,
         secrets: Collection[str] = (),
     ) -> None:
-        for name, value in _DEFAULTS.items():
-            os.environ.setdefault(name, value)
+        restrain_mlflow()
         self._pictures, self._choice = pictures, PictureChoice(pictures)
         self._system_metrics = system_metrics
         self._registered_model = registered_model
@@ -306,11 +296,3 @@ class Tracker:
 def _now() -> int:
     """Return the time as MLflow counts it, in milliseconds."""
     return round(time.time() * 1000)
-
-
-def locate_tracking(uri: str, project: Path) -> str:
-    """Make a relative SQLite file lie in the project's folder, wherever the run is started."""
-    prefix, scheme, path = uri.partition("sqlite:///")
-    if prefix or not scheme or Path(path).is_absolute():
-        return uri
-    return f"sqlite:///{(project / path).as_posix()}"

@@ -32,6 +32,9 @@ class Case:
     image: int = 128
     tile: int = 512
     channels: int = 3
+    classes: int = 1
+    deep_supervision: int = 0
+    loss: str = "bce + dice"
 
 
 CALIBRATION = (
@@ -47,6 +50,9 @@ CALIBRATION = (
     Case(32, 3, 64, 1, image=1024),
     Case(48, 3, 128, 4, normalisation="group"),
     Case(64, 3, 256, 1, image=512),
+    Case(8, 3, 256, 4, classes=11, loss="cce + cldice"),
+    Case(8, 3, 256, 4, classes=11, loss="cce + lovasz"),
+    Case(8, 3, 256, 4, classes=11, loss="cce + dice", deep_supervision=2),
 )
 HELD_OUT = (
     Case(32, 3, 192, 4),
@@ -55,6 +61,11 @@ HELD_OUT = (
     Case(8, 4, 256, 8, normalisation="none"),
     Case(16, 3, 256, 8, normalisation="instance", image=256),
     Case(64, 3, 64, 1, image=1024),
+    Case(16, 3, 256, 4, loss="bce + cldice"),
+    Case(16, 3, 256, 4, loss="bce + lovasz"),
+    Case(16, 4, 256, 4, deep_supervision=3),
+    Case(8, 4, 256, 4, classes=11, loss="cce + dice", image=480),
+    Case(8, 3, 256, 4, classes=11, loss="cce + cldice + lovasz", image=480, deep_supervision=2),
 )
 
 
@@ -77,14 +88,16 @@ def measure(case: Case) -> int:
 
     def noise(edge: int) -> Sample:
         image = random.integers(0, 256, (edge, edge, case.channels), dtype=np.uint8)
-        return Sample(image, (image[:, :, 0] > 127).astype(np.uint8))
+        return Sample(image, image[:, :, 0] % max(case.classes, 2))
 
     unet = build_unet(
         (None, None, case.channels),
         base_filters=case.base_filters,
         depth=case.depth,
+        classes=case.classes,
         normalisation=case.normalisation,
         padding=case.padding,
+        deep_supervision=case.deep_supervision,
     )
     settings = FitSettings(
         epochs=2,  # the second one has the copy of the best weights beside it
@@ -103,7 +116,7 @@ def measure(case: Case) -> int:
             clip_norm=None,
             moving_average=0.0,
         ),
-        loss="bce + dice",
+        loss=case.loss,
         patience=20,
         workers=2,
         tile=case.tile,
@@ -147,13 +160,16 @@ def predict(case: Case) -> int:
             case.channels,
             case.base_filters,
             case.depth,
+            case.classes,
             normalisation=case.normalisation,
             padding=case.padding,
+            deep_supervision=case.deep_supervision,
         ),
         crop_size=case.crop_size,
         batch_size=case.batch_size,
         optimiser=case.optimiser,
         validation=Validation(case.image, case.image, case.tile),
+        loss=case.loss,
     )
 
 
@@ -166,7 +182,10 @@ def main() -> None:
     if options.case:
         print(measure(Case(**json.loads(options.case))))
         return
-    print("width depth crop batch norm.    padding optim. image  predicted measured  error")
+    print(
+        "width depth crop batch norm.    padding optim. image classes supervised "
+        "predicted measured  error  loss"
+    )
     rows = []
     for case in (*CALIBRATION, *HELD_OUT):
         predicted, measured = predict(case), measure_apart(case)
@@ -177,9 +196,10 @@ def main() -> None:
         )
         print(
             f"{case.base_filters:5} {case.depth:5} {case.crop_size:4} {case.batch_size:5} "
-            f"{case.normalisation:8} {case.padding:7} {case.optimiser:6} {case.image:5}  "
-            f"{predicted / 1e6:6.0f} MB {measured / 1e6:5.0f} MB {error:+7.1%}"
-            f"{' held out' if held_out else ''}",
+            f"{case.normalisation:8} {case.padding:7} {case.optimiser:6} {case.image:5} "
+            f"{case.classes:7} {case.deep_supervision:10} "
+            f"{predicted / 1e6:6.0f} MB {measured / 1e6:5.0f} MB {error:+7.1%}  {case.loss}"
+            f"{', held out' if held_out else ''}",
             flush=True,
         )
     if options.json:

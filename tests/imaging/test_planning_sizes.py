@@ -93,3 +93,13 @@ def test_normalisation_keeps_more(normalisation):
     plain = Architecture(3, 8, 2, normalisation="none")
     normalised = Architecture(3, 8, 2, normalisation=normalisation)
     assert _memory(normalised) > _memory(plain)
+
+
+def test_a_loss_that_keeps_maps_costs_them_for_each_output():
+    wide = Architecture(3, 8, 2, classes=11)
+    settings = {"validation": Validation(32, 32, 512), "batch_size": 4}
+    plain, thin = (_memory(wide, loss=f"cce{more}", **settings) for more in ("", " + cldice"))
+    supervised = Architecture(3, 8, 2, classes=11, deep_supervision=1)
+    twice = _memory(supervised, loss="cce + cldice", **settings)
+    assert thin > plain
+    assert twice - thin > thin - plain

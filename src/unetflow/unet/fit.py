@@ -100,32 +100,13 @@ def fit(
     total_steps = settings.epochs * feed.num_batches
     _compile(unet, settings, total_steps)
     report = ProgressReport(settings.epochs, feed.num_batches, feed.num_crops)
-    network = without_deep_supervision(unet)
-    loss = SegmentationLoss(settings.loss, settings.class_weights)
     callbacks = [
-        # The average takes the weights' place before an epoch is validated.
-        *([keras.callbacks.SwapEMAWeights(True)] if settings.optimiser.moving_average else []),
-        ValidationScores(
-            network,
-            loss,
-            validation,
-            intensity,
-            geometry_of(unet),
-            settings.tile,
-            listeners.on_prediction,
-        ),
+        *_scoring(unet, validation, intensity, settings, listeners),
         StopOnNotANumber(feed, listeners.on_bad_batch),
         LearningRateLog(),
         *_plateau(settings, total_steps),
         report,
-        *([StopWhenGoodEnough(settings.target_dice)] if settings.target_dice else []),
-        *([StopWhenTimeIsUp(settings.minutes)] if settings.minutes else []),
-        keras.callbacks.EarlyStopping(
-            monitor="val_dice",
-            mode="max",
-            patience=settings.patience,
-            restore_best_weights=True,
-        ),
+        *_stopping(settings),
         keras.callbacks.LambdaCallback(on_epoch_end=listeners.on_epoch),
     ]
     try:
@@ -173,6 +154,41 @@ def _compile(unet: keras.Model, settings: FitSettings, total_steps: int) -> None
         metrics=[keras.metrics.MeanMetricWrapper(dice, name="dice", outputs=outputs)],
         jit_compile=False,  # XLA is slower on a CPU
     )
+
+
+def _scoring(
+    unet: keras.Model,
+    validation: Mapping[str, Sample],
+    intensity: IntensityRange,
+    settings: FitSettings,
+    listeners: TrainingListeners,
+) -> list[keras.callbacks.Callback]:
+    scores = ValidationScores(
+        without_deep_supervision(unet),
+        SegmentationLoss(settings.loss, settings.class_weights),
+        validation,
+        intensity,
+        geometry_of(unet),
+        settings.tile,
+        listeners.on_prediction,
+    )
+    if not settings.optimiser.moving_average:
+        return [scores]
+    # The average takes the weights' place before an epoch is validated.
+    return [keras.callbacks.SwapEMAWeights(True), scores]
+
+
+def _stopping(settings: FitSettings) -> list[keras.callbacks.Callback]:
+    return [
+        *([StopWhenGoodEnough(settings.target_dice)] if settings.target_dice else []),
+        *([StopWhenTimeIsUp(settings.minutes)] if settings.minutes else []),
+        keras.callbacks.EarlyStopping(
+            monitor="val_dice",
+            mode="max",
+            patience=settings.patience,
+            restore_best_weights=True,
+        ),
+    ]
 
 
 def _tabulate(history: Mapping[str, list[float]]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ class Architecture:
         classes: Channels of the output.
         normalisation: "batch", "group", "instance" or "none".
         padding: "same" or "valid".
+        deep_supervision: Number of further outputs while it is trained.
     """
 
     channels: int
@@ -22,6 +23,7 @@ class Architecture:
     classes: int = 1
     normalisation: str = "batch"
     padding: str = "same"
+    deep_supervision: int = 0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ least squares from measured peaks, with which `benchmarks/planning.py` compares 
 
 from dataclasses import dataclass
 
+from unetflow.imaging.loss_formula import parse_formula
 from unetflow.imaging.planning.architecture import (
     Architecture,
     count_parameters,
@@ -52,6 +53,13 @@ _BATCHES_UNDER_WAY = 2
 _LOSS_MAPS = 6
 """Maps of the image's size and the output's channels that a validation image's scores need."""
 
+_KEPT_BY_LOSS = {"cldice": 84, "lovasz": 7}
+"""Maps of the output's size that a loss keeps for the backward pass: of `cldice` those of each of
+its rounds of thinning, of `lovasz` the sorted errors."""
+
+_KEPT_BY_ANY_LOSS = 2
+"""Those that every loss keeps: truth and prediction."""
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -77,6 +85,7 @@ def predict_memory(
     batch_size: int,
     optimiser: str,
     validation: Validation,
+    loss: str = "bce + dice",
     averaged: bool = False,
 ) -> int:
     """Predict the peak resident memory of a process that calls `unet.fit.fit`.
@@ -87,6 +96,7 @@ def predict_memory(
         batch_size: Crops in a batch.
         optimiser: "adam", "adamw" or "sgd".
         validation: What is predicted after an epoch.
+        loss: What is minimised; see `parse_formula`.
         averaged: Whether a running average of the weights is kept.
 
     Returns:
@@ -94,7 +104,8 @@ def predict_memory(
     """
     lasting = _PROCESS + _GRAPH + _weight_bytes(architecture, optimiser, averaged)
     passing = max(
-        _step_bytes(architecture, crop_size, batch_size),
+        _step_bytes(architecture, crop_size, batch_size)
+        + _loss_bytes(architecture, crop_size, batch_size, loss),
         _validation_bytes(architecture, validation),
     )
     return round(lasting + passing)
@@ -119,6 +130,13 @@ def _step_bytes(architecture: Architecture, crop_size: int, batch_size: int) -> 
     crop = crop_size**2 * (_FLOAT * architecture.channels + label)
     waiting = QUEUE_LENGTH + _BATCHES_UNDER_WAY
     return batch_size * (_FLOAT * kept + waiting * crop) + _UNROLLED_INPUTS * _FLOAT * unrolled
+
+
+def _loss_bytes(architecture: Architecture, crop_size: int, batch_size: int, loss: str) -> float:
+    head = list_convolutions(architecture, crop_size, crop_size)[-1]
+    kept = _KEPT_BY_ANY_LOSS + sum(_KEPT_BY_LOSS.get(name, 0) for _, name in parse_formula(loss))
+    outputs = 1 + architecture.deep_supervision
+    return batch_size * _FLOAT * kept * outputs * head.map_size
 
 
 def _validation_bytes(architecture: Architecture, validation: Validation) -> int:

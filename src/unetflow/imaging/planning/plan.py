@@ -77,8 +77,8 @@ def plan_training(
         given: The parameters of construction and training. Of `depth`, `base_filters`,
             `crop_size`, `batch_size`, `tile`, `epochs` and `crops_per_image`, those that are there
             and not None are kept. `normalisation` ("batch" if not there), `padding` ("same"),
-            `head` ("auto"), `optimiser` ("adam") and `moving_average` (0) are reckoned with;
-            others don't matter.
+            `head` ("auto"), `deep_supervision` (0), `loss` ("bce + dice"), `optimiser` ("adam")
+            and `moving_average` (0) are reckoned with; others don't matter.
         speed: What the machine reaches.
 
     Returns:
@@ -161,6 +161,7 @@ def _memory_of(task: Task, choice: Choice) -> int:
         batch_size=choice.batch_size,
         optimiser=task.optimiser,
         validation=Validation(height, width, choice.tile),
+        loss=task.loss,
         averaged=task.averaged,
     )
 

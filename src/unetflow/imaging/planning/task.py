@@ -45,6 +45,8 @@ class Task:
         seconds: Those that are granted.
         normalisation: See `unet.build_unet`.
         padding: Likewise.
+        deep_supervision: Likewise.
+        loss: See `imaging.loss_formula`.
         optimiser: See `unet.optimisation.build_optimiser`.
         averaged: Whether a running average of the weights is kept beside them.
         given: What the user has set of what a plan chooses.
@@ -60,6 +62,8 @@ class Task:
     seconds: float
     normalisation: str
     padding: str
+    deep_supervision: int
+    loss: str
     optimiser: str
     averaged: bool
     given: Mapping[str, int]
@@ -72,7 +76,13 @@ class Task:
     def architecture(self, depth: int, base_filters: int) -> Architecture:
         """Return the network with these two."""
         return Architecture(
-            self.channels, base_filters, depth, self.outputs, self.normalisation, self.padding
+            self.channels,
+            base_filters,
+            depth,
+            self.outputs,
+            self.normalisation,
+            self.padding,
+            self.deep_supervision,
         )
 
 
@@ -102,6 +112,8 @@ def read_task(
         seconds=60 * budget["minutes"],
         normalisation=given.get("normalisation") or "batch",
         padding=given.get("padding") or "same",
+        deep_supervision=given.get("deep_supervision") or 0,
+        loss=given.get("loss") or "bce + dice",
         optimiser=given.get("optimiser") or "adam",
         averaged=bool(given.get("moving_average")),
         given={name: given[name] for name in CHOSEN if given.get(name) is not None},

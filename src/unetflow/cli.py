@@ -18,6 +18,9 @@ from yaml.parser import ParserError
 
 from unetflow.imaging.errors import InputError, NothingToDo
 
+SKIPPED_CODE = "UNETFLOW_SKIPPED_CODE"
+"""Environment variable with the exit code of a run that had nothing to do; 0 if it is not set."""
+
 
 @click.group()
 def cli() -> None:
@@ -36,7 +39,7 @@ def _run(**options: Any) -> Any:
         with _ended_in_order():
             return kedro_run.callback(**options)  # type: ignore[misc]
     except NothingToDo:  # which a hook has told already
-        return None
+        return sys.exit(_read_skipped_code())
     except KeyboardInterrupt:
         if "mlflow" in sys.modules:
             sys.modules["mlflow"].end_run("KILLED")
@@ -46,6 +49,15 @@ def _run(**options: Any) -> Any:
         if message is None:
             raise
         raise click.ClickException(message) from error
+
+
+def _read_skipped_code() -> int:
+    code = os.environ.get(SKIPPED_CODE, "0")
+    if not (code.isdecimal() and int(code) < 256):
+        raise click.ClickException(
+            f"environment variable {SKIPPED_CODE}: {code!r} is no exit code. Give 0 to 255."
+        )
+    return int(code)
 
 
 @contextmanager

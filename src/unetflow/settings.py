@@ -30,6 +30,7 @@ CONFIG_LOADER_ARGS: dict[str, Any] = {
         "globals": ["globals*"],
         "mlflow": ["mlflow*"],
         "orchestration": ["orchestration*"],
+        "airflow": ["airflow*"],
     },
     "custom_resolvers": {"env": environment_variable},
 }

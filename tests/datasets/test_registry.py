@@ -70,6 +70,14 @@ class TestMove:
         aliases.save({})
         assert aliases.load() == {"champion": "2", "previous": "1"}
 
+    def test_that_has_been_made_already_may_be_made_again(self, client):
+        versions(client, 2)
+        aliases = ChampionAliasesDataset(registered_model="cells")
+        aliases.save({"version": "1", "instead_of": None})
+        for _ in range(2):  # the second time after the process was killed
+            aliases.save({"version": "2", "instead_of": "1"})
+            assert aliases.load() == {"champion": "2", "previous": "1"}
+
     def test_is_refused_when_another_was_faster(self, client):
         versions(client, 3)
         aliases = ChampionAliasesDataset(registered_model="cells")

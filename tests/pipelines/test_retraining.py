@@ -164,3 +164,14 @@ def test_test_image_among_new_training_data_is_refused_and_the_caller_is_told(
     assert tested in told["reason"]
     assert client_of(with_champion).get_run(told["run_id"]).info.status == "FAILED"
     assert aliases(with_champion) == {"champion": "1"}
+
+
+def test_the_exit_code_of_a_skipped_run_can_be_chosen(
+    with_champion: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNETFLOW_SKIPPED_CODE", "99")
+    assert kedro_run(with_champion, *RETRAINING, TINY).exit_code == 99
+    monkeypatch.setenv("UNETFLOW_SKIPPED_CODE", "none")
+    result = kedro_run(with_champion, *RETRAINING, TINY)
+    assert result.exit_code == 1
+    assert "UNETFLOW_SKIPPED_CODE: 'none' is no exit code" in result.output

@@ -143,8 +143,9 @@ class ChampionAliasesDataset(_RegistryDataset):
 
     Saving moves them: `{"version": V, "instead_of": W}` makes version V the champion and W the
     previous one; V may be None for the version that the active run has registered, and W for
-    none. None of both changes if W is not the champion (any more). The alias `previous` moves
-    first, so that there is a champion at any moment.
+    none. None of both changes if W is not the champion (any more), nor if V is it already: a run
+    that was killed when it had moved both may go on. The alias `previous` moves first, so that
+    there is a champion at any moment.
     """
 
     def load(self) -> dict[str, str | None]:
@@ -161,6 +162,8 @@ class ChampionAliasesDataset(_RegistryDataset):
         name, client = self._required_name, mlflow.MlflowClient()
         version = data["version"] or _version_of_active_run(client, name)
         before = find_version(name, CHAMPION)
+        if before == version:
+            return
         if before != data["instead_of"]:
             raise InputError(
                 f"models:/{name}@{CHAMPION}",

@@ -181,7 +181,7 @@ def new_pairs(story: Story) -> None:
 def spoilt_labels(story: Story) -> None:
     """Masks of training images that have nuclei and background mistaken make a worse one."""
     began = monotonic()
-    manifest = pd.read_parquet(story.folder / "data/02_intermediate/manifest.parquet")
+    manifest = pd.read_parquet(story.folder / "data/03_primary/manifest.parquet")
     training = sorted(manifest.loc[manifest["split"] == "train", "id"])[:NEW]
     assert len(training) == NEW
     right = {}

@@ -34,6 +34,7 @@ from unetflow.unet import Segmenter
 PAIRS, NEW = 24, 30
 SIZE = 96
 RETRAIN = [sys.executable, "-m", "unetflow", "--pipelines", "retraining"]
+ROLL_BACK = [sys.executable, "-m", "unetflow", "--pipelines", "rollback"]
 PARAMETERS = {
     "construction": {"base_filters": 8, "depth": 2},
     "training": {"crop_size": 64, "crops_per_image": 4, "epochs": 12, "patience": 12},
@@ -110,6 +111,12 @@ class Story:
         return {alias: int(version) for alias, version in known.items()}
 
     @property
+    def newest(self) -> int:
+        """The newest version."""
+        found = self.client.search_model_versions("name='unetflow'")
+        return max(int(version.version) for version in found)
+
+    @property
     def outcome(self) -> dict[str, Any]:
         """What the last retraining wrote for the program that started it."""
         told = json.loads((self.folder / "data/08_reporting/retraining.json").read_text())
@@ -130,8 +137,9 @@ class Story:
         assert 0 < self.predict() < 1
         known = self.outcome if told else {}
         if told:
-            tags = self.client.get_run(known["run_id"]).data.tags
-            assert tags["decision"] == known["decision"]
+            run = self.client.get_run(known["run_id"])
+            assert run.info.status == "FINISHED"
+            assert run.data.tags["decision"] == known["decision"]
         dice = known.get("dice", {})
         row = {
             "step": step,
@@ -173,6 +181,7 @@ def new_pairs(story: Story) -> None:
     write_demo(story.raw, PAIRS + NEW, SIZE, seed=1)
     story.run(RETRAIN)
     assert story.outcome["decision"] == "promoted", story.outcome
+    assert story.outcome["dice"]["interval"][0] > 0, "it is no better"
     assert story.outcome["trained_because"].startswith(f"{NEW} pairs are new")
     assert story.aliases == {"champion": 2, "previous": 1}
     story.tell("30 new pairs", began)
@@ -191,6 +200,7 @@ def spoilt_labels(story: Story) -> None:
         tifffile.imwrite(path, np.where(right[path] > 0, 0, right[path].max()).astype("uint16"))
     story.run(RETRAIN)
     assert story.outcome["decision"] == "kept", story.outcome
+    assert story.outcome["dice"]["interval"][1] < 0, "it is no worse"
     assert story.outcome["trained_because"].startswith(f"{NEW} pairs are new")
     assert story.aliases == {"champion": 2, "previous": 1}
     for path, mask in right.items():
@@ -201,7 +211,7 @@ def spoilt_labels(story: Story) -> None:
 def rollback(story: Story) -> None:
     """Both aliases change places."""
     began = monotonic()
-    story.run([sys.executable, "-m", "unetflow", "--pipelines", "rollback"])
+    story.run(ROLL_BACK)
     assert story.aliases == {"champion": 1, "previous": 2}
     story.tell("rollback", began, told=False, note="both aliases change places")
 
@@ -209,7 +219,7 @@ def rollback(story: Story) -> None:
 def two_at_once(story: Story) -> None:
     """One of them retrains, the other gives up, and the aliases move once."""
     began = monotonic()
-    before = len(story.client.search_model_versions("name='unetflow'"))
+    before = story.newest
     with story.start(RETRAIN) as first, story.start(RETRAIN) as second:
         outputs = [process.communicate()[0] for process in (first, second)]
     assert sorted([first.returncode, second.returncode]) == [0, 1], outputs
@@ -224,11 +234,10 @@ def killed_promotion(story: Story) -> None:
     """Whenever it is killed there is a champion, and the stage can be run again."""
     story.configure("parameters", {**PARAMETERS, "retraining": ALWAYS_DUE})
     moments = [
-        ("evaluation", "create_model_version", 1, "before"),
-        ("evaluation", "create_model_version", 1, "after"),
+        ("evaluation", "create_registered_model", 1, "before"),
+        ("evaluation", "update_model_version", 1, "before"),
         ("decision", "set_registered_model_alias", 1, "before"),
         ("decision", "set_registered_model_alias", 1, "after"),
-        ("decision", "set_registered_model_alias", 2, "before"),
         ("decision", "set_registered_model_alias", 2, "after"),
     ]
     before = story.aliases["champion"]
@@ -249,9 +258,22 @@ def killed_promotion(story: Story) -> None:
     began = monotonic()
     story.run(build_command("decision"), key="killed")
     assert story.outcome["decision"] == "promoted", story.outcome
-    assert story.aliases["previous"] == before
+    assert story.aliases == {"champion": story.newest, "previous": before}
     assert len(story.client.search_runs(["1"], "tags.orchestrator_run = 'killed'")) == 1
     story.tell("went on after it", began)
+
+    began = monotonic()
+    roll_back = ["set_registered_model_alias", "2", "after", "--pipelines", "rollback"]
+    story.run([sys.executable, "-c", KILLED_AT, *roll_back], code=-signal.SIGKILL)
+    assert story.aliases["champion"] == before
+    story.configure("parameters", PARAMETERS)
+    story.run(ROLL_BACK)
+    assert story.aliases == {"champion": story.newest, "previous": before}
+    story.tell("killed rollback", began, told=False, note="the next one takes it back")
+    began = monotonic()
+    story.run(RETRAIN)
+    assert story.outcome["decision"] == "skipped"
+    story.tell("nothing new", began)
 
 
 def main() -> None:

@@ -66,7 +66,7 @@ def test_camvid_is_split_by_its_folders_and_void_is_ignored(project):
     row = manifest.set_index("id").loc["train/0001TP_006690"]
     assert row["ignored"] == pytest.approx(void)
     fractions = manifest.filter(like="fraction_")
-    assert fractions.shape[1] == 11
+    assert fractions.shape[1] == 12
     np.testing.assert_allclose(fractions.sum(axis=1), 1)
 
 

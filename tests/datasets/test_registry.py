@@ -1,5 +1,6 @@
 """The registry's datasets where there is no champion, or no registry."""
 
+import contextlib
 import logging
 from pathlib import Path
 
@@ -86,21 +87,43 @@ class TestMove:
             aliases.save({"version": "3", "instead_of": "1"})
         assert aliases.load() == {"champion": "2", "previous": None}
 
-    def test_that_is_cut_off_leaves_the_champion(self, client, monkeypatch):
-        versions(client, 2)
+    @pytest.mark.parametrize("steps", range(5))
+    @pytest.mark.parametrize("to", ["3", "1"])  # a promotion, and a rollback
+    def test_that_is_cut_off_anywhere_can_be_gone_on_with(self, client, monkeypatch, steps, to):
+        versions(client, 3)
         aliases = ChampionAliasesDataset(registered_model="cells")
         aliases.save({"version": "1", "instead_of": None})
-        move = mlflow.MlflowClient.set_registered_model_alias
+        aliases.save({"version": "2", "instead_of": "1"})
+        move = {"version": to, "instead_of": "2"}
+        taken = 0
 
-        def die_at_the_second(self, name, alias, version):
-            if alias == "champion":
-                raise KeyboardInterrupt
-            move(self, name, alias, version)
+        def limited(do):
+            def step(*arguments):
+                nonlocal taken
+                if taken == steps:
+                    raise KeyboardInterrupt
+                taken += 1
+                do(*arguments)
 
-        monkeypatch.setattr(mlflow.MlflowClient, "set_registered_model_alias", die_at_the_second)
-        with pytest.raises(KeyboardInterrupt):
-            aliases.save({"version": "2", "instead_of": "1"})
-        assert aliases.load() == {"champion": "1", "previous": "1"}
+            return step
+
+        with monkeypatch.context() as patch:
+            for name in ("set_registered_model_alias", "delete_registered_model_alias"):
+                method = getattr(mlflow.MlflowClient, name)
+                patch.setattr(mlflow.MlflowClient, name, limited(method))
+            with contextlib.suppress(KeyboardInterrupt):
+                aliases.save(move)
+        assert taken == min(steps, 4)
+        known = aliases.load()
+        assert known == (
+            {"champion": "2", "previous": "1"} if steps < 2 else {"champion": to, "previous": "2"}
+        )
+        aliases.save(move)
+        assert aliases.load() == {"champion": to, "previous": "2"}
+        left = client.get_registered_model("cells").aliases
+        assert {name: str(version) for name, version in left.items()} == aliases.load()
+        aliases.save({"version": "2", "instead_of": to})  # and back again
+        assert aliases.load() == {"champion": "2", "previous": to}
 
     def test_to_a_model_that_was_not_registered_is_refused(self, client):
         versions(client, 1)

@@ -22,6 +22,9 @@ _log = logging.getLogger(__name__)
 
 CHAMPION, PREVIOUS = "champion", "previous"
 
+_REPLACED = "replaced"
+"""Alias of the old champion while the aliases move."""
+
 
 @dataclass(frozen=True)
 class ChampionRecord:
@@ -143,15 +146,20 @@ class ChampionAliasesDataset(_RegistryDataset):
 
     Saving moves them: `{"version": V, "instead_of": W}` makes version V the champion and W the
     previous one; V may be None for the version that the active run has registered, and W for
-    none. None of both changes if W is not the champion (any more), nor if V is it already: a run
-    that was killed when it had moved both may go on. The alias `previous` moves first, so that
-    there is a champion at any moment.
+    none. None of both changes if W is not the champion (any more), nor if V is it already, so that
+    a run which was killed may go on.
+
+    There is a champion at any moment: `champion` moves in one step, and before it a third alias
+    notes the old one, from which `previous` is brought up to date even if the process was killed.
     """
 
     def load(self) -> dict[str, str | None]:
         """Return the version that each alias points at."""
         name = self._required_name
-        return {alias: find_version(name, alias) for alias in (CHAMPION, PREVIOUS)}
+        champion, replaced = find_version(name, CHAMPION), find_version(name, _REPLACED)
+        if replaced in (None, champion):  # nothing was cut off, or before `champion` moved
+            return {CHAMPION: champion, PREVIOUS: find_version(name, PREVIOUS)}
+        return {CHAMPION: champion, PREVIOUS: replaced}
 
     def save(self, data: Mapping[str, Any]) -> None:
         """Move the aliases, or leave them when `data` is empty."""
@@ -161,6 +169,7 @@ class ChampionAliasesDataset(_RegistryDataset):
 
         name, client = self._required_name, mlflow.MlflowClient()
         version = data["version"] or _version_of_active_run(client, name)
+        self._finish(client)
         before = find_version(name, CHAMPION)
         if before == version:
             return
@@ -172,8 +181,18 @@ class ChampionAliasesDataset(_RegistryDataset):
                 "Run the retraining again",
             )
         if before is not None:
-            client.set_registered_model_alias(name, PREVIOUS, before)
+            client.set_registered_model_alias(name, _REPLACED, before)
         client.set_registered_model_alias(name, CHAMPION, version)
+        self._finish(client)
+
+    def _finish(self, client: "MlflowClient") -> None:
+        """Bring `previous` up to date where `champion` has moved."""
+        name, known = self._required_name, self.load()
+        if find_version(name, _REPLACED) is None:
+            return
+        if known[PREVIOUS] is not None:
+            client.set_registered_model_alias(name, PREVIOUS, known[PREVIOUS])
+        client.delete_registered_model_alias(name, _REPLACED)
 
 
 def find_version(registered_model: str, alias: str) -> str | None:

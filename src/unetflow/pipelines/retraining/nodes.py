@@ -185,11 +185,16 @@ def show_differences(
         retraining_decision: As `decide` makes it.
         segmenter: The challenger.
         champion: The champion; None: there is none, and the challenger's worst images are drawn.
+            So it is when another one has become the champion since the decision, for instance
+            the challenger itself before its run was killed.
         samples: All samples.
 
     Returns:
         The picture, and the ids of the images in it.
     """
+    if champion is not None:
+        compared_with = f" version {retraining_decision['champion']}"
+        champion = champion if champion[0].endswith(compared_with) else None
     specimens = []
     for row in retraining_decision["most_different"]:
         image, label = samples[row["id"]].image, samples[row["id"]].label

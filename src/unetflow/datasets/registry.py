@@ -187,11 +187,12 @@ class ChampionAliasesDataset(_RegistryDataset):
 
     def _finish(self, client: "MlflowClient") -> None:
         """Bring `previous` up to date where `champion` has moved."""
-        name, known = self._required_name, self.load()
-        if find_version(name, _REPLACED) is None:
+        name = self._required_name
+        replaced = find_version(name, _REPLACED)
+        if replaced is None:
             return
-        if known[PREVIOUS] is not None:
-            client.set_registered_model_alias(name, PREVIOUS, known[PREVIOUS])
+        if replaced != find_version(name, CHAMPION):
+            client.set_registered_model_alias(name, PREVIOUS, replaced)
         client.delete_registered_model_alias(name, _REPLACED)
 
 

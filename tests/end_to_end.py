@@ -292,7 +292,7 @@ def main() -> None:
             killed_promotion,
         ):
             chapter(story)
-    table = pd.DataFrame(story.rows).fillna("").round(3)
+    table = pd.DataFrame(story.rows).round(3).astype(object).fillna("")
     print(table.to_string(index=False))
     print(f"{monotonic() - began:.0f} seconds in all")
 

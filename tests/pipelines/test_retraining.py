@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import mlflow
 import numpy as np
@@ -13,6 +14,7 @@ from filelock import FileLock
 
 from tests.conftest import TINY, kedro_run
 from unetflow.pipeline_registry import register_pipelines
+from unetflow.pipelines.retraining.nodes import show_differences
 
 RETRAINING = ("--pipelines", "retraining", "--params")
 pytestmark = pytest.mark.xdist_group("finished")
@@ -175,3 +177,33 @@ def test_the_exit_code_of_a_skipped_run_can_be_chosen(
     result = kedro_run(with_champion, *RETRAINING, TINY)
     assert result.exit_code == 1
     assert "UNETFLOW_SKIPPED_CODE: 'none' is no exit code" in result.output
+
+
+class _Counting:
+    """A segmenter that finds nothing and counts how often it is asked."""
+
+    settings = SimpleNamespace(classes=["background", "nucleus"])
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def predict(self, image: np.ndarray) -> np.ndarray:
+        self.asked += 1
+        return np.zeros(image.shape[:2], np.uint8)
+
+
+@pytest.mark.parametrize(("version", "compared"), [("2", 1), ("3", 0), ("12", 0)])
+def test_only_the_champion_of_the_decision_is_drawn_beside_the_challenger(version, compared):
+    image = np.zeros((8, 8, 1), np.uint8)
+    samples = {"a": SimpleNamespace(image=image, label=np.zeros((8, 8), np.uint8))}
+    rows = [{"id": "a", "challenger": 0.9, "champion": 0.8}]
+    challenger, champion = _Counting(), _Counting()
+    figure, shown = show_differences(
+        {"champion": "2", "most_different": rows},
+        challenger,
+        (f"unetflow version {version}", champion),
+        samples,
+    )
+    assert (challenger.asked, champion.asked, shown) == (1, compared, ["a"])
+    titles = " ".join(axes.get_title() for axes in figure.axes)
+    assert ("0.800 -> 0.900" in titles) == bool(compared)

@@ -43,6 +43,7 @@ def test_default_is_all_and_training_is_the_chain_up_to_evaluation():
     assert pipelines["training"].inputs() - {
         "raw_pairs",
         "training_log",
+        "checkpoints",
         "manifest_before",
         "data_report_before",
         "start_model",

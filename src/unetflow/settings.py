@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from unetflow.checkpoint_hooks import CheckpointHooks
 from unetflow.hooks import CheckHooks, TrackingHooks
 from unetflow.imaging.errors import InputError
 from unetflow.retraining_hooks import RetrainingHooks
@@ -20,7 +21,8 @@ def environment_variable(name: str, default: str | None = None) -> str:
     return value
 
 
-HOOKS = (TrackingHooks(), RetrainingHooks(), CheckHooks())  # the last one is called first
+# The last one is called first.
+HOOKS = (CheckpointHooks(), TrackingHooks(), RetrainingHooks(), CheckHooks())
 
 CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",

@@ -21,7 +21,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
     """Put something quick in the place of the training, and return what it has to learn from."""
     seen: list[pd.DataFrame] = []
 
-    def train(unet, samples, part, fingerprint, policy, weight_maps, plan, seed, listeners):
+    def train(unet, samples, part, fingerprint, policy, weights, plan, seed, listeners, kept):
         seen.append(part)
         listeners.on_epoch(0, {"loss": len(seen)})
         return with_preprocessing(unet, intensity_range(fingerprint)), None

@@ -48,7 +48,7 @@ def settings_of(monkeypatch):
     """Return what gives the settings with which the node would train."""
     seen = []
 
-    def fit(unet, training, validation, intensity, augmenter, settings, listeners):
+    def fit(unet, training, validation, intensity, augmenter, settings, listeners, checkpoint):
         seen.append(settings)
         return pd.DataFrame()
 
@@ -61,7 +61,8 @@ def settings_of(monkeypatch):
 
     def train(**changes):
         parameters = {**PARAMETERS, **changes}
-        nodes.train_unet(unet, {}, None, FINGERPRINT, [], {}, {"training": parameters}, 1, None)
+        plan = {"training": parameters}
+        nodes.train_unet(unet, {}, None, FINGERPRINT, [], {}, plan, 1, None, None)
         return seen[-1]
 
     return train

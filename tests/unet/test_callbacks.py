@@ -21,9 +21,10 @@ from unetflow.imaging.errors import InputError
 from unetflow.imaging.intensity import IntensityRange
 from unetflow.imaging.samples import Sample
 from unetflow.unet import callbacks
-from unetflow.unet.callbacks import ProgressReport, StopOnNotANumber, ValidationScores
+from unetflow.unet.callbacks import ProgressReport, ValidationScores
 from unetflow.unet.losses import SegmentationLoss
 from unetflow.unet.model import geometry_of
+from unetflow.unet.stopping import StopOnNotANumber
 
 
 def _identity():

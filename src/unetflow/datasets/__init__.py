@@ -1,6 +1,7 @@
 """The second floor: catalog entries that kedro-datasets lacks."""
 
 from unetflow.datasets.atomic import AtomicDataset
+from unetflow.datasets.checkpoints import CheckpointDataset
 from unetflow.datasets.image_files import ImageFileDataset, ImageFolderDataset
 from unetflow.datasets.models import KerasModelDataset, SegmenterDataset, StartModelDataset
 from unetflow.datasets.registry import (
@@ -22,6 +23,7 @@ __all__ = [
     "ChampionDataset",
     "ChampionRecord",
     "ChampionRecordDataset",
+    "CheckpointDataset",
     "DemoPairsDataset",
     "FoldLogDataset",
     "ImageFileDataset",

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
@@ -34,6 +34,18 @@ class Recorder(Protocol):
         self, epoch: int, sample_id: str, sample: Sample, found: Label, classes: int
     ) -> None:
         """Take the label `(height, width)` that was found in a validation image."""
+
+    @property
+    def name(self) -> str:
+        """What finds the record again."""
+
+    def go_on(self, record: str | None, scores: Sequence[Mapping[str, float]]) -> None:
+        """Go on with the record of a training that was cut off.
+
+        Args:
+            record: Its name, None where it had none.
+            scores: Of the epochs that are done.
+        """
 
     def log_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Take the scores of held-out images; see `imaging.evaluation.summarise_scores`."""
@@ -68,12 +80,22 @@ class _LogDataset(AbstractDataset[NoReturn, Any]):
         from unetflow.unet.callbacks import TrainingListeners
 
         self._bad_batch.unlink(missing_ok=True)
-        return TrainingListeners(self._log_epoch, self._write_bad_batch, self._log_prediction)
+        return TrainingListeners(
+            self._log_epoch,
+            self._write_bad_batch,
+            self._log_prediction,
+            name_record=lambda: self._recorder.name if self._recorder else None,
+            on_resumed=self._go_on,
+        )
 
     def _log_epoch(self, epoch: int, scores: dict[str, float]) -> None:
         if self._recorder is not None:
             plain = {name: float(value) for name, value in scores.items()}
             self._recorder.log_epoch(epoch + 1, plain)
+
+    def _go_on(self, record: str | None, scores: list[dict[str, float]]) -> None:
+        if self._recorder is not None:
+            self._recorder.go_on(record, scores)
 
     def _log_prediction(
         self, epoch: int, sample_id: str, sample: Sample, found: Label, classes: int

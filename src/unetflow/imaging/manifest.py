@@ -174,6 +174,15 @@ def digest_data(manifest: pd.DataFrame) -> str:
     return hashlib.sha256("\x1e".join(rows).encode()).hexdigest()
 
 
+def digest_training(manifest: pd.DataFrame) -> str:
+    """Return a digest of all that a training takes from the data, what masks mean included."""
+    meaning = [name for name in manifest.columns if name.startswith("fraction_")]
+    columns = ["id", "split", "pixel_digest", "mask_sha256", "ignored", *meaning]
+    columns = [name for name in columns if name in manifest.columns]
+    table = manifest[columns].sort_values("id").to_json(orient="values", double_precision=15)
+    return hashlib.sha256(table.encode()).hexdigest()
+
+
 def _spread(values: "pd.Series[int]") -> dict[str, float]:
     return {
         "smallest": float(values.min()),

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from unetflow.imaging.labels import Label
 from unetflow.imaging.redaction import redact
 from unetflow.imaging.samples import Sample
+from unetflow.tracking.continuing import count_epochs, go_on_with
 from unetflow.tracking.delivery import Delivery
 from unetflow.tracking.model import LoggedModel
 from unetflow.tracking.nested import NestedRun
@@ -74,6 +75,8 @@ class Tracker:
         self._delivery = Delivery()
         self._model: LoggedModel | None = None
         self._has_input = False
+        self._known_epochs = 0
+        self._is_part = False  # of another one's run
         self._target: Callable[[], str]
         import mlflow
 
@@ -115,10 +118,11 @@ class Tracker:
             run_name=name,
             log_system_metrics=self._system_metrics,
         )
-        self._run = run.info
-        run_id: str = run.info.run_id
-        self._target = lambda: run_id
-        self._mlflow.log_params(self._redact_all(dict(flatten(parameters))))
+        self._is_part = key is not None
+        self._follow(run.info)
+        known = begun.data.params if begun else {}
+        values = self._redact_all(dict(flatten(parameters)))
+        self._mlflow.log_params({name: values[name] for name in values if name not in known})
         facts = {
             "pipeline": name,
             "command": command,
@@ -126,6 +130,30 @@ class Tracker:
             **git_tags(self._project),
         }
         self._mlflow.set_tags(self._redact_all({**facts, **tags}))
+
+    @property
+    def name(self) -> str:
+        """The run's id."""
+        return str(self._run.run_id)
+
+    def go_on(self, record: str | None, scores: Sequence[Mapping[str, float]]) -> None:
+        """Go on with the run of a training that was cut off, and log what it misses.
+
+        Args:
+            record: That run's id. Part of another run, this one stays what it is.
+            scores: Of the epochs that are done.
+        """
+        if record not in (None, self.name) and not self._is_part:
+            self._follow(go_on_with(str(record), self._run, system_metrics=self._system_metrics))
+        known = count_epochs(self._target())
+        for epoch, values in enumerate(scores[known:], known + 1):
+            self.log_epoch(epoch, values)
+        self._known_epochs = known
+
+    def _follow(self, run: Any) -> None:
+        self._run = run
+        run_id: str = run.run_id
+        self._target = lambda: run_id
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Add tags to the run."""
@@ -164,13 +192,14 @@ class Tracker:
 
     def log_epoch(self, epoch: int, scores: Mapping[str, float]) -> None:
         """Log the scores of an epoch, which counts from 1, while the training goes on."""
-        self._carry_scores(f"the scores of epoch {epoch}", dict(scores), step=epoch)
+        if epoch > self._known_epochs:
+            self._carry_scores(f"the scores of epoch {epoch}", dict(scores), step=epoch)
 
     def log_prediction(
         self, epoch: int, sample_id: str, sample: Sample, found: Label, classes: int
     ) -> None:
         """Log a small picture of a prediction if it is one of those that are followed."""
-        if not self._choice.wants(epoch, sample_id):
+        if epoch <= self._known_epochs or not self._choice.wants(epoch, sample_id):
             return
         from unetflow.imaging.validation_pictures import draw_validation
 
@@ -204,14 +233,15 @@ class Tracker:
     def part(self, name: str) -> Iterator[None]:
         """Log epochs, predictions and scores to a nested run of this name meanwhile."""
         nested = NestedRun(self._run, name)
-        before, self._target = self._target, nested.find
+        before = self._target, self._is_part
+        self._target, self._is_part, self._known_epochs = nested.find, True, 0
         self._choice = PictureChoice(self._pictures)  # it validates on other images
         status = "FAILED"
         try:
             yield
             status = "FINISHED"
         finally:
-            self._target = before
+            self._target, self._is_part = before
             self._carry(f"the end of {name}", nested.end, status)
 
     def log_model(self, path: Path, segmenter: "Segmenter") -> None:

@@ -11,13 +11,11 @@ import numpy as np
 import rich
 from rich import progress
 
-from unetflow.imaging.errors import InputError
 from unetflow.imaging.intensity import IntensityRange, normalise
 from unetflow.imaging.labels import Label
 from unetflow.imaging.samples import Sample
 from unetflow.imaging.scores import decide, mean_dice, tells_two_apart
 from unetflow.imaging.tiling import Geometry, predict_tiled
-from unetflow.unet.feed import CropFeed
 from unetflow.unet.prediction import as_predictor
 
 _log = logging.getLogger(__name__)
@@ -25,6 +23,7 @@ _log = logging.getLogger(__name__)
 EpochListener = Callable[[int, dict[str, float]], None]
 BadBatchListener = Callable[[dict[str, Any]], None]
 PredictionListener = Callable[[int, str, Sample, Label, int], None]
+ResumeListener = Callable[[str | None, list[dict[str, float]]], None]
 
 
 def ignore_prediction(
@@ -44,11 +43,16 @@ class TrainingListeners:
         on_prediction: Told each validation image's prediction: the number of the epoch, from 0, the
             sample's id, the sample, the label that was found, `(height, width)` class indices,
             and the number of classes.
+        name_record: Returns what the record of this training is called, None where there is none.
+        on_resumed: Told that a training goes on after it was cut off: the name that its record
+            had, and the scores of the epochs that are done.
     """
 
     on_epoch: EpochListener
     on_bad_batch: BadBatchListener
     on_prediction: PredictionListener = ignore_prediction
+    name_record: Callable[[], str | None] = lambda: None
+    on_resumed: ResumeListener = lambda record, history: None
 
 
 class ValidationScores(keras.callbacks.Callback):
@@ -113,93 +117,6 @@ class LearningRateLog(keras.callbacks.Callback):
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
 
-class StopOnNotANumber(keras.callbacks.Callback):
-    """Ends training with a clear error as soon as a loss is not a finite number.
-
-    Args:
-        feed: Where the batches come from.
-        on_bad_batch: Told the `epoch` and the `step`, both from 1, the `loss`, and the `samples` of
-            the batch and of the one before, whose step may have spoilt the weights.
-    """
-
-    def __init__(self, feed: CropFeed, on_bad_batch: BadBatchListener) -> None:
-        super().__init__()
-        self._feed, self._on_bad_batch = feed, on_bad_batch
-        self._epoch, self._batch = 0, 0
-        self._samples, self._before = list[str](), list[str]()
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Remember the epoch."""
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
-        """Check the running mean of the loss."""
-        self._batch = batch
-        self._before, self._samples = self._samples, self._feed.samples_of(batch)
-        if np.isfinite(logs["loss"]):
-            return
-        samples = self._samples
-        self._tell(logs["loss"])
-        where = f"at step {batch + 1} of epoch {self._epoch + 1}, with crops of "
-        raise _not_finite(logs["loss"], where + ", ".join(f"'{name}'" for name in samples))
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Check the validation loss: the last step may have spoilt the weights."""
-        if not np.isfinite(logs["val_loss"]):
-            self._tell(logs["val_loss"])
-            raise _not_finite(logs["val_loss"], f"on the validation images of epoch {epoch + 1}")
-
-    def _tell(self, loss: float) -> None:
-        self._on_bad_batch(
-            {
-                "epoch": self._epoch + 1,
-                "step": self._batch + 1,
-                "loss": str(loss),
-                "samples": self._samples,
-                "samples_before": self._before,
-            }
-        )
-
-
-class StopWhenGoodEnough(keras.callbacks.Callback):
-    """Ends training when the Dice of an epoch's crops has reached a target.
-
-    Args:
-        target: The Dice that is enough.
-    """
-
-    def __init__(self, target: float) -> None:
-        super().__init__()
-        self._target = target
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Look at the Dice."""
-        if logs["dice"] >= self._target:
-            self.model.stop_training = True
-
-
-class StopWhenTimeIsUp(keras.callbacks.Callback):
-    """Ends training after the epoch in which the time runs out.
-
-    Args:
-        minutes: Time from the beginning of the training, validation included.
-    """
-
-    def __init__(self, minutes: float) -> None:
-        super().__init__()
-        self._minutes = minutes
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        """Start the clock."""
-        self._started = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Look at the clock."""
-        if time.monotonic() - self._started >= 60 * self._minutes:
-            _log.info("The time of %g min is up", self._minutes)
-            self.model.stop_training = True
-
-
 class ProgressReport(keras.callbacks.Callback):
     """Shows how training goes while it goes, and logs a line for each epoch.
 
@@ -210,11 +127,12 @@ class ProgressReport(keras.callbacks.Callback):
         epochs: Epochs of the whole training.
         steps: Steps of an epoch.
         crops: Crops of an epoch.
+        before: Epochs that were done before the training was cut off.
     """
 
-    def __init__(self, epochs: int, steps: int, crops: int) -> None:
+    def __init__(self, epochs: int, steps: int, crops: int, before: int = 0) -> None:
         super().__init__()
-        self._epochs, self._steps, self._crops = epochs, steps, crops
+        self._epochs, self._steps, self._crops, self._before = epochs, steps, crops, before
         console = rich.get_console()  # the one that Kedro logs to, so that lines don't mix
         self._bar = progress.Progress(
             progress.TextColumn("{task.description}"),
@@ -230,7 +148,11 @@ class ProgressReport(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Start the bar."""
         self._started = time.monotonic()
-        self._task = self._bar.add_task("epoch 1", total=self._epochs * self._steps)
+        self._task = self._bar.add_task(
+            f"epoch {self._before + 1}",
+            total=self._epochs * self._steps,
+            completed=self._before * self._steps,
+        )
         self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -251,7 +173,8 @@ class ProgressReport(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Log the epoch's scores, its speed and the remaining time."""
         done = epoch + 1
-        remaining = (time.monotonic() - self._started) / done * (self._epochs - done)
+        passed = time.monotonic() - self._started
+        remaining = passed / (done - self._before) * (self._epochs - done)
         _log.info(
             "Epoch %d of %d: loss %.3f, Dice %.3f; validation loss %.3f, Dice %.3f; "
             "%.3g crops/s; at most %s to go",
@@ -272,14 +195,6 @@ class ProgressReport(keras.callbacks.Callback):
     def _speed(self, steps: int) -> float:
         seconds = max(time.monotonic() - self._epoch_started, 1e-9)
         return self._crops * steps / self._steps / seconds
-
-
-def _not_finite(loss: float, when: str) -> InputError:
-    return InputError(
-        "training.learning_rate",
-        f"the loss became {loss} {when}",
-        "Lower it, or set `training.clip_norm: 1.0`; look at these images if it stays so",
-    )
 
 
 def _duration(seconds: float) -> str:

@@ -32,7 +32,7 @@ class CropFeed(keras.utils.PyDataset):
         workers: Threads that prepare batches ahead of the training step.
     """
 
-    def __init__(  # noqa: PLR0913 - each says something else about the crops
+    def __init__(
         self,
         samples: Mapping[str, Sample],
         intensity: IntensityRange,
@@ -71,6 +71,10 @@ class CropFeed(keras.utils.PyDataset):
     def samples_of(self, index: int) -> list[str]:
         """Return the ids of the samples whose crops are in a batch of the current epoch."""
         return [self._crops[place][0] for place in self._chosen(index)]
+
+    def begin_with(self, epoch: int) -> None:
+        """Begin with a later epoch than the first, which is 0; before Keras has seen the feed."""
+        self._start_epoch(epoch)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Return images `(batch, size, size, channels)` and labels `(batch, size, size, 1)`.

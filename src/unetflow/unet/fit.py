@@ -1,28 +1,39 @@
 """Training a U-Net."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import keras
 import pandas as pd
 
 from unetflow.imaging.augmentation import Augmenter
+from unetflow.imaging.checkpoints import Checkpoint
 from unetflow.imaging.intensity import IntensityRange
 from unetflow.imaging.samples import Sample
 from unetflow.unet.callbacks import (
     LearningRateLog,
     ProgressReport,
-    StopOnNotANumber,
-    StopWhenGoodEnough,
-    StopWhenTimeIsUp,
     TrainingListeners,
     ValidationScores,
 )
 from unetflow.unet.feed import CropFeed
 from unetflow.unet.losses import SegmentationLoss, dice
 from unetflow.unet.model import count_outputs, geometry_of, without_deep_supervision
-from unetflow.unet.optimisation import OptimiserSettings, PlateauRate, build_optimiser
+from unetflow.unet.optimisation import (
+    AveragedWeights,
+    OptimiserSettings,
+    PlateauRate,
+    build_optimiser,
+)
+from unetflow.unet.repeatable import make_repeatable
+from unetflow.unet.resuming import EpochKeeper
+from unetflow.unet.stopping import (
+    StopOnNotANumber,
+    StopWhenGoodEnough,
+    StopWhenTimeIsUp,
+    StopWithoutProgress,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +87,7 @@ def fit(
     augmenter: Augmenter,
     settings: FitSettings,
     listeners: TrainingListeners,
+    checkpoint: Checkpoint | None = None,
 ) -> pd.DataFrame:
     """Train a network in place and leave it with the weights of its best epoch.
 
@@ -87,35 +99,58 @@ def fit(
         augmenter: Changes each training crop.
         settings: How to train.
         listeners: Told how it goes.
+        checkpoint: Where the state is kept after each epoch, and found again when the same
+            training was cut off; None: nowhere.
 
     Returns:
         The history: a row for each epoch with `epoch` (from 1), `loss`, `dice`,
         `learning_rate`, `val_loss` and `val_dice`.
 
     Raises:
-        InputError: A loss is not a finite number.
+        InputError: A loss is not a finite number, or the state cannot be read or written.
     """
-    keras.utils.set_random_seed(settings.seed)
+    make_repeatable(unet, settings.seed)
     feed = _feed(training, intensity, augmenter, settings, geometry_of(unet).shrink)
     total_steps = settings.epochs * feed.num_batches
     _compile(unet, settings, total_steps)
-    report = ProgressReport(settings.epochs, feed.num_batches, feed.num_crops)
     callbacks = [
         *_scoring(unet, validation, intensity, settings, listeners),
         StopOnNotANumber(feed, listeners.on_bad_batch),
         LearningRateLog(),
         *_plateau(settings, total_steps),
-        report,
         *_stopping(settings),
-        keras.callbacks.LambdaCallback(on_epoch_end=listeners.on_epoch),
     ]
+    keeper = EpochKeeper(unet, checkpoint, settings.epochs, callbacks, listeners)
+    keeper.take_up()
+    if not keeper.finished:
+        _train(unet, feed, settings, [*callbacks, keeper], keeper.done, listeners)
+    return _tabulate(keeper.rows)
+
+
+def _train(
+    unet: keras.Model,
+    feed: CropFeed,
+    settings: FitSettings,
+    callbacks: list[keras.callbacks.Callback],
+    done: int,
+    listeners: TrainingListeners,
+) -> None:
+    """Train the epochs that are left."""
+    feed.begin_with(done)
+    report = ProgressReport(settings.epochs, feed.num_batches, feed.num_crops, done)
+    *others, keeper = callbacks
+    tell = keras.callbacks.LambdaCallback(on_epoch_end=listeners.on_epoch)
     try:
-        history = unet.fit(  # the feed shuffles by itself
-            feed, epochs=settings.epochs, verbose=0, shuffle=False, callbacks=callbacks
+        unet.fit(
+            feed,
+            epochs=settings.epochs,
+            initial_epoch=done,
+            verbose=0,
+            shuffle=False,  # the feed shuffles by itself
+            callbacks=[*others, report, tell, keeper],
         )
     finally:
         report.close()
-    return _tabulate(history.history)
 
 
 def _feed(
@@ -175,23 +210,18 @@ def _scoring(
     if not settings.optimiser.moving_average:
         return [scores]
     # The average takes the weights' place before an epoch is validated.
-    return [keras.callbacks.SwapEMAWeights(True), scores]
+    return [AveragedWeights(), scores]
 
 
 def _stopping(settings: FitSettings) -> list[keras.callbacks.Callback]:
     return [
         *([StopWhenGoodEnough(settings.target_dice)] if settings.target_dice else []),
         *([StopWhenTimeIsUp(settings.minutes)] if settings.minutes else []),
-        keras.callbacks.EarlyStopping(
-            monitor="val_dice",
-            mode="max",
-            patience=settings.patience,
-            restore_best_weights=True,
-        ),
+        StopWithoutProgress(settings.patience),
     ]
 
 
-def _tabulate(history: Mapping[str, list[float]]) -> pd.DataFrame:
+def _tabulate(history: Sequence[Mapping[str, float]]) -> pd.DataFrame:
     table = pd.DataFrame(history)
     table.insert(0, "epoch", table.index + 1)
     best = table.iloc[int(table["val_dice"].argmax())]

@@ -18,7 +18,7 @@ from unetflow.unet.blocks import (
 _HEAD = "probabilities"
 
 
-def build_unet(  # noqa: PLR0913 - each is a property of the network
+def build_unet(
     input_shape: tuple[int | None, int | None, int],
     *,
     base_filters: int = 64,

@@ -117,6 +117,8 @@ class PlateauRate(keras.callbacks.ReduceLROnPlateau):
         patience: Epochs without a better validation Dice after which the rate is halved.
     """
 
+    kept = ("best", "wait", "cooldown_counter")
+
     def __init__(self, highest: float, rising_steps: int, patience: int) -> None:
         super().__init__(monitor="val_dice", mode="max", factor=0.5, patience=patience)
         self._highest, self._rising_steps = highest, rising_steps
@@ -126,6 +128,15 @@ class PlateauRate(keras.callbacks.ReduceLROnPlateau):
         step = int(self.model.optimizer.iterations)
         if step <= self._rising_steps and self._rising_steps:
             self.model.optimizer.learning_rate = self._highest * step / self._rising_steps
+
+
+class AveragedWeights(keras.callbacks.SwapEMAWeights):
+    """Puts the moving average into the weights' place at the end of an epoch, and takes it back."""
+
+    kept = ("_ema_weights_in_model",)
+
+    def __init__(self) -> None:
+        super().__init__(swap_on_epoch=True)
 
 
 def _cosine(done: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Keras models on disk: `.keras` files only, whole or not at all, loaded in safe mode."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,3 +41,12 @@ def load_keras(path: Path) -> keras.Model:
         raise InputError(
             path, f"it cannot be loaded as a Keras model ({error})", "Train the model again"
         ) from error
+
+
+def digest_weights(model: keras.Model) -> str:
+    """Return a digest of all weights of a model, in their order."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(f"{weight.dtype.name}{weight.shape}".encode())
+        digest.update(weight.tobytes())
+    return digest.hexdigest()

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from unetflow.imaging import cross_validation
+from unetflow.imaging.checkpoints import CheckpointFolder
 from unetflow.imaging.cross_validation import count_folds, manifest_of_fold, summarise_folds
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.manifest import measure_fingerprint
@@ -53,6 +54,7 @@ def train_folds(
     evaluation: dict[str, Any],
     seed: int,
     begin: BeginFold,
+    checkpoints: CheckpointFolder,
 ) -> Iterator[Trained]:
     """Train a network for each fold on other folds, and score it on the one that is held out.
 
@@ -70,6 +72,7 @@ def train_folds(
         evaluation: The parameters of the evaluation.
         seed: What all chance depends on.
         begin: Gives for a fold's name whom to tell how it goes.
+        checkpoints: Where the folds of a cross-validation that was cut off are found.
 
     Yields:
         For each fold, under its name, the segmenter and the scores of its images (see
@@ -90,6 +93,7 @@ def train_folds(
                 plan,
                 seed,
                 listeners,
+                checkpoints,
             )
             segmenter, _, _ = finish_segmenter(
                 unet, samples, part, fingerprint, classes, evaluation, plan, seed

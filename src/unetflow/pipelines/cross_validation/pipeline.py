@@ -28,6 +28,7 @@ def create_pipeline() -> Pipeline:
                     "params:evaluation",
                     "params:seed",
                     "fold_log",
+                    "fold_checkpoints",
                 ],
                 outputs=["fold_segmenters", "fold_scores"],
                 name="train_folds",

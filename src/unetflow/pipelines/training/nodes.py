@@ -10,12 +10,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from unetflow.imaging.augmentation import Augmenter
+from unetflow.imaging.checkpoints import CheckpointFolder, Identity
 from unetflow.imaging.class_weights import balance_classes
 from unetflow.imaging.crops import fixed_crops
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.figures import draw_learning_curve
 from unetflow.imaging.labels import IGNORE
-from unetflow.imaging.manifest import intensity_range, samples_of_split
+from unetflow.imaging.manifest import digest_training, intensity_range, samples_of_split
 from unetflow.imaging.samples import Sample, SampleFolder
 from unetflow.imaging.weighing import Weighing, WeighingRule, WeightedSamples, WeightFolder
 from unetflow.pipelines.checks import read_parameters
@@ -79,6 +80,7 @@ def train_unet(
     plan: dict[str, Any],
     seed: int,
     listeners: TrainingListeners,
+    checkpoints: CheckpointFolder | None,
 ) -> tuple[KerasModel, pd.DataFrame]:
     """Train on random, augmented crops; validate on whole images.
 
@@ -93,6 +95,8 @@ def train_unet(
         plan: The settled parameters; see `planning.nodes.plan_run`.
         seed: What all chance depends on.
         listeners: Told how it goes.
+        checkpoints: Where the same training, if it was cut off, is found and gone on with; None:
+            nowhere.
 
     Returns:
         The U-Net with the weights of its best epoch and with the scaling of raw images in front,
@@ -118,6 +122,9 @@ def train_unet(
         _require_foreground(training)
         policy = []
     intensity = intensity_range(fingerprint)
+    checkpoint = None
+    if checkpoints is not None:
+        checkpoint = checkpoints.of(_identify(unet, manifest, policy, plan, seed))
     history = fit(
         unet,
         training,
@@ -126,6 +133,7 @@ def train_unet(
         Augmenter(policy),
         _fit_settings(settings, fingerprint, seed),
         listeners,
+        checkpoint,
     )
     if settings.memorise_crops:
         _check_memory(history, len(training))
@@ -135,6 +143,27 @@ def train_unet(
 def plot_history(history: pd.DataFrame) -> Figure:
     """Draw the learning curves."""
     return draw_learning_curve(history)
+
+
+def _identify(
+    unet: KerasModel,
+    manifest: pd.DataFrame,
+    policy: list[dict[str, Any]],
+    plan: dict[str, Any],
+    seed: int,
+) -> Identity:
+    """Return all that a training's result depends on."""
+    from unetflow.unet.storage import digest_weights
+
+    parameters = {f"{stage}.{name}": value for stage in plan for name, value in plan[stage].items()}
+    del parameters["training.workers"]  # which change nothing
+    return {
+        "the data, their masks or their split": digest_training(manifest),
+        "the initial weights": digest_weights(unet),
+        "the augmentation": policy,
+        "seed": seed,
+        **parameters,
+    }
 
 
 def _fit_settings(settings: PlannedTraining, fingerprint: dict[str, Any], seed: int) -> FitSettings:

@@ -33,6 +33,7 @@ def create_pipeline() -> Pipeline:
                     "plan",
                     "params:seed",
                     "training_log",
+                    "checkpoints",
                 ],
                 outputs=["unet", "history"],
                 name="train_unet",

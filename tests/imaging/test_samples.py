@@ -186,3 +186,21 @@ def test_refusals_are_kept_as_a_list_of_its_own(tmp_path):
     folder = SampleFolder(tmp_path, {}, refused)
     refused.clear()
     assert [error.where for error in folder.refused] == ["a"]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_a_sample_is_the_same_each_time_it_is_opened(tmp_path, dtype, channels):
+    random = np.random.default_rng(0)
+    image = random.integers(0, 200, (9, 7, channels)).astype(dtype)
+    label = random.integers(0, 2, (9, 7), np.uint8)
+    write_sample(tmp_path / "a", Sample(image, label))
+    folder = SampleFolder(tmp_path, {"a": {}})
+    for _ in range(2):
+        np.testing.assert_array_equal(folder["a"].image, image)
+        np.testing.assert_array_equal(folder["a"].label, label)
+        assert folder["a"].image.dtype == dtype
+        with pytest.raises(ValueError, match="read-only"):
+            folder["a"].image[0, 0] = 0
+    write_sample(tmp_path / "a", Sample(image[:4] + 1, label[:4]))
+    np.testing.assert_array_equal(folder["a"].image, image[:4] + 1)

@@ -11,7 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import replacing
+from unetflow.imaging.files import replacing, stamp
 from unetflow.imaging.labels import Label
 
 IMAGE, LABEL, INSTANCES = "image.tif", "label.tif", "instances.tif"
@@ -98,9 +98,32 @@ def open_sample(folder: Path) -> Sample:
 
     The maps are not kept open for later calls, since each holds a file descriptor.
     """
-    image = tifffile.memmap(folder / IMAGE, mode="r")
-    label = tifffile.memmap(folder / LABEL, mode="r")
+    return _open_sample(folder, {})
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a file holds its pixels."""
+
+    stamp: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    offset: int
+
+
+def _open_sample(folder: Path, places: dict[Path, _Place]) -> Sample:
+    image, label = (_map(folder / name, places) for name in (IMAGE, LABEL))
     return Sample(image if image.ndim == 3 else image[:, :, np.newaxis], label)
+
+
+def _map(path: Path, places: dict[Path, _Place]) -> NDArray[Any]:
+    """Map a file whose header is read once only: that takes ten times as long as the mapping."""
+    known, now = places.get(path), stamp(path)
+    if known is None or known.stamp != now:
+        pixels: np.memmap[Any, Any] = tifffile.memmap(path, mode="r")
+        places[path] = _Place(now, pixels.dtype, pixels.shape, pixels.offset)
+        return pixels
+    return np.memmap(path, known.dtype, "r", known.offset, known.shape)
 
 
 class SampleFolder(Mapping[str, Sample]):
@@ -119,11 +142,12 @@ class SampleFolder(Mapping[str, Sample]):
         refused: Sequence[InputError] = (),
     ) -> None:
         self._folder = folder
+        self._places: dict[Path, _Place] = {}
         self.descriptions = dict(descriptions)
         self.refused = list(refused)
 
     def __getitem__(self, sample_id: str) -> Sample:
-        return open_sample(self._folder_of(sample_id))
+        return _open_sample(self._folder_of(sample_id), self._places)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.descriptions)

@@ -32,6 +32,7 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import cv2
 import keras
 import numpy as np
 from kedro.config import OmegaConfigLoader
@@ -296,34 +297,49 @@ def measure_feed(rounds: int, folder: Path) -> dict[str, Any]:
     cores = len(os.sched_getaffinity(0))
     samples = write_samples(folder / "feed", 100, 512)
     augmenter = Augmenter(policy())
-    rates: dict[str, list[float]] = {"one core": [], "feed": []}
-    feed = CropFeed(
-        samples,
-        GREY,
-        augmenter,
-        crop_size=CROP,
-        batch_size=BATCH,
-        crops_per_image=4,
-        seed=1,
-        workers=cores,
-    )
+    rates: dict[str, list[float]] = {"albumentations": [], "workers": [], "processes": []}
+    feeds = {
+        kind: CropFeed(
+            samples,
+            GREY,
+            augmenter,
+            crop_size=CROP,
+            batch_size=BATCH,
+            crops_per_image=10,
+            seed=1,
+            **{kind: cores},
+        )
+        for kind in ("workers", "processes")
+    }
     crops = [draw_crop(samples[i], CROP, generator_for(i)) for i in samples]
     ready = [(crop.image.astype(np.float32) / 255, crop.label) for crop in crops]
     sink = _Sink()
     sink.compile(jit_compile=False)
+    cv2.setNumThreads(1)
     for _ in range(rounds):
         started = time.perf_counter()
         for number, (image, label) in enumerate(4 * ready):
             augmenter(image, label, number)
-        rates["one core"].append(4 * len(ready) / (time.perf_counter() - started))
-        clock = Clock()
-        sink.fit(feed, verbose=0, shuffle=False, callbacks=[clock])
-        rates["feed"].append(BATCH * len(clock.seconds) / sum(clock.seconds))
-    one, many = (statistics.median(rates[name]) for name in ("one core", "feed"))
-    share = statistics.median(
-        many / (cores * one) for one, many in zip(rates["one core"], rates["feed"], strict=True)
-    )
-    return {"cores": cores, "one_core": one, "feed": many, "feed_over_cores": share}
+        rates["albumentations"].append(4 * len(ready) / (time.perf_counter() - started))
+        for kind, feed in feeds.items():
+            clock = Clock()
+            sink.fit(feed, verbose=0, shuffle=False, callbacks=[clock])
+            rates[kind].append(BATCH * len(clock.seconds) / sum(clock.seconds))
+    feeds["processes"].close()
+    one = rates["albumentations"]
+    return {
+        "cores": cores,
+        "albumentations on one core": statistics.median(one),
+        **{
+            kind: {
+                "crops_per_second": statistics.median(rates[kind]),
+                "over_cores": statistics.median(
+                    many / (cores * alone) for many, alone in zip(rates[kind], one, strict=True)
+                ),
+            }
+            for kind in feeds
+        },
+    }
 
 
 def _in_process(function: str, *arguments: Any) -> Any:

@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import ROOT
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.loss_formula import LOSS_NAMES
+from unetflow.imaging.workers import count_cores
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.parameters import PlannedTraining
 from unetflow.pipelines.training import nodes
@@ -34,7 +35,9 @@ PARAMETERS = {
     "patience": 1,
     "minutes": None,
     "memorise_crops": 0,
+    "precision": "auto",
     "workers": 0,
+    "processes": None,
     "tile": 32,
 }
 FINGERPRINT = {
@@ -116,3 +119,17 @@ def test_the_configuration_and_the_readme_name_every_loss():
     table = (ROOT / "README.md").read_text().partition("| loss | what it is | for |")[2]
     rows = table.partition("\n\n")[0].splitlines()[2:]
     assert tuple(row.split("`")[1] for row in rows) == LOSS_NAMES
+
+
+def test_a_gpu_is_fed_by_processes_and_a_processor_by_threads(settings_of, monkeypatch):
+    assert settings_of().processes == 0
+    assert settings_of(processes=3).processes == 3
+    monkeypatch.setattr("unetflow.unet.device.has_gpu", lambda: True)
+    assert settings_of().processes == count_cores()
+    assert settings_of(processes=0).processes == 0
+
+
+def test_the_precision_that_was_chosen_reaches_the_training(settings_of, monkeypatch):
+    monkeypatch.setattr("unetflow.unet.precision.find_gpu_capability", lambda: (9, 0))
+    assert settings_of().precision == "bfloat16"
+    assert settings_of(precision="float32").precision == "float32"

@@ -1,9 +1,12 @@
+import multiprocessing
+
 import keras
 import numpy as np
 import pytest
 
 from tests.unet.helpers import GREY
 from unetflow.imaging.augmentation import Augmenter
+from unetflow.imaging.errors import InputError
 from unetflow.imaging.intensity import IntensityRange
 from unetflow.imaging.labels import IGNORE
 from unetflow.imaging.samples import Sample
@@ -201,3 +204,24 @@ def test_keras_sees_the_feeds_own_batches_in_every_epoch(numbered, workers):
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_the_number_of_workers_changes_nothing_that_keras_sees(numbered, workers):
     _assert_same(_record(numbered, workers), _record(numbered, 0))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_processes_change_nothing_that_keras_sees(numbered, processes):
+    keras.utils.set_random_seed(1)
+    recorder, feed = _Recorder(), _feed(numbered, processes=processes)
+    try:
+        recorder.fit(feed, epochs=3, verbose=0)
+    finally:
+        feed.close()
+    _assert_same(recorder.seen, _record(numbered, 0))
+
+
+def test_a_process_that_was_ended_is_an_error_that_says_so(numbered):
+    feed = _feed(numbered, processes=1)
+    feed[0]
+    for process in multiprocessing.active_children():
+        process.kill()
+    with pytest.raises(InputError, match=r"training\.processes.*ended from outside"):
+        _epoch(feed)
+    feed.close()

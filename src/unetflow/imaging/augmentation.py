@@ -62,6 +62,10 @@ class Augmenter:
         self._local = threading.local()
         self._local.transform = self._build()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as the policy alone."""
+        return Augmenter, (self._policy,)
+
     def __call__(
         self, image: NDArray[np.float32], label: Label, seed: int
     ) -> tuple[NDArray[np.float32], Label]:

@@ -56,7 +56,7 @@ def call_each(
     with ExitStack() as stack:
         limits: dict[Executor, int] = {}
         if processes:
-            pool = ProcessPoolExecutor(processes, get_context("spawn"), _end_with_parent)
+            pool = ProcessPoolExecutor(processes, get_context("spawn"), end_with_parent)
             limits[stack.enter_context(pool)] = _UNDER_WAY * processes
         limits[stack.enter_context(ThreadPoolExecutor(threads))] = _UNDER_WAY * threads
         try:
@@ -90,7 +90,7 @@ def _take_finished(running: dict[Future[Result], Executor]) -> Iterator[Result]:
         yield future.result()
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """See to it that a process does not outlive a killed parent, which nothing else tells it."""
     parent = parent_process()
     if parent is None:

@@ -153,7 +153,9 @@ class TrainingParameters(Strict):
     memorise_crops: Annotated[int, Field(ge=0)]
     patience: Count
     minutes: Positive | None
+    precision: Literal["auto", "float32", "bfloat16"]
     workers: Annotated[int, Field(ge=0)]
+    processes: Annotated[int, Field(ge=0)] | None
     tile: Count | None
 
     @field_validator("loss")

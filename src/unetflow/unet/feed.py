@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.imaging.augmentation import Augmenter
-from unetflow.imaging.crops import draw_crop, generator_for
-from unetflow.imaging.intensity import IntensityRange, normalise
+from unetflow.imaging.batches import BatchProcesses, CropMaker, Order
+from unetflow.imaging.crops import generator_for
+from unetflow.imaging.intensity import IntensityRange
 from unetflow.imaging.planning.memory import QUEUE_LENGTH
 from unetflow.imaging.samples import Sample
 
@@ -30,9 +31,11 @@ class CropFeed(keras.utils.PyDataset):
         foreground_share: Share of the crops that are made to hold a foreground pixel.
         seed: Another seed gives other crops in another order.
         workers: Threads that prepare batches ahead of the training step.
+        processes: Processes that prepare them instead, as a GPU may need it: threads of Python
+            get in each other's way. They take seconds to start, and some 0.2 GB each.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each says something else about the crops
         self,
         samples: Mapping[str, Sample],
         intensity: IntensityRange,
@@ -45,15 +48,16 @@ class CropFeed(keras.utils.PyDataset):
         foreground_share: float = 0.0,
         seed: int,
         workers: int = 2,
+        processes: int = 0,
     ) -> None:
-        super().__init__(workers=workers, max_queue_size=QUEUE_LENGTH)
-        self._samples = samples
-        self._intensity = intensity
-        self._augmenter = augmenter
-        self._crop_size = crop_size
-        self._label_margin = label_margin
+        # With processes the threads only wait for them.
+        super().__init__(workers=2 if processes else workers, max_queue_size=QUEUE_LENGTH)
+        self._maker = CropMaker(
+            samples, intensity, augmenter, crop_size, label_margin, foreground_share, seed
+        )
+        ahead = QUEUE_LENGTH
+        self._processes = BatchProcesses(self._maker, processes, ahead) if processes else None
         self._batch_size = batch_size
-        self._foreground_share = foreground_share
         self._seed = seed
         self._crops = [(i, number) for i in samples for number in range(crops_per_image)]
         self._start_epoch(0)
@@ -81,9 +85,14 @@ class CropFeed(keras.utils.PyDataset):
 
         Samples with weights give float32 labels with the weights behind them, `(..., 2)`.
         """
-        crops = (self._crop(*self._crops[place]) for place in self._chosen(index))
-        images, labels = zip(*crops, strict=True)
-        return np.stack(images), np.stack(labels)
+        if self._processes is None:
+            return self._maker.make_batch(self._order_of(index))
+        return self._processes.take(index, self.num_batches, self._order_of)
+
+    def close(self) -> None:
+        """End the processes, if there are any."""
+        if self._processes is not None:
+            self._processes.close()
 
     def on_epoch_end(self) -> None:
         """Go on to the next epoch's crops; Keras calls it when all threads are done."""
@@ -93,26 +102,9 @@ class CropFeed(keras.utils.PyDataset):
         first = index * self._batch_size
         return [int(place) for place in self._order[first : first + self._batch_size]]
 
+    def _order_of(self, index: int) -> Order:
+        return self._epoch, [self._crops[place] for place in self._chosen(index)]
+
     def _start_epoch(self, epoch: int) -> None:
         self._epoch = epoch
         self._order = generator_for(self._seed, epoch, "order").permutation(len(self._crops))
-
-    def _crop(self, sample_id: str, number: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
-        random = generator_for(self._seed, self._epoch, sample_id, number)
-        crop = draw_crop(
-            self._samples[sample_id],
-            self._crop_size,
-            random,
-            margin=self._label_margin,
-            foreground_share=self._foreground_share,
-        )
-        image = normalise(crop.image, self._intensity)
-        seed = int(random.integers(2**32))
-        inner = slice(self._label_margin, self._crop_size - self._label_margin)
-        if crop.weights is None:
-            image, label = self._augmenter(image, crop.label, seed)
-            return image, label[inner, inner, np.newaxis]
-        image, label, weights = self._augmenter.change_weighted(
-            image, crop.label, crop.weights, seed
-        )
-        return image, np.stack([label, weights], axis=2)[inner, inner].astype(np.float32)

@@ -26,6 +26,7 @@ from unetflow.unet.optimisation import (
     PlateauRate,
     build_optimiser,
 )
+from unetflow.unet.precision import in_precision
 from unetflow.unet.repeatable import make_repeatable
 from unetflow.unet.resuming import EpochKeeper
 from unetflow.unet.stopping import (
@@ -55,8 +56,10 @@ class FitSettings:
         loss: What is minimised, such as "bce + dice"; see `imaging.loss_formula`.
         patience: Epochs without a better validation Dice after which training stops.
         workers: Threads that prepare batches.
+        processes: Processes that prepare them instead; 0: threads do.
         tile: Longest edge in pixels of a window when validation images are predicted.
         seed: Another seed gives another order, other crops and other dropout.
+        precision: What the network computes in while it trains; see `precision.PRECISIONS`.
         target_dice: Dice of an epoch's crops at which training stops; None: it goes on.
         minutes: Time after which training stops at an epoch's end; None: it goes on.
         class_weights: How much the pixels of each class count in the cross-entropies; None: all
@@ -74,6 +77,8 @@ class FitSettings:
     workers: int
     tile: int
     seed: int
+    precision: str = "float32"
+    processes: int = 0
     target_dice: float | None = None
     minutes: float | None = None
     class_weights: tuple[float, ...] | None = None
@@ -109,21 +114,24 @@ def fit(
     Raises:
         InputError: A loss is not a finite number, or the state cannot be read or written.
     """
-    make_repeatable(unet, settings.seed)
+    network = in_precision(unet, settings.precision)
+    make_repeatable(network, settings.seed)
     feed = _feed(training, intensity, augmenter, settings, geometry_of(unet).shrink)
     total_steps = settings.epochs * feed.num_batches
-    _compile(unet, settings, total_steps)
+    _compile(network, settings, total_steps)
     callbacks = [
-        *_scoring(unet, validation, intensity, settings, listeners),
+        *_scoring(network, validation, intensity, settings, listeners),
         StopOnNotANumber(feed, listeners.on_bad_batch),
         LearningRateLog(),
         *_plateau(settings, total_steps),
         *_stopping(settings),
     ]
-    keeper = EpochKeeper(unet, checkpoint, settings.epochs, callbacks, listeners)
+    keeper = EpochKeeper(network, checkpoint, settings.epochs, callbacks, listeners)
     keeper.take_up()
     if not keeper.finished:
-        _train(unet, feed, settings, [*callbacks, keeper], keeper.done, listeners)
+        _train(network, feed, settings, [*callbacks, keeper], keeper.done, listeners)
+    if network is not unet:
+        unet.set_weights(network.get_weights())
     return _tabulate(keeper.rows)
 
 
@@ -151,6 +159,7 @@ def _train(
         )
     finally:
         report.close()
+        feed.close()
 
 
 def _feed(
@@ -171,6 +180,7 @@ def _feed(
         foreground_share=settings.foreground_share,
         seed=settings.seed,
         workers=settings.workers,
+        processes=settings.processes,
     )
 
 

@@ -19,6 +19,7 @@ from unetflow.imaging.labels import IGNORE
 from unetflow.imaging.manifest import digest_training, intensity_range, samples_of_split
 from unetflow.imaging.samples import Sample, SampleFolder
 from unetflow.imaging.weighing import Weighing, WeighingRule, WeightedSamples, WeightFolder
+from unetflow.imaging.workers import count_cores
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.classes import read_classes
 from unetflow.pipelines.parameters import PlannedTraining
@@ -153,24 +154,33 @@ def _identify(
     seed: int,
 ) -> Identity:
     """Return all that a training's result depends on."""
+    from unetflow.unet.precision import choose_precision
     from unetflow.unet.storage import digest_weights
 
     parameters = {f"{stage}.{name}": value for stage in plan for name, value in plan[stage].items()}
-    del parameters["training.workers"]  # which change nothing
+    for name in ("training.workers", "training.processes"):  # which change nothing
+        del parameters[name]
     return {
         "the data, their masks or their split": digest_training(manifest),
         "the initial weights": digest_weights(unet),
         "the augmentation": policy,
         "seed": seed,
         **parameters,
+        "training.precision": choose_precision(parameters["training.precision"]),
     }
 
 
 def _fit_settings(settings: PlannedTraining, fingerprint: dict[str, Any], seed: int) -> FitSettings:
+    from unetflow.unet.device import has_gpu
     from unetflow.unet.fit import FitSettings
     from unetflow.unet.optimisation import OptimiserSettings
+    from unetflow.unet.precision import choose_precision
 
     values = settings.model_dump(exclude={"weight_map", "memorise_crops"})
+    values["precision"] = choose_precision(settings.precision)
+    if settings.processes is None:
+        values["processes"] = count_cores() if has_gpu() else 0
+    _log.info("Training in %s", values["precision"])
     own = {field.name: values.pop(field.name) for field in fields(OptimiserSettings)}
     values["target_dice"] = _BY_HEART + 0.005 if settings.memorise_crops else None
     # A weight map holds the classes' weights already.

@@ -157,7 +157,11 @@ def _identify(
     from unetflow.unet.precision import choose_precision
     from unetflow.unet.storage import digest_weights
 
-    parameters = {f"{stage}.{name}": value for stage in plan for name, value in plan[stage].items()}
+    parameters = {  # a plan also says what it predicts
+        f"{stage}.{name}": value
+        for stage in ("construction", "training")
+        for name, value in plan[stage].items()
+    }
     for name in ("training.workers", "training.processes"):  # which change nothing
         del parameters[name]
     return {

@@ -3,17 +3,21 @@
     python benchmarks/training.py --json training.json
 
 1. Steps: `unet.fit.fit`, which the training node calls, with samples on disk, augmentation,
-   progress and checkpoints, against Keras's `fit` of the same network on arrays in memory without
-   any of it. Both take turns; a figure is the median of all steps but the first two of each round.
-2. Precision: the same step alone in each precision, against float32.
+   progress and checkpoints, against Keras's `fit` on arrays in memory without any of it: of the
+   same network in the same precision, and of Keras's own network in float32.
+2. Precision: a step alone, of Keras's own network and of the copy that trains
+   (`unet.training_copy`), in float32 and in bfloat16; with `--pytorch PYTHON`, which must have
+   PyTorch, that of plain PyTorch too (`benchmarks/plain_pytorch.py`).
 3. The limit: floating-point operations a second of a step, over those of a matrix product.
 4. Repeatability: the same step with TensorFlow's deterministic operations and without.
 5. Memory: the peak of a training of 100 images and of one of 2,000, with equally many steps.
 6. The feed: crops a second without a step behind it, over what albumentations alone does on one
    core times the number of cores.
 
+All take turns; a figure is the median of all steps, a ratio the median of the rounds' ratios.
 Made-up images; the speed does not depend on what is in them. Where a part must begin afresh, it
-runs in a process of its own. `--parts steps,feed` takes some of them only.
+runs in a process of its own. `--parts steps,feed` takes some of them only, and
+`KERAS_BACKEND=jax` another backend.
 """
 
 import argparse
@@ -21,11 +25,11 @@ import json
 import os
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -36,21 +40,33 @@ import cv2
 import keras
 import numpy as np
 from kedro.config import OmegaConfigLoader
+from turns import Rounds, compare, run_json, take_turns
 
 from unetflow.imaging.augmentation import Augmenter, PolicySettings, build_policy
 from unetflow.imaging.checkpoints import CheckpointFolder
-from unetflow.imaging.crops import draw_crop, generator_for
 from unetflow.imaging.intensity import IntensityRange
 from unetflow.imaging.planning import Architecture, step_work
 from unetflow.imaging.samples import Sample, SampleFolder, write_sample
-from unetflow.settings import CONFIG_LOADER_ARGS
+from unetflow.imaging.workers import count_cores, keep_freed_memory
 from unetflow.unet.callbacks import TrainingListeners
-from unetflow.unet.device import describe_device
+from unetflow.unet.device import compiles_with_xla, describe_device, has_gpu
 from unetflow.unet.feed import CropFeed
 from unetflow.unet.fit import FitSettings, fit
 from unetflow.unet.losses import SegmentationLoss, dice
 from unetflow.unet.model import build_unet
 from unetflow.unet.optimisation import OptimiserSettings
+from unetflow.unet.precision import PRECISIONS, choose_precision
+from unetflow.unet.training_copy import copy_for_training
+
+CONFIGURATION = Path(__file__).parents[1] / "conf"
+PRESET_ELASTIC = {
+    "transform": "ElasticTransform",
+    "alpha": 60.0,
+    "sigma": 8.0,
+    "border_mode": 4,
+    "p": 0.3,
+}
+"""Albumentations' own step that bends as much as the preset's `ElasticField` does."""
 
 CROP, BATCH = 256, 4
 GREY = IntensityRange(low=[0.0], high=[255.0])
@@ -79,9 +95,13 @@ class Clock(keras.callbacks.Callback):
 
 def policy() -> list[dict[str, Any]]:
     """Return the augmentation policy of the configuration."""
-    loader = OmegaConfigLoader("conf", **CONFIG_LOADER_ARGS)
-    settings = loader["parameters"]["augmentation"]
-    return build_policy(PolicySettings(**settings))
+    loader = OmegaConfigLoader(
+        str(CONFIGURATION),
+        base_env="base",
+        default_run_env="base",
+        config_patterns={"globals": ["globals*"], "parameters": ["parameters*"]},
+    )
+    return build_policy(PolicySettings(**loader["parameters"]["augmentation"]))
 
 
 def write_samples(folder: Path, count: int, edge: int) -> SampleFolder:
@@ -107,13 +127,18 @@ def network(filters: int, precision: str = "float32", depth: int = 4) -> keras.M
         keras.config.set_dtype_policy(policy_before)
 
 
+def trains(filters: int, precision: str) -> keras.Model:
+    """Build the network that `fit` trains, compiled."""
+    return compiled(copy_for_training(network(filters), precision))
+
+
 def compiled(unet: keras.Model) -> keras.Model:
     """Compile a network with the default loss, optimiser and metric."""
     unet.compile(
         optimizer="adam",
         loss=SegmentationLoss("bce + dice"),
         metrics=[keras.metrics.MeanMetricWrapper(dice, name="dice")],
-        jit_compile=False,
+        jit_compile=compiles_with_xla(),
     )
     return unet
 
@@ -138,6 +163,8 @@ def settings(**changes: Any) -> FitSettings:
         "loss": "bce + dice",
         "patience": 10,
         "workers": 2,
+        "processes": count_cores() if has_gpu() else 0,
+        "precision": choose_precision("auto", 16),
         "tile": CROP,
         "seed": 1,
         **changes,
@@ -145,42 +172,17 @@ def settings(**changes: Any) -> FitSettings:
     return FitSettings(**values)
 
 
-def take_turns(
-    actions: dict[str, Callable[[], list[float]]], rounds: int
-) -> dict[str, list[list[float]]]:
-    """Return the seconds that each action gives, round by round."""
-    seconds: dict[str, list[list[float]]] = {name: [] for name in actions}
-    for _ in range(rounds):
-        for name, act in actions.items():
-            seconds[name].append(act())
-    return seconds
-
-
-def compare(seconds: dict[str, list[list[float]]], peer: str) -> dict[str, dict[str, float]]:
-    """Return the median seconds of a step, and the median of the rounds' ratios to a peer."""
-    medians = {name: [statistics.median(part) for part in parts] for name, parts in seconds.items()}
-    return {
-        name: {
-            "seconds": statistics.median(chain.from_iterable(seconds[name])),
-            "speed_over_peer": statistics.median(
-                theirs / own for own, theirs in zip(values, medians[peer], strict=True)
-            ),
-        }
-        for name, values in medians.items()
-    }
-
-
-def measure_steps(filters: int, steps: int, rounds: int, folder: Path) -> dict[str, Any]:
+def measure_steps(options: argparse.Namespace, filters: int, folder: Path) -> dict[str, Any]:
     """Time the training beside a bare `fit`."""
-    samples = write_samples(folder / f"steps_{filters}", BATCH * steps, 512)
+    samples = write_samples(folder / f"steps_{filters}", BATCH * options.steps, 512)
     one = {"s0": samples["s0"]}
-    images, labels = batches(steps)
-    bare, ours = compiled(network(filters)), network(filters)
-    augmenter = Augmenter(policy())
+    images, labels = batches(options.steps)
+    same, keras_own = trains(filters, settings().precision), compiled(network(filters))
+    ours, augmenter = network(filters), Augmenter(policy())
 
-    def train_bare() -> list[float]:
+    def train_bare(unet: keras.Model) -> list[float]:
         clock = Clock()
-        bare.fit(images, labels, batch_size=BATCH, verbose=0, shuffle=False, callbacks=[clock])
+        unet.fit(images, labels, batch_size=BATCH, verbose=0, shuffle=False, callbacks=[clock])
         return clock.seconds
 
     def train_ours() -> list[float]:
@@ -199,8 +201,16 @@ def measure_steps(filters: int, steps: int, rounds: int, folder: Path) -> dict[s
             keras.Model.fit = train
         return clock.seconds
 
-    actions = {"bare Keras fit": train_bare, "our training": train_ours}
-    return compare(take_turns(actions, rounds), "bare Keras fit")
+    actions = {
+        "bare fit of the same": lambda: train_bare(same),
+        "our training": train_ours,
+        "bare fit of Keras's own in float32": lambda: train_bare(keras_own),
+    }
+    seconds = take_turns(actions, options.rounds)
+    return {
+        "precision": settings().precision,
+        **compare(seconds, "bare fit of the same", "bare fit of Keras's own in float32"),
+    }
 
 
 def step_action(unet: keras.Model, steps: int) -> Callable[[], list[float]]:
@@ -219,44 +229,80 @@ def step_action(unet: keras.Model, steps: int) -> Callable[[], list[float]]:
     return act
 
 
-def measure_precision(filters: int, steps: int, rounds: int, folder: Path) -> dict[str, Any]:
-    """Time the step in each precision."""
+def measure_precision(options: argparse.Namespace, filters: int, folder: Path) -> dict[str, Any]:
+    """Time the step of each network in each precision."""
     actions = {
-        name: step_action(compiled(network(filters, name)), steps)
-        for name in ("float32", "mixed_bfloat16")
+        f"Keras's own, {name}": step_action(compiled(network(filters, policy)), options.steps)
+        for name, policy in (("float32", "float32"), ("bfloat16", "mixed_bfloat16"))
     }
-    return compare(take_turns(actions, rounds), "float32")
+    for name in PRECISIONS:
+        actions[f"ours, {name}"] = step_action(trains(filters, name), options.steps)
+        if options.pytorch:
+            actions[f"plain PyTorch, {name}"] = pytorch_action(options, filters, name)
+    return compare(take_turns(actions, options.rounds), "Keras's own, float32")
 
 
-def measure_limit(filters: int, steps: int, rounds: int, folder: Path) -> dict[str, Any]:
-    """Time steps and large matrix products in turns."""
-    import tensorflow as tf
+def pytorch_action(
+    options: argparse.Namespace, filters: int, precision: str
+) -> Callable[[], list[float]]:
+    """Return what times the peer's steps, in a process of another Python."""
+    command = [options.pytorch, str(Path(__file__).with_name("plain_pytorch.py"))]
+    facts = {"filters": filters, "precision": precision, "steps": options.steps, "batch": BATCH}
+    for name, value in facts.items():
+        command += [f"--{name}", str(value)]
+    return lambda: run_json(command)
 
-    edge = 4096
-    left, right = (tf.random.stateless_uniform((edge, edge), (n, n)) for n in (1, 2))
-    multiply = tf.function(tf.matmul, jit_compile=False)
-    multiply(left, right)
+
+def product_action(edge: int, dtype: str) -> Callable[[], list[float]]:
+    """Return what times the product of two large matrices."""
+    random = np.random.default_rng(0)
+    left, right = (
+        keras.ops.cast(random.random((edge, edge), dtype=np.float32), dtype) for _ in range(2)
+    )
+    if keras.backend.backend() == "jax":
+        import jax
+
+        multiply = jax.jit(lambda a, b: (a @ b)[0, 0])
+    else:
+        multiply = lambda a, b: keras.ops.matmul(a, b)[0, 0]  # noqa: E731 - it has a twin above
+    float(multiply(left, right))
 
     def act() -> list[float]:
-        started = time.perf_counter()
-        multiply(left, right).numpy()
-        return [time.perf_counter() - started]
+        seconds = []
+        for _ in range(3):
+            started = time.perf_counter()
+            float(multiply(left, right))  # which waits for a GPU
+            seconds.append(time.perf_counter() - started)
+        return seconds
 
-    actions = {"step": step_action(compiled(network(filters)), steps), "product": act}
-    seconds = take_turns(actions, rounds)
+    return act
+
+
+def measure_limit(options: argparse.Namespace, filters: int, folder: Path) -> dict[str, Any]:
+    """Time steps and large matrix products in turns, in each precision."""
+    edge = 16384 if has_gpu() else 4096
     work = step_work(Architecture(channels=1, base_filters=filters, depth=4), CROP, BATCH)
-    step = statistics.median(chain.from_iterable(seconds["step"]))
-    product = min(chain.from_iterable(seconds["product"]))
-    achieved, peak = 2 * work.multiply_adds / step / 1e9, 2 * edge**3 / product / 1e9
-    return {"gflops": achieved, "peak_gflops": peak, "share": achieved / peak}
+    shares = {}
+    for name in PRECISIONS:
+        actions = {
+            "step": step_action(trains(filters, name), options.steps),
+            "product": product_action(edge, name),
+        }
+        seconds = take_turns(actions, options.rounds)
+        step = statistics.median(chain.from_iterable(seconds["step"]))
+        product = min(chain.from_iterable(seconds["product"]))
+        achieved, peak = 2 * work.multiply_adds / step / 1e9, 2 * edge**3 / product / 1e9
+        shares[name] = {"gflops": achieved, "peak_gflops": peak, "share": achieved / peak}
+    return shares
 
 
-def measure_repeatable(filters: int, steps: int, rounds: int, folder: Path) -> dict[str, Any]:
+def measure_repeatable(options: argparse.Namespace, filters: int, folder: Path) -> dict[str, Any]:
     """Time steps in two processes at a time that take turns, one with deterministic operations."""
-    seconds: dict[str, list[list[float]]] = {"any": [], "deterministic": []}
-    for _ in range(rounds):
-        for name, found in seconds.items():
-            found.append(_in_process("_repeatable", filters, steps, name))
+    names = ("any", "deterministic")
+    seconds: Rounds = {name: [] for name in names}
+    for number in range(options.rounds):
+        for name in names[:: 1 - 2 * (number % 2)]:
+            seconds[name].append(_in_process("_repeatable", filters, options.steps, name))
     return compare(seconds, "any")
 
 
@@ -266,10 +312,10 @@ def _repeatable(filters: int, steps: int, name: str) -> list[float]:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    return step_action(compiled(network(filters)), steps)()[1:]
+    return step_action(trains(filters, choose_precision("auto", 16)), steps)()[1:]
 
 
-def measure_memory(folder: Path) -> dict[str, Any]:
+def measure_memory(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Compare the peaks of trainings on few images and on many, with equally many steps."""
     return {str(count): _in_process("_peak", count, str(folder)) for count in (100, 2000)}
 
@@ -284,72 +330,84 @@ def _peak(count: int, folder: str) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
-class _Sink(keras.Model):
-    """Takes batches and does nothing with them."""
+def _augment(rounds: int) -> list[float]:
+    """Time albumentations alone, in a process of its own that is set up as those of the feed are.
 
-    def train_step(self, data: Any) -> dict[str, Any]:
-        images, _ = data
-        return {"first": images[0, 0, 0, 0]}
+    Its elastic step is albumentations' own.
+    """
+    import albumentations
+
+    keep_freed_memory()
+    cv2.setNumThreads(1)
+    steps = []
+    for step in policy():
+        values = dict(PRESET_ELASTIC if step["transform"] == "ElasticField" else step)
+        steps.append(getattr(albumentations, values.pop("transform"))(**values))
+    transform = albumentations.Compose(steps)
+    random = np.random.default_rng(0)
+    images = random.random((100, CROP, CROP, 1), dtype=np.float32)
+    label = np.zeros((CROP, CROP), np.uint8)
+    seconds = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        for image in images:
+            transform(image=image, mask=label)
+        seconds.append((time.perf_counter() - started) / len(images))
+    return seconds
 
 
-def measure_feed(rounds: int, folder: Path) -> dict[str, Any]:
+def measure_feed(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Compare the feed with albumentations on one core."""
-    cores = len(os.sched_getaffinity(0))
+    cores = count_cores()
     samples = write_samples(folder / "feed", 100, 512)
-    augmenter = Augmenter(policy())
-    rates: dict[str, list[float]] = {"albumentations": [], "workers": [], "processes": []}
     feeds = {
         kind: CropFeed(
             samples,
             GREY,
-            augmenter,
+            Augmenter(policy()),
             crop_size=CROP,
             batch_size=BATCH,
-            crops_per_image=10,
+            crops_per_image=4 * cores,
             seed=1,
             **{kind: cores},
         )
         for kind in ("workers", "processes")
     }
-    crops = [draw_crop(samples[i], CROP, generator_for(i)) for i in samples]
-    ready = [(crop.image.astype(np.float32) / 255, crop.label) for crop in crops]
-    sink = _Sink()
-    sink.compile(jit_compile=False)
-    cv2.setNumThreads(1)
-    for _ in range(rounds):
+
+    def feed_alone(feed: CropFeed, threads: int) -> list[float]:
         started = time.perf_counter()
-        for number, (image, label) in enumerate(4 * ready):
-            augmenter(image, label, number)
-        rates["albumentations"].append(4 * len(ready) / (time.perf_counter() - started))
-        for kind, feed in feeds.items():
-            clock = Clock()
-            sink.fit(feed, verbose=0, shuffle=False, callbacks=[clock])
-            rates[kind].append(BATCH * len(clock.seconds) / sum(clock.seconds))
-    feeds["processes"].close()
-    one = rates["albumentations"]
-    return {
-        "cores": cores,
-        "albumentations on one core": statistics.median(one),
-        **{
-            kind: {
-                "crops_per_second": statistics.median(rates[kind]),
-                "over_cores": statistics.median(
-                    many / (cores * alone) for many, alone in zip(rates[kind], one, strict=True)
-                ),
-            }
-            for kind in feeds
-        },
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(feed.__getitem__, range(feed.num_batches)):
+                pass
+        seconds = time.perf_counter() - started
+        feed.on_epoch_end()
+        return [seconds / feed.num_crops]
+
+    actions = {
+        "albumentations on one core": lambda: _in_process("_augment", 5),
+        "threads": lambda: feed_alone(feeds["workers"], cores),
+        "processes": lambda: feed_alone(feeds["processes"], 2),  # as many as `CropFeed` asks for
     }
+    take_turns(actions, 1)  # the first epoch starts processes and reads the files' headers
+    found = compare(take_turns(actions, options.rounds), "albumentations on one core")
+    feeds["processes"].close()
+    for figures in found.values():
+        figures["crops a second"] = 1 / figures["seconds"]
+        figures["over all cores"] = figures["speed over albumentations on one core"] / cores
+    return {"cores": cores, **found}
 
 
 def _in_process(function: str, *arguments: Any) -> Any:
-    done = subprocess.run(
-        [sys.executable, __file__, "--call", json.dumps([function, *arguments])],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    return run_json([sys.executable, __file__, "--call", json.dumps([function, *arguments])])
+
+
+MEASURES = {
+    "steps": measure_steps,
+    "precision": measure_precision,
+    "limit": measure_limit,
+    "repeatable": measure_repeatable,
+}
+"""The parts that are measured for each number of filters."""
 
 
 def main() -> None:
@@ -359,36 +417,31 @@ def main() -> None:
     parser.add_argument("--filters", default="16,64")
     parser.add_argument("--steps", type=int, default=10, help="of a round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--pytorch", help="a Python that has PyTorch")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--call", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.call:
         name, *arguments = json.loads(options.call)
-        print(json.dumps({"_repeatable": _repeatable, "_peak": _peak}[name](*arguments)))
+        apart = {"_repeatable": _repeatable, "_peak": _peak, "_augment": _augment}
+        print(json.dumps(apart[name](*arguments)))
         return
-    parts = options.parts.split(",")
     results: dict[str, Any] = {"device": describe_device(), "backend": keras.backend.backend()}
-    measures = {
-        "steps": measure_steps,
-        "precision": measure_precision,
-        "limit": measure_limit,
-        "repeatable": measure_repeatable,
-    }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for part in parts:
-            if part in measures:
+        for part in options.parts.split(","):
+            if part in MEASURES:
                 results[part] = {
-                    filters: measures[part](int(filters), options.steps, options.rounds, folder)
+                    filters: MEASURES[part](options, int(filters), folder)
                     for filters in options.filters.split(",")
                 }
-            elif part == "memory":
-                results[part] = measure_memory(folder)
             else:
-                results[part] = measure_feed(options.rounds, folder)
+                results[part] = {"memory": measure_memory, "feed": measure_feed}[part](
+                    options, folder
+                )
             print(part, json.dumps(results[part], indent=2), flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2))
+            if options.json:
+                options.json.write_text(json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":

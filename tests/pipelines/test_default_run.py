@@ -256,7 +256,7 @@ np.save({str(folder / "fresh.npy")!r}, mask[0])
 def test_policy_is_stored_as_plain_data(finished: Finished) -> None:
     path = finished[0] / "data/05_model_input/augmentation_policy.yml"
     policy = yaml.safe_load(path.read_text())
-    assert {step["transform"] for step in policy} >= {"HorizontalFlip", "ElasticTransform"}
+    assert {step["transform"] for step in policy} >= {"HorizontalFlip", "ElasticField"}
 
 
 def test_evaluation_and_export_run_alone_and_the_second_run_is_a_second_mlflow_run(

@@ -34,7 +34,7 @@ def test_measuring_gives_a_believable_speed_and_changes_no_chance():
     expected = _draw_weights()
     keras.utils.set_random_seed(5)
     python, numpy = random.getstate(), np.random.get_state()
-    speed = measure_speed()
+    speed = measure_speed("float32")
     assert 1e8 < speed.multiply_adds <= 1e15
     assert 1e6 < speed.values <= 1e15
     assert random.getstate() == python

@@ -1,6 +1,6 @@
 """Random changes of training crops, through albumentations.
 
-Albumentations stays behind this module and `elastic_grid`, and is imported where it is used. A
+Albumentations stays behind this module and `elastic_*`, and is imported where it is used. A
 policy is plain data: a list of steps, each with the name of a transform and its arguments, so that
 it can be stored and repeated.
 """
@@ -26,7 +26,7 @@ TRANSFORMS = (
     "RandomRotate90",
     "Affine",
     "ElasticGrid",
-    "ElasticTransform",
+    "ElasticField",
     "RandomBrightnessContrast",
     "GaussNoise",
 )
@@ -147,9 +147,11 @@ def _build_step(step: dict[str, Any]) -> Any:
 def _transform_class(name: str) -> Any:
     import albumentations
 
+    from unetflow.imaging.elastic_field import ElasticField
     from unetflow.imaging.elastic_grid import ElasticGrid
 
-    return ElasticGrid if name == "ElasticGrid" else getattr(albumentations, name)
+    own = {"ElasticGrid": ElasticGrid, "ElasticField": ElasticField}
+    return own[name] if name in own else getattr(albumentations, name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,8 +167,8 @@ class PolicySettings:
         scale: Largest relative change of size, up or down: 0.1 for 90 % to 110 %.
         elastic_grid: Standard deviation in pixels of the displacements on a grid of 3 x 3 nodes,
             between which half of the crops are bent; see `elastic_grid.ElasticGrid`.
-        elastic_displacement: Strength of the finer elastic deformation (albumentations' `alpha`):
-            the factor on a smoothed field of random displacements.
+        elastic_displacement: Standard deviation in pixels of the displacements of a finer field,
+            by which 3 of 10 crops are bent; see `elastic_field.ElasticField`.
         elastic_smoothness: Standard deviation in pixels of the Gaussian that smooths that field.
         brightness: Largest shift, as a share of the training data's intensity range.
         contrast: Largest change of contrast, as a share.
@@ -224,11 +226,9 @@ def _elastic_steps(settings: PolicySettings) -> Iterator[dict[str, Any]]:
         }
     if settings.elastic_displacement:
         yield {
-            "transform": "ElasticTransform",
-            "alpha": float(settings.elastic_displacement),
-            "sigma": float(settings.elastic_smoothness),
-            **_SAMPLING,
-            "same_dxdy": False,
+            "transform": "ElasticField",
+            "displacement": float(settings.elastic_displacement),
+            "smoothness": float(settings.elastic_smoothness),
             "p": 0.3,
         }
 

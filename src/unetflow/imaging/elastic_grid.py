@@ -15,13 +15,46 @@ from scipy.interpolate import CubicSpline
 _NEAREST, _BILINEAR, _MIRRORED = 0, 1, 4  # OpenCV's numbers; mirroring does not double the border
 
 
-class ElasticGrid(BaseDistortion):
+class Bending(BaseDistortion):
+    """Takes each pixel from its own place plus a displacement.
+
+    In an image by bilinear interpolation, in a mask the nearest pixel, beyond the border the mirror
+    image.
+
+    Args:
+        p: Share of the images that are bent.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__(
+            interpolation=_BILINEAR,
+            mask_interpolation=_NEAREST,
+            keypoint_remapping_method="mask",
+            p=p,
+            border_mode=_MIRRORED,
+        )
+
+    def draw_displacements(self, height: int, width: int) -> NDArray[np.floating]:
+        """Draw the displacements down and to the right in pixels, `(2, height, width)`."""
+        raise NotImplementedError
+
+    def get_params_dependent_on_data(
+        self, params: dict[str, Any], data: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return where each pixel comes from, two float32 maps."""
+        height, width = params["shape"][:2]
+        down, right = self.draw_displacements(height, width)
+        return {
+            "map_x": (right + np.arange(width)).astype(np.float32),
+            "map_y": (down + np.arange(height)[:, np.newaxis]).astype(np.float32),
+        }
+
+
+class ElasticGrid(Bending):
     """Bends an image, and its masks alike, by a smooth field of displacements.
 
     As in Ronneberger, Fischer and Brox 2015 (arXiv 1505.04597), section 3.1: each node of a coarse
     grid gets a displacement from a Gaussian, and bicubic interpolation gives that of each pixel.
-    A pixel of the result is what lies at its own place plus its displacement: in an image by
-    bilinear interpolation, in a mask the nearest pixel, beyond the border the mirror image.
 
     Args:
         standard_deviation: Of each component of a node's displacement, in pixels.
@@ -36,29 +69,16 @@ class ElasticGrid(BaseDistortion):
         nodes: Annotated[int, Field(ge=2)]
 
     def __init__(self, standard_deviation: float = 10.0, nodes: int = 3, p: float = 0.5) -> None:
-        super().__init__(
-            interpolation=_BILINEAR,
-            mask_interpolation=_NEAREST,
-            keypoint_remapping_method="mask",
-            p=p,
-            border_mode=_MIRRORED,
-        )
+        super().__init__(p)
         self.standard_deviation = standard_deviation
         self.nodes = nodes
 
-    def get_params_dependent_on_data(
-        self, params: dict[str, Any], data: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Draw the nodes' displacements; return where each pixel comes from, two float32 maps."""
-        height, width = params["shape"][:2]
+    def draw_displacements(self, height: int, width: int) -> NDArray[np.floating]:
+        """Draw the nodes' displacements and interpolate between them."""
         vectors = self.random_generator.normal(
             0, self.standard_deviation, (2, self.nodes, self.nodes)
         )
-        down, right = interpolate_displacements(vectors, height, width)
-        return {
-            "map_x": (right + np.arange(width)).astype(np.float32),
-            "map_y": (down + np.arange(height)[:, np.newaxis]).astype(np.float32),
-        }
+        return interpolate_displacements(vectors, height, width)
 
 
 def interpolate_displacements(

@@ -1,6 +1,8 @@
 """Calls of one function shared out among threads and, where that pays, processes."""
 
+import ctypes
 import os
+import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
@@ -21,6 +23,13 @@ from unetflow.imaging.errors import InputError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+_KEEP = {
+    -1: 256 << 20,  # M_TRIM_THRESHOLD: free memory at the end of the heap that is kept
+    -2: 16 << 20,  # M_TOP_PAD: by how much more than is needed the heap grows
+    -3: 32 << 20,  # M_MMAP_THRESHOLD: smaller arrays lie on the heap
+}
+"""What malloc.h of glibc calls its parameters, and their values in bytes."""
+
 _UNDER_WAY = 4
 """Calls for each worker that are handed out at a time, so that none waits for the next one."""
 
@@ -30,6 +39,19 @@ def count_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def keep_freed_memory() -> None:
+    """Let this process keep freed memory for its next arrays, 256 MB at most.
+
+    The C library of Linux gives large arrays back to the system at once, and the next ones are paid
+    for page by page: that was nearly half of an augmentation's time. Elsewhere nothing is done.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    library = ctypes.CDLL(None)
+    for parameter, value in _KEEP.items():
+        library.mallopt(parameter, value)
 
 
 def call_each(

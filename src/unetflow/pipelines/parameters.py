@@ -89,10 +89,20 @@ class AugmentationParameters(Strict):
     scale: Annotated[float, Field(ge=0, lt=1)]
     elastic_grid: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     elastic_displacement: Annotated[float, Field(ge=0)]
-    elastic_smoothness: Positive
+    elastic_smoothness: Annotated[float, Field(ge=1, allow_inf_nan=False)]
     brightness: Share
     contrast: Share
     noise: Share
+
+    @model_validator(mode="after")
+    def _does_not_fold(self) -> Self:
+        if self.elastic_displacement > self.elastic_smoothness:
+            raise ValueError(
+                f"elastic_displacement: {self.elastic_displacement:g} pixels fold an image whose "
+                f"elastic_smoothness is {self.elastic_smoothness:g} pixels; make it smaller than "
+                "that, such as 0.5"
+            )
+        return self
 
 
 class BudgetParameters(Strict):

@@ -20,12 +20,18 @@ def has_gpu() -> bool:
 
 
 def find_gpu_capability() -> tuple[int, int] | None:
-    """Return the compute capability of the first GPU; None where Keras uses none, or not NVIDIA's.
-
-    Only TensorFlow tells it.
-    """
+    """Return the compute capability of the first GPU, None without one of NVIDIA."""
     capability: tuple[int, int] | None = _describe_gpu().get("compute_capability")
     return capability
+
+
+def compiles_with_xla() -> bool:
+    """Return whether steps and predictions are compiled as a whole.
+
+    Without it JAX is many times slower. TensorFlow on a CPU is slower with it, and each size of an
+    image is compiled anew.
+    """
+    return keras.backend.backend() == "jax"
 
 
 def read_processor_flags() -> set[str]:
@@ -39,8 +45,12 @@ def _name_gpu() -> str | None:
 
 
 def _describe_gpu() -> dict[str, Any]:
-    if keras.backend.backend() != "tensorflow":
-        return {}
+    """Return name and compute capability of the first GPU that the backend sees, if it tells."""
+    ask = {"tensorflow": _ask_tensorflow, "jax": _ask_jax, "torch": _ask_torch}
+    return ask[keras.backend.backend()]() if keras.backend.backend() in ask else {}
+
+
+def _ask_tensorflow() -> dict[str, Any]:
     import tensorflow
 
     gpus = tensorflow.config.list_physical_devices("GPU")
@@ -49,6 +59,30 @@ def _describe_gpu() -> dict[str, Any]:
     return {
         "name": gpus[0].name,
         **tensorflow.config.experimental.get_device_details(gpus[0]),
+    }
+
+
+def _ask_jax() -> dict[str, Any]:
+    import jax
+
+    first = jax.devices()[0]
+    if first.platform != "gpu":
+        return {}
+    capability = getattr(first, "compute_capability", None)
+    return {
+        "name": first.device_kind,
+        **({"compute_capability": tuple(map(int, capability.split(".")))} if capability else {}),
+    }
+
+
+def _ask_torch() -> dict[str, Any]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return {}
+    return {
+        "name": torch.cuda.get_device_name(),
+        "compute_capability": torch.cuda.get_device_capability(),
     }
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.imaging.augmentation import Augmenter
-from unetflow.imaging.batches import BatchProcesses, CropMaker, Order
+from unetflow.imaging.batch_processes import BatchProcesses
+from unetflow.imaging.batches import CropMaker, Order
 from unetflow.imaging.crops import generator_for
 from unetflow.imaging.intensity import IntensityRange
 from unetflow.imaging.planning.memory import QUEUE_LENGTH
@@ -55,8 +56,9 @@ class CropFeed(keras.utils.PyDataset):
         self._maker = CropMaker(
             samples, intensity, augmenter, crop_size, label_margin, foreground_share, seed
         )
-        ahead = QUEUE_LENGTH
-        self._processes = BatchProcesses(self._maker, processes, ahead) if processes else None
+        self._processes = (
+            BatchProcesses(self._maker, batch_size, processes, QUEUE_LENGTH) if processes else None
+        )
         self._batch_size = batch_size
         self._seed = seed
         self._crops = [(i, number) for i in samples for number in range(crops_per_image)]

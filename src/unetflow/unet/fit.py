@@ -17,6 +17,7 @@ from unetflow.unet.callbacks import (
     TrainingListeners,
     ValidationScores,
 )
+from unetflow.unet.device import compiles_with_xla
 from unetflow.unet.feed import CropFeed
 from unetflow.unet.losses import SegmentationLoss, dice
 from unetflow.unet.model import count_outputs, geometry_of, without_deep_supervision
@@ -26,7 +27,6 @@ from unetflow.unet.optimisation import (
     PlateauRate,
     build_optimiser,
 )
-from unetflow.unet.precision import in_precision
 from unetflow.unet.repeatable import make_repeatable
 from unetflow.unet.resuming import EpochKeeper
 from unetflow.unet.stopping import (
@@ -35,6 +35,7 @@ from unetflow.unet.stopping import (
     StopWhenTimeIsUp,
     StopWithoutProgress,
 )
+from unetflow.unet.training_copy import copy_for_training
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ def fit(
     Raises:
         InputError: A loss is not a finite number, or the state cannot be read or written.
     """
-    network = in_precision(unet, settings.precision)
+    network = copy_for_training(unet, settings.precision)
     make_repeatable(network, settings.seed)
     feed = _feed(training, intensity, augmenter, settings, geometry_of(unet).shrink)
     total_steps = settings.epochs * feed.num_batches
@@ -130,8 +131,7 @@ def fit(
     keeper.take_up()
     if not keeper.finished:
         _train(network, feed, settings, [*callbacks, keeper], keeper.done, listeners)
-    if network is not unet:
-        unet.set_weights(network.get_weights())
+    unet.set_weights(network.get_weights())
     return _tabulate(keeper.rows)
 
 
@@ -197,7 +197,7 @@ def _compile(unet: keras.Model, settings: FitSettings, total_steps: int) -> None
         optimizer=build_optimiser(settings.optimiser, total_steps),
         loss=SegmentationLoss(settings.loss, settings.class_weights, outputs),
         metrics=[keras.metrics.MeanMetricWrapper(dice, name="dice", outputs=outputs)],
-        jit_compile=False,  # XLA is slower on a CPU
+        jit_compile=compiles_with_xla(),
     )
 
 

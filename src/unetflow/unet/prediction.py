@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.imaging.tiling import Predictor
+from unetflow.unet.device import compiles_with_xla
 
 
 def as_predictor(model: keras.Model) -> Predictor:
@@ -15,6 +16,6 @@ def as_predictor(model: keras.Model) -> Predictor:
     `predict_on_batch` compiles once for each shape and returns at once, where `predict` spends
     tens of milliseconds on every call before it computes anything.
     """
-    model.jit_compile = False  # XLA is slower on a CPU and compiles anew for each size
+    model.jit_compile = compiles_with_xla()
     predict: Callable[[NDArray[np.generic]], NDArray[np.float32]] = model.predict_on_batch
     return lambda windows: predict(windows.astype(np.float32))

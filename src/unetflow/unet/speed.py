@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.imaging.planning import Architecture, Speed, Work, step_work
+from unetflow.unet.device import compiles_with_xla
 from unetflow.unet.losses import SegmentationLoss
 from unetflow.unet.model import build_unet
+from unetflow.unet.training_copy import copy_for_training
 
 Batch = NDArray[np.generic]
 
@@ -39,13 +41,16 @@ class _Probe:
         return step_work(self.architecture, self.crop_size, self.batch_size)
 
 
-_NARROW, _WIDE = _Probe(base_filters=8, crop_size=128), _Probe(base_filters=96, crop_size=32)
+_NARROW, _WIDE = _Probe(base_filters=16, crop_size=128), _Probe(base_filters=96, crop_size=32)
 """The time of the one goes to moving numbers, that of the other to multiplying them; one halving
 is enough to tell, and compiles faster than a whole U-Net."""
 
 
-def measure_speed() -> Speed:
+def measure_speed(precision: str) -> Speed:
     """Time some training steps of a narrow and of a wide network on made-up data.
+
+    Args:
+        precision: What they compute in; see `precision.PRECISIONS`.
 
     Returns:
         What explains the median times of both; it holds for the load that the machine is under
@@ -53,7 +58,7 @@ def measure_speed() -> Speed:
         process, as after any training.
     """
     with _same_random_state():
-        trainings = [_start_training(probe) for probe in (_NARROW, _WIDE)]
+        trainings = [_start_training(probe, precision) for probe in (_NARROW, _WIDE)]
         # In turns, so that a busy moment slows both.
         times = [[_time_step(*training) for training in trainings] for _ in range(_STEPS)]
     narrow, wide = (statistics.median(column) for column in zip(*times, strict=True))
@@ -84,10 +89,13 @@ def solve_speed(narrow: tuple[Work, float], wide: tuple[Work, float]) -> Speed:
     return Speed(*(1 / max(float(cost), 1 / _FASTEST) for cost in (multiply_add, value)))
 
 
-def _start_training(probe: _Probe) -> tuple[keras.Model, Batch, Batch]:
+def _start_training(probe: _Probe, precision: str) -> tuple[keras.Model, Batch, Batch]:
     """Return a network that has trained for a step, and the batch for further ones."""
-    unet = build_unet((None, None, 3), base_filters=probe.base_filters, depth=1)
-    unet.compile(optimizer="adam", loss=SegmentationLoss("bce + dice"), jit_compile=False)
+    unet = copy_for_training(
+        build_unet((None, None, 3), base_filters=probe.base_filters, depth=1), precision
+    )
+    loss = SegmentationLoss("bce + dice")
+    unet.compile(optimizer="adam", loss=loss, jit_compile=compiles_with_xla())
     shape = (probe.batch_size, probe.crop_size, probe.crop_size)
     noise = np.random.default_rng(0)
     images = noise.random((*shape, 3), dtype=np.float32)

@@ -92,7 +92,10 @@ def plan_training(
     Example:
         ```python
         plan = plan_training(
-            fingerprint, {"memory_gb": 4, "minutes": 20}, {"base_filters": None}, measure_speed()
+            fingerprint,
+            {"memory_gb": 4, "minutes": 20},
+            {"base_filters": None},
+            measure_speed("float32"),
         )
         plan.base_filters, plan.reasons["base_filters"]
         ```

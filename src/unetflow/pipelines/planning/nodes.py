@@ -103,7 +103,8 @@ def _plan(
     fingerprint: Mapping[str, Any], budget: Mapping[str, float], settled: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
     given = {**settled["construction"], **settled["training"]}
-    plan = plan_training(fingerprint, budget, given, _measure_speed())
+    speed = _measure_speed(settled["training"]["precision"], settled["construction"])
+    plan = plan_training(fingerprint, budget, given, speed)
     chosen = {
         stage: {**values, **{name: getattr(plan, name) for name in _FIELDS[stage]}}
         for stage, values in settled.items()
@@ -128,7 +129,10 @@ def _plan(
     }
 
 
-def _measure_speed() -> Speed:
+def _measure_speed(precision: str, construction: Mapping[str, Any]) -> Speed:
+    from unetflow.unet.precision import choose_precision
     from unetflow.unet.speed import measure_speed
 
-    return measure_speed()
+    # Where the width is open too, most budgets lead to one that bfloat16 suits.
+    width = construction["base_filters"] or 16
+    return measure_speed(choose_precision(precision, width))

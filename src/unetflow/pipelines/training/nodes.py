@@ -132,7 +132,7 @@ def train_unet(
         validation,
         intensity,
         Augmenter(policy),
-        _fit_settings(settings, fingerprint, seed),
+        _fit_settings(settings, plan["construction"]["base_filters"], fingerprint, seed),
         listeners,
         checkpoint,
     )
@@ -170,18 +170,22 @@ def _identify(
         "the augmentation": policy,
         "seed": seed,
         **parameters,
-        "training.precision": choose_precision(parameters["training.precision"]),
+        "training.precision": choose_precision(
+            parameters["training.precision"], parameters["construction.base_filters"]
+        ),
     }
 
 
-def _fit_settings(settings: PlannedTraining, fingerprint: dict[str, Any], seed: int) -> FitSettings:
+def _fit_settings(
+    settings: PlannedTraining, base_filters: int, fingerprint: dict[str, Any], seed: int
+) -> FitSettings:
     from unetflow.unet.device import has_gpu
     from unetflow.unet.fit import FitSettings
     from unetflow.unet.optimisation import OptimiserSettings
     from unetflow.unet.precision import choose_precision
 
     values = settings.model_dump(exclude={"weight_map", "memorise_crops"})
-    values["precision"] = choose_precision(settings.precision)
+    values["precision"] = choose_precision(settings.precision, base_filters)
     if settings.processes is None:
         values["processes"] = count_cores() if has_gpu() else 0
     _log.info("Training in %s", values["precision"])

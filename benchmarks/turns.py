@@ -1,0 +1,43 @@
+"""Times that can be compared on a machine that others use too: in turns, and as ratios."""
+
+import json
+import statistics
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+Rounds = dict[str, list[list[float]]]
+"""The seconds of each contestant, round by round."""
+
+
+def take_turns(actions: Mapping[str, Callable[[], list[float]]], rounds: int) -> Rounds:
+    """Return the seconds that each action gives, round by round."""
+    seconds: Rounds = {name: [] for name in actions}
+    for _ in range(rounds):
+        for name, act in actions.items():
+            seconds[name].append(act())
+    return seconds
+
+
+def compare(seconds: Rounds, *peers: str) -> dict[str, dict[str, float]]:
+    """Return the median seconds of each, and the median of its rounds' ratios to each peer."""
+    medians = {name: [statistics.median(part) for part in parts] for name, parts in seconds.items()}
+    return {
+        name: {
+            "seconds": statistics.median(chain.from_iterable(seconds[name])),
+            **{
+                f"speed over {peer}": statistics.median(
+                    theirs / own for own, theirs in zip(values, medians[peer], strict=True)
+                )
+                for peer in peers
+            },
+        }
+        for name, values in medians.items()
+    }
+
+
+def run_json(command: Sequence[str]) -> Any:
+    """Run a command, and read the JSON in the last line that it prints."""
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])

@@ -68,7 +68,7 @@ PRESET_ELASTIC = {
 }
 """Albumentations' own step that bends as much as the preset's `ElasticField` does."""
 
-CROP, BATCH = 256, 4
+CROP = 256
 GREY = IntensityRange(low=[0.0], high=[255.0])
 PARTS = ("steps", "precision", "limit", "repeatable", "memory", "feed")
 SILENT = TrainingListeners(lambda epoch, scores: None, lambda batch: None)
@@ -143,7 +143,7 @@ def compiled(unet: keras.Model) -> keras.Model:
     return unet
 
 
-def batches(steps: int, batch: int = BATCH) -> tuple[Any, Any]:
+def batches(steps: int, batch: int) -> tuple[Any, Any]:
     """Return crops in memory for so many steps."""
     random = np.random.default_rng(0)
     images = random.random((batch * steps, CROP, CROP, 1), dtype=np.float32)
@@ -157,7 +157,7 @@ def settings(**changes: Any) -> FitSettings:
         "epochs": 1,
         "crop_size": CROP,
         "crops_per_image": 1,
-        "batch_size": BATCH,
+        "batch_size": 4,
         "foreground_share": 0.0,
         "optimiser": plain,
         "loss": "bce + dice",
@@ -174,15 +174,16 @@ def settings(**changes: Any) -> FitSettings:
 
 def measure_steps(options: argparse.Namespace, filters: int, folder: Path) -> dict[str, Any]:
     """Time the training beside a bare `fit`."""
-    samples = write_samples(folder / f"steps_{filters}", BATCH * options.steps, 512)
+    samples = write_samples(folder / f"steps_{filters}", options.batch * options.steps, 512)
     one = {"s0": samples["s0"]}
-    images, labels = batches(options.steps)
+    images, labels = batches(options.steps, options.batch)
     same, keras_own = trains(filters, settings().precision), compiled(network(filters))
     ours, augmenter = network(filters), Augmenter(policy())
 
     def train_bare(unet: keras.Model) -> list[float]:
         clock = Clock()
-        unet.fit(images, labels, batch_size=BATCH, verbose=0, shuffle=False, callbacks=[clock])
+        of_steps = {"batch_size": options.batch, "shuffle": False}
+        unet.fit(images, labels, **of_steps, verbose=0, callbacks=[clock])
         return clock.seconds
 
     def train_ours() -> list[float]:
@@ -195,7 +196,8 @@ def measure_steps(options: argparse.Namespace, filters: int, folder: Path) -> di
         try:
             checkpoints = CheckpointFolder(folder / "checkpoints", keep=1)
             place = checkpoints.of({"filters": filters})
-            fit(ours, samples, one, GREY, augmenter, settings(), SILENT, place)
+            how = settings(batch_size=options.batch)
+            fit(ours, samples, one, GREY, augmenter, how, SILENT, place)
             place.remove()
         finally:
             keras.Model.fit = train
@@ -213,9 +215,9 @@ def measure_steps(options: argparse.Namespace, filters: int, folder: Path) -> di
     }
 
 
-def step_action(unet: keras.Model, steps: int) -> Callable[[], list[float]]:
+def step_action(unet: keras.Model, steps: int, batch: int) -> Callable[[], list[float]]:
     """Return what times single steps on one batch."""
-    images, labels = batches(1)
+    images, labels = batches(1, batch)
     unet.train_on_batch(images, labels)
 
     def act() -> list[float]:
@@ -232,11 +234,13 @@ def step_action(unet: keras.Model, steps: int) -> Callable[[], list[float]]:
 def measure_precision(options: argparse.Namespace, filters: int, folder: Path) -> dict[str, Any]:
     """Time the step of each network in each precision."""
     actions = {
-        f"Keras's own, {name}": step_action(compiled(network(filters, policy)), options.steps)
+        f"Keras's own, {name}": step_action(
+            compiled(network(filters, policy)), options.steps, options.batch
+        )
         for name, policy in (("float32", "float32"), ("bfloat16", "mixed_bfloat16"))
     }
     for name in PRECISIONS:
-        actions[f"ours, {name}"] = step_action(trains(filters, name), options.steps)
+        actions[f"ours, {name}"] = step_action(trains(filters, name), options.steps, options.batch)
         if options.pytorch:
             actions[f"plain PyTorch, {name}"] = pytorch_action(options, filters, name)
     return compare(take_turns(actions, options.rounds), "Keras's own, float32")
@@ -247,7 +251,12 @@ def pytorch_action(
 ) -> Callable[[], list[float]]:
     """Return what times the peer's steps, in a process of another Python."""
     command = [options.pytorch, str(Path(__file__).with_name("plain_pytorch.py"))]
-    facts = {"filters": filters, "precision": precision, "steps": options.steps, "batch": BATCH}
+    facts = {
+        "filters": filters,
+        "precision": precision,
+        "steps": options.steps,
+        "batch": options.batch,
+    }
     for name, value in facts.items():
         command += [f"--{name}", str(value)]
     return lambda: run_json(command)
@@ -281,11 +290,11 @@ def product_action(edge: int, dtype: str) -> Callable[[], list[float]]:
 def measure_limit(options: argparse.Namespace, filters: int, folder: Path) -> dict[str, Any]:
     """Time steps and large matrix products in turns, in each precision."""
     edge = 16384 if has_gpu() else 4096
-    work = step_work(Architecture(channels=1, base_filters=filters, depth=4), CROP, BATCH)
+    work = step_work(Architecture(channels=1, base_filters=filters, depth=4), CROP, options.batch)
     shares = {}
     for name in PRECISIONS:
         actions = {
-            "step": step_action(trains(filters, name), options.steps),
+            "step": step_action(trains(filters, name), options.steps, options.batch),
             "product": product_action(edge, name),
         }
         seconds = take_turns(actions, options.rounds)
@@ -302,17 +311,19 @@ def measure_repeatable(options: argparse.Namespace, filters: int, folder: Path) 
     seconds: Rounds = {name: [] for name in names}
     for number in range(options.rounds):
         for name in names[:: 1 - 2 * (number % 2)]:
-            seconds[name].append(_in_process("_repeatable", filters, options.steps, name))
+            seconds[name].append(
+                _in_process("_repeatable", filters, options.steps, options.batch, name)
+            )
     return compare(seconds, "any")
 
 
-def _repeatable(filters: int, steps: int, name: str) -> list[float]:
+def _repeatable(filters: int, steps: int, batch: int, name: str) -> list[float]:
     keras.utils.set_random_seed(1)
     if name == "deterministic":
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    return step_action(trains(filters, choose_precision("auto", 16)), steps)()[1:]
+    return step_action(trains(filters, choose_precision("auto", 16)), steps, batch)()[1:]
 
 
 def measure_memory(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -366,7 +377,7 @@ def measure_feed(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             GREY,
             Augmenter(policy()),
             crop_size=CROP,
-            batch_size=BATCH,
+            batch_size=4,
             crops_per_image=4 * cores,
             seed=1,
             **{kind: cores},
@@ -416,6 +427,7 @@ def main() -> None:
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--filters", default="16,64")
     parser.add_argument("--steps", type=int, default=10, help="of a round")
+    parser.add_argument("--batch", type=int, default=4, help="crops in a batch")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--pytorch", help="a Python that has PyTorch")
     parser.add_argument("--json", type=Path)
@@ -426,7 +438,11 @@ def main() -> None:
         apart = {"_repeatable": _repeatable, "_peak": _peak, "_augment": _augment}
         print(json.dumps(apart[name](*arguments)))
         return
-    results: dict[str, Any] = {"device": describe_device(), "backend": keras.backend.backend()}
+    results: dict[str, Any] = {
+        "device": describe_device(),
+        "backend": keras.backend.backend(),
+        "batch": options.batch,
+    }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for part in options.parts.split(","):

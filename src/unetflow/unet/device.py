@@ -15,8 +15,8 @@ def describe_device() -> str:
 
 
 def has_gpu() -> bool:
-    """Return whether Keras computes on a GPU, as far as TensorFlow or PyTorch or JAX tells."""
-    return bool(keras.distribution.list_devices("gpu"))
+    """Return whether Keras computes on a GPU."""
+    return bool(_describe_gpu())
 
 
 def find_gpu_capability() -> tuple[int, int] | None:

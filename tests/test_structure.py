@@ -28,6 +28,7 @@ def test_pipelines_are_registered_under_their_names():
         "training",
         "evaluation",
         "mask_export",
+        "inference",
         "comparison",
         "retraining",
         "rollback",

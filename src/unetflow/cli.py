@@ -31,7 +31,7 @@ def _run(**options: Any) -> Any:
     """Run the pipeline."""
     # TensorFlow's notices about its build would bury what a person wants to read.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    for name in ("images", "output", "start_from"):  # as seen from where the user stands
+    for name in ("images", "output", "model", "start_from"):  # as seen from where the user stands
         path = options["params"].get(name)
         if path is not None and not str(path).startswith("models:/"):
             options["params"][name] = str(Path(path).absolute())

@@ -8,6 +8,7 @@ from unetflow.pipelines import (
     construction,
     cross_validation,
     evaluation,
+    inference,
     ingestion,
     mask_export,
     planning,
@@ -24,7 +25,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         Each stage under its own name; `augmentation` and `construction` with `planning` before
         them, so that they obey the parameters; `training`, which is the chain from ingestion to
         evaluation, so that it works by itself; `cross_validation`, likewise from ingestion on;
-        `__default__`, which also exports masks; `comparison`, which shows trainings side by side
+        `__default__`, which also exports masks; `inference`, which exports them with a model from
+        anywhere; `comparison`, which shows trainings side by side
         that are done; `retraining`, which trains if there is reason to and decides who is the
         champion; and `rollback`, which takes that back.
     """
@@ -47,6 +49,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "cross_validation": before + cross_validation.create_pipeline(),
         "evaluation": evaluation.create_pipeline(),
         "mask_export": mask_export.create_pipeline(),
+        "inference": inference.create_pipeline(),
         "comparison": comparison.create_pipeline(),
         "retraining": retraining.create_pipeline(),
         "rollback": rollback.create_pipeline(),

@@ -101,6 +101,7 @@ def test_fingerprint_of_two_small_samples(stored, manifest):
     assert (intensity["low"], intensity["high"]) == ([10], [60])
     assert intensity["mean"] == pytest.approx([40])
     assert intensity["standard_deviation"] == pytest.approx([np.std(values)])
+    assert fingerprint.pop("range")["edge"] == [1, 3]
     assert fingerprint == {
         "samples": {"train": 2, "test": 1},
         "channels": 1,

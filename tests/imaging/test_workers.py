@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -87,3 +88,24 @@ def test_no_process_outlives_a_parent_that_is_killed():
             parent.stdout.readline()
         parent.send_signal(signal.SIGKILL)
     assert psutil.wait_procs(children, timeout=20)[1] == []
+
+
+def test_memory_that_a_process_has_freed_is_kept_for_its_next_arrays():
+    code = (
+        "import resource, sys, numpy as np\n"
+        "from unetflow.imaging.workers import keep_freed_memory\n"
+        "if sys.argv[1] == 'keep': keep_freed_memory()\n"
+        "for number in range(300): np.ones(1 << 21, np.uint8)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)"
+    )
+    faults = {}
+    for what in ("keep", "give"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, what],
+            check=True,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"},
+        )
+        faults[what] = int(done.stdout)
+    assert faults["give"] - faults["keep"] > 100_000 or platform.libc_ver()[0] != "glibc"

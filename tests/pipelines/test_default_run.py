@@ -288,6 +288,9 @@ def test_export_passes_a_broken_image_over_and_names_it(finished: Finished, tmp_
         "colour: image of shape (40, 40, 3): the model was trained on 1 channels" in result.output
     )
     assert [path.name for path in (tmp_path / "out/masks").iterdir()] == ["good.png"]
+    failed = pd.read_csv(tmp_path / "out/failed.csv")
+    assert failed["image"].tolist() == ["broken.png", "colour"]
+    assert failed["reason"].str.contains("trained on 1 channels").tolist() == [False, True]
 
 
 def test_same_seed_gives_the_same_scores_in_another_project(

@@ -3,7 +3,12 @@
 from unetflow.datasets.atomic import AtomicDataset
 from unetflow.datasets.checkpoints import CheckpointDataset
 from unetflow.datasets.image_files import ImageFileDataset, ImageFolderDataset
-from unetflow.datasets.models import KerasModelDataset, SegmenterDataset, StartModelDataset
+from unetflow.datasets.models import (
+    ChosenSegmenterDataset,
+    KerasModelDataset,
+    SegmenterDataset,
+    StartModelDataset,
+)
 from unetflow.datasets.registry import (
     ChampionAliasesDataset,
     ChampionDataset,
@@ -24,6 +29,7 @@ __all__ = [
     "ChampionRecord",
     "ChampionRecordDataset",
     "CheckpointDataset",
+    "ChosenSegmenterDataset",
     "DemoPairsDataset",
     "FoldLogDataset",
     "ImageFileDataset",

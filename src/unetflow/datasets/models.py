@@ -63,6 +63,36 @@ class SegmenterDataset(_ModelFileDataset):
         data.save(self._filepath)
 
 
+class ChosenSegmenterDataset(AbstractDataset[Any, Any]):
+    """A segmenter that somebody chose: a file, or one of MLflow's registry.
+
+    Args:
+        source: The file that `SegmenterDataset` writes, or a registered model, such as
+            `models:/unetflow@champion` or `models:/unetflow/3`.
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(self, *, source: str, metadata: dict[str, Any] | None = None) -> None:
+        self._source = source
+        self.metadata = metadata
+
+    def load(self) -> "Segmenter":
+        """Read the segmenter in safe mode."""
+        from unetflow.unet import Segmenter
+
+        return Segmenter.load(find_model(self._source, "model"))
+
+    def save(self, data: Any) -> None:
+        """Refuse: a model is used here, not made."""
+        raise DatasetError("The chosen model is only read.")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {"source": self._source}
+
+
 class StartModelDataset(AbstractDataset[Any, Any]):
     """The model whose weights a training begins with, if there is one.
 
@@ -82,27 +112,38 @@ class StartModelDataset(AbstractDataset[Any, Any]):
 
         if self._source is None:
             return None
-        return self._source, load_keras(self._find())
+        return self._source, load_keras(find_model(self._source, "start_from"))
 
     def save(self, data: Any) -> None:
         """Refuse: a training begins with a model, it does not change it."""
         raise DatasetError("The model that a training begins with is only read.")
-
-    def _find(self) -> Path:
-        if str(self._source).startswith("models:/"):
-            return download_model(str(self._source), "start_from")
-        path = Path(str(self._source))
-        if not path.is_file():
-            raise InputError(
-                "start_from",
-                f"there is no file {path}",
-                "Give the path of a `.keras` file, or a model of the registry as in "
-                "models:/unetflow@champion",
-            )
-        return path
 
     def _exists(self) -> bool:
         return True
 
     def _describe(self) -> dict[str, Any]:
         return {"source": self._source}
+
+
+def find_model(source: str, parameter: str) -> Path:
+    """Return the `.keras` file of a model.
+
+    Args:
+        source: The file itself, or a model of MLflow's registry, which is fetched if it lies
+            elsewhere.
+        parameter: That names the source, for messages.
+
+    Raises:
+        InputError: There is no such model.
+    """
+    if source.startswith("models:/"):
+        return download_model(source, parameter)
+    path = Path(source)
+    if not path.is_file():
+        raise InputError(
+            parameter,
+            f"there is no file {path}",
+            "Give the path of a `.keras` file, or a model of the registry as in "
+            "models:/unetflow@champion",
+        )
+    return path

@@ -1,17 +1,19 @@
 """The table of all samples, and what is known of the training data as a whole."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.intensity import IntensityRange, measure_intensity
 from unetflow.imaging.labels import LabelClass
 from unetflow.imaging.samples import SampleFolder
+from unetflow.imaging.training_range import Moments, measure_moments, measure_training_range
 
 _SAME = ("image_sha256", "mask_sha256", "stamp")
 _NOT_IN_THE_TABLE = ["recipe"]
@@ -120,11 +122,12 @@ def measure_fingerprint(
         Plain values: `digest`, `samples` (number by split), `channels`, `dtype`, `height` and
         `width` (smallest, median, largest), `largest` (height and width over all splits),
         `intensity` (see `measure_intensity`; pixels outside
-        a region of interest don't count) and `class_frequencies` (share of the training pixels
-        that are not ignored).
+        a region of interest don't count), `range` (see `training_range.TrainingRange`) and
+        `class_frequencies` (share of the training pixels that are not ignored).
     """
     training = manifest[manifest["split"] == "train"]
-    intensity = measure_intensity(samples.histogram(i) for i in training["id"])
+    moments: list[Moments] = []
+    intensity = measure_intensity(_note_moments(samples, training["id"], moments))
     counted = training["height"] * training["width"] * (1 - training["ignored"])
     return {
         "digest": digest_data(manifest),
@@ -135,11 +138,23 @@ def measure_fingerprint(
         "width": _spread(training["width"]),
         "largest": {"height": int(manifest["height"].max()), "width": int(manifest["width"].max())},
         "intensity": asdict(intensity),
+        "range": asdict(measure_training_range(moments, [*training["height"], *training["width"]])),
         "class_frequencies": {
             c.name: float((training[f"fraction_{c.name}"] * counted).sum() / max(counted.sum(), 1))
             for c in classes
         },
     }
+
+
+def _note_moments(
+    samples: SampleFolder, ids: Iterable[str], moments: list[Moments]
+) -> Iterator[NDArray[np.void]]:
+    """Yield the histograms, and note the moments of those with a pixel that counts."""
+    for sample_id in ids:
+        histogram = samples.histogram(sample_id)
+        if len(histogram):
+            moments.append(measure_moments(histogram))
+        yield histogram
 
 
 def intensity_range(fingerprint: dict[str, Any]) -> IntensityRange:

@@ -212,9 +212,11 @@ class Parameters(Strict):
     evaluation: EvaluationParameters
     retraining: RetrainingParameters
     images: str | None = None
-    """Folder of images for the stage `mask_export`; the catalog reads it from `--params`."""
+    """Folder of images to segment; the catalog reads it from `--params`."""
     output: str | None = None
     """Folder for their masks, likewise."""
+    model: str | None = None
+    """Model that the pipeline `inference` uses, likewise."""
     start_from: str | None = None
     """Model whose weights a training begins with; the catalog reads it from `--params`."""
     runs: str | int | float | list[str] | None = None

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from unetflow.imaging.errors import InputError
 from unetflow.unet.blocks import Tensor
 
 
@@ -131,11 +132,22 @@ class PlateauRate(keras.callbacks.ReduceLROnPlateau):
 
 
 class AveragedWeights(keras.callbacks.SwapEMAWeights):
-    """Puts the moving average into the weights' place at the end of an epoch, and takes it back."""
+    """Puts the moving average into the weights' place at the end of an epoch, and takes it back.
+
+    Raises:
+        InputError: Under JAX, where Keras 3.15 lets two variables share an array that the next
+            step takes away.
+    """
 
     kept = ("_ema_weights_in_model",)
 
     def __init__(self) -> None:
+        if keras.backend.backend() == "jax":
+            raise InputError(
+                "training.moving_average",
+                "Keras cannot average weights under JAX",
+                "Set it to 0, or train with KERAS_BACKEND=tensorflow",
+            )
         super().__init__(swap_on_epoch=True)
 
 

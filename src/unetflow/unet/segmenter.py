@@ -16,6 +16,7 @@ from unetflow.imaging.errors import InputError
 from unetflow.imaging.labels import Label
 from unetflow.imaging.scores import decide
 from unetflow.imaging.tiling import Geometry, Predictor, Probabilities, predict_tiled
+from unetflow.imaging.training_range import TrainingRange, explain_unlikeness
 from unetflow.unet.prediction import as_predictor
 from unetflow.unet.storage import load_keras, save_keras
 
@@ -40,6 +41,7 @@ class SegmenterSettings:
             are.
         minimum_object_size: Of two classes, pieces of the foreground with fewer pixels are
             removed; 0, as in files that don't have it, keeps all.
+        seen: What the training images were like; None in files that don't have it.
     """
 
     classes: list[str]
@@ -50,6 +52,7 @@ class SegmenterSettings:
     tile: int
     temperature: float = 1.0
     minimum_object_size: int = 0
+    seen: TrainingRange | None = None
 
 
 class Segmenter:
@@ -119,6 +122,14 @@ class Segmenter:
         found = predict_tiled(self._predictor, image, self.settings.geometry, self.settings.tile)
         return apply_temperature(found, self.settings.temperature)
 
+    def explain_unlikeness(self, image: NDArray[np.generic]) -> str:
+        """Tell in what an image is unlike the training images; empty where it is like them."""
+        if self.settings.seen is None:
+            return ""
+        if image.ndim == 2:
+            image = image[:, :, np.newaxis]
+        return explain_unlikeness(image, self.settings.seen)
+
     def decide(self, probabilities: Probabilities) -> Label:
         """Turn calibrated probabilities into class indices, without objects that are too small."""
         label = decide(probabilities, self.settings.threshold)
@@ -168,6 +179,8 @@ def _read_settings(path: Path) -> SegmenterSettings:
                 raise ValueError(f"{_MEMBER} is too large")
             settings: dict[str, Any] = json.loads(archive.read(_MEMBER))
         settings["geometry"] = Geometry(**settings["geometry"])
+        if settings.get("seen") is not None:
+            settings["seen"] = TrainingRange.from_dict(settings["seen"])
         return SegmenterSettings(**settings)
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(

@@ -13,6 +13,7 @@ from unetflow.imaging.manifest import samples_of_split
 from unetflow.imaging.samples import SampleFolder
 from unetflow.imaging.score_summary import Conditions, summarise_scores
 from unetflow.imaging.scores import ScoreSettings
+from unetflow.imaging.training_range import TrainingRange
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.classes import read_classes
 from unetflow.pipelines.evaluation_parameters import EvaluationParameters
@@ -61,6 +62,7 @@ def finish_segmenter(
         dtype=fingerprint["dtype"],
         geometry=geometry_of(unet.get_layer("U-Net")),
         tile=read_parameters(PlannedTraining, plan["training"], "training").tile,
+        seen=TrainingRange.from_dict(fingerprint["range"]) if "range" in fingerprint else None,
     )
     segmenter = Segmenter(unet, finished)
     decision = settle_decision(

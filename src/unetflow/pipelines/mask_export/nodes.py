@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
@@ -18,14 +19,18 @@ from unetflow.pipelines.types import Segmenter
 _log = logging.getLogger(__name__)
 
 Files = dict[str, NDArray[np.generic]]
+ExportLog = list[dict[str, str]]
+"""For each image its name and `reason`, why it failed, or `unlike`, in what it is unlike the
+training images, empty if in nothing."""
+
+_SHOWN = 20
+"""Images that a message lists."""
 
 
 def export_masks(
     segmenter: Segmenter, images: dict[str, Callable[[], NDArray[np.generic]]]
-) -> Iterator[tuple[Files, Files, Files]]:
-    """Segment images one by one.
-
-    An image that cannot be used is passed over; when all others are done, one error names it.
+) -> Iterator[tuple[Files, Files, Files, ExportLog]]:
+    """Segment images one by one; one that cannot be used is passed over and noted.
 
     Args:
         segmenter: The finished segmenter.
@@ -34,29 +39,66 @@ def export_masks(
     Yields:
         For each image, under its name: a mask for people, 0 and 255, or of more than two classes
         each in its colour; a label mask with class indices; and the image with the mask's outline
-        or colours.
-
-    Raises:
-        InputError: At the end, when images had to be passed over.
+        or colours. Besides, what became of all images so far.
     """
-    refused = []
+    log: ExportLog = []
     classes = len(segmenter.settings.classes)
     for name, read in images.items():
         try:
             image = read()
             label = segmenter.predict(image)
         except InputError as error:
-            refused.append(f"  {name}: {error}")
+            log.append({"image": name, "reason": str(error)})
+            yield {}, {}, {}, log
             continue
+        log.append({"image": name, "unlike": segmenter.explain_unlikeness(image)})
         overlay = draw_label(to_picture(image), label, classes, PREDICTION_COLOUR)
         mask = label * np.uint8(255) if classes == 2 else paint_classes(label)
-        yield {name: mask}, {name: label}, {name: overlay}
-    _log.info("Exported the masks of %d images", len(images) - len(refused))
-    if refused:
-        listing = "\n".join(refused)
-        raise InputError(
-            "images_to_segment",
-            f"{len(refused)} of {len(images)} images could not be segmented:\n{listing}\n"
-            "The masks of all others are written.\n",
-            "Mend these images or move them away",
+        yield {name: mask}, {name: label}, {name: overlay}, log
+
+
+def list_failures(log: ExportLog) -> pd.DataFrame:
+    """List the images that could not be segmented, and warn of those unlike the training data.
+
+    Args:
+        log: What became of each image.
+
+    Returns:
+        A row for each with its `image` and the `reason`.
+    """
+    failed = [entry for entry in log if "reason" in entry]
+    _log.info("Exported the masks of %d images", len(log) - len(failed))
+    unlike = [f"  {entry['image']}: {entry['unlike']}" for entry in log if entry.get("unlike")]
+    if unlike:
+        more = f"\n  and {len(unlike) - _SHOWN} more" if len(unlike) > _SHOWN else ""
+        _log.warning(
+            "The masks of %d images may be worth little:\n%s%s",
+            len(unlike),
+            "\n".join(unlike[:_SHOWN]),
+            more,
         )
+    return pd.DataFrame(failed, columns=["image", "reason"])
+
+
+def require_all(failed: pd.DataFrame, log: ExportLog) -> None:
+    """Make a failure of it when images had to be passed over, now that all others are written.
+
+    Args:
+        failed: The images that could not be segmented.
+        log: What became of each image.
+
+    Raises:
+        InputError: There are some.
+    """
+    if not len(failed):
+        return
+    rows = [f"  {row.image}: {row.reason}" for row in failed.head(_SHOWN).itertuples()]
+    if len(failed) > _SHOWN:
+        rows.append(f"  and {len(failed) - _SHOWN} more")
+    listing = "\n".join(rows)
+    raise InputError(
+        "images_to_segment",
+        f"{len(failed)} of {len(log)} images could not be segmented:\n{listing}\n"
+        "The masks of all others are written; the catalog entry `failed` lists these.\n",
+        "Mend these images or move them away",
+    )

@@ -1,4 +1,4 @@
-"""Finished segmenter and any images -> masks, label masks and overlays."""
+"""Finished segmenter and any images -> masks, label masks, overlays and a list of failures."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -12,9 +12,16 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.export_masks,
                 inputs=["segmenter", "images_to_segment"],
-                outputs=["masks", "labels", "overlays"],
+                outputs=["masks", "labels", "overlays", "export_log"],
                 name="export_masks",
-            )
+            ),
+            Node(nodes.list_failures, inputs="export_log", outputs="failed", name="list_failures"),
+            Node(
+                nodes.require_all,
+                inputs=["failed", "export_log"],
+                outputs=None,
+                name="require_all_masks",
+            ),
         ],
         tags="mask_export",
     )

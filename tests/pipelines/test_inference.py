@@ -1,0 +1,85 @@
+"""Masks by a model from anywhere, in a project that has never seen any data."""
+
+import os
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from tests.conftest import kedro_run
+from unetflow.imaging.readers import read_image
+from unetflow.unet import Segmenter
+
+Finished = tuple[Path, object]
+
+
+@pytest.fixture
+def images(finished: Finished, tmp_path: Path) -> Path:
+    """Return a folder with a training-like image, and one that is much darker."""
+    source = sorted((finished[0] / "data/01_raw/demo/images").iterdir())[0]
+    image = read_image(source)[:, :, 0]
+    folder = tmp_path / "images"
+    folder.mkdir()
+    Image.fromarray(image).save(folder / "like.png")
+    Image.fromarray(image // 8).save(folder / "dark.png")
+    return folder
+
+
+def _infer(project: Path, images: Path, model: str) -> tuple[int, str, Path]:
+    out = images.parent / "out"
+    params = f"images={images},output={out},model={model}"
+    result = kedro_run(project, "--pipelines", "inference", "--params", params)
+    return result.exit_code, result.output, out
+
+
+def _label(path: Path) -> np.ndarray:
+    return read_image(path)[:, :, 0]
+
+
+def test_a_model_file_is_enough(finished: Finished, project: Path, images: Path) -> None:
+    model = finished[0] / "data/06_models/segmenter.keras"
+    code, output, out = _infer(project, images, str(model))
+    assert code == 0, output
+    assert not (project / "data/02_intermediate").exists()
+    segmenter = Segmenter.load(model)
+    for name in ("like", "dark"):
+        expected = segmenter.predict(read_image(images / f"{name}.png"))
+        np.testing.assert_array_equal(_label(out / f"labels/{name}.tif"), expected)
+    assert len(pd.read_csv(out / "failed.csv")) == 0
+    assert "dark: unlike the training data: brightness" in " ".join(output.split())
+    assert "like: unlike" not in output
+
+
+def test_a_model_of_the_registry_gives_the_same(
+    finished: Finished, project: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"sqlite:///{finished[0] / 'mlflow.db'}"
+    client = mlflow.MlflowClient(address)
+    version = max(int(v.version) for v in client.search_model_versions("name='unetflow'"))
+    client.set_registered_model_alias("unetflow", "served", str(version))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    code, output, out = _infer(project, images, "models:/unetflow@served")
+    assert code == 0, output
+    segmenter = Segmenter.load(finished[0] / "data/06_models/segmenter.keras")
+    expected = segmenter.predict(read_image(images / "like.png"))
+    np.testing.assert_array_equal(_label(out / "labels/like.tif"), expected)
+    assert os.environ["MLFLOW_TRACKING_URI"] == address
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("nowhere.keras", "model: there is no file"),
+        ("models:/unetflow@nobody", "model: there is no model models:/unetflow@nobody"),
+    ],
+)
+def test_a_model_that_is_not_there_is_named(
+    project: Path, images: Path, model: str, told: str
+) -> None:
+    code, output, out = _infer(project, images, model)
+    assert code == 1
+    assert told in " ".join(output[output.rindex("Error: ") :].split())
+    assert not out.exists()

@@ -109,7 +109,7 @@ def test_it_learns_to_find_bright_squares(padding, crop_size, caplog):
     )
 
 
-def test_it_stops_after_the_patience_and_keeps_the_best_epochs_weights(squares):
+def test_it_stops_after_the_patience_and_keeps_the_best_epochs_weights(monkeypatch, squares):
     # What is foreground in training is background in validation: the better it learns the one,
     # the worse it does at the other.
     opposite = {
@@ -117,12 +117,18 @@ def test_it_stops_after_the_patience_and_keeps_the_best_epochs_weights(squares):
         for name, sample in square_samples(2, seed=2).items()
     }
     unet = _network()
-    weights = []
+    weights, trains, whole = [], [], keras.Model.fit
+
+    def remember(self, *arguments, **options):
+        trains.append(self)  # the copy that is trained
+        return whole(self, *arguments, **options)
+
+    monkeypatch.setattr(keras.Model, "fit", remember)
     table = _fit(
         unet,
         squares,
         opposite,
-        on_epoch=lambda epoch, logs: weights.append(unet.get_weights()),
+        on_epoch=lambda epoch, logs: weights.append(trains[0].get_weights()),
         epochs=40,
         crops_per_image=4,
         learning_rate=0.02,

@@ -87,20 +87,19 @@ def test_the_moving_average_is_validated_and_kept(squares, other_squares):
             raw.append(self.model.get_weights())
 
     whole, unet = keras.Model.fit, network()
-    seen = []
+    seen, trains = [], []
+
+    def fit_and_remember(self, *args, callbacks, **options):
+        trains.append(self)  # the copy that is trained
+        return whole(self, *args, callbacks=[*callbacks, Remember()], **options)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            keras.Model,
-            "fit",
-            lambda self, *args, callbacks, **options: whole(
-                self, *args, callbacks=[*callbacks, Remember()], **options
-            ),
-        )
+        patch.setattr(keras.Model, "fit", fit_and_remember)
         train(
             unet,
             squares,
             other_squares,
-            on_epoch=lambda epoch, logs: seen.append(unet.get_weights()),
+            on_epoch=lambda epoch, logs: seen.append(trains[0].get_weights()),
             epochs=1,
             crops_per_image=2,
             moving_average=keep,

@@ -103,7 +103,7 @@ class BatchProcesses:
                         made = self._pool.submit(_make_batch, order(number), place)
                         self._under_way[epoch, number] = place, made
                 place, made = self._under_way.pop((epoch, index))
-            found = made.result()
+            found: Any = made.result()
         except BrokenProcessPool as error:
             raise InputError(
                 "training.processes",

@@ -54,8 +54,8 @@ def measure_training_range(moments: Sequence[Moments], edges: Sequence[int]) -> 
         edges: Heights and widths of all of them in pixels.
     """
     values = np.array(moments)
-    ranges = np.stack([values.min(axis=0), values.max(axis=0)], axis=-1).tolist()
-    return TrainingRange(*ranges, [float(min(edges)), float(max(edges))])
+    brightness, contrast = np.stack([values.min(axis=0), values.max(axis=0)], axis=-1).tolist()
+    return TrainingRange(brightness, contrast, [float(min(edges)), float(max(edges))])
 
 
 def measure_moments(histogram: NDArray[np.void]) -> Moments:

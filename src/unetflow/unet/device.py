@@ -31,7 +31,7 @@ def compiles_with_xla() -> bool:
     Without it JAX is many times slower. TensorFlow on a CPU is slower with it, and each size of an
     image is compiled anew.
     """
-    return keras.backend.backend() == "jax"
+    return str(keras.backend.backend()) == "jax"
 
 
 def read_processor_flags() -> set[str]:

@@ -7,11 +7,12 @@ for it. And a bias before a batch normalisation is added and differentiated for 
 normalisation takes the mean off again.
 """
 
+import math
 from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from unetflow.unet.blocks import Tensor
 
@@ -46,6 +47,7 @@ class FusedBatchNormalization(layers.BatchNormalization):
             count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), variance.dtype)
             self._follow(self.moving_mean, mean)
             self._follow(self.moving_variance, variance * (count - 1) / count)
+            self.add_loss(_not_a_number_unless_finite(variance))
         return outputs
 
     def _follow(self, moving: Any, value: Tensor) -> None:
@@ -63,6 +65,25 @@ class UnbiasedConvolution(layers.Conv2D):
     def call(self, inputs: Tensor) -> Tensor:
         """Convolve `(batch, height, width, channels)`."""
         return self.convolution_op(inputs, self.kernel)
+
+
+class CheckedConvolution(layers.Conv2D):
+    """A convolution that makes the loss no number when its kernel, or the image, is none."""
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Convolve `(batch, height, width, channels)`."""
+        self.add_loss(_not_a_number_unless_finite(self.kernel))
+        if self._is_first:
+            self.add_loss(_not_a_number_unless_finite(inputs))
+        return super().call(inputs)
+
+    _is_first = False
+
+
+class FirstConvolution(CheckedConvolution):
+    """The one that sees the image."""
+
+    _is_first = True
 
 
 def copy_for_training(unet: keras.Model, precision: str) -> keras.Model:
@@ -99,7 +120,7 @@ def _convolutions_before_normalisation(unet: keras.Model) -> dict[str, layers.La
     found = {}
     for layer in unet.layers:
         if isinstance(layer, layers.BatchNormalization):
-            source = layer.input._keras_history.operation
+            source = _source_of(layer)
             if isinstance(source, layers.Conv2D):
                 found[source.name] = layer
     return found
@@ -108,7 +129,26 @@ def _convolutions_before_normalisation(unet: keras.Model) -> dict[str, layers.La
 def _class_of(layer: layers.Layer, before: dict[str, layers.Layer]) -> type[layers.Layer]:
     if layer.name in before:
         return UnbiasedConvolution
-    # Other backends compile the many passes into few by themselves.
-    if isinstance(layer, layers.BatchNormalization) and keras.backend.backend() == "tensorflow":
+    # Other backends compile the many passes into few by themselves, and hide nothing.
+    if keras.backend.backend() != "tensorflow":
+        return type(layer)
+    if isinstance(layer, layers.BatchNormalization):
         return FusedBatchNormalization
+    if type(layer) is layers.Conv2D:
+        is_first = isinstance(_source_of(layer), layers.InputLayer)
+        return FirstConvolution if is_first else CheckedConvolution
     return type(layer)
+
+
+def _source_of(layer: layers.Layer) -> layers.Layer:
+    return layer.input._keras_history.operation
+
+
+def _not_a_number_unless_finite(values: Tensor) -> Tensor:
+    """Return a part of the loss that is 0, or no number where one of these values is none.
+
+    TensorFlow joins a convolution or a normalisation with the ReLU behind it, and on some
+    processors that makes 0 of what is no number: a training whose weights are spoilt would go on
+    with nothing in its loss to show for it.
+    """
+    return ops.where(ops.all(ops.isfinite(values)), 0.0, math.nan)

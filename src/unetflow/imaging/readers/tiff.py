@@ -114,7 +114,7 @@ def read_tiff(
         InputError: It holds several images and `page` does not say which one, or claims to be
             larger than allowed.
     """
-    with _open(file, keep=page is not None) as tiff:
+    with open_tiff(file, keep=page is not None) as tiff:
         # The headers of a stack are listed once, not for each page; a single image is opened once.
         stack = _list(file, tiff) if page is None else _list_once(file, stamp(file))
         pages = math.prod(stack.stacked)
@@ -146,7 +146,7 @@ def count_pages(file: File) -> int:
         InputError: It cannot be read as one image or as one stack.
     """
     try:
-        with _open(file, keep=True) as tiff:
+        with open_tiff(file, keep=True) as tiff:
             stack = _list_once(file, stamp(file))
             _find_plane(tiff, stack, int(stack.planes.max()))
     except InputError:
@@ -166,7 +166,13 @@ class _LoneFile(io.FileIO):
 
 
 @contextmanager
-def _open(file: File, *, keep: bool) -> Iterator[tifffile.TiffFile]:
+def open_tiff(file: File, *, keep: bool) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF file, but none that its header names, and without following its pages yet.
+
+    Args:
+        file: The file.
+        keep: Whether a packed file should stay unpacked in memory for the next call.
+    """
     stream: BinaryIO
     if not isinstance(file, ArchiveMember):
         stream = io.BufferedReader(_LoneFile(file))
@@ -186,7 +192,7 @@ def _unpack(member: ArchiveMember, _stamp: str) -> bytes:
 
 @lru_cache(maxsize=16)
 def _list_once(file: File, _stamp: str) -> _Stack:
-    with _open(file, keep=True) as tiff:
+    with open_tiff(file, keep=True) as tiff:
         return _list(file, tiff)
 
 

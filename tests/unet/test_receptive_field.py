@@ -81,7 +81,10 @@ def _with_skip(x):
         ([layers.Conv2D(1, 4, padding="same")], 1),
         ([layers.Conv2D(1, 3, strides=2, padding="same"), layers.UpSampling2D(2)], 2),
         ([layers.MaxPooling2D(3), layers.UpSampling2D(3, interpolation="bilinear")], 3),
-        ([layers.MaxPooling2D(2), layers.Conv2DTranspose(1, 4, strides=2), layers.Cropping2D(1)], 2),
+        (
+            [layers.MaxPooling2D(2), layers.Conv2DTranspose(1, 4, strides=2), layers.Cropping2D(1)],
+            2,
+        ),
         ([layers.ZeroPadding2D(3), layers.Conv2D(1, 7)], 1),
         ([layers.DepthwiseConv2D(3, padding="same", dilation_rate=3)], 1),
         ([_with_skip], 2),

@@ -70,6 +70,11 @@ def image_line() -> Line:
 
 
 def join(one: Line, other: Line) -> Line:
+    """Join two maps of one size, pixel by pixel.
+
+    Raises:
+        InputError: They have different sizes.
+    """
     if (one.scale, one.offset) != (other.scale, other.offset):
         raise InputError(
             "network",

@@ -1,0 +1,77 @@
+"""Segment a large image in a process of its own, and say how much memory that took.
+
+    python -m tests.imaging.large.memory FOLDER EDGE BLOCK KIND
+
+KIND is `mapped`, `tiles`, `strips` or `zarr`. Prints one line of JSON.
+"""
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import tifffile
+import zarr
+
+from tests.imaging.large.files import smooth_pixels
+from unetflow.imaging.large import BlockModel, open_large, segment_blocks
+from unetflow.imaging.tiling import unet_geometry
+
+PATTERN = 500
+
+
+def write_image(folder: Path, edge: int, kind: str) -> Path:
+    """Write an image of repeated blobs row by row of tiles; it is never in memory."""
+    pattern = smooth_pixels((PATTERN, PATTERN))
+    band = np.tile(pattern, (1, -(-edge // PATTERN)))[:, :edge]
+    if kind == "zarr":
+        path = folder / "image.zarr"
+        array = zarr.create_array(str(path), shape=(edge, edge), chunks=(512, 512), dtype="u2")
+        for row in range(0, edge, PATTERN):
+            array[row : row + PATTERN] = band[: edge - row]
+        return path
+    path = folder / "image.tif"
+    if kind == "mapped":
+        pixels = tifffile.memmap(path, shape=(edge, edge), dtype="u2", bigtiff=True)
+        for row in range(0, edge, PATTERN):
+            pixels[row : row + PATTERN] = band[: edge - row]
+        pixels.flush()
+        return path
+    if kind == "tiles":
+        tile = np.pad(pattern, ((0, 12), (0, 12)), mode="reflect")
+        data, layout = (tile for _ in range((-(-edge // 512)) ** 2)), {"tile": tile.shape}
+    else:
+        rows = range(0, edge, 100)
+        data = (band[row % PATTERN : row % PATTERN + 100][: edge - row] for row in rows)
+        layout = {"rowsperstrip": 100}
+    options = {"shape": (edge, edge), "dtype": "u2", "compression": "zlib", "maxworkers": 1}
+    tifffile.imwrite(path, data, bigtiff=True, photometric="minisblack", **options, **layout)
+    return path
+
+
+def predict(batch: np.ndarray) -> np.ndarray:
+    return batch[:, :, :, :1] / np.float32(65535)
+
+
+def peak() -> float:
+    """Return the largest memory that this process has had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main(folder: Path, edge: int, block: int, kind: str) -> None:
+    path = write_image(folder, edge, kind)
+    model = BlockModel(predict, unet_geometry(4, "same"), 512, minimum_object_size=50)
+    before, start = peak(), time.perf_counter()
+    with open_large(path) as image:
+        summary = segment_blocks(
+            image, model, folder / "labels.tif", probabilities=folder / "p.tif", block=block
+        )
+    seconds = time.perf_counter() - start
+    told = {"before": before, "peak": peak(), "seconds": seconds, "blocks": summary.blocks}
+    print(json.dumps({name: round(value, 1) for name, value in told.items()}))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

@@ -10,7 +10,7 @@ from scipy import ndimage
 from tests.imaging.helpers import random_pixels
 from unetflow.imaging.calibration import apply_temperature
 from unetflow.imaging.decision import remove_small_objects
-from unetflow.imaging.large import BlockModel
+from unetflow.imaging.large import BackgroundRule, BlockModel, LazyImage
 from unetflow.imaging.scores import decide
 from unetflow.imaging.tiling import Geometry, predict_tiled
 
@@ -25,7 +25,7 @@ def smooth_pixels(shape, seed=0):
     """Make blobs of all sizes in 16 bits."""
     noise = np.random.default_rng(seed).random(shape)
     smooth = ndimage.gaussian_filter(noise, 2)
-    return np.uint16(65535 * (smooth - smooth.min()) / np.ptp(smooth))
+    return np.uint16(65535 * (smooth - smooth.min()) / max(np.ptp(smooth), 1e-9))
 
 
 def cheap_model(kind="same", **changes):
@@ -89,3 +89,16 @@ def read_result(path: Path):
 
 def grey(height=90, width=110, seed=0):
     return random_pixels((height, width), np.uint16, seed)
+
+
+RULES = {
+    "deviation": BackgroundRule(least_deviation=50.0),
+    "range": BackgroundRule(least_range=200.0, percentiles=(5, 95)),
+    "mean": BackgroundRule(greatest_mean=40_000.0),
+}
+
+CLEANING = cheap_model(temperature=1.7, threshold=0.45, minimum_object_size=25)
+
+
+def in_memory(pixels, stamp="first"):
+    return LazyImage("pixels", pixels, "YXC"[: pixels.ndim], {"image": stamp})

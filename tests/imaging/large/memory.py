@@ -2,7 +2,7 @@
 
     python -m tests.imaging.large.memory FOLDER EDGE BLOCK KIND
 
-KIND is `mapped`, `tiles`, `strips` or `zarr`. Prints one line of JSON.
+KIND is `mapped`, `tiles`, `wide` (tiles as wide as the image) or `zarr`. Prints one line of JSON.
 """
 
 import json
@@ -39,15 +39,13 @@ def write_image(folder: Path, edge: int, kind: str) -> Path:
             pixels[row : row + PATTERN] = band[: edge - row]
         pixels.flush()
         return path
-    if kind == "tiles":
-        tile = np.pad(pattern, ((0, 12), (0, 12)), mode="reflect")
-        data, layout = (tile for _ in range((-(-edge // 512)) ** 2)), {"tile": tile.shape}
-    else:
-        rows = range(0, edge, 100)
-        data = (band[row % PATTERN : row % PATTERN + 100][: edge - row] for row in rows)
-        layout = {"rowsperstrip": 100}
+    width = 512 if kind == "tiles" else -(-edge // 16) * 16
+    tile = np.tile(pattern, (1, -(-width // PATTERN)))[:496, :width]
+    tiles = (tile for _ in range(-(-edge // 496) * -(-edge // width)))
     options = {"shape": (edge, edge), "dtype": "u2", "compression": "zlib", "maxworkers": 1}
-    tifffile.imwrite(path, data, bigtiff=True, photometric="minisblack", **options, **layout)
+    tifffile.imwrite(
+        path, tiles, tile=tile.shape, bigtiff=True, photometric="minisblack", **options
+    )
     return path
 
 

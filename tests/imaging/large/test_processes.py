@@ -94,7 +94,7 @@ def test_a_segmentation_that_is_killed_at_any_moment_ends_the_same(processes, fo
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts memory as Linux does")
-@pytest.mark.parametrize("kind", ["mapped", "strips"])
+@pytest.mark.parametrize("kind", ["mapped", "wide"])
 def test_memory_does_not_grow_with_the_image(tmp_path, kind):
     command = [
         sys.executable,

@@ -120,7 +120,7 @@ def _decode(
         found = min(len(plane.dataoffsets), len(plane.databytecounts))
         if found < np.prod(header.chunked) or not all(plane.databytecounts):
             raise ValueError("some of its strips or tiles are missing")
-    store = stack.enter_context(series.aszarr(maxworkers=1))
+    store = stack.enter_context(series.aszarr(level=0, maxworkers=1))
     array = zarr.open_array(store, mode="r")
     sizes = dict(zip(series.axes, array.chunks, strict=True))
     check_block(path, sizes["X"], sizes["Y"], max_pixels)

@@ -92,7 +92,7 @@ def _in_one_piece(network, image):
     return np.asarray(network(padded[np.newaxis]))[0, : image.shape[0], : image.shape[1]]
 
 
-@settings(max_examples=6)
+@settings(deadline=None, derandomize=True, max_examples=4)
 @given(st.data())
 def test_every_pixel_of_any_image_is_the_same_in_tiles_as_in_one_piece(deep_network, data):
     geometry = geometry_of(deep_network)

@@ -73,11 +73,11 @@ class Mosaic:
 
     def spans(self) -> Iterator[tuple[Span, Span]]:
         """Return the rows and columns of all tiles, in the order of rows."""
-        places = [
+        rows, columns = (
             [(start, min(start + TILE, length)) for start in range(0, length, TILE)]
             for length in self.shape[:2]
-        ]
-        return product(*places)
+        )
+        return product(rows, columns)
 
 
 def check_target(path: Path) -> None:

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import put_in_place
@@ -141,7 +142,7 @@ def _mosaic_of_probabilities(store: UnfinishedBlocks, grid: Grid, shape: tuple[i
         certain = np.eye(1, classes, dtype=np.float32)[0]
         return Mosaic(grid, store.probabilities, (*shape, classes), np.float32, certain)
 
-    def flat(block: Block) -> Label | None:
+    def flat(block: Block) -> NDArray[np.float32] | None:
         pixels = store.probabilities(block)
         return None if pixels is None else pixels[:, :, 0]
 

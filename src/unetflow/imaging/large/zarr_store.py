@@ -67,7 +67,8 @@ def _name_axes(array: Any) -> str:
     names = getattr(array.metadata, "dimension_names", None)
     if names and all(isinstance(name, str) and name for name in names):
         return "".join(name[0] for name in names).upper()
-    return {2: "YX", 3: "YXC"}.get(array.ndim, "?" * array.ndim)
+    axes: int = array.ndim
+    return {2: "YX", 3: "YXC"}.get(axes, "?" * axes)
 
 
 def _find_level(path: Path, group: Any, level: int) -> tuple[Any, str]:

@@ -7,10 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.imaging.helpers import random_pixels
+from unetflow.imaging.errors import InputError
 from unetflow.imaging.samples import Sample
+from unetflow.imaging.tiling import Geometry, predict_tiled
 from unetflow.imaging.uncertainty import (
     MOST_VIEWS,
     assess_image,
+    average_views,
     check_expectation,
     expect_error,
     predict_views,
@@ -65,6 +68,38 @@ def test_mean_and_spread_are_those_of_all_views(views):
     np.testing.assert_allclose(seen.mean, stack.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(seen.spread, stack.std(axis=0).max(axis=2), atol=1e-6)
     assert seen.spread.max() > 0.05
+
+
+def slanted(batch):
+    """Blur in one direction alone, so that no two views agree."""
+    padded = np.pad(batch[..., 0].astype(np.float64), ((0, 0), (1, 1), (2, 0)))
+    summed = padded[:, :-2, 2:] + 2 * padded[:, 1:-1, 1:-1] + 3 * padded[:, 2:, :-2]
+    return (summed / 1530).astype(np.float32)[..., np.newaxis]
+
+
+@pytest.mark.parametrize("views", [1, 2, 5, 8])
+def test_the_average_over_views_is_that_of_each_window(views):
+    windows = random_pixels((3, 6, 8, 1))
+    found = average_views(slanted, views)(windows)
+    for window, one in zip(windows, found, strict=True):
+        turned = (turn(window, view)[np.newaxis] for view in range(views))
+        stack = [turn_back(slanted(t)[0], view) for view, t in enumerate(turned)]
+        np.testing.assert_allclose(one, np.mean(stack, axis=0), atol=1e-6)
+    assert views == 1 or np.abs(found - slanted(windows)).max() > 0.05
+
+
+@given(st.tuples(st.integers(1, 60), st.integers(1, 60)), st.integers(1, 30))
+def test_the_average_over_views_is_the_same_in_tiles_as_in_the_whole(size, tile):
+    image, geometry = random_pixels((*size, 1)), Geometry(4, 0, 0, 4)
+    predict = average_views(slanted, MOST_VIEWS)
+    tiled = predict_tiled(predict, image, geometry, tile)
+    np.testing.assert_allclose(tiled, predict_tiled(predict, image, geometry, 1000), atol=1e-6)
+
+
+@pytest.mark.parametrize("views", [0, 9])
+def test_more_views_than_there_are_are_refused(views):
+    with pytest.raises(InputError, match=f"there are no {views} views"):
+        average_views(slanted, views)
 
 
 def test_expected_error_by_hand():

@@ -89,7 +89,7 @@ class Checkpoint:
             return None
         arrays = _read(self.path)
         header = arrays.pop(_HEADER)
-        differences = _differences(header["identity"], self._identity)
+        differences = name_differences(header["identity"], self._identity)
         if differences:
             raise InputError(
                 self.path,
@@ -130,7 +130,7 @@ class Checkpoint:
                 "The training that was cut off last (%s) is not gone on with, since it differs in "
                 "%s. This one begins anew; with what it had before the other would go on.",
                 path,
-                ", ".join(_differences(other, self._identity)),
+                ", ".join(name_differences(other, self._identity)),
             )
 
 
@@ -149,8 +149,8 @@ def _read(path: Path, *, only_header: bool = False) -> dict[str, Any]:
     return arrays
 
 
-def _differences(there: Identity, here: Identity) -> list[str]:
-    """Return what differs, in words."""
+def name_differences(there: Identity, here: Identity) -> list[str]:
+    """Return what differs between two identities, in words."""
     found = []
     for name in sorted(there.keys() | here.keys()):
         before, now = there.get(name), here.get(name)

@@ -117,7 +117,7 @@ def _cut(sample: Sample, top: int, left: int, size: int) -> Sample:
     ]
     if any(map(any, outside)):
         places = (
-            _mirrored(start, size, length) for start, length in ((top, height), (left, width))
+            mirrored_places(start, size, length) for start, length in ((top, height), (left, width))
         )
         image = np.array(sample.image[np.ix_(*places)])
         label = np.pad(label, outside, constant_values=IGNORE)
@@ -125,8 +125,11 @@ def _cut(sample: Sample, top: int, left: int, size: int) -> Sample:
     return Sample(image, label, weights)
 
 
-def _mirrored(start: int, size: int, length: int) -> NDArray[np.intp]:
-    """Return the places of a stretch that may begin before 0 and end after a length."""
+def mirrored_places(start: int, size: int, length: int) -> NDArray[np.intp]:
+    """Return the places of a stretch that may begin before 0 and end after a length.
+
+    They are those that `pad_mirrored` repeats.
+    """
     before, after = max(-start, 0), max(start + size - length, 0)
     places = np.pad(np.arange(length), (before, after), mode="reflect")
     return places[start + before : start + before + size]

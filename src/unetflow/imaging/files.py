@@ -44,6 +44,25 @@ def replacing(path: Path, *, sync_folder: bool = True) -> Iterator[Path]:
         _sync(path.parent)
 
 
+def put_in_place(finished: Path, target: Path) -> None:
+    """Move a finished file or folder to its place by one rename, and wait until it is on the disk.
+
+    A folder cannot replace another one: that is moved beside the finished one before, under a
+    hidden name.
+
+    Args:
+        finished: On the same disk as the target.
+        target: Where it shall be; missing folders are made.
+    """
+    for path in [*(finished.rglob("*") if finished.is_dir() else ()), finished]:
+        _sync(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        os.replace(target, finished.with_name(f".{uuid.uuid4().hex[:12]}.{finished.name}"))
+    os.replace(finished, target)
+    _sync(target.parent)
+
+
 def _sync(path: Path) -> None:
     """Wait until the file or folder is on the disk (folders cannot be synced on Windows)."""
     if os.name == "nt" and path.is_dir():

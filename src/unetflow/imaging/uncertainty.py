@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from unetflow.imaging.errors import InputError
 from unetflow.imaging.labels import IGNORE, Label
 from unetflow.imaging.samples import Sample
-from unetflow.imaging.tiling import Probabilities
+from unetflow.imaging.tiling import Predictor, Probabilities
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 Predict = Callable[[NDArray[np.generic]], Probabilities]
@@ -95,6 +96,32 @@ def predict_views(predict: Predict, image: NDArray[np.generic], views: int) -> V
     # Rounding may leave a square just below zero.
     spread = np.sqrt(np.maximum(squares, 0) / np.float32(views)).max(axis=2)
     return Views(plain, mean, np.asarray(spread, np.float32))
+
+
+def average_views(predictor: Predictor, views: int) -> Predictor:
+    """Return a predictor that averages over several views of each window.
+
+    In whole images and in tiles it gives the same, as the predictor itself does: windows begin and
+    end where the network's poolings do, seen from either side.
+
+    Args:
+        predictor: See `tiling.predict_tiled`.
+        views: How many of the 8 symmetries of a square, from 1 on.
+
+    Raises:
+        InputError: There are no so many.
+    """
+    if not 1 <= views <= MOST_VIEWS:
+        raise InputError(
+            "views", f"there are no {views} views of an image", f"Use 1 to {MOST_VIEWS}"
+        )
+
+    def predict(stacked: NDArray[np.generic]) -> Probabilities:
+        return np.moveaxis(predictor(np.ascontiguousarray(np.moveaxis(stacked, 2, 0))), 0, 2)
+
+    return lambda windows: np.moveaxis(
+        predict_views(predict, np.moveaxis(windows, 0, 2), views).mean, 2, 0
+    )
 
 
 def expect_error(belief: Probabilities, found: Label, inside: NDArray[np.bool_]) -> float:

@@ -14,6 +14,7 @@ from unetflow.unet.blocks import (
     decoder_block,
     encoder_block,
 )
+from unetflow.unet.receptive_field import measure_geometry
 
 _HEAD = "probabilities"
 
@@ -135,10 +136,8 @@ def _enlarge(probabilities: Tensor, level: int, padding: str) -> Tensor:
 
 
 def geometry_of(unet: keras.Model) -> Geometry:
-    """Return what tiling must know of a U-Net that `build_unet` made."""
-    depth = sum(isinstance(layer, layers.MaxPooling2D) for layer in unet.layers)
-    convolutions = (layer for layer in unet.layers if isinstance(layer, layers.Conv2D))
-    return unet_geometry(depth, next(convolutions).padding)
+    """Return what tiling must know of a U-Net, counted from its layers."""
+    return measure_geometry(unet)
 
 
 def _check_counts(base_filters: int, depth: int, classes: int, deep_supervision: int) -> None:

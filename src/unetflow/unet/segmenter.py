@@ -107,20 +107,24 @@ class Segmenter:
         """
         if image.ndim == 2:
             image = image[:, :, np.newaxis]
-        if image.ndim != 3 or image.shape[2] != self.settings.channels:
+        self.require_fitting(image.shape, image.dtype)
+        found = predict_tiled(self._predictor, image, self.settings.geometry, self.settings.tile)
+        return apply_temperature(found, self.settings.temperature)
+
+    def require_fitting(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Raise an `InputError` where an image is not what the network was trained on."""
+        if len(shape) != 3 or shape[2] != self.settings.channels:
             raise InputError(
-                f"image of shape {image.shape}",
+                f"image of shape {shape}",
                 f"the model was trained on {self.settings.channels} channels",
                 f"Give it as (height, width, {self.settings.channels})",
             )
-        if image.dtype != self.settings.dtype:
+        if dtype != self.settings.dtype:
             raise InputError(
-                f"image of type {image.dtype}",
+                f"image of type {dtype}",
                 f"the model was trained on {self.settings.dtype} images, whose intensities differ",
                 f"Give the image as it comes from the same source, in {self.settings.dtype}",
             )
-        found = predict_tiled(self._predictor, image, self.settings.geometry, self.settings.tile)
-        return apply_temperature(found, self.settings.temperature)
 
     def explain_unlikeness(self, image: NDArray[np.generic]) -> str:
         """Tell in what an image is unlike the training images; empty where it is like them."""

@@ -18,7 +18,16 @@ from unetflow.imaging.readers.png import read_png
 from unetflow.imaging.readers.raster import read_bmp, read_gif, read_jpeg
 from unetflow.imaging.readers.tiff import count_pages, read_tiff
 
-__all__ = ["LOSSY", "MAX_PIXELS", "READERS", "count_pages", "is_image", "read_image", "read_mask"]
+__all__ = [
+    "LOSSY",
+    "MAX_PIXELS",
+    "READERS",
+    "count_pages",
+    "is_image",
+    "read_image",
+    "read_mask",
+    "to_image_type",
+]
 
 
 class Reader(Protocol):
@@ -67,12 +76,19 @@ def read_image(
         InputError: The file cannot be read as such an image, or holds numbers that are not
             finite, or whole ones that float32 cannot hold.
     """
-    pixels = _read(file, max_pixels, page, indices=False)
-    if pixels.dtype == bool:
-        pixels = pixels.astype(np.uint8) * np.uint8(255)
-    if pixels.dtype not in (np.uint8, np.uint16):
-        pixels = _to_float32(file, pixels)
+    pixels = to_image_type(file, _read(file, max_pixels, page, indices=False))
     return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
+
+
+def to_image_type(where: object, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return uint8 and uint16 as they are, booleans as 0 and 255, everything else as float32.
+
+    Raises:
+        InputError: See `read_image`.
+    """
+    if pixels.dtype == bool:
+        return pixels.astype(np.uint8) * np.uint8(255)
+    return pixels if pixels.dtype in (np.uint8, np.uint16) else _to_float32(where, pixels)
 
 
 def read_mask(
@@ -142,23 +158,23 @@ def _read(file: File, max_pixels: int, page: int | None, *, indices: bool) -> ND
     return pixels
 
 
-def _to_float32(file: File, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+def _to_float32(where: object, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
     if np.issubdtype(pixels.dtype, np.integer):
         if max(-int(pixels.min()), int(pixels.max())) > _EXACT_IN_FLOAT32:
             raise InputError(
-                file,
+                where,
                 f"its {pixels.dtype} numbers reach beyond 24 bits",
                 "Save it as 16 bit or float",
             )
         return pixels.astype(np.float32)
     if not np.issubdtype(pixels.dtype, np.floating):
-        raise InputError(file, f"its pixels are {pixels.dtype}", "Save it as 8 or 16 bit or float")
+        raise InputError(where, f"its pixels are {pixels.dtype}", "Save it as 8 or 16 bit or float")
     with np.errstate(over="ignore"):
         converted = pixels.astype(np.float32)
     wrong = int(np.count_nonzero(~np.isfinite(converted)))
     if wrong:
         raise InputError(
-            file,
+            where,
             f"{wrong} of its numbers are NaN or infinite",
             "Replace them, for example by 0, or leave the image out",
         )

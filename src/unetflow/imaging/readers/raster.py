@@ -56,12 +56,12 @@ def refuse_page(file: File, page: int | None) -> None:
         raise InputError(file, "it holds no pages", "Use the layout `folders` for single images")
 
 
-def drop_alpha(file: File, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+def drop_alpha(where: object, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     """Drop the last channel, an alpha channel, where it is the same for all pixels."""
     alpha = pixels[:, :, -1]
     if np.any(alpha != alpha[0, 0]):
         raise InputError(
-            file,
+            where,
             "its alpha channel is not constant, and what lies under it is not known",
             "Save it as grey or RGB; a picture can be flattened",
         )

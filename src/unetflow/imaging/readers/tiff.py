@@ -33,7 +33,7 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 _CHANNEL_AXES = "CS"
 """Tifffile's letters of channels and of samples within a pixel; Y and X are rows and columns."""
 _IMAGE_AXES = "YX" + _CHANNEL_AXES
-_ALPHA = ((1,), (2,))
+ALPHA = ((1,), (2,))
 """Last values of the tag ExtraSamples that mean alpha (TIFF 6.0, section 18)."""
 _TURNS: dict[int, Callable[[Pixels], Pixels]] = {
     2: lambda pixels: pixels[:, ::-1],
@@ -131,7 +131,7 @@ def read_tiff(
             pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
             pixels = pixels if indices else _apply_palette(pixels, header.colormap)
         height, width = pixels.shape[:2]
-        if pixels.ndim > 2 and header.extrasamples[-1:] in _ALPHA:
+        if pixels.ndim > 2 and header.extrasamples[-1:] in ALPHA:
             pixels = drop_alpha(file, pixels.reshape(height, -1, pixels.shape[-1]))
         pixels = pixels.reshape(height, width, -1)
         orientation = header.tags.valueof("Orientation", default=1)
@@ -198,7 +198,7 @@ def _list_once(file: File, _stamp: str) -> _Stack:
 
 def _list(file: File, tiff: tifffile.TiffFile) -> _Stack:
     """Find a file's axes, and where its planes lie."""
-    _check_chain(tiff)
+    check_chain(tiff)
     images = tiff.series
     if len(images) > 1:  # smaller copies of an image are none of their own
         images = [s for s in images if not s.keyframe.is_subifd and not s.keyframe.is_reduced]
@@ -231,8 +231,12 @@ def _list(file: File, tiff: tifffile.TiffFile) -> _Stack:
     return _Stack(axes, outer[0], header.shape, header.dtype, places, series.dataoffset)
 
 
-def _check_chain(tiff: tifffile.TiffFile) -> None:
-    """Follow the headers, each of which says where the next one lies, to the end of the chain."""
+def check_chain(tiff: tifffile.TiffFile) -> None:
+    """Follow the headers, each of which says where the next one lies, to the end of the chain.
+
+    Raises:
+        ValueError: It has no end.
+    """
     form, stream = tiff.tiff, tiff.filehandle
     place, seen = tiff.pages.first.offset, set[int]()
     while place:

@@ -1,0 +1,163 @@
+"""Segmenting an image that is larger than the memory, block by block."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.files import put_in_place
+from unetflow.imaging.labels import Label
+from unetflow.imaging.large.assembly import Mosaic, check_target, write_mosaic
+from unetflow.imaging.large.background import BackgroundRule
+from unetflow.imaging.large.blocks import Block, BlockModel, Grid, plan_blocks, predict_block
+from unetflow.imaging.large.image import LazyImage
+from unetflow.imaging.large.objects import SmallObjects
+from unetflow.imaging.large.unfinished import UnfinishedBlocks
+
+BLOCK = 2048
+"""Edge of a block in pixels."""
+
+
+@dataclass(frozen=True)
+class BlockSummary:
+    """What was done.
+
+    Attributes:
+        blocks: How many blocks there are.
+        found: How many of them an earlier call had finished.
+        skipped: How many were taken for background, unpredicted.
+    """
+
+    blocks: int
+    found: int
+    skipped: int
+
+
+def segment_blocks(
+    image: LazyImage,
+    model: BlockModel,
+    target: Path,
+    *,
+    probabilities: Path | None = None,
+    block: int = BLOCK,
+    batch_size: int = 4,
+    background: BackgroundRule | None = None,
+    on_block: Callable[[int, int], None] = lambda done, blocks: None,
+) -> BlockSummary:
+    """Segment an image of any size in bounded memory.
+
+    The result is that of `tiling.predict_tiled`, the decision and `decision.remove_small_objects`
+    on the whole image, but for blocks that `background` skips. Finished blocks are kept in a hidden
+    folder beside the target: a call that is cut off at any moment goes on from them when it is
+    repeated, and the folder goes when the target is in its place.
+
+    Args:
+        image: The image.
+        model: What turns windows into labels.
+        target: Where the labels shall be, `(height, width)` uint8: a tiled TIFF or a Zarr array,
+            by the ending.
+        probabilities: Where the calibrated probabilities `(height, width, classes)` float32 shall
+            be, `(height, width)` where there is the foreground's alone; None: nowhere. A skipped
+            block is background for certain.
+        block: Longest edge of a block in pixels; one window is a block in any case.
+        batch_size: Windows for each call of the predictor.
+        background: Which blocks are skipped; None: none.
+        on_block: Called after each block with how many are done, and with their number.
+
+    Raises:
+        InputError: The image is damaged, a target has an ending that is not known, the disk is
+            full, or what was begun is of another image, model or setting.
+    """
+    for path in (target, probabilities):
+        if path is not None:
+            check_target(path)
+    if target == probabilities:
+        raise InputError(target, "labels and probabilities have one target", "Give them two names")
+    height, width, _ = image.shape
+    grid = plan_blocks(height, width, model.geometry, model.tile, block)
+    identity = {
+        **image.identity,
+        **model.describe(),
+        "block": block,
+        "background": None if background is None else asdict(background),
+        "probabilities": probabilities is not None,
+    }
+    store = UnfinishedBlocks(target.with_name(f".{target.name}.unfinished"), identity)
+    found = 0
+    for number, one in enumerate(grid.blocks):
+        if store.has(one):
+            found += 1
+        else:
+            _finish_block(store, image, model, one, batch_size, background, probabilities)
+        on_block(number + 1, len(grid.blocks))
+    skipped = sum(store.is_background(one) for one in grid.blocks)
+    if probabilities is not None:
+        _assemble(store, probabilities, _mosaic_of_probabilities(store, grid, (height, width)))
+    labels = _mosaic_of_labels(store, grid, (height, width), model.minimum_object_size)
+    _assemble(store, target, labels)
+    store.remove()
+    return BlockSummary(len(grid.blocks), found, skipped)
+
+
+def _finish_block(
+    store: UnfinishedBlocks,
+    image: LazyImage,
+    model: BlockModel,
+    block: Block,
+    batch_size: int,
+    background: BackgroundRule | None,
+    wanted: Path | None,
+) -> None:
+    if background is not None and background.is_background(image.read(block.rows, block.columns)):
+        store.add_background(block)
+        return
+    label, probabilities = predict_block(model, image, block, batch_size)
+    if wanted is not None and probabilities is None:
+        raise InputError(wanted, "the predictor gives labels, no probabilities", "Leave it out")
+    store.add(block, label, None if wanted is None else probabilities)
+
+
+def _mosaic_of_labels(
+    store: UnfinishedBlocks, grid: Grid, shape: tuple[int, int], minimum: int
+) -> Mosaic:
+    objects = SmallObjects(grid, store.label, minimum)
+    columns = grid.shape[1]
+
+    # A row of tiles may lie in two rows of blocks, each of which is cleaned once.
+    @lru_cache(maxsize=2 * columns)
+    def clean(place: tuple[int, int]) -> Label:
+        return objects.clean(grid.blocks[place[0] * columns + place[1]])
+
+    return Mosaic(grid, lambda block: clean(block.place), shape, np.uint8)
+
+
+def _mosaic_of_probabilities(store: UnfinishedBlocks, grid: Grid, shape: tuple[int, int]) -> Mosaic:
+    found = (store.probabilities(block) for block in grid.blocks)
+    classes = next((pixels.shape[2] for pixels in found if pixels is not None), 1)
+    if classes > 1:
+        certain = np.eye(1, classes, dtype=np.float32)[0]
+        return Mosaic(grid, store.probabilities, (*shape, classes), np.float32, certain)
+
+    def flat(block: Block) -> NDArray[np.float32] | None:
+        pixels = store.probabilities(block)
+        return None if pixels is None else pixels[:, :, 0]
+
+    return Mosaic(grid, flat, shape, np.float32)
+
+
+def _assemble(store: UnfinishedBlocks, target: Path, mosaic: Mosaic) -> None:
+    """Write a file among the blocks, which a kill leaves to be removed with them, and move it."""
+    finished = store.folder / f"assembled_{target.name}"
+    try:
+        write_mosaic(finished, mosaic)
+        put_in_place(finished, target)
+    except OSError as error:
+        raise InputError(
+            target,
+            f"it cannot be written ({error.strerror}); all blocks are kept",
+            "Make room on the disk, and start again: only the file is made anew",
+        ) from error

@@ -1,0 +1,115 @@
+"""Zarr arrays and OME-Zarr images in a folder, through zarr."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.files import stamp
+from unetflow.imaging.large.image import MAX_BLOCK_PIXELS, CachedChunks, LazyImage, check_block
+
+_NUMBERS = "buif"
+_CODECS = {"BytesCodec", "TransposeCodec", "Crc32cCodec", "ShardingCodec"} | {
+    name + "Codec" for name in ("Blosc", "Gzip", "Zstd")
+}
+_OLD_CODECS = {"Blosc", "GZip", "Zlib", "Zstd", "LZ4", "Shuffle", "Delta"}
+"""What chunks may be packed with (in the second row: of Zarr's version 2). There are codecs that
+run code which they find in a chunk."""
+
+
+def open_large_zarr(path: Path, level: int = 0, max_pixels: int = MAX_BLOCK_PIXELS) -> LazyImage:
+    """Open a Zarr array or an OME-Zarr image without reading it.
+
+    Args:
+        path: The folder. An array without names of its axes is `(height, width)`, or
+            `(height, width, channels)`.
+        level: Which level of a pyramid; 0 is the one at full resolution.
+        max_pixels: Width times height of a chunk, which is decoded at once.
+
+    Raises:
+        InputError: The folder cannot be read as such an image.
+    """
+    import zarr
+
+    if not path.is_dir():
+        raise InputError(path, "the folder does not exist", "Check the path")
+    try:
+        node = zarr.open(zarr.storage.LocalStore(path, read_only=True), mode="r")
+        if isinstance(node, zarr.Array):
+            array, axes = node, _name_axes(node)
+            if level:
+                raise InputError(path, f"it is an array without level {level}", "Use level 0")
+        else:
+            array, axes = _find_level(path, node, level)
+        _check_codecs(path, array)
+        sizes = dict(zip(axes, array.chunks, strict=True))
+        check_block(path, sizes.get("X", 1), sizes.get("Y", 1), max_pixels)
+        chunks = CachedChunks(array, array.chunks)
+    except InputError:
+        raise
+    except Exception as error:  # zarr raises anything on damaged metadata
+        raise InputError(
+            path, f"it is no Zarr array and no OME-Zarr image ({error})", "Export it again"
+        ) from error
+    return LazyImage(path, chunks, axes, {"image": stamp_folder(path), "level": level})
+
+
+def stamp_folder(folder: Path) -> str:
+    """Return a digest that changes when a file in a folder changes, without reading the files."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()} {stamp(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _name_axes(array: Any) -> str:
+    names = getattr(array.metadata, "dimension_names", None)
+    if names and all(isinstance(name, str) and name for name in names):
+        return "".join(name[0] for name in names).upper()
+    axes: int = array.ndim
+    return {2: "YX", 3: "YXC"}.get(axes, "?" * axes)
+
+
+def _find_level(path: Path, group: Any, level: int) -> tuple[Any, str]:
+    """Return an array and its axes by the metadata of OME-NGFF, from version 0.4 on."""
+    attributes = group.attrs.asdict()
+    images = attributes.get("ome", attributes).get("multiscales", [])
+    if len(images) != 1:
+        raise InputError(
+            path,
+            f"it is a group with {len(images)} images instead of one",
+            "Give the folder of the one image, or of its array",
+        )
+    levels = images[0]["datasets"]
+    if not 0 <= level < len(levels):
+        raise InputError(
+            path, f"it has {len(levels)} levels, no level {level}", f"Use 0 to {len(levels) - 1}"
+        )
+    array = group[levels[level]["path"]]
+    return array, "".join(axis["name"][0] for axis in images[0]["axes"]).upper()
+
+
+def _check_codecs(path: Path, array: Any) -> None:
+    """Refuse numbers that are no pixels, and chunks whose unpacking could do more than unpack."""
+    if array.dtype.kind not in _NUMBERS:
+        raise InputError(path, f"it holds {array.dtype}, no pixels", "Save it as whole numbers")
+    unknown = sorted(set(_list_codecs(array)) - _CODECS - _OLD_CODECS)
+    if unknown:
+        raise InputError(
+            path,
+            f"its chunks are packed with {', '.join(unknown)}",
+            "Save it with Blosc, Zstd, Gzip or without compression",
+        )
+
+
+def _list_codecs(array: Any) -> Iterable[str]:
+    if array.metadata.zarr_format == 2:
+        found = [array.metadata.compressor, *(array.metadata.filters or ())]
+        return [type(codec).__name__ for codec in found if codec is not None]
+    names, codecs = [], list(array.metadata.codecs)
+    while codecs:
+        codec = codecs.pop()
+        names.append(type(codec).__name__)
+        codecs += [*getattr(codec, "codecs", ()), *getattr(codec, "index_codecs", ())]
+    return names

@@ -1,0 +1,64 @@
+"""A finished model on images that are larger than the memory."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from unetflow.imaging.large import BlockModel, BlockSummary, LazyImage, segment_blocks
+from unetflow.imaging.uncertainty import average_views
+from unetflow.unet.prediction import as_predictor
+from unetflow.unet.segmenter import Segmenter
+from unetflow.unet.storage import digest_weights
+
+
+def as_block_model(segmenter: Segmenter, views: int = 1) -> BlockModel:
+    """Return what `segment_blocks` must know of a segmenter.
+
+    Args:
+        segmenter: The segmenter.
+        views: Over how many of the 8 symmetries of a square the probabilities are averaged.
+
+    Raises:
+        InputError: There are no so many symmetries.
+    """
+    settings, predictor = segmenter.settings, as_predictor(segmenter.model)
+    return BlockModel(
+        predictor if views == 1 else average_views(predictor, views),
+        settings.geometry,
+        settings.tile,
+        {
+            "weights": digest_weights(segmenter.model),
+            # Layers without weights, such as the scaling of intensities, stand here alone.
+            "layers": hashlib.sha256(segmenter.model.to_json().encode()).hexdigest(),
+            "views": views,
+        },
+        settings.threshold,
+        settings.temperature,
+        settings.minimum_object_size,
+    )
+
+
+def segment_large(
+    segmenter: Segmenter, image: LazyImage, target: Path, *, views: int = 1, **options: Any
+) -> BlockSummary:
+    """Segment an image of any size in bounded memory as `Segmenter.predict` does in one piece.
+
+    Args:
+        segmenter: The segmenter.
+        image: What `imaging.large.open_large` opens.
+        target: Where the labels shall be, a `.tif` or a `.zarr`.
+        views: See `as_block_model`.
+        **options: See `segment_blocks`.
+
+    Raises:
+        InputError: The channels or the type are not what the network was trained on; and see
+            `segment_blocks`.
+
+    Example:
+        ```python
+        with open_large(Path("slide.ome.tif")) as image:
+            segment_large(segmenter, image, Path("labels.tif"))
+        ```
+    """
+    segmenter.require_fitting(image.shape, image.dtype)
+    return segment_blocks(image, as_block_model(segmenter, views), target, **options)

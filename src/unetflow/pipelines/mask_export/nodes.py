@@ -1,7 +1,8 @@
 """A finished segmenter and any images to masks and overlays."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from unetflow.imaging.overlays import (
     paint_classes,
     to_picture,
 )
+from unetflow.pipelines.checks import read_parameters
+from unetflow.pipelines.parameters import MaskExportParameters
 from unetflow.pipelines.types import Segmenter
 
 _log = logging.getLogger(__name__)
@@ -21,7 +24,9 @@ Files = dict[str, NDArray[np.generic]]
 
 
 def export_masks(
-    segmenter: Segmenter, images: dict[str, Callable[[], NDArray[np.generic]]]
+    segmenter: Segmenter,
+    images: dict[str, Callable[[], NDArray[np.generic]]],
+    parameters: Mapping[str, Any],
 ) -> Iterator[tuple[Files, Files, Files]]:
     """Segment images one by one.
 
@@ -30,6 +35,7 @@ def export_masks(
     Args:
         segmenter: The finished segmenter.
         images: A function for each name that reads the image.
+        parameters: `mask_export`.
 
     Yields:
         For each image, under its name: a mask for people, 0 and 255, or of more than two classes
@@ -39,6 +45,8 @@ def export_masks(
     Raises:
         InputError: At the end, when images had to be passed over.
     """
+    settings = read_parameters(MaskExportParameters, parameters, "mask_export")
+    segmenter = segmenter.on_engine(settings.engine, settings.precision)
     refused = []
     classes = len(segmenter.settings.classes)
     for name, read in images.items():

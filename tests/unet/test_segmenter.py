@@ -114,7 +114,7 @@ def test_a_segmenter_that_was_stored_before_there_was_a_temperature_still_loads(
     small = keras.Model(inputs, keras.layers.Identity()(inputs))
     Segmenter(small, SegmenterSettings(["a"], 0.5, 1, "uint8", ONE_PIXEL, 8)).save(saved)
     with zipfile.ZipFile(saved) as now, zipfile.ZipFile(old, "w") as then:
-        for name in now.namelist():
+        for name in set(now.namelist()) - {"digests.json"}:
             content = now.read(name)
             if name == "segmenter.json":
                 settings = json.loads(content)
@@ -204,7 +204,7 @@ def test_settings_that_make_no_sense_are_refused(tmp_path, change):
     Segmenter(small, SegmenterSettings(["a"], 0.5, 1, "uint8", ONE_PIXEL, 8)).save(saved)
     assert Segmenter.load(saved).settings.classes == ["a"]
     with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "w") as new:
-        for name in old.namelist():
+        for name in set(old.namelist()) - {"digests.json"}:
             content = old.read(name)
             if name == "segmenter.json":
                 content = change(json.loads(content))

@@ -197,6 +197,13 @@ class PlannedTraining(TrainingParameters):
     tile: Count
 
 
+class MaskExportParameters(Strict):
+    """What computes the network when masks are exported."""
+
+    engine: Literal["auto", "keras", "openvino", "onnx"]
+    precision: Literal["float32", "bfloat16"]
+
+
 class Parameters(Strict):
     """All parameters of a run."""
 
@@ -211,6 +218,7 @@ class Parameters(Strict):
     training: TrainingParameters
     evaluation: EvaluationParameters
     retraining: RetrainingParameters
+    mask_export: MaskExportParameters
     images: str | None = None
     """Folder of images to segment; the catalog reads it from `--params`."""
     output: str | None = None

@@ -1,12 +1,10 @@
 """The finished model: raw image in, mask of the same size out."""
 
-import json
-import zipfile
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,51 +13,33 @@ from unetflow.imaging.decision import remove_small_objects
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.labels import Label
 from unetflow.imaging.scores import decide
-from unetflow.imaging.tiling import Geometry, Predictor, Probabilities, predict_tiled
-from unetflow.imaging.training_range import TrainingRange, explain_unlikeness
-from unetflow.unet.prediction import as_predictor
-from unetflow.unet.storage import load_keras, save_keras
+from unetflow.imaging.tiling import Probabilities, predict_tiled
+from unetflow.imaging.training_range import explain_unlikeness
+from unetflow.unet.engines import choose_engine, convert_network, start_engine
+from unetflow.unet.engines.engine import Engine
+from unetflow.unet.engines.keras_engine import KerasEngine
+from unetflow.unet.segmenter_files import (
+    complete_archive,
+    read_exported,
+    read_own_settings,
+    write_exported,
+)
+from unetflow.unet.segmenter_settings import SegmenterSettings
 
-_MEMBER = "segmenter.json"
-_LARGEST_MEMBER = 1_000_000
+if TYPE_CHECKING:
+    import keras
 
+__all__ = ["Segmenter", "SegmenterSettings"]
 
-@dataclass(frozen=True)
-class SegmenterSettings:
-    """What turns a network's output into a mask.
-
-    Attributes:
-        classes: Names of the classes in the order of their labels.
-        threshold: Of two classes, a pixel is foreground at or above this probability; None takes
-            the most probable class.
-        channels: Channels that an image must have.
-        dtype: Type of the images that it was trained on, "uint8" or "uint16".
-        geometry: What tiling must know of the network.
-        tile: Longest edge of a window in pixels.
-        temperature: What the network's logits are divided by, so that probabilities mean what they
-            say; see `imaging.calibration`. 1, as in files that don't have it, leaves them as they
-            are.
-        minimum_object_size: Of two classes, pieces of the foreground with fewer pixels are
-            removed; 0, as in files that don't have it, keeps all.
-        seen: What the training images were like; None in files that don't have it.
-    """
-
-    classes: list[str]
-    threshold: float | None
-    channels: int
-    dtype: str
-    geometry: Geometry
-    tile: int
-    temperature: float = 1.0
-    minimum_object_size: int = 0
-    seen: TrainingRange | None = None
+_KERAS_SUFFIX = ".keras"
 
 
 class Segmenter:
     """A trained U-Net with all that belongs to it.
 
     Args:
-        model: From raw images `(batch, height, width, channels)` to class probabilities.
+        model: From raw images `(batch, height, width, channels)` to class probabilities: a Keras
+            model, or one that another engine computes.
         settings: What turns those into a mask.
 
     Raises:
@@ -72,17 +52,31 @@ class Segmenter:
         ```
     """
 
-    def __init__(self, model: keras.Model, settings: SegmenterSettings) -> None:
-        outputs, classes = model.output_shape[-1], len(settings.classes)
+    def __init__(self, model: "keras.Model | Engine", settings: SegmenterSettings) -> None:
+        self.engine: Engine = model if isinstance(model, Engine) else KerasEngine(model)
+        self.settings = settings
+        outputs, classes = self.engine.outputs, len(settings.classes)
         if outputs != classes and (outputs, classes) != (1, 2):
             raise InputError(
                 "segmenter",
                 f"the model gives {outputs} probabilities for a pixel of {classes} classes",
                 "Train the model again",
             )
-        self.model = model
-        self.settings = settings
-        self._predictor: Predictor = as_predictor(model)
+
+    @property
+    def model(self) -> "keras.Model":
+        """The Keras model.
+
+        Raises:
+            InputError: Another engine computes the network.
+        """
+        if not isinstance(self.engine, KerasEngine):
+            raise InputError(
+                "segmenter",
+                f"it is computed by '{self.engine.name}' and holds no Keras model",
+                "Load the `.keras` file with the engine 'keras'",
+            )
+        return self.engine.model
 
     def predict(self, image: NDArray[np.generic]) -> Label:
         """Segment an image.
@@ -108,7 +102,7 @@ class Segmenter:
         if image.ndim == 2:
             image = image[:, :, np.newaxis]
         self.require_fitting(image.shape, image.dtype)
-        found = predict_tiled(self._predictor, image, self.settings.geometry, self.settings.tile)
+        found = predict_tiled(self.engine, image, self.settings.geometry, self.settings.tile)
         return apply_temperature(found, self.settings.temperature)
 
     def require_fitting(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -142,9 +136,9 @@ class Segmenter:
     def with_decision(
         self, threshold: float | None, temperature: float = 1.0, minimum_object_size: int = 0
     ) -> "Segmenter":
-        """Return a segmenter with the same model that decides otherwise."""
+        """Return a segmenter with the same network that decides otherwise."""
         return Segmenter(
-            self.model,
+            self.engine,
             replace(
                 self.settings,
                 threshold=threshold,
@@ -153,42 +147,105 @@ class Segmenter:
             ),
         )
 
+    def on_engine(self, engine: str, precision: str = "float32") -> "Segmenter":
+        """Return the same segmenter, computed by another engine.
+
+        Its masks differ at pixels whose probability is that of the threshold but for rounding. To
+        convert the network takes some seconds; `export` keeps the result.
+
+        Args:
+            engine: "keras", "openvino" or "onnx"; "auto" takes the quickest that there is.
+            precision: "float32", or for OpenVINO "bfloat16".
+
+        Raises:
+            InputError: The engine is not installed, or this segmenter holds no Keras model.
+        """
+        own = self.engine.name
+        settled = engine == own or (engine == "auto" and own != "keras")
+        if settled and precision == self.engine.precision:
+            return self
+        chosen = choose_engine(engine, precision)
+        if chosen == own == "keras":
+            return self
+        parts = convert_network(self.model, chosen)
+        return Segmenter(start_engine(chosen, parts, precision), self.settings)
+
     def save(self, path: Path) -> None:
         """Write the model and its settings as one `.keras` file, in one step.
 
         Keras itself opens the file too and then sees the model alone.
         """
+        from unetflow.unet.storage import save_keras
 
-        def add_settings(temporary: Path) -> None:
-            with zipfile.ZipFile(temporary, "a") as archive:
-                archive.writestr(_MEMBER, json.dumps(asdict(self.settings), indent=2))
+        save_keras(self.model, path, finish=lambda file: complete_archive(file, self.settings))
 
-        save_keras(self.model, path, finish=add_settings)
+    def export(
+        self,
+        path: Path,
+        engine: str,
+        calibration: Iterable[NDArray[np.generic]] | None = None,
+    ) -> None:
+        """Write the network for another engine and the settings as one file, in one step.
 
-    @classmethod
-    def load(cls, path: Path) -> "Segmenter":
-        """Read what `save` wrote, in Keras's safe mode.
+        It is a zip archive; inside, OpenVINO and other tools find the network in their own format.
+
+        Args:
+            path: The file, not ending in `.keras`.
+            engine: "openvino" or "onnx".
+            calibration: Typical raw images `(height, width, channels)`: with them, OpenVINO's
+                convolutions are quantised to int8, which changes the masks. None: float32.
 
         Raises:
-            InputError: The file is missing or not a segmenter.
+            InputError: The engine or the name of the file is another one, this segmenter holds no
+                Keras model, or what it takes is not installed.
         """
-        model = load_keras(path)
-        return cls(model, _read_settings(path))
+        chosen = choose_engine(engine)
+        if chosen == "keras" or path.suffix == _KERAS_SUFFIX:
+            raise InputError(
+                path, "an export is for other engines than Keras", "Use `save` for a `.keras` file"
+            )
+        if calibration is not None and chosen != "openvino":
+            raise InputError("calibration", "only OpenVINO is quantised", "Leave it out")
+        parts = convert_network(self.model, chosen)
+        if calibration is not None:
+            from unetflow.unet.engines.quantisation import quantise
 
+            parts = quantise(parts, calibration, self.settings.geometry, self.settings.tile)
+        write_exported(path, parts, self.settings)
 
-def _read_settings(path: Path) -> SegmenterSettings:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.getinfo(_MEMBER).file_size > _LARGEST_MEMBER:
-                raise ValueError(f"{_MEMBER} is too large")
-            settings: dict[str, Any] = json.loads(archive.read(_MEMBER))
-        settings["geometry"] = Geometry(**settings["geometry"])
-        if settings.get("seen") is not None:
-            settings["seen"] = TrainingRange.from_dict(settings["seen"])
-        return SegmenterSettings(**settings)
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            path,
-            f"it is a Keras model without the settings of a segmenter ({error})",
-            "Use the file that the pipeline 'evaluation' writes",
-        ) from error
+    @classmethod
+    def load(cls, path: Path, engine: str | None = None, precision: str = "float32") -> "Segmenter":
+        """Read what `save` or `export` wrote; a `.keras` file in Keras's safe mode.
+
+        Args:
+            path: The file.
+            engine: What shall compute the network; None takes what the file was written for. A
+                `.keras` file can be computed by all, see `on_engine`; an exported one by its own.
+            precision: "float32", or for OpenVINO "bfloat16".
+
+        Raises:
+            InputError: The file is missing, changed or not a segmenter, or the engine cannot
+                compute it.
+        """
+        if path.suffix != _KERAS_SUFFIX:
+            return cls._load_exported(path, engine, precision)
+        from unetflow.unet.storage import load_keras
+
+        settings = read_own_settings(path)
+        segmenter = cls(load_keras(path), settings)
+        return segmenter.on_engine(engine or "keras", precision)
+
+    @classmethod
+    def _load_exported(cls, path: Path, engine: str | None, precision: str) -> "Segmenter":
+        made_for, parts, settings = read_exported(path)
+        if engine not in (None, "auto", made_for):
+            raise InputError(
+                path,
+                f"it was exported for the engine '{made_for}', not for '{engine}'",
+                f"Leave the engine out, or export the `.keras` file for '{engine}'",
+            )
+        chosen = choose_engine(made_for, precision)
+        try:
+            return cls(start_engine(chosen, parts, precision), settings)
+        except InputError as error:
+            raise InputError(path, f"{error.where}: {error.problem}", error.mend) from error

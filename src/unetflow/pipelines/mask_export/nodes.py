@@ -1,7 +1,8 @@
 """A finished segmenter and any images to masks and overlays."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,8 @@ from unetflow.imaging.overlays import (
     paint_classes,
     to_picture,
 )
+from unetflow.pipelines.checks import read_parameters
+from unetflow.pipelines.parameters import MaskExportParameters
 from unetflow.pipelines.types import Segmenter
 
 _log = logging.getLogger(__name__)
@@ -28,19 +31,24 @@ _SHOWN = 20
 
 
 def export_masks(
-    segmenter: Segmenter, images: dict[str, Callable[[], NDArray[np.generic]]]
+    segmenter: Segmenter,
+    images: dict[str, Callable[[], NDArray[np.generic]]],
+    parameters: Mapping[str, Any],
 ) -> Iterator[tuple[Files, Files, Files, ExportLog]]:
     """Segment images one by one; one that cannot be used is passed over and noted.
 
     Args:
         segmenter: The finished segmenter.
         images: A function for each name that reads the image.
+        parameters: `mask_export`.
 
     Yields:
         For each image, under its name: a mask for people, 0 and 255, or of more than two classes
         each in its colour; a label mask with class indices; and the image with the mask's outline
         or colours. Besides, what became of all images so far.
     """
+    settings = read_parameters(MaskExportParameters, parameters, "mask_export")
+    segmenter = segmenter.on_engine(settings.engine, settings.precision)
     log: ExportLog = []
     classes = len(segmenter.settings.classes)
     for name, read in images.items():

@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.export_masks,
-                inputs=["segmenter", "images_to_segment"],
+                inputs=["segmenter", "images_to_segment", "params:mask_export"],
                 outputs=["masks", "labels", "overlays", "export_log"],
                 name="export_masks",
             ),

@@ -1,0 +1,33 @@
+"""Keras itself, as it was trained with."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetflow.imaging.tiling import Predictor, Probabilities
+from unetflow.unet.engines.engine import Engine
+
+if TYPE_CHECKING:
+    import keras
+
+
+class KerasEngine(Engine):
+    """A Keras model.
+
+    Args:
+        model: From raw images to probabilities.
+    """
+
+    name = "keras"
+
+    def __init__(self, model: "keras.Model") -> None:
+        from unetflow.unet.prediction import as_predictor
+
+        self.model = model
+        self.outputs = int(model.output_shape[-1])
+        self._predict: Predictor = as_predictor(model)
+
+    def __call__(self, windows: NDArray[np.generic]) -> Probabilities:
+        """Predict raw images; see `Engine`."""
+        return self._predict(windows)

@@ -95,3 +95,9 @@ def test_each_channel_is_looked_at():
 
 def test_an_image_of_one_value_has_no_contrast():
     assert "contrast 0" in explain_unlikeness(np.full((40, 40, 1), 1200, np.uint16), SEEN)
+
+
+def test_half_of_the_darkest_is_dark_however_different_the_training_images_are():
+    seen = _range_of([_image(1000, 100), _image(9000, 100)])
+    assert explain_unlikeness(_image(510, 100), seen) == ""
+    assert "brightness" in explain_unlikeness(_image(480, 100), seen)

@@ -1,5 +1,6 @@
 """Masks by a model from anywhere, in a project that has never seen any data."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,7 +8,10 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import roifile
+import tifffile
 from PIL import Image
+from scipy import ndimage
 
 from tests.conftest import kedro_run
 from unetflow.imaging.readers import read_image
@@ -39,6 +43,28 @@ def _label(path: Path) -> np.ndarray:
     return read_image(path)[:, :, 0]
 
 
+def _check_objects(out: Path, images: Path) -> None:
+    """Hold the objects' files against the labels and each other."""
+    table = pd.read_parquet(out / "objects.parquet")
+    sheet = pd.read_csv(out / "objects.csv", dtype={"image": str})
+    assert list(sheet.columns) == list(table.columns)
+    assert len(sheet) == len(table)
+    for name in ("like", "dark"):
+        own = table[table["image"] == name]
+        numbers = tifffile.imread(out / f"instances/{name}.tif")
+        expected = ndimage.label(_label(out / f"labels/{name}.tif"), np.ones((3, 3)))[0]
+        assert own["object"].tolist() == list(range(1, numbers.max() + 1))
+        np.testing.assert_array_equal(numbers, expected)
+        assert own["area_px"].tolist() == np.bincount(numbers.ravel())[1:].tolist()
+        features = json.loads((out / f"polygons/{name}.geojson").read_text())["features"]
+        regions = roifile.roiread(out / f"rois/{name}.zip") if len(own) else []
+        assert len(features) == len(own) == len(regions)
+        assert own["unlike_training"].str.startswith("unlike").tolist() == len(own) * [
+            name == "dark"
+        ]
+    assert len(table) > 0
+
+
 def test_a_model_file_is_enough(finished: Finished, project: Path, images: Path) -> None:
     model = finished[0] / "data/06_models/segmenter.keras"
     code, output, out = _infer(project, images, str(model))
@@ -49,6 +75,7 @@ def test_a_model_file_is_enough(finished: Finished, project: Path, images: Path)
         expected = segmenter.predict(read_image(images / f"{name}.png"))
         np.testing.assert_array_equal(_label(out / f"labels/{name}.tif"), expected)
     assert len(pd.read_csv(out / "failed.csv")) == 0
+    _check_objects(out, images)
     assert "dark: unlike the training data: brightness" in " ".join(output.split())
     assert "like: unlike" not in output
 

@@ -9,6 +9,7 @@ from unetflow.datasets.models import (
     SegmenterDataset,
     StartModelDataset,
 )
+from unetflow.datasets.objects import ObjectsFileDataset, TablesDataset
 from unetflow.datasets.registry import (
     ChampionAliasesDataset,
     ChampionDataset,
@@ -35,12 +36,14 @@ __all__ = [
     "ImageFileDataset",
     "ImageFolderDataset",
     "KerasModelDataset",
+    "ObjectsFileDataset",
     "RunFactsDataset",
     "SamplesDataset",
     "SegmenterDataset",
     "SourceDataset",
     "SourceImagesDataset",
     "StartModelDataset",
+    "TablesDataset",
     "TrackedRunsDataset",
     "TrainingLogDataset",
     "WeightMapsDataset",

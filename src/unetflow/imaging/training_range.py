@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from unetflow.imaging.intensity import intensity_histogram
 
 _TOLERANCE = 0.5
-"""By how much of its width a range is widened at either end before something is out of it."""
+"""By how much of its width, and at most by how much of the end's own value, a range is widened at
+either end before something is out of it."""
 
 _LEAST_TOLERANCE = 0.1
 """The same as a share of the end's own value, for ranges of images that are nearly alike."""
@@ -78,8 +79,8 @@ def explain_unlikeness(image: NDArray[np.generic], seen: TrainingRange) -> str:
     """Tell in what an image is unlike the training images.
 
     Brightness and contrast are out of range when they are beyond that of the training images by
-    more than half of its width, and by more than a tenth of its end. An edge is when it is
-    shorter than half of the shortest one; a longer one makes no difference to a network that sees
+    more than half of its width or half of its end, whichever is less, and by more than a tenth of
+    its end. An edge is when it is shorter than half of the shortest one; a longer one makes no difference to a network that sees
     tiles.
 
     Args:
@@ -106,7 +107,8 @@ def explain_unlikeness(image: NDArray[np.generic], seen: TrainingRange) -> str:
 
 
 def _is_beyond(value: float, low: float, high: float) -> bool:
-    width = _TOLERANCE * (high - low)
-    below = low - max(width, _LEAST_TOLERANCE * abs(low))
-    above = high + max(width, _LEAST_TOLERANCE * abs(high))
-    return not below <= value <= above
+    below, above = (
+        max(min(_TOLERANCE * (high - low), _TOLERANCE * abs(end)), _LEAST_TOLERANCE * abs(end))
+        for end in (low, high)
+    )
+    return not low - below <= value <= high + above

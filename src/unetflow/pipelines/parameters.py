@@ -197,11 +197,21 @@ class PlannedTraining(TrainingParameters):
     tile: Count
 
 
+class ObjectParameters(Strict):
+    """How masks become objects; see `imaging.objects.ObjectSettings`."""
+
+    method: Literal["components", "watershed"]
+    neighbours: Literal["edges", "corners"]
+    seed_distance: Count
+    seed_height: Positive
+
+
 class MaskExportParameters(Strict):
-    """What computes the network when masks are exported."""
+    """What is made of images, and what computes it; without `objects` there are masks alone."""
 
     engine: Literal["auto", "keras", "openvino", "onnx"]
     precision: Literal["float32", "bfloat16"]
+    objects: ObjectParameters | None
 
 
 class Parameters(Strict):

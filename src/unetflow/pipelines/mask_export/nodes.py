@@ -1,4 +1,4 @@
-"""A finished segmenter and any images to masks and overlays."""
+"""A finished segmenter and any images to masks, overlays and objects."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
+from unetflow.imaging.objects import (
+    COLUMNS,
+    Objects,
+    ObjectSettings,
+    find_objects,
+    measure_objects,
+)
 from unetflow.imaging.overlays import (
     PREDICTION_COLOUR,
     draw_label,
@@ -22,9 +29,21 @@ from unetflow.pipelines.types import Segmenter
 _log = logging.getLogger(__name__)
 
 Files = dict[str, NDArray[np.generic]]
+ObjectFiles = dict[str, tuple[Objects, list[str]]]
 ExportLog = list[dict[str, str]]
 """For each image its name and `reason`, why it failed, or `unlike`, in what it is unlike the
 training images, empty if in nothing."""
+
+Export = tuple[
+    Files,
+    Files,
+    Files,
+    ObjectFiles,
+    ObjectFiles,
+    ObjectFiles,
+    dict[str, pd.DataFrame],
+    ExportLog,
+]
 
 _SHOWN = 20
 """Images that a message lists."""
@@ -34,7 +53,7 @@ def export_masks(
     segmenter: Segmenter,
     images: dict[str, Callable[[], NDArray[np.generic]]],
     parameters: Mapping[str, Any],
-) -> Iterator[tuple[Files, Files, Files, ExportLog]]:
+) -> Iterator[Export]:
     """Segment images one by one; one that cannot be used is passed over and noted.
 
     Args:
@@ -44,25 +63,54 @@ def export_masks(
 
     Yields:
         For each image, under its name: a mask for people, 0 and 255, or of more than two classes
-        each in its colour; a label mask with class indices; and the image with the mask's outline
-        or colours. Besides, what became of all images so far.
+        each in its colour; a label mask with class indices; the image with the mask's outline or
+        colours; its objects for three kinds of files, and a table of them. Besides, what became of
+        all images so far.
     """
     settings = read_parameters(MaskExportParameters, parameters, "mask_export")
     segmenter = segmenter.on_engine(settings.engine, settings.precision)
+    wanted = None if settings.objects is None else ObjectSettings(**settings.objects.model_dump())
     log: ExportLog = []
-    classes = len(segmenter.settings.classes)
+    classes = segmenter.settings.classes
     for name, read in images.items():
         try:
             image = read()
             label = segmenter.predict(image)
         except InputError as error:
             log.append({"image": name, "reason": str(error)})
-            yield {}, {}, {}, log
+            yield {}, {}, {}, {}, {}, {}, {}, log
             continue
-        log.append({"image": name, "unlike": segmenter.explain_unlikeness(image)})
-        overlay = draw_label(to_picture(image), label, classes, PREDICTION_COLOUR)
-        mask = label * np.uint8(255) if classes == 2 else paint_classes(label)
-        yield {name: mask}, {name: label}, {name: overlay}, log
+        unlike = segmenter.explain_unlikeness(image)
+        log.append({"image": name, "unlike": unlike})
+        overlay = draw_label(to_picture(image), label, len(classes), PREDICTION_COLOUR)
+        mask = label * np.uint8(255) if len(classes) == 2 else paint_classes(label)
+        masks: tuple[Files, Files, Files] = {name: mask}, {name: label}, {name: overlay}
+        if wanted is None:
+            yield *masks, {}, {}, {}, {}, log
+            continue
+        found = find_objects(label, wanted)
+        table = measure_objects(found, image, name, classes, unlike_training=unlike)
+        named = {name: (found, classes)}
+        yield *masks, named, named, named, {name: table}, log
+
+
+def gather_objects(
+    tables: dict[str, Callable[[], pd.DataFrame]], log: ExportLog
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Put the tables of all images of this run one below the other.
+
+    Args:
+        tables: A function for each image that reads its table; there may be older ones among them.
+        log: What became of each image.
+
+    Returns:
+        The table, once for each of the two files that it is written to.
+    """
+    own = [tables[entry["image"]]() for entry in log if entry["image"] in tables]
+    filled = [table for table in own if len(table)]
+    nothing = own[0] if own else pd.DataFrame(columns=list(COLUMNS))
+    whole = pd.concat(filled, ignore_index=True) if filled else nothing
+    return whole, whole
 
 
 def list_failures(log: ExportLog) -> pd.DataFrame:
@@ -88,12 +136,13 @@ def list_failures(log: ExportLog) -> pd.DataFrame:
     return pd.DataFrame(failed, columns=["image", "reason"])
 
 
-def require_all(failed: pd.DataFrame, log: ExportLog) -> None:
+def require_all(failed: pd.DataFrame, log: ExportLog, objects: pd.DataFrame) -> None:
     """Make a failure of it when images had to be passed over, now that all others are written.
 
     Args:
         failed: The images that could not be segmented.
         log: What became of each image.
+        objects: Of all others; they are written before.
 
     Raises:
         InputError: There are some.

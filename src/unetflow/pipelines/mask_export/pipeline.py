@@ -1,4 +1,4 @@
-"""Finished segmenter and any images -> masks, label masks, overlays and a list of failures."""
+"""Finished segmenter and any images -> masks, their objects, and a list of failures."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -12,13 +12,28 @@ def create_pipeline() -> Pipeline:
             Node(
                 nodes.export_masks,
                 inputs=["segmenter", "images_to_segment", "params:mask_export"],
-                outputs=["masks", "labels", "overlays", "export_log"],
+                outputs=[
+                    "masks",
+                    "labels",
+                    "overlays",
+                    "instances",
+                    "polygons",
+                    "rois",
+                    "object_tables",
+                    "export_log",
+                ],
                 name="export_masks",
+            ),
+            Node(
+                nodes.gather_objects,
+                inputs=["object_tables", "export_log"],
+                outputs=["objects", "objects_sheet"],
+                name="gather_objects",
             ),
             Node(nodes.list_failures, inputs="export_log", outputs="failed", name="list_failures"),
             Node(
                 nodes.require_all,
-                inputs=["failed", "export_log"],
+                inputs=["failed", "export_log", "objects"],
                 outputs=None,
                 name="require_all_masks",
             ),

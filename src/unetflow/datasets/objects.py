@@ -1,0 +1,100 @@
+"""Objects of images as catalog entries."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pandas as pd
+from kedro.io import AbstractDataset, DatasetError
+
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.files import replacing
+from unetflow.imaging.objects import (
+    Objects,
+    write_geojson,
+    write_imagej_rois,
+    write_label_tiff,
+)
+
+FoundObjects = tuple[Objects, Sequence[str]]
+"""The objects of an image, and the names of all classes, the background first."""
+
+_WRITERS: Mapping[str, Callable[[Path, Objects, Sequence[str]], None]] = {
+    ".geojson": write_geojson,
+    ".zip": write_imagej_rois,
+    ".tif": lambda path, objects, class_names: write_label_tiff(path, objects.numbers),
+}
+
+
+class ObjectsFileDataset(AbstractDataset[FoundObjects, NoReturn]):
+    """The objects of one image in a file for other programs.
+
+    Args:
+        filepath: The file; its ending decides the format: `.geojson` for QuPath, `.zip` for
+            ImageJ's ROI Manager, `.tif` for an image of object numbers.
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> NoReturn:
+        """Refuse: these files are for other programs."""
+        raise DatasetError(f"{self._filepath} is only written.")
+
+    def save(self, data: FoundObjects) -> None:
+        """Replace the file in one step.
+
+        Raises:
+            InputError: Its ending is another one.
+        """
+        if self._filepath.suffix not in _WRITERS:
+            raise InputError(
+                self._filepath,
+                "objects are not written in this format",
+                f"Use one of {', '.join(_WRITERS)}",
+            )
+        _WRITERS[self._filepath.suffix](self._filepath, *data)
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+
+class TablesDataset(
+    AbstractDataset[Mapping[str, pd.DataFrame], dict[str, Callable[[], pd.DataFrame]]]
+):
+    """Tables by name, a Parquet file each, written and read one at a time.
+
+    Args:
+        path: The folder.
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(self, *, path: str, metadata: dict[str, Any] | None = None) -> None:
+        self._path = Path(path)
+        self.metadata = metadata
+
+    def load(self) -> dict[str, Callable[[], pd.DataFrame]]:
+        """Return a function for each table that reads it; there may be none."""
+        return {
+            file.relative_to(self._path).with_suffix("").as_posix(): partial(pd.read_parquet, file)
+            for file in sorted(self._path.rglob("*.parquet"))
+            if not file.name.startswith(".")
+        }
+
+    def save(self, data: Mapping[str, pd.DataFrame]) -> None:
+        """Write tables beside those that are there, each in one step."""
+        for name, table in data.items():
+            with replacing(self._path / f"{name}.parquet") as temporary:
+                table.to_parquet(temporary, index=False)
+
+    def _exists(self) -> bool:
+        return self._path.is_dir()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"path": str(self._path)}

@@ -80,8 +80,8 @@ def explain_unlikeness(image: NDArray[np.generic], seen: TrainingRange) -> str:
 
     Brightness and contrast are out of range when they are beyond that of the training images by
     more than half of its width or half of its end, whichever is less, and by more than a tenth of
-    its end. An edge is when it is shorter than half of the shortest one; a longer one makes no difference to a network that sees
-    tiles.
+    its end. An edge is when it is shorter than half of the shortest one; a longer one makes no
+    difference to a network that sees tiles.
 
     Args:
         image: `(height, width, channels)`, with the intensities that its file holds.

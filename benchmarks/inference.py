@@ -122,8 +122,8 @@ def main() -> None:
             )
         for name, value in results[case]["begin"].items():
             print(f"  {name:24} {value:8.2f} s")
-    if options.json:
-        options.json.write_text(json.dumps(results, indent=2))
+        if options.json:  # after each case, for the wide network takes minutes
+            options.json.write_text(json.dumps(results, indent=2))
 
 
 if __name__ == "__main__":

@@ -154,7 +154,7 @@ class Segmenter:
         convert the network takes some seconds; `export` keeps the result.
 
         Args:
-            engine: "keras", "openvino" or "onnx"; "auto" takes the quickest that there is.
+            engine: "keras", "openvino" or "onnx"; "auto" as in `choose_engine`.
             precision: "float32", or for OpenVINO "bfloat16".
 
         Raises:

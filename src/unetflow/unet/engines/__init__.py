@@ -41,7 +41,7 @@ def choose_engine(wanted: str, precision: str = "float32") -> str:
     if wanted not in ("auto", *ENGINES):
         known = ", ".join(("auto", *ENGINES))
         raise InputError("engine", f"'{wanted}' is unknown", f"Use one of {known}")
-    engine = _find_quickest() if wanted == "auto" else wanted
+    engine = _choose_automatically() if wanted == "auto" else wanted
     if precision not in ("float32", "bfloat16"):
         raise InputError("precision", f"'{precision}' is unknown", "Use float32 or bfloat16")
     if precision == "bfloat16" and engine != "openvino":
@@ -103,7 +103,7 @@ def find_engine(names: Set[str]) -> str | None:
     return next((engine for engine, parts in _PARTS.items() if parts == names), None)
 
 
-def _find_quickest() -> str:
+def _choose_automatically() -> str:
     if find_spec("openvino") is None:
         return "keras"
     from unetflow.unet.device import has_gpu

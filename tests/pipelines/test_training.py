@@ -64,7 +64,7 @@ def settings_of(monkeypatch):
 
     def train(**changes):
         parameters = {**PARAMETERS, **changes}
-        plan = {"training": parameters}
+        plan = {"training": parameters, "construction": {"base_filters": 16}}
         nodes.train_unet(unet, {}, None, FINGERPRINT, [], {}, plan, 1, None, None)
         return seen[-1]
 

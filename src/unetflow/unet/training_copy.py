@@ -16,6 +16,9 @@ from keras import layers, ops
 
 from unetflow.unet.blocks import Tensor
 
+WAY_OF_TRAINING = 2
+"""Counted up by a change after which trainings that were cut off before cannot be gone on with."""
+
 _IN_FLOAT32 = ("probabilities", "enlarge", "cut", "all_probabilities")
 """The heads and what follows them: a probability near 1 has no 3 digits in bfloat16."""
 

@@ -156,6 +156,7 @@ def _identify(
     """Return all that a training's result depends on."""
     from unetflow.unet.precision import choose_precision
     from unetflow.unet.storage import digest_weights
+    from unetflow.unet.training_copy import WAY_OF_TRAINING
 
     parameters = {  # a plan also says what it predicts
         f"{stage}.{name}": value
@@ -168,6 +169,7 @@ def _identify(
         "the data, their masks or their split": digest_training(manifest),
         "the initial weights": digest_weights(unet),
         "the augmentation": policy,
+        "how this version trains": WAY_OF_TRAINING,
         "seed": seed,
         **parameters,
         "training.precision": choose_precision(

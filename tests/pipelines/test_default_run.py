@@ -289,7 +289,7 @@ def test_export_passes_a_broken_image_over_and_names_it(finished: Finished, tmp_
     )
     assert [path.name for path in (tmp_path / "out/masks").iterdir()] == ["good.png"]
     failed = pd.read_csv(tmp_path / "out/failed.csv")
-    assert failed["image"].tolist() == ["broken.png", "colour"]
+    assert failed["image"].tolist() == ["broken", "colour"]
     assert failed["reason"].str.contains("trained on 1 channels").tolist() == [False, True]
 
 

@@ -17,6 +17,8 @@ from tests.conftest import kedro_run
 from unetflow.imaging.readers import read_image
 from unetflow.unet import Segmenter
 
+pytestmark = pytest.mark.xdist_group("finished")  # one process makes the run that all look at
+
 Finished = tuple[Path, object]
 
 

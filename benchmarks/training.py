@@ -40,7 +40,7 @@ import cv2
 import keras
 import numpy as np
 from kedro.config import OmegaConfigLoader
-from turns import Rounds, compare, run_json, take_turns
+from turns import Rounds, compare, print_table, run_json, take_turns
 
 from unetflow.imaging.augmentation import Augmenter, PolicySettings, build_policy
 from unetflow.imaging.checkpoints import CheckpointFolder
@@ -460,7 +460,10 @@ def main() -> None:
                 results[part] = {"memory": measure_memory, "feed": measure_feed}[part](
                     options, folder
                 )
-            print(part, json.dumps(results[part], indent=2), flush=True)
+            for filters, figures in results[part].items() if part in MEASURES else ():
+                print_table(f"{part}, {filters} filters", figures)
+            if part not in MEASURES:
+                print_table(part, results[part])
             if options.json:
                 options.json.write_text(json.dumps(results, indent=2))
 

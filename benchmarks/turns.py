@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+import pandas as pd
+
 Rounds = dict[str, list[list[float]]]
 """The seconds of each contestant, round by round."""
 
@@ -35,6 +37,16 @@ def compare(seconds: Rounds, *peers: str) -> dict[str, dict[str, float]]:
         }
         for name, values in medians.items()
     }
+
+
+def print_table(title: str, figures: Mapping[str, Any]) -> None:
+    """Print figures: a row for each contestant, and single ones beside the title."""
+    rows = {name: values for name, values in figures.items() if isinstance(values, Mapping)}
+    single = [f"{name} {value}" for name, value in figures.items() if name not in rows]
+    print(f"\n{', '.join([title, *single])}", flush=True)
+    if rows:
+        table = pd.DataFrame.from_dict(rows, orient="index")
+        print(table.to_string(float_format=lambda value: f"{value:.4g}"), flush=True)
 
 
 def run_json(command: Sequence[str]) -> Any:

@@ -268,12 +268,14 @@ def product_action(edge: int, dtype: str) -> Callable[[], list[float]]:
     left, right = (
         keras.ops.cast(random.random((edge, edge), dtype=np.float32), dtype) for _ in range(2)
     )
+
+    def multiply(a: Any, b: Any) -> Any:
+        return (a @ b)[0, 0]
+
     if keras.backend.backend() == "jax":
         import jax
 
-        multiply = jax.jit(lambda a, b: (a @ b)[0, 0])
-    else:
-        multiply = lambda a, b: keras.ops.matmul(a, b)[0, 0]  # noqa: E731 - it has a twin above
+        multiply = jax.jit(multiply)
     float(multiply(left, right))
 
     def act() -> list[float]:

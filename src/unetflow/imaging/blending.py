@@ -1,14 +1,18 @@
 """Predicting with windows that overlap little, blended into each other: quicker, and not exact."""
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.imaging.crops import pad_mirrored
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.tiling import Geometry, Predictor, Probabilities, predict_tiled
+from unetflow.imaging.tiling import (
+    Geometry,
+    Predictor,
+    Probabilities,
+    predict_tiled,
+    predict_windows,
+)
 
 _DEVIATION = 1 / 8
 """Of the Gaussian weights, as a share of a window's edge (Isensee et al. 2021, nnU-Net)."""
@@ -109,25 +113,13 @@ def predict_blended(
     height, width = image.shape[:2]
     rows = plan_blended_windows(height, geometry, overlap, tile)
     columns = plan_blended_windows(width, geometry, overlap, tile)
-    before = geometry.shrink
-    padded = pad_mirrored(
-        image,
-        (before, rows[-1].stop - height - before),
-        (before, columns[-1].stop - width - before),
-    )
-    windows = list(product(rows, columns))
     result: Probabilities | None = None
-    for first in range(0, len(windows), batch_size):
-        batch = windows[first : first + batch_size]
-        outputs = predictor(
-            np.stack([padded[r.start : r.stop, c.start : c.stop] for r, c in batch])
-        )
+    for r, c, output in predict_windows(predictor, image, geometry, rows, columns, batch_size):
         if result is None:
             edges = (axis[-1].start + len(axis[-1].weights) for axis in (rows, columns))
-            result = np.zeros((*edges, outputs.shape[-1]), np.float32)
-        for (r, c), output in zip(batch, outputs, strict=True):
-            part = result[r.start : r.start + len(r.weights), c.start : c.start + len(c.weights)]
-            part += output * np.outer(r.weights, c.weights)[:, :, np.newaxis]
+            result = np.zeros((*edges, output.shape[-1]), np.float32)
+        part = result[r.start : r.start + len(r.weights), c.start : c.start + len(c.weights)]
+        part += output * np.outer(r.weights, c.weights)[:, :, np.newaxis]
     assert result is not None  # noqa: S101 - an image has at least one window
     return result[:height, :width]
 

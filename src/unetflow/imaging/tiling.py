@@ -1,8 +1,9 @@
 """Predicting an image of any size, window by window, without seams."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,6 +99,21 @@ class Window:
     keep_stop: int
 
 
+class _Placed(Protocol):
+    """What all windows have, whatever becomes of their outputs."""
+
+    @property
+    def start(self) -> int:
+        """First input pixel, counted on the padded image."""
+
+    @property
+    def stop(self) -> int:
+        """One after the last."""
+
+
+Stretch = TypeVar("Stretch", bound=_Placed)
+
+
 def plan_windows(length: int, geometry: Geometry, tile: int) -> list[Window]:
     """Cover one axis of an image with windows.
 
@@ -156,6 +172,41 @@ def predict_tiled(
     height, width = image.shape[:2]
     rows = plan_windows(height, geometry, tile)
     columns = plan_windows(width, geometry, tile)
+    result: Probabilities | None = None
+    for r, c, output in predict_windows(predictor, image, geometry, rows, columns, batch_size):
+        if result is None:
+            shape = (rows[-1].keep_stop, columns[-1].keep_stop, output.shape[-1])
+            result = np.empty(shape, np.float32)
+        result[r.keep_start : r.keep_stop, c.keep_start : c.keep_stop] = output[
+            r.keep_start - r.start : r.keep_stop - r.start,
+            c.keep_start - c.start : c.keep_stop - c.start,
+        ]
+    assert result is not None  # noqa: S101 - an image has at least one window
+    return result[:height, :width]
+
+
+def predict_windows(
+    predictor: Predictor,
+    image: NDArray[np.generic],
+    geometry: Geometry,
+    rows: Sequence[Stretch],
+    columns: Sequence[Stretch],
+    batch_size: int,
+) -> Iterator[tuple[Stretch, Stretch, Probabilities]]:
+    """Predict the windows of an image, which is continued by mirroring where they reach beyond it.
+
+    Args:
+        predictor: See `predict_tiled`.
+        image: `(height, width, channels)`.
+        geometry: Of the predictor's network.
+        rows: The windows along the height, counted on the padded image.
+        columns: Likewise along the width.
+        batch_size: Windows for each call of the predictor.
+
+    Yields:
+        For each window its place along both axes, and its output `(height, width, classes)`.
+    """
+    height, width = image.shape[:2]
     before = geometry.shrink
     padded = pad_mirrored(
         image,
@@ -163,19 +214,10 @@ def predict_tiled(
         (before, columns[-1].stop - width - before),
     )
     windows = list(product(rows, columns))
-    result: Probabilities | None = None
     for first in range(0, len(windows), batch_size):
         batch = windows[first : first + batch_size]
         outputs = predictor(
             np.stack([padded[r.start : r.stop, c.start : c.stop] for r, c in batch])
         )
-        if result is None:
-            shape = (rows[-1].keep_stop, columns[-1].keep_stop, outputs.shape[-1])
-            result = np.empty(shape, np.float32)
         for (r, c), output in zip(batch, outputs, strict=True):
-            result[r.keep_start : r.keep_stop, c.keep_start : c.keep_stop] = output[
-                r.keep_start - r.start : r.keep_stop - r.start,
-                c.keep_start - c.start : c.keep_stop - c.start,
-            ]
-    assert result is not None  # noqa: S101 - an image has at least one window
-    return result[:height, :width]
+            yield r, c, output

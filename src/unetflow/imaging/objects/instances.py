@@ -174,4 +174,6 @@ def _check_choice(where: str, value: object, choices: Sequence[str]) -> None:
 
 
 def _is_length(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value) and value > 0  # type: ignore[arg-type, operator]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return math.isfinite(value) and value > 0

@@ -83,12 +83,18 @@ def test_a_model_file_is_enough(finished: Finished, project: Path, images: Path)
 
 
 def test_a_model_of_the_registry_gives_the_same(
-    finished: Finished, project: Path, images: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Finished,
+    project: Path,
+    images: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
     address = f"sqlite:///{finished[0] / 'mlflow.db'}"
     client = mlflow.MlflowClient(address)
     version = max(int(v.version) for v in client.search_model_versions("name='unetflow'"))
     client.set_registered_model_alias("unetflow", "served", str(version))
+    # Tests of other files use the same project.
+    request.addfinalizer(lambda: client.delete_registered_model_alias("unetflow", "served"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     code, output, out = _infer(project, images, "models:/unetflow@served")
     assert code == 0, output

@@ -172,6 +172,7 @@ class TrackingHooks:
             "data_report": "Data report",
             "report": "Report",
             "comparison_report": "Comparison",
+            "engine_trials": "Engines",
         }.get(dataset_name)
         where = self._entries.get(dataset_name, {}).get("filepath")  # none in memory
         if line is not None and where is not None:
@@ -214,6 +215,7 @@ class TrackingHooks:
             "Scores",
             "Report",
             "Comparison",
+            "Engines",
             "Masks",
             "Not in MLflow",
             "Compare runs",

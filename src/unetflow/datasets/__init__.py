@@ -5,6 +5,7 @@ from unetflow.datasets.checkpoints import CheckpointDataset
 from unetflow.datasets.image_files import ImageFileDataset, ImageFolderDataset
 from unetflow.datasets.models import (
     ChosenSegmenterDataset,
+    ExportsDataset,
     KerasModelDataset,
     SegmenterDataset,
     StartModelDataset,
@@ -32,6 +33,7 @@ __all__ = [
     "CheckpointDataset",
     "ChosenSegmenterDataset",
     "DemoPairsDataset",
+    "ExportsDataset",
     "FoldLogDataset",
     "ImageFileDataset",
     "ImageFolderDataset",

@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from unetflow.unet.callbacks import TrainingListeners
     from unetflow.unet.fit import FitSettings
     from unetflow.unet.segmenter import SegmenterSettings
+    from unetflow.unet.segmenter_files import Exported
 else:
-    BeginFold = FitSettings = KerasModel = Segmenter = SegmenterSettings = TrainingListeners = Any
+    BeginFold = Exported = FitSettings = KerasModel = Segmenter = SegmenterSettings = (
+        TrainingListeners
+    ) = Any
 
 __all__ = [
     "BeginFold",
+    "Exported",
     "FitSettings",
     "KerasModel",
     "Segmenter",

@@ -18,12 +18,7 @@ from unetflow.imaging.training_range import explain_unlikeness
 from unetflow.unet.engines import choose_engine, convert_network, start_engine
 from unetflow.unet.engines.engine import Engine
 from unetflow.unet.engines.keras_engine import KerasEngine
-from unetflow.unet.segmenter_files import (
-    complete_archive,
-    read_exported,
-    read_own_settings,
-    write_exported,
-)
+from unetflow.unet.segmenter_files import Exported, complete_archive, read_own_settings
 from unetflow.unet.segmenter_settings import SegmenterSettings
 
 if TYPE_CHECKING:
@@ -167,8 +162,8 @@ class Segmenter:
         chosen = choose_engine(engine, precision)
         if chosen == own == "keras":
             return self
-        parts = convert_network(self.model, chosen)
-        return Segmenter(start_engine(chosen, parts, precision), self.settings)
+        parts = self.engine.parts if chosen == own else convert_network(self.model, chosen)
+        return Segmenter.start(Exported(chosen, parts, self.settings), precision)
 
     def save(self, path: Path) -> None:
         """Write the model and its settings as one `.keras` file, in one step.
@@ -191,18 +186,38 @@ class Segmenter:
 
         Args:
             path: The file, not ending in `.keras`.
+            engine: See `convert`.
+            calibration: See `convert`.
+
+        Raises:
+            InputError: The name of the file is another one; and see `convert`.
+        """
+        if path.suffix == _KERAS_SUFFIX:
+            raise InputError(
+                path, "an export is for other engines than Keras", "Use `save` for a `.keras` file"
+            )
+        self.convert(engine, calibration).write(path)
+
+    def convert(
+        self, engine: str, calibration: Iterable[NDArray[np.generic]] | None = None
+    ) -> Exported:
+        """Convert the network for another engine.
+
+        Args:
             engine: "openvino" or "onnx".
             calibration: Typical raw images `(height, width, channels)`: with them, OpenVINO's
                 convolutions are quantised to int8, which changes the masks. None: float32.
 
         Raises:
-            InputError: The engine or the name of the file is another one, this segmenter holds no
-                Keras model, or what it takes is not installed.
+            InputError: The engine is another one, this segmenter holds no Keras model, or what it
+                takes is not installed.
         """
         chosen = choose_engine(engine)
-        if chosen == "keras" or path.suffix == _KERAS_SUFFIX:
+        if chosen == "keras":
             raise InputError(
-                path, "an export is for other engines than Keras", "Use `save` for a `.keras` file"
+                "engine",
+                "an export is for other engines than Keras",
+                "Use openvino or onnx, or `save` for a `.keras` file",
             )
         if calibration is not None and chosen != "openvino":
             raise InputError("calibration", "only OpenVINO is quantised", "Leave it out")
@@ -211,7 +226,21 @@ class Segmenter:
             from unetflow.unet.engines.quantisation import quantise
 
             parts = quantise(parts, calibration, self.settings.geometry, self.settings.tile)
-        write_exported(path, parts, self.settings)
+        return Exported(chosen, parts, self.settings)
+
+    @classmethod
+    def start(cls, exported: Exported, precision: str = "float32") -> "Segmenter":
+        """Make what `convert` gave ready to predict.
+
+        Args:
+            exported: The converted segmenter.
+            precision: "float32", or for OpenVINO "bfloat16".
+
+        Raises:
+            InputError: The engine is not installed, or cannot compute it.
+        """
+        chosen = choose_engine(exported.engine, precision)
+        return cls(start_engine(chosen, exported.parts, precision), exported.settings)
 
     @classmethod
     def load(cls, path: Path, engine: str | None = None, precision: str = "float32") -> "Segmenter":
@@ -237,15 +266,14 @@ class Segmenter:
 
     @classmethod
     def _load_exported(cls, path: Path, engine: str | None, precision: str) -> "Segmenter":
-        made_for, parts, settings = read_exported(path)
-        if engine not in (None, "auto", made_for):
+        exported = Exported.read(path)
+        if engine not in (None, "auto", exported.engine):
             raise InputError(
                 path,
-                f"it was exported for the engine '{made_for}', not for '{engine}'",
+                f"it was exported for the engine '{exported.engine}', not for '{engine}'",
                 f"Leave the engine out, or export the `.keras` file for '{engine}'",
             )
-        chosen = choose_engine(made_for, precision)
         try:
-            return cls(start_engine(chosen, parts, precision), settings)
+            return cls.start(exported, precision)
         except InputError as error:
             raise InputError(path, f"{error.where}: {error.problem}", error.mend) from error

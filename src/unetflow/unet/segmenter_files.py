@@ -11,7 +11,9 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import replacing, require_file
@@ -51,40 +53,51 @@ def read_own_settings(path: Path) -> SegmenterSettings:
         return _settings_of(path, archive)
 
 
-def write_exported(path: Path, parts: Parts, settings: SegmenterSettings) -> None:
-    """Write a network for another engine and its settings as one file, in one step."""
-    with replacing(path) as temporary:
-        with zipfile.ZipFile(temporary, "w") as archive:
-            for name, content in parts.items():
-                archive.writestr(name, content)
-        complete_archive(temporary, settings)
+@dataclass(frozen=True)
+class Exported:
+    """A segmenter for another engine than Keras, not started yet.
 
-
-def read_exported(path: Path) -> tuple[str, Parts, SegmenterSettings]:
-    """Read what `write_exported` wrote.
-
-    Returns:
-        The engine that the network is for, the network's files, and the settings.
-
-    Raises:
-        InputError: The file is missing, damaged, was changed, lacks a part, or is another one.
+    Attributes:
+        engine: Which one, of `engines.ENGINES`.
+        parts: The files of its network.
+        settings: What turns probabilities into a mask.
     """
-    with _opening(path) as archive:
-        if DIGESTS_MEMBER not in archive.namelist():
-            raise InputError(path, f"it is no exported segmenter: no {DIGESTS_MEMBER}", _AGAIN)
-        # `write_exported` compresses nothing, so nothing can unpack to more than the file's size.
-        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-            raise InputError(path, "it is no exported segmenter: a part is compressed", _AGAIN)
-        _check_digests(path, archive)
-        settings = _settings_of(path, archive)
-        names = set(archive.namelist()) - {DIGESTS_MEMBER, SETTINGS_MEMBER}
-        engine = find_engine(names)
-        if engine is None:
-            found = ", ".join(sorted(names)) or "nothing"
-            raise InputError(
-                path, f"beside the settings it holds {found}, the network of no engine", _AGAIN
-            )
-        return engine, {name: archive.read(name) for name in names}, settings
+
+    engine: str
+    parts: Parts
+    settings: SegmenterSettings
+
+    def write(self, path: Path) -> None:
+        """Write all of it as one file, in one step."""
+        with replacing(path) as temporary:
+            with zipfile.ZipFile(temporary, "w") as archive:
+                for name, content in self.parts.items():
+                    archive.writestr(name, content)
+            complete_archive(temporary, self.settings)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            InputError: The file is missing, damaged, was changed, lacks a part, or is another one.
+        """
+        with _opening(path) as archive:
+            if DIGESTS_MEMBER not in archive.namelist():
+                raise InputError(path, f"it is no exported segmenter: no {DIGESTS_MEMBER}", _AGAIN)
+            # `write` compresses nothing, so nothing can unpack to more than the file's size.
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise InputError(path, "it is no exported segmenter: a part is compressed", _AGAIN)
+            _check_digests(path, archive)
+            settings = _settings_of(path, archive)
+            names = set(archive.namelist()) - {DIGESTS_MEMBER, SETTINGS_MEMBER}
+            engine = find_engine(names)
+            if engine is None:
+                found = ", ".join(sorted(names)) or "nothing"
+                raise InputError(
+                    path, f"beside the settings it holds {found}, the network of no engine", _AGAIN
+                )
+            return cls(engine, {name: archive.read(name) for name in names}, settings)
 
 
 @contextmanager

@@ -56,6 +56,7 @@ class OnnxEngine(Engine):
     def __init__(self, parts: Parts) -> None:
         import onnxruntime
 
+        self.parts = parts
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = count_cores()
         _refuse_external_data(parts[_FILE])

@@ -49,7 +49,7 @@ class OpenVinoEngine(Engine):
     def __init__(self, parts: Parts, precision: str = "float32") -> None:
         import openvino
 
-        self.precision = precision
+        self.precision, self.parts = precision, parts
         core = openvino.Core()
         if precision == "bfloat16" and "BF16" not in core.get_property(
             "CPU", "OPTIMIZATION_CAPABILITIES"

@@ -1,0 +1,55 @@
+"""A finished segmenter on all engines."""
+
+import logging
+from typing import Any
+
+import pandas as pd
+
+from unetflow.imaging.manifest import samples_of_split
+from unetflow.imaging.samples import SampleFolder
+from unetflow.pipelines.checks import read_parameters
+from unetflow.pipelines.optimisation_parameters import OptimisationParameters
+from unetflow.pipelines.types import Exported, Segmenter
+
+_log = logging.getLogger(__name__)
+
+
+def try_all_engines(
+    segmenter: Segmenter,
+    samples: SampleFolder,
+    manifest: pd.DataFrame,
+    parameters: dict[str, Any],
+    seed: int,
+) -> tuple[pd.DataFrame, dict[str, Exported]]:
+    """Export a segmenter for each engine whose masks of the validation images are as good.
+
+    Args:
+        segmenter: With a Keras model.
+        samples: All samples.
+        manifest: Which of them validate.
+        parameters: `optimisation`.
+        seed: Draws the crops that calibrate int8.
+
+    Returns:
+        The table of speed, size and Dice, and what is kept; see `unet.engine_trials.try_engines`.
+    """
+    from unetflow.unet.engine_trials import TrialSettings, try_engines
+
+    wanted = read_parameters(OptimisationParameters, parameters, "optimisation")
+    table, kept = try_engines(
+        segmenter,
+        samples_of_split(samples, manifest, "validation"),
+        TrialSettings(**wanted.model_dump()),
+        seed,
+    )
+    for trial in table.itertuples():
+        if trial.reason:
+            _log.warning("%s is not kept: %s", trial.name, trial.reason)
+            continue
+        _log.info(
+            "%s: Dice %.4f, %.2f times as fast as Keras",
+            trial.name,
+            trial.dice,
+            trial.speed_over_keras,
+        )
+    return table, kept

@@ -1,10 +1,12 @@
 """The peer: the same U-Net and the same step as plain PyTorch would have them.
 
-    python benchmarks/plain_pytorch.py --filters 16 --precision bfloat16 --steps 10
+    python benchmarks/plain_pytorch.py --filters 16 --precision bfloat16 --steps 10 [--predict]
 
 It prints the seconds of each step as a JSON list. It needs PyTorch alone, so that it can be run by
-another Python than the project's: `benchmarks/training.py --pytorch PYTHON` does. Channels lie last
-in memory, and bfloat16 comes from autocast, as PyTorch's own guides recommend.
+another Python than the project's: `benchmarks/training.py --pytorch PYTHON` does, and
+`benchmarks/inference.py`, which lets it predict. Channels lie last in memory. In training bfloat16
+comes from autocast, as PyTorch's own guides recommend. A network that predicts has its
+normalisation joined with the convolutions, and all of its weights in bfloat16, which is quicker.
 """
 
 import argparse
@@ -15,6 +17,7 @@ from contextlib import nullcontext
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 
 class ConvBlock(nn.Sequential):
@@ -65,6 +68,29 @@ def loss_of(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     return functional.binary_cross_entropy_with_logits(logits, truth) + dice.mean()
 
 
+def make_ready(unet: UNet) -> UNet:
+    """Return the network as one would deploy it: normalisation is part of the convolutions."""
+    unet.eval()
+    for block in unet.modules():
+        if isinstance(block, ConvBlock):
+            for number in (0, 3):
+                block[number] = fuse_conv_bn_eval(block[number], block[number + 1])
+                block[number + 1] = nn.Identity()
+    return unet
+
+
+def predict(options: argparse.Namespace, unet: UNet, images: torch.Tensor) -> list[float]:
+    """Time predictions."""
+    dtype = getattr(torch, options.precision)
+    unet, seconds = make_ready(unet).to(dtype), []
+    with torch.inference_mode():
+        for _ in range(options.steps + 2):
+            started = time.perf_counter()
+            torch.sigmoid(unet(images.to(dtype)).float()).cpu()  # waits for a GPU
+            seconds.append(time.perf_counter() - started)
+    return seconds[2:]
+
+
 def main() -> None:
     """Time the steps."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -73,13 +99,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--edge", type=int, default=256)
+    parser.add_argument("--predict", action="store_true")
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     unet = UNet(options.filters).to(device, memory_format=torch.channels_last)
-    optimiser = torch.optim.Adam(unet.parameters(), 1e-3)
     images = torch.rand(options.batch, 1, options.edge, options.edge, device=device)
     images = images.contiguous(memory_format=torch.channels_last)
+    if options.predict:
+        print(json.dumps(predict(options, unet, images)))
+        return
+    optimiser = torch.optim.Adam(unet.parameters(), 1e-3)
     truth = (images > 0.8).float()
     seconds = []
     for _ in range(options.steps + 2):

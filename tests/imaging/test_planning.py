@@ -33,7 +33,7 @@ def _plan(memory_gb=16.0, minutes=60.0, speed=USUAL, given=None, **data):
 def test_with_time_and_memory_to_spare_everything_is_large():
     plan = _plan(speed=FAST)
     assert (plan.depth, plan.base_filters, plan.crop_size) == (4, 64, 256)
-    assert (plan.batch_size, plan.tile) == (4, 512)
+    assert (plan.batch_size, plan.tile) == (4, 1024)
     assert 90 < plan.epochs <= 100
 
 
@@ -138,7 +138,7 @@ def test_many_validation_images_make_epochs_fewer():
 def test_tiny_memory_lowers_the_batch_before_the_crop_and_the_crop_before_the_width():
     given = {"depth": 4, "tile": 256}
     plans = [
-        _plan(memory_gb=memory / 1000, speed=FAST, given=given) for memory in range(4500, 1200, -50)
+        _plan(memory_gb=memory / 1000, speed=FAST, given=given) for memory in range(4500, 900, -50)
     ]
     sizes = [(plan.base_filters, plan.crop_size, plan.batch_size) for plan in plans]
     assert sizes[0] == (64, 256, 4)

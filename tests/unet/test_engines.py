@@ -276,3 +276,30 @@ def test_an_engine_is_a_predictor_of_one_batch(random):
 
 def test_what_is_tested_here_is_installed():
     assert all(find_spec(name) for name in ("openvino", "onnxruntime", "tf2onnx"))
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_transposed_convolutions_are_computed_in_whole_numbers(padding, random):
+    segmenter = make_segmenter(padding=padding, tile=80)
+    crops = [draw(random, segmenter, (64, 64)) for _ in range(3)]
+    quantised = segmenter.convert("openvino", crops)
+    import openvino
+
+    network = openvino.Core().read_model(
+        quantised.parts["network.xml"], quantised.parts["network.bin"]
+    )
+    request = (
+        openvino.Core()
+        .compile_model(
+            network, "CPU", {"PERF_COUNT": True, "INFERENCE_PRECISION_HINT": openvino.Type.f32}
+        )
+        .create_infer_request()
+    )
+    edge = segmenter.settings.geometry.fit(64)
+    request.infer({0: np.zeros((1, edge, edge, 1), np.float32)})
+    parts = [part for part in request.profiling_info if part.node_type.startswith("Convolution")]
+    transposed = [part for part in parts if part.node_type == "ConvolutionBackpropData"]
+    assert len(transposed) == 2
+    if not any(part.exec_type.endswith("I8") for part in parts):
+        pytest.skip("this processor computes nothing in whole numbers")
+    assert all(part.exec_type.endswith("I8") for part in transposed)

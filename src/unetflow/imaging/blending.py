@@ -90,8 +90,8 @@ def predict_blended(
     image: NDArray[np.generic],
     geometry: Geometry,
     overlap: int,
-    tile: int = 512,
-    batch_size: int = 4,
+    tile: int = 1024,
+    batch_size: int = 1,
 ) -> Probabilities:
     """Predict an image of any size, with as small an overlap as is asked for.
 
@@ -129,7 +129,7 @@ def measure_seams(
     image: NDArray[np.generic],
     geometry: Geometry,
     overlap: int,
-    tile: int = 512,
+    tile: int = 1024,
 ) -> SeamError:
     """Say how far `predict_blended` is from `tiling.predict_tiled` on an image."""
     exact = predict_tiled(predictor, image, geometry, tile)

@@ -148,8 +148,8 @@ def predict_tiled(
     predictor: Predictor,
     image: NDArray[np.generic],
     geometry: Geometry,
-    tile: int = 512,
-    batch_size: int = 4,
+    tile: int = 1024,
+    batch_size: int = 1,
 ) -> Probabilities:
     """Predict an image of any size.
 

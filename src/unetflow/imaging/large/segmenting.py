@@ -44,7 +44,7 @@ def segment_blocks(
     *,
     probabilities: Path | None = None,
     block: int = BLOCK,
-    batch_size: int = 4,
+    batch_size: int = 1,
     background: BackgroundRule | None = None,
     on_block: Callable[[int, int], None] = lambda done, blocks: None,
 ) -> BlockSummary:

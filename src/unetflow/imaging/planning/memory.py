@@ -75,7 +75,7 @@ class Validation:
     height: int
     width: int
     tile: int
-    batch_size: int = 4
+    batch_size: int = 1
 
 
 def predict_memory(

@@ -15,7 +15,7 @@ from unetflow.imaging.planning.task import Choice, Task, read_task
 
 _WIDTHS = (64, 48, 32, 24, 16, 8)
 _BATCHES = (4, 2, 1)
-_TILES = (512, 384, 256)
+_TILES = (1024, 768, 512, 384, 256)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from unetflow.unet.engines.engine import Engine, Parts
 
 if TYPE_CHECKING:
     import keras
+    import openvino
 
 
 def convert_to_openvino(model: "keras.Model") -> Parts:
@@ -28,9 +29,37 @@ def convert_to_openvino(model: "keras.Model") -> Parts:
         saved, written = Path(folder, "saved_model"), Path(folder, "network.xml")
         model.export(saved, format="tf_saved_model", verbose=False, input_signature=model.inputs)
         network = openvino.Core().read_model(saved)
+        _leave_sizes_to_strides(network)
         openvino.save_model(network, written, compress_to_fp16=False)
         weights = written.with_suffix(".bin")
         return {path.name: path.read_bytes() for path in (written, weights)}
+
+
+def _leave_sizes_to_strides(network: "openvino.Model") -> None:
+    """Take the computed output size from transposed convolutions that need none.
+
+    TensorFlow's format gives each its output's size, and OpenVINO does not compute one with a size
+    in whole numbers. Where kernels lie side by side the size is that of the input times the stride.
+    """
+    from openvino import opset15
+
+    for node in network.get_ordered_ops():
+        if node.get_type_name() != "ConvolutionBackpropData" or node.get_input_size() < 3:
+            continue
+        options = node.get_attributes()
+        kernel = node.input(1).get_shape()[2:]
+        if list(kernel) != list(options["strides"]) or any(options["output_padding"]):
+            continue
+        plain = opset15.convolution_backprop_data(
+            node.input_value(0),
+            node.input_value(1),
+            strides=options["strides"],
+            pads_begin=options["pads_begin"],
+            pads_end=options["pads_end"],
+            dilations=options["dilations"],
+        )
+        plain.set_friendly_name(node.get_friendly_name())
+        node.output(0).replace(plain.output(0))
 
 
 class OpenVinoEngine(Engine):

@@ -138,7 +138,7 @@ def test_many_validation_images_make_epochs_fewer():
 def test_tiny_memory_lowers_the_batch_before_the_crop_and_the_crop_before_the_width():
     given = {"depth": 4, "tile": 256}
     plans = [
-        _plan(memory_gb=memory / 1000, speed=FAST, given=given) for memory in range(4500, 900, -50)
+        _plan(memory_gb=memory / 1000, speed=FAST, given=given) for memory in range(4500, 1000, -50)
     ]
     sizes = [(plan.base_filters, plan.crop_size, plan.batch_size) for plan in plans]
     assert sizes[0] == (64, 256, 4)

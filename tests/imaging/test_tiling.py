@@ -138,6 +138,15 @@ def test_image_that_fits_into_the_tile_is_one_window():
     assert len(plan_windows(389, unet_geometry(4, "valid"), 572)) == 2
 
 
+def test_windows_are_no_longer_than_their_number_needs():
+    # 3 windows of 1024 would do too, of which each computes 112 pixels at each inner side again:
+    # 832 + 2 * 608 = 2048 pixels, and 816 + 2 * 592 = 2000.
+    geometry = unet_geometry(4, "same")
+    windows = plan_windows(2048, geometry, 1024)
+    assert [(w.start, w.stop) for w in windows] == [(0, 832), (608, 1440), (1216, 2048)]
+    assert [w.stop - w.start for w in plan_windows(2000, geometry, 1024)] == [816] * 3
+
+
 def cropping(shrink, seen=None):
     """Return a predictor that gives back its input without `shrink` pixels at each side."""
 

@@ -135,13 +135,34 @@ def plan_windows(length: int, geometry: Geometry, tile: int) -> list[Window]:
     )
     if whole <= edge:
         return [Window(0, whole, 0, whole - lost)]
-    step = (edge - lost - 2 * margin) // geometry.stride * geometry.stride
-    starts = [*range(0, whole - edge, step), whole - edge]
+    edge = _shorten(edge, whole, geometry)
+    starts = [*range(0, whole - edge, _step(edge, geometry)), whole - edge]
     cuts = [0, *(start + margin for start in starts[1:]), whole - lost]
     return [
         Window(start, start + edge, cuts[number], cuts[number + 1])
         for number, start in enumerate(starts)
     ]
+
+
+def _step(edge: int, geometry: Geometry) -> int:
+    """Return how far apart windows of this length may begin."""
+    kept = edge - 2 * geometry.shrink - 2 * geometry.margin
+    return kept // geometry.stride * geometry.stride
+
+
+def _shorten(edge: int, whole: int, geometry: Geometry) -> int:
+    """Return the shortest length with which as many windows cover the padded axis.
+
+    The last of longer ones would compute again much of what the one before has computed.
+    """
+
+    def count(edge: int) -> int:
+        return 1 - (edge - whole) // _step(edge, geometry)
+
+    number, shorter = count(edge), edge - geometry.stride
+    while _step(shorter, geometry) > 0 and count(shorter) == number:
+        edge, shorter = shorter, shorter - geometry.stride
+    return edge
 
 
 def predict_tiled(

@@ -11,6 +11,7 @@ from unetflow.pipelines import (
     inference,
     ingestion,
     mask_export,
+    packaging,
     planning,
     retraining,
     rollback,
@@ -26,9 +27,9 @@ def register_pipelines() -> dict[str, Pipeline]:
         them, so that they obey the parameters; `training`, which is the chain from ingestion to
         evaluation, so that it works by itself; `cross_validation`, likewise from ingestion on;
         `__default__`, which also exports masks; `inference`, which exports them with a model from
-        anywhere; `comparison`, which shows trainings side by side
-        that are done; `retraining`, which trains if there is reason to and decides who is the
-        champion; and `rollback`, which takes that back.
+        anywhere; `packaging`, which writes such a model for bioimage.io; `comparison`, which shows
+        trainings side by side that are done; `retraining`, which trains if there is reason to and
+        decides who is the champion; and `rollback`, which takes that back.
     """
     before = (
         ingestion.create_pipeline() + planning.create_pipeline() + augmentation.create_pipeline()
@@ -50,6 +51,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "evaluation": evaluation.create_pipeline(),
         "mask_export": mask_export.create_pipeline(),
         "inference": inference.create_pipeline(),
+        "packaging": packaging.create_pipeline(),
         "comparison": comparison.create_pipeline(),
         "retraining": retraining.create_pipeline(),
         "rollback": rollback.create_pipeline(),

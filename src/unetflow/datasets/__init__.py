@@ -4,6 +4,7 @@ from unetflow.datasets.atomic import AtomicDataset
 from unetflow.datasets.checkpoints import CheckpointDataset
 from unetflow.datasets.image_files import ImageFileDataset, ImageFolderDataset
 from unetflow.datasets.models import (
+    BioimageioPackageDataset,
     ChosenSegmenterDataset,
     KerasModelDataset,
     SegmenterDataset,
@@ -25,6 +26,7 @@ from unetflow.datasets.weights import WeightMapsDataset
 
 __all__ = [
     "AtomicDataset",
+    "BioimageioPackageDataset",
     "ChampionAliasesDataset",
     "ChampionDataset",
     "ChampionRecord",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import keras
 
     from unetflow.unet import Segmenter
+    from unetflow.unet.bioimageio import BioimageioPackage
 
 
 class _ModelFileDataset(AbstractDataset[Any, Any]):
@@ -91,6 +92,33 @@ class ChosenSegmenterDataset(AbstractDataset[Any, Any]):
 
     def _describe(self) -> dict[str, Any]:
         return {"source": self._source}
+
+
+class BioimageioPackageDataset(AbstractDataset[Any, Any]):
+    """A model's package for bioimage.io and the programs that read its format.
+
+    Args:
+        filepath: The zip archive.
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> Any:
+        """Refuse: the package is for other programs."""
+        raise DatasetError(f"{self._filepath} is only written.")
+
+    def save(self, data: "BioimageioPackage") -> None:
+        """Replace the file in one step."""
+        data.save(self._filepath)
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
 
 
 class StartModelDataset(AbstractDataset[Any, Any]):

@@ -22,6 +22,7 @@ from unetflow.imaging.tiling import unet_geometry
 from unetflow.pipelines.checks import Strict, read_parameters
 from unetflow.pipelines.classes import read_classes, read_value
 from unetflow.pipelines.evaluation_parameters import EvaluationParameters
+from unetflow.pipelines.packaging_parameters import PackagingParameters
 from unetflow.pipelines.retraining_parameters import RetrainingParameters
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -229,12 +230,13 @@ class Parameters(Strict):
     evaluation: EvaluationParameters
     retraining: RetrainingParameters
     mask_export: MaskExportParameters
+    packaging: PackagingParameters
     images: str | None = None
     """Folder of images to segment; the catalog reads it from `--params`."""
     output: str | None = None
     """Folder for their masks, likewise."""
     model: str | None = None
-    """Model that the pipeline `inference` uses, likewise."""
+    """Model that the pipelines `inference` and `packaging` use, likewise."""
     start_from: str | None = None
     """Model whose weights a training begins with; the catalog reads it from `--params`."""
     runs: str | int | float | list[str] | None = None

@@ -11,14 +11,17 @@ if TYPE_CHECKING:
 
     from unetflow.datasets.training_log import BeginFold
     from unetflow.unet import Segmenter
+    from unetflow.unet.bioimageio import BioimageioPackage
     from unetflow.unet.callbacks import TrainingListeners
     from unetflow.unet.fit import FitSettings
     from unetflow.unet.segmenter import SegmenterSettings
 else:
     BeginFold = FitSettings = KerasModel = Segmenter = SegmenterSettings = TrainingListeners = Any
+    BioimageioPackage = Any
 
 __all__ = [
     "BeginFold",
+    "BioimageioPackage",
     "FitSettings",
     "KerasModel",
     "Segmenter",

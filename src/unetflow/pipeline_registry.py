@@ -12,6 +12,7 @@ from unetflow.pipelines import (
     ingestion,
     mask_export,
     optimisation,
+    packaging,
     planning,
     retraining,
     rollback,
@@ -27,9 +28,10 @@ def register_pipelines() -> dict[str, Pipeline]:
         them, so that they obey the parameters; `training`, which is the chain from ingestion to
         evaluation, so that it works by itself; `cross_validation`, likewise from ingestion on;
         `__default__`, which also exports masks; `inference`, which exports them with a model from
-        anywhere; `optimisation`, which exports a model for quicker engines; `comparison`, which
-        shows trainings side by side that are done; `retraining`, which trains if there is reason
-        to and decides who is the champion; and `rollback`, which takes that back.
+        anywhere; `optimisation`, which exports such a model for quicker engines; `packaging`, which
+        writes it for bioimage.io; `comparison`, which shows trainings side by side that are done;
+        `retraining`, which trains if there is reason to and decides who is the champion; and
+        `rollback`, which takes that back.
     """
     before = (
         ingestion.create_pipeline() + planning.create_pipeline() + augmentation.create_pipeline()
@@ -52,6 +54,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "mask_export": mask_export.create_pipeline(),
         "inference": inference.create_pipeline(),
         "optimisation": optimisation.create_pipeline(),
+        "packaging": packaging.create_pipeline(),
         "comparison": comparison.create_pipeline(),
         "retraining": retraining.create_pipeline(),
         "rollback": rollback.create_pipeline(),

@@ -2,10 +2,10 @@
 
 from unetflow.datasets.atomic import AtomicDataset
 from unetflow.datasets.checkpoints import CheckpointDataset
+from unetflow.datasets.exports import BioimageioPackageDataset, ExportsDataset
 from unetflow.datasets.image_files import ImageFileDataset, ImageFolderDataset
 from unetflow.datasets.models import (
     ChosenSegmenterDataset,
-    ExportsDataset,
     KerasModelDataset,
     SegmenterDataset,
     StartModelDataset,
@@ -26,6 +26,7 @@ from unetflow.datasets.weights import WeightMapsDataset
 
 __all__ = [
     "AtomicDataset",
+    "BioimageioPackageDataset",
     "ChampionAliasesDataset",
     "ChampionDataset",
     "ChampionRecord",

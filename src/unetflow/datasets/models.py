@@ -1,7 +1,5 @@
 """Keras models as catalog entries; Keras is imported when one is loaded or saved."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +12,6 @@ if TYPE_CHECKING:
     import keras
 
     from unetflow.unet import Segmenter
-    from unetflow.unet.segmenter_files import Exported
 
 
 class _ModelFileDataset(AbstractDataset[Any, Any]):
@@ -94,44 +91,6 @@ class ChosenSegmenterDataset(AbstractDataset[Any, Any]):
 
     def _describe(self) -> dict[str, Any]:
         return {"source": self._source}
-
-
-class ExportsDataset(
-    AbstractDataset["Mapping[str, Exported]", "dict[str, Callable[[], Segmenter]]"]
-):
-    """A segmenter for several engines, a file each.
-
-    Args:
-        path: The folder, which holds nothing else.
-        metadata: Anything; Kedro ignores it.
-    """
-
-    def __init__(self, *, path: str, metadata: dict[str, Any] | None = None) -> None:
-        self._path = Path(path)
-        self.metadata = metadata
-
-    def load(self) -> "dict[str, Callable[[], Segmenter]]":
-        """Return for each export by its name a function that makes it ready to predict."""
-        from unetflow.unet import Segmenter
-
-        return {file.stem: partial(Segmenter.load, file) for file in self._files()}
-
-    def save(self, data: "Mapping[str, Exported]") -> None:
-        """Write them, and remove those of an earlier model."""
-        for name, exported in data.items():
-            exported.write(self._path / f"{name}.zip")
-        for file in self._files():
-            if file.stem not in data:
-                file.unlink()
-
-    def _files(self) -> list[Path]:
-        return sorted(file for file in self._path.glob("*.zip") if not file.name.startswith("."))
-
-    def _exists(self) -> bool:
-        return bool(self._files())
-
-    def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._path)}
 
 
 class StartModelDataset(AbstractDataset[Any, Any]):

@@ -23,6 +23,7 @@ from unetflow.pipelines.checks import Strict, read_parameters
 from unetflow.pipelines.classes import read_classes, read_value
 from unetflow.pipelines.evaluation_parameters import EvaluationParameters
 from unetflow.pipelines.optimisation_parameters import OptimisationParameters
+from unetflow.pipelines.packaging_parameters import PackagingParameters
 from unetflow.pipelines.retraining_parameters import RetrainingParameters
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -231,12 +232,13 @@ class Parameters(Strict):
     retraining: RetrainingParameters
     mask_export: MaskExportParameters
     optimisation: OptimisationParameters
+    packaging: PackagingParameters
     images: str | None = None
     """Folder of images to segment; the catalog reads it from `--params`."""
     output: str | None = None
     """Folder for their masks, likewise."""
     model: str | None = None
-    """Model that the pipelines `inference` and `optimisation` use, likewise."""
+    """Model that the pipelines `inference`, `optimisation` and `packaging` use, likewise."""
     start_from: str | None = None
     """Model whose weights a training begins with; the catalog reads it from `--params`."""
     runs: str | int | float | list[str] | None = None

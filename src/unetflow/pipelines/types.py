@@ -11,17 +11,18 @@ if TYPE_CHECKING:
 
     from unetflow.datasets.training_log import BeginFold
     from unetflow.unet import Segmenter
+    from unetflow.unet.bioimageio import BioimageioPackage
     from unetflow.unet.callbacks import TrainingListeners
     from unetflow.unet.fit import FitSettings
     from unetflow.unet.segmenter import SegmenterSettings
     from unetflow.unet.segmenter_files import Exported
 else:
-    BeginFold = Exported = FitSettings = KerasModel = Segmenter = SegmenterSettings = (
-        TrainingListeners
-    ) = Any
+    BeginFold = BioimageioPackage = Exported = FitSettings = KerasModel = Segmenter = Any
+    SegmenterSettings = TrainingListeners = Any
 
 __all__ = [
     "BeginFold",
+    "BioimageioPackage",
     "Exported",
     "FitSettings",
     "KerasModel",

@@ -15,6 +15,8 @@ import tifffile
 
 from tests.imaging.large import cut_off
 from tests.imaging.large.files import read_result, smooth_pixels, whole_result
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.large import open_large, segment_blocks
 
 ROOT = Path(__file__).parents[3]
 MB_OF_THE_IMAGE = 6000**2 * 2 / 2**20
@@ -89,6 +91,30 @@ def test_a_segmentation_that_is_killed_at_any_moment_ends_the_same(processes, fo
     process.kill()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
+    cut_off.main(folder, ".tif")
+    _assert_finished(folder, ".tif")
+
+
+def test_a_second_process_is_refused_as_long_as_the_first_writes(processes, folder):
+    process = _start(processes, folder, ".tif", "slow")
+    while not (folder.parent / "begun").exists():
+        time.sleep(0.001)
+    for own, other, taken in (("labels.tif", "q.tif", "labels.tif"), ("r.tif", "p.tif", "p.tif")):
+        with open_large(folder / "image.tif") as image, pytest.raises(InputError) as caught:
+            segment_blocks(image, cut_off.MODEL, folder / own, probabilities=folder / other)
+        assert caught.value.where == str(folder / taken)
+        assert caught.value.problem == "another process is writing it"
+    process.join(60)
+    assert process.exitcode == 0
+    _assert_finished(folder, ".tif")
+
+
+def test_a_killed_process_leaves_a_lock_that_stops_nobody(processes, folder):
+    process = _start(processes, folder, ".tif", "block", "2")
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    left = {path.name for path in folder.glob(".*.lock")}
+    assert left == {".labels.tif.lock", ".p.tif.lock"}
     cut_off.main(folder, ".tif")
     _assert_finished(folder, ".tif")
 

@@ -1,11 +1,14 @@
 import json
+import uuid
 
+import geopandas
 import numpy as np
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from skimage.measure import label as connected_components
 
 from tests.imaging.objects.made_objects import NAMES, OBJECTS, TRICKY, draw, fill
 from unetflow.imaging.errors import InputError
@@ -114,6 +117,7 @@ def test_a_feature_is_what_qupath_reads(tmp_path):
             [[2, 3], [3, 3], [3, 2], [2, 2], [2, 3]],
         ],
     }
+    uuid.UUID(features[1].pop("id"))
     assert features[1] == {
         "type": "Feature",
         "geometry": {"type": "Polygon", "coordinates": [[[5, 0], [6, 0], [6, 1], [5, 1], [5, 0]]]},
@@ -141,3 +145,48 @@ def test_a_kind_that_qupath_does_not_have_is_refused_and_the_old_file_kept(tmp_p
         write_geojson(tmp_path / "a.geojson", TRICKY, ["background"])
     assert [p.name for p in tmp_path.iterdir()] == ["a.geojson"]
     assert (tmp_path / "a.geojson").read_bytes() == before
+
+
+def test_each_object_has_an_id_of_its_own_that_stays(tmp_path):
+    for name in ("a", "b"):
+        write_geojson(tmp_path / f"{name}.geojson", TRICKY, NAMES)
+    write_geojson(tmp_path / "other.geojson", TRICKY, ["background", "nucleus", "other cell"])
+    ids = {
+        name: [uuid.UUID(feature["id"]) for feature in read_features(tmp_path / f"{name}.geojson")]
+        for name in ("a", "b", "other")
+    }
+    assert ids["a"] == ids["b"]
+    assert len(set(ids["a"])) == len(TRICKY.classes) == 5
+    kept = [one == other for one, other in zip(ids["a"], ids["other"], strict=True)]
+    assert kept == [index == 1 for index in TRICKY.classes]
+
+
+@settings(deadline=None, max_examples=30)  # the first call imports half a second's worth
+@given(objects=OBJECTS)
+def test_geojson_read_by_geopandas_gives_back_the_pixels(tmp_path_factory, objects):
+    path = tmp_path_factory.mktemp("geojson") / "a.geojson"
+    write_geojson(path, objects, NAMES)
+    if not len(objects.classes):
+        return
+    table = geopandas.read_file(path)
+    assert len(table) == len(objects.classes)
+    assert table.geometry.is_valid.all()
+    assert table["objectType"].unique().tolist() == ["annotation"]
+    drawn = np.zeros(objects.numbers.shape, np.uint32)
+    for number, (geometry, name) in enumerate(zip(table.geometry, table["name"], strict=True), 1):
+        assert name == f"{NAMES[objects.classes[number - 1]]} {number}"
+        assert geometry.area == (objects.numbers == number).sum()
+        drawn[pixels_of(geometry, drawn.shape)] = number
+    np.testing.assert_array_equal(drawn, objects.numbers)
+    holes = sum(len(part.interiors) for part in table.geometry.explode().array)
+    assert holes == count_holes(objects.numbers)
+
+
+def count_holes(numbers):
+    """Count the places that an object of 4-connected parts is all around."""
+    count = 0
+    for part in np.unique(parts := connected_components(numbers, background=0, connectivity=1)):
+        if part:
+            outside = np.pad(parts != part, 1, constant_values=True)
+            count += connected_components(outside, connectivity=1).max() - 1
+    return count

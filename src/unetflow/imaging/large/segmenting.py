@@ -15,6 +15,7 @@ from unetflow.imaging.large.assembly import Mosaic, check_target, write_mosaic
 from unetflow.imaging.large.background import BackgroundRule
 from unetflow.imaging.large.blocks import Block, BlockModel, Grid, plan_blocks, predict_block
 from unetflow.imaging.large.image import LazyImage
+from unetflow.imaging.large.locking import alone_with
 from unetflow.imaging.large.objects import SmallObjects
 from unetflow.imaging.large.unfinished import UnfinishedBlocks
 
@@ -70,13 +71,30 @@ def segment_blocks(
 
     Raises:
         InputError: The image is damaged, a target has an ending that is not known, the disk is
-            full, or what was begun is of another image, model or setting.
+            full, another process is writing a target, or what was begun is of another image, model
+            or setting.
     """
     for path in (target, probabilities):
         if path is not None:
             check_target(path)
     if target == probabilities:
         raise InputError(target, "labels and probabilities have one target", "Give them two names")
+    with alone_with(target, probabilities):
+        return _segment_alone(
+            image, model, target, probabilities, block, batch_size, background, on_block
+        )
+
+
+def _segment_alone(
+    image: LazyImage,
+    model: BlockModel,
+    target: Path,
+    probabilities: Path | None,
+    block: int,
+    batch_size: int,
+    background: BackgroundRule | None,
+    on_block: Callable[[int, int], None],
+) -> BlockSummary:
     height, width, _ = image.shape
     grid = plan_blocks(height, width, model.geometry, model.tile, block)
     identity = {

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_OID, uuid5
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import replacing
@@ -21,7 +22,7 @@ def write_geojson(
 
     Coordinates are pixels from the image's upper left corner, x before y. Outlines follow the edges
     of pixels exactly, and holes are inner rings. An object in several parts is a MultiPolygon. The
-    classes have the colours of the overlays.
+    classes have the colours of the overlays, and the same object has the same id in every export.
 
     Args:
         path: The file to make or replace.
@@ -40,20 +41,31 @@ def write_geojson(
     names = objects.name_classes(class_names)
     colours = paint_classes(objects.classes).tolist()
     features = [
-        {
-            "type": "Feature",
-            "geometry": _geometry(polygons),
-            "properties": {
-                "objectType": kind,
-                "name": f"{names[number - 1]} {number}",
-                "classification": {"name": names[number - 1], "color": colours[number - 1]},
-            },
-        }
+        _with_id(
+            {
+                "type": "Feature",
+                "geometry": _geometry(polygons),
+                "properties": {
+                    "objectType": kind,
+                    "name": f"{names[number - 1]} {number}",
+                    "classification": {"name": names[number - 1], "color": colours[number - 1]},
+                },
+            }
+        )
         for number, polygons in trace_outlines(objects.numbers).items()
     ]
     content = {"type": "FeatureCollection", "features": features}
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+
+
+def _with_id(feature: dict[str, Any]) -> dict[str, Any]:
+    """Add a UUID, by which QuPath knows an object again.
+
+    It is that of all else in the feature (version 5 of RFC 9562), so that the same object has the
+    same one in every export.
+    """
+    return {**feature, "id": str(uuid5(NAMESPACE_OID, json.dumps(feature)))}
 
 
 def _geometry(polygons: Sequence[Polygon]) -> dict[str, Any]:

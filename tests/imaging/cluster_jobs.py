@@ -1,7 +1,8 @@
-"""Jobs for workers of Dask, which must be able to import them, and tests' view of the workers."""
+"""Jobs for workers of Dask, which must be able to import them, and how one is killed amid them."""
 
 import os
 import signal
+import threading
 import time
 import uuid
 from collections import Counter
@@ -10,13 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from unetflow.imaging.errors import DeclarationError, InputError
+
+PATIENCE = 60
+"""Seconds after which nobody waits any longer."""
 
 
 def pack(factor: int) -> Callable[[], int]:
-    """Return what makes a number in another process."""
+    """Return what gives a number in another process."""
     return Constant(factor)
 
 
@@ -34,16 +36,16 @@ class Constant:
 
 @dataclass(frozen=True)
 class Multiply:
-    """Multiplies numbers, and leaves a file each time that it begins to.
+    """Multiplies numbers, and leaves a note each time that it begins to.
 
     Attributes:
-        folder: Of the files; their names hold the number and the process.
-        seconds: That it takes.
+        folder: Of the notes.
+        hold: See `begin`.
         deadly: A number that ends its process.
     """
 
     folder: Path
-    seconds: float = 0.0
+    hold: int | None = None
     deadly: int | None = None
 
     @contextmanager
@@ -52,8 +54,8 @@ class Multiply:
         (self.folder / f"over.{uuid.uuid4().hex}").touch()
 
     def _multiply(self, factor: int, number: int) -> int:
-        leave_note(self.folder, str(number))
-        time.sleep(self.seconds)
+        begin(self.folder, str(number), self.hold)
+        time.sleep(0.02)
         if number == self.deadly:
             os.kill(os.getpid(), signal.SIGKILL)
         if number < 0:
@@ -61,9 +63,24 @@ class Multiply:
         return factor * number
 
 
-def leave_note(folder: Path, task: str) -> None:
-    """Note that a task is begun, and by which process."""
+def begin(folder: Path, task: str, hold: int | None = None) -> None:
+    """Note that a task is begun, and by which process.
+
+    Args:
+        folder: Of the notes.
+        task: What it is called.
+        hold: The first task that is begun after so many others waits to be killed.
+    """
     (folder / f"{task}.{os.getpid()}.{uuid.uuid4().hex}").touch()
+    if hold is None or sum(read_notes(folder).values()) <= hold:
+        return
+    try:
+        (folder / "claimed").mkdir()
+    except FileExistsError:
+        return
+    (folder / f"held.{os.getpid()}").touch()
+    time.sleep(PATIENCE)
+    raise AssertionError("nobody has killed this process")
 
 
 def read_notes(folder: Path) -> Counter[str]:
@@ -71,15 +88,53 @@ def read_notes(folder: Path) -> Counter[str]:
     return Counter(note.name.split(".")[0] for note in folder.glob("*.*.*"))
 
 
-def find_processes(folder: Path) -> set[int]:
+def find_processes(folder: Path, task: str = "*") -> set[int]:
     """Return the processes that have begun a task."""
-    return {int(note.name.split(".")[1]) for note in folder.glob("*.*.*")}
+    return {int(note.name.split(".")[1]) for note in folder.glob(f"{task}.*.*")}
 
 
-def kill_one_amid(folder: Path) -> int:
-    """Kill a worker that has begun a task not long ago, and return its number."""
-    latest = max(folder.glob("*.*.*"), key=lambda note: note.stat().st_mtime_ns)
-    process = int(latest.name.split(".")[1])
-    os.kill(process, signal.SIGKILL)
-    psutil.wait_procs([psutil.Process(process)] if psutil.pid_exists(process) else [], 10)
-    return process
+class Killer(threading.Thread):
+    """Kills the process that is held amid a task.
+
+    Args:
+        folder: Of the notes.
+        count: Tells how many tasks are done.
+
+    Attributes:
+        victim: The process.
+        done: How many tasks were done when it died.
+    """
+
+    def __init__(self, folder: Path, count: Callable[[], int]) -> None:
+        super().__init__(daemon=True)
+        self._folder, self._count = folder, count
+        self.victim = self.done = 0
+
+    def run(self) -> None:
+        ends = time.monotonic() + PATIENCE
+        while not (held := list(self._folder.glob("held.*"))) and time.monotonic() < ends:
+            time.sleep(0.005)
+        self.done = self._count()
+        self.victim = int(held[0].suffix[1:])
+        os.kill(self.victim, signal.SIGKILL)
+
+
+def assert_only_the_victims_tasks_were_repeated(
+    folder: Path, killer: Killer, tasks: int, under_way: int
+) -> None:
+    """Hold the notes against what may happen.
+
+    Args:
+        folder: Of the notes.
+        killer: Who has killed.
+        tasks: How many there were.
+        under_way: Tasks of one worker that are begun, or done and not yet with whoever wants them.
+    """
+    killer.join(PATIENCE)
+    notes = read_notes(folder)
+    repeated = [task for task, times in notes.items() if times > 1]
+    assert 0 < killer.done < tasks
+    assert len(notes) == tasks
+    assert sum(notes.values()) - tasks == len(repeated)
+    assert 1 <= len(repeated) <= under_way
+    assert all(killer.victim in find_processes(folder, task) for task in repeated)

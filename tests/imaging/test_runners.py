@@ -7,11 +7,11 @@ import psutil
 import pytest
 
 from tests.imaging.cluster_jobs import (
+    Killer,
     Multiply,
+    assert_only_the_victims_tasks_were_repeated,
     find_processes,
-    kill_one_amid,
     pack,
-    read_notes,
 )
 from unetflow.imaging.errors import DeclarationError, InputError
 from unetflow.imaging.runners import RunnerSettings, open_runner
@@ -72,7 +72,7 @@ def test_few_tasks_are_taken_before_they_are_needed(two_workers, tmp_path, in_or
 def test_every_worker_takes_part_and_ends_its_job(two_workers, tmp_path):
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        outcomes(two_workers, Multiply(tmp_path / name, 0.02), range(20))
+        outcomes(two_workers, Multiply(tmp_path / name), range(20))
         assert len(find_processes(tmp_path / name)) == 2
     assert len(list((tmp_path / "one").glob("over.*"))) == 2
 
@@ -92,21 +92,15 @@ def test_nobody_else_can_reach_the_workers(two_workers, tmp_path):
 
 @pytest.mark.parametrize("workers", [2, 4])
 def test_a_killed_worker_costs_no_more_than_what_it_had(tmp_path, workers, caplog):
-    tasks = list(range(12 * workers))
+    tasks = list(range(30))
     results = []
+    killer = Killer(tmp_path, lambda: len(results))
+    killer.start()
     with open_runner(RunnerSettings("dask", workers=workers), 3, pack) as runner:
-        for result in runner.call_each(Multiply(tmp_path, 0.1), tasks):
+        for result in runner.call_each(Multiply(tmp_path, hold=15), tasks):
             results.append(result)
-            if len(results) == len(tasks) // 3:
-                killed = kill_one_amid(tmp_path)
     assert results == [(task, 3 * task) for task in tasks]
-    notes = read_notes(tmp_path)
-    repeated = {task for task, times in notes.items() if times > 1}
-    assert set(notes) == set(map(str, tasks))
-    assert sum(notes.values()) - len(tasks) == len(repeated)
-    # One under way, and one that was done but had not arrived.
-    assert 1 <= len(repeated) <= 2
-    assert all(list(tmp_path.glob(f"{task}.{killed}.*")) for task in repeated)
+    assert_only_the_victims_tasks_were_repeated(tmp_path, killer, len(tasks), 2)
     assert [r.levelno for r in caplog.records if "is gone" in r.message] == [logging.WARNING]
 
 

@@ -64,7 +64,7 @@ def open_dask_runner(
         try:
             yield DaskRunner(client, name, sees_files=here)
         finally:
-            if client.status == "running":
+            if not here and client.status == "running":
                 client.unregister_worker_plugin(name)
 
 

@@ -72,16 +72,19 @@ class Preparation(WorkerPlugin, Generic[Context]):
         """Get ready in a worker; see `WorkerPlugin`."""
         self._context: list[Context] = []
         self._job, self._job_name = ExitStack(), ""
-        self._turn = threading.Lock()
+        self._turn, self._over = threading.Lock(), False
         if self._folder is not None:
             os.chdir(self._folder)
         limit_cores(worker.state.nthreads)
 
     def teardown(self, worker: Worker) -> None:
-        """Let go of everything; see `WorkerPlugin`."""
-        with self._turn:
-            self._job.close()
-            self._context.clear()
+        """Let go of everything, or see to it that the call under way does; see `WorkerPlugin`."""
+        self._over = True
+        if self._turn.acquire(blocking=False):
+            try:
+                self._let_go()
+            finally:
+                self._turn.release()
 
     def call(self, name: str, job: Job[Context, Any, Any], task: Any) -> Any:
         """Do a job for one task.
@@ -103,6 +106,8 @@ class Preparation(WorkerPlugin, Generic[Context]):
             if not self._context:
                 self._context.append(self._begin())
             outcome = attempt(partial(self._do, name, job), task)
+            if self._over:
+                self._let_go()
         return Failure.of(outcome) if isinstance(outcome, InputError) else outcome
 
     def _begin(self) -> Context:
@@ -111,6 +116,11 @@ class Preparation(WorkerPlugin, Generic[Context]):
             return self._prepare()
         except InputError as error:
             raise UnfitWorkerError(Failure.of(error)) from None
+
+    def _let_go(self) -> None:
+        self._job.close()
+        self._job_name = ""
+        self._context.clear()
 
     def _do(self, name: str, job: Job[Context, Any, Any], task: Any) -> Any:
         if name != self._job_name:

@@ -1,9 +1,11 @@
 """Images that are larger than the memory: reading windows of them, segmenting block by block."""
 
+from functools import partial
 from pathlib import Path
 
 from unetflow.imaging.large.background import BackgroundRule
 from unetflow.imaging.large.blocks import BlockModel
+from unetflow.imaging.large.computing import compute_by
 from unetflow.imaging.large.image import MAX_BLOCK_PIXELS, LazyImage
 from unetflow.imaging.large.segmenting import BlockSummary, segment_blocks
 from unetflow.imaging.large.tiff import open_large_tiff
@@ -14,6 +16,7 @@ __all__ = [
     "BlockModel",
     "BlockSummary",
     "LazyImage",
+    "compute_by",
     "open_large",
     "segment_blocks",
 ]
@@ -36,4 +39,6 @@ def open_large(path: Path, level: int = 0, max_pixels: int = MAX_BLOCK_PIXELS) -
             corner = image.read((0, 512), (0, 512))  # (512, 512, channels)
         ```
     """
-    return (open_large_zarr if path.is_dir() else open_large_tiff)(path, level, max_pixels)
+    image = (open_large_zarr if path.is_dir() else open_large_tiff)(path, level, max_pixels)
+    image.reopen = partial(open_large, path.absolute(), level, max_pixels)
+    return image

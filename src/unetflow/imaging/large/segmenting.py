@@ -13,7 +13,8 @@ from unetflow.imaging.files import put_in_place
 from unetflow.imaging.labels import Label
 from unetflow.imaging.large.assembly import Mosaic, check_target, write_mosaic
 from unetflow.imaging.large.background import BackgroundRule
-from unetflow.imaging.large.blocks import Block, BlockModel, Grid, plan_blocks, predict_block
+from unetflow.imaging.large.blocks import Block, BlockModel, Grid, plan_blocks
+from unetflow.imaging.large.computing import BlockTerms, ComputeBlocks, compute_here
 from unetflow.imaging.large.image import LazyImage
 from unetflow.imaging.large.objects import SmallObjects
 from unetflow.imaging.large.unfinished import UnfinishedBlocks
@@ -46,6 +47,7 @@ def segment_blocks(
     block: int = BLOCK,
     batch_size: int = 4,
     background: BackgroundRule | None = None,
+    compute: ComputeBlocks = compute_here,
     on_block: Callable[[int, int], None] = lambda done, blocks: None,
 ) -> BlockSummary:
     """Segment an image of any size in bounded memory.
@@ -66,6 +68,7 @@ def segment_blocks(
         block: Longest edge of a block in pixels; one window is a block in any case.
         batch_size: Windows for each call of the predictor.
         background: Which blocks are skipped; None: none.
+        compute: Who computes the blocks, see `computing.compute_by`; the result is the same.
         on_block: Called after each block with how many are done, and with their number.
 
     Raises:
@@ -87,13 +90,17 @@ def segment_blocks(
         "probabilities": probabilities is not None,
     }
     store = UnfinishedBlocks(target.with_name(f".{target.name}.unfinished"), identity)
-    found = 0
-    for number, one in enumerate(grid.blocks):
-        if store.has(one):
-            found += 1
+    missing = [one for one in grid.blocks if not store.has(one)]
+    found = len(grid.blocks) - len(missing)
+    for done in range(found):
+        on_block(done + 1, len(grid.blocks))
+    terms = BlockTerms(batch_size, background, probabilities is not None)
+    for done, (one, result) in enumerate(compute(image, model, terms, missing), found):
+        if result.label is None:
+            store.add_background(one)
         else:
-            _finish_block(store, image, model, one, batch_size, background, probabilities)
-        on_block(number + 1, len(grid.blocks))
+            store.add(one, result.label, result.probabilities)
+        on_block(done + 1, len(grid.blocks))
     skipped = sum(store.is_background(one) for one in grid.blocks)
     if probabilities is not None:
         _assemble(store, probabilities, _mosaic_of_probabilities(store, grid, (height, width)))
@@ -101,24 +108,6 @@ def segment_blocks(
     _assemble(store, target, labels)
     store.remove()
     return BlockSummary(len(grid.blocks), found, skipped)
-
-
-def _finish_block(
-    store: UnfinishedBlocks,
-    image: LazyImage,
-    model: BlockModel,
-    block: Block,
-    batch_size: int,
-    background: BackgroundRule | None,
-    wanted: Path | None,
-) -> None:
-    if background is not None and background.is_background(image.read(block.rows, block.columns)):
-        store.add_background(block)
-        return
-    label, probabilities = predict_block(model, image, block, batch_size)
-    if wanted is not None and probabilities is None:
-        raise InputError(wanted, "the predictor gives labels, no probabilities", "Leave it out")
-    store.add(block, label, None if wanted is None else probabilities)
 
 
 def _mosaic_of_labels(

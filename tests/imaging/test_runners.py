@@ -100,7 +100,7 @@ def test_a_killed_worker_costs_no_more_than_what_it_had(tmp_path, workers, caplo
         for result in runner.call_each(Multiply(tmp_path, hold=15), tasks):
             results.append(result)
     assert results == [(task, 3 * task) for task in tasks]
-    assert_only_the_victims_tasks_were_repeated(tmp_path, killer, len(tasks), 2)
+    assert_only_the_victims_tasks_were_repeated(tmp_path, killer, len(tasks), 2 * workers)
     assert [r.levelno for r in caplog.records if "is gone" in r.message] == [logging.WARNING]
 
 

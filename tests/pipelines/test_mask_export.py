@@ -11,7 +11,9 @@ from unetflow.imaging.errors import InputError
 from unetflow.pipelines.mask_export.nodes import export_masks
 
 BASE = yaml.safe_load((ROOT / "conf/base/parameters_mask_export.yml").read_text())["mask_export"]
-IMAGES = {"one": lambda: np.zeros((3, 4, 1), np.uint8)}
+IMAGES = {
+    "one": SimpleNamespace(read=lambda: np.zeros((3, 4, 1), np.uint8), read_pixel_size=lambda: None)
+}
 
 
 def on_engine(engine, precision):

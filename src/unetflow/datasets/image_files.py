@@ -2,8 +2,6 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,6 +12,7 @@ from PIL import Image
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import replacing
+from unetflow.imaging.image_file import ImageFile
 from unetflow.imaging.readers import MAX_PIXELS, READERS, is_image, read_image
 from unetflow.imaging.samples import write_tiff
 from unetflow.imaging.trees import list_tree, natural_order
@@ -57,7 +56,7 @@ class ImageFileDataset(AbstractDataset[Pixels, Pixels]):
         return {"filepath": str(self._filepath)}
 
 
-class ImageFolderDataset(AbstractDataset[NoReturn, dict[str, Callable[[], Pixels]]]):
+class ImageFolderDataset(AbstractDataset[NoReturn, dict[str, ImageFile]]):
     """All images of a folder and its subfolders, each read when it is asked for.
 
     Args:
@@ -73,8 +72,8 @@ class ImageFolderDataset(AbstractDataset[NoReturn, dict[str, Callable[[], Pixels
         self._max_pixels = max_pixels
         self.metadata = metadata
 
-    def load(self) -> dict[str, Callable[[], Pixels]]:
-        """Return a function for each image that reads it as `(height, width, channels)`.
+    def load(self) -> dict[str, ImageFile]:
+        """Return each image unread.
 
         The names are the paths below the folder without the ending, which stays where two images
         would otherwise have one name.
@@ -92,7 +91,7 @@ class ImageFolderDataset(AbstractDataset[NoReturn, dict[str, Callable[[], Pixels
             )
         stems = Counter(name.rpartition(".")[0] for name in files)
         return {
-            name if stems[stem] > 1 else stem: partial(read_image, file, self._max_pixels)
+            name if stems[stem] > 1 else stem: ImageFile(file, self._max_pixels)
             for name, file in files.items()
             for stem in [name.rpartition(".")[0]]
         }

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -9,30 +10,37 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.objects import (
-    COLUMNS,
-    Objects,
-    ObjectSettings,
-    find_objects,
-    measure_objects,
-)
-from unetflow.imaging.overlays import (
-    PREDICTION_COLOUR,
-    draw_label,
-    paint_classes,
-    to_picture,
-)
+from unetflow.imaging.image_file import ImageFile
+from unetflow.imaging.objects import COLUMNS, Objects, ObjectSettings
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.parameters import MaskExportParameters
 from unetflow.pipelines.types import Segmenter
+from unetflow.unet.segmenting import SegmentingSettings, segment_images
 
 _log = logging.getLogger(__name__)
 
-Files = dict[str, NDArray[np.generic]]
-ObjectFiles = dict[str, tuple[Objects, list[str]]]
-ExportLog = list[dict[str, str]]
-"""For each image its name and `reason`, why it failed, or `unlike`, in what it is unlike the
-training images, empty if in nothing."""
+Files = Mapping[str, NDArray[np.generic]]
+ObjectFiles = Mapping[str, tuple[Objects, list[str]]]
+
+
+@dataclass
+class ExportLog:
+    """What became of the images.
+
+    Attributes:
+        classes: The names of the segmenter's classes, the background first.
+        images: For each image its name and `reason`, why it failed, or `unlike`, in what it is
+            unlike the training images, empty if in nothing.
+    """
+
+    classes: list[str]
+    images: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def failed(self) -> list[dict[str, str]]:
+        """Those that could not be segmented."""
+        return [entry for entry in self.images if "reason" in entry]
+
 
 Export = tuple[
     Files,
@@ -41,7 +49,7 @@ Export = tuple[
     ObjectFiles,
     ObjectFiles,
     ObjectFiles,
-    dict[str, pd.DataFrame],
+    Mapping[str, pd.DataFrame],
     ExportLog,
 ]
 
@@ -50,15 +58,13 @@ _SHOWN = 20
 
 
 def export_masks(
-    segmenter: Segmenter,
-    images: dict[str, Callable[[], NDArray[np.generic]]],
-    parameters: Mapping[str, Any],
+    segmenter: Segmenter, images: dict[str, ImageFile], parameters: Mapping[str, Any]
 ) -> Iterator[Export]:
     """Segment images one by one; one that cannot be used is passed over and noted.
 
     Args:
         segmenter: The finished segmenter.
-        images: A function for each name that reads the image.
+        images: By name.
         parameters: `mask_export`.
 
     Yields:
@@ -69,29 +75,21 @@ def export_masks(
     """
     settings = read_parameters(MaskExportParameters, parameters, "mask_export")
     segmenter = segmenter.on_engine(settings.engine, settings.precision)
-    wanted = None if settings.objects is None else ObjectSettings(**settings.objects.model_dump())
-    log: ExportLog = []
     classes = segmenter.settings.classes
-    for name, read in images.items():
-        try:
-            image = read()
-            label = segmenter.predict(image)
-        except InputError as error:
-            log.append({"image": name, "reason": str(error)})
+    log = ExportLog(classes)
+    wanted = SegmentingSettings(
+        None if settings.objects is None else ObjectSettings(**settings.objects.model_dump())
+    )
+    for name, found in segment_images(segmenter, images, wanted):
+        if isinstance(found, InputError):
+            log.images.append({"image": name, "reason": str(found)})
             yield {}, {}, {}, {}, {}, {}, {}, log
             continue
-        unlike = segmenter.explain_unlikeness(image)
-        log.append({"image": name, "unlike": unlike})
-        overlay = draw_label(to_picture(image), label, len(classes), PREDICTION_COLOUR)
-        mask = label * np.uint8(255) if len(classes) == 2 else paint_classes(label)
-        masks: tuple[Files, Files, Files] = {name: mask}, {name: label}, {name: overlay}
-        if wanted is None:
-            yield *masks, {}, {}, {}, {}, log
-            continue
-        found = find_objects(label, wanted)
-        table = measure_objects(found, image, name, classes, unlike_training=unlike)
-        named = {name: (found, classes)}
-        yield *masks, named, named, named, {name: table}, log
+        log.images.append({"image": name, "unlike": found.unlike})
+        objects = {} if found.objects is None else {name: (found.objects, classes)}
+        tables = {} if found.table is None else {name: found.table}
+        masks, labels, overlays = {name: found.mask}, {name: found.label}, {name: found.overlay}
+        yield masks, labels, overlays, objects, objects, objects, tables, log
 
 
 def gather_objects(
@@ -106,7 +104,7 @@ def gather_objects(
     Returns:
         The table, once for each of the two files that it is written to.
     """
-    own = [tables[entry["image"]]() for entry in log if entry["image"] in tables]
+    own = [tables[entry["image"]]() for entry in log.images if entry["image"] in tables]
     filled = [table for table in own if len(table)]
     nothing = own[0] if own else pd.DataFrame(columns=list(COLUMNS))
     whole = pd.concat(filled, ignore_index=True) if filled else nothing
@@ -122,9 +120,11 @@ def list_failures(log: ExportLog) -> pd.DataFrame:
     Returns:
         A row for each with its `image` and the `reason`.
     """
-    failed = [entry for entry in log if "reason" in entry]
-    _log.info("Exported the masks of %d images", len(log) - len(failed))
-    unlike = [f"  {entry['image']}: {entry['unlike']}" for entry in log if entry.get("unlike")]
+    failed = log.failed
+    _log.info("Exported the masks of %d images", len(log.images) - len(failed))
+    unlike = [
+        f"  {entry['image']}: {entry['unlike']}" for entry in log.images if entry.get("unlike")
+    ]
     if unlike:
         more = f"\n  and {len(unlike) - _SHOWN} more" if len(unlike) > _SHOWN else ""
         _log.warning(
@@ -155,7 +155,7 @@ def require_all(failed: pd.DataFrame, log: ExportLog, objects: pd.DataFrame) -> 
     listing = "\n".join(rows)
     raise InputError(
         "images_to_segment",
-        f"{len(failed)} of {len(log)} images could not be segmented:\n{listing}\n"
+        f"{len(failed)} of {len(log.images)} images could not be segmented:\n{listing}\n"
         "The masks of all others are written; the catalog entry `failed` lists these.\n",
         "Mend these images or move them away",
     )

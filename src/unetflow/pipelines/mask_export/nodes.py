@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,42 +10,27 @@ from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.image_file import ImageFile
-from unetflow.imaging.objects import COLUMNS, Objects, ObjectSettings
+from unetflow.imaging.large import ResultFolders
+from unetflow.imaging.objects import COLUMNS, Objects, ObjectSettings, PixelSize
 from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.parameters import MaskExportParameters
+from unetflow.pipelines.mask_export.export_log import ExportLog
+from unetflow.pipelines.mask_export_parameters import MaskExportParameters
 from unetflow.pipelines.types import Segmenter
-from unetflow.unet.segmenting import SegmentingSettings, segment_images
+from unetflow.unet.seam_check import describe_seams
+from unetflow.unet.segmenting import LargeSettings, SegmentingSettings, segment_images
 
 _log = logging.getLogger(__name__)
 
-Files = Mapping[str, NDArray[np.generic]]
+Pictures = Mapping[str, NDArray[np.uint8]]
+SizedFiles = Mapping[str, tuple[NDArray[Any], PixelSize | None]]
 ObjectFiles = Mapping[str, tuple[Objects, list[str]]]
 
-
-@dataclass
-class ExportLog:
-    """What became of the images.
-
-    Attributes:
-        classes: The names of the segmenter's classes, the background first.
-        images: For each image its name and `reason`, why it failed, or `unlike`, in what it is
-            unlike the training images, empty if in nothing.
-    """
-
-    classes: list[str]
-    images: list[dict[str, str]] = field(default_factory=list)
-
-    @property
-    def failed(self) -> list[dict[str, str]]:
-        """Those that could not be segmented."""
-        return [entry for entry in self.images if "reason" in entry]
-
-
 Export = tuple[
-    Files,
-    Files,
-    Files,
-    ObjectFiles,
+    Pictures,
+    SizedFiles,
+    SizedFiles,
+    Pictures,
+    SizedFiles,
     ObjectFiles,
     ObjectFiles,
     Mapping[str, pd.DataFrame],
@@ -58,38 +42,63 @@ _SHOWN = 20
 
 
 def export_masks(
-    segmenter: Segmenter, images: dict[str, ImageFile], parameters: Mapping[str, Any]
+    segmenter: Segmenter,
+    images: dict[str, ImageFile],
+    large_results: ResultFolders,
+    parameters: Mapping[str, Any],
 ) -> Iterator[Export]:
     """Segment images one by one; one that cannot be used is passed over and noted.
 
     Args:
         segmenter: The finished segmenter.
         images: By name.
+        large_results: Where labels and probabilities of large images are written block by block.
         parameters: `mask_export`.
 
     Yields:
-        For each image, under its name: a mask for people, 0 and 255, or of more than two classes
-        each in its colour; a label mask with class indices; the image with the mask's outline or
-        colours; its objects for three kinds of files, and a table of them. Besides, what became of
-        all images so far.
+        For each image, under its name, what is asked for and can be had: a mask for people, 0 and
+        255, or of more than two classes each in its colour; a label mask with class indices;
+        probabilities; the image with the mask's outline or colours; its objects as numbers and for
+        two kinds of files, and a table of them. Besides, what became of all images so far.
     """
     settings = read_parameters(MaskExportParameters, parameters, "mask_export")
     segmenter = segmenter.on_engine(settings.engine, settings.precision)
+    wanted = _settle(settings, large_results)
+    if wanted.blended_overlap is not None:
+        _log.info(describe_seams(segmenter, images, wanted))
     classes = segmenter.settings.classes
     log = ExportLog(classes)
-    wanted = SegmentingSettings(
-        None if settings.objects is None else ObjectSettings(**settings.objects.model_dump())
-    )
     for name, found in segment_images(segmenter, images, wanted):
+        log.add(name, images[name], found)
         if isinstance(found, InputError):
-            log.images.append({"image": name, "reason": str(found)})
-            yield {}, {}, {}, {}, {}, {}, {}, log
+            yield {}, {}, {}, {}, {}, {}, {}, {}, log
             continue
-        log.images.append({"image": name, "unlike": found.unlike})
-        objects = {} if found.objects is None else {name: (found.objects, classes)}
-        tables = {} if found.table is None else {name: found.table}
-        masks, labels, overlays = {name: found.mask}, {name: found.label}, {name: found.overlay}
-        yield masks, labels, overlays, objects, objects, objects, tables, log
+        size, objects = found.pixel_size, found.objects
+        outlined = {} if objects is None else {name: (objects, classes)}
+        yield (
+            {} if found.mask is None else {name: found.mask},
+            {} if found.label is None else {name: (found.label, size)},
+            {} if found.probabilities is None else {name: (found.probabilities, size)},
+            {name: found.overlay},
+            {} if objects is None else {name: (objects.numbers, size)},
+            outlined,
+            outlined,
+            {} if found.table is None else {name: found.table},
+            log,
+        )
+
+
+def _settle(settings: MaskExportParameters, folders: ResultFolders) -> SegmentingSettings:
+    objects, background = settings.objects, settings.large.background
+    return SegmentingSettings(
+        None if objects is None else ObjectSettings(**objects.model_dump()),
+        settings.probabilities,
+        settings.views,
+        settings.blended_overlap,
+        LargeSettings(
+            settings.large.from_pixels, folders, None if background is None else background.rule()
+        ),
+    )
 
 
 def gather_objects(
@@ -104,11 +113,38 @@ def gather_objects(
     Returns:
         The table, once for each of the two files that it is written to.
     """
-    own = [tables[entry["image"]]() for entry in log.images if entry["image"] in tables]
+    own = [tables[image.name]() for image in log.images if image.has_objects]
     filled = [table for table in own if len(table)]
     nothing = own[0] if own else pd.DataFrame(columns=list(COLUMNS))
     whole = pd.concat(filled, ignore_index=True) if filled else nothing
     return whole, whole
+
+
+def gather_coco(
+    instances: dict[str, Callable[[], tuple[NDArray[Any], PixelSize | None]]],
+    tables: dict[str, Callable[[], pd.DataFrame]],
+    log: ExportLog,
+) -> tuple[Iterator[tuple[str, Objects]], list[str]]:
+    """Put the objects of all images of this run together, for one file.
+
+    Args:
+        instances: A function for each image that reads its objects' numbers.
+        tables: One that reads the table, which tells the objects' classes.
+        log: What became of each image.
+
+    Returns:
+        Each image's file and its objects, read one by one when they are asked for; and the names
+        of the classes.
+    """
+    index = {name: number for number, name in enumerate(log.classes)}
+
+    def read(name: str) -> Objects:
+        numbers, _ = instances[name]()
+        classes = [index[class_name] for class_name in tables[name]()["class"]]
+        return Objects(numbers.astype(np.uint32), np.array(classes, np.uint8))
+
+    found = ((image.file_name, read(image.name)) for image in log.images if image.has_objects)
+    return found, log.classes
 
 
 def list_failures(log: ExportLog) -> pd.DataFrame:
@@ -120,11 +156,9 @@ def list_failures(log: ExportLog) -> pd.DataFrame:
     Returns:
         A row for each with its `image` and the `reason`.
     """
-    failed = log.failed
+    failed = [{"image": image.name, "reason": image.reason} for image in log.failed]
     _log.info("Exported the masks of %d images", len(log.images) - len(failed))
-    unlike = [
-        f"  {entry['image']}: {entry['unlike']}" for entry in log.images if entry.get("unlike")
-    ]
+    unlike = [f"  {image.name}: {image.unlike}" for image in log.images if image.unlike]
     if unlike:
         more = f"\n  and {len(unlike) - _SHOWN} more" if len(unlike) > _SHOWN else ""
         _log.warning(

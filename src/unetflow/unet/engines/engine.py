@@ -1,7 +1,9 @@
 """What all engines have in common."""
 
+import hashlib
 from abc import ABC, abstractmethod
-from typing import TypeAlias
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,9 @@ from unetflow.imaging.tiling import Probabilities
 
 Parts: TypeAlias = dict[str, bytes]
 """The files of a network, by their names."""
+
+Identity: TypeAlias = Mapping[str, Any]
+"""What changes when a network computes something else, as plain values that JSON can hold."""
 
 
 class Engine(ABC):
@@ -25,6 +30,11 @@ class Engine(ABC):
     outputs: int
     precision: str = "float32"
 
+    @property
+    @abstractmethod
+    def identity(self) -> Identity:
+        """What changes when the network computes something else."""
+
     @abstractmethod
     def __call__(self, windows: NDArray[np.generic]) -> Probabilities:
         """Predict raw images `(batch, height, width, channels)` of any type of number.
@@ -32,3 +42,8 @@ class Engine(ABC):
         Returns:
             `(batch, height, width, outputs)` float32, smaller by what valid convolutions cut off.
         """
+
+
+def digest_parts(parts: Parts) -> Identity:
+    """Return the digest of each file of a network, by its name."""
+    return {name: hashlib.sha256(part).hexdigest() for name, part in sorted(parts.items())}

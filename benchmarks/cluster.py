@@ -34,11 +34,12 @@ from unetflow.imaging.runners import Runner, RunnerSettings, open_runner
 from unetflow.imaging.workers import count_cores
 from unetflow.unet.device import describe_device
 from unetflow.unet.large import segment_large
+from unetflow.unet.many_images import segment_images
 from unetflow.unet.model import build_unet, geometry_of
 from unetflow.unet.packing import pack
 from unetflow.unet.preprocessing import with_preprocessing
 from unetflow.unet.segmenter import Segmenter, SegmenterSettings
-from unetflow.unet.segmenting import SegmentingSettings, segment_images
+from unetflow.unet.segmenting import SegmentingSettings
 
 EDGE, LARGE, BLOCK, TILE = 512, 2048, 512, 512
 WORKERS = (1, 2, 4)

@@ -9,6 +9,7 @@ import pytest
 from tests.imaging.cluster_jobs import (
     Killer,
     Multiply,
+    assert killer.done < len(tasks)
     assert_only_the_victims_tasks_were_repeated,
     find_processes,
     pack,
@@ -100,8 +101,11 @@ def test_a_killed_worker_costs_no_more_than_what_it_had(tmp_path, workers, caplo
         for result in runner.call_each(Multiply(tmp_path, hold=15), tasks):
             results.append(result)
     assert results == [(task, 3 * task) for task in tasks]
-    assert_only_the_victims_tasks_were_repeated(tmp_path, killer, len(tasks), 2 * workers)
-    assert [r.levelno for r in caplog.records if "is gone" in r.message] == [logging.WARNING]
+    assert killer.done < len(tasks)
+    assert_only_the_victims_tasks_were_repeated(tmp_path, killer, tasks, 2 * workers)
+    told = [(record.levelno, record.name) for record in caplog.records]
+    assert told == [(logging.WARNING, "unetflow.imaging.dask_runner")]
+    assert "is gone; what it had under way is done again" in caplog.text
 
 
 def test_a_task_that_kills_its_workers_is_given_up_alone(tmp_path):

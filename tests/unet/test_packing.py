@@ -1,6 +1,5 @@
 """A segmenter in workers of Dask: what it finds, and how it gets there."""
 
-
 import numpy as np
 import tifffile
 

@@ -36,6 +36,7 @@ def connect(settings: RunnerSettings) -> Iterator[Client]:
         InputError: No scheduler answers, or it has no workers.
     """
     with ExitStack() as stack:
+        stack.enter_context(_silence_dask())
         stack.enter_context(dask.config.set(_SETTINGS))
         if settings.scheduler is None:
             yield stack.enter_context(_begin_cluster(settings.workers))
@@ -43,6 +44,20 @@ def connect(settings: RunnerSettings) -> Iterator[Client]:
             client = stack.enter_context(_find_cluster(settings.scheduler))
             _require_workers(client, settings.scheduler)
             yield client
+
+
+@contextmanager
+def _silence_dask() -> Iterator[None]:
+    """Keep Dask's own log away: it is long, and what matters of it is told by the runner."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager
@@ -65,7 +80,7 @@ def _begin_cluster(workers: int | None) -> Iterator[Client]:
             dashboard_address=None,
             scheduler_kwargs={"dashboard_address": "127.0.0.1:0", "allowed_failures": _DEATHS},
             local_directory=folder,
-            silence_logs=logging.CRITICAL,  # what matters of it is told by the runner
+            silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

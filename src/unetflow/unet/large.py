@@ -1,6 +1,5 @@
 """A finished model on images that are larger than the memory."""
 
-import hashlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,7 @@ from unetflow.imaging.large import (
     segment_blocks,
 )
 from unetflow.imaging.runners import Runner
-from unetflow.imaging.uncertainty import average_views
-from unetflow.unet.prediction import as_predictor
 from unetflow.unet.segmenter import Segmenter
-from unetflow.unet.storage import digest_weights
 
 
 def as_block_model(segmenter: Segmenter, views: int = 1) -> BlockModel:
@@ -29,17 +25,12 @@ def as_block_model(segmenter: Segmenter, views: int = 1) -> BlockModel:
     Raises:
         InputError: There are no so many symmetries.
     """
-    settings, predictor = segmenter.settings, as_predictor(segmenter.model)
+    settings = segmenter.settings
     return BlockModel(
-        predictor if views == 1 else average_views(predictor, views),
+        segmenter.predictor(views),
         settings.geometry,
         settings.tile,
-        {
-            "weights": digest_weights(segmenter.model),
-            # Layers without weights, such as the scaling of intensities, stand here alone.
-            "layers": hashlib.sha256(segmenter.model.to_json().encode()).hexdigest(),
-            "views": views,
-        },
+        {**segmenter.engine.identity, "views": views},
         settings.threshold,
         settings.temperature,
         settings.minimum_object_size,

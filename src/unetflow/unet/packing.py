@@ -5,6 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from unetflow.unet.segmenter import Segmenter
+from unetflow.unet.segmenter_files import write_exported
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,12 @@ class PackedSegmenter:
     segmenter again.
 
     Attributes:
+        name: Of the file; it tells what computes the network.
         content: The bytes.
         precision: See `Segmenter.load`.
     """
 
+    name: str
     content: bytes
     precision: str
 
@@ -29,17 +32,22 @@ class PackedSegmenter:
             InputError: What computes it is not installed.
         """
         with TemporaryDirectory() as folder:
-            path = Path(folder, _NAME)
+            path = Path(folder, self.name)
             path.write_bytes(self.content)
             return Segmenter.load(path, precision=self.precision)
 
 
-_NAME = "segmenter.keras"
-
-
 def pack(segmenter: Segmenter) -> PackedSegmenter:
-    """Return a segmenter such that it can be sent, as `runners.open_runner` wants it."""
+    """Return a segmenter such that it can be sent, as `runners.open_runner` wants it.
+
+    A network that was converted for another engine is sent as it is, so that nobody converts it
+    again and workers need no Keras.
+    """
+    parts = segmenter.engine.parts
     with TemporaryDirectory() as folder:
-        path = Path(folder, _NAME)
-        segmenter.save(path)
-        return PackedSegmenter(path.read_bytes(), segmenter.engine.precision)
+        path = Path(folder, "segmenter.keras" if parts is None else "segmenter.zip")
+        if parts is None:
+            segmenter.save(path)
+        else:
+            write_exported(path, parts, segmenter.settings)
+        return PackedSegmenter(path.name, path.read_bytes(), segmenter.engine.precision)

@@ -7,6 +7,9 @@ from unetflow.imaging.large.background import BackgroundRule
 from unetflow.imaging.large.blocks import BlockModel
 from unetflow.imaging.large.computing import compute_by
 from unetflow.imaging.large.image import MAX_BLOCK_PIXELS, LazyImage
+from unetflow.imaging.large.overview import Overview, shrink_image, shrink_label
+from unetflow.imaging.large.progress import Progress
+from unetflow.imaging.large.result_folders import ResultFolders
 from unetflow.imaging.large.segmenting import BlockSummary, segment_blocks
 from unetflow.imaging.large.tiff import open_large_tiff
 from unetflow.imaging.large.zarr_store import open_large_zarr
@@ -16,9 +19,14 @@ __all__ = [
     "BlockModel",
     "BlockSummary",
     "LazyImage",
+    "Overview",
+    "Progress",
+    "ResultFolders",
     "compute_by",
     "open_large",
     "segment_blocks",
+    "shrink_image",
+    "shrink_label",
 ]
 
 

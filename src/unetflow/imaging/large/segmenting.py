@@ -18,6 +18,7 @@ from unetflow.imaging.large.computing import BlockTerms, ComputeBlocks, compute_
 from unetflow.imaging.large.image import LazyImage
 from unetflow.imaging.large.objects import SmallObjects
 from unetflow.imaging.large.unfinished import UnfinishedBlocks
+from unetflow.imaging.objects.pixel_size import PixelSize
 
 BLOCK = 2048
 """Edge of a block in pixels."""
@@ -47,6 +48,7 @@ def segment_blocks(
     block: int = BLOCK,
     batch_size: int = 4,
     background: BackgroundRule | None = None,
+    pixel_size: PixelSize | None = None,
     compute: ComputeBlocks = compute_here,
     on_block: Callable[[int, int], None] = lambda done, blocks: None,
 ) -> BlockSummary:
@@ -63,11 +65,12 @@ def segment_blocks(
         target: Where the labels shall be, `(height, width)` uint8: a tiled TIFF or a Zarr array,
             by the ending.
         probabilities: Where the calibrated probabilities `(height, width, classes)` float32 shall
-            be, `(height, width)` where there is the foreground's alone; None: nowhere. A skipped
-            block is background for certain.
+            be, `(height, width)` where there is the foreground's alone; None: nowhere. In a TIFF
+            the classes are its planes. A skipped block is background for certain.
         block: Longest edge of a block in pixels; one window is a block in any case.
         batch_size: Windows for each call of the predictor.
         background: Which blocks are skipped; None: none.
+        pixel_size: The size of a pixel, which a TIFF is told; None where it is not known.
         compute: Who computes the blocks, see `computing.compute_by`; the result is the same.
         on_block: Called after each block with how many are done, and with their number.
 
@@ -103,9 +106,10 @@ def segment_blocks(
         on_block(done + 1, len(grid.blocks))
     skipped = sum(store.is_background(one) for one in grid.blocks)
     if probabilities is not None:
-        _assemble(store, probabilities, _mosaic_of_probabilities(store, grid, (height, width)))
+        image_of_them = _mosaic_of_probabilities(store, grid, (height, width))
+        _assemble(store, probabilities, image_of_them, pixel_size)
     labels = _mosaic_of_labels(store, grid, (height, width), model.minimum_object_size)
-    _assemble(store, target, labels)
+    _assemble(store, target, labels, pixel_size)
     store.remove()
     return BlockSummary(len(grid.blocks), found, skipped)
 
@@ -138,11 +142,13 @@ def _mosaic_of_probabilities(store: UnfinishedBlocks, grid: Grid, shape: tuple[i
     return Mosaic(grid, flat, shape, np.float32)
 
 
-def _assemble(store: UnfinishedBlocks, target: Path, mosaic: Mosaic) -> None:
+def _assemble(
+    store: UnfinishedBlocks, target: Path, mosaic: Mosaic, pixel_size: PixelSize | None
+) -> None:
     """Write a file among the blocks, which a kill leaves to be removed with them, and move it."""
     finished = store.folder / f"assembled_{target.name}"
     try:
-        write_mosaic(finished, mosaic)
+        write_mosaic(finished, mosaic, store.digest(mosaic.dtype.name), pixel_size)
         put_in_place(finished, target)
     except OSError as error:
         raise InputError(

@@ -68,8 +68,7 @@ def assert_same(one, other):
             assert ours == theirs
 
 
-@pytest.mark.parametrize("sees_files", [True, False])
-@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize(("workers", "sees_files"), [(2, True), (2, False), (4, True)])
 def test_images_are_the_same_though_a_worker_is_killed(
     images, tmp_path, notes, workers, sees_files, monkeypatch
 ):

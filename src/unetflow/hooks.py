@@ -71,7 +71,15 @@ class CheckHooks:
             images.resolve(),
             *((raw / name).resolve() for name in ("images", "masks", *below)),
         }
-        for entry in ("masks", "labels", "overlays", "instances", "polygons", "rois"):
+        for entry in (
+            "masks",
+            "labels",
+            "probabilities",
+            "overlays",
+            "instances",
+            "polygons",
+            "rois",
+        ):
             ours = Path(self._entries[entry]["path"]).resolve()
             if ours in theirs:
                 raise InputError(

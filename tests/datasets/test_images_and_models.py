@@ -49,7 +49,7 @@ def test_folder_reads_each_image_when_asked_and_keeps_names_apart(tmp_path):
     (tmp_path / "notes.txt").write_text("not an image")
     images = ImageFolderDataset(path=str(tmp_path)).load()
     assert list(images) == ["2", "10", "same.png", "same.tif", "sub/2"]
-    np.testing.assert_array_equal(images["sub/2"](), np.full((3, 4, 1), 7, np.uint8))
+    np.testing.assert_array_equal(images["sub/2"].read(), np.full((3, 4, 1), 7, np.uint8))
 
 
 def test_folder_without_any_image_is_refused(tmp_path):
@@ -62,7 +62,7 @@ def test_folder_refuses_an_image_above_the_limit(tmp_path):
     Image.new("L", (40, 30)).save(tmp_path / "a.png")
     images = ImageFolderDataset(path=str(tmp_path), max_pixels=1000).load()
     with pytest.raises(InputError, match="40 x 30 pixels are more than the allowed 1000"):
-        images["a"]()
+        images["a"].read()
 
 
 def test_demo_is_made_once(tmp_path):

@@ -150,8 +150,8 @@ def test_images_alone(objects, unlabelled, expected, packed):
     dataset = SourceImagesDataset(path=str(root), layout="objects", unlabelled=unlabelled)
     images = dataset.load()
     assert list(images) == expected
-    for name, read in images.items():
-        np.testing.assert_array_equal(read(), noise(int(name))[:, :, np.newaxis])
+    for name, image in images.items():
+        np.testing.assert_array_equal(image.read(), noise(int(name))[:, :, np.newaxis])
 
 
 def test_images_of_other_data_may_be_taken_instead(objects, two_folders):
@@ -168,7 +168,7 @@ def test_pages_of_a_stack_are_images_of_their_own(tmp_path):
     options = {"layout": "stacks", "images": "volume.tif", "masks": "labels.tif"}
     images = SourceImagesDataset(path=str(tmp_path), **options).load()
     assert list(images) == ["volume/000", "volume/001", "volume/002"]
-    np.testing.assert_array_equal(images["volume/002"]()[:, :, 0], pages[2])
+    np.testing.assert_array_equal(images["volume/002"].read()[:, :, 0], pages[2])
 
 
 def test_images_may_be_recognised_too(two_folders):
@@ -185,7 +185,7 @@ def test_an_image_above_the_limit_is_refused_when_it_is_read(two_folders, instea
     )
     images = dataset.load()
     with pytest.raises(ValueError, match=f"are more than the allowed {EDGE**2 - 1}"):
-        images["1"]()
+        images["1"].read()
 
 
 def test_what_a_folder_of_images_leaves_out_is_said(two_folders, caplog):

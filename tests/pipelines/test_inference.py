@@ -11,9 +11,11 @@ import pytest
 import roifile
 import tifffile
 from PIL import Image
+from pycocotools.coco import COCO
 from scipy import ndimage
 
 from tests.conftest import kedro_run
+from unetflow.imaging.objects import PixelSize, read_pixel_size
 from unetflow.imaging.readers import read_image
 from unetflow.unet import Segmenter
 
@@ -24,21 +26,27 @@ Finished = tuple[Path, object]
 
 @pytest.fixture
 def images(finished: Finished, tmp_path: Path) -> Path:
-    """Return a folder with a training-like image, and one that is much darker."""
+    """Return a folder with a training-like image that knows its scale, and a much darker one."""
     source = sorted((finished[0] / "data/01_raw/demo/images").iterdir())[0]
     image = read_image(source)[:, :, 0]
     folder = tmp_path / "images"
     folder.mkdir()
-    Image.fromarray(image).save(folder / "like.png")
+    metadata = {"unit": "um", "axes": "YX"}
+    tifffile.imwrite(folder / "like.tif", image, imagej=True, resolution=(4, 4), metadata=metadata)
     Image.fromarray(image // 8).save(folder / "dark.png")
     return folder
 
 
-def _infer(project: Path, images: Path, model: str) -> tuple[int, str, Path]:
+def _infer(project: Path, images: Path, model: str, *more: str) -> tuple[int, str, Path]:
     out = images.parent / "out"
-    params = f"images={images},output={out},model={model}"
+    params = ",".join([f"images={images}", f"output={out}", f"model={model}", *more])
     result = kedro_run(project, "--pipelines", "inference", "--params", params)
     return result.exit_code, result.output, out
+
+
+def _read(images: Path, name: str) -> np.ndarray:
+    (path,) = images.glob(f"{name}.*")
+    return read_image(path)
 
 
 def _label(path: Path) -> np.ndarray:
@@ -64,7 +72,20 @@ def _check_objects(out: Path, images: Path) -> None:
         assert own["unlike_training"].str.startswith("unlike").tolist() == len(own) * [
             name == "dark"
         ]
+        coco = COCO(out / "coco.json")
+        (image_id,) = [key for key, one in coco.imgs.items() if Path(one["file_name"]).stem == name]
+        annotations = coco.loadAnns(coco.getAnnIds(image_id))
+        assert [a["area"] for a in annotations] == own["area_px"].tolist()
+        for number, annotation in enumerate(annotations, start=1):
+            np.testing.assert_array_equal(coco.annToMask(annotation), numbers == number)
     assert len(table) > 0
+    for name in ("labels", "instances"):
+        assert read_pixel_size(out / name / "like.tif") == PixelSize(0.25, 0.25)
+        assert read_pixel_size(out / name / "dark.tif") is None
+        with tifffile.TiffFile(out / name / "like.tif") as tiff:
+            assert tiff.imagej_metadata["unit"] == "um"
+    measured = table["area_um2"].notna()
+    assert measured.tolist() == (table["image"] == "like").tolist()
 
 
 def test_a_model_file_is_enough(finished: Finished, project: Path, images: Path) -> None:
@@ -74,12 +95,34 @@ def test_a_model_file_is_enough(finished: Finished, project: Path, images: Path)
     assert not (project / "data/02_intermediate").exists()
     segmenter = Segmenter.load(model)
     for name in ("like", "dark"):
-        expected = segmenter.predict(read_image(images / f"{name}.png"))
+        expected = segmenter.predict(_read(images, name))
         np.testing.assert_array_equal(_label(out / f"labels/{name}.tif"), expected)
     assert len(pd.read_csv(out / "failed.csv")) == 0
     _check_objects(out, images)
     assert "dark: unlike the training data: brightness" in " ".join(output.split())
     assert "like: unlike" not in output
+    assert not (out / "probabilities").exists()
+
+
+def test_probabilities_of_averaged_blended_windows_are_there_on_request(
+    finished: Finished, project: Path, images: Path
+) -> None:
+    model = finished[0] / "data/06_models/segmenter.keras"
+    ways = ("probabilities=true", "views=4", "blended_overlap=0.125")
+    more = [f"mask_export.{way}" for way in ways]
+    code, output, out = _infer(project, images, str(model), *more)
+    assert code == 0, output
+    segmenter = Segmenter.load(model)
+    overlap = round(segmenter.settings.tile / 8)
+    for name in ("like", "dark"):
+        found = tifffile.imread(out / f"probabilities/{name}.tif")
+        expected = segmenter.predict_probabilities(_read(images, name), views=4, overlap=overlap)
+        np.testing.assert_array_equal(found, expected[:, :, 0], strict=True)
+        np.testing.assert_array_equal(
+            _label(out / f"labels/{name}.tif"), segmenter.decide(expected)
+        )
+    assert read_pixel_size(out / "probabilities/like.tif") == PixelSize(0.25, 0.25)
+    assert f"Windows overlap by {overlap} pixels and are blended" in " ".join(output.split())
 
 
 def test_a_model_of_the_registry_gives_the_same(
@@ -99,7 +142,7 @@ def test_a_model_of_the_registry_gives_the_same(
     code, output, out = _infer(project, images, "models:/unetflow@served")
     assert code == 0, output
     segmenter = Segmenter.load(finished[0] / "data/06_models/segmenter.keras")
-    expected = segmenter.predict(read_image(images / "like.png"))
+    expected = segmenter.predict(_read(images, "like"))
     np.testing.assert_array_equal(_label(out / "labels/like.tif"), expected)
     assert os.environ["MLFLOW_TRACKING_URI"] == address
 

@@ -1,45 +1,203 @@
-"""Which engine segments the images, with segmenters that are no networks."""
+"""How images are segmented and what is made of them, with segmenters that are no networks."""
 
+import json
+import logging
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
+import tifffile
 import yaml
 
 from tests.conftest import ROOT
+from unetflow.datasets import CocoFileDataset, LabelFileDataset, TablesDataset
 from unetflow.imaging.errors import InputError
-from unetflow.pipelines.mask_export.nodes import export_masks
+from unetflow.imaging.image_file import ImageFile
+from unetflow.imaging.large import ResultFolders
+from unetflow.imaging.objects import PixelSize
+from unetflow.imaging.tiling import Geometry
+from unetflow.pipelines.mask_export import nodes
+from unetflow.unet.engines.engine import Engine
+from unetflow.unet.segmenter import Segmenter, SegmenterSettings
 
 BASE = yaml.safe_load((ROOT / "conf/base/parameters_mask_export.yml").read_text())["mask_export"]
-IMAGES = {"one": lambda: np.zeros((3, 4, 1), np.uint8)}
+SIZE = PixelSize(0.5, 0.25)
+ORDER = (
+    "masks",
+    "labels",
+    "probabilities",
+    "overlays",
+    "instances",
+    "polygons",
+    "rois",
+    "object_tables",
+    "export_log",
+)
+
+
+class Brightness(Engine):
+    """Takes a pixel's brightness for its probability, and a window's left border into account."""
+
+    name, outputs, identity = "brightness", 1, {"kind": "brightness"}
+
+    def __call__(self, windows):
+        found = windows[..., :1].astype(np.float32) / np.float32(255)
+        found[:, :, 0] = 0
+        return found
+
+
+@pytest.fixture
+def segmenter():
+    geometry = Geometry(stride=4, remainder=0, shrink=0, margin=4)
+    settings = SegmenterSettings(["background", "cell"], 0.5, 1, "uint8", geometry, 32)
+    segmenter = Segmenter(Brightness(), settings)
+    segmenter.on_engine = lambda engine, precision: segmenter
+    return segmenter
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Return a small image, one of several windows whose pixels have a size, and a broken one."""
+    random = np.random.default_rng(0)
+    (tmp_path / "images/deep").mkdir(parents=True)
+    tifffile.imwrite(tmp_path / "images/a.tif", random.integers(0, 256, (16, 20), np.uint8))
+    tifffile.imwrite(
+        tmp_path / "images/deep/b.tif",
+        random.integers(0, 256, (70, 90), np.uint8),
+        imagej=True,
+        resolution=(1 / SIZE.x, 1 / SIZE.y),
+        metadata={"unit": "um"},
+    )
+    (tmp_path / "images/c.tif").write_bytes(b"no picture")
+    return {name: ImageFile(tmp_path / f"images/{name}.tif") for name in ("a", "deep/b", "c")}
+
+
+def export(segmenter, images, tmp_path, **parameters):
+    """Return the outputs of each image by their names."""
+    folders = ResultFolders(tmp_path / "labels", tmp_path / "probabilities")
+    return [
+        dict(zip(ORDER, outputs, strict=True))
+        for outputs in nodes.export_masks(segmenter, images, folders, {**BASE, **parameters})
+    ]
 
 
 def on_engine(engine, precision):
     """Return a segmenter that finds a mask only where it is asked for in full."""
     found = int((engine, precision) == ("openvino", "bfloat16"))
     return SimpleNamespace(
-        settings=SimpleNamespace(classes=["background", "nucleus"]),
-        predict=lambda image: np.full(image.shape[:2], found, np.uint8),
+        settings=SimpleNamespace(classes=["background", "nucleus"], tile=32),
+        predict_probabilities=lambda image, **ways: np.full((*image.shape[:2], 1), found),
+        decide=lambda probabilities: probabilities[:, :, 0].astype(np.uint8),
         explain_unlikeness=lambda image: "",
     )
 
 
-SEGMENTER = SimpleNamespace(
-    settings=SimpleNamespace(classes=["background", "nucleus"]), on_engine=on_engine
+@pytest.mark.parametrize(
+    ("parameters", "found"), [({}, 0), ({"engine": "openvino", "precision": "bfloat16"}, 255)]
 )
+def test_the_engine_of_the_parameters_segments(images, tmp_path, parameters, found):
+    segmenter = SimpleNamespace(on_engine=on_engine)
+    done = export(segmenter, {"a": images["a"]}, tmp_path, objects=None, **parameters)
+    np.testing.assert_array_equal(done[0]["masks"]["a"], np.full((16, 20), found, np.uint8))
 
 
 @pytest.mark.parametrize(
-    ("parameters", "found"), [(BASE, 0), ({"engine": "openvino", "precision": "bfloat16"}, 255)]
+    ("name", "value"),
+    [
+        ("engine", "tensorrt"),
+        ("precision", "int4"),
+        ("motor", "auto"),
+        ("views", 9),
+        ("blended_overlap", 0.9),
+        ("large", {"from_pixels": 0, "background": None}),
+        ("large", {"from_pixels": 9, "background": {}}),
+    ],
 )
-def test_the_engine_of_the_parameters_segments(parameters, found):
-    ((masks, *_),) = export_masks(SEGMENTER, IMAGES, {**parameters, "objects": None})
-    np.testing.assert_array_equal(masks["one"], np.full((3, 4), found, np.uint8))
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("engine", "tensorrt"), ("precision", "int4"), ("motor", "auto")]
-)
-def test_parameters_that_make_no_sense_are_refused(name, value):
+def test_parameters_that_make_no_sense_are_refused(segmenter, images, tmp_path, name, value):
     with pytest.raises(InputError, match=f"mask_export.{name}"):
-        list(export_masks(SEGMENTER, IMAGES, {**BASE, name: value}))
+        export(segmenter, images, tmp_path, **{name: value})
+
+
+def test_labels_instances_and_probabilities_keep_the_size_of_a_pixel(segmenter, images, tmp_path):
+    plain, sized, broken = export(segmenter, images, tmp_path, probabilities=True)
+    for output in ("labels", "instances", "probabilities"):
+        assert plain[output]["a"][1] is None
+        assert sized[output]["deep/b"][1] == SIZE
+        assert broken[output] == {}
+    table = sized["object_tables"]["deep/b"]
+    np.testing.assert_allclose(table["area_um2"], table["area_px"] * 0.125)
+    log = broken["export_log"]
+    assert [(i.name, i.file_name, bool(i.reason)) for i in log.images] == [
+        ("a", "a.tif", False),
+        ("deep/b", "deep/b.tif", False),
+        ("c", "c.tif", True),
+    ]
+
+
+def test_probabilities_are_those_that_decide_and_only_there_on_request(segmenter, images, tmp_path):
+    assert not any(one["probabilities"] for one in export(segmenter, images, tmp_path))
+    _, one, _ = export(segmenter, images, tmp_path, probabilities=True)
+    probabilities, label = one["probabilities"]["deep/b"][0], one["labels"]["deep/b"][0]
+    expected = segmenter.predict_probabilities(images["deep/b"].read())
+    np.testing.assert_array_equal(probabilities, expected)
+    np.testing.assert_array_equal(label, probabilities[:, :, 0] >= 0.5)
+
+
+def test_views_and_blending_change_what_is_found(segmenter, images, tmp_path):
+    pixels = images["deep/b"].read()
+    for parameters, ways in (
+        ({"views": 4}, {"views": 4}),
+        ({"blended_overlap": 0.25}, {"overlap": 8}),
+        ({"views": 2, "blended_overlap": 0.0}, {"views": 2, "overlap": 0}),
+    ):
+        _, one, _ = export(segmenter, images, tmp_path, probabilities=True, **parameters)
+        expected = segmenter.predict_probabilities(pixels, **ways)
+        np.testing.assert_array_equal(one["probabilities"]["deep/b"][0], expected)
+        assert np.abs(expected - segmenter.predict_probabilities(pixels)).max() > 0.001
+
+
+def test_the_error_at_seams_is_measured_where_there_are_some(segmenter, images, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    export(segmenter, images, tmp_path, blended_overlap=0.25)
+    (told,) = [r.getMessage() for r in caplog.records if "are blended" in r.getMessage()]
+    assert "overlap by 8 pixels" in told
+    assert "measured on 64 x 64 pixels of deep/b" in told
+    middle = images["deep/b"].read()[3:67, 13:77]
+    exact = segmenter.predict_probabilities(middle)
+    error = np.abs(segmenter.predict_probabilities(middle, overlap=8) - exact)
+    assert f"by {error.max():.2g} at most and by {error.mean():.2g} in the mean" in told
+    caplog.clear()
+    export(segmenter, {name: images[name] for name in "ac"}, tmp_path, blended_overlap=0.25)
+    assert "None of the first images is larger than one window" in caplog.text
+    caplog.clear()
+    export(segmenter, images, tmp_path)
+    assert "blended" not in caplog.text
+
+
+@pytest.mark.parametrize("objects", [BASE["objects"], None])
+def test_the_objects_of_this_run_are_gathered_and_no_older_ones(
+    segmenter, images, tmp_path, objects
+):
+    instances, tables = {}, TablesDataset(path=str(tmp_path / "tables"))
+    tables.save({"a": pd.DataFrame({"image": ["a"], "class": ["cell"]})})  # of an older run
+    for outputs in export(segmenter, images, tmp_path, objects=objects):
+        tables.save(outputs["object_tables"])
+        for name, sized in outputs["instances"].items():
+            dataset = LabelFileDataset(filepath=str(tmp_path / f"instances/{name}.tif"))
+            dataset.save(sized)
+            instances[name] = dataset.load
+    log = outputs["export_log"]
+    whole, _ = nodes.gather_objects(tables.load(), log)
+    CocoFileDataset(filepath=str(tmp_path / "coco.json")).save(
+        nodes.gather_coco(instances, tables.load(), log)
+    )
+    coco = json.loads((tmp_path / "coco.json").read_text())
+    assert coco["categories"] == [{"id": 1, "name": "cell"}]
+    assert len(coco["annotations"]) == len(whole)
+    if objects is None:
+        assert coco["images"] == []
+        return
+    assert [image["file_name"] for image in coco["images"]] == ["a.tif", "deep/b.tif"]
+    assert [a["area"] for a in coco["annotations"]] == whole["area_px"].tolist()
+    assert set(whole["image"]) == {"a", "deep/b"}

@@ -4,13 +4,19 @@ from unetflow.datasets.atomic import AtomicDataset
 from unetflow.datasets.checkpoints import CheckpointDataset
 from unetflow.datasets.exports import BioimageioPackageDataset, ExportsDataset
 from unetflow.datasets.image_files import ImageFileDataset, ImageFolderDataset
+from unetflow.datasets.label_files import (
+    LabelFileDataset,
+    LargeResultsDataset,
+    ProbabilityFileDataset,
+)
 from unetflow.datasets.models import (
     ChosenSegmenterDataset,
     KerasModelDataset,
     SegmenterDataset,
     StartModelDataset,
 )
-from unetflow.datasets.objects import ObjectsFileDataset, TablesDataset
+from unetflow.datasets.objects import CocoFileDataset, ObjectsFileDataset, TablesDataset
+from unetflow.datasets.partitions import PartitionsDataset
 from unetflow.datasets.registry import (
     ChampionAliasesDataset,
     ChampionDataset,
@@ -33,13 +39,18 @@ __all__ = [
     "ChampionRecordDataset",
     "CheckpointDataset",
     "ChosenSegmenterDataset",
+    "CocoFileDataset",
     "DemoPairsDataset",
     "ExportsDataset",
     "FoldLogDataset",
     "ImageFileDataset",
     "ImageFolderDataset",
     "KerasModelDataset",
+    "LabelFileDataset",
+    "LargeResultsDataset",
     "ObjectsFileDataset",
+    "PartitionsDataset",
+    "ProbabilityFileDataset",
     "RunFactsDataset",
     "SamplesDataset",
     "SegmenterDataset",

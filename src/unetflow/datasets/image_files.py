@@ -2,8 +2,6 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -13,12 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import replacing
+from unetflow.imaging.files import File, replacing
+from unetflow.imaging.image_file import ImageFile
 from unetflow.imaging.readers import MAX_PIXELS, READERS, is_image, read_image
 from unetflow.imaging.samples import write_tiff
 from unetflow.imaging.trees import list_tree, natural_order
 
 _log = logging.getLogger(__name__)
+
+_ZARR = ".zarr"
 
 Pixels = NDArray[np.generic]
 
@@ -57,8 +58,10 @@ class ImageFileDataset(AbstractDataset[Pixels, Pixels]):
         return {"filepath": str(self._filepath)}
 
 
-class ImageFolderDataset(AbstractDataset[NoReturn, dict[str, Callable[[], Pixels]]]):
+class ImageFolderDataset(AbstractDataset[NoReturn, dict[str, ImageFile]]):
     """All images of a folder and its subfolders, each read when it is asked for.
+
+    A folder whose name ends in `.zarr` is one image.
 
     Args:
         path: The folder, or a zip archive.
@@ -73,27 +76,35 @@ class ImageFolderDataset(AbstractDataset[NoReturn, dict[str, Callable[[], Pixels
         self._max_pixels = max_pixels
         self.metadata = metadata
 
-    def load(self) -> dict[str, Callable[[], Pixels]]:
-        """Return a function for each image that reads it as `(height, width, channels)`.
+    def load(self) -> dict[str, ImageFile]:
+        """Return each image unread.
 
         The names are the paths below the folder without the ending, which stays where two images
         would otherwise have one name.
         """
+        if self._path.is_dir() and self._path.suffix.lower() == _ZARR:
+            return {self._path.stem: ImageFile(self._path)}
         tree = list_tree(self._path)
         for error in tree.refused:
             _log.warning("Left out %s", error)
-        names = sorted(filter(is_image, tree.files), key=natural_order)
-        files = {name: tree.files[name] for name in names}
-        if not files:
+        found: dict[str, File] = {}
+        for name, file in tree.files.items():
+            folder = _zarr_folder(name)
+            if folder is None and is_image(name):
+                found[name] = file
+            elif folder is not None and self._path.is_dir():
+                found[folder] = self._path / folder
+        if not found:
             raise InputError(
                 self._path,
-                f"it holds no image ({', '.join(READERS)})",
+                f"it holds no image ({', '.join(READERS)}, {_ZARR})",
                 "Put images there, or correct the path",
             )
-        stems = Counter(name.rpartition(".")[0] for name in files)
+        names = sorted(found, key=natural_order)
+        stems = Counter(name.rpartition(".")[0] for name in names)
         return {
-            name if stems[stem] > 1 else stem: partial(read_image, file, self._max_pixels)
-            for name, file in files.items()
+            name if stems[stem] > 1 else stem: ImageFile(found[name], self._max_pixels)
+            for name in names
             for stem in [name.rpartition(".")[0]]
         }
 
@@ -106,3 +117,10 @@ class ImageFolderDataset(AbstractDataset[NoReturn, dict[str, Callable[[], Pixels
 
     def _describe(self) -> dict[str, Any]:
         return {"path": str(self._path)}
+
+
+def _zarr_folder(name: str) -> str | None:
+    """Return the path of the Zarr folder that a file lies in; None where it lies in none."""
+    parts = name.split("/")[:-1]
+    ends = [number for number, part in enumerate(parts, 1) if part.lower().endswith(_ZARR)]
+    return "/".join(parts[: ends[0]]) if ends else None

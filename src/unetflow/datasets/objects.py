@@ -1,6 +1,6 @@
 """Objects of images as catalog entries."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -10,20 +10,17 @@ from kedro.io import AbstractDataset, DatasetError
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import replacing
-from unetflow.imaging.objects import (
-    Objects,
-    write_geojson,
-    write_imagej_rois,
-    write_label_tiff,
-)
+from unetflow.imaging.objects import Objects, write_coco, write_geojson, write_imagej_rois
 
 FoundObjects = tuple[Objects, Sequence[str]]
 """The objects of an image, and the names of all classes, the background first."""
 
+ObjectsOfImages = tuple[Iterable[tuple[str, Objects]], Sequence[str]]
+"""The objects of each image under the name of its file, and the names of all classes."""
+
 _WRITERS: Mapping[str, Callable[[Path, Objects, Sequence[str]], None]] = {
     ".geojson": write_geojson,
     ".zip": write_imagej_rois,
-    ".tif": lambda path, objects, class_names: write_label_tiff(path, objects.numbers),
 }
 
 
@@ -32,7 +29,7 @@ class ObjectsFileDataset(AbstractDataset[FoundObjects, NoReturn]):
 
     Args:
         filepath: The file; its ending decides the format: `.geojson` for QuPath, `.zip` for
-            ImageJ's ROI Manager, `.tif` for an image of object numbers.
+            ImageJ's ROI Manager.
         metadata: Anything; Kedro ignores it.
     """
 
@@ -57,6 +54,33 @@ class ObjectsFileDataset(AbstractDataset[FoundObjects, NoReturn]):
                 f"Use one of {', '.join(_WRITERS)}",
             )
         _WRITERS[self._filepath.suffix](self._filepath, *data)
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+
+class CocoFileDataset(AbstractDataset[ObjectsOfImages, NoReturn]):
+    """The objects of many images in one JSON file, as COCO has it.
+
+    Args:
+        filepath: The file.
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def load(self) -> NoReturn:
+        """Refuse: this file is for other programs."""
+        raise DatasetError(f"{self._filepath} is only written.")
+
+    def save(self, data: ObjectsOfImages) -> None:
+        """Replace the file in one step; images are taken one at a time."""
+        write_coco(self._filepath, *data)
 
     def _exists(self) -> bool:
         return self._filepath.is_file()

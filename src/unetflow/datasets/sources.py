@@ -1,21 +1,18 @@
 """Where images and masks come from."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Generic, NoReturn, TypeVar
 
-import numpy as np
 from kedro.io import AbstractDataset, DatasetError
-from numpy.typing import NDArray
 
 from unetflow.datasets.downloads import download
 from unetflow.datasets.image_files import ImageFolderDataset
 from unetflow.imaging.demo import write_demo
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.readers import MAX_PIXELS, read_image
+from unetflow.imaging.image_file import ImageFile
+from unetflow.imaging.readers import MAX_PIXELS
 from unetflow.imaging.sources import LAYOUTS, Pairing, find_pairs
 from unetflow.imaging.sources.recognition import recognise
 from unetflow.imaging.sources.split_tables import SplitTable, apply_split_table
@@ -121,7 +118,7 @@ class SourceDataset(_Source[Pairing]):
         return self._find()
 
 
-class SourceImagesDataset(_Source[dict[str, Callable[[], NDArray[np.generic]]]]):
+class SourceImagesDataset(_Source[dict[str, ImageFile]]):
     """The images alone, to be segmented; see `_Source` for the arguments.
 
     Args:
@@ -153,8 +150,8 @@ class SourceImagesDataset(_Source[dict[str, Callable[[], NDArray[np.generic]]]])
         self._unlabelled = _checked("unlabelled", unlabelled, bool, "true or false")
         self._max_pixels = _checked("max_pixels", max_pixels, int | float, "a number")
 
-    def load(self) -> dict[str, Callable[[], NDArray[np.generic]]]:
-        """Return a function for each image id that reads it as `(height, width, channels)`."""
+    def load(self) -> dict[str, ImageFile]:
+        """Return each image by its id, unread."""
         if self._instead is not None:
             return ImageFolderDataset(path=self._instead, max_pixels=self._max_pixels).load()
         pairing = self._find()
@@ -162,7 +159,7 @@ class SourceImagesDataset(_Source[dict[str, Callable[[], NDArray[np.generic]]]])
         if not self._unlabelled:
             pictures |= {pair.id: pair.image for pair in pairing.pairs}
         return {
-            name: partial(read_image, pictures[name].file, self._max_pixels, pictures[name].page)
+            name: ImageFile(pictures[name].file, self._max_pixels, pictures[name].page)
             for name in sorted(pictures, key=natural_order)
         }
 

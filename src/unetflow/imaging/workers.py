@@ -34,11 +34,30 @@ _UNDER_WAY = 4
 """Calls for each worker that are handed out at a time, so that none waits for the next one."""
 
 
+_most_cores: int | None = None
+"""That this process shall use, see `limit_cores`."""
+
+
 def count_cores() -> int:
     """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return cores if _most_cores is None else min(cores, _most_cores)
+
+
+def limit_cores(count: int) -> None:
+    """Let this process use no more than so many cores, as others compute on the same machine.
+
+    It must be called before TensorFlow begins to compute. What is set in the environment stays.
+    """
+    global _most_cores  # noqa: PLW0603 - it is of the process
+    _most_cores = count
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, str(count))
+    # TensorFlow else takes all memory of a GPU for the first process.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 
 def keep_freed_memory() -> None:

@@ -22,6 +22,7 @@ from unetflow.imaging.tiling import unet_geometry
 from unetflow.pipelines.checks import Strict, read_parameters
 from unetflow.pipelines.classes import read_classes, read_value
 from unetflow.pipelines.evaluation_parameters import EvaluationParameters
+from unetflow.pipelines.mask_export_parameters import MaskExportParameters
 from unetflow.pipelines.optimisation_parameters import OptimisationParameters
 from unetflow.pipelines.packaging_parameters import PackagingParameters
 from unetflow.pipelines.retraining_parameters import RetrainingParameters
@@ -197,23 +198,6 @@ class PlannedTraining(TrainingParameters):
     crops_per_image: Count
     batch_size: Count
     tile: Count
-
-
-class ObjectParameters(Strict):
-    """How masks become objects; see `imaging.objects.ObjectSettings`."""
-
-    method: Literal["components", "watershed"]
-    neighbours: Literal["edges", "corners"]
-    seed_distance: Count
-    seed_height: Positive
-
-
-class MaskExportParameters(Strict):
-    """What is made of images, and what computes it; without `objects` there are masks alone."""
-
-    engine: Literal["auto", "keras", "openvino", "onnx"]
-    precision: Literal["float32", "bfloat16"]
-    objects: ObjectParameters | None
 
 
 class Parameters(Strict):

@@ -1,14 +1,18 @@
 """A finished model on images that are larger than the memory."""
 
-import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unetflow.imaging.large import BlockModel, BlockSummary, LazyImage, segment_blocks
-from unetflow.imaging.uncertainty import average_views
-from unetflow.unet.prediction import as_predictor
+from unetflow.imaging.large import (
+    BlockModel,
+    BlockSummary,
+    LazyImage,
+    compute_by,
+    segment_blocks,
+)
+from unetflow.imaging.runners import Runner
 from unetflow.unet.segmenter import Segmenter
-from unetflow.unet.storage import digest_weights
 
 
 def as_block_model(segmenter: Segmenter, views: int = 1) -> BlockModel:
@@ -21,17 +25,12 @@ def as_block_model(segmenter: Segmenter, views: int = 1) -> BlockModel:
     Raises:
         InputError: There are no so many symmetries.
     """
-    settings, predictor = segmenter.settings, as_predictor(segmenter.model)
+    settings = segmenter.settings
     return BlockModel(
-        predictor if views == 1 else average_views(predictor, views),
+        segmenter.predictor(views),
         settings.geometry,
         settings.tile,
-        {
-            "weights": digest_weights(segmenter.model),
-            # Layers without weights, such as the scaling of intensities, stand here alone.
-            "layers": hashlib.sha256(segmenter.model.to_json().encode()).hexdigest(),
-            "views": views,
-        },
+        {**segmenter.engine.identity, "views": views},
         settings.threshold,
         settings.temperature,
         settings.minimum_object_size,
@@ -39,7 +38,13 @@ def as_block_model(segmenter: Segmenter, views: int = 1) -> BlockModel:
 
 
 def segment_large(
-    segmenter: Segmenter, image: LazyImage, target: Path, *, views: int = 1, **options: Any
+    segmenter: Segmenter,
+    image: LazyImage,
+    target: Path,
+    *,
+    views: int = 1,
+    runner: Runner[Segmenter] | None = None,
+    **options: Any,
 ) -> BlockSummary:
     """Segment an image of any size in bounded memory as `Segmenter.predict` does in one piece.
 
@@ -48,6 +53,8 @@ def segment_large(
         image: What `imaging.large.open_large` opens.
         target: Where the labels shall be, a `.tif` or a `.zarr`.
         views: See `as_block_model`.
+        runner: Who computes the blocks, as `runners.open_runner` gives it with this segmenter and
+            `packing.pack`; None: this process.
         **options: See `segment_blocks`.
 
     Raises:
@@ -61,4 +68,6 @@ def segment_large(
         ```
     """
     segmenter.require_fitting(image.shape, image.dtype)
+    if runner is not None:
+        options["compute"] = compute_by(runner, partial(as_block_model, views=views))
     return segment_blocks(image, as_block_model(segmenter, views), target, **options)

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unetflow.imaging.blending import predict_blended
 from unetflow.imaging.calibration import apply_temperature
 from unetflow.imaging.decision import remove_small_objects
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.labels import Label
 from unetflow.imaging.scores import decide
-from unetflow.imaging.tiling import Probabilities, predict_tiled
+from unetflow.imaging.tiling import Predictor, Probabilities, predict_tiled
 from unetflow.imaging.training_range import explain_unlikeness
 from unetflow.unet.engines import choose_engine, convert_network, start_engine
-from unetflow.unet.engines.engine import Engine
+from unetflow.unet.engines.engine import Engine, Identity
 from unetflow.unet.engines.keras_engine import KerasEngine
 from unetflow.unet.segmenter_files import Exported, complete_archive, read_own_settings
 from unetflow.unet.segmenter_settings import SegmenterSettings
@@ -88,17 +89,45 @@ class Segmenter:
         """
         return self.decide(self.predict_probabilities(image))
 
-    def predict_probabilities(self, image: NDArray[np.generic]) -> Probabilities:
+    def predict_probabilities(
+        self, image: NDArray[np.generic], *, views: int = 1, overlap: int | None = None
+    ) -> Probabilities:
         """Return the calibrated probabilities of the classes for an image as above.
 
-        They are `(height, width, classes)`, or `(height, width, 1)` where the network gives the
-        foreground's alone.
+        Args:
+            image: As above.
+            views: Over how many of the 8 flips and turns of each window they are averaged.
+            overlap: By how many pixels windows overlap that are blended into each other, see
+                `blending.predict_blended`; None joins them exactly.
+
+        Returns:
+            `(height, width, classes)`, or `(height, width, 1)` where the network gives the
+            foreground's alone.
+
+        Raises:
+            InputError: As above, or there are no so many views.
         """
         if image.ndim == 2:
             image = image[:, :, np.newaxis]
         self.require_fitting(image.shape, image.dtype)
-        found = predict_tiled(self.engine, image, self.settings.geometry, self.settings.tile)
-        return apply_temperature(found, self.settings.temperature)
+        settings, predictor = self.settings, self.predictor(views)
+        if overlap is None:
+            found = predict_tiled(predictor, image, settings.geometry, settings.tile)
+        else:
+            found = predict_blended(predictor, image, settings.geometry, overlap, settings.tile)
+        return apply_temperature(found, settings.temperature)
+
+    def predictor(self, views: int = 1) -> Predictor:
+        """Return what turns windows into probabilities, which are not calibrated yet.
+
+        Args:
+            views: As above.
+        """
+        if views == 1:
+            return self.engine
+        from unetflow.imaging.uncertainty import average_views  # Pandas, which few need to wait for
+
+        return average_views(self.engine, views)
 
     def require_fitting(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Raise an `InputError` where an image is not what the network was trained on."""
@@ -162,8 +191,13 @@ class Segmenter:
         chosen = choose_engine(engine, precision)
         if chosen == own == "keras":
             return self
-        parts = self.engine.parts if chosen == own else convert_network(self.model, chosen)
-        return Segmenter.start(Exported(chosen, parts, self.settings), precision)
+        known = self.engine.parts if chosen == own else None
+        if known is not None:
+            return Segmenter.start(Exported(chosen, known, self.settings), precision)
+        # Two conversions of one network differ in their bytes, but not in what they compute.
+        identity = {"converted": self.engine.identity}
+        converted = Exported(chosen, convert_network(self.model, chosen), self.settings)
+        return Segmenter.start(converted, precision, identity)
 
     def save(self, path: Path) -> None:
         """Write the model and its settings as one `.keras` file, in one step.
@@ -229,18 +263,22 @@ class Segmenter:
         return Exported(chosen, parts, self.settings)
 
     @classmethod
-    def start(cls, exported: Exported, precision: str = "float32") -> "Segmenter":
+    def start(
+        cls, exported: Exported, precision: str = "float32", identity: Identity | None = None
+    ) -> "Segmenter":
         """Make what `convert` gave ready to predict.
 
         Args:
             exported: The converted segmenter.
             precision: "float32", or for OpenVINO "bfloat16".
+            identity: See `Engine`; None: the digests of the network's files.
 
         Raises:
             InputError: The engine is not installed, or cannot compute it.
         """
         chosen = choose_engine(exported.engine, precision)
-        return cls(start_engine(chosen, exported.parts, precision), exported.settings)
+        engine = start_engine(chosen, exported.parts, precision, identity)
+        return cls(engine, exported.settings)
 
     @classmethod
     def load(cls, path: Path, engine: str | None = None, precision: str = "float32") -> "Segmenter":

@@ -84,7 +84,11 @@ def write_ome_zarr(path: Path, pixels, version, levels=3):
 
 
 def read_result(path: Path):
-    return zarr.open_array(str(path), mode="r")[:] if path.is_dir() else tifffile.imread(path)
+    """Return what was written; the classes of probabilities, planes of a TIFF, come last."""
+    if path.is_dir():
+        return zarr.open_array(str(path), mode="r")[:]
+    pixels = tifffile.imread(path)
+    return pixels if pixels.ndim == 2 else np.moveaxis(pixels, 0, 2)
 
 
 def grey(height=90, width=110, seed=0):

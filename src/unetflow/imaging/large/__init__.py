@@ -1,10 +1,15 @@
 """Images that are larger than the memory: reading windows of them, segmenting block by block."""
 
+from functools import partial
 from pathlib import Path
 
 from unetflow.imaging.large.background import BackgroundRule
 from unetflow.imaging.large.blocks import BlockModel
+from unetflow.imaging.large.computing import compute_by
 from unetflow.imaging.large.image import MAX_BLOCK_PIXELS, LazyImage
+from unetflow.imaging.large.overview import Overview, shrink_image, shrink_label
+from unetflow.imaging.large.progress import Progress
+from unetflow.imaging.large.result_folders import ResultFolders
 from unetflow.imaging.large.segmenting import BlockSummary, segment_blocks
 from unetflow.imaging.large.tiff import open_large_tiff
 from unetflow.imaging.large.zarr_store import open_large_zarr
@@ -14,8 +19,14 @@ __all__ = [
     "BlockModel",
     "BlockSummary",
     "LazyImage",
+    "Overview",
+    "Progress",
+    "ResultFolders",
+    "compute_by",
     "open_large",
     "segment_blocks",
+    "shrink_image",
+    "shrink_label",
 ]
 
 
@@ -36,4 +47,6 @@ def open_large(path: Path, level: int = 0, max_pixels: int = MAX_BLOCK_PIXELS) -
             corner = image.read((0, 512), (0, 512))  # (512, 512, channels)
         ```
     """
-    return (open_large_zarr if path.is_dir() else open_large_tiff)(path, level, max_pixels)
+    image = (open_large_zarr if path.is_dir() else open_large_tiff)(path, level, max_pixels)
+    image.reopen = partial(open_large, path.absolute(), level, max_pixels)
+    return image

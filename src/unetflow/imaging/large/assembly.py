@@ -1,5 +1,6 @@
 """From blocks to one file: a tiled TIFF or a Zarr array."""
 
+import math
 import shutil
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import replacing
 from unetflow.imaging.large.blocks import Block, Grid
+from unetflow.imaging.objects.pixel_size import PixelSize
+from unetflow.imaging.objects.tiff_headers import ome_header
 
 TILE = 512
 """Edge of the tiles of a TIFF and of the chunks of a Zarr array, in pixels."""
@@ -90,10 +93,19 @@ def check_target(path: Path) -> None:
         )
 
 
-def write_mosaic(path: Path, mosaic: Mosaic) -> None:
+def write_mosaic(
+    path: Path, mosaic: Mosaic, digest: bytes, pixel_size: PixelSize | None = None
+) -> None:
     """Write an image tile by tile as a compressed TIFF, or as a Zarr array, by its ending.
 
-    It is not written in one step: `files.put_in_place` follows.
+    It is not written in one step: `files.put_in_place` follows. A TIFF has the header of OME, since
+    ImageJ's own does not go with tiles; its channels are planes `(channels, height, width)`.
+
+    Args:
+        path: Where it shall be.
+        mosaic: The image, of one channel or several.
+        digest: 16 bytes that identify it.
+        pixel_size: The size of a pixel; None where it is not known. A Zarr array does not say it.
     """
     if path.suffix.lower() in _ZARR:
         _write_zarr(path, mosaic)
@@ -102,24 +114,24 @@ def write_mosaic(path: Path, mosaic: Mosaic) -> None:
         tifffile.imwrite(
             temporary,
             _tiles(mosaic),
-            shape=mosaic.shape,
+            shape=(*mosaic.shape[2:], *mosaic.shape[:2]),
             dtype=mosaic.dtype,
             tile=(TILE, TILE),
             bigtiff=np.prod(mosaic.shape) * mosaic.dtype.itemsize > _LARGEST_TIFF,
             compression="zlib",
             photometric="minisblack",
-            planarconfig="contig" if len(mosaic.shape) == 3 else None,
-            extrasamples=["unspecified"] * (mosaic.shape[2] - 1) if mosaic.shape[2:] else None,
-            metadata=None,
             maxworkers=1,
+            **ome_header("CYX"[-len(mosaic.shape) :], digest, pixel_size),
         )
 
 
 def _tiles(mosaic: Mosaic) -> Iterator[NDArray[Any]]:
-    for rows, columns in mosaic.spans():
-        pixels = mosaic.read(rows, columns)
-        missing = [(0, TILE - length) for length in pixels.shape[:2]]
-        yield np.pad(pixels, [*missing, *[(0, 0)] * (pixels.ndim - 2)])
+    """Yield the tiles of each channel, one channel after the other."""
+    for channel in range(math.prod(mosaic.shape[2:])):
+        for rows, columns in mosaic.spans():
+            pixels = mosaic.read(rows, columns)
+            pixels = pixels if pixels.ndim == 2 else pixels[:, :, channel]
+            yield np.pad(pixels, [(0, TILE - length) for length in pixels.shape])
 
 
 def _write_zarr(path: Path, mosaic: Mosaic) -> None:

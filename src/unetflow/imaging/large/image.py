@@ -123,7 +123,7 @@ class LazyImage:
                 f"there are no images of {channels} channels and {tuple(array.shape)} numbers",
                 f"Keep the channels that matter, at most {MAX_CHANNELS}",
             )
-        self._where, self._array, self._axes = where, array, axes
+        self.where, self._array, self._axes = where, array, axes
         self._alpha, self._close = has_alpha, close
         self.shape = (sizes["Y"], sizes["X"], channels)
         """Height, width and channels."""
@@ -132,6 +132,8 @@ class LazyImage:
         """Of what is read: uint8, uint16 or float32; see `readers.read_image`."""
         self.identity = {**identity, "shape": list(self.shape), "dtype": str(self.dtype)}
         """What changes when the pixels change."""
+        self.reopen: Callable[[], LazyImage] | None = None
+        """Opens it again, in another process too; None where there is no file."""
 
     def read(self, rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[np.generic]:
         """Read a window.
@@ -154,18 +156,18 @@ class LazyImage:
         except InputError:
             raise
         except Exception as error:  # decoders raise anything on damaged bytes
-            raise InputError(self._where, *self._explain(error)) from error
+            raise InputError(self.where, *self._explain(error)) from error
         places = [self._axes.index(axis) for axis in "YX"]
         pixels = np.moveaxis(pixels, places, (0, 1))
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         if self._alpha:
-            pixels = drop_alpha(self._where, pixels).reshape(*pixels.shape[:2], -1)
+            pixels = drop_alpha(self.where, pixels).reshape(*pixels.shape[:2], -1)
         native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-        return to_image_type(self._where, np.ascontiguousarray(native))
+        return to_image_type(self.where, np.ascontiguousarray(native))
 
     def _explain(self, error: Exception) -> tuple[str, str]:
-        if isinstance(self._where, Path):
-            return explain_damage(self._where, error)
+        if isinstance(self.where, Path):
+            return explain_damage(self.where, error)
         return f"it cannot be read ({error})", "Export it again from its source"
 
     def close(self) -> None:

@@ -13,11 +13,13 @@ from unetflow.imaging.files import put_in_place
 from unetflow.imaging.labels import Label
 from unetflow.imaging.large.assembly import Mosaic, check_target, write_mosaic
 from unetflow.imaging.large.background import BackgroundRule
-from unetflow.imaging.large.blocks import Block, BlockModel, Grid, plan_blocks, predict_block
+from unetflow.imaging.large.blocks import Block, BlockModel, Grid, plan_blocks
+from unetflow.imaging.large.computing import BlockTerms, ComputeBlocks, compute_here
 from unetflow.imaging.large.image import LazyImage
 from unetflow.imaging.large.locking import alone_with
 from unetflow.imaging.large.objects import SmallObjects
 from unetflow.imaging.large.unfinished import UnfinishedBlocks
+from unetflow.imaging.objects.pixel_size import PixelSize
 
 BLOCK = 2048
 """Edge of a block in pixels."""
@@ -47,6 +49,8 @@ def segment_blocks(
     block: int = BLOCK,
     batch_size: int = 1,
     background: BackgroundRule | None = None,
+    pixel_size: PixelSize | None = None,
+    compute: ComputeBlocks = compute_here,
     on_block: Callable[[int, int], None] = lambda done, blocks: None,
 ) -> BlockSummary:
     """Segment an image of any size in bounded memory.
@@ -62,11 +66,13 @@ def segment_blocks(
         target: Where the labels shall be, `(height, width)` uint8: a tiled TIFF or a Zarr array,
             by the ending.
         probabilities: Where the calibrated probabilities `(height, width, classes)` float32 shall
-            be, `(height, width)` where there is the foreground's alone; None: nowhere. A skipped
-            block is background for certain.
+            be, `(height, width)` where there is the foreground's alone; None: nowhere. In a TIFF
+            the classes are its planes. A skipped block is background for certain.
         block: Longest edge of a block in pixels; one window is a block in any case.
         batch_size: Windows for each call of the predictor.
         background: Which blocks are skipped; None: none.
+        pixel_size: The size of a pixel, which a TIFF is told; None where it is not known.
+        compute: Who computes the blocks, see `computing.compute_by`; the result is the same.
         on_block: Called after each block with how many are done, and with their number.
 
     Raises:
@@ -80,63 +86,35 @@ def segment_blocks(
     if target == probabilities:
         raise InputError(target, "labels and probabilities have one target", "Give them two names")
     with alone_with(target, probabilities):
-        return _segment_alone(
-            image, model, target, probabilities, block, batch_size, background, on_block
-        )
-
-
-def _segment_alone(
-    image: LazyImage,
-    model: BlockModel,
-    target: Path,
-    probabilities: Path | None,
-    block: int,
-    batch_size: int,
-    background: BackgroundRule | None,
-    on_block: Callable[[int, int], None],
-) -> BlockSummary:
-    height, width, _ = image.shape
-    grid = plan_blocks(height, width, model.geometry, model.tile, block)
-    identity = {
-        **image.identity,
-        **model.describe(),
-        "block": block,
-        "background": None if background is None else asdict(background),
-        "probabilities": probabilities is not None,
-    }
-    store = UnfinishedBlocks(target.with_name(f".{target.name}.unfinished"), identity)
-    found = 0
-    for number, one in enumerate(grid.blocks):
-        if store.has(one):
-            found += 1
-        else:
-            _finish_block(store, image, model, one, batch_size, background, probabilities)
-        on_block(number + 1, len(grid.blocks))
-    skipped = sum(store.is_background(one) for one in grid.blocks)
-    if probabilities is not None:
-        _assemble(store, probabilities, _mosaic_of_probabilities(store, grid, (height, width)))
-    labels = _mosaic_of_labels(store, grid, (height, width), model.minimum_object_size)
-    _assemble(store, target, labels)
-    store.remove()
-    return BlockSummary(len(grid.blocks), found, skipped)
-
-
-def _finish_block(
-    store: UnfinishedBlocks,
-    image: LazyImage,
-    model: BlockModel,
-    block: Block,
-    batch_size: int,
-    background: BackgroundRule | None,
-    wanted: Path | None,
-) -> None:
-    if background is not None and background.is_background(image.read(block.rows, block.columns)):
-        store.add_background(block)
-        return
-    label, probabilities = predict_block(model, image, block, batch_size)
-    if wanted is not None and probabilities is None:
-        raise InputError(wanted, "the predictor gives labels, no probabilities", "Leave it out")
-    store.add(block, label, None if wanted is None else probabilities)
+        height, width, _ = image.shape
+        grid = plan_blocks(height, width, model.geometry, model.tile, block)
+        identity = {
+            **image.identity,
+            **model.describe(),
+            "block": block,
+            "background": None if background is None else asdict(background),
+            "probabilities": probabilities is not None,
+        }
+        store = UnfinishedBlocks(target.with_name(f".{target.name}.unfinished"), identity)
+        missing = [one for one in grid.blocks if not store.has(one)]
+        found = len(grid.blocks) - len(missing)
+        for done in range(found):
+            on_block(done + 1, len(grid.blocks))
+        terms = BlockTerms(batch_size, background, probabilities is not None)
+        for done, (one, result) in enumerate(compute(image, model, terms, missing), found):
+            if result.label is None:
+                store.add_background(one)
+            else:
+                store.add(one, result.label, result.probabilities)
+            on_block(done + 1, len(grid.blocks))
+        skipped = sum(store.is_background(one) for one in grid.blocks)
+        if probabilities is not None:
+            image_of_them = _mosaic_of_probabilities(store, grid, (height, width))
+            _assemble(store, probabilities, image_of_them, pixel_size)
+        labels = _mosaic_of_labels(store, grid, (height, width), model.minimum_object_size)
+        _assemble(store, target, labels, pixel_size)
+        store.remove()
+        return BlockSummary(len(grid.blocks), found, skipped)
 
 
 def _mosaic_of_labels(
@@ -167,11 +145,13 @@ def _mosaic_of_probabilities(store: UnfinishedBlocks, grid: Grid, shape: tuple[i
     return Mosaic(grid, flat, shape, np.float32)
 
 
-def _assemble(store: UnfinishedBlocks, target: Path, mosaic: Mosaic) -> None:
+def _assemble(
+    store: UnfinishedBlocks, target: Path, mosaic: Mosaic, pixel_size: PixelSize | None
+) -> None:
     """Write a file among the blocks, which a kill leaves to be removed with them, and move it."""
     finished = store.folder / f"assembled_{target.name}"
     try:
-        write_mosaic(finished, mosaic)
+        write_mosaic(finished, mosaic, store.digest(mosaic.dtype.name), pixel_size)
         put_in_place(finished, target)
     except OSError as error:
         raise InputError(

@@ -1,5 +1,6 @@
 """What is done of a segmentation that is under way, block by block, on disk."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -37,7 +38,8 @@ class UnfinishedBlocks:
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
         self.folder = folder
-        now = json.loads(json.dumps(dict(identity)))  # as it is read back
+        self._identity = json.dumps(dict(identity))
+        now = json.loads(self._identity)  # as it is read back
         there = self._read_identity()
         differences = [] if there is None else name_differences(there, now)
         if differences:
@@ -52,6 +54,10 @@ class UnfinishedBlocks:
                 temporary.write_text(json.dumps(now), encoding="utf-8")
         for path in folder.glob(".*"):  # what a killed process has not finished
             path.unlink() if path.is_file() else shutil.rmtree(path)
+
+    def digest(self, kind: str) -> bytes:
+        """Return 16 bytes that identify what is made of the blocks, by its kind."""
+        return hashlib.sha256(f"{kind} {self._identity}".encode()).digest()[:16]
 
     def has(self, block: Block) -> bool:
         """Tell whether a block is done."""

@@ -6,7 +6,8 @@
 - `write_imagej_rois` writes regions for ImageJ's ROI Manager.
 - `write_coco` writes the objects of many images as COCO does.
 - `write_label_tiff` writes class indices or object numbers as an image that keeps the size of a
-  pixel, which `read_pixel_size` reads from the source.
+  pixel, which `read_pixel_size` reads from the source; `write_probability_tiff` does the same of
+  probabilities.
 
 Polygons and regions come from `trace_outlines`, which follows the edges of pixels exactly. Each
 writer replaces its file in one step, and the same objects give the same bytes.
@@ -19,6 +20,7 @@ from unetflow.imaging.objects.instances import Objects, ObjectSettings, find_obj
 from unetflow.imaging.objects.label_tiff import write_label_tiff
 from unetflow.imaging.objects.outlines import trace_outlines
 from unetflow.imaging.objects.pixel_size import PixelSize, read_pixel_size
+from unetflow.imaging.objects.probability_tiff import write_probability_tiff
 from unetflow.imaging.objects.table import COLUMNS, measure_objects
 
 __all__ = [
@@ -34,4 +36,5 @@ __all__ = [
     "write_geojson",
     "write_imagej_rois",
     "write_label_tiff",
+    "write_probability_tiff",
 ]

@@ -17,6 +17,8 @@ def write_coco(
 ) -> None:
     """Write the objects of any number of images into one file, in one step.
 
+    Nothing but the names and sizes of the images stays in memory.
+
     The categories are the classes but the background, and their ids the class indices.
 
     Args:
@@ -28,23 +30,26 @@ def write_coco(
         InputError: There is no name for a class.
     """
     listed: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    for image_id, (file_name, objects) in enumerate(images, start=1):
-        objects.name_classes(class_names)
-        height, width = objects.numbers.shape
-        listed.append({"id": image_id, "file_name": file_name, "width": width, "height": height})
-        for annotation in _annotate(objects):
-            ids = {"id": len(annotations) + 1, "image_id": image_id}
-            annotations.append(ids | annotation)
-    content = {
-        "images": listed,
-        "annotations": annotations,
-        "categories": [
+    count = 0
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write('{"annotations":[')
+        for image_id, (file_name, objects) in enumerate(images, start=1):
+            objects.name_classes(class_names)
+            height, width = objects.numbers.shape
+            size = {"width": width, "height": height}
+            listed.append({"id": image_id, "file_name": file_name, **size})
+            for annotation in _annotate(objects):
+                count += 1
+                ids = {"id": count, "image_id": image_id}
+                file.write((count > 1) * "," + _pack(ids | annotation))
+        categories = [
             {"id": index, "name": name} for index, name in enumerate(class_names) if index > 0
-        ],
-    }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
+        ]
+        file.write(f'],"images":{_pack(listed)},"categories":{_pack(categories)}}}')
+
+
+def _pack(content: object) -> str:
+    return json.dumps(content, separators=(",", ":"))
 
 
 def _annotate(objects: Objects) -> Iterator[dict[str, Any]]:

@@ -9,41 +9,40 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.objects import (
-    COLUMNS,
-    Objects,
-    ObjectSettings,
-    find_objects,
-    measure_objects,
-)
-from unetflow.imaging.overlays import (
-    PREDICTION_COLOUR,
-    draw_label,
-    paint_classes,
-    to_picture,
-)
+from unetflow.imaging.image_file import ImageFile
+from unetflow.imaging.large import ResultFolders
+from unetflow.imaging.objects import COLUMNS, Objects, ObjectSettings, PixelSize
+from unetflow.imaging.runners import RunnerSettings, open_runner
 from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.parameters import MaskExportParameters
+from unetflow.pipelines.mask_export.export_log import ExportLog
+from unetflow.pipelines.mask_export_parameters import MaskExportParameters
 from unetflow.pipelines.types import Segmenter
+from unetflow.unet.many_images import segment_images
+from unetflow.unet.packing import pack
+from unetflow.unet.seam_check import describe_seams
+from unetflow.unet.segmenting import (
+    LargeSettings,
+    SegmentedImage,
+    SegmentingSettings,
+)
 
 _log = logging.getLogger(__name__)
 
-Files = dict[str, NDArray[np.generic]]
-ObjectFiles = dict[str, tuple[Objects, list[str]]]
-ExportLog = list[dict[str, str]]
-"""For each image its name and `reason`, why it failed, or `unlike`, in what it is unlike the
-training images, empty if in nothing."""
+Pictures = Mapping[str, NDArray[np.uint8]]
+SizedFiles = Mapping[str, tuple[NDArray[Any], PixelSize | None]]
+ObjectFiles = Mapping[str, tuple[Objects, list[str]]]
 
-Export = tuple[
-    Files,
-    Files,
-    Files,
+Files = tuple[
+    Pictures,
+    SizedFiles,
+    SizedFiles,
+    Pictures,
+    SizedFiles,
     ObjectFiles,
     ObjectFiles,
-    ObjectFiles,
-    dict[str, pd.DataFrame],
-    ExportLog,
+    Mapping[str, pd.DataFrame],
 ]
+Export = tuple[*Files, ExportLog]
 
 _SHOWN = 20
 """Images that a message lists."""
@@ -51,47 +50,66 @@ _SHOWN = 20
 
 def export_masks(
     segmenter: Segmenter,
-    images: dict[str, Callable[[], NDArray[np.generic]]],
+    images: dict[str, ImageFile],
+    large_results: ResultFolders,
     parameters: Mapping[str, Any],
 ) -> Iterator[Export]:
     """Segment images one by one; one that cannot be used is passed over and noted.
 
     Args:
         segmenter: The finished segmenter.
-        images: A function for each name that reads the image.
+        images: By name.
+        large_results: Where labels and probabilities of large images are written block by block.
         parameters: `mask_export`.
 
     Yields:
-        For each image, under its name: a mask for people, 0 and 255, or of more than two classes
-        each in its colour; a label mask with class indices; the image with the mask's outline or
-        colours; its objects for three kinds of files, and a table of them. Besides, what became of
-        all images so far.
+        For each image, under its name, what is asked for and can be had: a mask for people, 0 and
+        255, or of more than two classes each in its colour; a label mask with class indices;
+        probabilities; the image with the mask's outline or colours; its objects as numbers and for
+        two kinds of files, and a table of them. Besides, what became of all images so far.
     """
     settings = read_parameters(MaskExportParameters, parameters, "mask_export")
     segmenter = segmenter.on_engine(settings.engine, settings.precision)
-    wanted = None if settings.objects is None else ObjectSettings(**settings.objects.model_dump())
-    log: ExportLog = []
-    classes = segmenter.settings.classes
-    for name, read in images.items():
-        try:
-            image = read()
-            label = segmenter.predict(image)
-        except InputError as error:
-            log.append({"image": name, "reason": str(error)})
-            yield {}, {}, {}, {}, {}, {}, {}, log
-            continue
-        unlike = segmenter.explain_unlikeness(image)
-        log.append({"image": name, "unlike": unlike})
-        overlay = draw_label(to_picture(image), label, len(classes), PREDICTION_COLOUR)
-        mask = label * np.uint8(255) if len(classes) == 2 else paint_classes(label)
-        masks: tuple[Files, Files, Files] = {name: mask}, {name: label}, {name: overlay}
-        if wanted is None:
-            yield *masks, {}, {}, {}, {}, log
-            continue
-        found = find_objects(label, wanted)
-        table = measure_objects(found, image, name, classes, unlike_training=unlike)
-        named = {name: (found, classes)}
-        yield *masks, named, named, named, {name: table}, log
+    wanted = _settle(settings, large_results)
+    if wanted.blended_overlap is not None:
+        _log.info(describe_seams(segmenter, images, wanted))
+    log = ExportLog(segmenter.settings.classes)
+    who = RunnerSettings(settings.runner, settings.workers, settings.scheduler)
+    with open_runner(who, segmenter, pack) as runner:
+        for name, found in segment_images(segmenter, images, wanted, runner):
+            log.add(name, images[name], found)
+            if isinstance(found, InputError):
+                yield {}, {}, {}, {}, {}, {}, {}, {}, log
+            else:
+                yield *_file(name, found, log.classes), log
+
+
+def _file(name: str, found: SegmentedImage, classes: list[str]) -> Files:
+    size, objects = found.pixel_size, found.objects
+    outlined = {} if objects is None else {name: (objects, classes)}
+    return (
+        {} if found.mask is None else {name: found.mask},
+        {} if found.label is None else {name: (found.label, size)},
+        {} if found.probabilities is None else {name: (found.probabilities, size)},
+        {name: found.overlay},
+        {} if objects is None else {name: (objects.numbers, size)},
+        outlined,
+        outlined,
+        {} if found.table is None else {name: found.table},
+    )
+
+
+def _settle(settings: MaskExportParameters, folders: ResultFolders) -> SegmentingSettings:
+    objects, background = settings.objects, settings.large.background
+    return SegmentingSettings(
+        None if objects is None else ObjectSettings(**objects.model_dump()),
+        settings.probabilities,
+        settings.views,
+        settings.blended_overlap,
+        LargeSettings(
+            settings.large.from_pixels, folders, None if background is None else background.rule()
+        ),
+    )
 
 
 def gather_objects(
@@ -106,11 +124,38 @@ def gather_objects(
     Returns:
         The table, once for each of the two files that it is written to.
     """
-    own = [tables[entry["image"]]() for entry in log if entry["image"] in tables]
+    own = [tables[image.name]() for image in log.images if image.has_objects]
     filled = [table for table in own if len(table)]
     nothing = own[0] if own else pd.DataFrame(columns=list(COLUMNS))
     whole = pd.concat(filled, ignore_index=True) if filled else nothing
     return whole, whole
+
+
+def gather_coco(
+    instances: dict[str, Callable[[], tuple[NDArray[Any], PixelSize | None]]],
+    tables: dict[str, Callable[[], pd.DataFrame]],
+    log: ExportLog,
+) -> tuple[Iterator[tuple[str, Objects]], list[str]]:
+    """Put the objects of all images of this run together, for one file.
+
+    Args:
+        instances: A function for each image that reads its objects' numbers.
+        tables: One that reads the table, which tells the objects' classes.
+        log: What became of each image.
+
+    Returns:
+        Each image's file and its objects, read one by one when they are asked for; and the names
+        of the classes.
+    """
+    index = {name: number for number, name in enumerate(log.classes)}
+
+    def read(name: str) -> Objects:
+        numbers, _ = instances[name]()
+        classes = [index[class_name] for class_name in tables[name]()["class"]]
+        return Objects(numbers.astype(np.uint32), np.array(classes, np.uint8))
+
+    found = ((image.file_name, read(image.name)) for image in log.images if image.has_objects)
+    return found, log.classes
 
 
 def list_failures(log: ExportLog) -> pd.DataFrame:
@@ -122,9 +167,9 @@ def list_failures(log: ExportLog) -> pd.DataFrame:
     Returns:
         A row for each with its `image` and the `reason`.
     """
-    failed = [entry for entry in log if "reason" in entry]
-    _log.info("Exported the masks of %d images", len(log) - len(failed))
-    unlike = [f"  {entry['image']}: {entry['unlike']}" for entry in log if entry.get("unlike")]
+    failed = [{"image": image.name, "reason": image.reason} for image in log.failed]
+    _log.info("Exported the masks of %d images", len(log.images) - len(failed))
+    unlike = [f"  {image.name}: {image.unlike}" for image in log.images if image.unlike]
     if unlike:
         more = f"\n  and {len(unlike) - _SHOWN} more" if len(unlike) > _SHOWN else ""
         _log.warning(
@@ -155,7 +200,7 @@ def require_all(failed: pd.DataFrame, log: ExportLog, objects: pd.DataFrame) -> 
     listing = "\n".join(rows)
     raise InputError(
         "images_to_segment",
-        f"{len(failed)} of {len(log)} images could not be segmented:\n{listing}\n"
+        f"{len(failed)} of {len(log.images)} images could not be segmented:\n{listing}\n"
         "The masks of all others are written; the catalog entry `failed` lists these.\n",
         "Mend these images or move them away",
     )

@@ -11,10 +11,11 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.export_masks,
-                inputs=["segmenter", "images_to_segment", "params:mask_export"],
+                inputs=["segmenter", "images_to_segment", "large_results", "params:mask_export"],
                 outputs=[
                     "masks",
                     "labels",
+                    "probabilities",
                     "overlays",
                     "instances",
                     "polygons",
@@ -29,6 +30,12 @@ def create_pipeline() -> Pipeline:
                 inputs=["object_tables", "export_log"],
                 outputs=["objects", "objects_sheet"],
                 name="gather_objects",
+            ),
+            Node(
+                nodes.gather_coco,
+                inputs=["instances", "object_tables", "export_log"],
+                outputs="coco",
+                name="gather_coco",
             ),
             Node(nodes.list_failures, inputs="export_log", outputs="failed", name="list_failures"),
             Node(

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from unetflow.imaging.errors import InputError
-from unetflow.unet.engines.engine import Engine, Parts
+from unetflow.unet.engines.engine import Engine, Identity, Parts
 
 if TYPE_CHECKING:
     import keras
@@ -78,13 +78,16 @@ def convert_network(model: "keras.Model", engine: str) -> Parts:
     return convert_to_onnx(model)
 
 
-def start_engine(engine: str, parts: Parts, precision: str = "float32") -> Engine:
+def start_engine(
+    engine: str, parts: Parts, precision: str = "float32", identity: Identity | None = None
+) -> Engine:
     """Make a network ready to predict.
 
     Args:
         engine: "openvino" or "onnx".
         parts: What `convert_network` made for it.
         precision: See `choose_engine`.
+        identity: What identifies the network; None: the digests of the parts.
 
     Raises:
         InputError: The engine cannot read the files, or this processor lacks the precision.
@@ -92,10 +95,10 @@ def start_engine(engine: str, parts: Parts, precision: str = "float32") -> Engin
     if engine == "openvino":
         from unetflow.unet.engines.openvino_engine import OpenVinoEngine
 
-        return OpenVinoEngine(parts, precision)
+        return OpenVinoEngine(parts, precision, identity)
     from unetflow.unet.engines.onnx_engine import OnnxEngine
 
-    return OnnxEngine(parts)
+    return OnnxEngine(parts, identity)
 
 
 def find_engine(names: Set[str]) -> str | None:

@@ -1,12 +1,13 @@
 """Keras itself, as it was trained with."""
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.imaging.tiling import Predictor, Probabilities
-from unetflow.unet.engines.engine import Engine
+from unetflow.unet.engines.engine import Engine, Identity
 
 if TYPE_CHECKING:
     import keras
@@ -27,6 +28,14 @@ class KerasEngine(Engine):
         self.model = model
         self.outputs = int(model.output_shape[-1])
         self._predict: Predictor = as_predictor(model)
+
+    @property
+    def identity(self) -> Identity:
+        """Digests of its weights and of its layers; those without weights stand in these alone."""
+        from unetflow.unet.storage import digest_weights
+
+        layers = hashlib.sha256(self.model.to_json().encode()).hexdigest()
+        return {"weights": digest_weights(self.model), "layers": layers}
 
     def __call__(self, windows: NDArray[np.generic]) -> Probabilities:
         """Predict raw images; see `Engine`."""

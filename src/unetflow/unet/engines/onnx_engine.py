@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.tiling import Probabilities
 from unetflow.imaging.workers import count_cores
-from unetflow.unet.engines.engine import Engine, Parts
+from unetflow.unet.engines.engine import Engine, Identity, Parts, digest_parts
 
 if TYPE_CHECKING:
     import keras
@@ -46,6 +46,7 @@ class OnnxEngine(Engine):
 
     Args:
         parts: What `convert_to_onnx` made.
+        identity: See `Engine`; None: the digests of the parts.
 
     Raises:
         InputError: The network cannot be read, or wants to read other files.
@@ -53,10 +54,11 @@ class OnnxEngine(Engine):
 
     name = "onnx"
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, identity: Identity | None = None) -> None:
         import onnxruntime
 
         self.parts = parts
+        self._identity = digest_parts(parts) if identity is None else identity
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = count_cores()
         _refuse_external_data(parts[_FILE])
@@ -70,6 +72,11 @@ class OnnxEngine(Engine):
             ) from error
         self._input = self._session.get_inputs()[0].name
         self.outputs = int(self._session.get_outputs()[0].shape[-1])
+
+    @property
+    def identity(self) -> Identity:
+        """See `Engine`."""
+        return {"engine": self.name, "precision": self.precision, **self._identity}
 
     def __call__(self, windows: NDArray[np.generic]) -> Probabilities:
         """Predict raw images; see `Engine`."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.tiling import Probabilities
 from unetflow.imaging.workers import count_cores
-from unetflow.unet.engines.engine import Engine, Parts
+from unetflow.unet.engines.engine import Engine, Identity, Parts, digest_parts
 
 if TYPE_CHECKING:
     import keras
@@ -68,6 +68,7 @@ class OpenVinoEngine(Engine):
     Args:
         parts: What `convert_to_openvino` made.
         precision: "float32" or "bfloat16".
+        identity: See `Engine`; None: the digests of the parts.
 
     Raises:
         InputError: The network cannot be read, or this processor cannot multiply bfloat16.
@@ -75,10 +76,14 @@ class OpenVinoEngine(Engine):
 
     name = "openvino"
 
-    def __init__(self, parts: Parts, precision: str = "float32") -> None:
+    def __init__(
+        self, parts: Parts, precision: str = "float32", identity: Identity | None = None
+    ) -> None:
         import openvino
 
-        self.precision, self.parts = precision, parts
+        self.parts = parts
+        self._identity = digest_parts(parts) if identity is None else identity
+        self.precision = precision
         core = openvino.Core()
         if precision == "bfloat16" and "BF16" not in core.get_property(
             "CPU", "OPTIMIZATION_CAPABILITIES"
@@ -103,6 +108,11 @@ class OpenVinoEngine(Engine):
                 f"OpenVINO cannot read it ({error})",
                 "Export the segmenter again",
             ) from error
+
+    @property
+    def identity(self) -> Identity:
+        """See `Engine`."""
+        return {"engine": self.name, "precision": self.precision, **self._identity}
 
     def __call__(self, windows: NDArray[np.generic]) -> Probabilities:
         """Predict raw images; see `Engine`."""

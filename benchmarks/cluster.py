@@ -1,0 +1,157 @@
+"""How many images a second go through one process, and through workers of Dask.
+
+    python benchmarks/cluster.py --json cluster.json
+
+Images of 512 x 512 from files to labels, masks and overlays, which the main process takes and
+throws away, and one image of 2048 x 2048 by blocks of 512 to a file. This process alone, then 1, 2
+and 4 workers as far as there are cores; all share the same cores. All take turns; a figure is the
+median of all rounds, a ratio the median of the rounds' ratios. Made-up images and weights; the
+speed does not depend on what is in them. Beside it the seconds until workers are begun and have
+done their first image.
+"""
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import tifffile
+from turns import compare, take_turns
+
+from unetflow.imaging.image_file import ImageFile
+from unetflow.imaging.intensity import IntensityRange
+from unetflow.imaging.large import open_large
+from unetflow.imaging.runners import Runner, RunnerSettings, open_runner
+from unetflow.imaging.workers import count_cores
+from unetflow.unet.device import describe_device
+from unetflow.unet.large import segment_large
+from unetflow.unet.many_images import segment_images
+from unetflow.unet.model import build_unet, geometry_of
+from unetflow.unet.packing import pack
+from unetflow.unet.preprocessing import with_preprocessing
+from unetflow.unet.segmenter import Segmenter, SegmenterSettings
+from unetflow.unet.segmenting import SegmentingSettings
+
+EDGE, LARGE, BLOCK, TILE = 512, 2048, 512, 512
+WORKERS = (1, 2, 4)
+ALONE = "this process"
+
+
+def make_segmenter(filters: int) -> Segmenter:
+    """Return a segmenter with random weights."""
+    keras.utils.set_random_seed(0)
+    unet = build_unet((None, None, 1), base_filters=filters)
+    model = with_preprocessing(unet, IntensityRange([0.0], [255.0]))
+    geometry = geometry_of(unet)
+    return Segmenter(
+        model, SegmenterSettings(["background", "cell"], 0.5, 1, "uint8", geometry, TILE)
+    )
+
+
+def write_images(folder: Path, count: int) -> tuple[dict[str, ImageFile], Path]:
+    """Write images, and a large one."""
+    random = np.random.default_rng(0)
+    paths = [folder / f"image_{number}.tif" for number in range(count)]
+    for path, edge in [*((path, EDGE) for path in paths), (folder / "large.tif", LARGE)]:
+        tifffile.imwrite(path, random.integers(0, 256, (edge, edge), np.uint8), tile=(256, 256))
+    return {path.stem: ImageFile(path) for path in paths}, folder / "large.tif"
+
+
+def begin(
+    segmenter: Segmenter, images: dict[str, ImageFile], stack: ExitStack
+) -> tuple[dict[str, Runner[Segmenter]], dict[str, float]]:
+    """Begin whoever computes; return the seconds, too, that each took up to its first images."""
+    settings = {ALONE: RunnerSettings()} | {
+        f"{number} worker{'s'[: number > 1]}": RunnerSettings("dask", number)
+        for number in WORKERS
+        if number <= count_cores()
+    }
+    runners, seconds = {}, {}
+    for name, wanted in settings.items():
+        started = time.perf_counter()
+        runners[name] = stack.enter_context(open_runner(wanted, segmenter, pack))
+        segment_all(segmenter, images, runners[name])
+        seconds[name] = time.perf_counter() - started
+    return runners, seconds
+
+
+def segment_all(
+    segmenter: Segmenter, images: dict[str, ImageFile], runner: Runner[Segmenter]
+) -> float:
+    """Return the seconds that all images take."""
+    started = time.perf_counter()
+    found = dict(segment_images(segmenter, images, SegmentingSettings(), runner))
+    seconds = time.perf_counter() - started
+    assert len(found) == len(images)  # noqa: S101
+    return seconds
+
+
+def segment_one(segmenter: Segmenter, large: Path, runner: Runner[Segmenter]) -> float:
+    """Return the seconds that the large image takes."""
+    target = large.with_name("labels.tif")
+    started = time.perf_counter()
+    with open_large(large) as image:
+        segment_large(segmenter, image, target, runner=runner, block=BLOCK)
+    return time.perf_counter() - started
+
+
+def measure(filters: int, count: int, rounds: int) -> dict[str, Any]:
+    """Time everything."""
+    with TemporaryDirectory() as folder, ExitStack() as stack:
+        segmenter = make_segmenter(filters)
+        images, large = write_images(Path(folder), count)
+        runners, seconds = begin(segmenter, images, stack)
+
+        def actions(act: Callable[[Runner[Segmenter]], float]) -> Any:
+            return {name: lambda r=runner: [act(r)] for name, runner in runners.items()}
+
+        cases = {
+            "images": (actions(lambda r: segment_all(segmenter, images, r)), count, "images"),
+            "large image": (
+                actions(lambda r: segment_one(segmenter, large, r)),
+                LARGE**2 / 1e6,
+                "megapixels",
+            ),
+        }
+        results: dict[str, Any] = {"seconds to begin": seconds}
+        for case, (contestants, amount, unit) in cases.items():
+            results[case] = compare(take_turns(contestants, rounds), ALONE)
+            for figures in results[case].values():
+                figures[f"{unit} per second"] = amount / figures["seconds"]
+        return results
+
+
+def main() -> None:
+    """Measure, print a table and write JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--filters", type=int, default=16)
+    parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    results = {"device": describe_device(), "cores": count_cores()}
+    results |= measure(options.filters, options.images, options.rounds)
+    print(f"{options.filters} filters, {results['cores']} cores of {results['device']}")
+    for name, seconds in results["seconds to begin"].items():
+        print(f"  {name:14} {seconds:6.1f} s to begin and do {options.images} images")
+    for case in ("images", "large image"):
+        print(case)
+        for name, figures in results[case].items():
+            speed, unit = next((v, k) for k, v in figures.items() if k.endswith("per second"))
+            ratio = figures[f"speed over {ALONE}"]
+            print(f"  {name:14} {speed:7.2f} {unit}, {ratio:5.2f} times as many as {ALONE}")
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,109 @@
+"""Labels and probabilities of images, with the size of a pixel, as catalog entries."""
+
+from pathlib import Path
+from typing import Any, NoReturn
+
+from kedro.io import AbstractDataset, DatasetError
+from numpy.typing import NDArray
+
+from unetflow.imaging.large import ResultFolders
+from unetflow.imaging.objects import (
+    PixelSize,
+    read_pixel_size,
+    write_label_tiff,
+    write_probability_tiff,
+)
+from unetflow.imaging.readers import read_image, read_mask
+
+SizedPixels = tuple[NDArray[Any], PixelSize | None]
+"""Numbers for each pixel of an image, and the size of a pixel; None where it is not known."""
+
+
+class _SizedFile(AbstractDataset[SizedPixels, SizedPixels]):
+    """What both datasets below share.
+
+    Args:
+        filepath: The TIFF file. If its name ends in `.ome.tif`, it has the header of OME, else that
+            of ImageJ.
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
+        self._filepath = Path(filepath)
+        self.metadata = metadata
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath)}
+
+
+class LabelFileDataset(_SizedFile):
+    """Class indices or object numbers `(height, width)`, in the smallest type that holds them.
+
+    See `_SizedFile` for the arguments, and `write_label_tiff` for the format.
+    """
+
+    def load(self) -> SizedPixels:
+        """Read the file."""
+        return read_mask(self._filepath), read_pixel_size(self._filepath)
+
+    def save(self, data: SizedPixels) -> None:
+        """Replace the file in one step."""
+        write_label_tiff(self._filepath, *data)
+
+
+class ProbabilityFileDataset(_SizedFile):
+    """Probabilities `(height, width, classes)`, float32.
+
+    See `_SizedFile` for the arguments, and `write_probability_tiff` for the format.
+    """
+
+    def load(self) -> SizedPixels:
+        """Read the file."""
+        return read_image(self._filepath), read_pixel_size(self._filepath)
+
+    def save(self, data: SizedPixels) -> None:
+        """Replace the file in one step."""
+        write_probability_tiff(self._filepath, *data)
+
+
+class LargeResultsDataset(AbstractDataset[NoReturn, ResultFolders]):
+    """Where labels and probabilities of images go that are written block by block.
+
+    It is an input of what segments them: such a result is never in memory as a whole, and lies
+    unfinished beside its place while it is made.
+
+    Args:
+        labels: The folder of the labels.
+        probabilities: That of the probabilities.
+        filename_suffix: `.tif` for tiled TIFF files, `.zarr` for Zarr arrays.
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(
+        self,
+        *,
+        labels: str,
+        probabilities: str,
+        filename_suffix: str = ".tif",
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._folders = ResultFolders(Path(labels), Path(probabilities), filename_suffix)
+        self.metadata = metadata
+
+    def load(self) -> ResultFolders:
+        """Return the folders."""
+        return self._folders
+
+    def save(self, data: NoReturn) -> None:
+        """Refuse: results are written while they are made."""
+        raise DatasetError("The folders of large results are only an input.")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        folders = self._folders
+        return {"labels": str(folders.labels), "filename_suffix": folders.suffix}

@@ -1,0 +1,100 @@
+"""Masks by workers of Dask, as `kedro run` makes them, and the parameters that name the runner."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+import yaml
+
+from tests.conftest import ROOT, kedro_run
+from tests.imaging.helpers import random_pixels
+from tests.unet.helpers import randomise, tiny_unet
+from unetflow.imaging.errors import InputError
+from unetflow.imaging.intensity import IntensityRange
+from unetflow.pipelines.checks import read_parameters
+from unetflow.pipelines.mask_export_parameters import MaskExportParameters
+
+BASE = yaml.safe_load((ROOT / "conf/base/parameters_mask_export.yml").read_text())["mask_export"]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    from unetflow.unet.model import geometry_of
+    from unetflow.unet.preprocessing import with_preprocessing
+    from unetflow.unet.segmenter import Segmenter, SegmenterSettings
+
+    unet = randomise(tiny_unet(depth=2), seed=4)
+    network = with_preprocessing(unet, IntensityRange(low=[10.0], high=[200.0]))
+    classes = ["background", "nucleus"]
+    settings = SegmenterSettings(classes, 0.4, 1, "uint8", geometry_of(unet), 64)
+    Segmenter(network, settings).save(tmp_path / "model.keras")
+    return tmp_path / "model.keras"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Write small images, one that is broken and one that goes block by block."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(5):
+        pixels = random_pixels((50, 70), np.uint8, number)
+        tifffile.imwrite(folder / f"{number}.tif", pixels, tile=(32, 32))
+    broken = folder / "2.tif"
+    broken.write_bytes(broken.read_bytes()[:200])
+    tifffile.imwrite(folder / "3.tif", random_pixels((140, 130), np.uint8), tile=(32, 32))
+    return folder
+
+
+def _read_all(folder: Path) -> dict[str, object]:
+    """Return the content of each file, of tables and pictures what can be compared."""
+    found: dict[str, object] = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = str(path.relative_to(folder))
+        if path.suffix == ".tif":
+            pixels = tifffile.imread(path)
+            found[name] = (pixels.shape, pixels.dtype, pixels.tobytes())
+        elif path.suffix == ".parquet":
+            found[name] = pd.read_parquet(path).to_csv()
+        elif path.suffix != ".zip":  # which holds the time
+            found[name] = path.read_bytes()
+    return found
+
+
+def test_workers_of_dask_write_what_one_process_writes(
+    project: Path, model: Path, images: Path, tmp_path: Path
+) -> None:
+    found = {}
+    for runner, workers in (("local", "null"), ("dask", "2")):
+        out = tmp_path / runner
+        params = (
+            f"images={images},output={out},model={model},mask_export.runner={runner},"
+            f"mask_export.workers={workers},mask_export.large.from_pixels=18200,"
+            "mask_export.probabilities=true"
+        )
+        result = kedro_run(project, "--pipelines", "inference", "--params", params)
+        assert result.exit_code == 1  # for the broken image
+        assert "1 of 5 images could not be segmented" in " ".join(result.output.split())
+        assert "distributed" not in result.output
+        found[runner] = _read_all(out)
+    assert found["dask"] == found["local"]
+    kinds = {name.partition("/")[0] for name in found["dask"]}
+    assert {"labels", "probabilities", "masks", "instances", "failed.csv", "objects.csv"} <= kinds
+    assert sum(name.startswith("labels/") for name in found["dask"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"runner": "spark"}, "mask_export.runner"),
+        ({"runner": "dask", "workers": 0}, "mask_export.workers"),
+        ({"runner": "dask", "scheduler": "8786"}, "mask_export.scheduler"),
+        ({"workers": 2}, "workers counts for the runner 'dask'"),
+        ({"scheduler": "tcp://a:1"}, "scheduler counts for the runner 'dask'"),
+        ({"runner": "dask", "workers": 2, "scheduler": "tcp://a:1"}, "set one of them to null"),
+    ],
+)
+def test_a_runner_that_makes_no_sense_is_refused(changes: dict[str, object], told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        read_parameters(MaskExportParameters, {**BASE, **changes}, "mask_export")

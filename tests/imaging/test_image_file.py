@@ -7,6 +7,7 @@ import tifffile
 import zarr
 from PIL import Image
 
+from tests.imaging.large.files import write_ome_zarr
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.image_file import ImageFile
 from unetflow.imaging.objects import PixelSize
@@ -65,6 +66,24 @@ def test_a_zarr_folder_is_always_a_large_image(tmp_path):
     (tmp_path / "b.zarr/zarr.json").unlink()
     with pytest.raises(InputError, match=r"b\.zarr: it is no Zarr array"):
         image.open_if_large(1)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_an_ome_zarr_image_says_how_large_its_pixels_are(tmp_path, version):
+    pixels = np.zeros((40, 40), np.uint8)
+    for number, (unit, expected) in enumerate(
+        [
+            ("micrometer", PixelSize(0.5, 0.25)),
+            ("angstrom", PixelSize(0.5, 0.25, "Å")),
+            (None, None),
+        ]
+    ):
+        path = tmp_path / f"{number}.zarr"
+        write_ome_zarr(path, pixels, version, unit=unit, scale=(0.25, 0.5))
+        assert ImageFile(path).read_pixel_size() == expected
+    group = zarr.open_group(str(tmp_path / "0.zarr"), mode="a")
+    group.attrs.update({"ome": {"multiscales": [{"axes": 3}]}})
+    assert ImageFile(tmp_path / "0.zarr").read_pixel_size() is None
 
 
 def test_a_large_tiff_without_windows_is_read_whole_if_it_may_be(tmp_path):

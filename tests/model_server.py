@@ -1,6 +1,7 @@
-"""`mlflow models serve` as a process of its own."""
+"""A registered model, and `mlflow models serve` as a process of its own."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,7 +14,41 @@ from typing import Any
 
 import requests
 
+from unetflow.tracking.model import LoggedModel
+from unetflow.unet import Segmenter
+
 PATIENCE = 120
+
+
+def register(segmenter: Segmenter, folder: Path, database: Path) -> tuple[str, Path]:
+    """Make a segmenter the champion of a registry of its own.
+
+    Args:
+        segmenter: The segmenter.
+        folder: Where everything is written.
+        database: One of MLflow's whose tables are made; it is copied.
+
+    Returns:
+        The address for `MLFLOW_TRACKING_URI`, and the folder of MLflow's model.
+    """
+    import mlflow
+
+    shutil.copy(database, folder / "mlflow.db")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    segmenter.save(folder / "segmenter.keras")
+    mlflow.set_tracking_uri(uri)
+    try:
+        client = mlflow.MlflowClient()
+        client.create_experiment("served", (folder / "artifacts").as_uri())
+        mlflow.set_experiment("served")
+        with mlflow.start_run():
+            model = LoggedModel()
+            model.log(folder / "segmenter.keras", segmenter)
+            model.register("unetflow", "")
+        client.set_registered_model_alias("unetflow", "champion", "1")
+    finally:
+        mlflow.set_tracking_uri(None)
+    return uri, next((folder / "artifacts/models").iterdir()) / "artifacts"
 
 
 def bare_environment(**changes: str) -> dict[str, str]:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import imagecodecs
-import mlflow
 import numpy as np
 import pytest
 import requests
@@ -20,9 +19,8 @@ from numpy.typing import NDArray
 from packaging.requirements import Requirement
 from PIL import Image
 
-from tests.model_server import ask, bare_environment, serve
+from tests.model_server import ask, bare_environment, register, serve
 from tests.unet.helpers import draw, make_segmenter
-from unetflow.tracking.model import LoggedModel
 from unetflow.unet import Segmenter
 
 KINDS = {"8 bits, colour": ("uint8", 3), "16 bits, grey": ("uint16", 1)}
@@ -46,6 +44,7 @@ class Served(NamedTuple):
     segmenter: Segmenter
     address: str
     folder: Path
+    model: Path
 
 
 @pytest.fixture(scope="module", params=KINDS.values(), ids=KINDS)
@@ -56,21 +55,9 @@ def served(
     dtype, channels = request.param
     segmenter = make_segmenter(dtype=dtype, channels=channels)
     folder = tmp_path_factory.mktemp("served")
-    (folder / "mlflow.db").write_bytes(empty_mlflow.read_bytes())
-    uri = f"sqlite:///{folder / 'mlflow.db'}"
-    segmenter.save(folder / "segmenter.keras")
-    mlflow.set_tracking_uri(uri)
-    client = mlflow.MlflowClient()
-    client.create_experiment("served", (folder / "artifacts").as_uri())
-    mlflow.set_experiment("served")
-    with mlflow.start_run():
-        model = LoggedModel()
-        model.log(folder / "segmenter.keras", segmenter)
-        model.register("unetflow", "")
-    client.set_registered_model_alias("unetflow", "champion", "1")
-    mlflow.set_tracking_uri(None)
+    uri, model = register(segmenter, folder, empty_mlflow)
     with serve("models:/unetflow@champion", folder, MLFLOW_TRACKING_URI=uri) as address:
-        yield Served(segmenter, address, folder)
+        yield Served(segmenter, address, folder, model)
 
 
 def _in_base64(image: NDArray[Any], kind: str) -> str:
@@ -167,18 +154,17 @@ def test_a_fresh_process_needs_only_the_model_and_the_packages_that_it_asks_for(
 ) -> None:
     images = np.stack([draw(random, served.segmenter, (21, 34))])
     np.save(served.folder / "images.npy", images)
-    model = next((served.folder / "artifacts/models").iterdir()) / "artifacts"
-    asked = (model / "requirements.txt").read_text().splitlines()
+    asked = (served.model / "requirements.txt").read_text().splitlines()
     _link_packages(asked, served.folder / "packages")
     done = subprocess.run(
-        [sys.executable, "-S", "-c", FRESH, str(model)],  # -S: without all that is installed
+        [sys.executable, "-S", "-c", FRESH, str(served.model)],  # -S: without all that is installed
         check=True,
         capture_output=True,
         text=True,
         cwd=served.folder,
         env=bare_environment(PYTHONPATH=str(served.folder / "packages")),
     )
-    assert Path(done.stdout.splitlines()[-1]).is_relative_to(model / "code")
+    assert Path(done.stdout.splitlines()[-1]).is_relative_to(served.model / "code")
     masks = np.load(served.folder / "masks.npy")
     np.testing.assert_array_equal(masks[0], served.segmenter.predict(images[0]), strict=True)
 

@@ -141,6 +141,25 @@ def test_in_int8_a_trained_network_finds_nearly_the_same(trained, tmp_path):
     assert abs(dice["int8"] - dice["float32"]) < 0.01
 
 
+@pytest.mark.parametrize("members", [1, 2])
+def test_the_convolutions_that_see_the_image_stay_in_float32(members, random, tmp_path):
+    import openvino
+
+    segmenter = make_segmenter()
+    if members > 1:
+        segmenter = average_segmenters([make_segmenter(seed=seed) for seed in range(members)])
+    path = tmp_path / "int8.zip"
+    segmenter.export(path, "openvino", calibration=[draw(random, segmenter, (40, 50))])
+    with zipfile.ZipFile(path) as archive:
+        parts = [archive.read(f"network.{ending}") for ending in ("xml", "bin")]
+    network = openvino.Core().read_model(*parts)
+    nodes = [n for n in network.get_ordered_ops() if n.get_type_name() == "Convolution"]
+    in_float = [n for n in nodes if n.input_value(1).get_node().get_type_name() == "Constant"]
+    assert len(in_float) == members
+    assert {node.get_input_shape(1)[1] for node in in_float} == {1}  # the image's one channel
+    assert len(nodes) > 3 * members
+
+
 def test_without_images_nothing_is_quantised(trained, tmp_path):
     with pytest.raises(InputError, match="there are no images"):
         trained.export(tmp_path / "int8.zip", "openvino", calibration=[])

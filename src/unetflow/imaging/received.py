@@ -20,7 +20,7 @@ _TYPES_OF_JSON = (np.int64, np.float64)
 def decode_image(
     name: str, text: str, max_pixels: int = MAX_RECEIVED_PIXELS
 ) -> NDArray[np.generic]:
-    """Read an image out of a file in base64.
+    """Read an image out of a file in base64; one that claims more than is allowed stays packed.
 
     Args:
         name: What messages call it.

@@ -8,6 +8,8 @@ from unetflow.imaging.files import ReadableFile
 MAX_PIXELS = 400_000_000
 """Pixels that an image may have before it is refused unread: 20,000 x 20,000."""
 MAX_CHANNELS = 256
+_FEW_CHANNELS = 16
+"""Channels up to which an image may have the most pixels; of more, fewer pixels."""
 _SPARE_BYTES, _BYTES_FOR_A_PIXEL = 2**24, 16
 """What a file may hold besides pixels, and twice what the largest pixel of PNG takes."""
 
@@ -29,17 +31,19 @@ _SIGNATURES = {
 
 def check_size(where: object, width: int, height: int, max_pixels: int, channels: int = 1) -> None:
     """Refuse an image whose header claims more pixels than are allowed, before decoding it."""
-    if width * height > max_pixels:
-        raise InputError(
-            where,
-            f"{width} x {height} pixels are more than the allowed {max_pixels}",
-            "Cut the image into parts, or raise ingestion.max_pixels",
-        )
     if channels > MAX_CHANNELS:
         raise InputError(
             where,
             f"{channels} channels are more than the allowed {MAX_CHANNELS}",
             "Keep the channels that matter",
+        )
+    allowed = max_pixels if channels <= _FEW_CHANNELS else max_pixels * _FEW_CHANNELS // channels
+    if width * height > allowed:
+        of_channels = "" if allowed == max_pixels else f" of {channels} channels"
+        raise InputError(
+            where,
+            f"{width} x {height} pixels{of_channels} are more than the allowed {allowed}",
+            "Cut the image into parts, or raise ingestion.max_pixels",
         )
 
 

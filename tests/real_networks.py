@@ -103,7 +103,7 @@ def train(real: RealSet) -> Segmenter:
         tile=TILE,
         schedule="cosine",
         warmup_share=0.1,
-        learning_rate=0.005,
+        learning_rate=0.01,
     )
     fit(unet, samples, validation, intensity, Augmenter([]), settings, _SILENT)
     dtype = str(real.images[0].dtype)

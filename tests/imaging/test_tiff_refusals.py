@@ -43,6 +43,15 @@ def test_too_many_channels(tmp_path):
         read_image(path)
 
 
+@pytest.mark.parametrize(("channels", "allowed"), [(16, 100), (20, 80)])
+def test_the_more_channels_the_fewer_pixels(tmp_path, channels, allowed):
+    whole = write(tmp_path / "a.tif", random_pixels((channels, 10, allowed // 10)), "CYX")
+    assert read_image(whole, 100).shape == (10, allowed // 10, channels)
+    larger = write(tmp_path / "b.tif", random_pixels((channels, 3, 34)), "CYX")
+    with pytest.raises(InputError, match=f"34 x 3 pixels.* are more than the allowed {allowed}"):
+        read_image(larger, 100)
+
+
 def test_pages_of_different_sizes(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         writer.write(np.zeros((4, 5), np.uint8))

@@ -231,8 +231,9 @@ def test_finished_model_is_registered_with_its_scores_and_its_run(
     assert f"(#/experiments/{run.info.experiment_id}/runs/{run.info.run_id})" in version.description
     folder = next((finished[0] / "mlruns/models").iterdir()) / "artifacts"
     described = mlflow.models.Model.load(str(folder))
-    assert described.signature.inputs.inputs[0].shape == (-1, -1, -1, 1)
-    assert described.signature.inputs.inputs[0].type == np.uint16
+    assert described.metadata["input"].startswith("(batch, height, width, 1) uint16, or")
+    assert described.metadata["classes"] == ["background", "nucleus"]
+    assert described.signature.outputs.inputs[0].shape == (-1, -1, -1)
     assert described.saved_input_example_info is not None
 
 

@@ -11,8 +11,10 @@ from unetflow.imaging.intensity import IntensityRange
 from unetflow.imaging.samples import Sample
 from unetflow.imaging.tiling import Geometry
 from unetflow.unet.fit import FitSettings
-from unetflow.unet.model import build_unet
+from unetflow.unet.model import build_unet, geometry_of
 from unetflow.unet.optimisation import OptimiserSettings
+from unetflow.unet.preprocessing import with_preprocessing
+from unetflow.unet.segmenter import Segmenter, SegmenterSettings
 
 GREY = IntensityRange(low=[0.0], high=[255.0])
 ONE_PIXEL = Geometry(stride=1, remainder=0, shrink=0, margin=0)
@@ -40,6 +42,36 @@ def randomise(network: keras.Model, seed: int = 0) -> keras.Model:
             values = random.normal(0, 0.3, weight.shape)
         weight.assign(values)
     return network
+
+
+def make_segmenter(
+    seed: int = 5,
+    dtype: str = "uint8",
+    channels: int = 1,
+    classes: int = 1,
+    tile: int = 32,
+    **options: Any,
+) -> Segmenter:
+    """Make a segmenter with random weights."""
+    options = {"depth": 2, "base_filters": 4, **options}
+    shape = (None, None, channels)
+    unet = randomise(tiny_unet(input_shape=shape, classes=classes, **options), seed=seed)
+    low, high = (10.0, 200.0) if dtype == "uint8" else (900.0, 52_000.0)
+    ranges = IntensityRange([low + 3 * c for c in range(channels)], [high] * channels)
+    names = [f"class {number}" for number in range(max(classes, 2))]
+    threshold = 0.45 if classes <= 2 else None
+    settings = SegmenterSettings(names, threshold, channels, dtype, geometry_of(unet), tile)
+    return Segmenter(with_preprocessing(unet, ranges), settings)
+
+
+def draw(
+    random: np.random.Generator, segmenter: Segmenter, size: tuple[int, int]
+) -> NDArray[np.generic]:
+    """Draw an image that a segmenter takes."""
+    settings = segmenter.settings
+    largest = np.iinfo(settings.dtype).max
+    shape = (*size, settings.channels)
+    return random.integers(0, largest, shape, settings.dtype, endpoint=True)
 
 
 def square_samples(count: int, seed: int, size: int = 24, square: int = 10) -> dict[str, Sample]:

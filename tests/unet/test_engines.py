@@ -10,7 +10,15 @@ import keras
 import numpy as np
 import pytest
 
-from tests.unet.helpers import GREY, dice_slowly, fit_settings, randomise, square_samples, tiny_unet
+from tests.unet.helpers import (
+    GREY,
+    dice_slowly,
+    draw,
+    fit_settings,
+    make_segmenter,
+    square_samples,
+    tiny_unet,
+)
 from unetflow.imaging.augmentation import Augmenter
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.intensity import IntensityRange
@@ -39,25 +47,6 @@ segmenter = Segmenter.load(Path(sys.argv[1]))
 np.save(sys.argv[3], segmenter.predict(np.load(sys.argv[2])))
 print([name for name in ("keras", "tensorflow", "tf2onnx") if name in sys.modules])
 """
-
-
-def make_segmenter(seed=5, dtype="uint8", channels=1, classes=1, tile=32, **options):
-    options = {"depth": 2, "base_filters": 4, **options}
-    shape = (None, None, channels)
-    unet = randomise(tiny_unet(input_shape=shape, classes=classes, **options), seed=seed)
-    low, high = (10.0, 200.0) if dtype == "uint8" else (900.0, 52_000.0)
-    ranges = IntensityRange([low + 3 * c for c in range(channels)], [high] * channels)
-    names = [f"class {number}" for number in range(max(classes, 2))]
-    threshold = 0.45 if classes <= 2 else None
-    settings = SegmenterSettings(names, threshold, channels, dtype, geometry_of(unet), tile)
-    return Segmenter(with_preprocessing(unet, ranges), settings)
-
-
-def draw(random, segmenter, size):
-    settings = segmenter.settings
-    largest = np.iinfo(settings.dtype).max
-    shape = (*size, settings.channels)
-    return random.integers(0, largest, shape, settings.dtype, endpoint=True)
 
 
 def undecided(probabilities, threshold):
@@ -150,6 +139,25 @@ def test_in_int8_a_trained_network_finds_nearly_the_same(trained, tmp_path):
     }
     assert dice["float32"] > 0.9
     assert abs(dice["int8"] - dice["float32"]) < 0.01
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_the_convolutions_that_see_the_image_stay_in_float32(members, random, tmp_path):
+    import openvino
+
+    segmenter = make_segmenter()
+    if members > 1:
+        segmenter = average_segmenters([make_segmenter(seed=seed) for seed in range(members)])
+    path = tmp_path / "int8.zip"
+    segmenter.export(path, "openvino", calibration=[draw(random, segmenter, (40, 50))])
+    with zipfile.ZipFile(path) as archive:
+        parts = [archive.read(f"network.{ending}") for ending in ("xml", "bin")]
+    network = openvino.Core().read_model(*parts)
+    nodes = [n for n in network.get_ordered_ops() if n.get_type_name() == "Convolution"]
+    in_float = [n for n in nodes if n.input_value(1).get_node().get_type_name() == "Constant"]
+    assert len(in_float) == members
+    assert {node.get_input_shape(1)[1] for node in in_float} == {1}  # the image's one channel
+    assert len(nodes) > 3 * members
 
 
 def test_without_images_nothing_is_quantised(trained, tmp_path):

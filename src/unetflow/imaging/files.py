@@ -1,18 +1,46 @@
 """Files: telling whether they changed, and writing them so that a crash leaves none half done."""
 
 import hashlib
+import io
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from unetflow.imaging.archives import ArchiveMember
 from unetflow.imaging.errors import InputError
 
+
+@dataclass(frozen=True)
+class FileInMemory:
+    """A file that lies on no disk, with the part of `pathlib.Path` that readers need.
+
+    Attributes:
+        name: What messages call it.
+        suffix: The ending that files of its format have.
+        data: Its bytes.
+    """
+
+    name: str
+    suffix: str
+    data: bytes = field(repr=False)
+
+    def open(self, mode: Literal["rb"] = "rb") -> io.BytesIO:
+        """Return the bytes as a file."""
+        return io.BytesIO(self.data)
+
+    def __str__(self) -> str:
+        return self.name
+
+
 File: TypeAlias = Path | ArchiveMember
 """A file on disk or in a zip archive; both have `name`, `stem`, `suffix` and `open("rb")`."""
+
+ReadableFile: TypeAlias = File | FileInMemory
+"""What readers of images take."""
 
 
 @contextmanager

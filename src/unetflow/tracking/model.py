@@ -63,15 +63,21 @@ class LoggedModel:
         from mlflow.types import Schema, TensorSpec
 
         settings = segmenter.settings
-        image = TensorSpec(np.dtype(settings.dtype), (-1, -1, -1, settings.channels))
-        mask = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
+        array = f"(batch, height, width, {settings.channels}) {settings.dtype}"
+        masks = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
         edge = settings.geometry.fit(2 * settings.geometry.shrink + 1)
         logged = mlflow.pyfunc.log_model(
             name="segmenter",
             loader_module="unetflow.unet.mlflow_model",
             data_path=str(path),
             code_paths=[str(Path(__file__).parent.parent)],
-            signature=ModelSignature(Schema([image]), Schema([mask])),
+            # A schema of the input would allow either arrays or files; see `unet.mlflow_model`.
+            signature=ModelSignature(outputs=Schema([masks])),
+            metadata={
+                "input": f"{array}, or in a column `image` files in base64, of any sizes",
+                "output": "class indices: (batch, height, width) uint8, or PNG files in base64",
+                "classes": settings.classes,
+            },
             input_example=np.zeros((1, edge, edge, settings.channels), settings.dtype),
             pip_requirements=list(_installed(_REQUIREMENTS)),
         )

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.imaging.errors import DeclarationError, InputError
-from unetflow.imaging.files import File
-from unetflow.imaging.readers.bounds import MAX_PIXELS, explain_damage
+from unetflow.imaging.files import FileInMemory, ReadableFile
+from unetflow.imaging.readers.bounds import MAX_PIXELS, explain_damage, recognise
 from unetflow.imaging.readers.png import read_png
 from unetflow.imaging.readers.raster import read_bmp, read_gif, read_jpeg
 from unetflow.imaging.readers.tiff import count_pages, read_tiff
@@ -25,6 +25,7 @@ __all__ = [
     "count_pages",
     "is_image",
     "read_image",
+    "read_image_bytes",
     "read_mask",
     "to_image_type",
 ]
@@ -34,7 +35,7 @@ class Reader(Protocol):
     """What a reader looks like."""
 
     def __call__(
-        self, file: File, max_pixels: int, *, page: int | None, indices: bool
+        self, file: ReadableFile, max_pixels: int, *, page: int | None, indices: bool
     ) -> NDArray[np.generic]:
         """Read the pixels of a file."""
 
@@ -60,7 +61,7 @@ def is_image(name: str) -> bool:
 
 
 def read_image(
-    file: File, max_pixels: int = MAX_PIXELS, page: int | None = None
+    file: ReadableFile, max_pixels: int = MAX_PIXELS, page: int | None = None
 ) -> NDArray[np.generic]:
     """Read an image of any number of channels at its own bit depth.
 
@@ -80,6 +81,27 @@ def read_image(
     return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
 
 
+def read_image_bytes(name: str, data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.generic]:
+    """Read an image out of a file's bytes; how they begin tells the format.
+
+    Args:
+        name: What messages call it.
+        data: The bytes of a file as in `read_image`.
+        max_pixels: Width times height that the file's header may claim.
+
+    Returns:
+        As `read_image`.
+
+    Raises:
+        InputError: See `read_image`.
+    """
+    kind, endings = recognise(data[:8])
+    if not endings:
+        what = f"it is {kind}" if kind else "it begins like no format that is known"
+        raise InputError(name, what if data else "it is empty", "Give a PNG or TIFF file")
+    return read_image(FileInMemory(name, endings[0], data), max_pixels)
+
+
 def to_image_type(where: object, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     """Return uint8 and uint16 as they are, booleans as 0 and 255, everything else as float32.
 
@@ -92,7 +114,7 @@ def to_image_type(where: object, pixels: NDArray[np.generic]) -> NDArray[np.gene
 
 
 def read_mask(
-    file: File,
+    file: ReadableFile,
     max_pixels: int = MAX_PIXELS,
     page: int | None = None,
     *,
@@ -133,7 +155,9 @@ def read_mask(
     return flat
 
 
-def _read(file: File, max_pixels: int, page: int | None, *, indices: bool) -> NDArray[np.generic]:
+def _read(
+    file: ReadableFile, max_pixels: int, page: int | None, *, indices: bool
+) -> NDArray[np.generic]:
     reader = READERS.get(file.suffix.lower())
     if reader is None:
         raise InputError(
@@ -181,7 +205,7 @@ def _to_float32(where: object, pixels: NDArray[np.generic]) -> NDArray[np.float3
     return converted
 
 
-def _drop_equal_channels(file: File, pixels: NDArray[np.generic]) -> NDArray[np.integer]:
+def _drop_equal_channels(file: ReadableFile, pixels: NDArray[np.generic]) -> NDArray[np.integer]:
     if pixels.ndim == 3:
         channels = pixels.shape[2]
         if np.any(pixels != pixels[:, :, :1]):
@@ -202,7 +226,7 @@ def _drop_equal_channels(file: File, pixels: NDArray[np.generic]) -> NDArray[np.
     return cast(NDArray[np.integer], pixels)
 
 
-def _pack_colours(file: File, pixels: NDArray[np.generic]) -> NDArray[np.uint32]:
+def _pack_colours(file: ReadableFile, pixels: NDArray[np.generic]) -> NDArray[np.uint32]:
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
     if pixels.dtype != np.uint8 or pixels.shape[2] != 3:

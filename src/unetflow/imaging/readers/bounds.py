@@ -3,11 +3,13 @@
 from typing import BinaryIO
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import File
+from unetflow.imaging.files import ReadableFile
 
 MAX_PIXELS = 400_000_000
 """Pixels that an image may have before it is refused unread: 20,000 x 20,000."""
 MAX_CHANNELS = 256
+_FEW_CHANNELS = 16
+"""Channels up to which an image may have the most pixels; of more, fewer pixels."""
 _SPARE_BYTES, _BYTES_FOR_A_PIXEL = 2**24, 16
 """What a file may hold besides pixels, and twice what the largest pixel of PNG takes."""
 
@@ -29,17 +31,19 @@ _SIGNATURES = {
 
 def check_size(where: object, width: int, height: int, max_pixels: int, channels: int = 1) -> None:
     """Refuse an image whose header claims more pixels than are allowed, before decoding it."""
-    if width * height > max_pixels:
-        raise InputError(
-            where,
-            f"{width} x {height} pixels are more than the allowed {max_pixels}",
-            "Cut the image into parts, or raise ingestion.max_pixels",
-        )
     if channels > MAX_CHANNELS:
         raise InputError(
             where,
             f"{channels} channels are more than the allowed {MAX_CHANNELS}",
             "Keep the channels that matter",
+        )
+    allowed = max_pixels if channels <= _FEW_CHANNELS else max_pixels * _FEW_CHANNELS // channels
+    if width * height > allowed:
+        of_channels = "" if allowed == max_pixels else f" of {channels} channels"
+        raise InputError(
+            where,
+            f"{width} x {height} pixels{of_channels} are more than the allowed {allowed}",
+            "Cut the image into parts, or raise ingestion.max_pixels",
         )
 
 
@@ -60,7 +64,18 @@ def read_bounded(where: object, opened: BinaryIO, width: int, height: int) -> by
     return data
 
 
-def explain_damage(file: File, error: Exception) -> tuple[str, str]:
+def recognise(start: bytes) -> tuple[str, tuple[str, ...]]:
+    """Tell of what kind a file is by its first eight bytes, and which endings its name should have.
+
+    Returns:
+        The kind, empty where it is unknown, and the endings, none where no reader knows it.
+    """
+    return next(
+        (found for signature, found in _SIGNATURES.items() if start.startswith(signature)), ("", ())
+    )
+
+
+def explain_damage(file: ReadableFile, error: Exception) -> tuple[str, str]:
     """Return the problem and the mend of a file that a decoder could not read."""
     try:
         with file.open("rb") as opened:
@@ -69,12 +84,12 @@ def explain_damage(file: File, error: Exception) -> tuple[str, str]:
         start = b"?"
     if not start:
         return "the file is empty", "Export or copy it again from its source"
-    for signature, (kind, endings) in _SIGNATURES.items():
-        if start.startswith(signature) and file.suffix.lower() not in endings:
-            return (
-                f"its content is {kind}, though its name ends in {file.suffix}",
-                "Give it the right ending" if endings else "Download or export it again",
-            )
+    kind, endings = recognise(start)
+    if kind and file.suffix.lower() not in endings:
+        return (
+            f"its content is {kind}, though its name ends in {file.suffix}",
+            "Give it the right ending" if endings else "Download or export it again",
+        )
     reason = " ".join(str(error).split())[:200]
     return (
         f"the file cannot be decoded ({type(error).__name__}: {reason})",

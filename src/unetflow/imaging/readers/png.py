@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import File
+from unetflow.imaging.files import ReadableFile
 from unetflow.imaging.readers.bounds import check_size, read_bounded
 from unetflow.imaging.readers.raster import GREY, drop_alpha, read_with_pillow, refuse_page
 
@@ -23,7 +23,7 @@ _FEW_ROWS = 2
 
 
 def read_png(
-    file: File, max_pixels: int, *, page: int | None, indices: bool
+    file: ReadableFile, max_pixels: int, *, page: int | None, indices: bool
 ) -> NDArray[np.generic]:
     """Read a PNG file at its own bit depth."""
     refuse_page(file, page)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import File
+from unetflow.imaging.files import ReadableFile
 from unetflow.imaging.readers.bounds import check_size, read_bounded
 
 # Pillow's own limit would come before ours and name no way out; `check_size` follows every open,
@@ -19,7 +19,7 @@ GREY = 0
 
 
 def read_jpeg(
-    file: File, max_pixels: int, *, page: int | None, indices: bool
+    file: ReadableFile, max_pixels: int, *, page: int | None, indices: bool
 ) -> NDArray[np.generic]:
     """Read a JPEG file."""
     refuse_page(file, page)
@@ -35,7 +35,7 @@ def read_jpeg(
 
 
 def read_gif(
-    file: File, max_pixels: int, *, page: int | None, indices: bool
+    file: ReadableFile, max_pixels: int, *, page: int | None, indices: bool
 ) -> NDArray[np.generic]:
     """Read a GIF file that holds one image."""
     refuse_page(file, page)
@@ -43,14 +43,14 @@ def read_gif(
 
 
 def read_bmp(
-    file: File, max_pixels: int, *, page: int | None, indices: bool
+    file: ReadableFile, max_pixels: int, *, page: int | None, indices: bool
 ) -> NDArray[np.generic]:
     """Read a BMP file."""
     refuse_page(file, page)
     return read_with_pillow(file, max_pixels, "BMP", indices=indices)
 
 
-def refuse_page(file: File, page: int | None) -> None:
+def refuse_page(file: ReadableFile, page: int | None) -> None:
     """Refuse to look for a page in a format that has none."""
     if page is not None:
         raise InputError(file, "it holds no pages", "Use the layout `folders` for single images")
@@ -70,7 +70,7 @@ def drop_alpha(where: object, pixels: NDArray[np.generic]) -> NDArray[np.generic
 
 
 def read_with_pillow(
-    file: File, max_pixels: int, kind: str, data: bytes | None = None, *, indices: bool
+    file: ReadableFile, max_pixels: int, kind: str, data: bytes | None = None, *, indices: bool
 ) -> NDArray[np.generic]:
     """Read a file, or its bytes where they are at hand, in one of Pillow's formats."""
     with (
@@ -97,7 +97,7 @@ def read_with_pillow(
         return drop_alpha(file, pixels) if mode in ("LA", "RGBA") else pixels
 
 
-def _undo_spreading(file: File, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+def _undo_spreading(file: ReadableFile, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     """Return the stored numbers of grey PNGs of 2 and 4 bits, which Pillow spreads up to 255."""
     with file.open("rb") as opened:
         bits, colour_type = opened.read(26)[24:26]

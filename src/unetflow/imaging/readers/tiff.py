@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from unetflow.imaging.archives import ArchiveMember
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import File, stamp
+from unetflow.imaging.files import File, FileInMemory, ReadableFile, stamp
 from unetflow.imaging.readers.bounds import check_size, explain_damage
 from unetflow.imaging.readers.raster import drop_alpha
 
@@ -96,7 +96,7 @@ class _Stack:
 
 
 def read_tiff(
-    file: File, max_pixels: int, *, page: int | None, indices: bool
+    file: ReadableFile, max_pixels: int, *, page: int | None, indices: bool
 ) -> NDArray[np.generic]:
     """Read one image of a TIFF file as its numbers are stored; channels go last.
 
@@ -116,7 +116,10 @@ def read_tiff(
     """
     with open_tiff(file, keep=page is not None) as tiff:
         # The headers of a stack are listed once, not for each page; a single image is opened once.
-        stack = _list(file, tiff) if page is None else _list_once(file, stamp(file))
+        if page is None or isinstance(file, FileInMemory):
+            stack = _list(file, tiff)
+        else:
+            stack = _list_once(file, stamp(file))
         pages = math.prod(stack.stacked)
         if page is None and pages > 1:
             raise InputError(
@@ -166,7 +169,7 @@ class _LoneFile(io.FileIO):
 
 
 @contextmanager
-def open_tiff(file: File, *, keep: bool) -> Iterator[tifffile.TiffFile]:
+def open_tiff(file: ReadableFile, *, keep: bool) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF file, but none that its header names, and without following its pages yet.
 
     Args:
@@ -174,7 +177,9 @@ def open_tiff(file: File, *, keep: bool) -> Iterator[tifffile.TiffFile]:
         keep: Whether a packed file should stay unpacked in memory for the next call.
     """
     stream: BinaryIO
-    if not isinstance(file, ArchiveMember):
+    if isinstance(file, FileInMemory):
+        stream = file.open()
+    elif not isinstance(file, ArchiveMember):
         stream = io.BufferedReader(_LoneFile(file))
     elif keep and file.size() <= _KEPT_BYTES:
         stream = io.BytesIO(_unpack(file, file.stamp()))
@@ -196,7 +201,7 @@ def _list_once(file: File, _stamp: str) -> _Stack:
         return _list(file, tiff)
 
 
-def _list(file: File, tiff: tifffile.TiffFile) -> _Stack:
+def _list(file: ReadableFile, tiff: tifffile.TiffFile) -> _Stack:
     """Find a file's axes, and where its planes lie."""
     check_chain(tiff)
     images = tiff.series
@@ -250,7 +255,7 @@ def check_chain(tiff: tifffile.TiffFile) -> None:
 
 
 def _read_page(
-    file: File, tiff: tifffile.TiffFile, stack: _Stack, page: int, max_pixels: int
+    file: ReadableFile, tiff: tifffile.TiffFile, stack: _Stack, page: int, max_pixels: int
 ) -> tuple[Pixels, tifffile.TiffPage]:
     """Read the planes of a page: `(height, width, ...)` with the channels last, and a header."""
     sizes = dict(stack.axes)
@@ -292,7 +297,7 @@ def _find_plane(
     )
 
 
-def _check_plane(file: File, header: tifffile.TiffPage, max_pixels: int) -> None:
+def _check_plane(file: ReadableFile, header: tifffile.TiffPage, max_pixels: int) -> None:
     """Refuse what would be decoded to more than allowed, or leave pixels undecoded."""
     check_size(file, header.imagewidth, header.imagelength * header.imagedepth, max_pixels)
     check_size(file, header.tilewidth, header.tilelength * header.tiledepth, max_pixels)

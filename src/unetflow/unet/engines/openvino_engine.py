@@ -11,6 +11,7 @@ from unetflow.imaging.errors import InputError
 from unetflow.imaging.tiling import Probabilities
 from unetflow.imaging.workers import count_cores
 from unetflow.unet.engines.engine import Engine, Identity, Parts, digest_parts
+from unetflow.unet.engines.rounding import round_kernels
 
 if TYPE_CHECKING:
     import keras
@@ -100,6 +101,8 @@ class OpenVinoEngine(Engine):
         }
         try:
             network = core.read_model(parts["network.xml"], parts["network.bin"])
+            if precision == "bfloat16":
+                round_kernels(network)
             self.outputs = network.output(0).partial_shape[-1].get_length()
             self._compiled = core.compile_model(network, "CPU", options)
         except RuntimeError as error:

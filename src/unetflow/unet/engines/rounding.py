@@ -1,0 +1,72 @@
+"""Kernels in bfloat16 whose rounding errors cancel each other.
+
+Bfloat16 keeps 8 binary digits of a number. The weights that are summed up to one output look at
+neighbouring pixels, which are much alike: so errors of one sign would add up. Each weight here is
+rounded together with the error that those before it have left over (error diffusion, as in
+Floyd and Steinberg, 1976), so that their sum is right to within the rounding of the last one.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import openvino
+
+
+def round_kernels(network: "openvino.Model") -> None:
+    """Round the kernels of all convolutions in place.
+
+    Scaling that follows a convolution, such as that of batch normalisation, is multiplied into its
+    kernel before, as OpenVINO does itself when it compiles the network.
+    """
+    from openvino import opset8
+    from openvino._offline_transformations import apply_moc_transformations
+
+    apply_moc_transformations(network, cf=False)
+    for node in network.get_ordered_ops():
+        kind = node.get_type_name()
+        if kind not in ("Convolution", "ConvolutionBackpropData"):
+            continue
+        constant = node.input_value(1).get_node()
+        if constant.get_type_name() != "Constant":  # it is in int8
+            continue
+        rounded = _round_kernel(constant.get_data(), transposed=kind != "Convolution")
+        node.input(1).replace_source_output(opset8.constant(rounded).output(0))
+
+
+def _round_kernel(kernel: NDArray[np.float32], *, transposed: bool) -> NDArray[np.float32]:
+    """Round a kernel `(outputs, inputs, height, width)`, or `(inputs, outputs, ...)` transposed."""
+    if transposed:  # with steps as wide as the kernel, a pixel gets one weight of each input
+        rounded = spread_rounding(np.moveaxis(kernel, 0, -1))
+        return np.ascontiguousarray(np.moveaxis(rounded, -1, 0))
+    return spread_rounding(kernel.reshape(len(kernel), -1)).reshape(kernel.shape)
+
+
+def spread_rounding(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Round numbers to bfloat16 so that the sums along the last axis stay nearly the same.
+
+    Args:
+        rows: `(..., numbers)`, finite.
+
+    Returns:
+        The same shape; each number is one of bfloat16.
+    """
+    rounded = np.empty_like(rows)
+    left_over = np.zeros(rows.shape[:-1])
+    for place in range(rows.shape[-1]):
+        wanted = rows[..., place] + left_over
+        rounded[..., place] = round_to_bfloat16(wanted.astype(np.float32))
+        left_over = wanted - rounded[..., place]
+    return rounded
+
+
+def round_to_bfloat16(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the nearest numbers of bfloat16, of two equally near ones the even one.
+
+    Bfloat16 is the upper half of float32's bits.
+    """
+    bits = np.ascontiguousarray(numbers, np.float32).view(np.uint32)
+    half = np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
+    return ((bits + half) & np.uint32(0xFFFF0000)).view(np.float32)

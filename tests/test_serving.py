@@ -1,0 +1,189 @@
+"""The registered model in processes of its own, which see of this project what it brings along."""
+
+import base64
+import io
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import imagecodecs
+import numpy as np
+import pytest
+import requests
+import tifffile
+from numpy.typing import NDArray
+from packaging.requirements import Requirement
+from PIL import Image
+
+from tests.model_server import ask, bare_environment, register, serve
+from tests.unet.helpers import draw, make_segmenter
+from unetflow.unet import Segmenter
+
+KINDS = {"8 bits, colour": ("uint8", 3), "16 bits, grey": ("uint16", 1)}
+FRESH = """
+import sys
+import mlflow, numpy as np
+model = mlflow.pyfunc.load_model(sys.argv[1])
+np.save("masks.npy", model.predict(np.load("images.npy")))
+print(sys.modules["unetflow"].__file__)
+"""
+
+pytestmark = pytest.mark.xdist_group("served")  # one process starts each server once
+
+
+@pytest.fixture
+def random() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+class Served(NamedTuple):
+    segmenter: Segmenter
+    address: str
+    folder: Path
+    model: Path
+
+
+@pytest.fixture(scope="module", params=KINDS.values(), ids=KINDS)
+def served(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path
+) -> Iterator[Served]:
+    """A model that is the champion of a registry, and its server."""
+    dtype, channels = request.param
+    segmenter = make_segmenter(dtype=dtype, channels=channels)
+    folder = tmp_path_factory.mktemp("served")
+    uri, model = register(segmenter, folder, empty_mlflow)
+    with serve("models:/unetflow@champion", folder, MLFLOW_TRACKING_URI=uri) as address:
+        yield Served(segmenter, address, folder, model)
+
+
+def _in_base64(image: NDArray[Any], kind: str) -> str:
+    if kind == "png":
+        return base64.b64encode(imagecodecs.png_encode(image.squeeze())).decode()
+    file = io.BytesIO()
+    if kind == "tif":
+        tifffile.imwrite(file, image.squeeze())
+    else:
+        Image.fromarray(image.squeeze()).save(file, kind)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def _masks(answer: requests.Response) -> list[NDArray[np.uint8]]:
+    assert answer.status_code == 200, answer.text
+    return [imagecodecs.png_decode(base64.b64decode(t)) for t in answer.json()["predictions"]]
+
+
+def test_files_of_several_sizes_give_their_masks(
+    served: Served, random: np.random.Generator
+) -> None:
+    images = [draw(random, served.segmenter, size) for size in ((50, 61), (33, 90))]
+    texts = [_in_base64(image, kind) for image, kind in zip(images, ("png", "tif"), strict=True)]
+    expected = [served.segmenter.predict(image) for image in images]
+    assert any(0 < mask.mean() < 1 for mask in expected)
+    for content in (
+        {"inputs": texts},
+        {"dataframe_records": [{"image": text} for text in texts]},
+        {"dataframe_split": {"columns": ["image"], "data": [[text] for text in texts]}},
+    ):
+        for mask, own in zip(_masks(ask(served.address, content)), expected, strict=True):
+            np.testing.assert_array_equal(mask, own, strict=True)
+
+
+def test_an_array_gives_an_array(served: Served, random: np.random.Generator) -> None:
+    images = np.stack([draw(random, served.segmenter, (37, 52)) for _ in range(2)])
+    answer = ask(served.address, {"inputs": images.tolist()})
+    assert answer.status_code == 200, answer.text
+    found = np.array(answer.json()["predictions"])
+    assert found.shape == (2, 37, 52)
+    for mask, image in zip(found, images, strict=True):
+        np.testing.assert_array_equal(mask, served.segmenter.predict(image))
+
+
+def test_a_jpeg_gives_the_mask_of_its_pixels(served: Served, random: np.random.Generator) -> None:
+    if served.segmenter.settings.dtype != "uint8":
+        pytest.skip("JPEG has 8 bits")
+    text = _in_base64(draw(random, served.segmenter, (40, 40)), "jpeg")
+    with Image.open(io.BytesIO(base64.b64decode(text))) as opened:
+        expected = served.segmenter.predict(np.asarray(opened))
+    np.testing.assert_array_equal(_masks(ask(served.address, {"inputs": [text]}))[0], expected)
+
+
+def test_several_clients_at_once_get_their_own_masks(
+    served: Served, random: np.random.Generator
+) -> None:
+    images = [draw(random, served.segmenter, (30 + number, 45)) for number in range(8)]
+    contents = [{"inputs": [_in_base64(image, "png")]} for image in images]
+    with ThreadPoolExecutor(4) as clients:
+        answers = list(clients.map(lambda content: ask(served.address, content), contents))
+    for answer, image in zip(answers, images, strict=True):
+        np.testing.assert_array_equal(_masks(answer)[0], served.segmenter.predict(image))
+
+
+def test_what_is_no_image_is_refused_and_the_server_goes_on(
+    served: Served, random: np.random.Generator
+) -> None:
+    settings = served.segmenter.settings
+    image = draw(random, served.segmenter, (9, 9))
+    other = image[:, :, :2] if settings.channels > 1 else np.repeat(image, 2, axis=2)
+    refused = {
+        "it begins like no format": {"inputs": [base64.b64encode(b"hello").decode()]},
+        "cannot be decoded": {"inputs": [_in_base64(image, "png")[:80]]},
+        f"trained on {settings.channels} channels": {"inputs": other[np.newaxis].tolist()},
+        "such as 65536, are no": {"inputs": np.full((1, 5, 5, settings.channels), 65536).tolist()},
+        "such as 0.5, are no": {"inputs": np.full((1, 5, 5, settings.channels), 0.5).tolist()},
+        "its columns are picture": {"dataframe_records": [{"picture": "x"}]},
+        "inhomogeneous": {"inputs": [[[[1]], [[2], [3]]]]},
+        "valid JSON": "{",
+    }
+    for told, content in refused.items():
+        answer = ask(served.address, content)
+        assert answer.status_code == 400
+        assert told in answer.json()["message"]
+        assert len(answer.text) < 400
+        assert "Traceback" not in answer.text
+    expected = served.segmenter.predict(image)
+    text = _in_base64(image, "png")
+    np.testing.assert_array_equal(_masks(ask(served.address, {"inputs": [text]}))[0], expected)
+
+
+def test_a_fresh_process_needs_only_the_model_and_the_packages_that_it_asks_for(
+    served: Served, random: np.random.Generator
+) -> None:
+    images = np.stack([draw(random, served.segmenter, (21, 34))])
+    np.save(served.folder / "images.npy", images)
+    asked = (served.model / "requirements.txt").read_text().splitlines()
+    _link_packages(asked, served.folder / "packages")
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", FRESH, str(served.model)],  # -S: without all that is installed
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=served.folder,
+        env=bare_environment(PYTHONPATH=str(served.folder / "packages")),
+    )
+    assert Path(done.stdout.splitlines()[-1]).is_relative_to(served.model / "code")
+    masks = np.load(served.folder / "masks.npy")
+    np.testing.assert_array_equal(masks[0], served.segmenter.predict(images[0]), strict=True)
+
+
+def _link_packages(requirements: list[str], folder: Path) -> None:
+    """Make a folder of the installed packages that pip would install for these."""
+    folder.mkdir()
+    done: set[str] = set()
+    left = [Requirement(line).name for line in requirements]
+    while left:
+        try:
+            package = metadata.distribution(left.pop())
+        except metadata.PackageNotFoundError:  # for another system, say
+            continue
+        if package.name in done:
+            continue
+        done.add(package.name)
+        for name in {file.parts[0] for file in package.files or ()} - {"..", "__pycache__"}:
+            if not (folder / name).exists():
+                (folder / name).symlink_to(package.locate_file(name))
+        needed = map(Requirement, package.requires or ())
+        left += [n.name for n in needed if n.marker is None or n.marker.evaluate({"extra": ""})]

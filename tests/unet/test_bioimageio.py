@@ -147,7 +147,9 @@ def test_it_says_what_the_user_said(made):
 
 def test_both_networks_give_the_test_output(made):
     given, expected = made.tensors
-    assert given.dtype == made.segmenter.settings.dtype == made.model.inputs[0].dtype
+    described = made.model.inputs[0]
+    assert given.dtype == made.segmenter.settings.dtype == described.dtype
+    assert described.data.range == (0, np.iinfo(given.dtype).max)
     np.testing.assert_array_equal(given[0], made.window)
     plain = keras.saving.load_model(made.folder / "segmenter.keras")
     for network in (plain.predict_on_batch, made.onnx):
@@ -213,6 +215,16 @@ def test_a_halo_that_is_a_stride_smaller_would_not_do(random, plain):
     changed = np.flatnonzero((np.abs(piece - whole) > 1e-7).any(axis=(1, 2)))
     reach = max(changed[changed < edge // 2].max() + 1, edge - changed[changed > edge // 2].min())
     assert geometry.margin - geometry.stride < reach <= geometry.margin
+
+
+def test_images_of_floating_point_have_no_range(tmp_path, quick, random):
+    segmenter = Segmenter(quick.engine, replace(quick.settings, dtype="float32"))
+    image = random.uniform(-20, 300, (150, 170, 1)).astype("f4")
+    window = choose_window(segmenter, {"a": lambda: image})
+    write_bioimageio(tmp_path / "a.zip", segmenter, window, FACTS)
+    model = load(tmp_path / "a.zip", perform_io_checks=True)
+    assert isinstance(model, v0_5.ModelDescr)
+    assert (model.inputs[0].dtype, model.inputs[0].data.range) == ("float32", (None, None))
 
 
 @pytest.mark.parametrize("temperature", [1.0, 1.7])
@@ -296,7 +308,8 @@ def test_the_model_card_is_told_where_it_is_this_models(tmp_path, quick, change,
     [
         ({"licence": "mine"}, r"packaging\.licence: 'mine' is no identifier of SPDX"),
         ({"name": "a/b/c"}, r"packaging\.name: bioimage\.io does not allow it"),
-        ({"authors": [{"name": "Ann", "orcid": "1"}]}, r"packaging\.\w+: bioimage\.io does not"),
+        ({"authors": [{"name": "Ann", "orcid": "1"}]}, r"packaging\.authors\.0\.orcid: bioimage"),
+        ({"version": "the second"}, r"packaging\.version: bioimage\.io does not allow it"),
     ],
 )
 def test_what_the_format_forbids_is_named_and_the_old_file_kept(tmp_path, quick, change, message):

@@ -1,6 +1,7 @@
 """Zarr arrays and OME-Zarr images in a folder, through zarr."""
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import stamp
 from unetflow.imaging.large.image import MAX_BLOCK_PIXELS, CachedChunks, LazyImage, check_block
 from unetflow.imaging.objects.pixel_size import PixelSize, make_pixel_size
+from unetflow.imaging.readers.bounds import MAX_CHANNELS
 
 _NUMBERS = "buif"
 _CODECS = {"BytesCodec", "TransposeCodec", "Crc32cCodec", "ShardingCodec"} | {
@@ -33,6 +35,8 @@ def open_large_zarr(path: Path, level: int = 0, max_pixels: int = MAX_BLOCK_PIXE
     """
     import zarr
 
+    from unetflow.imaging.large.bounded_codecs import bound_codecs
+
     if not path.is_dir():
         raise InputError(path, "the folder does not exist", "Check the path")
     try:
@@ -44,9 +48,9 @@ def open_large_zarr(path: Path, level: int = 0, max_pixels: int = MAX_BLOCK_PIXE
         else:
             array, axes = _find_level(path, node, level)
         _check_codecs(path, array)
-        sizes = dict(zip(axes, array.chunks, strict=True))
-        check_block(path, sizes.get("X", 1), sizes.get("Y", 1), max_pixels)
-        chunks = CachedChunks(array, array.chunks)
+        for part in _list_parts(array):
+            _check_part(path, dict(zip(axes, part, strict=True)), max_pixels)
+        chunks = CachedChunks(bound_codecs(array), array.chunks)
     except InputError:
         raise
     except Exception as error:  # zarr raises anything on damaged metadata
@@ -131,6 +135,27 @@ def _find_level(path: Path, group: Any, level: int) -> tuple[Any, str]:
     return array, "".join(axis["name"][0] for axis in images[0]["axes"]).upper()
 
 
+def _list_parts(array: Any) -> list[tuple[int, ...]]:
+    """Return the shapes of what is unpacked at once: chunks, and shards that are packed again."""
+    parts = [tuple(array.chunks)]
+    if array.shards is not None and len(array.metadata.codecs) > 1:
+        parts.append(tuple(array.shards))
+    return parts
+
+
+def _check_part(path: Path, sizes: dict[str, int], max_pixels: int) -> None:
+    """Refuse a chunk that is large, even along axes along which the image itself is not."""
+    width, height = sizes.get("X", 1), sizes.get("Y", 1)
+    check_block(path, width, height, max_pixels)
+    others = math.prod(sizes.values()) // (width * height)
+    if others > MAX_CHANNELS:
+        raise InputError(
+            path,
+            f"its chunks hold {others} values of each pixel, more than the allowed {MAX_CHANNELS}",
+            "Save it with chunks of one image",
+        )
+
+
 def _check_codecs(path: Path, array: Any) -> None:
     """Refuse numbers that are no pixels, and chunks whose unpacking could do more than unpack."""
     if array.dtype.kind not in _NUMBERS:
@@ -142,6 +167,10 @@ def _check_codecs(path: Path, array: Any) -> None:
             f"its chunks are packed with {', '.join(unknown)}",
             "Save it with Blosc, Zstd, Gzip or without compression",
         )
+    filters = getattr(array.metadata, "filters", None) or ()
+    for kind in (getattr(one, "dtype", array.dtype) for one in filters):
+        if kind.kind not in _NUMBERS:
+            raise InputError(path, f"a filter makes {kind} of it", "Save it without filters")
 
 
 def _list_codecs(array: Any) -> Iterable[str]:

@@ -61,11 +61,11 @@ def describe_package(
         return v0_5.ModelDescr(
             name=facts.name,
             description=facts.description or summarise(settings),
-            authors=[v0_5.Author(**author) for author in facts.authors],
+            authors=[dict(author) for author in facts.authors],
             cite=[v0_5.CiteEntry(text=_PAPER, doi=v0_5.Doi(_PAPER_DOI))],
             license=facts.licence,
             tags=list(facts.tags),
-            version=None if facts.version is None else v0_5.Version(facts.version),
+            version=facts.version,
             documentation=_refer(folder / README),
             covers=[_refer(folder / COVER)],
             inputs=[_describe_input(folder, settings)],
@@ -102,12 +102,16 @@ def _describe_input(folder: Path, settings: SegmenterSettings) -> Any:
             ),
             v0_5.ChannelAxis(channel_names=channels),
         ],
-        data=v0_5.IntervalOrRatioDataDescr(
-            type=settings.dtype, range=(0, int(np.iinfo(settings.dtype).max))
-        ),
+        data=v0_5.IntervalOrRatioDataDescr(type=settings.dtype, range=_range_of(settings.dtype)),
         preprocessing=[as_float],
         test_tensor=_refer(folder / TEST_INPUT),
     )
+
+
+def _range_of(dtype: str) -> tuple[int | None, int | None]:
+    """Return the lowest and the highest intensity of whole numbers; others have none."""
+    whole = np.issubdtype(dtype, np.integer)
+    return (0, int(np.iinfo(dtype).max)) if whole else (None, None)
 
 
 def _describe_output(folder: Path, settings: SegmenterSettings, outputs: int) -> Any:

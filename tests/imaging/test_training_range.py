@@ -101,3 +101,9 @@ def test_half_of_the_darkest_is_dark_however_different_the_training_images_are()
     seen = _range_of([_image(1000, 100), _image(9000, 100)])
     assert explain_unlikeness(_image(510, 100), seen) == ""
     assert "brightness" in explain_unlikeness(_image(480, 100), seen)
+
+
+def test_of_a_sample_the_edges_of_the_whole_count():
+    sample = _image(1200, 150, (19, 50))
+    assert explain_unlikeness(sample, SEEN, (190, 500)) == ""
+    assert "an edge of 19 pixels" in explain_unlikeness(sample, SEEN, (500, 19))

@@ -188,10 +188,8 @@ def test_the_objects_of_this_run_are_gathered_and_no_older_ones(
             dataset.save(sized)
             instances[name] = dataset.load
     log = outputs["export_log"]
-    whole, _ = nodes.gather_objects(tables.load(), log)
-    CocoFileDataset(filepath=str(tmp_path / "coco.json")).save(
-        nodes.gather_coco(instances, tables.load(), log)
-    )
+    whole, _, for_coco = nodes.gather_objects(instances, tables.load(), log)
+    CocoFileDataset(filepath=str(tmp_path / "coco.json")).save(for_coco)
     coco = json.loads((tmp_path / "coco.json").read_text())
     assert coco["categories"] == [{"id": 1, "name": "cell"}]
     assert len(coco["annotations"]) == len(whole)

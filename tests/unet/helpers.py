@@ -113,3 +113,11 @@ def dice_slowly(label: NDArray[np.uint8], probability: NDArray[np.floating]) -> 
             true += t
             hits += p >= 0.5 and t == 1
     return 2 * hits / (found + true) if found + true else 1.0
+
+
+def threshold_amid(probabilities: NDArray[np.float32]) -> float:
+    """Return a threshold that half of the pixels pass, and none by a rounding."""
+    ordered = np.sort(probabilities, axis=None)
+    ordered = ordered[len(ordered) * 4 // 10 : len(ordered) * 6 // 10]
+    widest = int(np.diff(ordered).argmax())
+    return float(ordered[widest : widest + 2].mean())

@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 
 import keras
@@ -5,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from tests.unet.helpers import randomise, tiny_unet
+from tests.unet.helpers import randomise, threshold_amid, tiny_unet
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.intensity import IntensityRange
 from unetflow.imaging.large import open_large
@@ -24,14 +25,6 @@ def image_file(tmp_path, random):
     return tmp_path / "images" / "a.tif"
 
 
-def _threshold_amid(probabilities):
-    """Return a threshold that half of the pixels pass, and none by a rounding."""
-    ordered = np.sort(probabilities, axis=None)
-    ordered = ordered[len(ordered) * 4 // 10 : len(ordered) * 6 // 10]
-    widest = int(np.diff(ordered).argmax())
-    return float(ordered[widest : widest + 2].mean())
-
-
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_blocks_of_a_large_image_are_what_the_segmenter_finds_in_the_whole(
     image_file, tmp_path, padding
@@ -43,7 +36,7 @@ def test_blocks_of_a_large_image_are_what_the_segmenter_finds_in_the_whole(
     )
     pixels = tifffile.imread(image_file)
     expected = Segmenter(model, settings).predict_probabilities(pixels)
-    threshold = _threshold_amid(expected)
+    threshold = threshold_amid(expected)
     segmenter = Segmenter(model, replace(settings, threshold=threshold))
     target, probabilities = tmp_path / "a.tif", tmp_path / "p.tif"
     with open_large(image_file) as image:
@@ -71,6 +64,28 @@ def test_views_are_averaged_on_request(segmenter, tmp_path, random):
     found = tifffile.imread(tmp_path / "p.tif")
     np.testing.assert_allclose(found, expected.mean[:, :, 0], atol=1e-5)
     assert np.abs(found - expected.plain[:, :, 0]).max() > 1e-3
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnx"])
+def test_other_engines_segment_blocks_too_and_know_their_network_again(
+    segmenter, image_file, tmp_path, engine
+):
+    first, second = (segmenter.on_engine(engine) for _ in range(2))
+    assert as_block_model(first).identity == as_block_model(second).identity
+    assert as_block_model(first).identity != as_block_model(segmenter).identity
+    segmenter.export(tmp_path / "exported", engine)
+    exported = Segmenter.load(tmp_path / "exported")
+    for one in (first, exported):
+        json.dumps(as_block_model(one).describe())
+        with open_large(image_file) as image:
+            segment_large(
+                one, image, tmp_path / "a.tif", probabilities=tmp_path / "p.tif", block=60
+            )
+        expected = one.predict_probabilities(tifffile.imread(image_file))[:, :, 0]
+        np.testing.assert_allclose(tifffile.imread(tmp_path / "p.tif"), expected, atol=1e-5)
+    assert exported.engine.identity == Segmenter.load(tmp_path / "exported").engine.identity
+    other = Segmenter(randomise(keras.models.clone_model(segmenter.model)), segmenter.settings)
+    assert other.on_engine(engine).engine.identity != first.engine.identity
 
 
 def test_an_image_that_the_network_was_not_trained_on_is_refused(segmenter, tmp_path):

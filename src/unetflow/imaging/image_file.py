@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import File
 from unetflow.imaging.large import LazyImage, open_large
+from unetflow.imaging.large.zarr_store import read_zarr_pixel_size
 from unetflow.imaging.objects import PixelSize, read_pixel_size
 from unetflow.imaging.readers import MAX_PIXELS, read_image
 from unetflow.imaging.readers.tiff import open_tiff
@@ -71,6 +72,8 @@ class ImageFile:
         A file whose pixels can be read is not refused for what it says of their size.
         """
         try:
+            if isinstance(self.file, Path) and self.file.is_dir():
+                return read_zarr_pixel_size(self.file)
             return read_pixel_size(self.file)
         except InputError:
             return None

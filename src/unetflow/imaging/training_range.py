@@ -75,7 +75,9 @@ def measure_moments(histogram: NDArray[np.void]) -> Moments:
     return means, deviations
 
 
-def explain_unlikeness(image: NDArray[np.generic], seen: TrainingRange) -> str:
+def explain_unlikeness(
+    image: NDArray[np.generic], seen: TrainingRange, shape: tuple[int, ...] | None = None
+) -> str:
     """Tell in what an image is unlike the training images.
 
     Brightness and contrast are out of range when they are beyond that of the training images by
@@ -86,6 +88,7 @@ def explain_unlikeness(image: NDArray[np.generic], seen: TrainingRange) -> str:
     Args:
         image: `(height, width, channels)`, with the intensities that its file holds.
         seen: Of the training images.
+        shape: Height and width of an image of which these pixels are a sample; None: they are all.
 
     Returns:
         Such as "unlike the training data: brightness 812 of channel 1, there 95 to 310"; empty
@@ -100,7 +103,7 @@ def explain_unlikeness(image: NDArray[np.generic], seen: TrainingRange) -> str:
         for channel, (value, (low, high)) in enumerate(zip(values, ranges, strict=True))
         if _is_beyond(value, low, high)
     ]
-    shortest = min(image.shape[:2])
+    shortest = min((image.shape if shape is None else shape)[:2])
     if shortest < seen.edge[0] / 2:
         found.append(f"an edge of {shortest} pixels, there {seen.edge[0]:.0f} and more")
     return f"unlike the training data: {'; '.join(found)}" if found else ""

@@ -149,13 +149,20 @@ class Segmenter:
                 f"Give the image as it comes from the same source, in {self.settings.dtype}",
             )
 
-    def explain_unlikeness(self, image: NDArray[np.generic]) -> str:
-        """Tell in what an image is unlike the training images; empty where it is like them."""
+    def explain_unlikeness(
+        self, image: NDArray[np.generic], shape: tuple[int, ...] | None = None
+    ) -> str:
+        """Tell in what an image is unlike the training images; empty where it is like them.
+
+        Args:
+            image: As above.
+            shape: Height and width of an image of which this is a sample; None: it is all.
+        """
         if self.settings.seen is None:
             return ""
         if image.ndim == 2:
             image = image[:, :, np.newaxis]
-        return explain_unlikeness(image, self.settings.seen)
+        return explain_unlikeness(image, self.settings.seen, shape)
 
     def decide(self, probabilities: Probabilities) -> Label:
         """Turn calibrated probabilities into class indices, without objects that are too small."""

@@ -225,5 +225,5 @@ def _segment_by_blocks(
     return SegmentedImage(
         overlay=draw_label(to_picture(overview.means), label, classes, PREDICTION_COLOUR),
         pixel_size=size,
-        unlike=segmenter.explain_unlikeness(overview.sample),
+        unlike=segmenter.explain_unlikeness(overview.sample, image.shape),
     )

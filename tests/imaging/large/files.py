@@ -62,8 +62,8 @@ def write_ome_pyramid(path: Path, pixels, levels=3):
     return path
 
 
-def write_ome_zarr(path: Path, pixels, version, levels=3):
-    """Write an OME-Zarr image with axes t, c, y, x."""
+def write_ome_zarr(path: Path, pixels, version, levels=3, unit=None, scale=(1.0, 1.0)):
+    """Write an OME-Zarr image with axes t, c, y, x, whose pixels have a height and a width."""
     group = zarr.open_group(str(path), mode="w", zarr_format=2 if version == "0.4" else 3)
     for level in range(levels):
         part = pixels[:: 2**level, :: 2**level]
@@ -73,8 +73,20 @@ def write_ome_zarr(path: Path, pixels, version, levels=3):
         array[0, 0] = part
     multiscales = [
         {
-            "axes": [{"name": name} for name in "tcyx"],
-            "datasets": [{"path": str(level)} for level in range(levels)],
+            "axes": [
+                {"name": name, **({"unit": unit} if unit and name in "yx" else {})}
+                for name in "tcyx"
+            ],
+            "datasets": [
+                {
+                    "path": str(level),
+                    "coordinateTransformations": [
+                        {"type": "scale", "scale": [1, 1, *(2**level * s / 2 for s in scale)]}
+                    ],
+                }
+                for level in range(levels)
+            ],
+            "coordinateTransformations": [{"type": "scale", "scale": [1, 1, 2, 2]}],
             "version": version,
         }
     ]

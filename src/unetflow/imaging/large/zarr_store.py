@@ -1,13 +1,14 @@
 """Zarr arrays and OME-Zarr images in a folder, through zarr."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import stamp
 from unetflow.imaging.large.image import MAX_BLOCK_PIXELS, CachedChunks, LazyImage, check_block
+from unetflow.imaging.objects.pixel_size import PixelSize, make_pixel_size
 
 _NUMBERS = "buif"
 _CODECS = {"BytesCodec", "TransposeCodec", "Crc32cCodec", "ShardingCodec"} | {
@@ -53,6 +54,46 @@ def open_large_zarr(path: Path, level: int = 0, max_pixels: int = MAX_BLOCK_PIXE
             path, f"it is no Zarr array and no OME-Zarr image ({error})", "Export it again"
         ) from error
     return LazyImage(path, chunks, axes, {"image": stamp_folder(path), "level": level})
+
+
+def read_zarr_pixel_size(path: Path) -> PixelSize | None:
+    """Read the size of a pixel out of the metadata of an OME-Zarr image (OME-NGFF, from 0.4 on).
+
+    Args:
+        path: The folder.
+
+    Returns:
+        That of the level at full resolution; None where it is not known, as of a plain array.
+
+    Raises:
+        InputError: The folder holds no Zarr array or group, or its metadata are damaged.
+    """
+    import zarr
+
+    try:
+        attributes = zarr.open(zarr.storage.LocalStore(path, read_only=True), mode="r").attrs
+        images = attributes.get("ome", attributes).get("multiscales", [])
+        if len(images) != 1:
+            return None
+        scale, units = _scale_axes(images[0])
+        unit = units["Y"]
+        return make_pixel_size(scale["X"], scale["Y"], unit) if units["X"] == unit else None
+    except Exception as error:  # zarr, and metadata of any other form, raise anything
+        raise InputError(
+            path, f"it does not say how large its pixels are ({error})", "Export it again"
+        ) from error
+
+
+def _scale_axes(image: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, str]]:
+    """Return how far apart pixels are along each axis, and in which unit."""
+    axes = [axis["name"][0].upper() for axis in image["axes"]]
+    steps = [1.0] * len(axes)
+    for described in (image["datasets"][0], image):
+        for change in described.get("coordinateTransformations", ()):
+            if change["type"] == "scale":
+                steps = [a * float(b) for a, b in zip(steps, change["scale"], strict=True)]
+    units = [axis.get("unit", "") for axis in image["axes"]]
+    return dict(zip(axes, steps, strict=True)), dict(zip(axes, units, strict=True))
 
 
 def stamp_folder(folder: Path) -> str:

@@ -32,6 +32,10 @@ _SPELLINGS = {
     "microns": "µm",
     "micrometer": "µm",
     "micrometre": "µm",
+    "nanometer": "nm",
+    "millimeter": "mm",
+    "centimeter": "cm",
+    "meter": "m",
     "inch": "in",
     "inches": "in",
 }
@@ -120,7 +124,7 @@ def _from_ome(tiff: tifffile.TiffFile) -> PixelSize | None:
         return None
     units = {pixels.get(f"PhysicalSize{axis}Unit", "µm") for axis in "XY"}
     sizes = [float(pixels.get(f"PhysicalSize{axis}", "0")) for axis in "XY"]
-    return _make(sizes[0], sizes[1], units.pop()) if len(units) == 1 else None
+    return make_pixel_size(sizes[0], sizes[1], units.pop()) if len(units) == 1 else None
 
 
 def _from_imagej(header: tifffile.TiffPage) -> PixelSize | None:
@@ -130,13 +134,13 @@ def _from_imagej(header: tifffile.TiffPage) -> PixelSize | None:
     # ImageJ writes letters beyond ASCII as Java does.
     name = re.sub(r"\\u([0-9A-Fa-f]{4})", lambda m: chr(int(m[1], 16)), unit[1]) if unit else ""
     width, height = _resolution(header)
-    return _make(width, height, name.strip())
+    return make_pixel_size(width, height, name.strip())
 
 
 def _from_resolution(header: tifffile.TiffPage) -> PixelSize | None:
     unit = _TAG_UNITS.get(int(header.tags.valueof("ResolutionUnit", default=2)), "")
     width, height = _resolution(header)
-    found = _make(width, height, unit)
+    found = make_pixel_size(width, height, unit)
     if found is None:
         return None
     inch = found.in_unit("in")
@@ -153,8 +157,14 @@ def _resolution(header: tifffile.TiffPage) -> tuple[float, float]:
     return sides[0], sides[1]
 
 
-def _make(width: float, height: float, unit: str) -> PixelSize | None:
-    """Return a pixel's size, or None where numbers or unit say nothing."""
+def make_pixel_size(width: float, height: float, unit: str) -> PixelSize | None:
+    """Return a pixel's size, or None where numbers or unit say nothing.
+
+    Args:
+        width: In that unit.
+        height: Likewise.
+        unit: As any program spells it.
+    """
     unit = _SPELLINGS.get(unit.lower(), unit)
     known = unit in MICROMETRES and all(math.isfinite(s) and s > 0 for s in (width, height))
     return PixelSize(width, height, unit) if known else None

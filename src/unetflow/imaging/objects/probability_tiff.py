@@ -27,10 +27,13 @@ def write_probability_tiff(
     """
     pixels = np.ascontiguousarray(np.moveaxis(probabilities, 2, 0), np.float32)
     pixels = pixels[0] if len(pixels) == 1 else pixels
-    axes = "CYX"[-pixels.ndim :]
     if is_ome(path.name):
-        header = ome_header(axes, hashlib.sha256(pixels.tobytes()).digest()[:16], pixel_size)
-    else:
-        header = imagej_header(axes, 1.0, pixel_size)
+        digest = hashlib.sha256(pixels.tobytes()).digest()[:16]
+        header = ome_header("CYX"[-pixels.ndim :], digest, pixel_size)
+    elif pixels.ndim == 2:
+        header = imagej_header("YX", 1.0, pixel_size)
+    else:  # all of ImageJ's axes, or tifffile takes images one pixel wide for others
+        pixels = pixels[np.newaxis, np.newaxis, ..., np.newaxis]
+        header = imagej_header("TZCYXS", 1.0, pixel_size)
     with replacing(path) as temporary:
         tifffile.imwrite(temporary, pixels, photometric="minisblack", compression="zlib", **header)

@@ -16,7 +16,7 @@ def imagej_header(axes: str, highest: float, size: PixelSize | None) -> dict[str
     """Return the header of ImageJ, which opens such a file by itself.
 
     Args:
-        axes: Letters of the axes, "YX" or "CYX".
+        axes: Letters of the axes, as tifffile has them.
         highest: What is shown in white; 0 is shown in black.
         size: The size of a pixel; None where it is not known.
     """

@@ -113,40 +113,28 @@ def _settle(settings: MaskExportParameters, folders: ResultFolders) -> Segmentin
 
 
 def gather_objects(
-    tables: dict[str, Callable[[], pd.DataFrame]], log: ExportLog
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Put the tables of all images of this run one below the other.
-
-    Args:
-        tables: A function for each image that reads its table; there may be older ones among them.
-        log: What became of each image.
-
-    Returns:
-        The table, once for each of the two files that it is written to.
-    """
-    own = [tables[image.name]() for image in log.images if image.has_objects]
-    filled = [table for table in own if len(table)]
-    nothing = own[0] if own else pd.DataFrame(columns=list(COLUMNS))
-    whole = pd.concat(filled, ignore_index=True) if filled else nothing
-    return whole, whole
-
-
-def gather_coco(
     instances: dict[str, Callable[[], tuple[NDArray[Any], PixelSize | None]]],
     tables: dict[str, Callable[[], pd.DataFrame]],
     log: ExportLog,
-) -> tuple[Iterator[tuple[str, Objects]], list[str]]:
-    """Put the objects of all images of this run together, for one file.
+) -> tuple[pd.DataFrame, pd.DataFrame, tuple[Iterator[tuple[str, Objects]], list[str]]]:
+    """Put the objects of all images of this run together.
 
     Args:
-        instances: A function for each image that reads its objects' numbers.
-        tables: One that reads the table, which tells the objects' classes.
+        instances: A function for each image that reads its objects' numbers; there may be older
+            ones among them.
+        tables: One that reads the objects' table, likewise.
         log: What became of each image.
 
     Returns:
-        Each image's file and its objects, read one by one when they are asked for; and the names
-        of the classes.
+        The tables one below the other, once for each of the two files that they are written to;
+        and for a third one each image's file and objects, which are read when they are asked for,
+        with the names of the classes.
     """
+    images = [image for image in log.images if image.has_objects]
+    own = [tables[image.name]() for image in images]
+    filled = [table for table in own if len(table)]
+    nothing = own[0] if own else pd.DataFrame(columns=list(COLUMNS))
+    whole = pd.concat(filled, ignore_index=True) if filled else nothing
     index = {name: number for number, name in enumerate(log.classes)}
 
     def read(name: str) -> Objects:
@@ -154,8 +142,7 @@ def gather_coco(
         classes = [index[class_name] for class_name in tables[name]()["class"]]
         return Objects(numbers.astype(np.uint32), np.array(classes, np.uint8))
 
-    found = ((image.file_name, read(image.name)) for image in log.images if image.has_objects)
-    return found, log.classes
+    return whole, whole, (((image.file_name, read(image.name)) for image in images), log.classes)
 
 
 def list_failures(log: ExportLog) -> pd.DataFrame:

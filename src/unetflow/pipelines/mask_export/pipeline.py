@@ -27,15 +27,9 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 nodes.gather_objects,
-                inputs=["object_tables", "export_log"],
-                outputs=["objects", "objects_sheet"],
-                name="gather_objects",
-            ),
-            Node(
-                nodes.gather_coco,
                 inputs=["instances", "object_tables", "export_log"],
-                outputs="coco",
-                name="gather_coco",
+                outputs=["objects", "objects_sheet", "coco"],
+                name="gather_objects",
             ),
             Node(nodes.list_failures, inputs="export_log", outputs="failed", name="list_failures"),
             Node(

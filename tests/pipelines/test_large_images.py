@@ -1,0 +1,174 @@
+"""Images that go block by block through `kedro run`, and kills on their way."""
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+import zarr
+from PIL import Image
+from scipy import ndimage
+
+from tests.conftest import ROOT, kedro_run
+from tests.imaging.large.files import smooth_pixels
+from tests.unet.helpers import randomise, threshold_amid, tiny_unet
+from unetflow.imaging.intensity import IntensityRange
+from unetflow.imaging.objects import PixelSize, read_pixel_size
+from unetflow.unet import Segmenter, geometry_of
+from unetflow.unet.preprocessing import with_preprocessing
+from unetflow.unet.segmenter import SegmenterSettings
+
+SHAPE = (70, 9000)
+FROM = SHAPE[0] * SHAPE[1]
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    """Return a long strip."""
+    return smooth_pixels(SHAPE)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, pixels: np.ndarray) -> Path:
+    """Return the file of a segmenter with random weights, of which half of the strip is a cell."""
+    unet = randomise(tiny_unet(depth=2, base_filters=4), seed=4)
+    network = with_preprocessing(unet, IntensityRange(low=[5_000.0], high=[60_000.0]))
+    settings = SegmenterSettings(
+        ["background", "cell"], 0.5, 1, "uint16", geometry_of(unet), 256, 1.7, 6
+    )
+    found = Segmenter(network, settings).predict_probabilities(pixels)
+    path = tmp_path_factory.mktemp("model") / "segmenter.keras"
+    Segmenter(network, replace(settings, threshold=threshold_amid(found))).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def segmenter(model: Path) -> Segmenter:
+    return Segmenter.load(model)
+
+
+@pytest.fixture
+def images(tmp_path: Path, pixels: np.ndarray) -> Path:
+    """Return a folder with a large image, and one that is a little smaller."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    metadata = {"PhysicalSizeX": 0.25, "PhysicalSizeXUnit": "µm", "axes": "YX"}
+    metadata |= {"PhysicalSizeY": 0.25, "PhysicalSizeYUnit": "µm"}
+    tifffile.imwrite(
+        folder / "slide.ome.tif", pixels, tile=(32, 512), compression="zlib", metadata=metadata
+    )
+    tifffile.imwrite(folder / "small.tif", pixels[:, :700])
+    return folder
+
+
+def _arguments(model: Path, images: Path, *more: str) -> tuple[str, ...]:
+    params = [
+        f"images={images}",
+        f"output={images.parent / 'out'}",
+        f"model={model}",
+        f"mask_export.large.from_pixels={FROM}",
+        *more,
+    ]
+    return "--pipelines", "inference", "--params", ",".join(params)
+
+
+def test_a_killed_run_goes_on_at_its_block(
+    model: Path,
+    project: Path,
+    images: Path,
+    pixels: np.ndarray,
+    segmenter: Segmenter,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    arguments = _arguments(model, images)
+    out = images.parent / "out"
+    command = [sys.executable, "-m", "tests.pipelines.cut_off", str(project), "3", *arguments]
+    killed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    unfinished = out / "labels/.slide.ome.tif.unfinished"
+    assert len(list(unfinished.glob("label_*.npy"))) == 3
+
+    result = kedro_run(project, *arguments)
+    assert result.exit_code == 0, result.output
+    assert "slide.ome: all of 5 blocks are done; 3 were from before" in caplog.text
+    assert "mask and objects are not made of so large an image" in caplog.text
+    assert "slide.ome: 5 of 5 blocks are done (100 %)" in caplog.text
+    label = tifffile.imread(out / "labels/slide.ome.tif")
+    np.testing.assert_array_equal(label, segmenter.predict(pixels))
+    assert 0.05 < label.mean() < 0.95
+    assert {path.name for path in (out / "labels").iterdir()} == {"slide.ome.tif", "small.tif"}
+    assert read_pixel_size(out / "labels/slide.ome.tif") == PixelSize(0.25, 0.25)
+    with tifffile.TiffFile(out / "labels/slide.ome.tif") as tiff:
+        assert (tiff.pages[0].tile, tiff.pages[0].compression.name) == ((512, 512), "ADOBE_DEFLATE")
+    assert [path.name for path in (out / "masks").iterdir()] == ["small.png"]
+    assert len(pd.read_csv(out / "failed.csv")) == 0
+    assert set(pd.read_parquet(out / "objects.parquet")["image"]) <= {"small"}
+    coco = json.loads((out / "coco.json").read_text())
+    assert [image["file_name"] for image in coco["images"]] == ["small.tif"]
+
+
+def test_the_overlay_of_a_large_image_shows_its_outlines_in_small(
+    model: Path, project: Path, images: Path, pixels: np.ndarray, segmenter: Segmenter
+) -> None:
+    result = kedro_run(project, *_arguments(model, images))
+    assert result.exit_code == 0, result.output
+    overlay = np.asarray(Image.open(images.parent / "out/overlays/slide.ome.png"))
+    assert overlay.shape == (14, 1800, 3)  # a fifth: 2048 pixels at most
+    label = segmenter.predict(pixels)[2::5, 2::5]
+    inner = ndimage.binary_erosion(label, np.ones((3, 3)), border_value=1)
+    drawn = (overlay == (230, 159, 0)).all(axis=2)
+    assert drawn[(label == 1) & ~inner].mean() > 0.9
+    assert not drawn[label == 0].any()
+    grey = overlay[~drawn]
+    assert (grey == grey[:, :1]).all()
+
+
+def test_a_zarr_folder_gives_probabilities_too_and_blocks_without_tissue_are_skipped(
+    model: Path,
+    project: Path,
+    images: Path,
+    pixels: np.ndarray,
+    segmenter: Segmenter,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for path in images.iterdir():
+        path.unlink()
+    pixels = pixels.copy()
+    pixels[:, 4000:] = 65_000
+    zarr.create_array(str(images / "slide.zarr"), data=pixels, chunks=(70, 512))
+    more = ("probabilities=true", "large.background.greatest_mean=50000", "objects=null")
+    arguments = _arguments(model, images, *(f"mask_export.{one}" for one in more))
+    result = kedro_run(project, *arguments)
+    assert result.exit_code == 0, result.output
+    assert "slide: all of 5 blocks are done; 0 were from before, 3 are background" in caplog.text
+    out = images.parent / "out"
+    expected = segmenter.predict_probabilities(pixels)[:, :, 0]
+    found = tifffile.imread(out / "probabilities/slide.tif")
+    skipped = int((found == 0).all(axis=0).argmax())
+    assert 3000 < skipped < 6000
+    np.testing.assert_allclose(found[:, :skipped], expected[:, :skipped], atol=1e-5)
+    assert not found[:, skipped:].any()
+    assert not tifffile.imread(out / "labels/slide.tif")[:, skipped:].any()
+
+
+def test_a_large_image_that_cannot_be_used_is_listed_and_the_others_are_written(
+    model: Path, project: Path, images: Path
+) -> None:
+    damaged = bytearray((images / "slide.ome.tif").read_bytes())
+    with tifffile.TiffFile(images / "slide.ome.tif") as tiff:
+        place = tiff.pages[0].dataoffsets[20]
+    damaged[place : place + 40] = bytes(40)
+    (images / "slide.ome.tif").write_bytes(damaged)
+    tifffile.imwrite(images / "wide.tif", np.zeros(SHAPE, np.uint8))
+    result = kedro_run(project, *_arguments(model, images))
+    assert result.exit_code == 1
+    failed = pd.read_csv(images.parent / "out/failed.csv").set_index("image")["reason"]
+    assert "cannot be decoded" in failed["slide.ome"]
+    assert "trained on uint16 images" in failed["wide"]
+    assert (images.parent / "out/labels/small.tif").exists()

@@ -3,7 +3,7 @@
     python benchmarks/cluster.py --json cluster.json
 
 Images of 512 x 512 from files to labels, masks and overlays, which the main process takes and
-throws away, and one image of 2048 x 2048 by blocks of 512 to a file. This process with all cores;
+throws away, and one image of 1536 x 1536 by blocks of 512 to a file. This process with all cores;
 1, 2, 4 and 8 workers that share all cores, as `mask_export.workers` begins them; and so many that
 have one core each, which shows what further workers bring. All take turns; a figure is the median
 of all rounds, a ratio the median of the rounds' ratios. Made-up images and weights; the speed does
@@ -13,6 +13,7 @@ first images.
 
 import argparse
 import json
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -43,7 +44,7 @@ from unetflow.unet.preprocessing import with_preprocessing
 from unetflow.unet.segmenter import Segmenter, SegmenterSettings
 from unetflow.unet.segmenting import SegmentingSettings
 
-EDGE, LARGE, BLOCK, TILE = 512, 2048, 512, 512
+EDGE, LARGE, BLOCK, TILE = 512, 1536, 512, 512
 WORKERS = (1, 2, 4, 8)
 ALONE, ONE_CORE = "this process", "1 worker of 1 core"
 
@@ -82,6 +83,7 @@ def list_runners(stack: ExitStack) -> dict[str, RunnerSettings]:
                 dashboard_address=None,
                 scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                 memory_limit=None,
+                silence_logs=logging.CRITICAL,
             )
         )
         found[f"{name} of 1 core"] = RunnerSettings("dask", None, cluster.scheduler_address)

@@ -1,5 +1,6 @@
 """Jobs for workers of Dask, which must be able to import them, and how one is killed amid them."""
 
+import logging
 import os
 import signal
 import threading
@@ -66,10 +67,11 @@ class Multiply:
 
 @dataclass(frozen=True)
 class CountCores:
-    """Tells how many cores a network would take, as often as it is asked."""
+    """Tells how many cores a network would take, in a worker that is quiet."""
 
     @contextmanager
     def __call__(self, factor: int) -> Iterator[Callable[[int], int]]:
+        assert logging.getLogger("distributed.worker").getEffectiveLevel() == logging.CRITICAL
         assert os.environ["TF_NUM_INTRAOP_THREADS"] == str(count_cores())
         yield lambda number: count_cores()
 

@@ -124,7 +124,7 @@ def test_another_error_comes_as_it_is(two_workers):
         list(two_workers.call_each(Open("nowhere"), range(3)))
 
 
-def test_workers_share_the_cores(two_workers):
+def test_workers_share_the_cores_and_are_quiet(two_workers):
     found = {result for _, result in two_workers.call_each(CountCores(), range(8))}
     assert found == {max(1, count_cores() // 2)}
     assert "TF_NUM_INTRAOP_THREADS" not in os.environ

@@ -25,6 +25,8 @@ _SETTINGS = {
     "distributed.admin.large-graph-warning-threshold": "1TB",
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
+    # Read in each worker as it begins: it may log as this process does.
+    "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical",
 }
 
 

@@ -147,6 +147,29 @@ def test_a_model_of_the_registry_gives_the_same(
     assert os.environ["MLFLOW_TRACKING_URI"] == address
 
 
+def test_labels_have_the_header_of_ome_if_the_catalog_says_so(
+    finished: Finished, project: Path, images: Path
+) -> None:
+    with (project / "conf/local/catalog.yml").open("a") as catalog:
+        catalog.write(
+            "labels:\n  type: partitions.PartitionedDataset\n"
+            "  path: ${runtime_params:output}/labels\n  filename_suffix: .ome.tif\n"
+            "  dataset: unetflow.datasets.LabelFileDataset\n"
+        )
+    model = finished[0] / "data/06_models/segmenter.keras"
+    code, output, out = _infer(project, images, str(model), "mask_export.objects=null")
+    assert code == 0, output
+    path = out / "labels/like.ome.tif"
+    with tifffile.TiffFile(path) as tiff:
+        assert tiff.is_ome
+        pixels = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]["Pixels"]
+        assert (pixels["PhysicalSizeX"], pixels["PhysicalSizeXUnit"]) == (0.25, "µm")
+    expected = Segmenter.load(model).predict(_read(images, "like"))
+    np.testing.assert_array_equal(_label(path), expected)
+    assert not (out / "instances").exists()
+    assert json.loads((out / "coco.json").read_text())["images"] == []
+
+
 @pytest.mark.parametrize(
     ("model", "told"),
     [

@@ -32,6 +32,7 @@ from unetflow.imaging.overlays import (
     Picture,
     draw_label,
     paint_classes,
+    tint_classes,
     to_picture,
 )
 from unetflow.imaging.runners import Runner
@@ -87,7 +88,8 @@ class SegmentedImage:
     files already, and the rest is not made.
 
     Attributes:
-        overlay: `(height, width, 3)` uint8, the image with the mask's outline or colours.
+        overlay: `(height, width, 3)` uint8, the image with the mask's outline or colours; in
+            small always with its colours.
         label: `(height, width)` uint8, class indices.
         mask: For people, `(height, width)` uint8 of 0 and 255; of more than two classes
             `(height, width, 3)`, each in its colour.
@@ -209,6 +211,7 @@ def _segment_by_blocks(
         runner=runner,
         probabilities=large.folders.probabilities_of(name) if settings.probabilities else None,
         background=large.background,
+        batch_size=1,  # a window takes some hundred megabytes on its way through a wide network
         pixel_size=size,
         on_block=Progress(name, _log.info),
     )
@@ -219,11 +222,12 @@ def _segment_by_blocks(
         done.found,
         done.skipped,
     )
-    overview, classes = shrink_image(image), len(segmenter.settings.classes)
+    overview = shrink_image(image)
     with open_large(target) as written:
         label = shrink_label(written, overview.step)
     return SegmentedImage(
-        overlay=draw_label(to_picture(overview.means), label, classes, PREDICTION_COLOUR),
+        # Outlines of objects that are a few pixels wide here would hide all that is inside them.
+        overlay=tint_classes(to_picture(overview.means), label),
         pixel_size=size,
         unlike=segmenter.explain_unlikeness(overview.sample, image.shape),
     )

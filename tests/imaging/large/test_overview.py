@@ -1,12 +1,22 @@
+import tracemalloc
+
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.imaging.helpers import random_pixels
 from tests.imaging.large.files import in_memory
 from unetflow.imaging.errors import InputError
-from unetflow.imaging.large import Progress, ResultFolders, overview, shrink_image, shrink_label
+from unetflow.imaging.large import (
+    Progress,
+    ResultFolders,
+    open_large,
+    overview,
+    shrink_image,
+    shrink_label,
+)
 
 
 @given(
@@ -35,6 +45,18 @@ def test_an_overview_holds_the_mean_and_the_middle_of_each_square(size, channels
             middle = square[step // 2, step // 2]
             np.testing.assert_array_equal(found.sample[row, column], middle)
             assert label[row, column] == middle[0] % 7
+
+
+def test_an_overview_takes_little_more_memory_than_its_strips(tmp_path):
+    tifffile.memmap(tmp_path / "a.tif", shape=(4000, 4000), dtype="u2").flush()
+    with open_large(tmp_path / "a.tif") as image, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(overview, "_STRIP_NUMBERS", 2**18)
+        tracemalloc.start()
+        step = shrink_image(image, 200).step
+        shrink_label(image, step)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 4e6  # the image itself takes 32 million bytes
 
 
 def test_progress_is_told_each_tenth_and_each_half_minute():

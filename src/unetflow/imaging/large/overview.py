@@ -46,7 +46,7 @@ def shrink_image(image: LazyImage, edge: int = EDGE) -> Overview:
         height, width, channels = strip.shape
         squares = strip.reshape(height // step, step, width // step, step, channels)
         means.append(squares.mean(axis=(1, 3), dtype=np.float32))
-        sample.append(squares[:, step // 2, :, step // 2])
+        sample.append(squares[:, step // 2, :, step // 2].copy())  # else the strip stays in memory
     return Overview(step, np.concatenate(means), np.concatenate(sample))
 
 
@@ -57,8 +57,9 @@ def shrink_label(label: LazyImage, step: int) -> Label:
         label: The label, of one channel.
         step: Edge of a square in pixels, as `shrink_image` has settled it.
     """
-    strips = [strip[step // 2 :: step, step // 2 :: step, 0] for strip in _strips(label, step)]
-    return np.concatenate(strips).astype(np.uint8, copy=False)
+    middle = slice(step // 2, None, step)
+    strips = [strip[middle, middle, 0].astype(np.uint8) for strip in _strips(label, step)]
+    return np.concatenate(strips)
 
 
 def _strips(image: LazyImage, step: int) -> Iterator[NDArray[np.generic]]:

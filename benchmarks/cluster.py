@@ -3,15 +3,17 @@
     python benchmarks/cluster.py --json cluster.json
 
 Images of 512 x 512 from files to labels, masks and overlays, which the main process takes and
-throws away, and one image of 2048 x 2048 by blocks of 512 to a file. This process alone, then 1, 2
-and 4 workers as far as there are cores; all share the same cores. All take turns; a figure is the
-median of all rounds, a ratio the median of the rounds' ratios. Made-up images and weights; the
-speed does not depend on what is in them. Beside it the seconds until workers are begun and have
-done their first image.
+throws away, and one image of 1536 x 1536 by blocks of 512 to a file. This process with all cores;
+1, 2, 4 and 8 workers that share all cores, as `mask_export.workers` begins them; and so many that
+have one core each, which shows what further workers bring. All take turns; a figure is the median
+of all rounds, a ratio the median of the rounds' ratios. Made-up images and weights; the speed does
+not depend on what is in them. Beside it the seconds until workers are begun and have done their
+first images.
 """
 
 import argparse
 import json
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -25,6 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import tifffile
+from distributed import LocalCluster
 from turns import compare, take_turns
 
 from unetflow.imaging.image_file import ImageFile
@@ -41,9 +44,9 @@ from unetflow.unet.preprocessing import with_preprocessing
 from unetflow.unet.segmenter import Segmenter, SegmenterSettings
 from unetflow.unet.segmenting import SegmentingSettings
 
-EDGE, LARGE, BLOCK, TILE = 512, 2048, 512, 512
-WORKERS = (1, 2, 4)
-ALONE = "this process"
+EDGE, LARGE, BLOCK, TILE = 512, 1536, 512, 512
+WORKERS = (1, 2, 4, 8)
+ALONE, ONE_CORE = "this process", "1 worker of 1 core"
 
 
 def make_segmenter(filters: int) -> Segmenter:
@@ -66,17 +69,33 @@ def write_images(folder: Path, count: int) -> tuple[dict[str, ImageFile], Path]:
     return {path.stem: ImageFile(path) for path in paths}, folder / "large.tif"
 
 
+def list_runners(stack: ExitStack) -> dict[str, RunnerSettings]:
+    """Return who takes part; clusters whose workers have one core each are begun here."""
+    found = {ALONE: RunnerSettings()}
+    for number in (number for number in WORKERS if number <= count_cores()):
+        name = f"{number} worker{'s'[: number > 1]}"
+        found[f"{name} on all cores"] = RunnerSettings("dask", number)
+        cluster = stack.enter_context(
+            LocalCluster(
+                n_workers=number,
+                threads_per_worker=1,
+                host="127.0.0.1",
+                dashboard_address=None,
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+                memory_limit=None,
+                silence_logs=logging.CRITICAL,
+            )
+        )
+        found[f"{name} of 1 core"] = RunnerSettings("dask", None, cluster.scheduler_address)
+    return found
+
+
 def begin(
     segmenter: Segmenter, images: dict[str, ImageFile], stack: ExitStack
 ) -> tuple[dict[str, Runner[Segmenter]], dict[str, float]]:
     """Begin whoever computes; return the seconds, too, that each took up to its first images."""
-    settings = {ALONE: RunnerSettings()} | {
-        f"{number} worker{'s'[: number > 1]}": RunnerSettings("dask", number)
-        for number in WORKERS
-        if number <= count_cores()
-    }
     runners, seconds = {}, {}
-    for name, wanted in settings.items():
+    for name, wanted in list_runners(stack).items():
         started = time.perf_counter()
         runners[name] = stack.enter_context(open_runner(wanted, segmenter, pack))
         segment_all(segmenter, images, runners[name])
@@ -124,7 +143,7 @@ def measure(filters: int, count: int, rounds: int) -> dict[str, Any]:
         }
         results: dict[str, Any] = {"seconds to begin": seconds}
         for case, (contestants, amount, unit) in cases.items():
-            results[case] = compare(take_turns(contestants, rounds), ALONE)
+            results[case] = compare(take_turns(contestants, rounds), ALONE, ONE_CORE)
             for figures in results[case].values():
                 figures[f"{unit} per second"] = amount / figures["seconds"]
         return results
@@ -142,13 +161,16 @@ def main() -> None:
     results |= measure(options.filters, options.images, options.rounds)
     print(f"{options.filters} filters, {results['cores']} cores of {results['device']}")
     for name, seconds in results["seconds to begin"].items():
-        print(f"  {name:14} {seconds:6.1f} s to begin and do {options.images} images")
+        print(f"  {name:22} {seconds:6.1f} s to begin and do {options.images} images")
     for case in ("images", "large image"):
         print(case)
         for name, figures in results[case].items():
             speed, unit = next((v, k) for k, v in figures.items() if k.endswith("per second"))
-            ratio = figures[f"speed over {ALONE}"]
-            print(f"  {name:14} {speed:7.2f} {unit}, {ratio:5.2f} times as many as {ALONE}")
+            alone, one = (figures[f"speed over {peer}"] for peer in (ALONE, ONE_CORE))
+            print(
+                f"  {name:22} {speed:7.2f} {unit}, {alone:5.2f} times as many as {ALONE}, "
+                f"{one:5.2f} as {ONE_CORE}"
+            )
     if options.json:
         options.json.write_text(json.dumps(results, indent=2))
 

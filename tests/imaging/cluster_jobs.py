@@ -1,5 +1,6 @@
 """Jobs for workers of Dask, which must be able to import them, and how one is killed amid them."""
 
+import logging
 import os
 import signal
 import threading
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unetflow.imaging.errors import DeclarationError, InputError
+from unetflow.imaging.workers import count_cores
 
 PATIENCE = 60
 """Seconds after which nobody waits any longer."""
@@ -61,6 +63,28 @@ class Multiply:
         if number < 0:
             raise DeclarationError(f"number {number}", "it is negative", "Give another one")
         return factor * number
+
+
+@dataclass(frozen=True)
+class CountCores:
+    """Tells how many cores a network would take, in a worker that is quiet."""
+
+    @contextmanager
+    def __call__(self, factor: int) -> Iterator[Callable[[int], int]]:
+        assert logging.getLogger("distributed.worker").getEffectiveLevel() == logging.CRITICAL
+        assert os.environ["TF_NUM_INTRAOP_THREADS"] == str(count_cores())
+        yield lambda number: count_cores()
+
+
+@dataclass(frozen=True)
+class Open:
+    """Opens a file for each number."""
+
+    name: str
+
+    @contextmanager
+    def __call__(self, factor: int) -> Iterator[Callable[[int], bytes]]:
+        yield lambda number: Path(self.name).read_bytes()
 
 
 def begin(folder: Path, task: str, hold: int | None = None) -> None:

@@ -1,20 +1,24 @@
 """Calls in this process and in workers of Dask that are processes of their own."""
 
 import logging
+import os
 from itertools import count
 
 import psutil
 import pytest
 
 from tests.imaging.cluster_jobs import (
+    CountCores,
     Killer,
     Multiply,
+    Open,
     assert_only_the_victims_tasks_were_repeated,
     find_processes,
     pack,
 )
 from unetflow.imaging.errors import DeclarationError, InputError
 from unetflow.imaging.runners import RunnerSettings, open_runner
+from unetflow.imaging.workers import count_cores
 
 LOCAL = RunnerSettings()
 DASK = RunnerSettings("dask", workers=2)
@@ -113,3 +117,14 @@ def test_a_task_that_kills_its_workers_is_given_up_alone(tmp_path):
     assert [task for task, _ in results] == list(range(5))
     assert [found for task, found in results if task != 2] == [0, 3, 9, 12]
     assert "ended from outside each time" in results[2][1]
+
+
+def test_another_error_comes_as_it_is(two_workers):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        list(two_workers.call_each(Open("nowhere"), range(3)))
+
+
+def test_workers_share_the_cores_and_are_quiet(two_workers):
+    found = {result for _, result in two_workers.call_each(CountCores(), range(8))}
+    assert found == {max(1, count_cores() // 2)}
+    assert "TF_NUM_INTRAOP_THREADS" not in os.environ

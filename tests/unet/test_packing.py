@@ -1,6 +1,7 @@
 """A segmenter in workers of Dask: what it finds, and how it gets there."""
 
 import numpy as np
+import pytest
 import tifffile
 
 from unetflow.imaging.large import open_large
@@ -16,6 +17,20 @@ def test_a_packed_segmenter_predicts_the_same(segmenter, random):
     np.testing.assert_array_equal(
         unpacked.predict_probabilities(image), segmenter.predict_probabilities(image), strict=True
     )
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnx"])
+def test_a_converted_network_is_packed_as_it_is(segmenter, random, engine):
+    image = random.integers(0, 256, (70, 90), np.uint8)
+    converted = segmenter.on_engine(engine)
+    packed = pack(converted)
+    unpacked = packed()
+    assert unpacked.engine.name == engine
+    assert unpacked.engine.parts == converted.engine.parts
+    np.testing.assert_array_equal(
+        unpacked.predict_probabilities(image), converted.predict_probabilities(image), strict=True
+    )
+    assert pack(unpacked)().engine.parts == converted.engine.parts
 
 
 def test_workers_find_the_blocks_that_one_process_finds(segmenter, tmp_path, random):

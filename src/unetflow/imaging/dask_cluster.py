@@ -17,14 +17,16 @@ _SECONDS_TO_ANSWER = 20
 _DEATHS = 1
 """Workers beyond the first that may die of one task before Dask gives it up."""
 _CORES_EACH = 2
-"""Cores of one worker, unless their number is given: a network leaves several of them idle where
-its maps are small, and each process takes memory for a network of its own."""
+"""Cores of one worker, unless the number of workers is given: many cores are better used by several
+networks than by one, but each takes memory of its own."""
 
 _SETTINGS = {
     # A task carries its image, so that it can be computed again when its worker is gone.
     "distributed.admin.large-graph-warning-threshold": "1TB",
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
+    # Read in each worker as it begins: it may log as this process does.
+    "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical",
 }
 
 
@@ -68,7 +70,7 @@ def _begin_cluster(workers: int | None) -> Iterator[Client]:
     them: whoever reaches a scheduler or a worker of Dask can let it run anything.
     """
     cores = count_cores()
-    number = workers or max(1, cores // _CORES_EACH)
+    number = workers or min(cores, max(2, cores // _CORES_EACH))
     with (
         TemporaryDirectory() as folder,
         LocalCluster(
@@ -80,6 +82,7 @@ def _begin_cluster(workers: int | None) -> Iterator[Client]:
             dashboard_address=None,
             scheduler_kwargs={"dashboard_address": "127.0.0.1:0", "allowed_failures": _DEATHS},
             local_directory=folder,
+            memory_limit=None,  # else a worker pauses for good when its network is large
             silence_logs=logging.CRITICAL,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,

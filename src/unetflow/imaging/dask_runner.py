@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Generic
 
@@ -92,16 +93,27 @@ class DaskRunner(Runner[Context]):
         calls: _Calls[Task, Result] = _Calls(self._client, self._preparation, job, tasks)
         try:
             yield from calls.take(in_order)
-        except (CancelledError, OSError) as error:
-            raise InputError(
-                "scheduler",
-                f"the connection to the scheduler was lost ({error})",
-                "Look what became of it, and start again",
-            ) from error
         except UnfitWorkerError as error:
             raise error.failure.restore() from error
         finally:
             calls.give_up()
+
+
+@contextmanager
+def _noticing_loss() -> Iterator[None]:
+    """Raise an `InputError` where nobody answers any more."""
+    try:
+        yield
+    except (CancelledError, OSError) as error:
+        raise _lost(error) from error
+
+
+def _lost(error: Exception) -> InputError:
+    return InputError(
+        "scheduler",
+        f"the connection to the scheduler was lost ({error})",
+        "Look what became of it, and start again",
+    )
 
 
 @dataclass(frozen=True)
@@ -133,7 +145,6 @@ class _Calls(Generic[Task, Result]):
         self._name = f"unetflow-{uuid.uuid4().hex}"
         self._arguments = preparation, self._name, job
         self._waiting = enumerate(tasks)
-        self._more = True
         self._under_way: dict[Future, _Call[Task]] = {}
         self._suspects: deque[_Call[Task]] = deque()
         self._done: dict[int, tuple[Task, Result | InputError]] = {}
@@ -168,21 +179,16 @@ class _Calls(Generic[Task, Result]):
             if not self._under_way:
                 self._submit(replace(self._suspects.popleft(), alone=True))
             return
-        while self._more and len(self._under_way) + len(self._done) < self._room:
-            try:
-                self._submit(_Call(*next(self._waiting)))
-            except StopIteration:
-                self._more = False
-
-    @property
-    def _room(self) -> int:
-        return _UNDER_WAY * max(1, len(self._workers))
+        room = _UNDER_WAY * max(1, len(self._workers)) - len(self._under_way) - len(self._done)
+        for number, task in islice(self._waiting, max(room, 0)):
+            self._submit(_Call(number, task))
 
     def _submit(self, call: _Call[Task]) -> None:
         key = f"{self._name}-{call.number}-{call.alone}"
-        future = self._client.submit(
-            call_prepared, *self._arguments, call.task, key=key, pure=False
-        )
+        with _noticing_loss():
+            future = self._client.submit(
+                call_prepared, *self._arguments, call.task, key=key, pure=False
+            )
         self._under_way[future] = call
 
     def _wait(self) -> set[Future]:
@@ -194,11 +200,14 @@ class _Calls(Generic[Task, Result]):
                         list(self._under_way), timeout=_LOOK, return_when="FIRST_COMPLETED"
                     ).done
                 return done
-            except TimeoutError:
+            except TimeoutError:  # of the wait alone; it is an OSError too
                 self._look_at_workers()
+            except (CancelledError, OSError) as error:
+                raise _lost(error) from error
 
     def _look_at_workers(self) -> None:
-        workers = set(self._client.nthreads())
+        with _noticing_loss():
+            workers = set(self._client.nthreads())
         for address in sorted(self._workers - workers):
             _log.warning("The worker %s is gone; what it had under way is done again", address)
         self._workers = workers
@@ -216,6 +225,8 @@ class _Calls(Generic[Task, Result]):
         call = self._under_way.pop(future)
         try:
             found = future.result()
+        except CancelledError as error:
+            raise _lost(error) from error
         except KilledWorker:
             if not call.alone:
                 self._suspects.append(call)

@@ -141,6 +141,15 @@ def test_in_int8_a_trained_network_finds_nearly_the_same(trained, tmp_path):
     assert abs(dice["int8"] - dice["float32"]) < 0.01
 
 
+@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not multiply bfloat16")
+def test_what_is_not_in_int8_may_be_in_bfloat16(trained, tmp_path):
+    images = [sample.image for sample in square_samples(10, seed=8, size=90, square=30).values()]
+    trained.export(tmp_path / "int8.zip", "openvino", calibration=images)
+    both = Segmenter.load(tmp_path / "int8.zip", precision="bfloat16")
+    differs = [both.predict(image) != trained.predict(image) for image in images]
+    assert np.mean(differs) < 0.01
+
+
 @pytest.mark.parametrize("members", [1, 2])
 def test_the_convolutions_that_see_the_image_stay_in_float32(members, random, tmp_path):
     import openvino

@@ -19,7 +19,8 @@ def round_kernels(network: "openvino.Model") -> None:
     """Round the kernels of all convolutions in place.
 
     Scaling that follows a convolution, such as that of batch normalisation, is multiplied into its
-    kernel before, as OpenVINO does itself when it compiles the network.
+    kernel before, as OpenVINO does itself when it compiles the network; Python reaches that step
+    by a module that is named like a private one.
     """
     from openvino import opset8
     from openvino._offline_transformations import apply_moc_transformations

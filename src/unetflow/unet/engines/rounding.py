@@ -54,13 +54,14 @@ def spread_rounding(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns:
         The same shape; each number is one of bfloat16.
     """
-    rounded = np.empty_like(rows)
-    left_over = np.zeros(rows.shape[:-1])
-    for place in range(rows.shape[-1]):
-        wanted = rows[..., place] + left_over
-        rounded[..., place] = round_to_bfloat16(wanted.astype(np.float32))
-        left_over = wanted - rounded[..., place]
-    return rounded
+    numbers = np.ascontiguousarray(np.moveaxis(rows, -1, 0))  # those of one step side by side
+    rounded = np.empty_like(numbers)
+    left_over = np.zeros(rows.shape[:-1], np.float32)
+    for place, exact in enumerate(numbers):
+        wanted = exact + left_over
+        rounded[place] = round_to_bfloat16(wanted)
+        left_over = wanted - rounded[place]
+    return np.ascontiguousarray(np.moveaxis(rounded, 0, -1))
 
 
 def round_to_bfloat16(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -68,6 +69,6 @@ def round_to_bfloat16(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Bfloat16 is the upper half of float32's bits.
     """
-    bits = np.ascontiguousarray(numbers, np.float32).view(np.uint32)
+    bits = np.asarray(numbers, np.float32).view(np.uint32)
     half = np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1))
     return ((bits + half) & np.uint32(0xFFFF0000)).view(np.float32)

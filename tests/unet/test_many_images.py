@@ -40,7 +40,7 @@ def images(tmp_path):
         tifffile.imwrite(found[f"image {number}"].file, random_pixels((60, 80), np.uint8, number))
     broken = found["image 3"].file
     broken.write_bytes(broken.read_bytes()[:90])
-    tifffile.imwrite(found["image 7"].file, random_pixels((300, 290), np.uint8), tile=(64, 64))
+    tifffile.imwrite(found["image 20"].file, random_pixels((300, 290), np.uint8), tile=(64, 64))
     return found
 
 
@@ -87,12 +87,12 @@ def test_images_are_the_same_though_a_worker_is_killed(
             found[name] = outcome
     assert list(found) == list(expected) == list(images)
     assert isinstance(found["image 3"], InputError)
-    assert found["image 7"].label is None
+    assert found["image 20"].label is None
     for name in images:
         assert_same(found[name], expected[name])
     for kind in ("labels", "probabilities"):
         one, other = (
-            tifffile.imread(tmp_path / w / kind / "image 7.tif") for w in ("here", "there")
+            tifffile.imread(tmp_path / w / kind / "image 20.tif") for w in ("here", "there")
         )
         np.testing.assert_array_equal(one, other, strict=True)
     assert killer.done < COUNT

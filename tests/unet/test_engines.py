@@ -16,6 +16,7 @@ from tests.unet.helpers import (
     draw,
     fit_settings,
     make_segmenter,
+    randomise,
     square_samples,
     tiny_unet,
 )
@@ -139,6 +140,33 @@ def test_in_int8_a_trained_network_finds_nearly_the_same(trained, tmp_path):
     }
     assert dice["float32"] > 0.9
     assert abs(dice["int8"] - dice["float32"]) < 0.01
+
+
+@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not multiply bfloat16")
+@pytest.mark.parametrize("kind", ["float32", "int8"])
+def test_bfloat16_sees_what_a_bright_background_leaves_of_an_image(kind, random):
+    # Numbers around 50,000 are 256 apart in bfloat16: the whole range of this image.
+    narrow = IntensityRange([50_000.0], [50_250.0])
+    unet = randomise(tiny_unet(depth=2, base_filters=4), seed=5)
+    settings = SegmenterSettings(["a", "b"], 0.5, 1, "uint16", geometry_of(unet), 64)
+    segmenter = Segmenter(with_preprocessing(unet, narrow), settings)
+    images = [random.integers(50_000, 50_250, (64, 64, 1), np.uint16) for _ in range(3)]
+    exported = segmenter.convert("openvino", images[1:] if kind == "int8" else None)
+    exact, quick = (
+        Segmenter.start(exported, precision).predict_probabilities(images[0])
+        for precision in ("float32", "bfloat16")
+    )
+    assert exact.std() > 0.02
+    assert np.abs(quick - exact).mean() < 0.005
+
+
+@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not multiply bfloat16")
+def test_an_ensemble_is_computed_in_bfloat16(random):
+    members = [make_segmenter(seed=seed, channels=2) for seed in (1, 2)]
+    both = average_segmenters(members)
+    image = draw(random, both, (50, 70))
+    found = both.on_engine("openvino", "bfloat16").predict_probabilities(image)
+    assert np.abs(found - both.predict_probabilities(image)).max() < 0.03
 
 
 @pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not multiply bfloat16")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from unetflow.imaging.errors import InputError
 from unetflow.imaging.tiling import Probabilities
 from unetflow.imaging.workers import count_cores
 from unetflow.unet.engines.engine import Engine, Identity, Parts, digest_parts
+from unetflow.unet.engines.exact_input import part_from_scaling
 from unetflow.unet.engines.rounding import round_kernels
 
 if TYPE_CHECKING:
@@ -101,9 +102,13 @@ class OpenVinoEngine(Engine):
         }
         try:
             network = core.read_model(parts["network.xml"], parts["network.bin"])
+            self.outputs = network.output(0).partial_shape[-1].get_length()
+            self._scale = None
             if precision == "bfloat16":
                 round_kernels(network)
-            self.outputs = network.output(0).partial_shape[-1].get_length()
+                scaling, network = part_from_scaling(network)
+                exactly = options | {"INFERENCE_PRECISION_HINT": openvino.Type.f32}
+                self._scale = core.compile_model(scaling, "CPU", exactly)
             self._compiled = core.compile_model(network, "CPU", options)
         except RuntimeError as error:
             raise InputError(
@@ -119,5 +124,8 @@ class OpenVinoEngine(Engine):
 
     def __call__(self, windows: NDArray[np.generic]) -> Probabilities:
         """Predict raw images; see `Engine`."""
-        found: Probabilities = self._compiled(windows.astype(np.float32))[0]
+        entries: Any = windows.astype(np.float32)
+        if self._scale is not None:
+            entries = [scaled for _, scaled in self._scale(entries).items()]
+        found: Probabilities = self._compiled(entries)[0]
         return found

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +12,7 @@ from numpy.typing import NDArray
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.tiling import Geometry, Probabilities, predict_tiled
 from unetflow.unet.engines.engine import Parts
-
-if TYPE_CHECKING:
-    import openvino
+from unetflow.unet.engines.exact_input import find_first_convolutions
 
 _MOST_WINDOWS = 300
 """More of them change the measured ranges no further, and each is one prediction."""
@@ -52,34 +49,18 @@ def quantise(
     import openvino
 
     network = openvino.Core().read_model(parts["network.xml"], parts["network.bin"])
+    first = find_first_convolutions(network)
     quantised = nncf.quantize(
         network,
         nncf.Dataset(windows),
         subset_size=len(windows),
         preset=nncf.QuantizationPreset.MIXED,
-        ignored_scope=nncf.IgnoredScope(names=_first_convolutions(network)),
+        ignored_scope=nncf.IgnoredScope(names=[node.get_friendly_name() for node in first]),
     )
     with TemporaryDirectory() as folder:
         written = Path(folder, "network.xml")
         openvino.save_model(quantised, written, compress_to_fp16=False)
         return {path.name: path.read_bytes() for path in (written, written.with_suffix(".bin"))}
-
-
-def _first_convolutions(network: "openvino.Model") -> list[str]:
-    """Return the names of the convolutions that see the image: of an ensemble, one of each."""
-    names: set[str] = set()
-    seen: set[str] = set()
-    left = list(network.get_parameters())
-    while left:
-        for output in left.pop().outputs():
-            for target in output.get_target_inputs():
-                node = target.get_node()
-                if node.get_type_name() == "Convolution":
-                    names.add(node.get_friendly_name())
-                elif node.get_friendly_name() not in seen:
-                    seen.add(node.get_friendly_name())
-                    left.append(node)
-    return sorted(names)
 
 
 def _windows_of(

@@ -1,0 +1,62 @@
+"""Images that a network in bfloat16 sees as they are.
+
+Bfloat16 keeps 8 binary digits of a number, and OpenVINO rounds all that goes into a network that it
+computes so: of an image of 16 bits with a bright background nothing may be left. Here the scaling
+of intensities is computed in float32, apart, and each number goes into the network as two of
+bfloat16, the number rounded and what the rounding took away. The first convolution sees both as
+channels with the same kernel, and adds them up again.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import openvino
+
+
+def find_first_convolutions(network: "openvino.Model") -> "list[openvino.Node]":
+    """Return the convolutions that see the image: of an ensemble, one of each network."""
+    found: dict[str, openvino.Node] = {}
+    seen: set[str] = set()
+    left = list(network.get_parameters())
+    while left:
+        for output in left.pop().outputs():
+            for target in output.get_target_inputs():
+                node = target.get_node()
+                name = node.get_friendly_name()
+                if node.get_type_name() == "Convolution":
+                    found[name] = node
+                elif name not in seen:
+                    seen.add(name)
+                    left.append(node)
+    return [found[name] for name in sorted(found)]
+
+
+def part_from_scaling(network: "openvino.Model") -> "tuple[openvino.Model, openvino.Model]":
+    """Divide a network before its first convolutions.
+
+    Args:
+        network: From a raw image to probabilities; it is changed and of no more use.
+
+    Returns:
+        From the raw image to what each first convolution sees, its channels twice: rounded, and
+        what is missing; to be computed in float32. And from these to probabilities.
+    """
+    import openvino
+    from openvino import opset15
+
+    scaled, entries = [], []
+    for node in find_first_convolutions(network):
+        source, kernel = node.input_value(0), node.input_value(1)
+        rounded = opset15.convert(opset15.convert(source, "bf16"), "f32")
+        missing = opset15.subtract(source, rounded)
+        both = opset15.concat([rounded, missing], 1)
+        scaled.append(opset15.result(both))
+        entry = opset15.parameter(both.get_output_partial_shape(0), np.float32)
+        entries.append(entry)
+        node.input(0).replace_source_output(entry.output(0))
+        twice = opset15.concat([kernel, kernel], 1)
+        node.input(1).replace_source_output(twice.output(0))
+    head = openvino.Model(scaled, network.get_parameters())
+    return head, openvino.Model(network.get_results(), entries)

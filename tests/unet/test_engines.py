@@ -146,11 +146,11 @@ def test_in_int8_a_trained_network_finds_nearly_the_same(trained, tmp_path):
 @pytest.mark.parametrize("kind", ["float32", "int8"])
 def test_bfloat16_sees_what_a_bright_background_leaves_of_an_image(kind, random):
     # Numbers around 50,000 are 256 apart in bfloat16: the whole range of this image.
-    narrow = IntensityRange([50_000.0], [50_250.0])
-    unet = randomise(tiny_unet(depth=2, base_filters=4), seed=5)
-    settings = SegmenterSettings(["a", "b"], 0.5, 1, "uint16", geometry_of(unet), 64)
+    narrow = IntensityRange([50_000.0] * 3, [50_250.0] * 3)
+    unet = randomise(tiny_unet(input_shape=(None, None, 3), depth=2, base_filters=4), seed=5)
+    settings = SegmenterSettings(["a", "b"], 0.5, 3, "uint16", geometry_of(unet), 64)
     segmenter = Segmenter(with_preprocessing(unet, narrow), settings)
-    images = [random.integers(50_000, 50_250, (64, 64, 1), np.uint16) for _ in range(3)]
+    images = [random.integers(50_000, 50_250, (64, 64, 3), np.uint16) for _ in range(3)]
     exported = segmenter.convert("openvino", images[1:] if kind == "int8" else None)
     exact, quick = (
         Segmenter.start(exported, precision).predict_probabilities(images[0])

@@ -39,9 +39,9 @@ def register(segmenter: Segmenter, folder: Path, database: Path) -> tuple[str, P
     mlflow.set_tracking_uri(uri)
     try:
         client = mlflow.MlflowClient()
-        client.create_experiment("served", (folder / "artifacts").as_uri())
-        mlflow.set_experiment("served")
-        with mlflow.start_run():
+        # Not as the process's own experiment, which later tests would find.
+        experiment = client.create_experiment("served", (folder / "artifacts").as_uri())
+        with mlflow.start_run(experiment_id=experiment):
             model = LoggedModel()
             model.log(folder / "segmenter.keras", segmenter)
             model.register("unetflow", "")

@@ -14,6 +14,9 @@ from unetflow.imaging.large import (
 from unetflow.imaging.runners import Runner
 from unetflow.unet.segmenter import Segmenter
 
+LONGEST_WINDOW = 512
+"""Edge of a window in pixels. Longer ones compute less twice, but here memory counts more."""
+
 
 def as_block_model(segmenter: Segmenter, views: int = 1) -> BlockModel:
     """Return what `segment_blocks` must know of a segmenter.
@@ -29,7 +32,7 @@ def as_block_model(segmenter: Segmenter, views: int = 1) -> BlockModel:
     return BlockModel(
         segmenter.predictor(views),
         settings.geometry,
-        settings.tile,
+        min(settings.tile, LONGEST_WINDOW),
         {**segmenter.engine.identity, "views": views},
         settings.threshold,
         settings.temperature,

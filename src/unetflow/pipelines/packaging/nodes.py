@@ -1,12 +1,10 @@
 """A finished segmenter to a package that other programs use."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from unetflow.imaging.image_file import ImageFile
 from unetflow.pipelines.checks import read_parameters
 from unetflow.pipelines.packaging_parameters import PackagingParameters
 from unetflow.pipelines.types import BioimageioPackage, Segmenter
@@ -16,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 def package_model(
     segmenter: Segmenter,
-    images: dict[str, Callable[[], NDArray[np.generic]]],
+    images: dict[str, ImageFile],
     model_card: dict[str, Any] | None,
     parameters: Mapping[str, Any],
 ) -> BioimageioPackage:
@@ -24,8 +22,8 @@ def package_model(
 
     Args:
         segmenter: The finished segmenter.
-        images: A function for each name that reads an image; a part of the first in which the
-            model finds something is what the package is tested with, and goes out with it.
+        images: By name; a part of the first in which the model finds something is what the
+            package is tested with, and goes out with it.
         model_card: Of the latest training here, if there is one; used where it is this model's.
         parameters: `packaging`.
 
@@ -48,4 +46,5 @@ def package_model(
         tags=settings.tags,
         version=settings.version,
     )
-    return BioimageioPackage(segmenter, choose_window(segmenter, images), facts, model_card)
+    window = choose_window(segmenter, {name: image.read for name, image in images.items()})
+    return BioimageioPackage(segmenter, window, facts, model_card)

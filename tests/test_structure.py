@@ -29,6 +29,7 @@ def test_pipelines_are_registered_under_their_names():
         "evaluation",
         "mask_export",
         "inference",
+        "optimisation",
         "packaging",
         "comparison",
         "retraining",
@@ -39,7 +40,7 @@ def test_pipelines_are_registered_under_their_names():
 def test_default_is_all_and_training_is_the_chain_up_to_evaluation():
     pipelines = register_pipelines()
     nodes = {name: {node.name for node in p.nodes} for name, p in pipelines.items()}
-    others = {"__default__", "training", "cross_validation", "packaging"}
+    others = {"__default__", "training", "cross_validation", "optimisation", "packaging"}
     others |= {"comparison", "retraining", "rollback"}
     assert set.union(*(nodes[name] for name in nodes.keys() - others)) <= nodes["__default__"]
     assert nodes["__default__"] - nodes["training"] == nodes["mask_export"]

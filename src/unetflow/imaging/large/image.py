@@ -19,7 +19,7 @@ Selection = tuple[slice, ...]
 
 MAX_BLOCK_PIXELS = 2**26
 """Width times height that is decoded at once: 8192 x 8192. Beyond it nothing is left of windows."""
-_KEPT_BYTES = 2**27
+_KEPT_BYTES = 2**26
 """Decoded chunks that are kept: neighbouring windows share them, and wide strips whole rows."""
 
 

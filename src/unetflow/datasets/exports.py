@@ -5,7 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro.io import AbstractDataset, DatasetError
+from kedro.io import AbstractDataset
+
+from unetflow.datasets.one_file import WrittenFileDataset
 
 if TYPE_CHECKING:
     from unetflow.unet import Segmenter
@@ -51,7 +53,7 @@ class ExportsDataset(
         return {"path": str(self._path)}
 
 
-class BioimageioPackageDataset(AbstractDataset[Any, Any]):
+class BioimageioPackageDataset(WrittenFileDataset["BioimageioPackage"]):
     """A model's package for bioimage.io and the programs that read its format.
 
     Args:
@@ -59,20 +61,6 @@ class BioimageioPackageDataset(AbstractDataset[Any, Any]):
         metadata: Anything; Kedro ignores it.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
-        self.metadata = metadata
-
-    def load(self) -> Any:
-        """Refuse: the package is for other programs."""
-        raise DatasetError(f"{self._filepath} is only written.")
-
     def save(self, data: "BioimageioPackage") -> None:
         """Replace the file in one step."""
         data.save(self._filepath)
-
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}

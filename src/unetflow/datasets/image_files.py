@@ -10,6 +10,7 @@ from kedro.io import AbstractDataset, DatasetError
 from numpy.typing import NDArray
 from PIL import Image
 
+from unetflow.datasets.one_file import OneFileDataset
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import File, replacing
 from unetflow.imaging.image_file import ImageFile
@@ -24,7 +25,7 @@ _ZARR = ".zarr"
 Pixels = NDArray[np.generic]
 
 
-class ImageFileDataset(AbstractDataset[Pixels, Pixels]):
+class ImageFileDataset(OneFileDataset[Pixels, Pixels]):
     """One 8 or 16 bit image, `(height, width)` or `(height, width, 3)`, as PNG or TIFF.
 
     A TIFF may hold float32 too.
@@ -33,10 +34,6 @@ class ImageFileDataset(AbstractDataset[Pixels, Pixels]):
         filepath: The file; its ending decides the format. A TIFF is compressed without loss.
         metadata: Anything; Kedro ignores it.
     """
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
-        self.metadata = metadata
 
     def load(self) -> Pixels:
         """Read the image; one channel comes back as `(height, width)`."""
@@ -50,12 +47,6 @@ class ImageFileDataset(AbstractDataset[Pixels, Pixels]):
             return
         with replacing(self._filepath) as temporary:
             Image.fromarray(data).save(temporary, format="PNG")
-
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
 
 
 class ImageFolderDataset(AbstractDataset[NoReturn, dict[str, ImageFile]]):

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 from kedro.io import AbstractDataset, DatasetError
 from numpy.typing import NDArray
 
+from unetflow.datasets.one_file import OneFileDataset
 from unetflow.imaging.large import ResultFolders
 from unetflow.imaging.objects import (
     PixelSize,
@@ -19,30 +20,11 @@ SizedPixels = tuple[NDArray[Any], PixelSize | None]
 """Numbers for each pixel of an image, and the size of a pixel; None where it is not known."""
 
 
-class _SizedFile(AbstractDataset[SizedPixels, SizedPixels]):
-    """What both datasets below share.
-
-    Args:
-        filepath: The TIFF file. If its name ends in `.ome.tif`, it has the header of OME, else that
-            of ImageJ.
-        metadata: Anything; Kedro ignores it.
-    """
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
-        self.metadata = metadata
-
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
-
-
-class LabelFileDataset(_SizedFile):
+class LabelFileDataset(OneFileDataset[SizedPixels, SizedPixels]):
     """Class indices or object numbers `(height, width)`, in the smallest type that holds them.
 
-    See `_SizedFile` for the arguments, and `write_label_tiff` for the format.
+    A TIFF file, see `write_label_tiff`. If its name ends in `.ome.tif`, it has the header of
+    OME, else that of ImageJ.
     """
 
     def load(self) -> SizedPixels:
@@ -54,10 +36,11 @@ class LabelFileDataset(_SizedFile):
         write_label_tiff(self._filepath, *data)
 
 
-class ProbabilityFileDataset(_SizedFile):
+class ProbabilityFileDataset(OneFileDataset[SizedPixels, SizedPixels]):
     """Probabilities `(height, width, classes)`, float32.
 
-    See `_SizedFile` for the arguments, and `write_probability_tiff` for the format.
+    A TIFF file, see `write_probability_tiff`. If its name ends in `.ome.tif`, it has the header of
+    OME, else that of ImageJ.
     """
 
     def load(self) -> SizedPixels:

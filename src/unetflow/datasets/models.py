@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from unetflow.datasets.one_file import OneFileDataset
 from unetflow.datasets.registry import download_model
 from unetflow.imaging.errors import InputError
 
@@ -14,26 +15,7 @@ if TYPE_CHECKING:
     from unetflow.unet import Segmenter
 
 
-class _ModelFileDataset(AbstractDataset[Any, Any]):
-    """What the two datasets share: one `.keras` file.
-
-    Args:
-        filepath: The file, ending in `.keras`.
-        metadata: Anything; Kedro ignores it.
-    """
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
-        self.metadata = metadata
-
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
-
-
-class KerasModelDataset(_ModelFileDataset):
+class KerasModelDataset(OneFileDataset[Any, Any]):
     """A Keras model, written in one step and loaded in safe mode."""
 
     def load(self) -> "keras.Model":
@@ -49,7 +31,7 @@ class KerasModelDataset(_ModelFileDataset):
         save_keras(data, self._filepath)
 
 
-class SegmenterDataset(_ModelFileDataset):
+class SegmenterDataset(OneFileDataset[Any, Any]):
     """A segmenter: model, preprocessing, threshold and class names in one file."""
 
     def load(self) -> "Segmenter":

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pandas as pd
-from kedro.io import AbstractDataset, DatasetError
+from kedro.io import AbstractDataset
 
+from unetflow.datasets.one_file import WrittenFileDataset
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import replacing
 from unetflow.imaging.objects import Objects, write_coco, write_geojson, write_imagej_rois
@@ -24,7 +25,7 @@ _WRITERS: Mapping[str, Callable[[Path, Objects, Sequence[str]], None]] = {
 }
 
 
-class ObjectsFileDataset(AbstractDataset[FoundObjects, NoReturn]):
+class ObjectsFileDataset(WrittenFileDataset[FoundObjects]):
     """The objects of one image in a file for other programs.
 
     Args:
@@ -32,14 +33,6 @@ class ObjectsFileDataset(AbstractDataset[FoundObjects, NoReturn]):
             ImageJ's ROI Manager.
         metadata: Anything; Kedro ignores it.
     """
-
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
-        self.metadata = metadata
-
-    def load(self) -> NoReturn:
-        """Refuse: these files are for other programs."""
-        raise DatasetError(f"{self._filepath} is only written.")
 
     def save(self, data: FoundObjects) -> None:
         """Replace the file in one step.
@@ -55,14 +48,8 @@ class ObjectsFileDataset(AbstractDataset[FoundObjects, NoReturn]):
             )
         _WRITERS[self._filepath.suffix](self._filepath, *data)
 
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
 
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
-
-
-class CocoFileDataset(AbstractDataset[ObjectsOfImages, NoReturn]):
+class CocoFileDataset(WrittenFileDataset[ObjectsOfImages]):
     """The objects of many images in one JSON file, as COCO has it.
 
     Args:
@@ -70,23 +57,9 @@ class CocoFileDataset(AbstractDataset[ObjectsOfImages, NoReturn]):
         metadata: Anything; Kedro ignores it.
     """
 
-    def __init__(self, *, filepath: str, metadata: dict[str, Any] | None = None) -> None:
-        self._filepath = Path(filepath)
-        self.metadata = metadata
-
-    def load(self) -> NoReturn:
-        """Refuse: this file is for other programs."""
-        raise DatasetError(f"{self._filepath} is only written.")
-
     def save(self, data: ObjectsOfImages) -> None:
         """Replace the file in one step; images are taken one at a time."""
         write_coco(self._filepath, *data)
-
-    def _exists(self) -> bool:
-        return self._filepath.is_file()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath)}
 
 
 class TablesDataset(

@@ -104,8 +104,10 @@ def try_engines(
         file = _file_of(engine, precision)
         try:
             if file not in converted:
-                crops = _draw_crops(segmenter, samples, settings.calibration_crops, seed)
-                converted[file] = segmenter.convert(engine, crops if precision == "int8" else None)
+                crops = None
+                if precision == "int8":
+                    crops = _draw_crops(segmenter, samples, settings.calibration_crops, seed)
+                converted[file] = segmenter.convert(engine, crops)
             started[name] = Segmenter.start(
                 converted[file], "bfloat16" if precision == "bfloat16" else "float32"
             )

@@ -81,7 +81,8 @@ class OnnxEngine(Engine):
     def __call__(self, windows: NDArray[np.generic]) -> Probabilities:
         """Predict raw images; see `Engine`."""
         found: Probabilities = self._session.run(None, {self._input: windows.astype(np.float32)})[0]
-        return found
+        # One conversion by tf2onnx out of some ten leaves an axis of length 1 before the others.
+        return found.reshape(len(windows), *found.shape[-3:])
 
 
 def _tensors_of(graph: Any) -> Iterator[Any]:

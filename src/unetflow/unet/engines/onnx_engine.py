@@ -38,7 +38,37 @@ def convert_to_onnx(model: "keras.Model") -> Parts:
                 f"the network cannot be converted ({error})",
                 "Install what is missing with `pip install 'unetflow[serve]'`",
             ) from error
-        return {_FILE: written.read_bytes()}
+        return {_FILE: _with_four_axes(written.read_bytes())}
+
+
+def _with_four_axes(network: bytes) -> bytes:
+    """Return a network whose output has the axes batch, height, width and outputs for certain.
+
+    A conversion by tf2onnx now and then leaves an axis of length 1 before them.
+    """
+    import onnx
+    from onnx import helper
+
+    model = onnx.load_model_from_string(network)
+    graph, name = model.graph, model.graph.output[0].name
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [f"{name}_found" if other == name else other for other in names]
+    for constant, values in {"three": [-3], "end": [2**31 - 1], "any": [-1]}.items():
+        graph.initializer.append(
+            helper.make_tensor(f"{name}_{constant}", onnx.TensorProto.INT64, [1], values)
+        )
+    for operation, entries, result in (
+        ("Shape", ["found"], "shape"),
+        ("Slice", ["shape", "three", "end"], "last"),
+        ("Concat", ["any", "last"], "wanted"),
+    ):
+        options = {"axis": 0} if operation == "Concat" else {}
+        inputs = [f"{name}_{entry}" for entry in entries]
+        graph.node.append(helper.make_node(operation, inputs, [f"{name}_{result}"], **options))
+    graph.node.append(helper.make_node("Reshape", [f"{name}_found", f"{name}_wanted"], [name]))
+    content: bytes = model.SerializeToString()
+    return content
 
 
 class OnnxEngine(Engine):
@@ -81,8 +111,7 @@ class OnnxEngine(Engine):
     def __call__(self, windows: NDArray[np.generic]) -> Probabilities:
         """Predict raw images; see `Engine`."""
         found: Probabilities = self._session.run(None, {self._input: windows.astype(np.float32)})[0]
-        # One conversion by tf2onnx out of some ten leaves an axis of length 1 before the others.
-        return found.reshape(len(windows), *found.shape[-3:])
+        return found
 
 
 def _tensors_of(graph: Any) -> Iterator[Any]:

@@ -25,7 +25,7 @@ from unetflow.imaging.errors import InputError
 from unetflow.imaging.intensity import IntensityRange
 from unetflow.unet import Segmenter, engines, geometry_of
 from unetflow.unet.callbacks import TrainingListeners
-from unetflow.unet.engines import choose_engine, start_engine
+from unetflow.unet.engines import choose_engine, onnx_engine, start_engine
 from unetflow.unet.engines.engine import Engine
 from unetflow.unet.engines.onnx_engine import OnnxEngine
 from unetflow.unet.ensemble import average_segmenters
@@ -282,6 +282,29 @@ def test_a_processor_without_bfloat16_is_named(monkeypatch):
     monkeypatch.setattr(openvino, "Core", Plain)
     with pytest.raises(InputError, match="this processor does not multiply bfloat16"):
         start_engine("openvino", {}, "bfloat16")
+
+
+def test_a_squeeze_lost_in_the_conversion_to_onnx_is_put_back(monkeypatch, random):
+    import onnx
+    import tf2onnx.optimizer
+
+    found, squeezed = [], onnx_engine._with_squeezed_output
+    monkeypatch.setattr(
+        onnx_engine, "_with_squeezed_output", lambda file: found.append(file) or squeezed(file)
+    )
+    optimizers = dict(tf2onnx.optimizer._get_optimizers())
+    last = {"reshape_optimizer": optimizers.pop("reshape_optimizer")}
+    monkeypatch.setattr(tf2onnx.optimizer, "_get_optimizers", lambda: optimizers | last)
+    segmenter = make_segmenter()
+    engine = segmenter.on_engine("onnx").engine
+    files = (*found, engine.parts["network.onnx"])
+    outputs = [onnx.load_model_from_string(file).graph.output[0] for file in files]
+    assert [len(output.type.tensor_type.shape.dim) for output in outputs] == [5, 4]
+    assert engine.outputs == 1
+    batch = random.integers(0, 256, (3, 16, 24, 1), np.uint8)
+    np.testing.assert_allclose(
+        engine(batch), segmenter.model(batch.astype("f4")), atol=TOLERANCE, strict=True
+    )
 
 
 @pytest.mark.parametrize("place", ["weights", "constant", "inner graph"])

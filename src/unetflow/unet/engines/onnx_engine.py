@@ -38,35 +38,33 @@ def convert_to_onnx(model: "keras.Model") -> Parts:
                 f"the network cannot be converted ({error})",
                 "Install what is missing with `pip install 'unetflow[serve]'`",
             ) from error
-        return {_FILE: _with_four_axes(written.read_bytes())}
+        return {_FILE: _with_squeezed_output(written.read_bytes())}
 
 
-def _with_four_axes(network: bytes) -> bytes:
+def _with_squeezed_output(network: bytes) -> bytes:
     """Return a network whose output has the axes batch, height, width and outputs for certain.
 
-    A conversion by tf2onnx now and then leaves an axis of length 1 before them.
+    tf2onnx writes the last transposition of a single output as a reshape to five axes and a squeeze
+    to four. Where it has removed TensorFlow's identity behind them before, which depends on the
+    order in which it meets the nodes, the network ends with the reshape and the squeeze is lost.
     """
     import onnx
-    from onnx import helper
 
     model = onnx.load_model_from_string(network)
     graph, name = model.graph, model.graph.output[0].name
+    lengths = graph.output[0].type.tensor_type.shape.dim
+    surplus = list(range(len(lengths) - 4))
+    if not surplus:
+        return network
+    del lengths[: len(surplus)]
     for node in graph.node:
         for names in (node.input, node.output):
-            names[:] = [f"{name}_found" if other == name else other for other in names]
-    for constant, values in {"three": [-3], "end": [2**31 - 1], "any": [-1]}.items():
-        graph.initializer.append(
-            helper.make_tensor(f"{name}_{constant}", onnx.TensorProto.INT64, [1], values)
-        )
-    for operation, entries, result in (
-        ("Shape", ["found"], "shape"),
-        ("Slice", ["shape", "three", "end"], "last"),
-        ("Concat", ["any", "last"], "wanted"),
-    ):
-        options = {"axis": 0} if operation == "Concat" else {}
-        inputs = [f"{name}_{entry}" for entry in entries]
-        graph.node.append(helper.make_node(operation, inputs, [f"{name}_{result}"], **options))
-    graph.node.append(helper.make_node("Reshape", [f"{name}_found", f"{name}_wanted"], [name]))
+            names[:] = [f"{name}_unsqueezed" if other == name else other for other in names]
+    graph.initializer.append(
+        onnx.helper.make_tensor(f"{name}_surplus", onnx.TensorProto.INT64, [len(surplus)], surplus)
+    )
+    inputs = [f"{name}_unsqueezed", f"{name}_surplus"]
+    graph.node.append(onnx.helper.make_node("Squeeze", inputs, [name]))
     content: bytes = model.SerializeToString()
     return content
 

@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 from kedro.framework.project import configure_project
 
+from unetflow.tracking.server import Place
+
 ROOT = Path(__file__).parent.parent
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -39,13 +41,11 @@ Run = Callable[..., Result]
 
 
 @pytest.fixture(autouse=True)
-def _no_address_of_another_test() -> Iterator[None]:
-    """Forget where a test tracked its runs: MLflow keeps that in the environment."""
+def _no_place_of_another_test() -> Iterator[None]:
+    """Forget where a test tracked its runs."""
     yield
-    if "MLFLOW_TRACKING_URI" in os.environ:
-        import mlflow
-
-        mlflow.set_tracking_uri(None)
+    if "mlflow" in sys.modules:
+        Place().choose()
 
 
 @pytest.fixture(scope="session")

@@ -76,13 +76,25 @@ def test_failed_run_is_marked_with_its_error(tracker, tmp_path):
     assert run.info.artifact_uri.startswith((tmp_path / "mlruns").as_uri())
 
 
-def test_ended_run_leaves_the_environment_as_it_was(tracker, monkeypatch):
+def test_ended_run_leaves_the_environment_as_it_was(tracker):
     import os
 
     tracker.start("ingestion", {}, {})
-    assert "MLFLOW_TRACKING_URI" in os.environ
+    names = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID"
+    assert all(name in os.environ for name in names)
     tracker.end()
-    assert "MLFLOW_TRACKING_URI" not in os.environ
+    assert not any(name in os.environ for name in names)
+
+
+def test_ended_run_gives_the_place_back_that_was_chosen_before(tmp_path, client):
+    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    mlflow.set_experiment("of the user")
+    (tmp_path / "project").mkdir()
+    tracker = Tracker(tmp_path / "project", "sqlite:///mlflow.db", "some experiment", **SETTINGS)
+    tracker.start("ingestion", {}, {})
+    tracker.end()
+    with mlflow.start_run() as run:
+        assert client.get_experiment(run.info.experiment_id).name == "of the user"
 
 
 def test_interrupted_run_is_ended_by_the_next_one(tracker, tmp_path):

@@ -22,7 +22,7 @@ from unetflow.tracking.model import LoggedModel
 from unetflow.tracking.nested import NestedRun
 from unetflow.tracking.parts import KEY_TAG, find_run
 from unetflow.tracking.pictures import PictureChoice, picture_key
-from unetflow.tracking.server import locate_tracking, restrain_mlflow
+from unetflow.tracking.server import Place, choose_place, locate_tracking, restrain_mlflow
 from unetflow.tracking.tags import flatten, git_tags
 
 if TYPE_CHECKING:
@@ -82,10 +82,9 @@ class Tracker:
 
         self._mlflow = mlflow
         self._project = project
-        self._uri_before = os.environ.get("MLFLOW_TRACKING_URI")
+        self._before = Place.now()
         self._tracking_uri, self._experiment = tracking_uri, experiment
-        mlflow.set_tracking_uri(locate_tracking(tracking_uri, project))
-        self._choose_experiment(experiment)
+        choose_place(tracking_uri, experiment, project)
 
     def start(
         self,
@@ -288,8 +287,7 @@ class Tracker:
         except Exception as failure:  # the error of the run itself must not be hidden by it
             _log.warning("MLflow shows the run as running for ever (%s)", failure)
             lost.append("the run's end")
-        # MLflow keeps the address in the environment, where the process's next run would find it.
-        self._mlflow.set_tracking_uri(self._uri_before)
+        self._before.choose()
         return lost
 
     def _redact_all(self, values: Mapping[str, Any]) -> dict[str, str]:
@@ -306,21 +304,6 @@ class Tracker:
 
     def _carry(self, what: str, log: Any, *values: Any, **named: Any) -> None:
         self._delivery.carry(what, partial(log, *values, **named))
-
-    def _choose_experiment(self, name: str) -> None:
-        local = self._tracking_uri.startswith("sqlite:")
-        location = (self._project / "mlruns").as_uri() if local else None
-        existing = self._mlflow.get_experiment_by_name(name)
-        if existing is None:
-            self._mlflow.create_experiment(name, artifact_location=location)
-        elif location not in (None, existing.artifact_location):
-            _log.warning(
-                "The artifacts of MLflow's experiment '%s' go to %s, where the project was when it "
-                "began. Set MLFLOW_EXPERIMENT_NAME to begin another one here.",
-                name,
-                existing.artifact_location,
-            )
-        self._mlflow.set_experiment(name)
 
 
 def _now() -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import yaml
 import zarr
 from PIL import Image
 
@@ -156,6 +157,26 @@ def test_a_zarr_folder_gives_probabilities_too_and_blocks_without_tissue_are_ski
     np.testing.assert_allclose(found[:, :skipped], expected[:, :skipped], atol=1e-5)
     assert not found[:, skipped:].any()
     assert not tifffile.imread(out / "labels/slide.tif")[:, skipped:].any()
+
+
+def test_results_are_zarr_folders_where_the_catalog_says_so(
+    model: Path, project: Path, images: Path, pixels: np.ndarray, segmenter: Segmenter
+) -> None:
+    out = images.parent / "out"
+    catalog = project / "conf/local/catalog.yml"
+    results = {name: str(out / name) for name in ("labels", "probabilities")}
+    entry = {"type": "unetflow.datasets.LargeResultsDataset", "filename_suffix": ".zarr", **results}
+    catalog.write_text(f"{catalog.read_text()}\n{yaml.safe_dump({'large_results': entry})}")
+    arguments = _arguments(model, images, "mask_export.probabilities=true")
+    result = kedro_run(project, *arguments)
+    assert result.exit_code == 0, result.output
+    expected = segmenter.predict_probabilities(pixels)
+    found = zarr.open_array(out / "probabilities/slide.ome.zarr", mode="r")
+    assert found.chunks[-2:] == (512, 512)
+    np.testing.assert_allclose(np.squeeze(found[:]), expected[:, :, 0], atol=1e-5)
+    label = zarr.open_array(out / "labels/slide.ome.zarr", mode="r")
+    np.testing.assert_array_equal(label[:], segmenter.predict(pixels))
+    assert {path.name for path in (out / "labels").iterdir()} == {"slide.ome.zarr", "small.tif"}
 
 
 def test_a_large_image_that_cannot_be_used_is_listed_and_the_others_are_written(

@@ -9,6 +9,7 @@ from unetflow.imaging.samples import Sample
 from unetflow.imaging.scores import mean_dice
 from unetflow.unet import Segmenter, engine_trials
 from unetflow.unet.engine_trials import TrialSettings, try_engines
+from unetflow.unet.engines import onnx_engine, quantisation
 from unetflow.unet.segmenter_files import Exported
 
 SETTINGS = TrialSettings(tolerance=0.002, calibration_crops=6, timed_images=2, rounds=3)
@@ -75,14 +76,11 @@ def test_an_engine_that_spoils_the_masks_is_not_kept(segmenter, random, monkeypa
 
 
 def test_an_engine_that_is_missing_is_noted(segmenter, random, monkeypatch):
-    convert = Segmenter.convert
+    def refuse(*arguments):
+        raise InputError("engine", "it is not installed", "Install it")
 
-    def refuse(self, engine, calibration=None):
-        if engine == "onnx" or calibration is not None:
-            raise InputError("engine", "it is not installed", "Install it")
-        return convert(self, engine, calibration)
-
-    monkeypatch.setattr(Segmenter, "convert", refuse)
+    monkeypatch.setattr(onnx_engine, "convert_to_onnx", refuse)
+    monkeypatch.setattr(quantisation, "quantise", refuse)
     table, kept = try_engines(segmenter, samples_of(segmenter, random), SETTINGS, seed=1)
     rows = table.set_index("name")
     for name in ("onnx", "openvino_int8"):

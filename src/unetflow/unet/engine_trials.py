@@ -103,11 +103,11 @@ def try_engines(
         trials[name] = Trial(name, engine, precision)
         file = _file_of(engine, precision)
         try:
-            if file not in converted:
-                crops = None
-                if precision == "int8":
-                    crops = _draw_crops(segmenter, samples, settings.calibration_crops, seed)
-                converted[file] = segmenter.convert(engine, crops)
+            if engine not in converted:
+                converted[engine] = segmenter.convert(engine)
+            if precision == "int8":
+                crops = _draw_crops(segmenter, samples, settings.calibration_crops, seed)
+                converted[file] = converted[engine].quantised(crops)
             started[name] = Segmenter.start(
                 converted[file], "bfloat16" if precision == "bfloat16" else "float32"
             )

@@ -246,8 +246,7 @@ class Segmenter:
 
         Args:
             engine: "openvino" or "onnx".
-            calibration: Typical raw images `(height, width, channels)`: with them, OpenVINO's
-                convolutions are quantised to int8, which changes the masks. None: float32.
+            calibration: See `Exported.quantised`; None: it stays in float32.
 
         Raises:
             InputError: The engine is another one, this segmenter holds no Keras model, or what it
@@ -260,14 +259,8 @@ class Segmenter:
                 "an export is for other engines than Keras",
                 "Use openvino or onnx, or `save` for a `.keras` file",
             )
-        if calibration is not None and chosen != "openvino":
-            raise InputError("calibration", "only OpenVINO is quantised", "Leave it out")
-        parts = convert_network(self.model, chosen)
-        if calibration is not None:
-            from unetflow.unet.engines.quantisation import quantise
-
-            parts = quantise(parts, calibration, self.settings.geometry, self.settings.tile)
-        return Exported(chosen, parts, self.settings)
+        exported = Exported(chosen, convert_network(self.model, chosen), self.settings)
+        return exported if calibration is None else exported.quantised(calibration)
 
     @classmethod
     def start(

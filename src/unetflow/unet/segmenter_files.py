@@ -9,11 +9,14 @@ import hashlib
 import json
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unetflow.imaging.errors import InputError
 from unetflow.imaging.files import replacing, require_file
@@ -66,6 +69,23 @@ class Exported:
     engine: str
     parts: Parts
     settings: SegmenterSettings
+
+    def quantised(self, calibration: Iterable[NDArray[np.generic]]) -> Self:
+        """Return the same with OpenVINO's convolutions in int8, which changes the masks.
+
+        Args:
+            calibration: Typical raw images `(height, width, channels)`; see `quantise`.
+
+        Raises:
+            InputError: It is for another engine; and see `quantise`.
+        """
+        if self.engine != "openvino":
+            raise InputError("calibration", "only OpenVINO is quantised", "Leave it out")
+        from unetflow.unet.engines.quantisation import quantise
+
+        settings = self.settings
+        parts = quantise(self.parts, calibration, settings.geometry, settings.tile)
+        return replace(self, parts=parts)
 
     def write(self, path: Path) -> None:
         """Write all of it as one file, in one step."""

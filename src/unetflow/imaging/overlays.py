@@ -43,9 +43,11 @@ def to_picture(image: NDArray[np.generic]) -> Picture:
     values = image[:, :, :3].astype(np.float32)
     together = channels in (1, 3)
     low, high = np.percentile(values, (0.5, 99.5), axis=None if together else (0, 1))
-    scaled = (values - low) / np.maximum(high - low, 1e-6)
-    picture: Picture = (np.clip(scaled, 0, 1) * 255).round().astype(np.uint8)
-    return show_channels(picture)
+    values -= low  # in place, since a picture may be large
+    values /= np.maximum(high - low, 1e-6)
+    np.clip(values, 0, 1, out=values)
+    values *= 255
+    return show_channels(values.round(out=values).astype(np.uint8))
 
 
 def show_channels(image: Picture) -> Picture:

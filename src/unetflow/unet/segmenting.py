@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -223,11 +224,16 @@ def _segment_by_blocks(
         done.skipped,
     )
     overview = shrink_image(image)
-    with open_large(target) as written:
-        label = shrink_label(written, overview.step)
+    label = _shrink_written(target, overview.step)
     return SegmentedImage(
         # Outlines of objects that are a few pixels wide here would hide all that is inside them.
         overlay=tint_classes(to_picture(overview.means), label),
         pixel_size=size,
         unlike=segmenter.explain_unlikeness(overview.sample, image.shape),
     )
+
+
+def _shrink_written(path: Path, step: int) -> Label:
+    """Read a label in small; what was decoded for it is let go of here, before pictures need it."""
+    with open_large(path) as written:
+        return shrink_label(written, step)

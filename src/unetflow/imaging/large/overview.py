@@ -11,7 +11,7 @@ from unetflow.imaging.large.image import LazyImage
 
 EDGE = 2048
 """Longest edge of an overview in pixels."""
-_STRIP_NUMBERS = 2**24
+_STRIP_NUMBERS = 2**23
 """How many numbers are read at once."""
 
 

@@ -15,6 +15,8 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from turns import peak_memory
+
 STEPS = 3
 
 
@@ -132,16 +134,6 @@ def measure(case: Case) -> int:
         TrainingListeners(lambda epoch, logs: None, lambda batch: None),
     )
     return peak_memory()
-
-
-def peak_memory() -> int:
-    """Return the peak resident memory of this process in bytes.
-
-    Linux hands `ru_maxrss` down from the process that starts another, so that a small child of a
-    large parent would seem large; the peak in /proc is the process's own.
-    """
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 def measure_apart(case: Case) -> int:

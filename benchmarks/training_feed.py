@@ -1,7 +1,6 @@
 """A training's feed, beside albumentations alone, and the memory that images take."""
 
 import argparse
-import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +18,7 @@ from training_setup import (
     settings,
     write_samples,
 )
-from turns import compare, take_turns
+from turns import compare, peak_memory, take_turns
 
 from unetflow.imaging.augmentation import Augmenter
 from unetflow.imaging.workers import count_cores, keep_freed_memory
@@ -49,7 +48,7 @@ def peak(count: int, folder: str) -> float:
     fit(
         unet, samples, {"s0": samples["s0"]}, GREY, Augmenter(policy()), settings(**changes), SILENT
     )
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    return peak_memory() / 1e6
 
 
 def augment_alone(rounds: int, memory: str) -> list[float]:

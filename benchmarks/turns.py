@@ -5,6 +5,7 @@ import statistics
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -53,3 +54,13 @@ def run_json(command: Sequence[str]) -> Any:
     """Run a command, and read the JSON in the last line that it prints."""
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def peak_memory() -> int:
+    """Return the peak resident memory of this process in bytes.
+
+    Linux hands `ru_maxrss` down from the process that starts another, so that a small child of a
+    large parent would seem large; the peak in /proc is the process's own.
+    """
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])

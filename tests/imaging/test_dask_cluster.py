@@ -102,6 +102,27 @@ def test_workers_that_go_and_do_not_come_back_are_not_waited_for(cluster, tmp_pa
             list(results)
 
 
+def test_a_result_that_went_with_its_worker_is_not_waited_for(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr(dask_runner, "_PATIENCE", 1)
+    wait = dask_runner._Calls._wait
+
+    def wait_and_lose(calls):
+        done = wait(calls)
+        cluster.scale(0)
+        deadline = time.monotonic() + 20
+        while cluster.scheduler.workers and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not cluster.scheduler.workers
+        return done
+
+    monkeypatch.setattr(dask_runner._Calls, "_wait", wait_and_lose)
+    with (
+        open_runner(at(cluster.scheduler_address), 3, pack) as runner,
+        pytest.raises(InputError, match="no workers for 1 seconds"),
+    ):
+        list(runner.call_each(Multiply(tmp_path), range(4)))
+
+
 def test_without_dask_the_package_is_named(monkeypatch):
     monkeypatch.setattr(runners, "find_spec", lambda name: None)
     with (

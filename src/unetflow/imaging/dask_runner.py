@@ -224,12 +224,16 @@ class _Calls(Generic[Task, Result]):
         """Take the result of a call that is over, and let the worker forget it."""
         call = self._under_way.pop(future)
         try:
-            found = future.result()
+            found = future.result(timeout=_PATIENCE)
+        except TimeoutError:  # its worker went with it, and it is to be computed again
+            self._under_way[future] = call
+            return
         except CancelledError as error:
             raise _lost(error) from error
         except KilledWorker:
             if not call.alone:
                 self._suspects.append(call)
+                future.release()
                 return
             found = Failure(
                 InputError.kind,
@@ -237,7 +241,6 @@ class _Calls(Generic[Task, Result]):
                 "whoever computes this is ended from outside each time, perhaps for want of memory",
                 "Give each worker more memory, or make do with fewer `workers`",
             )
-        finally:
-            future.release()
+        future.release()
         outcome = found.restore() if isinstance(found, Failure) else found
         self._done[call.number] = call.task, outcome

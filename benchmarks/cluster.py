@@ -30,19 +30,23 @@ import tifffile
 from distributed import LocalCluster
 from turns import compare, take_turns
 
-from unetflow.imaging.image_file import ImageFile
-from unetflow.imaging.intensity import IntensityRange
-from unetflow.imaging.large import open_large
-from unetflow.imaging.runners import Runner, RunnerSettings, open_runner
-from unetflow.imaging.workers import count_cores
-from unetflow.unet.device import describe_device
-from unetflow.unet.large import segment_large
-from unetflow.unet.many_images import segment_images
-from unetflow.unet.model import build_unet, geometry_of
-from unetflow.unet.packing import pack
-from unetflow.unet.preprocessing import with_preprocessing
-from unetflow.unet.segmenter import Segmenter, SegmenterSettings
-from unetflow.unet.segmenting import SegmentingSettings
+from unetflow.core.parallel import count_cores
+from unetflow.data.intensity import IntensityRange
+from unetflow.inference.blockwise.segment import segment_large
+from unetflow.inference.cluster.serialise import pack
+from unetflow.inference.executor import (
+    Runner,
+    RunnerSettings,
+    open_runner,
+)
+from unetflow.inference.segment_image import SegmentingSettings
+from unetflow.inference.segment_images import segment_images
+from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.io.image_file import ImageFile
+from unetflow.io.large_image import open_large
+from unetflow.models.device import describe_device
+from unetflow.models.preprocessing import with_preprocessing
+from unetflow.models.unet import build_unet, geometry_of
 
 EDGE, LARGE, BLOCK, TILE = 512, 1536, 512, 512
 WORKERS = (1, 2, 4, 8)

@@ -44,7 +44,7 @@ def nuclei() -> Iterator[Example]:
 
 def membranes(folder: Path) -> Iterator[Example]:
     """Yield the labels of ISBI 2012, again and again; the membranes' pieces are the objects."""
-    from unetflow.imaging.readers import read_mask
+    from unetflow.io.formats.registry import read_mask
 
     truths = [np.asarray(read_mask(path)) == 0 for path in sorted(folder.iterdir())]
     while True:
@@ -63,10 +63,17 @@ def blur(truth: NDArray[np.uint8], seed: int) -> NDArray[np.float32]:
 def measure(examples: Iterator[Example], images: int) -> dict[str, list[float]]:
     """Return the seconds of the prediction and of each family, for each image."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from unetflow.imaging.scores import FAMILIES, PooledCounts, ScoreSettings, decide, score_class
-    from unetflow.imaging.tiling import predict_tiled, unet_geometry
-    from unetflow.unet.model import build_unet
-    from unetflow.unet.prediction import as_predictor
+    from unetflow.core.geometry import unet_geometry
+    from unetflow.inference.postprocessing import decide
+    from unetflow.inference.predict import as_predictor
+    from unetflow.metrics.ranking import PooledCounts
+    from unetflow.metrics.registry import (
+        FAMILIES,
+        ScoreSettings,
+        score_class,
+    )
+    from unetflow.models.unet import build_unet
+    from unetflow.tiling.windows import predict_tiled
 
     predictor = as_predictor(build_unet((None, None, 1), base_filters=FILTERS, depth=DEPTH))
     geometry, pooled = unet_geometry(DEPTH, "same"), PooledCounts(2)

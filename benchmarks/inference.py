@@ -36,23 +36,23 @@ import numpy as np
 from PIL import Image
 from turns import Rounds, compare, print_table, run_json, take_turns
 
-from unetflow.imaging.demo import write_demo
-from unetflow.imaging.intensity import IntensityRange
-from unetflow.imaging.labels import Label
-from unetflow.imaging.planning import Architecture
-from unetflow.imaging.planning.cost import forward_work
-from unetflow.imaging.readers import read_image
-from unetflow.imaging.samples import write_tiff
-from unetflow.imaging.tiling import predict_tiled
-from unetflow.imaging.workers import count_cores
-from unetflow.unet import Segmenter
-from unetflow.unet.device import describe_device
-from unetflow.unet.engines import convert_network, start_engine
-from unetflow.unet.engines.engine import Engine, Parts
-from unetflow.unet.engines.quantisation import quantise
-from unetflow.unet.model import build_unet, geometry_of
-from unetflow.unet.prediction import as_predictor
-from unetflow.unet.preprocessing import with_preprocessing
+from unetflow.core.parallel import count_cores
+from unetflow.core.types import Label
+from unetflow.data.intensity import IntensityRange
+from unetflow.data.samples import write_tiff
+from unetflow.data.synthetic import write_demo
+from unetflow.inference.predict import as_predictor
+from unetflow.inference.runtimes.quantisation import quantise
+from unetflow.inference.runtimes.registry import convert_network, start_engine
+from unetflow.inference.runtimes.runtime import Engine, Parts
+from unetflow.inference.segmenter import Segmenter
+from unetflow.io.formats.registry import read_image
+from unetflow.models.device import describe_device
+from unetflow.models.preprocessing import with_preprocessing
+from unetflow.models.unet import build_unet, geometry_of
+from unetflow.tiling.windows import predict_tiled
+from unetflow.training.planner.architecture import Architecture
+from unetflow.training.planner.cost import forward_work
 
 CROP = 256
 CASES = {"16 filters, batch 8": (16, 8), "64 filters, batch 1": (64, 1)}

@@ -19,18 +19,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.imaging.objects import (
+from unetflow.instances.coco import write_coco
+from unetflow.instances.contours import trace_outlines
+from unetflow.instances.extraction import (
     Objects,
     ObjectSettings,
-    PixelSize,
     find_objects,
-    measure_objects,
-    trace_outlines,
-    write_coco,
-    write_geojson,
-    write_imagej_rois,
-    write_label_tiff,
 )
+from unetflow.instances.geojson import write_geojson
+from unetflow.instances.imagej import write_imagej_rois
+from unetflow.instances.measurements import measure_objects
+from unetflow.io.label_tiff import write_label_tiff
+from unetflow.io.pixel_size import PixelSize
 
 EDGE, STEP = 2048, 64
 NAMES = ["background", "nucleus", "cell"]

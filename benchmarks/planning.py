@@ -78,13 +78,13 @@ def measure(case: Case) -> int:
     import mlflow.keras  # noqa: F401 - likewise
     import numpy as np
 
-    from unetflow.imaging.augmentation import Augmenter
-    from unetflow.imaging.intensity import IntensityRange
-    from unetflow.imaging.samples import Sample
-    from unetflow.unet.callbacks import TrainingListeners
-    from unetflow.unet.fit import FitSettings, fit
-    from unetflow.unet.model import build_unet
-    from unetflow.unet.optimisation import OptimiserSettings
+    from unetflow.augmentation.policy import Augmenter
+    from unetflow.data.intensity import IntensityRange
+    from unetflow.data.samples import Sample
+    from unetflow.models.unet import build_unet
+    from unetflow.training.callbacks import TrainingListeners
+    from unetflow.training.fit import FitSettings, fit
+    from unetflow.training.optimisers import OptimiserSettings
 
     random = np.random.default_rng(0)
 
@@ -145,7 +145,8 @@ def measure_apart(case: Case) -> int:
 
 def predict(case: Case) -> int:
     """Return what the planner expects for a case, in bytes."""
-    from unetflow.imaging.planning import Architecture, Validation, predict_memory
+    from unetflow.training.planner.architecture import Architecture
+    from unetflow.training.planner.memory import Validation, predict_memory
 
     return predict_memory(
         Architecture(

@@ -2,11 +2,11 @@
 
     python benchmarks/training.py --json training.json
 
-1. Steps: `unet.fit.fit`, which the training node calls, with samples on disk, augmentation,
+1. Steps: `training.fit.fit`, which the training node calls, with samples on disk, augmentation,
    progress and checkpoints, against Keras's `fit` on arrays in memory without any of it: of the
    same network in the same precision, and of Keras's own network in float32.
 2. Precision: a step alone, of Keras's own network and of the copy that trains
-   (`unet.training_copy`), in float32 and in bfloat16; with `--pytorch PYTHON`, which must have
+   (`training.fused_layers`), in float32 and in bfloat16; with `--pytorch PYTHON`, which must have
    PyTorch, that of plain PyTorch too (`benchmarks/plain_pytorch.py`).
 3. The limit: floating-point operations a second of a step, over those of a matrix product.
 4. Repeatability: the same step with TensorFlow's deterministic operations and without.
@@ -37,7 +37,7 @@ from training_steps import (
 )
 from turns import print_table
 
-from unetflow.unet.device import describe_device
+from unetflow.models.device import describe_device
 
 OF_A_NETWORK = {
     "steps": measure_steps,

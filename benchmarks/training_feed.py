@@ -20,10 +20,10 @@ from training_setup import (
 )
 from turns import compare, peak_memory, take_turns
 
-from unetflow.imaging.augmentation import Augmenter
-from unetflow.imaging.workers import count_cores, keep_freed_memory
-from unetflow.unet.feed import CropFeed
-from unetflow.unet.fit import fit
+from unetflow.augmentation.policy import Augmenter
+from unetflow.core.parallel import count_cores, keep_freed_memory
+from unetflow.training.data_loader import CropFeed
+from unetflow.training.fit import fit
 
 PRESET_ELASTIC = {
     "transform": "ElasticTransform",

@@ -13,16 +13,20 @@ import numpy as np
 from kedro.config import OmegaConfigLoader
 from turns import run_json
 
-from unetflow.imaging.augmentation import PolicySettings, build_policy
-from unetflow.imaging.intensity import IntensityRange
-from unetflow.imaging.samples import Sample, SampleFolder, write_sample
-from unetflow.imaging.workers import count_cores
-from unetflow.unet.callbacks import TrainingListeners
-from unetflow.unet.device import has_gpu
-from unetflow.unet.fit import FitSettings
-from unetflow.unet.model import build_unet
-from unetflow.unet.optimisation import OptimiserSettings
-from unetflow.unet.precision import choose_precision
+from unetflow.augmentation.policy import PolicySettings, build_policy
+from unetflow.core.parallel import count_cores
+from unetflow.data.intensity import IntensityRange
+from unetflow.data.samples import (
+    Sample,
+    SampleFolder,
+    write_sample,
+)
+from unetflow.models.device import has_gpu
+from unetflow.models.unet import build_unet
+from unetflow.training.callbacks import TrainingListeners
+from unetflow.training.fit import FitSettings
+from unetflow.training.optimisers import OptimiserSettings
+from unetflow.training.precision import choose_precision
 
 CONFIGURATION = Path(__file__).parents[1] / "conf"
 CROP = 256

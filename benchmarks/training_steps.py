@@ -22,14 +22,16 @@ from training_setup import (
 )
 from turns import Rounds, compare, run_json, take_turns
 
-from unetflow.imaging.augmentation import Augmenter
-from unetflow.imaging.checkpoints import CheckpointFolder
-from unetflow.imaging.planning import Architecture, step_work
-from unetflow.unet.device import compiles_with_xla, has_gpu
-from unetflow.unet.fit import fit
-from unetflow.unet.losses import SegmentationLoss, dice
-from unetflow.unet.precision import PRECISIONS, choose_precision
-from unetflow.unet.training_copy import copy_for_training
+from unetflow.augmentation.policy import Augmenter
+from unetflow.models.device import compiles_with_xla, has_gpu
+from unetflow.models.losses.metric import dice
+from unetflow.models.losses.segmentation_loss import SegmentationLoss
+from unetflow.training.checkpoints import CheckpointFolder
+from unetflow.training.fit import fit
+from unetflow.training.fused_layers import copy_for_training
+from unetflow.training.planner.architecture import Architecture
+from unetflow.training.planner.cost import step_work
+from unetflow.training.precision import PRECISIONS, choose_precision
 
 
 class Clock(keras.callbacks.Callback):

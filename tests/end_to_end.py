@@ -26,10 +26,10 @@ import tifffile
 import yaml
 
 from tests.conftest import ROOT
-from unetflow.imaging.demo import write_demo
+from unetflow.data.synthetic import write_demo
+from unetflow.inference.segmenter import Segmenter
 from unetflow.orchestration.stages import STAGES, build_command
-from unetflow.tracking.parts import RUN_KEY
-from unetflow.unet import Segmenter
+from unetflow.tracking.stage_runs import RUN_KEY
 
 PAIRS, NEW = 24, 30
 SIZE = 96

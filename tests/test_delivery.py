@@ -1,7 +1,7 @@
 import pytest
 
-from unetflow.tracking import delivery
-from unetflow.tracking.delivery import PAUSE, Delivery
+from unetflow.tracking import retry_queue as delivery
+from unetflow.tracking.retry_queue import PAUSE, Delivery
 
 
 class Store:

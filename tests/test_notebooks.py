@@ -8,7 +8,7 @@ import pytest
 from nbformat.v4 import new_code_cell
 
 import unetflow
-from tests.notebook_runs import NOTEBOOKS, read, run
+from tests.support.notebook_runs import NOTEBOOKS, read, run
 
 pytestmark = pytest.mark.xdist_group("notebooks")  # run once, by one process
 

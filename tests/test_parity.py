@@ -14,14 +14,13 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.conftest import kedro_run, make_project
-from tests.model_server import ask, bare_environment, register, serve
-from tests.real_networks import RealSet, read_set, train
-from tests.unet.test_engines import speaks_bfloat16
-from unetflow.imaging.labels import Label
-from unetflow.imaging.readers import read_mask
-from unetflow.imaging.scores import mean_dice
-from unetflow.imaging.tiling import Probabilities
-from unetflow.unet import Segmenter
+from tests.inference.test_runtimes import speaks_bfloat16
+from tests.support.model_server import ask, bare_environment, register, serve
+from tests.support.real_networks import RealSet, read_set, train
+from unetflow.core.types import Label, Probabilities
+from unetflow.inference.segmenter import Segmenter
+from unetflow.io.formats.registry import read_mask
+from unetflow.metrics.pixels import mean_dice
 
 LEARNT = {"isbi2012": 0.7, "dsb2018": 0.7, "drive": 0.6, "deepcrack": 0.5, "camvid": 0.2}
 """Mean Dice on the twenty images that each small network reaches at least."""

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from packaging.requirements import Requirement
 from PIL import Image
 
-from tests.model_server import ask, bare_environment, register, serve
-from tests.unet.helpers import draw, make_segmenter
-from unetflow.unet import Segmenter
+from tests.support.model_server import ask, bare_environment, register, serve
+from tests.support.networks import draw, make_segmenter
+from unetflow.inference.segmenter import Segmenter
 
 KINDS = {"8 bits, colour": ("uint8", 3), "16 bits, grey": ("uint16", 1)}
 FRESH = """

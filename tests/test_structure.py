@@ -9,8 +9,8 @@ import pytest
 import yaml
 from kedro.framework.project import configure_project
 
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.sources import LAYOUTS, find_pairs
+from unetflow.annotations.layouts.registry import LAYOUTS, find_pairs
+from unetflow.core.errors import InputError
 from unetflow.pipeline_registry import register_pipelines
 
 ROOT = Path(__file__).parent.parent
@@ -123,7 +123,7 @@ def test_the_readme_has_a_row_for_each_layout():
 
 
 def test_the_papers_preset_is_the_papers_network_and_recipe():
-    from unetflow.unet import build_unet
+    from unetflow.models.unet import build_unet
 
     presets = yaml.safe_load((ROOT / "conf/base/globals_presets.yml").read_text())["presets"]
     construction, training = presets["paper"]["construction"], presets["paper"]["training"]
@@ -139,7 +139,7 @@ def test_the_papers_preset_is_the_papers_network_and_recipe():
 
 
 def test_the_seeds_preset_is_the_default_network():
-    from unetflow.unet import build_unet
+    from unetflow.models.unet import build_unet
 
     presets = yaml.safe_load((ROOT / "conf/base/globals_presets.yml").read_text())["presets"]
     construction = presets["seed"]["construction"]

@@ -9,10 +9,11 @@ import mlflow
 import numpy as np
 import pytest
 
-from unetflow.hooks import TrackingHooks
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.samples import Sample
-from unetflow.tracking import Tracker, flatten, git_tags
+from unetflow.core.errors import InputError
+from unetflow.data.samples import Sample
+from unetflow.hooks.tracking import TrackingHooks
+from unetflow.tracking.tags import flatten, git_tags
+from unetflow.tracking.tracker import Tracker
 
 SETTINGS = {
     "system_metrics": False,

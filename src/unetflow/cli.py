@@ -16,7 +16,7 @@ from kedro.io import DatasetError
 from omegaconf.errors import OmegaConfBaseException
 from yaml.parser import ParserError
 
-from unetflow.imaging.errors import InputError, NothingToDo
+from unetflow.core.errors import InputError, NothingToDo
 
 SKIPPED_CODE = "UNETFLOW_SKIPPED_CODE"
 """Environment variable with the exit code of a run that had nothing to do; 0 if it is not set."""

@@ -3,10 +3,11 @@
 import os
 from typing import Any
 
-from unetflow.checkpoint_hooks import CheckpointHooks
-from unetflow.hooks import CheckHooks, TrackingHooks
-from unetflow.imaging.errors import InputError
-from unetflow.retraining_hooks import RetrainingHooks
+from unetflow.core.errors import InputError
+from unetflow.hooks.checkpoints import CheckpointHooks
+from unetflow.hooks.retraining import RetrainingHooks
+from unetflow.hooks.tracking import TrackingHooks
+from unetflow.hooks.validation import CheckHooks
 
 
 def environment_variable(name: str, default: str | None = None) -> str:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
-from unetflow.datasets import AtomicDataset
+from unetflow.datasets.atomic import AtomicDataset
 
 
 def _dataset(path: Path) -> AtomicDataset:

@@ -8,10 +8,11 @@ import pytest
 from kedro.io import DatasetError
 from PIL import Image
 
-from unetflow.datasets import SourceDataset, downloads
+from unetflow.core.errors import InputError
+from unetflow.core.hashing import sha256
+from unetflow.datasets import downloads
 from unetflow.datasets.downloads import download
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import sha256
+from unetflow.datasets.sources import SourceDataset
 
 CONTENT = bytes(range(256)) * 40
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

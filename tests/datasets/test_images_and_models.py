@@ -8,17 +8,11 @@ import pytest
 from kedro.io import DatasetError
 from PIL import Image
 
-from unetflow.datasets import (
-    DemoPairsDataset,
-    FoldLogDataset,
-    ImageFileDataset,
-    ImageFolderDataset,
-    KerasModelDataset,
-    SourceDataset,
-    StartModelDataset,
-    TrainingLogDataset,
-)
-from unetflow.imaging.errors import InputError
+from unetflow.core.errors import InputError
+from unetflow.datasets.image_files import ImageFileDataset, ImageFolderDataset
+from unetflow.datasets.models import KerasModelDataset, StartModelDataset
+from unetflow.datasets.sources import DemoPairsDataset, SourceDataset
+from unetflow.datasets.training_log import FoldLogDataset, TrainingLogDataset
 
 
 @pytest.mark.parametrize("ending", ["png", "tif"])

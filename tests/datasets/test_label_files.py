@@ -4,15 +4,15 @@ import zarr
 from kedro.io import DatasetError
 from PIL import Image
 
-from unetflow.datasets import (
-    CocoFileDataset,
-    ImageFolderDataset,
+from unetflow.datasets.image_files import ImageFolderDataset
+from unetflow.datasets.label_files import (
     LabelFileDataset,
     LargeResultsDataset,
-    PartitionsDataset,
     ProbabilityFileDataset,
 )
-from unetflow.imaging.objects import PixelSize
+from unetflow.datasets.objects import CocoFileDataset
+from unetflow.datasets.partitions import PartitionsDataset
+from unetflow.io.pixel_size import PixelSize
 
 SIZE = PixelSize(0.25, 0.5)
 

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
-from unetflow.datasets import ObjectsFileDataset, TablesDataset
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.objects import find_objects
+from unetflow.core.errors import InputError
+from unetflow.datasets.objects import ObjectsFileDataset, TablesDataset
+from unetflow.instances.extraction import find_objects
 
 LABEL = np.array([[1, 0, 2], [1, 0, 2], [0, 0, 0], [0, 1, 0]], np.uint8)
 FOUND = find_objects(LABEL), ["background", "cell", "nucleus"]

@@ -9,8 +9,12 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
-from unetflow.datasets import ChampionAliasesDataset, ChampionDataset, ChampionRecordDataset
-from unetflow.imaging.errors import InputError
+from unetflow.core.errors import InputError
+from unetflow.datasets.registry import (
+    ChampionAliasesDataset,
+    ChampionDataset,
+    ChampionRecordDataset,
+)
 from unetflow.pipelines.retraining.nodes import decide
 
 

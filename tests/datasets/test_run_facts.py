@@ -2,8 +2,8 @@ import mlflow
 import pytest
 from kedro.io import DatasetError
 
-from unetflow.datasets import RunFactsDataset
-from unetflow.unet.device import describe_device
+from unetflow.datasets.run_facts import RunFactsDataset
+from unetflow.models.device import describe_device
 
 
 def test_without_a_tracked_run_the_machine_alone_is_known():

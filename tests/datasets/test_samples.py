@@ -5,14 +5,15 @@ import numpy as np
 import pytest
 from kedro.io import DatasetError
 
-from tests.imaging.helpers import random_pixels
-from unetflow.datasets import SamplesDataset
+from tests.support.images import random_pixels
+from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.layouts.registry import find_pairs
+from unetflow.config.classes import LabelClass
+from unetflow.core.errors import DeclarationError, InputError
+from unetflow.data.sample_builder import Intake, take_in
+from unetflow.data.samples import write_tiff
 from unetflow.datasets import samples as datasets
-from unetflow.imaging.errors import DeclarationError, InputError
-from unetflow.imaging.intake import Intake, take_in
-from unetflow.imaging.labels import LabelClass, Meaning
-from unetflow.imaging.samples import write_tiff
-from unetflow.imaging.sources import find_pairs
+from unetflow.datasets.samples import SamplesDataset
 
 MEANING = Meaning((LabelClass("background", (0, 1)), LabelClass("nucleus", (2, 3))))
 
@@ -98,7 +99,7 @@ def test_refused_samples_are_not_decoded_again(project, monkeypatch):
     def fail(*_):
         raise AssertionError("nothing has changed")
 
-    monkeypatch.setattr("unetflow.imaging.intake.read_pair", fail)
+    monkeypatch.setattr("unetflow.data.sample_builder.read_pair", fail)
     samples = project.save()
     assert [str(error) for error in samples.refused] == refused
     assert list(samples) == ["2", "b/1"]
@@ -150,7 +151,7 @@ def test_interrupted_save_leaves_no_mixture_of_old_and_new_samples(project, monk
     project.save()
     project.write("2", "10", values=3)
     with monkeypatch.context() as patch:
-        patch.setattr("unetflow.imaging.intake.read_pair", interrupt)
+        patch.setattr("unetflow.data.sample_builder.read_pair", interrupt)
         with pytest.raises(KeyboardInterrupt):
             project.save()
     assert not project.dataset.exists()

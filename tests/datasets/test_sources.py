@@ -5,16 +5,16 @@ import pytest
 from kedro.config import OmegaConfigLoader
 from kedro.io import DataCatalog, DatasetError
 
-from tests.imaging.helpers import touch_images
-from tests.imaging.sources.made_trees import EDGE, make, names, noise, save
-from unetflow.datasets import (
+from tests.support.file_trees import EDGE, make, names, noise, save
+from tests.support.images import touch_images
+from unetflow.annotations.layouts.registry import find_pairs
+from unetflow.core.errors import InputError
+from unetflow.datasets.image_files import ImageFolderDataset
+from unetflow.datasets.sources import (
     DemoPairsDataset,
-    ImageFolderDataset,
     SourceDataset,
     SourceImagesDataset,
 )
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.sources import find_pairs
 
 N = range(1, 4)
 

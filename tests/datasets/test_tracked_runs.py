@@ -2,8 +2,8 @@ import mlflow
 import pytest
 from kedro.io import DatasetError
 
-from unetflow.datasets import TrackedRunsDataset
-from unetflow.imaging.errors import InputError
+from unetflow.core.errors import InputError
+from unetflow.datasets.tracked_runs import TrackedRunsDataset
 
 
 @pytest.fixture(scope="module")

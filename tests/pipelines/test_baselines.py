@@ -8,7 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unetflow.imaging.samples import Sample, SampleFolder, write_sample
+from unetflow.data.samples import (
+    Sample,
+    SampleFolder,
+    write_sample,
+)
 from unetflow.pipelines.evaluation.baseline_nodes import compare, score_champion
 
 MANIFEST = pd.DataFrame(

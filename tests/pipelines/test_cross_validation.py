@@ -10,10 +10,10 @@ import pytest
 from click.testing import Result
 
 from tests.conftest import TINY, kedro_run
-from unetflow.imaging.manifest import intensity_range
+from unetflow.data.manifest import intensity_range
+from unetflow.inference.segmenter import Segmenter
+from unetflow.models.preprocessing import with_preprocessing
 from unetflow.pipelines.cross_validation import nodes
-from unetflow.unet import Segmenter
-from unetflow.unet.preprocessing import with_preprocessing
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from click.testing import Result
 from PIL import Image
 
 from tests.conftest import TINY, kedro_run
-from unetflow.imaging.readers import read_image, read_mask
-from unetflow.unet.device import describe_device
+from unetflow.io.formats.registry import read_image, read_mask
+from unetflow.models.device import describe_device
 
 pytestmark = pytest.mark.xdist_group("finished")  # one process makes the run that all look at
 
@@ -164,7 +164,7 @@ def test_run_logs_parameters_tags_and_artifacts(
 def test_report_and_model_card_tell_of_this_run(
     run: mlflow.entities.Run, finished: Finished
 ) -> None:
-    from unetflow.unet import build_unet
+    from unetflow.models.unet import build_unet
 
     reporting = finished[0] / "data/08_reporting"
     card = json.loads((reporting / "model_card.json").read_text())

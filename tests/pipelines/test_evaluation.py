@@ -8,13 +8,19 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.samples import INSTANCES, Sample, SampleFolder, write_sample, write_tiff
-from unetflow.imaging.scores import FAMILIES
-from unetflow.imaging.scores.decisions import decide
-from unetflow.pipelines.checks import read_parameters
+from unetflow.config.evaluation import EvaluationParameters
+from unetflow.config.validation import read_parameters
+from unetflow.core.errors import InputError
+from unetflow.data.samples import (
+    INSTANCES,
+    Sample,
+    SampleFolder,
+    write_sample,
+    write_tiff,
+)
+from unetflow.inference.postprocessing import decide
+from unetflow.metrics.registry import FAMILIES
 from unetflow.pipelines.evaluation import nodes
-from unetflow.pipelines.evaluation_parameters import EvaluationParameters
 
 BASE = yaml.safe_load((ROOT / "conf/base/parameters_evaluation.yml").read_text())["evaluation"]
 SAME = {"image_sha256": "1", "mask_sha256": "2", "stamp": "3"}

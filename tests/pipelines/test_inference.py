@@ -15,9 +15,9 @@ from pycocotools.coco import COCO
 from scipy import ndimage
 
 from tests.conftest import kedro_run
-from unetflow.imaging.objects import PixelSize, read_pixel_size
-from unetflow.imaging.readers import read_image
-from unetflow.unet import Segmenter
+from unetflow.inference.segmenter import Segmenter
+from unetflow.io.formats.registry import read_image
+from unetflow.io.pixel_size import PixelSize, read_pixel_size
 
 pytestmark = pytest.mark.xdist_group("finished")  # one process makes the run that all look at
 

@@ -12,8 +12,8 @@ import yaml
 from PIL import Image
 
 from tests.conftest import TINY, kedro_run
-from unetflow.imaging.crops import generator_for
-from unetflow.imaging.demo import draw_nuclei
+from unetflow.core.rng import generator_for
+from unetflow.data.synthetic import draw_nuclei
 
 CATALOG = """
 raw_pairs:

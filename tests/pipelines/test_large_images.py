@@ -16,14 +16,14 @@ import zarr
 from PIL import Image
 
 from tests.conftest import ROOT, kedro_run
-from tests.imaging.large.files import smooth_pixels
-from tests.unet.helpers import randomise, threshold_amid, tiny_unet
-from unetflow.imaging.intensity import IntensityRange
-from unetflow.imaging.objects import PixelSize, read_pixel_size
-from unetflow.imaging.overlays import CLASS_COLOURS
-from unetflow.unet import Segmenter, geometry_of
-from unetflow.unet.preprocessing import with_preprocessing
-from unetflow.unet.segmenter import SegmenterSettings
+from tests.support.large_files import smooth_pixels
+from tests.support.networks import randomise, threshold_amid, tiny_unet
+from unetflow.data.intensity import IntensityRange
+from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.io.pixel_size import PixelSize, read_pixel_size
+from unetflow.models.preprocessing import with_preprocessing
+from unetflow.models.unet import geometry_of
+from unetflow.visualization.overlays import CLASS_COLOURS
 
 SHAPE = (70, 9000)
 FROM = SHAPE[0] * SHAPE[1]
@@ -89,7 +89,7 @@ def test_a_killed_run_goes_on_at_its_block(
 ) -> None:
     arguments = _arguments(model, images)
     out = images.parent / "out"
-    command = [sys.executable, "-m", "tests.pipelines.cut_off", str(project), "3", *arguments]
+    command = [sys.executable, "-m", "tests.support.killed_run", str(project), "3", *arguments]
     killed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
     unfinished = out / "labels/.slide.ome.tif.unfinished"

@@ -11,15 +11,16 @@ import tifffile
 import yaml
 
 from tests.conftest import ROOT
-from unetflow.datasets import CocoFileDataset, LabelFileDataset, TablesDataset
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.image_file import ImageFile
-from unetflow.imaging.large import ResultFolders
-from unetflow.imaging.objects import PixelSize
-from unetflow.imaging.tiling import Geometry
+from unetflow.core.errors import InputError
+from unetflow.core.geometry import Geometry
+from unetflow.datasets.label_files import LabelFileDataset
+from unetflow.datasets.objects import CocoFileDataset, TablesDataset
+from unetflow.inference.blockwise.result_folders import ResultFolders
+from unetflow.inference.runtimes.runtime import Engine
+from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.io.image_file import ImageFile
+from unetflow.io.pixel_size import PixelSize
 from unetflow.pipelines.mask_export import nodes
-from unetflow.unet.engines.engine import Engine
-from unetflow.unet.segmenter import Segmenter, SegmenterSettings
 
 BASE = yaml.safe_load((ROOT / "conf/base/parameters_mask_export.yml").read_text())["mask_export"]
 SIZE = PixelSize(0.5, 0.25)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from tests.conftest import kedro_run
-from unetflow.imaging.readers import read_image
-from unetflow.unet import Segmenter
+from unetflow.inference.segmenter import Segmenter
+from unetflow.io.formats.registry import read_image
 
 pytestmark = pytest.mark.xdist_group("finished")  # one process makes the run that all look at
 

@@ -11,11 +11,11 @@ from bioimageio.spec.model import v0_5
 from click.testing import Result
 
 from tests.conftest import kedro_run
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.readers import read_image
-from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.packaging_parameters import PackagingParameters
-from unetflow.unet import Segmenter
+from unetflow.config.packaging import PackagingParameters
+from unetflow.config.validation import read_parameters
+from unetflow.core.errors import InputError
+from unetflow.inference.segmenter import Segmenter
+from unetflow.io.formats.registry import read_image
 
 pytestmark = pytest.mark.xdist_group("finished")  # one process makes the run that all look at
 

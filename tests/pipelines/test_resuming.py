@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import TINY, kedro_run
-from unetflow.unet.storage import load_keras
+from unetflow.models.keras_io import load_keras
 
 LONG = TINY.replace("training.epochs=2", "training.epochs=12")
 COMMAND = ("--pipelines", "training", "--params", LONG)
@@ -103,7 +103,7 @@ def test_a_run_that_is_killed_after_its_training_does_not_train_again(
         raise OSError(28, os.strerror(28))
 
     with monkeypatch.context() as patch:
-        patch.setattr("unetflow.imaging.score_summary.confidence_interval", fail)
+        patch.setattr("unetflow.evaluation.summary.confidence_interval", fail)
         failed = kedro_run(project, *COMMAND)
     assert failed.exit_code == 1
     weights = load_keras(project / "data/06_models/unet.keras").get_weights()

@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from unetflow.imaging.errors import InputError
-from unetflow.pipelines.checks import read_parameters
+from unetflow.config.evaluation import EvaluationParameters
+from unetflow.config.validation import read_parameters
+from unetflow.core.errors import InputError
 from unetflow.pipelines.evaluation.review_nodes import map_uncertainty, rank_for_review
-from unetflow.pipelines.evaluation_parameters import EvaluationParameters
 
 ROOT = Path(__file__).parent.parent.parent
 PARAMETERS = yaml.safe_load((ROOT / "conf/base/parameters_evaluation.yml").read_text())[

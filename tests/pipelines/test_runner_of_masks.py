@@ -9,21 +9,21 @@ import tifffile
 import yaml
 
 from tests.conftest import ROOT, kedro_run
-from tests.imaging.helpers import random_pixels
-from tests.unet.helpers import randomise, tiny_unet
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.intensity import IntensityRange
-from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.mask_export_parameters import MaskExportParameters
+from tests.support.images import random_pixels
+from tests.support.networks import randomise, tiny_unet
+from unetflow.config.mask_export import MaskExportParameters
+from unetflow.config.validation import read_parameters
+from unetflow.core.errors import InputError
+from unetflow.data.intensity import IntensityRange
 
 BASE = yaml.safe_load((ROOT / "conf/base/parameters_mask_export.yml").read_text())["mask_export"]
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    from unetflow.unet.model import geometry_of
-    from unetflow.unet.preprocessing import with_preprocessing
-    from unetflow.unet.segmenter import Segmenter, SegmenterSettings
+    from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+    from unetflow.models.preprocessing import with_preprocessing
+    from unetflow.models.unet import geometry_of
 
     unet = randomise(tiny_unet(depth=2), seed=4)
     network = with_preprocessing(unet, IntensityRange(low=[10.0], high=[200.0]))

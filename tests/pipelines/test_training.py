@@ -6,13 +6,13 @@ import pandas as pd
 import pytest
 
 from tests.conftest import ROOT
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.loss_formula import LOSS_NAMES
-from unetflow.imaging.workers import count_cores
-from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.parameters import PlannedTraining
+from unetflow.config.loss_terms import LOSS_NAMES
+from unetflow.config.parameters import PlannedTraining
+from unetflow.config.validation import read_parameters
+from unetflow.core.errors import InputError
+from unetflow.core.parallel import count_cores
 from unetflow.pipelines.training import nodes
-from unetflow.unet import fit as fitting
+from unetflow.training import fit as fitting
 
 PARAMETERS = {
     "epochs": 1,
@@ -58,7 +58,7 @@ def settings_of(monkeypatch):
     monkeypatch.setattr(fitting, "fit", fit)
     monkeypatch.setattr(nodes, "samples_of_split", lambda samples, manifest, split: {})
     monkeypatch.setattr("unetflow.unet.geometry_of", lambda unet: None)
-    monkeypatch.setattr("unetflow.unet.model.without_deep_supervision", lambda unet: unet)
+    monkeypatch.setattr("unetflow.models.unet.without_deep_supervision", lambda unet: unet)
     inputs = keras.Input((None, None, 1))
     unet = keras.Model(inputs, keras.layers.Identity()(inputs))
 
@@ -124,12 +124,12 @@ def test_the_configuration_and_the_readme_name_every_loss():
 def test_a_gpu_is_fed_by_processes_and_a_processor_by_threads(settings_of, monkeypatch):
     assert settings_of().processes == 0
     assert settings_of(processes=3).processes == 3
-    monkeypatch.setattr("unetflow.unet.device.has_gpu", lambda: True)
+    monkeypatch.setattr("unetflow.models.device.has_gpu", lambda: True)
     assert settings_of().processes == count_cores()
     assert settings_of(processes=0).processes == 0
 
 
 def test_the_precision_that_was_chosen_reaches_the_training(settings_of, monkeypatch):
-    monkeypatch.setattr("unetflow.unet.precision.find_gpu_capability", lambda: (9, 0))
+    monkeypatch.setattr("unetflow.training.precision.find_gpu_capability", lambda: (9, 0))
     assert settings_of().precision == "bfloat16"
     assert settings_of(precision="float32").precision == "float32"

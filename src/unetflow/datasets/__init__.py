@@ -15,7 +15,11 @@ from unetflow.datasets.models import (
     SegmenterDataset,
     StartModelDataset,
 )
-from unetflow.datasets.objects import CocoFileDataset, ObjectsFileDataset, TablesDataset
+from unetflow.datasets.objects import (
+    CocoFileDataset,
+    ObjectsFileDataset,
+    TablesDataset,
+)
 from unetflow.datasets.partitions import PartitionsDataset
 from unetflow.datasets.registry import (
     ChampionAliasesDataset,
@@ -25,7 +29,11 @@ from unetflow.datasets.registry import (
 )
 from unetflow.datasets.run_facts import RunFactsDataset
 from unetflow.datasets.samples import SamplesDataset
-from unetflow.datasets.sources import DemoPairsDataset, SourceDataset, SourceImagesDataset
+from unetflow.datasets.sources import (
+    DemoPairsDataset,
+    SourceDataset,
+    SourceImagesDataset,
+)
 from unetflow.datasets.tracked_runs import TrackedRunsDataset
 from unetflow.datasets.training_log import FoldLogDataset, TrainingLogDataset
 from unetflow.datasets.weights import WeightMapsDataset

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 from kedro.io import AbstractDataset
 
-from unetflow.imaging.files import replacing, require_file
+from unetflow.core.atomic import replacing
+from unetflow.io.files import require_file
 
 
 class AtomicDataset(AbstractDataset[Any, Any]):

@@ -5,7 +5,8 @@ from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
-from unetflow.imaging.checkpoints import Checkpoint, CheckpointFolder, Identity
+from unetflow.core.differences import Identity
+from unetflow.training.checkpoints import Checkpoint, CheckpointFolder
 
 
 class _Folder(CheckpointFolder):

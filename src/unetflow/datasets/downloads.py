@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import replacing, sha256, stamp
+from unetflow.core.atomic import replacing
+from unetflow.core.errors import InputError
+from unetflow.core.hashing import sha256
+from unetflow.io.files import stamp
 
 _log = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 30

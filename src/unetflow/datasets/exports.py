@@ -10,9 +10,9 @@ from kedro.io import AbstractDataset
 from unetflow.datasets.one_file import WrittenFileDataset
 
 if TYPE_CHECKING:
-    from unetflow.unet import Segmenter
-    from unetflow.unet.bioimageio import BioimageioPackage
-    from unetflow.unet.segmenter_files import Exported
+    from unetflow.inference.bioimageio.package import BioimageioPackage
+    from unetflow.inference.segmenter import Segmenter
+    from unetflow.inference.segmenter_files import Exported
 
 
 class ExportsDataset(
@@ -31,7 +31,7 @@ class ExportsDataset(
 
     def load(self) -> "dict[str, Callable[[], Segmenter]]":
         """Return for each export by its name a function that makes it ready to predict."""
-        from unetflow.unet import Segmenter
+        from unetflow.inference.segmenter import Segmenter
 
         return {file.stem: partial(Segmenter.load, file) for file in self._files()}
 

@@ -10,13 +10,19 @@ from kedro.io import AbstractDataset, DatasetError
 from numpy.typing import NDArray
 from PIL import Image
 
+from unetflow.core.atomic import replacing
+from unetflow.core.errors import InputError
+from unetflow.data.samples import write_tiff
 from unetflow.datasets.one_file import OneFileDataset
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import File, replacing
-from unetflow.imaging.image_file import ImageFile
-from unetflow.imaging.readers import MAX_PIXELS, READERS, is_image, read_image
-from unetflow.imaging.samples import write_tiff
-from unetflow.imaging.trees import list_tree, natural_order
+from unetflow.io.file_listing import list_tree, natural_order
+from unetflow.io.files import File
+from unetflow.io.formats.bounds import MAX_PIXELS
+from unetflow.io.formats.registry import (
+    READERS,
+    is_image,
+    read_image,
+)
+from unetflow.io.image_file import ImageFile
 
 _log = logging.getLogger(__name__)
 

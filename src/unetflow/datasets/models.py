@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 from kedro.io import AbstractDataset, DatasetError
 
+from unetflow.core.errors import InputError
 from unetflow.datasets.one_file import OneFileDataset
 from unetflow.datasets.registry import download_model
-from unetflow.imaging.errors import InputError
 
 if TYPE_CHECKING:
     import keras
 
-    from unetflow.unet import Segmenter
+    from unetflow.inference.segmenter import Segmenter
 
 
 class KerasModelDataset(OneFileDataset[Any, Any]):
@@ -20,13 +20,13 @@ class KerasModelDataset(OneFileDataset[Any, Any]):
 
     def load(self) -> "keras.Model":
         """Read the model."""
-        from unetflow.unet.storage import load_keras
+        from unetflow.models.keras_io import load_keras
 
         return load_keras(self._filepath)
 
     def save(self, data: "keras.Model") -> None:
         """Replace the file."""
-        from unetflow.unet.storage import save_keras
+        from unetflow.models.keras_io import save_keras
 
         save_keras(data, self._filepath)
 
@@ -36,7 +36,7 @@ class SegmenterDataset(OneFileDataset[Any, Any]):
 
     def load(self) -> "Segmenter":
         """Read the segmenter."""
-        from unetflow.unet import Segmenter
+        from unetflow.inference.segmenter import Segmenter
 
         return Segmenter.load(self._filepath)
 
@@ -60,7 +60,7 @@ class ChosenSegmenterDataset(AbstractDataset[Any, Any]):
 
     def load(self) -> "Segmenter":
         """Read the segmenter in safe mode."""
-        from unetflow.unet import Segmenter
+        from unetflow.inference.segmenter import Segmenter
 
         return Segmenter.load(find_model(self._source, "model"))
 
@@ -90,7 +90,7 @@ class StartModelDataset(AbstractDataset[Any, Any]):
 
     def load(self) -> "tuple[str, keras.Model] | None":
         """Read the model in safe mode, and say where it comes from; None where there is none."""
-        from unetflow.unet.storage import load_keras
+        from unetflow.models.keras_io import load_keras
 
         if self._source is None:
             return None

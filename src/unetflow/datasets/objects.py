@@ -8,10 +8,13 @@ from typing import Any
 import pandas as pd
 from kedro.io import AbstractDataset
 
+from unetflow.core.atomic import replacing
+from unetflow.core.errors import InputError
 from unetflow.datasets.one_file import WrittenFileDataset
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.files import replacing
-from unetflow.imaging.objects import Objects, write_coco, write_geojson, write_imagej_rois
+from unetflow.instances.coco import write_coco
+from unetflow.instances.extraction import Objects
+from unetflow.instances.geojson import write_geojson
+from unetflow.instances.imagej import write_imagej_rois
 
 FoundObjects = tuple[Objects, Sequence[str]]
 """The objects of an image, and the names of all classes, the background first."""

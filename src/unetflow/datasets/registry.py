@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
-from unetflow.imaging.errors import InputError
+from unetflow.core.errors import InputError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from unetflow.unet import Segmenter
+    from unetflow.inference.segmenter import Segmenter
 
 _log = logging.getLogger(__name__)
 
@@ -257,7 +257,7 @@ def _version_of_active_run(client: "MlflowClient", name: str) -> str:
 
 
 def _load(source: str, parameter: str) -> "Segmenter":
-    from unetflow.unet import Segmenter
+    from unetflow.inference.segmenter import Segmenter
 
     return Segmenter.load(download_model(source, parameter))
 

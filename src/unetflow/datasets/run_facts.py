@@ -26,8 +26,8 @@ class RunFactsDataset(AbstractDataset[NoReturn, dict[str, Any]]):
         self.metadata = metadata
 
     def load(self) -> dict[str, Any]:
-        """Return plain values; see `imaging.evaluation_report.describe_model`."""
-        from unetflow.unet.device import describe_device
+        """Return plain values; see `reporting.evaluation_report.describe_model`."""
+        from unetflow.models.device import describe_device
 
         run, tags = _read_tags()
         changed = tags.get("git_dirty")

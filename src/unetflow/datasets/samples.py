@@ -7,10 +7,16 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
-from unetflow.imaging.errors import InputError, restore_error
-from unetflow.imaging.files import replacing, require_file
-from unetflow.imaging.intake import Intake, Refusal, Taken, take_in
-from unetflow.imaging.samples import SampleFolder
+from unetflow.core.atomic import replacing
+from unetflow.core.errors import InputError, restore_error
+from unetflow.data.sample_builder import (
+    Intake,
+    Refusal,
+    Taken,
+    take_in,
+)
+from unetflow.data.samples import SampleFolder
+from unetflow.io.files import require_file
 
 _log = logging.getLogger(__name__)
 

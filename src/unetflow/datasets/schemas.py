@@ -3,8 +3,8 @@
 import pandera.pandas as pa
 from pandera.typing.pandas import Series
 
-from unetflow.imaging.readers.bounds import MAX_CHANNELS
-from unetflow.imaging.splitting import SPLITS
+from unetflow.core.types import SPLITS
+from unetflow.io.formats.bounds import MAX_CHANNELS
 
 _SHA256 = r"^[0-9a-f]{64}$"
 _SHARE = {"min_value": 0, "max_value": 1}

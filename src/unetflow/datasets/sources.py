@@ -7,16 +7,17 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from kedro.io import AbstractDataset, DatasetError
 
+from unetflow.annotations.autodetect.detect_layout import recognise
+from unetflow.annotations.layouts.registry import LAYOUTS, find_pairs
+from unetflow.annotations.records import Pairing
+from unetflow.annotations.split_table import SplitTable, apply_split_table
+from unetflow.core.errors import InputError
+from unetflow.data.synthetic import write_demo
 from unetflow.datasets.downloads import download
 from unetflow.datasets.image_files import ImageFolderDataset
-from unetflow.imaging.demo import write_demo
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.image_file import ImageFile
-from unetflow.imaging.readers import MAX_PIXELS
-from unetflow.imaging.sources import LAYOUTS, Pairing, find_pairs
-from unetflow.imaging.sources.recognition import recognise
-from unetflow.imaging.sources.split_tables import SplitTable, apply_split_table
-from unetflow.imaging.trees import natural_order
+from unetflow.io.file_listing import natural_order
+from unetflow.io.formats.bounds import MAX_PIXELS
+from unetflow.io.image_file import ImageFile
 
 Loaded = TypeVar("Loaded")
 
@@ -39,7 +40,8 @@ class _Source(AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
 
     Args:
         path: A folder, or a zip archive, which is read in place.
-        layout: How images and annotations lie in it, a name of `unetflow.imaging.sources.LAYOUTS`;
+        layout: How images and annotations lie in it, a name in
+            `annotations.layouts.registry.LAYOUTS`;
             None: it is looked at, and taken if it can be read in one way only.
         splits: Where folders split the data already: options of the layout by the split's name.
         split_table: Where a table does: see `SplitTable`.

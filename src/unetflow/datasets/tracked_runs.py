@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
-from unetflow.imaging.comparison import Segment, TrackedRun
-from unetflow.imaging.errors import InputError
+from unetflow.core.errors import InputError
+from unetflow.reporting.run_comparison.runs import Segment, TrackedRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -127,7 +127,7 @@ def _find_segmenter(client: "MlflowClient", run: "Run") -> Callable[[], Segment]
     def load() -> Segment:
         import mlflow
 
-        from unetflow.unet import Segmenter
+        from unetflow.inference.segmenter import Segmenter
 
         folder = Path(mlflow.artifacts.download_artifacts(address))
         return Segmenter.load(next(folder.rglob("*.keras"))).predict

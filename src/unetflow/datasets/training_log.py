@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
 
 from kedro.io import AbstractDataset, DatasetError
 
-from unetflow.imaging.files import replacing
-from unetflow.imaging.labels import Label
-from unetflow.imaging.samples import Sample
+from unetflow.core.atomic import replacing
+from unetflow.core.types import Label
+from unetflow.data.samples import Sample
 
 if TYPE_CHECKING:
-    from unetflow.unet.callbacks import TrainingListeners
+    from unetflow.training.callbacks import TrainingListeners
 
 _log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Recorder(Protocol):
         """
 
     def log_metrics(self, metrics: Mapping[str, Any]) -> None:
-        """Take the scores of held-out images; see `imaging.evaluation.summarise_scores`."""
+        """Take the scores of held-out images; see `evaluation.scoring.summarise_scores`."""
 
     def part(self, name: str) -> AbstractContextManager[None]:
         """Keep what comes in meanwhile as a part of the whole record."""
@@ -77,7 +77,7 @@ class _LogDataset(AbstractDataset[NoReturn, Any]):
         raise DatasetError("The training log is only an input of the training.")
 
     def _listeners(self) -> "TrainingListeners":
-        from unetflow.unet.callbacks import TrainingListeners
+        from unetflow.training.callbacks import TrainingListeners
 
         self._bad_batch.unlink(missing_ok=True)
         return TrainingListeners(

@@ -7,8 +7,13 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
-from unetflow.imaging.files import replacing, require_file
-from unetflow.imaging.weighing import Weighing, WeightFolder, weigh
+from unetflow.augmentation.weight_map_store import (
+    Weighing,
+    WeightFolder,
+    weigh,
+)
+from unetflow.core.atomic import replacing
+from unetflow.io.files import require_file
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from kedro.config import OmegaConfigLoader
 from pydantic import Field
 
-from unetflow.pipelines.checks import Strict, read_parameters
+from unetflow.config.validation import Strict, read_parameters
 from unetflow.settings import CONFIG_LOADER_ARGS
 
 

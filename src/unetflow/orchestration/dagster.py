@@ -7,15 +7,19 @@ from time import monotonic
 
 import dagster as dg
 
-from unetflow.imaging.redaction import redact
+from unetflow.core.redaction import redact
 from unetflow.orchestration.configuration import (
     Configuration,
     digest_listing,
     read_configuration,
 )
-from unetflow.orchestration.stages import STAGES, StageError, run_stage
-from unetflow.tracking.parts import find_run
+from unetflow.orchestration.stages import (
+    STAGES,
+    StageError,
+    run_stage,
+)
 from unetflow.tracking.server import locate_tracking, restrain_mlflow
+from unetflow.tracking.stage_runs import find_run
 
 _AT_WORK = [
     dg.DagsterRunStatus.QUEUED,

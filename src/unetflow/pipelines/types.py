@@ -10,12 +10,11 @@ if TYPE_CHECKING:
     from keras import Model as KerasModel
 
     from unetflow.datasets.training_log import BeginFold
-    from unetflow.unet import Segmenter
-    from unetflow.unet.bioimageio import BioimageioPackage
-    from unetflow.unet.callbacks import TrainingListeners
-    from unetflow.unet.fit import FitSettings
-    from unetflow.unet.segmenter import SegmenterSettings
-    from unetflow.unet.segmenter_files import Exported
+    from unetflow.inference.bioimageio.package import BioimageioPackage
+    from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+    from unetflow.inference.segmenter_files import Exported
+    from unetflow.training.callbacks import TrainingListeners
+    from unetflow.training.fit import FitSettings
 else:
     BeginFold = BioimageioPackage = Exported = FitSettings = KerasModel = Segmenter = Any
     SegmenterSettings = TrainingListeners = Any

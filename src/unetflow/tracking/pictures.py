@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from unetflow.imaging.errors import InputError
+from unetflow.core.errors import InputError
 
 _NOT_IN_A_KEY = re.compile(r"[^a-zA-Z0-9_. -]")
 

@@ -13,20 +13,25 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unetflow.imaging.labels import Label
-from unetflow.imaging.redaction import redact
-from unetflow.imaging.samples import Sample
-from unetflow.tracking.continuing import count_epochs, go_on_with
-from unetflow.tracking.delivery import Delivery
-from unetflow.tracking.model import LoggedModel
+from unetflow.core.redaction import redact
+from unetflow.core.types import Label
+from unetflow.data.samples import Sample
+from unetflow.tracking.model_logging import LoggedModel
 from unetflow.tracking.nested import NestedRun
-from unetflow.tracking.parts import KEY_TAG, find_run
 from unetflow.tracking.pictures import PictureChoice, picture_key
-from unetflow.tracking.server import Place, choose_place, locate_tracking, restrain_mlflow
+from unetflow.tracking.resume import count_epochs, go_on_with
+from unetflow.tracking.retry_queue import Delivery
+from unetflow.tracking.server import (
+    Place,
+    choose_place,
+    locate_tracking,
+    restrain_mlflow,
+)
+from unetflow.tracking.stage_runs import KEY_TAG, find_run
 from unetflow.tracking.tags import flatten, git_tags
 
 if TYPE_CHECKING:
-    from unetflow.unet import Segmenter
+    from unetflow.inference.segmenter import Segmenter
 
 _log = logging.getLogger(__name__)
 
@@ -200,7 +205,7 @@ class Tracker:
         """Log a small picture of a prediction if it is one of those that are followed."""
         if epoch <= self._known_epochs or not self._choice.wants(epoch, sample_id):
             return
-        from unetflow.imaging.validation_pictures import draw_validation
+        from unetflow.visualization.validation_pictures import draw_validation
 
         picture, target, now = draw_validation(sample, found, classes), self._target, _now()
         self._carry(

@@ -5,18 +5,22 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from unetflow.imaging.augmentation import Augmenter, PolicySettings, build_policy
-from unetflow.imaging.figures import draw_augmentation_preview
-from unetflow.imaging.manifest import intensity_range, samples_of_split
-from unetflow.imaging.samples import SampleFolder
-from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.parameters import AugmentationParameters, PlannedTraining
+from unetflow.augmentation.policy import (
+    Augmenter,
+    PolicySettings,
+    build_policy,
+)
+from unetflow.config.parameters import AugmentationParameters, PlannedTraining
+from unetflow.config.validation import read_parameters
+from unetflow.data.manifest import intensity_range, samples_of_split
+from unetflow.data.samples import SampleFolder
+from unetflow.visualization.figures import draw_augmentation_preview
 
 _PREVIEWED = 4
 
 
 def write_policy(parameters: dict[str, Any]) -> list[dict[str, Any]]:
-    """Write the augmentation policy as data; see `imaging.augmentation.build_policy`."""
+    """Write the augmentation policy as data; see `augmentation.policy.build_policy`."""
     settings = read_parameters(AugmentationParameters, parameters, "augmentation")
     return build_policy(PolicySettings(**settings.model_dump()))
 

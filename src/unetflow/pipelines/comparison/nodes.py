@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from unetflow.imaging.comparison import TrackedRun, write_comparison
-from unetflow.imaging.samples import SampleFolder
-from unetflow.pipelines.classes import read_classes
+from unetflow.config.classes import read_classes
+from unetflow.data.samples import SampleFolder
+from unetflow.reporting.run_comparison.page import write_comparison
+from unetflow.reporting.run_comparison.runs import TrackedRun
 
 
 def compare_runs(
     tracked_runs: list[TrackedRun], samples: SampleFolder, classes: list[dict[str, Any]]
 ) -> str:
-    """Write the page; see `imaging.comparison`."""
+    """Write the page; see `reporting.run_comparison`."""
     return write_comparison(tracked_runs, samples, [c.name for c in read_classes(classes)])

@@ -5,10 +5,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from unetflow.imaging.errors import InputError
-from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.classes import read_classes
-from unetflow.pipelines.parameters import PlannedConstruction, PlannedTraining
+from unetflow.config.classes import read_classes
+from unetflow.config.parameters import PlannedConstruction, PlannedTraining
+from unetflow.config.validation import read_parameters
+from unetflow.core.errors import InputError
 from unetflow.pipelines.types import KerasModel
 
 _log = logging.getLogger(__name__)
@@ -39,8 +39,8 @@ def construct_unet(
     """
     import keras
 
-    from unetflow.unet import build_unet
-    from unetflow.unet.warm_start import take_weights
+    from unetflow.models.unet import build_unet
+    from unetflow.models.warm_start import take_weights
 
     settings = read_parameters(PlannedConstruction, plan["construction"], "construction")
     if settings.normalisation in ("group", "instance"):
@@ -63,7 +63,7 @@ def construct_unet(
 
 def draw_network(unet: KerasModel, plan: dict[str, Any]) -> Figure:
     """Draw the network with the sizes that it has for a training crop."""
-    from unetflow.unet.drawing import draw_unet
+    from unetflow.models.diagram import draw_unet
 
     return draw_unet(unet, read_parameters(PlannedTraining, plan["training"], "training").crop_size)
 

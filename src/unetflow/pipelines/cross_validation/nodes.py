@@ -5,18 +5,23 @@ from typing import Any
 
 import pandas as pd
 
-from unetflow.imaging import cross_validation
-from unetflow.imaging.checkpoints import CheckpointFolder
-from unetflow.imaging.cross_validation import count_folds, manifest_of_fold, summarise_folds
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.manifest import measure_fingerprint
-from unetflow.imaging.samples import SampleFolder
-from unetflow.imaging.weighing import Weighing, WeightFolder
-from unetflow.pipelines.classes import read_classes
+from unetflow.augmentation.weight_map_store import Weighing, WeightFolder
+from unetflow.config.classes import read_classes
+from unetflow.core.errors import InputError
+from unetflow.data.folds import count_folds, manifest_of_fold
+from unetflow.data.manifest import measure_fingerprint
+from unetflow.data.samples import SampleFolder
+from unetflow.evaluation import cross_validation
+from unetflow.evaluation.cross_validation import summarise_folds
 from unetflow.pipelines.construction.nodes import construct_unet
-from unetflow.pipelines.evaluation.nodes import finish_segmenter, score_test_images, summarise
+from unetflow.pipelines.evaluation.nodes import (
+    finish_segmenter,
+    score_test_images,
+    summarise,
+)
 from unetflow.pipelines.training.nodes import train_unet, weigh_pixels
 from unetflow.pipelines.types import BeginFold, Segmenter
+from unetflow.training.checkpoints import CheckpointFolder
 
 Trained = tuple[dict[str, Segmenter], dict[str, pd.DataFrame]]
 
@@ -59,7 +64,7 @@ def train_folds(
     """Train a network for each fold on other folds, and score it on the one that is held out.
 
     Everything that is learnt from data, the scaling of intensities and the threshold too, comes
-    from other folds; see `imaging.cross_validation.manifest_of_fold`. Each begins afresh, since
+    from other folds; see `data.folds.manifest_of_fold`. Each begins afresh, since
     a model to start from may have seen the images.
 
     Args:
@@ -121,8 +126,8 @@ def gather_scores(
 def average_folds(
     fold_segmenters: dict[str, Callable[[], Segmenter]], manifest: pd.DataFrame
 ) -> Segmenter:
-    """Make one segmenter of those of all folds; see `unet.ensemble.average_segmenters`."""
-    from unetflow.unet.ensemble import average_segmenters
+    """Make one segmenter of those of all folds; see `inference.ensemble.average_segmenters`."""
+    from unetflow.inference.ensemble import average_segmenters
 
     folds = range(count_folds(manifest))
     return average_segmenters([fold_segmenters[name_fold(fold)]() for fold in folds])

@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from unetflow.imaging.baselines import compare_with_baselines
-from unetflow.imaging.evaluation import score_images
-from unetflow.imaging.manifest import samples_of_split
-from unetflow.imaging.samples import SampleFolder
-from unetflow.imaging.scores import ScoreSettings
+from unetflow.data.manifest import samples_of_split
+from unetflow.data.samples import SampleFolder
+from unetflow.evaluation.baselines import compare_with_baselines
+from unetflow.evaluation.scoring import score_images
+from unetflow.metrics.registry import ScoreSettings
 from unetflow.pipelines.types import Segmenter, SegmenterSettings
 
 _log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def score_champion(
 
     Returns:
         `model`, which is the champion's name, and the pixels' scores of each image (see
-        `imaging.evaluation.score_images`); no rows where there is nothing to compare with.
+        `evaluation.scoring.score_images`); no rows where there is nothing to compare with.
     """
     nothing = pd.DataFrame(columns=["model", "id", "dice"])
     if champion is None:
@@ -52,7 +52,7 @@ def score_champion(
 def compare(
     image_scores: pd.DataFrame, champion_scores: pd.DataFrame, manifest: pd.DataFrame, seed: int
 ) -> dict[str, Any]:
-    """Compare the Dice of the test images; see `imaging.baselines.compare_with_baselines`."""
+    """Compare the Dice of the test images; see `evaluation.baselines.compare_with_baselines`."""
     groups = manifest.set_index("id")["group"].loc[image_scores["id"]].tolist()
     champion = None
     if len(champion_scores):

@@ -5,20 +5,20 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from unetflow.imaging.crops import generator_for
-from unetflow.imaging.decision import DecisionSettings, settle_decision
-from unetflow.imaging.evaluation import choose_otsu_side, score_images
-from unetflow.imaging.figures import Specimen, draw_gallery
-from unetflow.imaging.manifest import samples_of_split
-from unetflow.imaging.samples import SampleFolder
-from unetflow.imaging.score_summary import Conditions, summarise_scores
-from unetflow.imaging.scores import ScoreSettings
-from unetflow.imaging.training_range import TrainingRange
-from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.classes import read_classes
-from unetflow.pipelines.evaluation_parameters import EvaluationParameters
-from unetflow.pipelines.parameters import PlannedTraining
+from unetflow.config.classes import read_classes
+from unetflow.config.evaluation import EvaluationParameters
+from unetflow.config.parameters import PlannedTraining
+from unetflow.config.validation import read_parameters
+from unetflow.core.rng import generator_for
+from unetflow.data.drift import TrainingRange
+from unetflow.data.manifest import samples_of_split
+from unetflow.data.samples import SampleFolder
+from unetflow.evaluation.scoring import choose_otsu_side, score_images
+from unetflow.evaluation.summary import Conditions, summarise_scores
+from unetflow.evaluation.threshold_tuning import DecisionSettings, settle_decision
+from unetflow.metrics.registry import ScoreSettings
 from unetflow.pipelines.types import KerasModel, Segmenter
+from unetflow.visualization.figures import Specimen, draw_gallery
 
 
 def finish_segmenter(
@@ -34,7 +34,7 @@ def finish_segmenter(
     """Settle on the validation images what the finished segmenter makes of probabilities.
 
     Of two classes these are temperature, threshold and smallest object, of more the temperature
-    alone; see `imaging.decision.settle_decision`.
+    alone; see `evaluation.threshold_tuning.settle_decision`.
 
     Args:
         unet: The trained U-Net that takes raw images.
@@ -50,8 +50,8 @@ def finish_segmenter(
         The segmenter; a table with the mean validation Dice at each `threshold`, empty for more
         than two classes; and the calibration before and after the temperature.
     """
-    from unetflow.unet import Segmenter, geometry_of
-    from unetflow.unet.segmenter import SegmenterSettings
+    from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+    from unetflow.models.unet import geometry_of
 
     settings = read_parameters(EvaluationParameters, parameters, "evaluation")
     names = [c.name for c in read_classes(classes)]
@@ -99,7 +99,7 @@ def score_test_images(
 
     Returns:
         The scores of each image, and those of all pixels together; see
-        `imaging.evaluation.score_images`.
+        `evaluation.scoring.score_images`.
     """
     classes = segmenter.settings.classes
     validation = samples_of_split(samples, manifest, "validation")
@@ -124,7 +124,7 @@ def summarise(
     parameters: dict[str, Any],
     seed: int,
 ) -> dict[str, Any]:
-    """Sum up the scores; see `imaging.score_summary.summarise_scores`."""
+    """Sum up the scores; see `evaluation.summary.summarise_scores`."""
     known = segmenter.settings
     conditions = Conditions(
         known.classes,

@@ -5,22 +5,23 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from unetflow.imaging import evaluation_report
-from unetflow.imaging.samples import SampleFolder
+from unetflow.data.samples import SampleFolder
 from unetflow.pipelines.types import Segmenter
+from unetflow.reporting.evaluation_report import model_card as card
+from unetflow.reporting.evaluation_report.charts import draw_scores_over, draw_threshold_curve
+from unetflow.reporting.evaluation_report.evaluation import Evaluation, describe_scored
+from unetflow.reporting.evaluation_report.page import write_evaluation_report
 
 
 def draw_threshold(threshold_curve: pd.DataFrame, metrics: dict[str, Any]) -> Figure:
     """Draw the validation Dice over the threshold."""
-    return evaluation_report.draw_threshold_curve(threshold_curve, metrics["threshold"])
+    return draw_threshold_curve(threshold_curve, metrics["threshold"])
 
 
 def draw_errors(image_scores: pd.DataFrame, manifest: pd.DataFrame) -> Figure:
     """Draw the Dice of each test image over its share of foreground."""
-    scored = evaluation_report.describe_scored(image_scores, manifest)
-    return evaluation_report.draw_scores_over(
-        scored, "foreground", "foreground share of the pixels"
-    )
+    scored = describe_scored(image_scores, manifest)
+    return draw_scores_over(scored, "foreground", "foreground share of the pixels")
 
 
 def describe_model(
@@ -29,10 +30,10 @@ def describe_model(
     fingerprint: dict[str, Any],
     run_facts: dict[str, Any],
 ) -> dict[str, Any]:
-    """Write the model card; see `imaging.evaluation_report.describe_model`."""
+    """Write the model card; see `reporting.evaluation_report.describe_model`."""
     settings = segmenter.settings
     weights = segmenter.model.get_layer("U-Net").count_params()
-    return evaluation_report.describe_model(
+    return card.describe_model(
         plan, fingerprint, settings.classes, settings.threshold, weights, run_facts
     )
 
@@ -44,17 +45,17 @@ def write_report(
     parameters: dict[str, Any],
     **evaluation: Any,
 ) -> str:
-    """Write the evaluation report as one HTML page; see `imaging.evaluation_report`.
+    """Write the evaluation report as one HTML page; see `reporting.evaluation_report`.
 
     Args:
         segmenter: Predicts the images that are shown.
         samples: All samples; those that are shown are opened.
         model_card: What `describe_model` wrote.
         parameters: Every parameter of the run.
-        **evaluation: The fields of `imaging.evaluation_report.Evaluation`.
+        **evaluation: The fields of `reporting.evaluation_report.Evaluation`.
     """
-    return evaluation_report.write_evaluation_report(
-        evaluation_report.Evaluation(**evaluation),
+    return write_evaluation_report(
+        Evaluation(**evaluation),
         model_card,
         parameters,
         samples,

@@ -8,14 +8,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from unetflow.imaging import uncertainty
-from unetflow.imaging.figures import draw_gallery
-from unetflow.imaging.manifest import samples_of_split
-from unetflow.imaging.samples import SampleFolder
-from unetflow.imaging.suspicious_labels import measure_losses, show_worst
-from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.evaluation_parameters import EvaluationParameters
+from unetflow.config.evaluation import EvaluationParameters
+from unetflow.config.validation import read_parameters
+from unetflow.data.manifest import samples_of_split
+from unetflow.data.samples import SampleFolder
+from unetflow.evaluation import uncertainty
+from unetflow.evaluation.label_quality import measure_losses, show_worst
 from unetflow.pipelines.types import Segmenter
+from unetflow.visualization.figures import draw_gallery
 
 
 def map_uncertainty(

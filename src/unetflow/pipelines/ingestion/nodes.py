@@ -5,17 +5,18 @@ from typing import Any
 
 import pandas as pd
 
-from unetflow.imaging import manifest as manifests
-from unetflow.imaging.data_report import renew_data_report
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.intake import Intake
-from unetflow.imaging.leakage import find_duplicates, find_leaks
-from unetflow.imaging.samples import SampleFolder
-from unetflow.imaging.sources import Pairing
-from unetflow.imaging.splitting import SplitRule, split_samples
-from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.classes import read_classes
-from unetflow.pipelines.parameters import IngestionParameters, SplitParameters, read_meaning
+from unetflow.annotations.class_map import read_meaning
+from unetflow.annotations.records import Pairing
+from unetflow.config.classes import read_classes
+from unetflow.config.parameters import IngestionParameters, SplitParameters
+from unetflow.config.validation import read_parameters
+from unetflow.core.errors import InputError
+from unetflow.data import manifest as manifests
+from unetflow.data.duplicates import find_duplicates, find_leaks
+from unetflow.data.sample_builder import Intake
+from unetflow.data.samples import SampleFolder
+from unetflow.data.splitting.split import SplitRule, split_samples
+from unetflow.reporting.data_report.renewal import renew_data_report
 
 _log = logging.getLogger(__name__)
 
@@ -54,8 +55,8 @@ def describe_samples(samples: SampleFolder, classes: list[dict[str, Any]]) -> tu
         classes: The parameter `classes`.
 
     Returns:
-        The description of the samples (see `imaging.manifest.tabulate`), and the quarantine with
-        the columns `path`, `reason`, `mend` and `kind` (see `imaging.errors`).
+        The description of the samples (see `data.manifest.tabulate`), and the quarantine with
+        the columns `path`, `reason`, `mend` and `kind` (see `core.errors`).
     """
     described = manifests.tabulate(samples, read_classes(classes))
     refused = list(samples.refused)
@@ -71,7 +72,7 @@ def describe_samples(samples: SampleFolder, classes: list[dict[str, Any]]) -> tu
 def look_for_duplicates(
     described: Table, samples: SampleFolder, parameters: dict[str, Any]
 ) -> Table:
-    """List images that are the same or nearly; see `imaging.leakage.find_duplicates`."""
+    """List images that are the same or nearly; see `data.duplicates.find_duplicates`."""
     settings = read_parameters(IngestionParameters, parameters, "ingestion").leakage
     return find_duplicates(described, samples.picture, settings.distance)
 
@@ -94,7 +95,7 @@ def split(
 
     Returns:
         `described` with the columns `group`, `split`, `fold` and `split_rule`, and the leaks (see
-        `imaging.leakage.find_leaks`).
+        `data.duplicates.find_leaks`).
     """
     settings = read_parameters(IngestionParameters, parameters, "ingestion")
     rule = SplitRule(seed=seed, **settings.split.model_dump())
@@ -122,7 +123,7 @@ def report_data(
     data_report_before: str | None,
     classes: list[dict[str, Any]],
 ) -> str:
-    """Write the data report as one HTML page; see `imaging.data_report`."""
+    """Write the data report as one HTML page; see `reporting.data_report`."""
     names = [c.name for c in read_classes(classes)]
     return renew_data_report(
         data_report_before,
@@ -186,7 +187,7 @@ def accept_data(
 def measure_fingerprint(
     manifest: Table, samples: SampleFolder, classes: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Measure the training split; see `imaging.manifest.measure_fingerprint`."""
+    """Measure the training split; see `data.manifest.measure_fingerprint`."""
     return manifests.measure_fingerprint(manifest, samples, read_classes(classes))
 
 

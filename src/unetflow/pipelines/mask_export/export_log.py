@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from unetflow.imaging.image_file import ImageFile
-from unetflow.unet.segmenting import Outcome, SegmentedImage
+from unetflow.inference.segment_image import Outcome, SegmentedImage
+from unetflow.io.image_file import ImageFile
 
 
 @dataclass(frozen=True)

@@ -8,23 +8,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.image_file import ImageFile
-from unetflow.imaging.large import ResultFolders
-from unetflow.imaging.objects import COLUMNS, Objects, ObjectSettings, PixelSize
-from unetflow.imaging.runners import RunnerSettings, open_runner
-from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.mask_export.export_log import ExportLog
-from unetflow.pipelines.mask_export_parameters import MaskExportParameters
-from unetflow.pipelines.types import Segmenter
-from unetflow.unet.many_images import segment_images
-from unetflow.unet.packing import pack
-from unetflow.unet.seam_check import describe_seams
-from unetflow.unet.segmenting import (
+from unetflow.config.mask_export import MaskExportParameters
+from unetflow.config.validation import read_parameters
+from unetflow.core.errors import InputError
+from unetflow.inference.blending_error import describe_seams
+from unetflow.inference.blockwise.result_folders import ResultFolders
+from unetflow.inference.cluster.serialise import pack
+from unetflow.inference.executor import RunnerSettings, open_runner
+from unetflow.inference.segment_image import (
     LargeSettings,
     SegmentedImage,
     SegmentingSettings,
 )
+from unetflow.inference.segment_images import segment_images
+from unetflow.instances.extraction import Objects, ObjectSettings
+from unetflow.instances.measurements import COLUMNS
+from unetflow.io.image_file import ImageFile
+from unetflow.io.pixel_size import PixelSize
+from unetflow.pipelines.mask_export.export_log import ExportLog
+from unetflow.pipelines.types import Segmenter
 
 _log = logging.getLogger(__name__)
 

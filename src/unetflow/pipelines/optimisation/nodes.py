@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from unetflow.imaging.manifest import samples_of_split
-from unetflow.imaging.samples import SampleFolder
-from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.optimisation_parameters import OptimisationParameters
+from unetflow.config.optimisation import OptimisationParameters
+from unetflow.config.validation import read_parameters
+from unetflow.data.manifest import samples_of_split
+from unetflow.data.samples import SampleFolder
 from unetflow.pipelines.types import Exported, Segmenter
 
 _log = logging.getLogger(__name__)
@@ -31,9 +31,10 @@ def try_all_engines(
         seed: Draws the crops that calibrate int8.
 
     Returns:
-        The table of speed, size and Dice, and what is kept; see `unet.engine_trials.try_engines`.
+        The table of speed, size and Dice, and what is kept; see
+        `inference.runtimes.runtime_benchmark.try_engines`.
     """
-    from unetflow.unet.engine_trials import TrialSettings, try_engines
+    from unetflow.inference.runtimes.runtime_benchmark import TrialSettings, try_engines
 
     wanted = read_parameters(OptimisationParameters, parameters, "optimisation")
     table, kept = try_engines(

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from unetflow.imaging.image_file import ImageFile
-from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.packaging_parameters import PackagingParameters
+from unetflow.config.packaging import PackagingParameters
+from unetflow.config.validation import read_parameters
+from unetflow.io.image_file import ImageFile
 from unetflow.pipelines.types import BioimageioPackage, Segmenter
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,9 @@ def package_model(
     Raises:
         InputError: No image can be used, or the model finds nothing in any.
     """
-    from unetflow.unet.bioimageio import BioimageioPackage, PackageFacts, choose_window
+    from unetflow.inference.bioimageio.facts import PackageFacts
+    from unetflow.inference.bioimageio.package import BioimageioPackage
+    from unetflow.inference.bioimageio.sizes import choose_window
 
     settings = read_parameters(PackagingParameters, parameters, "packaging")
     if not settings.authors:

@@ -4,14 +4,15 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.planning import Speed, plan_training
-from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.parameters import (
+from unetflow.config.parameters import (
     BudgetParameters,
     ConstructionParameters,
     TrainingParameters,
 )
+from unetflow.config.validation import read_parameters
+from unetflow.core.errors import InputError
+from unetflow.training.planner.cost import Speed
+from unetflow.training.planner.plan import plan_training
 
 _log = logging.getLogger(__name__)
 
@@ -130,8 +131,8 @@ def _plan(
 
 
 def _measure_speed(precision: str, construction: Mapping[str, Any]) -> Speed:
-    from unetflow.unet.precision import choose_precision
-    from unetflow.unet.speed import measure_speed
+    from unetflow.training.precision import choose_precision
+    from unetflow.training.speed import measure_speed
 
     # Where the width is open too, most budgets lead to one that bfloat16 suits.
     width = construction["base_filters"] or 16

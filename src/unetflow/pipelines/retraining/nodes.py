@@ -8,17 +8,17 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from unetflow.datasets import ChampionRecord
-from unetflow.imaging import gate
-from unetflow.imaging.errors import InputError, NothingToDo
-from unetflow.imaging.figures import Specimen, draw_gallery
-from unetflow.imaging.samples import SampleFolder
-from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.classes import read_classes
+from unetflow.config.classes import read_classes
+from unetflow.config.retraining import RetrainingParameters
+from unetflow.config.validation import read_parameters
+from unetflow.core.errors import InputError, NothingToDo
+from unetflow.data.samples import SampleFolder
+from unetflow.datasets.registry import ChampionRecord
+from unetflow.evaluation import promotion as gate
 from unetflow.pipelines.construction.nodes import construct_unet
 from unetflow.pipelines.evaluation.baseline_nodes import describe_task, score_pixels
-from unetflow.pipelines.retraining_parameters import RetrainingParameters
 from unetflow.pipelines.types import KerasModel, Segmenter
+from unetflow.visualization.figures import Specimen, draw_gallery
 
 _log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def look_for_reason(
     classes: list[dict[str, Any]],
     parameters: dict[str, Any],
 ) -> dict[str, Any]:
-    """Look whether there is reason to train; see `imaging.gate`.
+    """Look whether there is reason to train; see `evaluation.promotion`.
 
     Args:
         record: Of the champion; None: there is none.
@@ -117,7 +117,7 @@ def decide(
     parameters: dict[str, Any],
     seed: int,
 ) -> dict[str, Any]:
-    """Decide whether the challenger replaces the champion; see `imaging.gate.judge`.
+    """Decide whether the challenger replaces the champion; see `evaluation.promotion.judge`.
 
     Returns:
         Plain values: `decision` ("promoted" or "kept"), `reason`, `trained_because`, `champion`

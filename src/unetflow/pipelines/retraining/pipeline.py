@@ -2,7 +2,14 @@
 
 from kedro.pipeline import Node, Pipeline, pipeline
 
-from unetflow.pipelines import augmentation, construction, evaluation, ingestion, planning, training
+from unetflow.pipelines import (
+    augmentation,
+    construction,
+    evaluation,
+    ingestion,
+    planning,
+    training,
+)
 from unetflow.pipelines.retraining import nodes
 
 

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from unetflow.imaging.errors import InputError
+from unetflow.core.errors import InputError
 
 _log = logging.getLogger(__name__)
 

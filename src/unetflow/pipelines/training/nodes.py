@@ -9,21 +9,35 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from unetflow.imaging.augmentation import Augmenter
-from unetflow.imaging.checkpoints import CheckpointFolder, Identity
-from unetflow.imaging.class_weights import balance_classes
-from unetflow.imaging.crops import fixed_crops
-from unetflow.imaging.errors import InputError
-from unetflow.imaging.figures import draw_learning_curve
-from unetflow.imaging.labels import IGNORE
-from unetflow.imaging.manifest import digest_training, intensity_range, samples_of_split
-from unetflow.imaging.samples import Sample, SampleFolder
-from unetflow.imaging.weighing import Weighing, WeighingRule, WeightedSamples, WeightFolder
-from unetflow.imaging.workers import count_cores
-from unetflow.pipelines.checks import read_parameters
-from unetflow.pipelines.classes import read_classes
-from unetflow.pipelines.parameters import PlannedTraining
-from unetflow.pipelines.types import FitSettings, KerasModel, TrainingListeners
+from unetflow.augmentation.class_weights import balance_classes
+from unetflow.augmentation.crops import fixed_crops
+from unetflow.augmentation.policy import Augmenter
+from unetflow.augmentation.weight_map_store import (
+    Weighing,
+    WeighingRule,
+    WeightedSamples,
+    WeightFolder,
+)
+from unetflow.config.classes import read_classes
+from unetflow.config.parameters import PlannedTraining
+from unetflow.config.validation import read_parameters
+from unetflow.core.differences import Identity
+from unetflow.core.errors import InputError
+from unetflow.core.parallel import count_cores
+from unetflow.core.types import IGNORE
+from unetflow.data.manifest import (
+    digest_training,
+    intensity_range,
+    samples_of_split,
+)
+from unetflow.data.samples import Sample, SampleFolder
+from unetflow.pipelines.types import (
+    FitSettings,
+    KerasModel,
+    TrainingListeners,
+)
+from unetflow.training.checkpoints import CheckpointFolder
+from unetflow.visualization.figures import draw_learning_curve
 
 _log = logging.getLogger(__name__)
 
@@ -101,16 +115,15 @@ def train_unet(
 
     Returns:
         The U-Net with the weights of its best epoch and with the scaling of raw images in front,
-        and the history (see `unet.fit.fit`).
+        and the history (see `training.fit.fit`).
 
     Raises:
         InputError: There is not one class weight for each class, or crops that should have been
             learnt by heart were not.
     """
-    from unetflow.unet import geometry_of
-    from unetflow.unet.fit import fit
-    from unetflow.unet.model import without_deep_supervision
-    from unetflow.unet.preprocessing import with_preprocessing
+    from unetflow.models.preprocessing import with_preprocessing
+    from unetflow.models.unet import geometry_of, without_deep_supervision
+    from unetflow.training.fit import fit
 
     settings = read_parameters(PlannedTraining, plan["training"], "training")
     training: Mapping[str, Sample] = samples_of_split(samples, manifest, "train")
@@ -154,9 +167,9 @@ def _identify(
     seed: int,
 ) -> Identity:
     """Return all that a training's result depends on."""
-    from unetflow.unet.precision import choose_precision
-    from unetflow.unet.storage import digest_weights
-    from unetflow.unet.training_copy import WAY_OF_TRAINING
+    from unetflow.models.keras_io import digest_weights
+    from unetflow.training.fused_layers import WAY_OF_TRAINING
+    from unetflow.training.precision import choose_precision
 
     parameters = {  # a plan also says what it predicts
         f"{stage}.{name}": value
@@ -181,10 +194,10 @@ def _identify(
 def _fit_settings(
     settings: PlannedTraining, base_filters: int, fingerprint: dict[str, Any], seed: int
 ) -> FitSettings:
-    from unetflow.unet.device import has_gpu
-    from unetflow.unet.fit import FitSettings
-    from unetflow.unet.optimisation import OptimiserSettings
-    from unetflow.unet.precision import choose_precision
+    from unetflow.models.device import has_gpu
+    from unetflow.training.fit import FitSettings
+    from unetflow.training.optimisers import OptimiserSettings
+    from unetflow.training.precision import choose_precision
 
     values = settings.model_dump(exclude={"weight_map", "memorise_crops"})
     values["precision"] = choose_precision(settings.precision, base_filters)

@@ -1,0 +1,1 @@
+"""Detection of the layout of a folder that nobody has described."""

@@ -1,0 +1,243 @@
+"""A look at a folder that nobody has described: which layouts it could have."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unetflow.annotations.autodetect.content_kind import says_mask
+from unetflow.annotations.autodetect.fields_of_view import offer_regions
+from unetflow.annotations.autodetect.name_candidates import find_name_readings
+from unetflow.annotations.autodetect.table_candidates import find_table_readings
+from unetflow.annotations.layouts.registry import find_in_tree
+from unetflow.annotations.records import Pairing
+from unetflow.annotations.split_table import find_split_words, split_of
+from unetflow.core.errors import InputError
+from unetflow.core.types import SPLITS
+from unetflow.io.file_listing import FileTree, list_tree
+from unetflow.io.formats.registry import is_image
+
+_MOST_SHOWN = 6
+_MOST_LEFT = 0.1  # masks without image for each pair
+
+Made = frozenset[tuple[str, str]]
+"""The images that a reading pairs, and where their annotations are."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way to read a folder.
+
+    Attributes:
+        layout: The layout's name.
+        options: Its options.
+        splits: Options that differ by split, or None; see `sources.find_pairs`.
+        pairs: How many annotated images that makes.
+        others: How many image files are no part of it.
+        masks_left: How many of these are called masks, unlike its images.
+    """
+
+    layout: str
+    options: dict[str, Any] = field(default_factory=dict)
+    splits: dict[str, dict[str, Any]] | None = None
+    pairs: int = 0
+    others: int = 0
+    masks_left: int = 0
+
+    def explain(self, root: Path) -> str:
+        """Return what was recognised, and the lines of the catalog that would pin it."""
+        entry = {
+            "type": "unetflow.datasets.SourceDataset",
+            "path": str(root),
+            "layout": self.layout,
+            **self.options,
+        }
+        if self.splits:
+            entry["splits"] = self.splits
+        lines = yaml.safe_dump({"raw_pairs": entry}, sort_keys=False, width=1000).splitlines()
+        listing = "\n".join(f"    {line}" for line in lines)
+        rest = f", without {self.others} other image files" if self.others else ""
+        keep = "; `ingestion.split.strategy: given` keeps its split" if self.splits else ""
+        return (
+            f"layout '{self.layout}' with {self.pairs} annotated images{rest}"
+            f"{self._explain_regions()}{keep}:\n{listing}"
+        )
+
+    def _explain_regions(self) -> str:
+        parts = [self.options, *(self.splits or {}).values()]
+        named = dict.fromkeys(f"'{part['regions']}'" for part in parts if "regions" in part)
+        if not named:
+            return ""
+        seem = "seems to be the field" if len(named) == 1 else "seem to be the fields"
+        return f"; {' and '.join(named)} {seem} of view, and pixels outside do not count"
+
+
+def recognise(root: Path) -> Reading:
+    """Return the one way in which a folder or archive can be read.
+
+    Args:
+        root: The folder or archive.
+
+    Raises:
+        InputError: There is no way, or more than one, or one that leaves out many masks; the
+            message shows them.
+    """
+    readings = find_readings(root)
+    if not readings:
+        raise InputError(
+            root,
+            f"no layout was recognised in it; {_summarise(list_tree(root))}",
+            "Write `layout` and its options into the catalog; the README has a table of them",
+        )
+    first = readings[0]
+    listing = "\n".join(f"  {reading.explain(root)}" for reading in readings[:_MOST_SHOWN])
+    if len(readings) > 1:
+        shown = f", of which these are {_MOST_SHOWN}" if len(readings) > _MOST_SHOWN else ""
+        raise InputError(
+            root,
+            f"it can be read in {len(readings)} ways{shown}:\n{listing}\n",
+            "Copy the one that is meant into conf/local/catalog.yml",
+        )
+    if first.masks_left > _MOST_LEFT * first.pairs:
+        raise InputError(
+            root,
+            f"what can be read leaves out {first.masks_left} files that are called masks:\n"
+            f"{listing}\n",
+            "If that is meant, copy it into conf/local/catalog.yml, or else correct it there",
+        )
+    return first
+
+
+def find_readings(root: Path) -> list[Reading]:
+    """Return all ways in which a folder or archive can be read, those with more images first.
+
+    A way that makes nothing but a part of another one's pairs is left out.
+    """
+    tree = list_tree(root)
+    tried = _try(tree, list(_special_layouts(tree)))
+    if not any(_is_certain(tree, reading) for reading, _ in tried):
+        tables = [Reading(*found) for found in find_table_readings(tree)]
+        names = [Reading(*found) for found in offer_regions(tree, find_name_readings(tree))]
+        tried += _try(tree, [*tables, *_join_splits(tables), *names, *_join_splits(names)])
+    # The plainest first among those that make the same pairs, with splits before without.
+    tried.sort(key=lambda each: (-len(each[1]), not each[0].splits, len(each[0].options)))
+    kept: list[tuple[Reading, Made]] = []
+    for reading, made in tried:
+        if not any(made <= more and (of.splits or not reading.splits) for of, more in kept):
+            kept.append((reading, made))
+    return [reading for reading, _ in kept]
+
+
+def _try(tree: FileTree, candidates: list[Reading]) -> list[tuple[Reading, Made]]:
+    """Return the candidates that make pairs, and these pairs."""
+    tried = []
+    for candidate in candidates:
+        try:
+            pairing = find_in_tree(tree, candidate.layout, candidate.options, candidate.splits)
+        except InputError:
+            continue
+        if pairing.pairs:
+            made = frozenset((str(pair.image), pair.annotation.where) for pair in pairing.pairs)
+            tried.append((_count(tree, candidate, pairing), made))
+    return tried
+
+
+def _count(tree: FileTree, reading: Reading, pairing: Pairing) -> Reading:
+    """Add to a reading how much it reads, and how much it leaves out."""
+    images = {str(pair.image.file) for pair in pairing.pairs}
+    read = {str(picture.file) for picture in pairing.unlabelled.values()} | images
+    read.update(str(file) for pair in pairing.pairs for file in pair.annotation.files)
+    read.update(str(pair.region) for pair in pairing.pairs if pair.region is not None)
+    others = [n for n, file in tree.files.items() if is_image(n) and str(file) not in read]
+    words = {w for n, file in tree.files.items() if str(file) in images for w in _words(n)}
+    masks = [n for n in others if says_mask(" ".join(w for w in _words(n) if w not in words))]
+    left = 0 if reading.layout in ("cell_tracking", "objects") else len(masks)
+    return replace(reading, pairs=len(pairing.pairs), others=len(others), masks_left=left)
+
+
+def _words(name: str) -> list[str]:
+    return re.split(r"[\W_]+", name)
+
+
+def _special_layouts(tree: FileTree) -> Iterator[Reading]:
+    """Yield the layouts that the names of folders give away."""
+    if any("_GT/SEG/man_seg" in name for name in tree.files):
+        yield Reading("cell_tracking")
+    if any("_ST/SEG/man_seg" in name for name in tree.files):
+        yield Reading("cell_tracking", {"truth": "ST"})
+    single = [folder for folder, masks in _count_objects(tree).items() if masks]
+    if len(single) > 1:
+        yield Reading("objects")
+
+
+def _is_certain(tree: FileTree, reading: Reading) -> bool:
+    """Tell whether it would be wrong to read the same files in another way."""
+    return reading.layout == "cell_tracking" or any(
+        masks > 1 for masks in _count_objects(tree).values()
+    )
+
+
+def _count_objects(tree: FileTree) -> dict[str, int]:
+    """Count the masks in `<id>/masks` for each folder with one image in `<id>/images`.
+
+    Returns:
+        The numbers by `<id>`; none where most folders have several images and masks.
+    """
+    images: Counter[str] = Counter()
+    masks: Counter[str] = Counter()
+    for name in tree.files:
+        folder, _, kind = name.rpartition("/")[0].rpartition("/")
+        if folder and is_image(name) and kind in ("images", "masks"):
+            (images if kind == "images" else masks)[folder] += 1
+    single = {folder: masks[folder] for folder, count in images.items() if count == 1}
+    several = [folder for folder, count in images.items() if count > 1 and masks[folder]]
+    return single if len(several) < sum(map(bool, single.values())) else {}
+
+
+def _join_splits(readings: list[Reading]) -> list[Reading]:
+    """Make one reading of those that differ in a word for a split alone, as `train` and `val`."""
+    joined: list[Reading] = []
+    for blank in (_blank_all, _blank_last, _blank_places):
+        shapes: dict[tuple[str, str], dict[str, list[Reading]]] = {}
+        for reading in readings:
+            words = {w for text in reading.options.values() for w in find_split_words(text)}
+            for word in sorted(words):
+                shape = (reading.layout, str(blank(reading.options, word)))
+                parts = shapes.setdefault(shape, {})
+                parts.setdefault(split_of("splits", word), []).append(reading)
+        for (layout, _), parts in shapes.items():
+            sole = {name: readings[0] for name, readings in parts.items() if len(readings) == 1}
+            if "train" not in sole or not len(parts) == len(set(map(id, sole.values()))) > 1:
+                continue
+            reading = Reading(layout, {}, {s: sole[s].options for s in SPLITS if s in sole})
+            joined += [reading] if reading not in joined else []
+    return joined
+
+
+def _blank_all(options: dict[str, str], word: str) -> dict[str, str]:
+    """Return options without a word."""
+    return {key: text.replace(word, "*") for key, text in options.items()}
+
+
+def _blank_last(options: dict[str, str], word: str) -> dict[str, str]:
+    """Return options without a word where it stands last."""
+    return {key: "*".join(text.rsplit(word, 1)) for key, text in options.items()}
+
+
+def _blank_places(options: dict[str, str], word: str) -> dict[str, str]:
+    """Return options without a word in the folders and files, but with it in patterns."""
+    patterns = {key: text for key, text in options.items() if key.endswith("_pattern")}
+    return _blank_all(options, word) | patterns
+
+
+def _summarise(tree: FileTree) -> str:
+    kinds = Counter(
+        (name.rpartition("/")[0] or "the folder itself", "." + name.rpartition(".")[2])
+        for name in tree.files
+    )
+    rows = [f"{count} {ending} in {folder}" for (folder, ending), count in kinds.most_common(6)]
+    return f"it holds {', '.join(rows) or 'no file'}"

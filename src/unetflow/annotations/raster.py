@@ -1,0 +1,193 @@
+"""The kinds of annotation that sources share; see `records.Annotation`."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetflow.annotations.class_map import (
+    Meaning,
+    decode_mask,
+    ignored_pixels,
+    object_pixels,
+)
+from unetflow.annotations.records import Drawn, Picture
+from unetflow.core.errors import DeclarationError, InputError
+from unetflow.core.types import IGNORE, Label
+from unetflow.io.files import File
+from unetflow.io.formats.registry import read_mask
+
+
+@dataclass(frozen=True)
+class _OneMask:
+    """What annotations share that are one picture.
+
+    Attributes:
+        mask: Where its pixels lie.
+    """
+
+    mask: Picture
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """The mask's file."""
+        return (self.mask.file,)
+
+    @property
+    def where(self) -> str:
+        """The mask's path."""
+        return str(self.mask)
+
+
+@dataclass(frozen=True)
+class MaskImage(_OneMask):
+    """A mask whose values mean classes."""
+
+    @property
+    def content(self) -> str:
+        """The kind of annotation and the page."""
+        return f"mask {self.mask.page}"
+
+    def draw(self, shape: tuple[int, int], meaning: Meaning, max_pixels: int) -> Drawn:
+        """Read the mask and decode its values."""
+        mask = read_mask(
+            self.mask.file,
+            max_pixels,
+            self.mask.page,
+            in_colour=meaning.in_colour,
+            soft=meaning.threshold is not None,
+        )
+        check_shape(self.where, mask.shape, shape)
+        return Drawn(decode_mask(mask, meaning, self.where))
+
+
+@dataclass(frozen=True)
+class InstanceImage(_OneMask):
+    """A mask that numbers the objects: 0 is background, each other value one object."""
+
+    @property
+    def content(self) -> str:
+        """The kind of annotation and the page."""
+        return f"instances {self.mask.page}"
+
+    def draw(self, shape: tuple[int, int], meaning: Meaning, max_pixels: int) -> Drawn:
+        """Read the mask; every object belongs to the one class that there is."""
+        index = meaning.object_index(self.where)
+        if meaning.threshold is not None:
+            raise DeclarationError(
+                self.where,
+                "its values are the numbers of objects, which no threshold can cut",
+                "Remove `ingestion.masks.threshold`",
+            )
+        mask = read_mask(self.mask.file, max_pixels, self.mask.page)
+        check_shape(self.where, mask.shape, shape)
+        if mask.min() < 0:
+            raise InputError(self.where, "it numbers an object below 0", "Number them from 1 on")
+        ignored = ignored_pixels(mask, meaning)
+        if ignored is not None:
+            mask = np.where(ignored, 0, mask)
+        _, numbers = np.unique(mask, return_inverse=True)
+        has_background = bool(np.any(mask == 0))
+        instances = smallest_type(numbers.reshape(mask.shape) + (0 if has_background else 1))
+        label: Label = np.where(instances > 0, np.uint8(index), np.uint8(0))
+        if ignored is not None:
+            label[ignored] = IGNORE
+        return Drawn(label, instances)
+
+
+@dataclass(frozen=True)
+class ObjectImages:
+    """One mask file for each object: all but 0 belongs to it, or what reaches the threshold."""
+
+    masks: tuple[File, ...]
+    where: str
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """The masks' files."""
+        return self.masks
+
+    @property
+    def content(self) -> str:
+        """The kind of annotation."""
+        return "objects"
+
+    def draw(self, shape: tuple[int, int], meaning: Meaning, max_pixels: int) -> Drawn:
+        """Number the objects in the order of their files, the later one on top."""
+        index = meaning.object_index(self.where)
+        canvas = ObjectCanvas(shape)
+        passed_over = np.zeros(shape, bool)
+        for file in self.masks:
+            mask = read_mask(file, max_pixels, soft=meaning.threshold is not None)
+            check_shape(file, mask.shape, shape)
+            pixels = object_pixels(mask, meaning)
+            ignored = ignored_pixels(mask, meaning)
+            if ignored is not None:
+                pixels &= ~ignored
+                passed_over |= ignored
+            if not canvas.add(pixels, index) and (ignored is None or not ignored.any()):
+                raise InputError(file, "the mask is empty", "Draw the object, or delete the file")
+        canvas.ignore(passed_over)
+        return canvas.finish()
+
+
+class ObjectCanvas:
+    """Collects objects one after the other.
+
+    Args:
+        shape: `(height, width)`.
+    """
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self._label = np.zeros(shape, np.uint8)
+        self._instances = np.zeros(shape, np.uint32)
+        self._claimed_twice = np.zeros(shape, bool)
+        self._count = 0
+
+    def add(self, pixels: NDArray[np.bool_], index: int) -> bool:
+        """Draw an object over those before it, and tell whether it has any pixel.
+
+        Args:
+            pixels: `(height, width)`, where the object is.
+            index: Its label.
+        """
+        rows = np.flatnonzero(pixels.any(axis=1))
+        if not rows.size:
+            return False
+        columns = np.flatnonzero(pixels[rows[0] : rows[-1] + 1].any(axis=0))
+        # Objects are small beside their image: only the box around one is touched.
+        box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        inside = pixels[box]
+        self._claimed_twice[box] |= inside & (self._instances[box] > 0)
+        self._label[box][inside] = index
+        self._count += 1
+        self._instances[box][inside] = self._count
+        return True
+
+    def ignore(self, pixels: NDArray[np.bool_]) -> None:
+        """Mark pixels that count nowhere, unless an object lies there."""
+        self._label[pixels & (self._instances == 0)] = IGNORE
+
+    def finish(self) -> Drawn:
+        """Return what has been drawn."""
+        return Drawn(
+            self._label,
+            smallest_type(self._instances),
+            int(np.count_nonzero(self._claimed_twice)),
+        )
+
+
+def smallest_type(numbers: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
+    """Return object numbers as uint16, or uint32 where there are too many for it."""
+    fits = not numbers.size or int(numbers.max()) <= np.iinfo(np.uint16).max
+    return numbers.astype(np.uint16 if fits else np.uint32)
+
+
+def check_shape(where: object, found: tuple[int, ...], shape: tuple[int, int]) -> None:
+    """Refuse a mask that is not of its image's size."""
+    if tuple(found) != tuple(shape):
+        raise InputError(
+            where,
+            f"the mask is {found[1]} x {found[0]}, but its image is {shape[1]} x {shape[0]}",
+            "Export both at the same size",
+        )

@@ -1,0 +1,249 @@
+"""Random changes of training crops, through albumentations.
+
+Albumentations stays behind this module and `elastic_*`, and is imported where it is used. A
+policy is plain data: a list of steps, each with the name of a transform and its arguments, so that
+it can be stored and repeated.
+"""
+
+import inspect
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetflow.core.errors import InputError
+from unetflow.core.types import Label
+
+Policy = Sequence[dict[str, Any]]
+
+TRANSFORMS = (
+    "HorizontalFlip",
+    "VerticalFlip",
+    "RandomRotate90",
+    "Affine",
+    "ElasticGrid",
+    "ElasticField",
+    "RandomBrightnessContrast",
+    "GaussNoise",
+)
+
+_SAMPLING = {
+    "interpolation": 1,  # OpenCV's bilinear
+    "mask_interpolation": 0,  # OpenCV's nearest neighbour
+    "border_mode": 4,  # OpenCV's mirroring without doubling the border
+}
+
+
+class Augmenter:
+    """Applies a policy to crops; the same seed changes the same crop in the same way.
+
+    It may be called from several threads at once: albumentations keeps its random state in the
+    transform, so each thread builds one of its own.
+
+    Args:
+        policy: Steps as `build_policy` makes them.
+
+    Raises:
+        InputError: A step has an unknown transform or wrong arguments.
+
+    Example:
+        ```python
+        augmenter = Augmenter([{"transform": "HorizontalFlip", "p": 0.5}])
+        image, label = augmenter(image, label, seed=1)
+        ```
+    """
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = [dict(step) for step in policy]
+        self._local = threading.local()
+        self._local.transform = self._build()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as the policy alone."""
+        return Augmenter, (self._policy,)
+
+    def __call__(
+        self, image: NDArray[np.float32], label: Label, seed: int
+    ) -> tuple[NDArray[np.float32], Label]:
+        """Change an image and its label together.
+
+        Args:
+            image: `(height, width, channels)` float32 in [0, 1].
+            label: `(height, width)` uint8; moved by nearest neighbour, never interpolated.
+            seed: What the change depends on.
+
+        Returns:
+            Image and label of the same types; a turn swaps height and width.
+        """
+        changed = self._apply(seed, image=image, mask=label)
+        return changed["image"], changed["mask"]
+
+    def change_weighted(
+        self,
+        image: NDArray[np.float32],
+        label: Label,
+        weights: NDArray[np.float32],
+        seed: int,
+    ) -> tuple[NDArray[np.float32], Label, NDArray[np.float32]]:
+        """Change an image and its label as a call does, and the label's weights with them.
+
+        Args:
+            image: `(height, width, channels)` float32 in [0, 1].
+            label: `(height, width)` uint8.
+            weights: `(height, width)` float32 of any range, moved by nearest neighbour exactly as
+                the label is.
+            seed: What the change depends on; image and label become what they become without
+                weights.
+
+        Returns:
+            Image, label and weights of the same types.
+        """
+        changed = self._apply(seed, image=image, mask=label, weights=weights)
+        return changed["image"], changed["mask"], changed["weights"]
+
+    def _apply(self, seed: int, **targets: NDArray[Any]) -> dict[str, Any]:
+        if not hasattr(self._local, "transform"):
+            self._local.transform = self._build()
+        transform = self._local.transform
+        # Not `set_random_seed`: that gives each step the same numbers, so that all or none happen.
+        seed %= 2**32
+        transform.set_random_state(np.random.default_rng(seed), random.Random(seed))  # noqa: S311 - no secret
+        changed: dict[str, Any] = transform(**targets)
+        if changed["image"].ndim == 2:
+            changed["image"] = changed["image"][:, :, np.newaxis]
+        return changed
+
+    def _build(self) -> Any:
+        from albumentations import Compose
+
+        steps = [_build_step(step) for step in self._policy]
+        return Compose(steps, additional_targets={"weights": "mask"})
+
+
+def _build_step(step: dict[str, Any]) -> Any:
+    arguments = dict(step)
+    name = arguments.pop("transform", None)
+    if name not in TRANSFORMS:
+        raise InputError(
+            "augmentation policy",
+            f"'{name}' is not a transform that it may use",
+            f"Use one of {', '.join(TRANSFORMS)}",
+        )
+    transform = _transform_class(name)
+    try:
+        # Albumentations itself only warns of unknown arguments, and drops them.
+        inspect.signature(transform).bind(**arguments)
+        return transform(**arguments)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "augmentation policy", f"{name} refuses its arguments ({error})", "Correct them"
+        ) from error
+
+
+def _transform_class(name: str) -> Any:
+    import albumentations
+
+    from unetflow.augmentation.elastic_field import ElasticField
+    from unetflow.augmentation.elastic_grid import ElasticGrid
+
+    own = {"ElasticGrid": ElasticGrid, "ElasticField": ElasticField}
+    return own[name] if name in own else getattr(albumentations, name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings:
+    """What a policy is made of; 0 or false leaves a step out.
+
+    Attributes:
+        flips: Mirror left to right and top to bottom, each for half of the crops.
+        right_angle_rotations: Turn by 0, 90, 180 or 270 degrees.
+        rotation: Largest angle in degrees, to either side. Rotation, shift and scale are one step,
+            for half of the crops; what comes in from beyond the border is the mirror image.
+        shift: Largest shift along each axis, as a share of the edge.
+        scale: Largest relative change of size, up or down: 0.1 for 90 % to 110 %.
+        elastic_grid: Standard deviation in pixels of the displacements on a grid of 3 x 3 nodes,
+            between which half of the crops are bent; see `elastic_grid.ElasticGrid`.
+        elastic_displacement: Standard deviation in pixels of the displacements of a finer field,
+            by which 3 of 10 crops are bent; see `elastic_field.ElasticField`.
+        elastic_smoothness: Standard deviation in pixels of the Gaussian that smooths that field.
+        brightness: Largest shift, as a share of the training data's intensity range.
+        contrast: Largest change of contrast, as a share.
+        noise: Largest standard deviation of Gaussian noise, as a share of the range.
+    """
+
+    flips: bool
+    right_angle_rotations: bool
+    rotation: float
+    shift: float
+    scale: float
+    elastic_grid: float
+    elastic_displacement: float
+    elastic_smoothness: float
+    brightness: float
+    contrast: float
+    noise: float
+
+
+def build_policy(settings: PolicySettings) -> list[dict[str, Any]]:
+    """Write a policy from a few plain settings.
+
+    Returns:
+        The steps, each a dictionary of plain values: first what moves pixels, then what changes
+        their intensity.
+    """
+    return [*_rigid_steps(settings), *_elastic_steps(settings), *_intensity_steps(settings)]
+
+
+def _rigid_steps(settings: PolicySettings) -> Iterator[dict[str, Any]]:
+    if settings.flips:
+        yield {"transform": "HorizontalFlip", "p": 0.5}
+        yield {"transform": "VerticalFlip", "p": 0.5}
+    if settings.right_angle_rotations:
+        yield {"transform": "RandomRotate90", "p": 1.0}
+    if settings.rotation or settings.shift or settings.scale:
+        shift = _around(0, settings.shift)
+        yield {
+            "transform": "Affine",
+            "rotate": _around(0, settings.rotation),
+            "translate_percent": {"x": shift, "y": list(shift)},
+            "scale": _around(1, settings.scale),
+            "keep_ratio": True,
+            **_SAMPLING,
+            "p": 0.5,
+        }
+
+
+def _elastic_steps(settings: PolicySettings) -> Iterator[dict[str, Any]]:
+    if settings.elastic_grid:
+        yield {
+            "transform": "ElasticGrid",
+            "standard_deviation": float(settings.elastic_grid),
+            "p": 0.5,
+        }
+    if settings.elastic_displacement:
+        yield {
+            "transform": "ElasticField",
+            "displacement": float(settings.elastic_displacement),
+            "smoothness": float(settings.elastic_smoothness),
+            "p": 0.3,
+        }
+
+
+def _intensity_steps(settings: PolicySettings) -> Iterator[dict[str, Any]]:
+    if settings.brightness or settings.contrast:
+        yield {
+            "transform": "RandomBrightnessContrast",
+            "brightness_limit": _around(0, settings.brightness),
+            "contrast_limit": _around(0, settings.contrast),
+            "p": 0.5,
+        }
+    if settings.noise:
+        yield {"transform": "GaussNoise", "std_range": [0.0, float(settings.noise)], "p": 0.5}
+
+
+def _around(middle: float, most: float) -> list[float]:
+    return [float(middle - most), float(middle + most)]

@@ -1,0 +1,1 @@
+"""The parameters: one model for each `parameters_<stage>.yml`."""

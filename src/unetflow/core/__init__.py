@@ -1,0 +1,1 @@
+"""What every package builds on: errors, whole files, digests, random generators, workers."""

@@ -1,0 +1,1 @@
+"""Samples, their table, splits and statistics."""

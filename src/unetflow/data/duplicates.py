@@ -1,0 +1,112 @@
+"""Looking for leaks: the same picture, or nearly the same one, on two sides of a split.
+
+Copies are found in two steps. A perceptual hash of 64 bits, kept in the table of samples, tells in
+a moment which few pairs could be copies of each other; their small pictures are compared. So a copy
+is found after compression, conversion to 8 bit, other brightness or size, or a shift by a few
+pixels; one that is mirrored, turned or cut out of a larger picture is not.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from unetflow.core.types import SPLITS
+from unetflow.data.similarity import Comparison, OpenPicture
+from unetflow.io.image_hash import _NO_PICTURE
+
+LEAST_CORRELATION = 0.95
+"""Correlation from which on two pictures are nearly the same."""
+
+_MOST = 100  # images with the nearest hashes that one is compared with, to bound the time
+
+
+def find_duplicates(table: pd.DataFrame, open_picture: OpenPicture, distance: int) -> pd.DataFrame:
+    """Find images that are the same, or nearly the same.
+
+    Of more than two that are alike, each is listed beside the first one, and not beside those to
+    which it is linked already.
+
+    Args:
+        table: The columns `id`, `pixel_digest` and `perceptual_hash`.
+        open_picture: Returns the small picture of an id. It is called for pairs whose hashes are
+            near each other, and, if there are any, for up to 64 others to learn what many images
+            share.
+        distance: Number of bits in which near hashes differ at most. With 8, nearly all copies
+            are found; more bits only mean more pictures to compare.
+
+    Returns:
+        The columns `first` and `second` (ids), `kind` ("identical pixels" or "nearly the same"),
+        `distance` in bits and `correlation`.
+    """
+    first = table.groupby("pixel_digest", sort=False)["id"].transform("first")
+    copies = table["id"] != first
+    rows: list[tuple[str, str, str, int, float]] = [
+        (original, copy, "identical pixels", 0, 1.0)
+        for original, copy in zip(first[copies], table["id"][copies], strict=True)
+    ]
+    pictures = table[~copies & (table["perceptual_hash"] != _NO_PICTURE)]
+    ids = pictures["id"].tolist()
+    rows += [
+        (ids[one], ids[other], "nearly the same", bits, correlation)
+        for one, other, bits, correlation in _find_near(
+            ids, _as_numbers(pictures["perceptual_hash"]), open_picture, distance
+        )
+    ]
+    return pd.DataFrame(rows, columns=["first", "second", "kind", "distance", "correlation"])
+
+
+def find_leaks(table: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
+    """List what stands on two sides of a split.
+
+    Args:
+        table: The columns `id`, `group` and `split`.
+        duplicates: What `find_duplicates` has found.
+
+    Returns:
+        The columns `kind`, `first`, `second` (ids), `first_split` and `second_split`: the
+        duplicates whose splits differ, and for each group and each two splits that it is in a row
+        of the kind "same group" with the first sample of either side.
+    """
+    split_of = dict(zip(table["id"], table["split"], strict=True))
+    rows = [
+        (pair.kind, pair.first, pair.second)
+        for pair in duplicates.itertuples()
+        if pair.first in split_of and pair.second in split_of
+    ]
+    firsts = table.drop_duplicates(["group", "split"])
+    for _, sides in firsts.groupby("group", sort=False):
+        ordered = sorted(sides["id"], key=lambda i: SPLITS.index(split_of[i]))
+        rows += [("same group", *pair) for pair in combinations(ordered, 2)]
+    leaks = [(*row, split_of[row[1]], split_of[row[2]]) for row in rows]
+    return pd.DataFrame(
+        [leak for leak in leaks if leak[-1] != leak[-2]],
+        columns=["kind", "first", "second", "first_split", "second_split"],
+    )
+
+
+def _find_near(
+    ids: Sequence[str], hashes: NDArray[np.uint64], open_picture: OpenPicture, distance: int
+) -> list[tuple[int, int, int, float]]:
+    """Return pairs of places in the series with their distance and correlation."""
+    comparison = Comparison(ids, open_picture)
+    clusters = np.arange(len(ids))
+    found = []
+    for one in range(len(ids) - 1):
+        bits = np.bitwise_count(hashes[one] ^ hashes)
+        linked = clusters == clusters[one]
+        linked[:one] = True  # these have been compared with it
+        near = np.flatnonzero((bits <= distance) & ~linked)
+        near = np.sort(near[np.argsort(bits[near], kind="stable")[:_MOST]])
+        for other, correlation in zip(near, comparison.correlate(one, near), strict=True):
+            # Looked at again: an earlier one of the row may have linked the two by now.
+            if correlation >= LEAST_CORRELATION and clusters[other] != clusters[one]:
+                found.append((one, int(other), int(bits[other]), float(correlation)))
+                clusters[clusters == clusters[other]] = clusters[one]
+    return found
+
+
+def _as_numbers(hashes: "pd.Series[str]") -> NDArray[np.uint64]:
+    return np.array([int(digits, 16) for digits in hashes], np.uint64)

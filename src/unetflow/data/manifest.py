@@ -1,0 +1,210 @@
+"""The table of all samples, and what is known of the training data as a whole."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from unetflow.config.classes import LabelClass
+from unetflow.core.errors import InputError
+from unetflow.data.drift import (
+    Moments,
+    measure_moments,
+    measure_training_range,
+)
+from unetflow.data.intensity import IntensityRange, measure_intensity
+from unetflow.data.samples import SampleFolder
+
+_SAME = ("image_sha256", "mask_sha256", "stamp")
+_NOT_IN_THE_TABLE = ["recipe"]
+_COLUMNS = [
+    "id",
+    "image_file",
+    "mask_file",
+    "image_sha256",
+    "mask_sha256",
+    "image_bytes",
+    "changed",
+    "stamp",
+    "height",
+    "width",
+    "channels",
+    "dtype",
+    "ignored",
+    "foreground",
+    "objects",
+    "has_instances",
+    "overlap",
+    "pixel_digest",
+    "perceptual_hash",
+    "source_group",
+    "source_split",
+    "is_series",
+]
+
+
+def tabulate(samples: SampleFolder, classes: Sequence[LabelClass]) -> pd.DataFrame:
+    """Make a table with one row for each sample from what is known of it; no pixel is read.
+
+    Args:
+        samples: The samples.
+        classes: The classes in the order of their labels.
+
+    Returns:
+        The columns of `describing.read_pair`, `stamp`, which changes with the sources, and
+        `foreground`, the share of the counted pixels that are not of the first class.
+    """
+    rows = pd.DataFrame(list(samples.descriptions.values()))
+    if not len(rows):
+        return pd.DataFrame(columns=[*_COLUMNS, *(f"fraction_{c.name}" for c in classes)])
+    foreground = rows[[f"fraction_{c.name}" for c in classes[1:]]].sum(axis=1)
+    return rows.drop(columns=_NOT_IN_THE_TABLE).assign(foreground=foreground.clip(0, 1))
+
+
+def refuse_other_channels(table: pd.DataFrame) -> list[InputError]:
+    """Return an error for each image that differs from most in channels or bit depth."""
+    kinds = table["channels"].astype(str) + " channels in " + table["dtype"].astype(str)
+    usual = kinds.mode().iloc[0]
+    return [
+        InputError(
+            row.image_file,
+            f"it has {kind}, while most images have {usual}",
+            "Convert it to what the others have",
+        )
+        for row, kind in zip(table.itertuples(), kinds, strict=True)
+        if kind != usual
+    ]
+
+
+def refuse_constant_masks(table: pd.DataFrame, classes: Sequence[LabelClass]) -> None:
+    """Raise an error when the masks of all samples hold one class only.
+
+    Raises:
+        InputError: There is nothing to tell apart.
+    """
+    present = [c.name for c in classes if table[f"fraction_{c.name}"].max() > 0]
+    if len(present) < 2:
+        raise InputError(
+            table["mask_file"].iloc[0],
+            f"this mask and all {len(table) - 1} others hold only the class "
+            f"'{''.join(present) or 'none'}'",
+            "Check that the right folder is given as masks, and the values in `classes`",
+        )
+
+
+def refuse_splits_without_pixels(table: pd.DataFrame) -> None:
+    """Raise an error when all pixels of a split are ignored: nothing can be learnt or scored there.
+
+    Raises:
+        InputError: There is such a split.
+    """
+    for split, rows in table.groupby("split", sort=False):
+        if (rows["ignored"] >= 1).all():
+            raise InputError(
+                rows["mask_file"].iloc[0],
+                f"no pixel of it counts, nor of the {len(rows) - 1} other masks of the split "
+                f"'{split}': all are ignored values or outside of a region",
+                "Check `ingestion.masks.ignore` and the regions, or split otherwise",
+            )
+
+
+def measure_fingerprint(
+    manifest: pd.DataFrame, samples: SampleFolder, classes: Sequence[LabelClass]
+) -> dict[str, Any]:
+    """Sum up the training split, and give the whole data set a digest.
+
+    Args:
+        manifest: With the columns of `tabulate` and `split`.
+        samples: The samples, of which the histograms are read one at a time.
+        classes: The classes in the order of their labels.
+
+    Returns:
+        Plain values: `digest`, `samples` (number by split), `channels`, `dtype`, `height` and
+        `width` (smallest, median, largest), `largest` (height and width over all splits),
+        `intensity` (see `measure_intensity`; pixels outside
+        a region of interest don't count), `range` (see `training_range.TrainingRange`) and
+        `class_frequencies` (share of the training pixels that are not ignored).
+    """
+    training = manifest[manifest["split"] == "train"]
+    moments: list[Moments] = []
+    intensity = measure_intensity(_note_moments(samples, training["id"], moments))
+    counted = training["height"] * training["width"] * (1 - training["ignored"])
+    return {
+        "digest": digest_data(manifest),
+        "samples": manifest["split"].value_counts().to_dict(),
+        "channels": int(training["channels"].iloc[0]),
+        "dtype": np.dtype(str(training["dtype"].iloc[0])).name,
+        "height": _spread(training["height"]),
+        "width": _spread(training["width"]),
+        "largest": {"height": int(manifest["height"].max()), "width": int(manifest["width"].max())},
+        "intensity": asdict(intensity),
+        "range": asdict(measure_training_range(moments, [*training["height"], *training["width"]])),
+        "class_frequencies": {
+            c.name: float((training[f"fraction_{c.name}"] * counted).sum() / max(counted.sum(), 1))
+            for c in classes
+        },
+    }
+
+
+def _note_moments(
+    samples: SampleFolder, ids: Iterable[str], moments: list[Moments]
+) -> Iterator[NDArray[np.void]]:
+    """Yield the histograms, and note the moments of those with a pixel that counts."""
+    for sample_id in ids:
+        histogram = samples.histogram(sample_id)
+        if len(histogram):
+            moments.append(measure_moments(histogram))
+        yield histogram
+
+
+def intensity_range(fingerprint: dict[str, Any]) -> IntensityRange:
+    """Return the scaling that a fingerprint fixes."""
+    return IntensityRange(fingerprint["intensity"]["low"], fingerprint["intensity"]["high"])
+
+
+def samples_of_split(samples: SampleFolder, manifest: pd.DataFrame, split: str) -> SampleFolder:
+    """Return the samples of one split, in the manifest's order.
+
+    Raises:
+        InputError: The samples are not those that the manifest describes.
+    """
+    rows = manifest[manifest["split"] == split]
+    chosen = samples.select(rows["id"].tolist())
+    for row in rows.itertuples():
+        known = chosen.descriptions[str(row.id)]
+        # The stamp covers what masks mean, the digests what the files hold.
+        if any(known[column] != getattr(row, column) for column in _SAME):
+            raise InputError(
+                row.image_file,
+                "its sample is newer than the manifest, because an ingestion was refused",
+                "Run `kedro run --pipelines ingestion`, and mend what it refuses",
+            )
+    return chosen
+
+
+def digest_data(manifest: pd.DataFrame) -> str:
+    """Return one digest of the content and the split of all samples, whatever their order."""
+    columns = ["id", "image_sha256", "mask_sha256", "split"]
+    rows = sorted("\x1f".join(row) for row in manifest[columns].astype(str).to_numpy())
+    return hashlib.sha256("\x1e".join(rows).encode()).hexdigest()
+
+
+def digest_training(manifest: pd.DataFrame) -> str:
+    """Return a digest of all that a training takes from the data, what masks mean included."""
+    meaning = [name for name in manifest.columns if name.startswith("fraction_")]
+    columns = ["id", "split", "pixel_digest", "mask_sha256", "ignored", *meaning]
+    columns = [name for name in columns if name in manifest.columns]
+    table = manifest[columns].sort_values("id").to_json(orient="values", double_precision=15)
+    return hashlib.sha256(table.encode()).hexdigest()
+
+
+def _spread(values: "pd.Series[int]") -> dict[str, float]:
+    return {
+        "smallest": float(values.min()),
+        "median": float(values.median()),
+        "largest": float(values.max()),
+    }

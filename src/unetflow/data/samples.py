@@ -1,0 +1,216 @@
+"""The canonical sample: one image and one label, memory-mapped on disk."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from unetflow.core.atomic import replacing
+from unetflow.core.errors import InputError
+from unetflow.core.types import Label
+from unetflow.io.files import stamp
+
+IMAGE, LABEL, INSTANCES = "image.tif", "label.tif", "instances.tif"
+OVERVIEW, DESCRIPTION = "overview.npz", "sample.json"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image and its label.
+
+    Attributes:
+        image: `(height, width, channels)` at the source's bit depth.
+        label: `(height, width)` uint8, class indices; 255 is ignored.
+        weights: `(height, width)` float32, how much a pixel's error counts in training; None
+            where all count alike.
+    """
+
+    image: NDArray[np.generic]
+    label: Label
+    weights: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class DescribedSample:
+    """A sample with all that is known of it.
+
+    Attributes:
+        sample: Its pixels.
+        instances: `(height, width)`, the number of each pixel's object; None where unknown.
+        histogram: See `intensity.intensity_histogram`.
+        picture: See `small_pictures.small_picture`.
+        description: Plain values, a row of the manifest.
+    """
+
+    sample: Sample
+    instances: NDArray[np.unsignedinteger] | None
+    histogram: NDArray[np.void]
+    picture: NDArray[np.uint8]
+    description: dict[str, Any]
+
+
+def write_sample(folder: Path, sample: Sample) -> None:
+    """Write `image.tif` and `label.tif`, uncompressed so that they can be memory-mapped.
+
+    The folder is not synced, since a description follows.
+    """
+    write_tiff(folder / IMAGE, sample.image, sync_folder=False)
+    write_tiff(folder / LABEL, sample.label, sync_folder=False)
+
+
+def write_described(folder: Path, described: DescribedSample) -> None:
+    """Write a sample and, last of all, its description: without that it does not count."""
+    (folder / DESCRIPTION).unlink(missing_ok=True)
+    write_sample(folder, described.sample)
+    if described.instances is None:
+        (folder / INSTANCES).unlink(missing_ok=True)
+    else:
+        write_tiff(folder / INSTANCES, described.instances, "zlib", sync_folder=False)
+    # One file for both, since each file that is synced costs about a millisecond
+    with (
+        replacing(folder / OVERVIEW, sync_folder=False) as temporary,
+        temporary.open("wb") as file,
+    ):
+        np.savez(file, histogram=described.histogram, picture=described.picture)
+    write_description(folder, described.description)
+
+
+def write_description(folder: Path, description: Mapping[str, Any]) -> None:
+    """Write what is known of a sample."""
+    with replacing(folder / DESCRIPTION) as temporary:
+        temporary.write_text(json.dumps(description), encoding="utf-8")
+
+
+def remove_sample(folder: Path) -> None:
+    """Remove a sample's files, its description first, and its folder if nothing else is there."""
+    for name in (DESCRIPTION, IMAGE, LABEL, INSTANCES, OVERVIEW):
+        (folder / name).unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def open_sample(folder: Path) -> Sample:
+    """Open a sample as read-only memory maps: only what is looked at is read.
+
+    The maps are not kept open for later calls, since each holds a file descriptor.
+    """
+    return _open_sample(folder, {})
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a file holds its pixels."""
+
+    stamp: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    offset: int
+
+
+def _open_sample(folder: Path, places: dict[Path, _Place]) -> Sample:
+    image, label = (_map(folder / name, places) for name in (IMAGE, LABEL))
+    return Sample(image if image.ndim == 3 else image[:, :, np.newaxis], label)
+
+
+def _map(path: Path, places: dict[Path, _Place]) -> NDArray[Any]:
+    """Map a file whose header is read once only: that takes ten times as long as the mapping."""
+    known, now = places.get(path), stamp(path)
+    if known is None or known.stamp != now:
+        pixels: np.memmap[Any, Any] = tifffile.memmap(path, mode="r")
+        places[path] = _Place(now, pixels.dtype, pixels.shape, pixels.offset)
+        return pixels
+    return np.memmap(path, known.dtype, "r", known.offset, known.shape)
+
+
+class SampleFolder(Mapping[str, Sample]):
+    """The samples of a folder by id, each opened as memory maps when it is asked for.
+
+    Args:
+        folder: Holds a folder for each sample.
+        descriptions: What is known of each sample, by id in natural order.
+        refused: An error for each pair that could not be made a sample.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        descriptions: Mapping[str, Mapping[str, Any]],
+        refused: Sequence[InputError] = (),
+    ) -> None:
+        self._folder = folder
+        self._places: dict[Path, _Place] = {}
+        self.descriptions = dict(descriptions)
+        self.refused = list(refused)
+
+    def __getitem__(self, sample_id: str) -> Sample:
+        return _open_sample(self._folder_of(sample_id), self._places)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.descriptions)
+
+    def __len__(self) -> int:
+        return len(self.descriptions)
+
+    def instances(self, sample_id: str) -> NDArray[np.unsignedinteger] | None:
+        """Return the number of each pixel's object `(height, width)`; None where unknown."""
+        path = self._folder_of(sample_id) / INSTANCES
+        return np.asarray(tifffile.imread(path)) if path.exists() else None
+
+    def histogram(self, sample_id: str) -> NDArray[np.void]:
+        """Return a sample's intensities; see `intensity.intensity_histogram`."""
+        with np.load(self._folder_of(sample_id) / OVERVIEW, allow_pickle=False) as overview:
+            return np.asarray(overview["histogram"])
+
+    def picture(self, sample_id: str) -> NDArray[np.uint8]:
+        """Return a sample in small; see `small_pictures.small_picture`."""
+        with np.load(self._folder_of(sample_id) / OVERVIEW, allow_pickle=False) as overview:
+            return np.asarray(overview["picture"])
+
+    def select(self, ids: Sequence[str]) -> "SampleFolder":
+        """Return the part of the samples with these ids, in this order."""
+        missing = [i for i in ids if i not in self.descriptions]
+        if missing:
+            raise InputError(
+                self._folder, f"sample '{missing[0]}' is not there", "Run the ingestion again"
+            )
+        return SampleFolder(self._folder, {i: self.descriptions[i] for i in ids})
+
+    def _folder_of(self, sample_id: str) -> Path:
+        if sample_id not in self.descriptions:
+            raise KeyError(sample_id)
+        return self._folder / sample_id
+
+
+def write_tiff(
+    path: Path,
+    pixels: NDArray[np.generic],
+    compression: str | None = None,
+    *,
+    sync_folder: bool = True,
+) -> None:
+    """Write the pixels of an image as one TIFF page, in one step.
+
+    Args:
+        path: The file to make or replace.
+        pixels: `(height, width)` or `(height, width, channels)`; three channels are RGB.
+        compression: A name that tifffile knows, such as "zlib"; None can be memory-mapped.
+        sync_folder: See `files.replacing`.
+    """
+    pixels = pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
+    in_colour = pixels.ndim == 3 and pixels.shape[2] == 3
+    extra = 0 if pixels.ndim == 2 or in_colour else pixels.shape[2] - 1
+    with replacing(path, sync_folder=sync_folder) as temporary:
+        tifffile.imwrite(
+            temporary,
+            pixels,
+            photometric="rgb" if in_colour else "minisblack",
+            planarconfig="contig" if pixels.ndim == 3 else None,
+            extrasamples=["unspecified"] * extra or None,
+            compression=compression,
+            metadata=None,
+        )

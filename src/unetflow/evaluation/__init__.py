@@ -1,0 +1,1 @@
+"""Scores, calibration, uncertainty and promotion of models."""

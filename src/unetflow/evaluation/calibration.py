@@ -1,0 +1,175 @@
+"""Probabilities that mean what they say: how far they are from it, and one number that mends it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
+
+from unetflow.core.types import IGNORE, Label, Probabilities
+from unetflow.inference.temperature import _SMALLEST, apply_temperature
+
+TEMPERATURES = (0.1, 10.0)
+"""Bounds, so that a network that makes no error at all does not get a temperature of 0."""
+
+DEFINITION = (
+    "Of validation pixels, drawn alike from all images without ignored ones; the temperature was "
+    "fitted on the same pixels. Of two classes the probability is the foreground's, and "
+    "`share_true` the share of the bin's pixels that are foreground; of more it is that of the "
+    "most probable class, and the share where this class is right. Expected calibration error: the "
+    "mean of |share_true - mean_probability| over the bins, weighted by their pixels. Negative "
+    "log likelihood: the mean of -log(probability of the true class), to the base e."
+)
+
+
+class PixelSample:
+    """A random sample of a fixed number of pixels, each of all counted ones as likely as any other.
+
+    Every pixel draws a random key, and those with the smallest keys are kept: so the sample needs
+    neither all pixels in memory nor their number beforehand.
+
+    Args:
+        size: Most pixels to keep.
+        random: Where the keys come from.
+    """
+
+    def __init__(self, size: int, random: np.random.Generator) -> None:
+        self._size = size
+        self._random = random
+        self._keys: NDArray[np.float64] = np.empty(0)
+        self.truth: NDArray[np.uint8] = np.empty(0, np.uint8)
+        self.probabilities: Probabilities = np.empty((0, 0), np.float32)
+        """`(pixels, classes)`, also where the network gives the foreground's alone."""
+
+    def add(self, truth: Label, probabilities: Probabilities) -> None:
+        """Offer the pixels of an image.
+
+        Args:
+            truth: `(height, width)` class indices; 255 is ignored.
+            probabilities: `(height, width, classes)`, or 1 for the foreground's alone.
+        """
+        counted = truth != IGNORE
+        keys = self._random.random(int(np.count_nonzero(counted)))
+        chosen = np.argsort(keys)[: self._size]
+        found = probabilities[counted][chosen]
+        if found.shape[1] == 1:
+            found = np.concatenate([1 - found, found], axis=1)
+        if self._keys.size:
+            found = np.concatenate([self.probabilities, found])
+        together = np.concatenate([self._keys, keys[chosen]])
+        kept = np.argsort(together)[: self._size]
+        self._keys = together[kept]
+        self.truth = np.concatenate([self.truth, truth[counted][chosen]])[kept]
+        self.probabilities = found[kept]
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """What probabilities said and what came true, in bins of equal width from 0 to 1.
+
+    Attributes:
+        pixels: `(bins,)`, how many pixels are in each.
+        mean_probability: `(bins,)`, missing where there is no pixel, as the next.
+        share_true: `(bins,)`.
+    """
+
+    pixels: NDArray[np.int64]
+    mean_probability: NDArray[np.float64]
+    share_true: NDArray[np.float64]
+
+    @property
+    def expected_error(self) -> float:
+        """Expected calibration error (Naeini et al. 2015, AAAI); see `DEFINITION`."""
+        gaps = np.nan_to_num(np.abs(self.share_true - self.mean_probability))
+        return float((gaps * self.pixels).sum() / max(self.pixels.sum(), 1))
+
+
+def measure_reliability(
+    probabilities: Probabilities, truth: NDArray[np.uint8], bins: int
+) -> Reliability:
+    """Compare what probabilities say with what is true.
+
+    Args:
+        probabilities: `(pixels, classes)`.
+        truth: `(pixels,)` class indices.
+        bins: Number of bins.
+
+    Returns:
+        Of two classes about the foreground, of more about the most probable class; 1 belongs to
+        the last bin.
+    """
+    if probabilities.shape[1] == 2:
+        stated, is_true = probabilities[:, 1], truth == 1
+    else:
+        stated, is_true = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    place = np.minimum((stated * bins).astype(np.intp), bins - 1)
+    pixels = np.bincount(place, minlength=bins)
+    sums = [np.bincount(place, weights=w, minlength=bins) for w in (stated, is_true)]
+    means = [np.divide(s, pixels, out=np.full(bins, np.nan), where=pixels > 0) for s in sums]
+    return Reliability(pixels.astype(np.int64), *means)
+
+
+def fit_temperature(pixels: PixelSample) -> float:
+    """Return the temperature with the smallest negative log likelihood, within `TEMPERATURES`.
+
+    1, which changes nothing, where there is no pixel.
+    """
+    if not pixels.truth.size:
+        return 1.0
+    found = minimize_scalar(
+        lambda log_temperature: log_loss(pixels, float(np.exp(log_temperature))),
+        bounds=np.log(TEMPERATURES),
+        method="bounded",
+    )
+    return float(np.exp(found.x))
+
+
+def log_loss(pixels: PixelSample, temperature: float) -> float:
+    """Return the mean negative log likelihood of the true classes at a temperature."""
+    inner = np.clip(pixels.probabilities.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
+    scaled = np.log(inner) / temperature
+    of_truth = np.take_along_axis(scaled, pixels.truth[:, np.newaxis].astype(np.intp), axis=1)[:, 0]
+    return float(np.mean(logsumexp(scaled, axis=1) - of_truth))
+
+
+def describe_calibration(pixels: PixelSample, temperature: float, bins: int) -> dict[str, Any]:
+    """Return plain values about the pixels before and after the temperature.
+
+    Returns:
+        `temperature`, `pixels`, `definition`, and under `before` and `after`
+        `expected_calibration_error`, `negative_log_likelihood` and a list of `bins`.
+    """
+    described: dict[str, Any] = {
+        "temperature": temperature,
+        "pixels": len(pixels.truth),
+        "definition": DEFINITION,
+    }
+    if not len(pixels.truth):
+        return described
+    for name, applied in (("before", 1.0), ("after", temperature)):
+        calibrated = apply_temperature(pixels.probabilities, applied)
+        reliability = measure_reliability(calibrated, pixels.truth, bins)
+        described[name] = {
+            "expected_calibration_error": reliability.expected_error,
+            "negative_log_likelihood": log_loss(pixels, applied),
+            "bins": [
+                {
+                    "from": number / bins,
+                    "to": (number + 1) / bins,
+                    "pixels": int(count),
+                    "mean_probability": float(stated) if count else None,
+                    "share_true": float(true) if count else None,
+                }
+                for number, (count, stated, true) in enumerate(
+                    zip(
+                        reliability.pixels,
+                        reliability.mean_probability,
+                        reliability.share_true,
+                        strict=True,
+                    )
+                )
+            ],
+        }
+    return described

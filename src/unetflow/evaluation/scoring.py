@@ -1,0 +1,125 @@
+"""Scores of a segmentation over a set of images."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from unetflow.core.types import IGNORE, Label, Probabilities
+from unetflow.data.samples import Sample
+from unetflow.evaluation.baselines import segment_by_otsu
+from unetflow.metrics.pixels import (
+    count_confusion,
+    mean_dice,
+    score_label,
+)
+from unetflow.metrics.ranking import PooledCounts
+from unetflow.metrics.registry import ScoreSettings, score_class
+
+Objects = NDArray[np.unsignedinteger]
+Pooled = dict[str, dict[str, dict[str, float]]]
+"""`value` and `error` of each pooled score of each class (see `scores.pooled.DEFINITIONS`)."""
+
+
+def choose_otsu_side(samples: Mapping[str, Sample]) -> bool:
+    """Tell whether the foreground is the brighter side of Otsu's threshold.
+
+    Args:
+        samples: Validation samples, opened one at a time.
+
+    Returns:
+        True when the brighter side has the higher mean Dice.
+    """
+    means = [
+        np.mean([_otsu_dice(sample, bright=bright) for sample in samples.values()])
+        for bright in (True, False)
+    ]
+    return bool(means[0] >= means[1])
+
+
+def score_images(
+    predict_probabilities: Callable[[NDArray[np.generic]], Probabilities],
+    decide: Callable[[Probabilities], Label],
+    samples: Mapping[str, Sample],
+    classes: Sequence[str],
+    settings: ScoreSettings,
+    *,
+    objects_of: Callable[[str], Objects | None],
+    otsu_bright: bool | None,
+) -> tuple[pd.DataFrame, Pooled]:
+    """Score a segmentation on every pixel of every sample, and what needs no learning beside it.
+
+    Args:
+        predict_probabilities: Turns an image into the probabilities of the classes.
+        decide: Turns them into a label.
+        samples: The samples, opened one at a time.
+        classes: The names of the classes, the background first.
+        settings: Which scores.
+        objects_of: Gives the numbers of a sample's true objects, by the sample's id.
+        otsu_bright: Whether Otsu's foreground is the brighter side; None leaves Otsu out, which
+            tells only two classes apart.
+
+    Returns:
+        A row for each sample, and the scores of all their pixels together. The row has `id` and
+        the scores of the foreground (see `scores.DEFINITIONS`); of more than two classes their
+        means over the classes that the image has (see `scores.score_label`), and
+        `<score>_<class>` for each class, missing where an image has none of it. Then the Dice of
+        predicting nothing but background, `background_dice`, and with Otsu `otsu_dice`.
+    """
+    pooled = PooledCounts(len(classes))
+    rows = []
+    for sample_id, sample in samples.items():
+        truth = np.asarray(sample.label)
+        probabilities = predict_probabilities(sample.image)
+        pooled.add(truth, probabilities)
+        objects = objects_of(sample_id) if "instances" in settings.families else None
+        row: dict[str, Any] = {"id": sample_id}
+        row |= _score_image(truth, decide(probabilities), classes, settings, objects)
+        row["background_dice"] = mean_dice(truth, np.zeros_like(truth), len(classes))
+        if otsu_bright is not None:
+            row["otsu_dice"] = _otsu_dice(sample, bright=otsu_bright)
+        rows.append(row)
+    return pd.DataFrame(rows), {
+        class_name: {name: asdict(score) for name, score in pooled.scores(index).items()}
+        for index, class_name in enumerate(classes)
+        if index
+    }
+
+
+def _score_image(
+    truth: Label,
+    found: Label,
+    classes: Sequence[str],
+    settings: ScoreSettings,
+    objects: Objects | None,
+) -> dict[str, Any]:
+    """Return the scores of one image by column."""
+    scores = {
+        index: score_class(truth, found, index, settings, objects)
+        for index in score_label(truth, found, len(classes))
+    }
+    names = list(next(iter(scores.values())))
+    row: dict[str, Any] = {
+        name: float(np.mean([known[name] for known in scores.values()])) for name in names
+    }
+    if len(classes) > 2:
+        row |= {
+            column_of(name, class_name): scores.get(index, {}).get(name, np.nan)
+            for index, class_name in enumerate(classes)
+            if index
+            for name in names
+        }
+    return row
+
+
+def column_of(score: str, class_name: str) -> str:
+    """Name the column of a score of one class out of several."""
+    return f"{score}_{class_name}"
+
+
+def _otsu_dice(sample: Sample, *, bright: bool) -> float:
+    found = segment_by_otsu(sample.image, bright=bright, inside=sample.label != IGNORE)
+    return count_confusion(sample.label, found).dice

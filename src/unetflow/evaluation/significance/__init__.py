@@ -1,0 +1,1 @@
+"""How sure the numbers of a few images are, and whether two methods really differ."""

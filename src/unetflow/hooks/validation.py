@@ -1,0 +1,93 @@
+"""Checks before a run."""
+
+from pathlib import Path
+from typing import Any
+
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+
+from unetflow.annotations.class_map import read_meaning
+from unetflow.config.parameters import Parameters
+from unetflow.config.validation import read_parameters
+from unetflow.core.errors import InputError
+from unetflow.data.folds import require_folds
+from unetflow.pipelines.planning.nodes import check_plan
+
+
+class CheckHooks:
+    """Checks parameters and folders before anything runs."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, dict[str, Any]] = {}
+
+    @hook_impl
+    def after_catalog_created(self, conf_catalog: dict[str, Any]) -> None:
+        """Remember what the catalog says of each entry."""
+        self._entries = conf_catalog
+
+    @hook_impl
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Stop with a clear error when a parameter or a folder cannot be right."""
+        parameters = catalog.load("parameters")
+        read_parameters(Parameters, parameters)
+        read_meaning(parameters["classes"], parameters["ingestion"])
+        if "plan" in pipeline.inputs() and catalog.exists("plan"):
+            trains = any("training" in node.tags for node in pipeline.nodes)
+            check_plan(catalog.load("plan"), parameters, None if trains else {"training.tile"})
+        tags = {tag for node in pipeline.nodes for tag in node.tags}
+        if "cross_validation" in tags:
+            _check_cross_validation(parameters, deals_folds="ingestion" in tags)
+        begins_with = parameters.get("start_from")
+        if begins_with is not None and begins_with != self._entries["start_model"].get("source"):
+            raise InputError(
+                "start_from",
+                "it stands in a file of parameters, where the catalog does not see it",
+                "Give it as in `--params start_from=...`, or as `source` of the catalog entry "
+                "`start_model`",
+            )
+        raw = self._entries["raw_pairs"].get("path")
+        if "images_to_segment" in pipeline.inputs() and isinstance(raw, str):
+            self._check_images_to_segment(Path(raw))
+
+    def _check_images_to_segment(self, raw: Path) -> None:
+        entry_of_images = self._entries["images_to_segment"]
+        images = Path(entry_of_images.get("instead") or entry_of_images["path"])
+        if not images.exists() and not images.is_relative_to(raw):  # the demo is made by the run
+            raise InputError(
+                images,
+                "there is no such folder or archive to export masks of",
+                "Correct `images_to_segment` in the catalog, or give --params images=...",
+            )
+        below = [value for value in self._entries["raw_pairs"].values() if isinstance(value, str)]
+        theirs = {
+            images.resolve(),
+            *((raw / name).resolve() for name in ("images", "masks", *below)),
+        }
+        for entry in (
+            "masks",
+            "labels",
+            "probabilities",
+            "overlays",
+            "instances",
+            "polygons",
+            "rois",
+        ):
+            ours = Path(self._entries[entry]["path"]).resolve()
+            if ours in theirs:
+                raise InputError(
+                    ours,
+                    f"`{entry}` would be written over the images or masks that you have",
+                    "Choose another folder, as in --params output=...",
+                )
+
+
+def _check_cross_validation(parameters: dict[str, Any], *, deals_folds: bool) -> None:
+    if deals_folds:  # else those of the manifest count
+        require_folds(parameters["ingestion"]["split"]["folds"])
+    if parameters.get("start_from") is not None:
+        raise InputError(
+            "start_from",
+            "a model to start from may have seen the images that a fold holds out",
+            "Leave it out in a cross-validation",
+        )

@@ -1,0 +1,1 @@
+"""The finished model: raw image in, mask of the same size out."""

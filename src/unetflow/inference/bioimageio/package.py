@@ -1,0 +1,150 @@
+"""Writing a package: a zip archive with the description, both networks and what tests them."""
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from PIL import Image
+
+from unetflow.core.atomic import replacing
+from unetflow.core.errors import InputError
+from unetflow.core.types import Probabilities
+from unetflow.inference.bioimageio.description import (
+    COVER,
+    DESCRIPTION,
+    KERAS,
+    ONNX,
+    README,
+    TEST_INPUT,
+    TEST_OUTPUT,
+    describe_package,
+    name_outputs,
+)
+from unetflow.inference.bioimageio.facts import PackageFacts
+from unetflow.inference.bioimageio.readme import write_readme
+from unetflow.inference.runtimes.registry import convert_network
+from unetflow.inference.segmenter import Segmenter
+from unetflow.inference.temperature import apply_temperature
+from unetflow.visualization.overlays import (
+    PREDICTION_COLOUR,
+    draw_label,
+    to_picture,
+)
+
+_READABLE = 0o644 << 16
+
+
+@dataclass(frozen=True)
+class BioimageioPackage:
+    """All that a package is made of; see `write_bioimageio`."""
+
+    segmenter: Segmenter
+    window: NDArray[np.generic]
+    facts: PackageFacts
+    model_card: Mapping[str, Any] | None = None
+
+    def save(self, path: Path) -> None:
+        """Write the package in one step."""
+        write_bioimageio(path, self.segmenter, self.window, self.facts, self.model_card)
+
+
+def write_bioimageio(
+    path: Path,
+    segmenter: Segmenter,
+    window: NDArray[np.generic],
+    facts: PackageFacts,
+    model_card: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a model's package in bioimage.io's format 0.5, in one step.
+
+    It holds the segmenter's own `.keras` file, from which `Segmenter.load` makes the same segmenter
+    again, the network as ONNX, and as test tensors an image and what Keras makes of it. Nothing is
+    asked of any other machine.
+
+    Args:
+        path: The zip archive to make or replace.
+        segmenter: The finished segmenter, computed by Keras.
+        window: The test image `(height, width, channels)`, as `choose_window` cuts it.
+        facts: What the user says of the model.
+        model_card: Of the run that trained it; it is passed over if it is another model's. See
+            `evaluation_report.describe_model`.
+
+    Raises:
+        InputError: bioimageio.spec is not installed, the segmenter is computed by another engine,
+            or the format does not allow one of the facts.
+    """
+    try:
+        from bioimageio.spec import ValidationContext, get_package_content
+    except ImportError as error:
+        raise InputError(
+            "packaging",
+            f"bioimageio.spec is not installed ({error})",
+            "Install it with `pip install 'unetflow[bioimageio]'`",
+        ) from error
+
+    model, settings = segmenter.model, segmenter.settings
+    # With its checks of files the library also asks GitHub whether an author is known there.
+    with TemporaryDirectory() as name, ValidationContext(perform_io_checks=False):
+        folder = Path(name)
+        output = segmenter.engine(window[np.newaxis])
+        segmenter.save(folder / KERAS)
+        (folder / ONNX).write_bytes(*convert_network(model, "onnx").values())
+        np.save(folder / TEST_INPUT, window[np.newaxis], allow_pickle=False)
+        np.save(folder / TEST_OUTPUT, output, allow_pickle=False)
+        Image.fromarray(_draw_cover(segmenter, window, output[0])).save(folder / COVER)
+        known = model_card if _is_of(model_card, segmenter) else None
+        names = name_outputs(settings, segmenter.engine.outputs)
+        text = write_readme(facts, settings, names, known)
+        (folder / README).write_text(text, encoding="utf-8")
+        described = describe_package(
+            folder, facts, settings, segmenter.engine.outputs, model.count_params()
+        )
+        content = get_package_content(described, bioimageio_yaml_file_name=DESCRIPTION)
+        with replacing(path) as temporary:
+            _write_archive(temporary, content)
+
+
+def _write_archive(path: Path, content: Mapping[str, Any]) -> None:
+    """Write the description, which names the other files, and these."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, part in content.items():
+            if name == DESCRIPTION:
+                data = yaml.safe_dump(part, sort_keys=False, allow_unicode=True).encode()
+            else:
+                data = Path(part.source).read_bytes()
+            entry = zipfile.ZipInfo(name)  # without the time of day
+            entry.external_attr = _READABLE
+            archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
+
+
+def _draw_cover(
+    segmenter: Segmenter, window: NDArray[np.generic], output: Probabilities
+) -> NDArray[np.uint8]:
+    """Draw what is found on that part of the window that has an output."""
+    settings = segmenter.settings
+    label = segmenter.decide(apply_temperature(output, settings.temperature))
+    cut = settings.geometry.shrink
+    picture = to_picture(window[cut : cut + label.shape[0], cut : cut + label.shape[1]])
+    return draw_label(picture, label, len(settings.classes), PREDICTION_COLOUR)
+
+
+def _is_of(model_card: Mapping[str, Any] | None, segmenter: Segmenter) -> bool:
+    """Tell whether a model card is that of a segmenter, as far as both say the same things."""
+    if model_card is None:
+        return False
+    settings = segmenter.settings
+    stated = [model_card[name] for name in ("classes", "threshold", "weights")]
+    stated += [model_card["input"][name] for name in ("channels", "dtype")]
+    return stated == [
+        settings.classes,
+        settings.threshold,
+        segmenter.model.count_params(),
+        settings.channels,
+        settings.dtype,
+    ]

@@ -1,0 +1,71 @@
+"""A large image in small, for people and for a look at its intensities."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetflow.core.types import Label
+from unetflow.io.lazy_image import LazyImage
+
+EDGE = 2048
+"""Longest edge of an overview in pixels."""
+_STRIP_NUMBERS = 2**23
+"""How many numbers are read at once."""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A large image in small.
+
+    Attributes:
+        step: How many rows, and columns, of the image are one here.
+        means: `(height, width, channels)` float32, the mean of each square of so many pixels.
+        sample: `(height, width, channels)`, the middle pixel of each square, as it is.
+    """
+
+    step: int
+    means: NDArray[np.float32]
+    sample: NDArray[np.generic]
+
+
+def shrink_image(image: LazyImage, edge: int = EDGE) -> Overview:
+    """Read an image once, strip by strip, and keep little of it.
+
+    Rows and columns at the end that do not fill a square are left out.
+
+    Args:
+        image: The image.
+        edge: Longest edge of the overview in pixels; of a strip it may be longer, so that the
+            shorter edge does not vanish.
+    """
+    step = min(-(-max(image.shape[:2]) // edge), *image.shape[:2])
+    means, sample = [], []
+    for strip in _strips(image, step):
+        height, width, channels = strip.shape
+        squares = strip.reshape(height // step, step, width // step, step, channels)
+        means.append(squares.mean(axis=(1, 3), dtype=np.float32))
+        sample.append(squares[:, step // 2, :, step // 2].copy())  # else the strip stays in memory
+    return Overview(step, np.concatenate(means), np.concatenate(sample))
+
+
+def shrink_label(label: LazyImage, step: int) -> Label:
+    """Return the middle pixel of each square of a label.
+
+    Args:
+        label: The label, of one channel.
+        step: Edge of a square in pixels, as `shrink_image` has settled it.
+    """
+    middle = slice(step // 2, None, step)
+    strips = [strip[middle, middle, 0].astype(np.uint8) for strip in _strips(label, step)]
+    return np.concatenate(strips)
+
+
+def _strips(image: LazyImage, step: int) -> Iterator[NDArray[np.generic]]:
+    """Yield whole rows of an image, as many as fill squares, without the rest of each."""
+    height, width, channels = image.shape
+    height, width = height // step * step, width // step * step
+    rows = max(_STRIP_NUMBERS // (width * channels * step), 1) * step
+    for first in range(0, height, rows):
+        yield image.read((first, min(first + rows, height)), (0, width))

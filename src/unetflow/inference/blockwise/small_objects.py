@@ -1,0 +1,109 @@
+"""Small objects of a large image, whose pieces lie in several blocks."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components as join_pairs
+from skimage.measure import label as connected_components
+
+from unetflow.core.types import Label
+from unetflow.inference.blockwise.blocks import Block, Grid
+
+Numbers = NDArray[np.int64]
+
+
+class SmallObjects:
+    """Which objects of a large image are too small, told from one block at a time.
+
+    An object that touches no border of its block is measured there. The others get numbers of
+    their own, in all blocks together; numbers whose pixels touch across a border, at a side or a
+    corner, are one object, and their areas are added up. So memory grows with the borders and not
+    with the area.
+
+    Args:
+        grid: The blocks.
+        read: Returns the label of a block, `(height, width)`, of which 1 is the foreground.
+        minimum: Smallest area of an object that stays, in pixels; see
+            `decision.remove_small_objects`, which does the same for an image in memory.
+    """
+
+    def __init__(self, grid: Grid, read: Callable[[Block], Label], minimum: int) -> None:
+        self._read, self._minimum = read, minimum
+        self._first: dict[tuple[int, int], int] = {}
+        self._large = np.ones(1, bool)
+        if minimum > 1:
+            self._measure(grid)
+
+    def clean(self, block: Block) -> Label:
+        """Return the label of a block without objects that are too small in the whole image."""
+        label = self._read(block)
+        if self._minimum <= 1:
+            return label
+        objects = _find_objects(label)
+        stays = np.bincount(objects.ravel()) >= self._minimum
+        at_border = _border_objects(objects)
+        first = self._first[block.place]
+        stays[at_border] = self._large[first : first + len(at_border)]
+        stays[0] = False  # what is no object
+        return stays[objects].astype(np.uint8)
+
+    def _measure(self, grid: Grid) -> None:
+        width = max(block.columns[1] for block in grid.blocks)
+        above = below = np.zeros(width, np.int64)
+        before: Numbers = np.zeros(0, np.int64)
+        areas, pairs, first = [np.zeros(1, np.int64)], [np.zeros((2, 0), np.int64)], 1
+        for block in grid.blocks:
+            if block.place[1] == 0:
+                above, below, before = below, np.zeros(width, np.int64), np.zeros(0, np.int64)
+            objects = _find_objects(self._read(block))
+            at_border = _border_objects(objects)
+            self._first[block.place] = first
+            numbers = np.zeros(int(objects.max()) + 1, np.int64)
+            numbers[at_border] = np.arange(first, first + len(at_border))
+            areas.append(np.bincount(objects.ravel())[at_border])
+            first += len(at_border)
+            left, right = block.columns
+            start = max(left - 1, 0)  # a corner touches the block on its other side
+            pairs.append(_touching(above[start : right + 1], numbers[objects[0]], left - start))
+            if before.size:
+                pairs.append(_touching(before, numbers[objects[:, 0]], 0))
+            below[left:right] = numbers[objects[-1]]
+            before = numbers[objects[:, -1]]
+        one, other = np.concatenate(pairs, axis=1)
+        graph = coo_array((np.ones(len(one), bool), (one, other)), shape=(first, first))
+        piece_of = join_pairs(graph, directed=False)[1]
+        area = np.bincount(piece_of, weights=np.concatenate(areas))
+        self._large = area[piece_of] >= self._minimum
+
+
+def _find_objects(label: Label) -> NDArray[np.intp]:
+    return np.asarray(connected_components(label == 1, connectivity=2), np.intp)
+
+
+def _border_objects(objects: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the numbers of the objects at a border of their block, in rising order."""
+    border = [objects[0], objects[-1], objects[:, 0], objects[:, -1]]
+    found = np.unique(np.concatenate(border))
+    return found[found > 0]
+
+
+def _touching(one: Numbers, other: Numbers, offset: int) -> NDArray[np.int64]:
+    """Return the pairs of objects on two lines beside each other that touch.
+
+    Args:
+        one: Numbers of the objects along the first line; 0 is none.
+        other: Those along the second line.
+        offset: Where the second line begins, counted on the first.
+
+    Returns:
+        `(2, pairs)`.
+    """
+    places = np.arange(len(other)) + offset
+    found = []
+    for shift in (-1, 0, 1):
+        inside = (places + shift >= 0) & (places + shift < len(one))
+        pair = np.stack([one[places[inside] + shift], other[inside]])
+        found.append(pair[:, pair.all(axis=0)])
+    return np.unique(np.concatenate(found, axis=1), axis=1)

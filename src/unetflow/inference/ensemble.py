@@ -1,0 +1,43 @@
+"""Several segmenters as one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import keras
+import numpy as np
+
+from unetflow.inference.segmenter import Segmenter
+
+
+def average_segmenters(segmenters: Sequence[Segmenter]) -> Segmenter:
+    """Make one segmenter whose probabilities are the means of those of several.
+
+    Each keeps the scaling of raw images that it was trained with. The threshold is the mean of
+    theirs, the temperature the geometric mean, and the smallest object the median.
+
+    Args:
+        segmenters: Of one architecture and for the same classes.
+    """
+    settings = segmenters[0].settings
+    inputs = keras.Input(segmenters[0].model.input_shape[1:], name="raw_image")
+    members = [_rename(s.model, f"member_{i}") for i, s in enumerate(segmenters)]
+    outputs = keras.layers.Average(name="mean")([member(inputs) for member in members])
+    thresholds = [s.settings.threshold for s in segmenters if s.settings.threshold is not None]
+    threshold = float(np.mean(thresholds)) if thresholds else None
+    model = keras.Model(inputs, outputs, name="ensemble")
+    temperatures = [s.settings.temperature for s in segmenters]
+    sizes = [s.settings.minimum_object_size for s in segmenters]
+    combined = replace(
+        settings,
+        threshold=threshold,
+        temperature=float(np.exp(np.mean(np.log(temperatures)))),
+        minimum_object_size=round(float(np.median(sizes))),
+    )
+    return Segmenter(model, combined)
+
+
+def _rename(model: keras.Model, name: str) -> keras.Model:
+    """Return a copy under another name, for the parts of a model must have different ones."""
+    copy = keras.Model.from_config({**model.get_config(), "name": name})
+    copy.set_weights(model.get_weights())
+    return copy

@@ -1,0 +1,1 @@
+"""What computes a finished network: Keras, OpenVINO or ONNX Runtime."""

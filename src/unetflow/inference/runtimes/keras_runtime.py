@@ -1,0 +1,42 @@
+"""Keras itself, as it was trained with."""
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetflow.core.types import Predictor, Probabilities
+from unetflow.inference.runtimes.runtime import Engine, Identity
+
+if TYPE_CHECKING:
+    import keras
+
+
+class KerasEngine(Engine):
+    """A Keras model.
+
+    Args:
+        model: From raw images to probabilities.
+    """
+
+    name = "keras"
+
+    def __init__(self, model: "keras.Model") -> None:
+        from unetflow.inference.predict import as_predictor
+
+        self.model = model
+        self.outputs = int(model.output_shape[-1])
+        self._predict: Predictor = as_predictor(model)
+
+    @property
+    def identity(self) -> Identity:
+        """Digests of its weights and of its layers; those without weights stand in these alone."""
+        from unetflow.models.keras_io import digest_weights
+
+        layers = hashlib.sha256(self.model.to_json().encode()).hexdigest()
+        return {"weights": digest_weights(self.model), "layers": layers}
+
+    def __call__(self, windows: NDArray[np.generic]) -> Probabilities:
+        """Predict raw images; see `Engine`."""
+        return self._predict(windows)

@@ -1,0 +1,136 @@
+"""OpenVINO, which computes in bfloat16 and in int8 too where the processor is quick at them."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetflow.core.errors import InputError
+from unetflow.core.parallel import count_cores
+from unetflow.core.types import Probabilities
+from unetflow.inference.runtimes.exact_input import part_from_scaling
+from unetflow.inference.runtimes.rounding import round_kernels
+from unetflow.inference.runtimes.runtime import (
+    Engine,
+    Identity,
+    Parts,
+    digest_parts,
+)
+
+if TYPE_CHECKING:
+    import keras
+    import openvino
+
+
+def convert_to_openvino(model: "keras.Model") -> Parts:
+    """Convert a Keras model into OpenVINO's own two files, with weights in float32.
+
+    The core reads TensorFlow's format itself. `openvino.convert_model`, which would do the same,
+    tells Intel about each use unless the user has declined.
+    """
+    import openvino
+
+    with TemporaryDirectory() as folder:
+        saved, written = Path(folder, "saved_model"), Path(folder, "network.xml")
+        model.export(saved, format="tf_saved_model", verbose=False, input_signature=model.inputs)
+        network = openvino.Core().read_model(saved)
+        _leave_sizes_to_strides(network)
+        openvino.save_model(network, written, compress_to_fp16=False)
+        weights = written.with_suffix(".bin")
+        return {path.name: path.read_bytes() for path in (written, weights)}
+
+
+def _leave_sizes_to_strides(network: "openvino.Model") -> None:
+    """Take the computed output size from transposed convolutions that need none.
+
+    TensorFlow's format gives each its output's size, and OpenVINO does not compute one with a size
+    in whole numbers. Where kernels lie side by side the size is that of the input times the stride.
+    """
+    from openvino import opset15
+
+    for node in network.get_ordered_ops():
+        if node.get_type_name() != "ConvolutionBackpropData" or node.get_input_size() < 3:
+            continue
+        options = node.get_attributes()
+        kernel = node.input(1).get_shape()[2:]
+        if list(kernel) != list(options["strides"]) or any(options["output_padding"]):
+            continue
+        plain = opset15.convolution_backprop_data(
+            node.input_value(0),
+            node.input_value(1),
+            strides=options["strides"],
+            pads_begin=options["pads_begin"],
+            pads_end=options["pads_end"],
+            dilations=options["dilations"],
+        )
+        plain.set_friendly_name(node.get_friendly_name())
+        node.output(0).replace(plain.output(0))
+
+
+class OpenVinoEngine(Engine):
+    """A network that OpenVINO computes on the processor.
+
+    Args:
+        parts: What `convert_to_openvino` made.
+        precision: "float32" or "bfloat16".
+        identity: See `Engine`; None: the digests of the parts.
+
+    Raises:
+        InputError: The network cannot be read, or this processor cannot multiply bfloat16.
+    """
+
+    name = "openvino"
+
+    def __init__(
+        self, parts: Parts, precision: str = "float32", identity: Identity | None = None
+    ) -> None:
+        import openvino
+
+        self.parts = parts
+        self._identity = digest_parts(parts) if identity is None else identity
+        self.precision = precision
+        core = openvino.Core()
+        if precision == "bfloat16" and "BF16" not in core.get_property(
+            "CPU", "OPTIMIZATION_CAPABILITIES"
+        ):
+            raise InputError(
+                "precision", "this processor does not multiply bfloat16", "Use float32"
+            )
+        # Left alone, OpenVINO takes bfloat16 wherever it is quicker.
+        hint = openvino.Type.bf16 if precision == "bfloat16" else openvino.Type.f32
+        options = {
+            "INFERENCE_PRECISION_HINT": hint,
+            "INFERENCE_NUM_THREADS": count_cores(),
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        try:
+            network = core.read_model(parts["network.xml"], parts["network.bin"])
+            self.outputs = network.output(0).partial_shape[-1].get_length()
+            self._scale = None
+            if precision == "bfloat16":
+                round_kernels(network)
+                scaling, network = part_from_scaling(network)
+                exactly = options | {"INFERENCE_PRECISION_HINT": openvino.Type.f32}
+                self._scale = core.compile_model(scaling, "CPU", exactly)
+            self._compiled = core.compile_model(network, "CPU", options)
+        except RuntimeError as error:
+            raise InputError(
+                "network.xml",
+                f"OpenVINO cannot read it ({error})",
+                "Export the segmenter again",
+            ) from error
+
+    @property
+    def identity(self) -> Identity:
+        """See `Engine`."""
+        return {"engine": self.name, "precision": self.precision, **self._identity}
+
+    def __call__(self, windows: NDArray[np.generic]) -> Probabilities:
+        """Predict raw images; see `Engine`."""
+        entries: Any = windows.astype(np.float32)
+        if self._scale is not None:
+            entries = [scaled for _, scaled in self._scale(entries).items()]
+        found: Probabilities = self._compiled(entries)[0]
+        return found

@@ -1,0 +1,191 @@
+"""Which engines are worth using for a finished segmenter: tried on images whose truth is known."""
+
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from unetflow.augmentation.crops import draw_crop
+from unetflow.core.errors import InputError
+from unetflow.core.rng import generator_for
+from unetflow.data.samples import Sample
+from unetflow.inference.segmenter import Segmenter
+from unetflow.inference.segmenter_files import Exported
+from unetflow.metrics.pixels import mean_dice
+
+KERAS = "keras"
+CALIBRATION_EDGE = 256
+"""Of a crop in pixels, at least; it is continued to what the network takes."""
+_TRIED = {
+    "openvino": ("openvino", "float32"),
+    "openvino_bfloat16": ("openvino", "bfloat16"),
+    "openvino_int8": ("openvino", "int8"),
+    "onnx": ("onnx", "float32"),
+}
+
+
+@dataclass(frozen=True)
+class TrialSettings:
+    """How engines are tried.
+
+    Attributes:
+        tolerance: By how much the mean Dice may be lower than Keras's.
+        calibration_crops: Crops that measure the ranges of activations for int8.
+        timed_images: Images that are predicted for the time of one round.
+        rounds: In each of which all engines take their turn.
+    """
+
+    tolerance: float
+    calibration_crops: int
+    timed_images: int
+    rounds: int
+
+
+@dataclass
+class Trial:
+    """A row of the table.
+
+    Attributes:
+        name: Of the engine with its precision.
+        engine: One of `engines.ENGINES`.
+        precision: "float32", "bfloat16" or "int8".
+        dice: Mean over the images; see `scores.mean_dice`. None where it could not be tried.
+        fall: By how much it is lower than Keras's.
+        megapixels_per_second: From raw image to mask, the median of the rounds.
+        speed_over_keras: The median of the rounds' ratios.
+        megabytes: Of its file, in 10^6 bytes.
+        kept: Whether its masks are as good.
+        reason: Why it is not kept.
+    """
+
+    name: str
+    engine: str
+    precision: str
+    dice: float | None = None
+    fall: float | None = None
+    megapixels_per_second: float | None = None
+    speed_over_keras: float | None = None
+    megabytes: float | None = None
+    kept: bool = False
+    reason: str = ""
+
+
+def try_engines(
+    segmenter: Segmenter, samples: Mapping[str, Sample], settings: TrialSettings, seed: int
+) -> tuple[pd.DataFrame, dict[str, Exported]]:
+    """Convert a segmenter for each engine, and measure what becomes of its masks.
+
+    An engine that is not installed, or a precision that the processor lacks, is noted and left out.
+
+    Args:
+        segmenter: With a Keras model.
+        samples: Images and truth that the network was not trained on, opened one at a time. Crops
+            of the images calibrate int8, whose labels are not looked at for it.
+        settings: How engines are tried.
+        seed: Draws the crops.
+
+    Returns:
+        A table with the columns of `Trial`, Keras first; and what is kept by its name. A file that
+        serves for two precisions is there once.
+
+    Raises:
+        InputError: The segmenter holds no Keras model.
+    """
+    segmenter.model  # noqa: B018 - raises, where below each engine would only be left out
+    started = {KERAS: segmenter}
+    trials = {KERAS: Trial(KERAS, KERAS, "float32", kept=True)}
+    converted: dict[str, Exported] = {}
+    for name, (engine, precision) in _TRIED.items():
+        trials[name] = Trial(name, engine, precision)
+        file = _file_of(engine, precision)
+        try:
+            if engine not in converted:
+                converted[engine] = segmenter.convert(engine)
+            if precision == "int8":
+                crops = _draw_crops(segmenter, samples, settings.calibration_crops, seed)
+                converted[file] = converted[engine].quantised(crops)
+            started[name] = Segmenter.start(
+                converted[file], "bfloat16" if precision == "bfloat16" else "float32"
+            )
+        except InputError as error:
+            trials[name].reason = f"{error.problem}: {error.mend}"
+            continue
+        trials[name].megabytes = sum(map(len, converted[file].parts.values())) / 1e6
+    _measure_dice(trials, started, samples, settings.tolerance)
+    _measure_speed(trials, started, samples, settings)
+    table = pd.DataFrame([asdict(trial) for trial in trials.values()])
+    needed = {_file_of(t.engine, t.precision) for t in trials.values() if t.kept} - {KERAS}
+    return table, {name: converted[name] for name in converted if name in needed}
+
+
+def _file_of(engine: str, precision: str) -> str:
+    """Name the file that holds a network: bfloat16 is a way to compute the one of float32."""
+    return f"{engine}_int8" if precision == "int8" else engine
+
+
+def _draw_crops(
+    segmenter: Segmenter, samples: Mapping[str, Sample], number: int, seed: int
+) -> list[NDArray[np.generic]]:
+    """Return crops from all images in turn."""
+    geometry, ids = segmenter.settings.geometry, list(samples)
+    edge = geometry.fit(min(CALIBRATION_EDGE, segmenter.settings.tile) + 2 * geometry.shrink)
+    return [
+        draw_crop(
+            samples[ids[index % len(ids)]],
+            edge,
+            generator_for(seed, "calibration crop", index),
+            margin=geometry.shrink,
+        ).image
+        for index in range(number)
+    ]
+
+
+def _measure_dice(
+    trials: Mapping[str, Trial],
+    started: Mapping[str, Segmenter],
+    samples: Mapping[str, Sample],
+    tolerance: float,
+) -> None:
+    """Score all engines, image by image, and note which are kept."""
+    scores: dict[str, list[float]] = {name: [] for name in started}
+    for sample in samples.values():
+        image, truth = np.asarray(sample.image), np.asarray(sample.label)
+        for name, segmenter in started.items():
+            found = segmenter.predict(image)
+            scores[name].append(mean_dice(truth, found, len(segmenter.settings.classes)))
+    best = float(np.mean(scores[KERAS]))
+    for name, values in scores.items():
+        trial = trials[name]
+        trial.dice = float(np.mean(values))
+        trial.fall = best - trial.dice
+        trial.kept = trial.fall <= tolerance
+        if not trial.kept:
+            trial.reason = f"its Dice falls by {trial.fall:.4f}, more than {tolerance:g}"
+
+
+def _measure_speed(
+    trials: Mapping[str, Trial],
+    started: Mapping[str, Segmenter],
+    samples: Mapping[str, Sample],
+    settings: TrialSettings,
+) -> None:
+    """Time all engines in turns on the same images; each has predicted them before."""
+    chosen = islice(samples.values(), settings.timed_images)
+    images = [np.asarray(sample.image) for sample in chosen]
+    megapixels = sum(image.shape[0] * image.shape[1] for image in images) / 1e6
+    seconds: dict[str, list[float]] = {name: [] for name in started}
+    for _ in range(settings.rounds):
+        for name, segmenter in started.items():
+            begin = time.perf_counter()
+            for image in images:
+                segmenter.predict(image)
+            seconds[name].append(time.perf_counter() - begin)
+    for name, taken in seconds.items():
+        ratios = [keras / own for keras, own in zip(seconds[KERAS], taken, strict=True)]
+        trials[name].megapixels_per_second = megapixels / statistics.median(taken)
+        trials[name].speed_over_keras = statistics.median(ratios)

@@ -1,0 +1,173 @@
+"""The files of segmenters: what every one has beside its network, and those of other engines.
+
+Each is a zip archive with `segmenter.json`, the settings, and `digests.json`, the SHA-256 of every
+other member. The digests notice damage and a member that was exchanged; who exchanges both can
+still deceive, so nothing in such a file is ever run as code.
+"""
+
+import hashlib
+import json
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetflow.core.atomic import replacing
+from unetflow.core.errors import InputError
+from unetflow.inference.runtimes.registry import find_engine
+from unetflow.inference.runtimes.runtime import Parts
+from unetflow.inference.segmenter_settings import (
+    SETTINGS_MEMBER,
+    SegmenterSettings,
+    read_settings,
+    write_settings,
+)
+from unetflow.io.files import require_file
+
+DIGESTS_MEMBER = "digests.json"
+_LARGEST_DIGESTS = 100_000
+_AGAIN = "Use the file that the pipeline 'evaluation' writes, or export that one again"
+
+
+def complete_archive(path: Path, settings: SegmenterSettings) -> None:
+    """Add settings and digests to an archive that holds a network."""
+    with zipfile.ZipFile(path, "a") as archive:
+        write_settings(archive, settings)
+        digests = {name: _digest(archive, name) for name in archive.namelist()}
+        archive.writestr(DIGESTS_MEMBER, json.dumps(digests, indent=2))
+
+
+def read_own_settings(path: Path) -> SegmenterSettings:
+    """Return the settings in a `.keras` file, after a look at its digests.
+
+    Files that were written before there were digests are taken as they are.
+
+    Raises:
+        InputError: The file is missing, was changed after it was written, or has no settings.
+    """
+    with _opening(path) as archive:
+        if DIGESTS_MEMBER in archive.namelist():
+            _check_digests(path, archive)
+        return _settings_of(path, archive)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A segmenter for another engine than Keras, not started yet.
+
+    Attributes:
+        engine: Which one, of `engines.ENGINES`.
+        parts: The files of its network.
+        settings: What turns probabilities into a mask.
+    """
+
+    engine: str
+    parts: Parts
+    settings: SegmenterSettings
+
+    def quantised(self, calibration: Iterable[NDArray[np.generic]]) -> Self:
+        """Return the same with OpenVINO's convolutions in int8, which changes the masks.
+
+        Args:
+            calibration: Typical raw images `(height, width, channels)`; see `quantise`.
+
+        Raises:
+            InputError: It is for another engine; and see `quantise`.
+        """
+        if self.engine != "openvino":
+            raise InputError("calibration", "only OpenVINO is quantised", "Leave it out")
+        from unetflow.inference.runtimes.quantisation import quantise
+
+        settings = self.settings
+        parts = quantise(self.parts, calibration, settings.geometry, settings.tile)
+        return replace(self, parts=parts)
+
+    def write(self, path: Path) -> None:
+        """Write all of it as one file, in one step."""
+        with replacing(path) as temporary:
+            with zipfile.ZipFile(temporary, "w") as archive:
+                for name, content in self.parts.items():
+                    archive.writestr(name, content)
+            complete_archive(temporary, self.settings)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            InputError: The file is missing, damaged, was changed, lacks a part, or is another one.
+        """
+        with _opening(path) as archive:
+            if DIGESTS_MEMBER not in archive.namelist():
+                raise InputError(path, f"it is no exported segmenter: no {DIGESTS_MEMBER}", _AGAIN)
+            # `write` compresses nothing, so nothing can unpack to more than the file's size.
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise InputError(path, "it is no exported segmenter: a part is compressed", _AGAIN)
+            _check_digests(path, archive)
+            settings = _settings_of(path, archive)
+            names = set(archive.namelist()) - {DIGESTS_MEMBER, SETTINGS_MEMBER}
+            engine = find_engine(names)
+            if engine is None:
+                found = ", ".join(sorted(names)) or "nothing"
+                raise InputError(
+                    path, f"beside the settings it holds {found}, the network of no engine", _AGAIN
+                )
+            return cls(engine, {name: archive.read(name) for name in names}, settings)
+
+
+@contextmanager
+def _opening(path: Path) -> Iterator[zipfile.ZipFile]:
+    require_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    # What `zipfile` raises for an archive that is damaged, encrypted or packed in an unknown way
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
+        raise InputError(path, f"it is no archive, or a damaged one ({error})", _AGAIN) from error
+
+
+def _settings_of(path: Path, archive: zipfile.ZipFile) -> SegmenterSettings:
+    try:
+        return read_settings(archive)
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            path, f"it is a network without the settings of a segmenter ({error})", _AGAIN
+        ) from error
+
+
+def _check_digests(path: Path, archive: zipfile.ZipFile) -> None:
+    """Raise an `InputError` unless the members are those that the digests tell of."""
+    names = archive.namelist()
+    if archive.getinfo(DIGESTS_MEMBER).file_size > _LARGEST_DIGESTS:
+        raise InputError(path, f"{DIGESTS_MEMBER} is too large", _AGAIN)
+    try:
+        digests = dict(json.loads(archive.read(DIGESTS_MEMBER)))
+    except (TypeError, ValueError) as error:
+        raise InputError(path, f"{DIGESTS_MEMBER} cannot be read ({error})", _AGAIN) from error
+    present = set(names) - {DIGESTS_MEMBER}
+    for problem, found in (
+        ("it has a part twice", {name for name in names if names.count(name) > 1}),
+        ("a part is missing", digests.keys() - present),
+        ("a part does not belong to it", present - digests.keys()),
+    ):
+        if found:
+            raise InputError(path, f"{problem}: {', '.join(sorted(found))}", _AGAIN)
+    changed = [name for name in sorted(present) if _digest(archive, name) != digests[name]]
+    if changed:
+        raise InputError(
+            path,
+            f"it was changed after it was written: the SHA-256 of {', '.join(changed)} is not "
+            f"that in {DIGESTS_MEMBER}",
+            _AGAIN,
+        )
+
+
+def _digest(archive: zipfile.ZipFile, name: str) -> str:
+    with archive.open(name) as member:
+        return hashlib.file_digest(member, "sha256").hexdigest()  # type: ignore[arg-type] # it has all that is asked

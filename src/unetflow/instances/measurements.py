@@ -1,0 +1,119 @@
+"""A table of objects: where each one lies, how large it is and how bright."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from unetflow.instances.extraction import Objects
+from unetflow.io.pixel_size import PixelSize
+
+COLUMNS = {
+    "image": "string",
+    "object": "uint32",
+    "class": "string",
+    "area_px": "int64",
+    "centroid_x_px": "float64",
+    "centroid_y_px": "float64",
+    "box_left_px": "int64",
+    "box_top_px": "int64",
+    "box_width_px": "int64",
+    "box_height_px": "int64",
+    "perimeter_px": "float64",
+    "area_um2": "float64",
+    "centroid_x_um": "float64",
+    "centroid_y_um": "float64",
+    "box_left_um": "float64",
+    "box_top_um": "float64",
+    "box_width_um": "float64",
+    "box_height_um": "float64",
+    "perimeter_um": "float64",
+    "unlike_training": "string",
+}
+"""The columns but those of the channels, which stand before the last, and their types."""
+_EQUAL_SIDES = 1e-4
+"""By how much a pixel's sides may differ for it to be a square: files round them."""
+
+
+def measure_objects(
+    objects: Objects,
+    image: NDArray[np.generic],
+    image_name: str,
+    class_names: Sequence[str],
+    pixel_size: PixelSize | None = None,
+    unlike_training: str = "",
+) -> pd.DataFrame:
+    """Measure each object of an image; the table has the same columns where there is none.
+
+    Columns that end in `_px` are in pixels, those in `_um` in micrometres and in `_um2` in square
+    micrometres, not a number where the size of a pixel is not known. Places are distances from the
+    image's upper left corner, so that the centroid of its first pixel is at 0.5, 0.5. The perimeter
+    is scikit-image's estimate of a smooth outline's length from the shape of its pixels (Benkrid
+    and Crookes 2000); in micrometres it is not a number where pixels are not square. A column
+    `mean_channel_1` and so on holds the mean intensity of each channel.
+
+    Args:
+        objects: The objects.
+        image: `(height, width, channels)` at any bit depth.
+        image_name: What the image is called in the table.
+        class_names: The names in the order of the class indices, the background first.
+        pixel_size: The size of a pixel; None where it is not known.
+        unlike_training: In what the image is unlike those of the training; empty if in nothing.
+
+    Returns:
+        A row for each object in the order of their numbers, with the columns `COLUMNS` and those
+        of the channels.
+
+    Raises:
+        InputError: There is no name for a class.
+    """
+    from skimage.measure import regionprops_table
+
+    names = objects.name_classes(class_names)
+    properties = ("label", "area", "centroid", "bbox", "perimeter", "intensity_mean")
+    found = regionprops_table(objects.numbers, image, properties)
+    table = pd.DataFrame(
+        {
+            "object": found["label"],
+            "area_px": found["area"],
+            # scikit-image counts from the middle of the first pixel.
+            "centroid_x_px": found["centroid-1"] + 0.5,
+            "centroid_y_px": found["centroid-0"] + 0.5,
+            "box_left_px": found["bbox-1"],
+            "box_top_px": found["bbox-0"],
+            "box_width_px": found["bbox-3"] - found["bbox-1"],
+            "box_height_px": found["bbox-2"] - found["bbox-0"],
+            "perimeter_px": found["perimeter"],
+        }
+    )
+    table["image"], table["class"] = image_name, names
+    table["unlike_training"] = unlike_training
+    _add_micrometres(table, pixel_size)
+    channels = [f"mean_channel_{channel + 1}" for channel in range(image.shape[2])]
+    for channel, column in enumerate(channels):
+        table[column] = found[f"intensity_mean-{channel}"]
+    types = COLUMNS | dict.fromkeys(channels, "float64")
+    *first, last = COLUMNS
+    return table.astype(types)[[*first, *channels, last]]
+
+
+def _add_micrometres(table: pd.DataFrame, pixel_size: PixelSize | None) -> None:
+    """Add the columns in micrometres to those in pixels."""
+    x = y = side = math.nan
+    if pixel_size is not None:
+        size = pixel_size.in_unit("µm")
+        x, y = size.x, size.y
+        side = x if math.isclose(x, y, rel_tol=_EQUAL_SIDES) else math.nan
+    table["area_um2"] = table["area_px"] * (x * y)
+    table["perimeter_um"] = table["perimeter_px"] * side
+    for column, factor in (
+        ("centroid_x", x),
+        ("centroid_y", y),
+        ("box_left", x),
+        ("box_top", y),
+        ("box_width", x),
+        ("box_height", y),
+    ):
+        table[f"{column}_um"] = table[f"{column}_px"] * factor

@@ -1,0 +1,1 @@
+"""Image files: formats, windows of large images, pixel sizes, archives."""

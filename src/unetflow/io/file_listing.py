@@ -1,0 +1,162 @@
+"""The files of a folder or of a zip archive, listed alike and without surprises."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from unetflow.core.errors import InputError
+from unetflow.io.archive import list_members
+from unetflow.io.files import File
+
+
+@dataclass(frozen=True)
+class FileTree:
+    """The files below a root.
+
+    Attributes:
+        root: A folder or a zip archive.
+        files: Every file by its path below the root, with slashes, in alphabetical order.
+        refused: An error for each file that must not be opened.
+    """
+
+    root: Path
+    files: dict[str, File]
+    refused: list[InputError]
+
+    def below(self, folder: str) -> dict[str, File]:
+        """Return the files below a folder by their paths in it; "." is the root itself.
+
+        Raises:
+            InputError: There is no file below it.
+        """
+        prefix = "" if folder in (".", "") else folder.strip("/") + "/"
+        files = {
+            name.removeprefix(prefix): file
+            for name, file in self.files.items()
+            if name.startswith(prefix)
+        }
+        if not files:
+            known = ", ".join(self.folders()) or "none"
+            raise InputError(
+                self.root / folder,
+                "there is no such folder, or it is empty",
+                f"Correct the path in the catalog; folders with files: {known}",
+            )
+        return files
+
+    def file(self, name: str) -> File:
+        """Return one file.
+
+        Raises:
+            InputError: It is not there.
+        """
+        if name not in self.files:
+            raise InputError(
+                self.root / name, "there is no such file", "Correct the path in the catalog"
+            )
+        return self.files[name]
+
+    def folders(self, most: int = 8) -> list[str]:
+        """Return the first folders that hold files, "." for the root itself."""
+        folders = dict.fromkeys(name.rpartition("/")[0] or "." for name in self.files)
+        return list(folders)[:most]
+
+
+def list_tree(root: Path) -> FileTree:
+    """List the files below a folder or in a zip archive; hidden ones are left out.
+
+    A symbolic link is followed only to where it stays below the root, and of several
+    links to one folder the first is.
+
+    Raises:
+        InputError: There is neither, or the archive is damaged or hostile.
+    """
+    if root.is_dir():
+        files, refused = _list_folder(root)
+    elif root.is_file():
+        members, refused = list_members(root)
+        files = {member.path: member for member in members}
+    else:
+        raise InputError(
+            root, "there is no such folder or archive", "Correct the path in the catalog"
+        )
+    visible = {name: files[name] for name in sorted(files) if not _is_hidden(name)}
+    return FileTree(root, visible, refused)
+
+
+def natural_order(text: str) -> tuple[list[tuple[int, str]], str]:
+    """Return a sort key under which 2 comes before 10, and which tells 1 from 01."""
+    parts = [
+        # A longer number is a larger one; converting it would cost more, or fail on a hostile name.
+        (len(part.lstrip("0")), part.lstrip("0")) if part.isdecimal() else (-1, part)
+        for part in re.split(r"(\d+)", text)
+    ]
+    return parts, text
+
+
+def _list_folder(root: Path) -> tuple[dict[str, File], list[InputError]]:
+    files: dict[str, File] = {}
+    refused: list[InputError] = []
+    for path in _walk(root, refused):
+        where = str(path).encode(errors="backslashreplace").decode()
+        if where != str(path):
+            refused.append(InputError(where, "its name is not written in UTF-8", "Rename it"))
+        elif path.is_symlink() and not _stays_below(root, path):
+            refused.append(
+                InputError(
+                    path,
+                    f"it is a symbolic link that leaves {root}",
+                    "Copy what it leads to, or give the folder that holds it as the path",
+                )
+            )
+        elif path.is_file():
+            files[path.relative_to(root).as_posix()] = path
+        elif path.is_symlink() and not path.exists():
+            refused.append(
+                InputError(path, "it is a symbolic link to nothing", "Fetch what it should lead to")
+            )
+    return files, refused
+
+
+def _walk(root: Path, refused: list[InputError]) -> Iterator[Path]:
+    """Yield all files, and links to folders outside, but nothing hidden.
+
+    Args:
+        root: Where to begin.
+        refused: Gets an error for each folder that cannot be listed.
+    """
+
+    def refuse(error: OSError) -> None:
+        where, reason = error.filename or root, error.strerror or error
+        problem = f"the folder cannot be listed ({reason})"
+        refused.append(InputError(where, problem, "Give yourself the right to read it"))
+
+    followed: set[str] = set()
+    waiting = [root]
+    while waiting:
+        for folder, subfolders, names in os.walk(waiting.pop(), onerror=refuse):
+            subfolders[:] = [name for name in subfolders if not _is_hidden(name)]
+            yield from (Path(folder) / name for name in names if not _is_hidden(name))
+            for link in (Path(folder) / name for name in subfolders):
+                target = os.path.realpath(link)
+                if not link.is_symlink():
+                    continue
+                if not _stays_below(root, link):
+                    yield link
+                # A folder that holds the link would be listed without end.
+                elif target in followed or Path(os.path.realpath(folder)).is_relative_to(target):
+                    problem = "it is a symbolic link to a folder that is listed already"
+                    refused.append(InputError(link, problem, "Remove the link"))
+                else:
+                    followed.add(target)
+                    waiting.append(link)
+
+
+def _stays_below(root: Path, link: Path) -> bool:
+    return Path(os.path.realpath(link)).is_relative_to(root.resolve())
+
+
+def _is_hidden(name: str) -> bool:
+    return "/." in name or "/__MACOSX" in name or name.startswith((".", "__MACOSX"))

@@ -1,0 +1,1 @@
+"""Image files to arrays: one module for each family of formats."""

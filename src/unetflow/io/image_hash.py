@@ -1,0 +1,61 @@
+"""Hashes of images: of their pixels, and of what they look like."""
+
+import hashlib
+
+import imagehash
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+_HASHED_EDGE = 64
+_NO_PICTURE = "0" * 16  # the hash of an image without contrast
+_FAINT = 1e-5  # contrast relative to brightness that is rounding, not a picture
+
+
+def pixel_digest(image: NDArray[np.generic]) -> str:
+    """Return the SHA-256 digest of an image's shape, type and pixels in hexadecimal.
+
+    The same pixels have the same digest whatever the file format and its byte order.
+    """
+    pixels = np.ascontiguousarray(image, image.dtype.newbyteorder("<"))
+    digest = hashlib.sha256(f"{pixels.shape} {pixels.dtype.name}".encode())
+    digest.update(pixels.data)
+    return digest.hexdigest()
+
+
+def perceptual_hash(image: NDArray[np.generic]) -> str:
+    """Return a hash that differs in few bits for pictures that look alike.
+
+    Source: the DCT hash of N. Krawetz, "Looks Like It", as the package imagehash computes it. The
+    image is shrunk first, which averages noise away, and scaled to its own range of brightness.
+
+    Args:
+        image: `(height, width, channels)` of uint8, uint16 or finite float32.
+
+    Returns:
+        64 bits as 16 hexadecimal digits; all 0 for an image of one value.
+    """
+    grey = (255 * shrink(image, _HASHED_EDGE)).round().astype(np.uint8)
+    return str(imagehash.phash(Image.fromarray(grey))) if grey.any() else _NO_PICTURE
+
+
+def shrink(image: NDArray[np.generic], edge: int) -> NDArray[np.float32]:
+    """Return a square grey picture whose brightness runs from 0 to 1, all 0 without contrast.
+
+    The range is that of nearly all its pixels, so that hot ones do not decide about it.
+    """
+    channels = image.shape[2]
+    grey = image.astype(np.float32) @ np.full(channels, 1 / channels, np.float32)
+    resized = Image.fromarray(grey).resize((edge, edge), Image.Resampling.BOX)
+    small = np.asarray(resized, np.float32)
+    low, high = np.percentile(small, (0.5, 99.5))
+    if _is_faint(low, high):  # all that there is to see is smaller than what is left out
+        low, high = small.min(), small.max()
+    if _is_faint(low, high):
+        return np.zeros_like(small)
+    scaled: NDArray[np.float32] = np.clip((small - low) / (high - low), 0, 1)
+    return scaled
+
+
+def _is_faint(low: float, high: float) -> bool:
+    return bool(high - low <= _FAINT * max(abs(low), abs(high)))

@@ -1,0 +1,142 @@
+"""TIFF and OME-TIFF of any size, through tifffile."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from unetflow.core.errors import InputError
+from unetflow.io.files import stamp
+from unetflow.io.formats.bounds import explain_damage
+from unetflow.io.formats.tiff import (
+    ALPHA,
+    check_chain,
+    open_tiff,
+)
+from unetflow.io.lazy_image import (
+    MAX_BLOCK_PIXELS,
+    Array,
+    CachedChunks,
+    LazyImage,
+    Selection,
+    check_block,
+)
+
+
+def open_large_tiff(path: Path, level: int = 0, max_pixels: int = MAX_BLOCK_PIXELS) -> LazyImage:
+    """Open a TIFF file without decoding it.
+
+    Uncompressed pixels that lie one after the other are mapped into memory; else one tile or strip
+    after the other is decoded.
+
+    Args:
+        path: The file. Of one image, its channels not counted; smaller copies of it are levels.
+        level: Which level of a pyramid; 0 is the one at full resolution.
+        max_pixels: Width times height of what is decoded at once.
+
+    Raises:
+        InputError: The file cannot be read as such an image.
+    """
+    with ExitStack() as stack:
+        try:
+            tiff = stack.enter_context(open_tiff(path, keep=False))
+            check_chain(tiff)
+            series = _find_level(path, tiff, level)
+            header = series.keyframe
+            _check_header(path, header)
+            array = _map(path, tiff, series)
+            if array is None:
+                array = _decode(path, series, max_pixels, stack)
+            return LazyImage(
+                path,
+                array,
+                series.axes,
+                {"image": stamp(path), "level": level},
+                has_alpha=header.extrasamples[-1:] in ALPHA,
+                close=stack.pop_all().close,
+            )
+        except InputError:
+            raise
+        except FileNotFoundError as error:
+            raise InputError(path, "the file does not exist", "Check the path") from error
+        except Exception as error:  # tifffile raises anything on damaged bytes
+            raise InputError(path, *explain_damage(path, error)) from error
+
+
+def _find_level(path: Path, tiff: tifffile.TiffFile, level: int) -> tifffile.TiffPageSeries:
+    images = tiff.series
+    if len(images) > 1:  # smaller copies of an image are none of their own
+        images = [s for s in images if not s.keyframe.is_subifd and not s.keyframe.is_reduced]
+    if len(images) != 1:
+        raise InputError(
+            path,
+            f"it holds {len(images)} images of different kinds instead of one",
+            "Save each one as a file of its own",
+        )
+    levels = images[0].levels
+    if not 0 <= level < len(levels):
+        raise InputError(
+            path, f"it has {len(levels)} levels, no level {level}", f"Use 0 to {len(levels) - 1}"
+        )
+    return levels[level]
+
+
+class MappedFile:
+    """Numbers that lie in a file one after the other, as they are.
+
+    Each part is mapped anew, so that what was read before does not stay in memory.
+    """
+
+    def __init__(
+        self, path: Path, dtype: np.dtype[Any], shape: tuple[int, ...], start: int
+    ) -> None:
+        self.shape, self.dtype = shape, dtype
+        self._path, self._start = path, start
+
+    def __getitem__(self, selection: Selection) -> NDArray[Any]:
+        return np.array(np.memmap(self._path, self.dtype, "r", self._start, self.shape)[selection])
+
+
+def _map(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Array | None:
+    """Map the pixels into memory; None where they are compressed or scattered."""
+    header = series.keyframe
+    dtype = np.dtype(tiff.byteorder + series.dtype.char)
+    if series.dataoffset is None or not header.is_contiguous or not header.is_final:
+        return None
+    if dtype.itemsize * 8 != header.bitspersample:
+        return None
+    # A header may promise more than there is, and reading beyond a map's end ends the process.
+    if series.dataoffset + series.size * dtype.itemsize > path.stat().st_size:
+        raise ValueError("it ends too early")
+    return MappedFile(path, dtype, tuple(series.shape), series.dataoffset)
+
+
+def _decode(
+    path: Path, series: tifffile.TiffPageSeries, max_pixels: int, stack: ExitStack
+) -> Array:
+    import zarr  # a quarter of a second, which small images need not wait for
+
+    for plane in series:
+        header = plane.keyframe
+        found = min(len(plane.dataoffsets), len(plane.databytecounts))
+        if found < np.prod(header.chunked) or not all(plane.databytecounts):
+            raise ValueError("some of its strips or tiles are missing")
+    store = stack.enter_context(series.aszarr(level=0, maxworkers=1))
+    array = zarr.open_array(store, mode="r")
+    sizes = dict(zip(series.axes, array.chunks, strict=True))
+    check_block(path, sizes["X"], sizes["Y"], max_pixels)
+    return CachedChunks(array, array.chunks)
+
+
+def _check_header(path: Path, header: tifffile.TiffPage) -> None:
+    """Refuse what a whole image is needed for, or more than the numbers that are stored."""
+    if header.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        raise InputError(path, "it has a palette", "Save it as grey or RGB")
+    orientation = header.tags.valueof("Orientation", default=1)
+    if orientation != 1:
+        raise InputError(
+            path, f"it is stored turned (Orientation {orientation})", "Save it upright"
+        )

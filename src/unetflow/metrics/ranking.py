@@ -1,0 +1,140 @@
+"""How well probabilities rank all pixels of all images, whatever the threshold."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import digamma
+
+from unetflow.core.types import IGNORE, Label, Probabilities
+from unetflow.metrics.definitions import Definition
+from unetflow.metrics.thresholds import tells_two_apart
+
+_EMPTY = "left out when no counted pixel has the class, or all have"
+_IGNORED = "pixels with label 255 are not counted"
+_BINS = (
+    "Probabilities are told apart to 1/256 of themselves or of their complement, whichever is "
+    "smaller; `error` bounds what this changes"
+)
+
+DEFINITIONS = {
+    "roc_auc": Definition(
+        "chance that a pixel of the class has a higher probability of it than another pixel, ties "
+        f"counting half: the area under the ROC curve. {_BINS}",
+        _EMPTY,
+        _IGNORED,
+    ),
+    "average_precision": Definition(
+        "sum of (R_n - R_n-1) P_n over falling thresholds, with precision P_n and recall R_n at "
+        f"each, without interpolation. {_BINS}",
+        _EMPTY,
+        _IGNORED,
+    ),
+}
+
+_SHIFT = 23 - 8  # of the 23 bits behind the point of a float32, 8 are kept
+_LEAST = int(np.float32(2.0**-32).view(np.uint32)) >> _SHIFT
+_HALF = (int(np.float32(0.5).view(np.uint32)) >> _SHIFT) - _LEAST
+BINS = 2 * _HALF + 1
+# Above 1 - 2^-15 a bin is as wide as float32 numbers lie apart, so that its pixels are really tied.
+_TIED = 2 * _HALF - (int(np.float32(2.0**-15).view(np.uint32)) >> _SHIFT) + _LEAST + 1
+
+
+@dataclass(frozen=True)
+class PooledScore:
+    """A score of all pixels together.
+
+    Attributes:
+        value: The score.
+        error: What it differs at most from the score of probabilities that are not binned.
+    """
+
+    value: float
+    error: float
+
+
+class PooledCounts:
+    """Counts of pixels by their probability, for each class but the background.
+
+    They take the same memory for any number of images.
+
+    Args:
+        classes: Number of classes, the first of which is the background.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self._positives = np.zeros((classes, BINS), np.int64)
+        self._negatives = np.zeros((classes, BINS), np.int64)
+
+    def add(self, truth: Label, probabilities: Probabilities) -> None:
+        """Count the pixels of one image.
+
+        Args:
+            truth: `(height, width)` class indices; 255 is ignored.
+            probabilities: `(height, width, 1)`, of the foreground alone, or
+                `(height, width, classes)`.
+        """
+        counted = truth != IGNORE
+        for index in range(1, len(self._positives)):
+            layer = -1 if tells_two_apart(probabilities) else index
+            bins = probability_bins(probabilities[:, :, layer][counted])
+            positive = truth[counted] == index
+            self._positives[index] += np.bincount(bins[positive], minlength=BINS)
+            self._negatives[index] += np.bincount(bins[~positive], minlength=BINS)
+
+    def scores(self, index: int) -> dict[str, PooledScore]:
+        """Return the scores of `DEFINITIONS` for one class, none where they don't exist."""
+        positives, negatives = self._positives[index], self._negatives[index]
+        if not positives.any() or not negatives.any():
+            return {}
+        return {
+            "roc_auc": _area_under_roc(positives, negatives),
+            "average_precision": _average_precision(positives, negatives),
+        }
+
+
+def probability_bins(probabilities: NDArray[np.float32]) -> NDArray[np.intp]:
+    """Sort probabilities into bins that are finest near 0 and 1, where most of them lie.
+
+    The upper bits of a float32 are its logarithm, roughly: those of p below one half and those of
+    1 - p above it make bins that are as fine for the rare as for the nearly certain.
+
+    Args:
+        probabilities: `(pixels,)`, from 0 to 1.
+
+    Returns:
+        `(pixels,)`, from 0 to `BINS` - 1, and never falling where probabilities rise.
+    """
+    bounded = np.clip(probabilities, 0, 1, dtype=np.float32)
+    upper = bounded >= 0.5
+    rarer = np.where(upper, 1 - bounded, bounded)
+    places = (rarer.view(np.uint32) >> _SHIFT).astype(np.intp) - _LEAST
+    places = np.maximum(places, 0)
+    bins: NDArray[np.intp] = np.where(upper, 2 * _HALF - places, places)
+    return bins
+
+
+def _area_under_roc(positives: NDArray[np.int64], negatives: NDArray[np.int64]) -> PooledScore:
+    pairs = float(positives.sum()) * float(negatives.sum())
+    below = np.cumsum(negatives) - negatives
+    tied = positives.astype(float) * negatives / 2
+    value = (float(positives.astype(float) @ below) + float(tied.sum())) / pairs
+    return PooledScore(value, float(tied[:_TIED].sum()) / pairs)
+
+
+def _average_precision(positives: NDArray[np.int64], negatives: NDArray[np.int64]) -> PooledScore:
+    found, more_found = positives[::-1], negatives[::-1]
+    occupied = found > 0
+    hits, misses = np.cumsum(found)[occupied], np.cumsum(more_found)[occupied]
+    found, more_found = found[occupied], more_found[occupied]
+    precision = hits / (hits + misses)
+    shares = found / found.sum()
+    # At best all of a bin's positives come before its negatives. At worst they come after them:
+    # then the k-th of them has a precision of (h + k) / (h + k + misses) after h hits above, and
+    # the sum of 1 / (h + k + misses) is a difference of two digamma functions.
+    highest = hits / (hits + misses - more_found)
+    before = hits - found
+    lowest = 1 - misses / found * (digamma(hits + misses + 1) - digamma(before + misses + 1))
+    unknown = np.where(np.flatnonzero(occupied) < BINS - _TIED, 0, shares)
+    error = max(unknown @ (highest - precision), unknown @ (precision - lowest))
+    return PooledScore(float(shares @ precision), float(error))

@@ -1,0 +1,1 @@
+"""The U-Net in Keras, its losses and its files."""

@@ -1,0 +1,53 @@
+"""Keras models on disk: `.keras` files only, whole or not at all, loaded in safe mode."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from unetflow.core.atomic import replacing
+from unetflow.core.errors import InputError
+from unetflow.io.files import require_file
+
+
+def save_keras(
+    model: keras.Model, path: Path, finish: Callable[[Path], None] | None = None
+) -> None:
+    """Write a model to a `.keras` file in one step.
+
+    Args:
+        model: The model.
+        path: Where the file shall be.
+        finish: Called with the path of the written file before it takes its place.
+    """
+    with replacing(path) as temporary:
+        model.save(temporary)
+        if finish is not None:
+            finish(temporary)
+
+
+def load_keras(path: Path) -> keras.Model:
+    """Read a model from a `.keras` file.
+
+    Safe mode refuses Lambda layers and everything else that would run code from the file.
+
+    Raises:
+        InputError: The file is missing or cannot be loaded.
+    """
+    require_file(path)
+    try:
+        return keras.saving.load_model(path, safe_mode=True)
+    except Exception as error:  # Keras raises many types on damaged or unsafe files
+        raise InputError(
+            path, f"it cannot be loaded as a Keras model ({error})", "Train the model again"
+        ) from error
+
+
+def digest_weights(model: keras.Model) -> str:
+    """Return a digest of all weights of a model, in their order."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(f"{weight.dtype.name}{weight.shape}".encode())
+        digest.update(weight.tobytes())
+    return digest.hexdigest()

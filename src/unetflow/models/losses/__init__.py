@@ -1,0 +1,1 @@
+"""What training minimises, by name and as a weighted sum, and the Dice that it shows."""

@@ -1,0 +1,106 @@
+"""Which samples are shown, and their thumbnails ready for the page."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from unetflow.data.samples import SampleFolder
+from unetflow.reporting.data_report.thumbnails import EDGE, draw_thumbnail
+from unetflow.reporting.html.wording import (
+    SPLIT_NAMES,
+    count_of,
+    ordered_splits,
+)
+from unetflow.visualization.thumbnails import to_address
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A sample's picture for the page.
+
+    Attributes:
+        id: The sample.
+        address: The picture itself, as a data URI.
+        width: Width on the screen; the longer edge is 160.
+        height: Height on the screen.
+        form: Size and split.
+        content: Number of objects.
+    """
+
+    id: str
+    address: str
+    width: int
+    height: int
+    form: str
+    content: str
+
+
+class Album:
+    """Draws thumbnails, each once.
+
+    Args:
+        samples: The samples.
+        table: A row for each sample; see `write_data_report`.
+    """
+
+    def __init__(self, samples: SampleFolder, table: pd.DataFrame) -> None:
+        self._samples = samples
+        known = table[["id", "width", "height", "split", "objects"]]
+        self._rows = {row["id"]: row for row in known.to_dict("records")}
+        self._drawn: dict[str, Thumbnail] = {}
+
+    def open(self, sample_id: str) -> Thumbnail:
+        """Return the thumbnail of a sample."""
+        if sample_id not in self._drawn:
+            row = self._rows[sample_id]
+            scale = EDGE / max(row["width"], row["height"])
+            self._drawn[sample_id] = Thumbnail(
+                sample_id,
+                to_address(draw_thumbnail(self._samples[sample_id])),
+                max(1, round(row["width"] * scale)),
+                max(1, round(row["height"] * scale)),
+                f"{row['width']} x {row['height']}, {SPLIT_NAMES[row['split']]}",
+                count_of(int(row["objects"]), "object"),
+            )
+        return self._drawn[sample_id]
+
+    def find(self, sample_id: str) -> Thumbnail | None:
+        """Return the thumbnail of a sample, or None where there is no such sample."""
+        return self.open(sample_id) if sample_id in self._rows else None
+
+
+def choose_images(table: pd.DataFrame, most: int) -> dict[str, list[str]]:
+    """Choose images that show what the splits hold: by foreground from least to most.
+
+    The splits take turns, so that a small one is seen as well as a large one. Within a split the
+    chosen lie at equal distances in the order of the foreground share.
+
+    Args:
+        table: With the columns `id`, `split` and `foreground`.
+        most: How many images at most.
+
+    Returns:
+        The chosen ids of each split that has images.
+    """
+    ordered = table.sort_values(["foreground", "id"])
+    ids = {
+        s: ordered.loc[ordered["split"] == s, "id"].tolist() for s in ordered_splits(table["split"])
+    }
+    numbers = dict.fromkeys(ids, 0)
+    while sum(numbers.values()) < min(most, len(table)):
+        hungry = [split for split in ids if numbers[split] < len(ids[split])]
+        for split in hungry[: most - sum(numbers.values())]:
+            numbers[split] += 1
+    return {
+        split: [ids[split][place] for place in _spread(len(ids[split]), number)]
+        for split, number in numbers.items()
+        if number
+    }
+
+
+def _spread(length: int, number: int) -> list[int]:
+    """Return places at equal distances, the first and the last among them."""
+    if number == 1:
+        return [length // 2]
+    return [round(place) for place in np.linspace(0, length - 1, number)]

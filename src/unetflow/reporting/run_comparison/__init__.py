@@ -1,0 +1,1 @@
+"""Trainings side by side: in which parameters, scores and images they differ."""

@@ -1,0 +1,175 @@
+"""Predicting an image of any size, window by window, without seams."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unetflow.augmentation.crops import pad_mirrored
+from unetflow.core.geometry import Geometry
+from unetflow.core.types import Predictor, Probabilities
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window along one axis.
+
+    Attributes:
+        start: First input pixel, counted on the padded image.
+        stop: One after the last.
+        keep_start: First output pixel that this window decides, counted on the output.
+        keep_stop: One after the last.
+    """
+
+    start: int
+    stop: int
+    keep_start: int
+    keep_stop: int
+
+
+class _Placed(Protocol):
+    """What all windows have, whatever becomes of their outputs."""
+
+    @property
+    def start(self) -> int:
+        """First input pixel, counted on the padded image."""
+
+    @property
+    def stop(self) -> int:
+        """One after the last."""
+
+
+Stretch = TypeVar("Stretch", bound=_Placed)
+
+
+def plan_windows(length: int, geometry: Geometry, tile: int) -> list[Window]:
+    """Cover one axis of an image with windows.
+
+    Args:
+        length: Pixels of the image along the axis.
+        geometry: Of the network.
+        tile: Longest edge of a window; a longer one is used where the network needs it.
+
+    Returns:
+        Windows of equal length whose kept parts follow each other without gap or overlap. The
+        padded image begins `geometry.shrink` pixels before the image and ends with the last
+        window.
+    """
+    lost, margin = 2 * geometry.shrink, geometry.margin
+    whole = geometry.fit(length + lost)
+    edge = max(
+        geometry.fit(tile - geometry.stride + 1),
+        geometry.fit(lost + 2 * margin + geometry.stride),
+    )
+    if whole <= edge:
+        return [Window(0, whole, 0, whole - lost)]
+    edge = _shorten(edge, whole, geometry)
+    starts = [*range(0, whole - edge, _step(edge, geometry)), whole - edge]
+    cuts = [0, *(start + margin for start in starts[1:]), whole - lost]
+    return [
+        Window(start, start + edge, cuts[number], cuts[number + 1])
+        for number, start in enumerate(starts)
+    ]
+
+
+def _step(edge: int, geometry: Geometry) -> int:
+    """Return how far apart windows of this length may begin."""
+    kept = edge - 2 * geometry.shrink - 2 * geometry.margin
+    return kept // geometry.stride * geometry.stride
+
+
+def _shorten(edge: int, whole: int, geometry: Geometry) -> int:
+    """Return the shortest length with which as many windows cover the padded axis.
+
+    The last of longer ones would compute again much of what the one before has computed.
+    """
+
+    def count(edge: int) -> int:
+        return 1 - (edge - whole) // _step(edge, geometry)
+
+    number, shorter = count(edge), edge - geometry.stride
+    while _step(shorter, geometry) > 0 and count(shorter) == number:
+        edge, shorter = shorter, shorter - geometry.stride
+    return edge
+
+
+def predict_tiled(
+    predictor: Predictor,
+    image: NDArray[np.generic],
+    geometry: Geometry,
+    tile: int = 1024,
+    batch_size: int = 1,
+) -> Probabilities:
+    """Predict an image of any size.
+
+    An image that fits into one tile is predicted whole. A larger one is cut into windows that
+    overlap by twice the network's margin, and of each only the part is kept that the cut cannot
+    have changed. Where an edge does not fit the network, and where valid convolutions need
+    context, the image is continued by mirroring (as in arXiv 1505.04597, figure 2).
+
+    Args:
+        predictor: Turns `(batch, height, width, channels)` into probabilities of the classes,
+            `(batch, height, width, classes)`, smaller by the shrinking of valid convolutions.
+        image: `(height, width, channels)`.
+        geometry: Of the predictor's network.
+        tile: Longest edge of a window; a longer one is used where the network needs it.
+        batch_size: Windows for each call of the predictor.
+
+    Returns:
+        `(height, width, classes)` float32.
+    """
+    height, width = image.shape[:2]
+    rows = plan_windows(height, geometry, tile)
+    columns = plan_windows(width, geometry, tile)
+    result: Probabilities | None = None
+    for r, c, output in predict_windows(predictor, image, geometry, rows, columns, batch_size):
+        if result is None:
+            shape = (rows[-1].keep_stop, columns[-1].keep_stop, output.shape[-1])
+            result = np.empty(shape, np.float32)
+        result[r.keep_start : r.keep_stop, c.keep_start : c.keep_stop] = output[
+            r.keep_start - r.start : r.keep_stop - r.start,
+            c.keep_start - c.start : c.keep_stop - c.start,
+        ]
+    assert result is not None  # noqa: S101 - an image has at least one window
+    return result[:height, :width]
+
+
+def predict_windows(
+    predictor: Predictor,
+    image: NDArray[np.generic],
+    geometry: Geometry,
+    rows: Sequence[Stretch],
+    columns: Sequence[Stretch],
+    batch_size: int,
+) -> Iterator[tuple[Stretch, Stretch, Probabilities]]:
+    """Predict the windows of an image, which is continued by mirroring where they reach beyond it.
+
+    Args:
+        predictor: See `predict_tiled`.
+        image: `(height, width, channels)`.
+        geometry: Of the predictor's network.
+        rows: The windows along the height, counted on the padded image.
+        columns: Likewise along the width.
+        batch_size: Windows for each call of the predictor.
+
+    Yields:
+        For each window its place along both axes, and its output `(height, width, classes)`.
+    """
+    height, width = image.shape[:2]
+    before = geometry.shrink
+    padded = pad_mirrored(
+        image,
+        (before, rows[-1].stop - height - before),
+        (before, columns[-1].stop - width - before),
+    )
+    windows = list(product(rows, columns))
+    for first in range(0, len(windows), batch_size):
+        batch = windows[first : first + batch_size]
+        outputs = predictor(
+            np.stack([padded[r.start : r.stop, c.start : c.stop] for r, c in batch])
+        )
+        for (r, c), output in zip(batch, outputs, strict=True):
+            yield r, c, output

@@ -1,0 +1,107 @@
+"""The finished segmenter as a model of MLflow, in the run and in the registry."""
+
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+    from unetflow.inference.segmenter import Segmenter
+
+_REQUIREMENTS = (
+    "imagecodecs",
+    "keras",
+    "numpy",
+    "pillow",
+    "scikit-image",
+    "scipy",
+    "tensorflow",
+    "tensorflow-cpu",
+    "tifffile",
+)
+
+
+class LoggedModel:
+    """The segmenter of one run, which is logged first, then registered and described.
+
+    Each step may be called again after it has failed, and is done once.
+
+    Args:
+        uri: Where MLflow has it; None: it has not been logged yet.
+    """
+
+    def __init__(self, uri: str | None = None) -> None:
+        self._uri = uri
+        self._version: str | None = None
+
+    @classmethod
+    def of_run(cls, run: "Run") -> "LoggedModel | None":
+        """Return the model that a run has logged last; None: it has logged none."""
+        import mlflow
+
+        logged = mlflow.search_logged_models(
+            [run.info.experiment_id],
+            f"source_run_id = '{run.info.run_id}'",
+            max_results=1,
+            order_by=[{"field_name": "creation_timestamp", "ascending": False}],
+            output_format="list",
+        )
+        return cls(logged[0].model_uri) if logged else None
+
+    def log(self, path: Path, segmenter: "Segmenter") -> None:
+        """Log it as a pyfunc model that brings the code to load it.
+
+        Args:
+            path: The segmenter's file.
+            segmenter: The segmenter.
+        """
+        import mlflow
+        import numpy as np
+        from mlflow.models import ModelSignature
+        from mlflow.types import Schema, TensorSpec
+
+        settings = segmenter.settings
+        array = f"(batch, height, width, {settings.channels}) {settings.dtype}"
+        masks = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
+        edge = settings.geometry.fit(2 * settings.geometry.shrink + 1)
+        logged = mlflow.pyfunc.log_model(
+            name="segmenter",
+            loader_module="unetflow.tracking.pyfunc_model",
+            data_path=str(path),
+            code_paths=[str(Path(__file__).parent.parent)],
+            # A schema of the input would allow either arrays or files; see `tracking.pyfunc_model`.
+            signature=ModelSignature(outputs=Schema([masks])),
+            metadata={
+                "input": f"{array}, or in a column `image` files in base64, of any sizes",
+                "output": "class indices: (batch, height, width) uint8, or PNG files in base64",
+                "classes": settings.classes,
+            },
+            input_example=np.zeros((1, edge, edge, settings.channels), settings.dtype),
+            pip_requirements=list(_installed(_REQUIREMENTS)),
+        )
+        self._uri = logged.model_uri
+
+    def register(self, name: str, description: str) -> None:
+        """Make it a new version of a registered model.
+
+        Args:
+            name: Of the registered model; it is made when it is not there.
+            description: Of the version, in Markdown.
+        """
+        import mlflow
+
+        if self._uri is None:
+            raise LookupError("the model itself has not been taken yet")
+        if self._version is None:
+            self._version = mlflow.register_model(self._uri, name).version
+        mlflow.MlflowClient().update_model_version(name, self._version, description)
+
+
+def _installed(names: tuple[str, ...]) -> Iterator[str]:
+    for name in names:
+        try:
+            yield f"{name}=={metadata.version(name)}"
+        except metadata.PackageNotFoundError:
+            continue

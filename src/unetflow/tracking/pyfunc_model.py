@@ -1,0 +1,130 @@
+"""The segmenter as an MLflow pyfunc model, loaded without any pickle.
+
+It takes arrays, and image files in base64. A schema of MLflow describes one or the other, and turns
+JSON's numbers into a type by cutting off what doesn't fit; so the model has none and checks what it
+is given itself.
+"""
+
+import json
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import BAD_REQUEST
+from numpy.typing import NDArray
+
+from unetflow.core.errors import InputError
+from unetflow.core.types import Label
+from unetflow.inference.segmenter import Segmenter
+from unetflow.io.base64_images import (
+    decode_image,
+    encode_mask,
+    restore_type,
+)
+
+COLUMN = "image"
+"""The column that holds the images where MLflow makes a table of a request."""
+
+_FORMS = "Send an array (batch, height, width, channels), or a list of image files in base64"
+
+
+class RefusedImages(MlflowException):
+    """What was sent cannot be segmented; MLflow's server answers with status 400.
+
+    Args:
+        problem: What is wrong, and what would mend it.
+    """
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, error_code=BAD_REQUEST)
+        self._problem = problem
+
+    def serialize_as_json(self) -> str:
+        """Return what is sent back; the server puts all that it was sent before the message."""
+        return json.dumps({"error_code": self.error_code, "message": self._problem})
+
+
+class PyfuncSegmenter:
+    """What MLflow calls.
+
+    Args:
+        segmenter: The finished segmenter.
+    """
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self._segmenter = segmenter
+        self._turn = Lock()
+
+    def predict(
+        self,
+        model_input: NDArray[np.generic] | list[str] | dict[str, Any] | pd.DataFrame,
+        params: dict[str, Any] | None = None,
+    ) -> NDArray[np.uint8] | list[str]:
+        """Segment raw images.
+
+        Args:
+            model_input: `(batch, height, width, channels)`, of the type that the network was
+                trained on, or of int64 or float64, which is what becomes of JSON, if the numbers
+                are of that type. Or texts: image files of any sizes in base64. Either may be the
+                column `image` of a table.
+            params: Not used; MLflow passes it.
+
+        Returns:
+            Of an array `(batch, height, width)` uint8, class indices. Of texts as many texts, each
+            a PNG file in base64 whose grey values are the class indices.
+
+        Raises:
+            RefusedImages: An image is not such as the network was trained on, or none at all.
+        """
+        try:
+            images = _take_column(model_input)
+            if isinstance(images, np.ndarray) and images.dtype.kind not in "OSU":
+                return self._segment_batch(images)
+            return self._segment_files(np.ravel(np.asarray(images, object)).tolist())
+        except InputError as error:
+            raise RefusedImages(str(error)) from error
+
+    def _segment_batch(self, images: NDArray[np.generic]) -> NDArray[np.uint8]:
+        if images.ndim != 4 or not images.size:
+            raise InputError(f"an array of shape {images.shape}", "it holds no images", _FORMS)
+        restored = restore_type("the array", images, self._segmenter.settings.dtype)
+        return np.stack([self._segment(image) for image in restored])
+
+    def _segment_files(self, texts: list[Any]) -> list[str]:
+        if not texts:
+            raise InputError("the input", "it holds no images", _FORMS)
+        masks = []
+        for number, text in enumerate(texts, start=1):
+            name = f"image {number} of {len(texts)}"
+            if not isinstance(text, str):
+                raise InputError(name, f"it is no text but {type(text).__name__}", _FORMS)
+            image = decode_image(name, text)
+            try:
+                masks.append(encode_mask(self._segment(image)))
+            except InputError as error:
+                raise InputError(f"{name}: {error.where}", error.problem, error.mend) from error
+        return masks
+
+    def _segment(self, image: NDArray[np.generic]) -> Label:
+        # A server calls from many threads; one image at a time already uses all cores.
+        with self._turn:
+            return self._segmenter.predict(image)
+
+
+def _take_column(model_input: Any) -> Any:
+    if not isinstance(model_input, dict | pd.DataFrame):
+        return model_input
+    names = [str(name) for name in model_input]
+    if names != [COLUMN]:
+        found = ", ".join(names) or "none"
+        mend = f"Give the images as the column '{COLUMN}' alone"
+        raise InputError("the input", f"its columns are {found}", mend)
+    return model_input[COLUMN]
+
+
+def _load_pyfunc(data_path: str) -> PyfuncSegmenter:
+    """Load the model; MLflow finds this function by its name."""
+    return PyfuncSegmenter(Segmenter.load(Path(data_path)))

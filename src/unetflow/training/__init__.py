@@ -1,0 +1,1 @@
+"""Training: fitting, resuming, determinism, planning."""

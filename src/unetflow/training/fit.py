@@ -1,0 +1,262 @@
+"""Training a U-Net."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import keras
+import pandas as pd
+
+from unetflow.augmentation.policy import Augmenter
+from unetflow.data.intensity import IntensityRange
+from unetflow.data.samples import Sample
+from unetflow.models.device import compiles_with_xla
+from unetflow.models.losses.metric import dice
+from unetflow.models.losses.segmentation_loss import SegmentationLoss
+from unetflow.models.unet import (
+    count_outputs,
+    geometry_of,
+    without_deep_supervision,
+)
+from unetflow.training.callbacks import (
+    LearningRateLog,
+    ProgressReport,
+    TrainingListeners,
+    ValidationScores,
+)
+from unetflow.training.checkpoints import Checkpoint
+from unetflow.training.data_loader import CropFeed
+from unetflow.training.determinism import make_repeatable
+from unetflow.training.early_stopping import (
+    StopOnNotANumber,
+    StopWhenGoodEnough,
+    StopWhenTimeIsUp,
+    StopWithoutProgress,
+)
+from unetflow.training.fused_layers import copy_for_training
+from unetflow.training.optimisers import (
+    AveragedWeights,
+    OptimiserSettings,
+    PlateauRate,
+    build_optimiser,
+)
+from unetflow.training.resume import EpochKeeper
+
+_log = logging.getLogger(__name__)
+
+_FEW_STEPS = 200
+"""Batch normalisation still carries 0.99^200 = 13 % of its start values after so many steps."""
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How to train.
+
+    Attributes:
+        epochs: Most epochs; fewer when early stopping ends it.
+        crop_size: Edge of a training crop in pixels.
+        crops_per_image: Crops of each image in an epoch.
+        batch_size: Crops in a batch.
+        foreground_share: Share of the crops that are made to hold a foreground pixel.
+        optimiser: How weights follow their gradients.
+        loss: What is minimised, such as "bce + dice"; see `config.loss_terms`.
+        patience: Epochs without a better validation Dice after which training stops.
+        workers: Threads that prepare batches.
+        processes: Processes that prepare them instead; 0: threads do.
+        tile: Longest edge in pixels of a window when validation images are predicted.
+        seed: Another seed gives another order, other crops and other dropout.
+        precision: What the network computes in while it trains; see `precision.PRECISIONS`.
+        target_dice: Dice of an epoch's crops at which training stops; None: it goes on.
+        minutes: Time after which training stops at an epoch's end; None: it goes on.
+        class_weights: How much the pixels of each class count in the cross-entropies; None: all
+            the same.
+    """
+
+    epochs: int
+    crop_size: int
+    crops_per_image: int
+    batch_size: int
+    foreground_share: float
+    optimiser: OptimiserSettings
+    loss: str
+    patience: int
+    workers: int
+    tile: int
+    seed: int
+    precision: str = "float32"
+    processes: int = 0
+    target_dice: float | None = None
+    minutes: float | None = None
+    class_weights: tuple[float, ...] | None = None
+
+
+def fit(
+    unet: keras.Model,
+    training: Mapping[str, Sample],
+    validation: Mapping[str, Sample],
+    intensity: IntensityRange,
+    augmenter: Augmenter,
+    settings: FitSettings,
+    listeners: TrainingListeners,
+    checkpoint: Checkpoint | None = None,
+) -> pd.DataFrame:
+    """Train a network in place and leave it with the weights of its best epoch.
+
+    Args:
+        unet: A network that `build_unet` made.
+        training: Training samples by id.
+        validation: Validation samples by id; never augmented.
+        intensity: What becomes 0 and 1.
+        augmenter: Changes each training crop.
+        settings: How to train.
+        listeners: Told how it goes.
+        checkpoint: Where the state is kept after each epoch, and found again when the same
+            training was cut off; None: nowhere.
+
+    Returns:
+        The history: a row for each epoch with `epoch` (from 1), `loss`, `dice`,
+        `learning_rate`, `val_loss` and `val_dice`.
+
+    Raises:
+        InputError: A loss is not a finite number, or the state cannot be read or written.
+    """
+    network = copy_for_training(unet, settings.precision)
+    make_repeatable(network, settings.seed)
+    feed = _feed(training, intensity, augmenter, settings, geometry_of(unet).shrink)
+    total_steps = settings.epochs * feed.num_batches
+    _compile(network, settings, total_steps)
+    callbacks = [
+        *_scoring(network, validation, intensity, settings, listeners),
+        StopOnNotANumber(feed, listeners.on_bad_batch),
+        LearningRateLog(),
+        *_plateau(settings, total_steps),
+        *_stopping(settings),
+    ]
+    keeper = EpochKeeper(network, checkpoint, settings.epochs, callbacks, listeners)
+    keeper.take_up()
+    if not keeper.finished:
+        _train(network, feed, settings, [*callbacks, keeper], keeper.done, listeners)
+    unet.set_weights(network.get_weights())
+    return _tabulate(keeper.rows)
+
+
+def _train(
+    unet: keras.Model,
+    feed: CropFeed,
+    settings: FitSettings,
+    callbacks: list[keras.callbacks.Callback],
+    done: int,
+    listeners: TrainingListeners,
+) -> None:
+    """Train the epochs that are left."""
+    feed.begin_with(done)
+    report = ProgressReport(settings.epochs, feed.num_batches, feed.num_crops, done)
+    *others, keeper = callbacks
+    tell = keras.callbacks.LambdaCallback(on_epoch_end=listeners.on_epoch)
+    try:
+        unet.fit(
+            feed,
+            epochs=settings.epochs,
+            initial_epoch=done,
+            verbose=0,
+            shuffle=False,  # the feed shuffles by itself
+            callbacks=[*others, report, tell, keeper],
+        )
+    finally:
+        report.close()
+        feed.close()
+
+
+def _feed(
+    training: Mapping[str, Sample],
+    intensity: IntensityRange,
+    augmenter: Augmenter,
+    settings: FitSettings,
+    label_margin: int,
+) -> CropFeed:
+    return CropFeed(
+        training,
+        intensity,
+        augmenter,
+        crop_size=settings.crop_size,
+        label_margin=label_margin,
+        batch_size=settings.batch_size,
+        crops_per_image=settings.crops_per_image,
+        foreground_share=settings.foreground_share,
+        seed=settings.seed,
+        workers=settings.workers,
+        processes=settings.processes,
+    )
+
+
+def _compile(unet: keras.Model, settings: FitSettings, total_steps: int) -> None:
+    normalised = any(isinstance(x, keras.layers.BatchNormalization) for x in unet.layers)
+    if normalised and total_steps < _FEW_STEPS:
+        _log.warning(
+            "Only %d training steps: too few for batch normalisation to settle. Raise "
+            "training.epochs or training.crops_per_image",
+            total_steps,
+        )
+    outputs = count_outputs(unet)
+    unet.compile(
+        optimizer=build_optimiser(settings.optimiser, total_steps),
+        loss=SegmentationLoss(settings.loss, settings.class_weights, outputs),
+        metrics=[keras.metrics.MeanMetricWrapper(dice, name="dice", outputs=outputs)],
+        jit_compile=compiles_with_xla(),
+    )
+
+
+def _scoring(
+    unet: keras.Model,
+    validation: Mapping[str, Sample],
+    intensity: IntensityRange,
+    settings: FitSettings,
+    listeners: TrainingListeners,
+) -> list[keras.callbacks.Callback]:
+    scores = ValidationScores(
+        without_deep_supervision(unet),
+        SegmentationLoss(settings.loss, settings.class_weights),
+        validation,
+        intensity,
+        geometry_of(unet),
+        settings.tile,
+        listeners.on_prediction,
+    )
+    if not settings.optimiser.moving_average:
+        return [scores]
+    # The average takes the weights' place before an epoch is validated.
+    return [AveragedWeights(), scores]
+
+
+def _stopping(settings: FitSettings) -> list[keras.callbacks.Callback]:
+    return [
+        *([StopWhenGoodEnough(settings.target_dice)] if settings.target_dice else []),
+        *([StopWhenTimeIsUp(settings.minutes)] if settings.minutes else []),
+        StopWithoutProgress(settings.patience),
+    ]
+
+
+def _tabulate(history: Sequence[Mapping[str, float]]) -> pd.DataFrame:
+    table = pd.DataFrame(history)
+    table.insert(0, "epoch", table.index + 1)
+    best = table.iloc[int(table["val_dice"].argmax())]
+    _log.info(
+        "Kept the weights of epoch %d of %d: validation Dice %.3f",
+        best["epoch"],
+        len(table),
+        best["val_dice"],
+    )
+    return table
+
+
+def _plateau(settings: FitSettings, total_steps: int) -> list[keras.callbacks.Callback]:
+    optimiser = settings.optimiser
+    if optimiser.schedule != "plateau":
+        return []
+    return [
+        PlateauRate(
+            optimiser.learning_rate,
+            optimiser.rising_steps(total_steps),
+            patience=max(settings.patience // 3, 1),
+        )
+    ]

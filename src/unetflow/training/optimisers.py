@@ -1,0 +1,159 @@
+"""Optimisers and learning-rate schedules by name."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from unetflow.core.errors import InputError
+from unetflow.models.blocks import Tensor
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """How weights follow their gradients.
+
+    Attributes:
+        optimiser: "adam", "adamw" or "sgd".
+        momentum: Of "sgd"; 0 for none.
+        nesterov: Whether the momentum of "sgd" is Nesterov's.
+        weight_decay: Of "adamw": the share that weights lose in each step, times the rate.
+        learning_rate: The highest learning rate.
+        schedule: "constant"; "cosine" or "poly" (power 0.9), which fall to zero over all steps; or
+            "plateau", which halves the rate whenever the validation Dice has not risen for a third
+            of the patience.
+        warmup_share: Share of all steps in which the rate first rises from zero.
+        clip_norm: Largest norm of all gradients together; None does not clip.
+        moving_average: Share of itself that the moving average of the weights keeps in each step,
+            such as 0.999; the average is then validated and kept. 0 takes the weights themselves.
+    """
+
+    optimiser: str
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+    learning_rate: float
+    schedule: str
+    warmup_share: float
+    clip_norm: float | None
+    moving_average: float
+
+    def rising_steps(self, total_steps: int) -> int:
+        """Return how many of all steps the learning rate rises."""
+        return round(total_steps * self.warmup_share)
+
+
+def build_optimiser(settings: OptimiserSettings, total_steps: int) -> keras.optimizers.Optimizer:
+    """Build an optimiser whose learning rate follows a schedule.
+
+    Args:
+        settings: How.
+        total_steps: Steps of the whole training.
+
+    Returns:
+        The optimiser. With the schedule "plateau" its rate is constant: `PlateauRate` changes it.
+    """
+    rate: Any = settings.learning_rate
+    rising = settings.rising_steps(total_steps)
+    if settings.schedule != "plateau":
+        rate = WarmUpRate(rate, settings.schedule, rising, max(total_steps - rising, 1))
+    options: dict[str, Any] = {"global_clipnorm": settings.clip_norm}
+    if settings.moving_average:
+        options |= {"use_ema": True, "ema_momentum": settings.moving_average}
+    if settings.optimiser == "sgd":
+        momentum = {"momentum": settings.momentum, "nesterov": settings.nesterov}
+        return keras.optimizers.SGD(rate, **momentum, **options)
+    if settings.optimiser == "adamw":
+        return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, **options)
+    return {"adam": keras.optimizers.Adam}[settings.optimiser](rate, **options)
+
+
+@keras.saving.register_keras_serializable("unetflow")
+class WarmUpRate(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises from zero, and then stays or falls to zero.
+
+    After the rise, with p the share of the remaining steps that is done, the rate is
+
+    - "constant": `highest`;
+    - "cosine": `highest` (1 + cos(pi p)) / 2 (Loshchilov and Hutter, arXiv 1608.03983);
+    - "poly": `highest` (1 - p)^0.9 (Chen et al., arXiv 1606.00915).
+
+    Args:
+        highest: The rate at the end of the rise.
+        shape: "constant", "cosine" or "poly".
+        rising_steps: Steps of the rise; 0 for none.
+        falling_steps: Steps after it, at least 1.
+    """
+
+    def __init__(self, highest: float, shape: str, rising_steps: int, falling_steps: int) -> None:
+        self.highest, self.shape = highest, shape
+        self.rising_steps, self.falling_steps = rising_steps, falling_steps
+        self._fall = {"constant": ops.ones_like, "cosine": _cosine, "poly": _poly}[shape]
+
+    def __call__(self, step: Tensor) -> Tensor:
+        """Return the rate of a step, counted from 0."""
+        step = ops.cast(step, "float32")
+        done = ops.clip((step - self.rising_steps) / self.falling_steps, 0.0, 1.0)
+        rise = ops.minimum(step / max(self.rising_steps, 1), 1.0) if self.rising_steps else 1.0
+        return self.highest * rise * self._fall(done)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments, so that Keras can store the schedule."""
+        return {
+            "highest": self.highest,
+            "shape": self.shape,
+            "rising_steps": self.rising_steps,
+            "falling_steps": self.falling_steps,
+        }
+
+
+class PlateauRate(keras.callbacks.ReduceLROnPlateau):
+    """Halves the learning rate when the validation Dice no longer rises, after a rise from zero.
+
+    Args:
+        highest: The learning rate at the end of the rise.
+        rising_steps: Steps of the rise; 0 for none.
+        patience: Epochs without a better validation Dice after which the rate is halved.
+    """
+
+    kept = ("best", "wait", "cooldown_counter")
+
+    def __init__(self, highest: float, rising_steps: int, patience: int) -> None:
+        super().__init__(monitor="val_dice", mode="max", factor=0.5, patience=patience)
+        self._highest, self._rising_steps = highest, rising_steps
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Set the rate of a step of the rise."""
+        step = int(self.model.optimizer.iterations)
+        if step <= self._rising_steps and self._rising_steps:
+            self.model.optimizer.learning_rate = self._highest * step / self._rising_steps
+
+
+class AveragedWeights(keras.callbacks.SwapEMAWeights):
+    """Puts the moving average into the weights' place at the end of an epoch, and takes it back.
+
+    Raises:
+        InputError: Under JAX, where Keras 3.15 lets two variables share an array that the next
+            step takes away.
+    """
+
+    kept = ("_ema_weights_in_model",)
+
+    def __init__(self) -> None:
+        if keras.backend.backend() == "jax":
+            raise InputError(
+                "training.moving_average",
+                "Keras cannot average weights under JAX",
+                "Set it to 0, or train with KERAS_BACKEND=tensorflow",
+            )
+        super().__init__(swap_on_epoch=True)
+
+
+def _cosine(done: Tensor) -> Tensor:
+    return (1 + ops.cos(np.pi * done)) / 2
+
+
+def _poly(done: Tensor) -> Tensor:
+    return (1 - done) ** 0.9

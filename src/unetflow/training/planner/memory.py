@@ -1,0 +1,153 @@
+"""How much memory a training takes, worked out from the sizes of the network's layers.
+
+The model is for TensorFlow on a CPU, where a tensor is freed as soon as nothing needs it any more.
+It adds up what must be there at the same time, and takes the larger of two moments: the backward
+pass of a training step, and the prediction of a validation image.
+
+The sizes follow from the architecture. What cannot be derived, since it lies within libraries, are
+the constants for the process and the graph and the number of unrolled inputs: they were found by
+least squares from measured peaks, with which `benchmarks/planning.py` compares the predictions.
+"""
+
+from dataclasses import dataclass
+
+from unetflow.config.loss_terms import parse_formula
+from unetflow.core.geometry import unet_geometry
+from unetflow.tiling.windows import plan_windows
+from unetflow.training.planner.architecture import (
+    Architecture,
+    count_parameters,
+    list_convolutions,
+)
+
+_FLOAT = 4
+"""Bytes of a float32."""
+
+_PROCESS = 770e6
+"""Bytes of Python with TensorFlow, Keras, Kedro, MLflow and albumentations once imported."""
+
+_GRAPH = 185e6
+"""Bytes of the compiled training step and prediction, of the threads and of what lies unused
+between tensors."""
+
+_UNROLLED_INPUTS = 1.75
+"""How many unrolled inputs there are at a time: TensorFlow's gradients of a convolution write the 9
+pixels under the kernel side by side, image by image, and the gradient for the input and the one
+for the kernel run at the same time, though not always at the same layer."""
+
+_PREDICTION_MAPS = 4
+"""Feature maps of the largest size while a prediction joins those of the last level: the one from
+below, the skip, and both again as the joined one."""
+
+_LASTING_COPIES = 3
+"""Copies of the weights: they themselves, their gradients, and the best ones so far."""
+
+_SLOTS = {"sgd": 1, "adam": 2, "adamw": 2}
+"""Copies that an optimiser keeps: the momentum, and for Adam the mean square too."""
+
+QUEUE_LENGTH = 8
+"""Batches that training keeps ready (see `training.data_loader`)."""
+
+_BATCHES_UNDER_WAY = 2
+"""Further ones that two threads prepare."""
+
+_LOSS_MAPS = 6
+"""Maps of the image's size and the output's channels that a validation image's scores need."""
+
+_KEPT_BY_LOSS = {"cldice": 84, "lovasz": 7}
+"""Maps of the output's size that a loss keeps for the backward pass: of `cldice` those of each of
+its rounds of thinning, of `lovasz` the sorted errors."""
+
+_KEPT_BY_ANY_LOSS = 2
+"""Those that every loss keeps: truth and prediction."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What the memory of a validation pass depends on, apart from the network.
+
+    Attributes:
+        height: Of the largest image in pixels.
+        width: Likewise.
+        tile: Longest edge of a window in pixels.
+        batch_size: Windows that are predicted at a time.
+    """
+
+    height: int
+    width: int
+    tile: int
+    batch_size: int = 1
+
+
+def predict_memory(
+    architecture: Architecture,
+    *,
+    crop_size: int,
+    batch_size: int,
+    optimiser: str,
+    validation: Validation,
+    loss: str = "bce + dice",
+    averaged: bool = False,
+) -> int:
+    """Predict the peak resident memory of a process that calls `training.fit.fit`.
+
+    Args:
+        architecture: Of the U-Net.
+        crop_size: Edge of a training crop in pixels.
+        batch_size: Crops in a batch.
+        optimiser: "adam", "adamw" or "sgd".
+        validation: What is predicted after an epoch.
+        loss: What is minimised; see `parse_formula`.
+        averaged: Whether a running average of the weights is kept.
+
+    Returns:
+        Bytes.
+    """
+    lasting = _PROCESS + _GRAPH + _weight_bytes(architecture, optimiser, averaged)
+    passing = max(
+        _step_bytes(architecture, crop_size, batch_size)
+        + _loss_bytes(architecture, crop_size, batch_size, loss),
+        _validation_bytes(architecture, validation),
+    )
+    return round(lasting + passing)
+
+
+def _weight_bytes(architecture: Architecture, optimiser: str, averaged: bool) -> int:
+    copies = _LASTING_COPIES + _SLOTS[optimiser] + averaged
+    return copies * _FLOAT * count_parameters(architecture)
+
+
+def _step_bytes(architecture: Architecture, crop_size: int, batch_size: int) -> float:
+    convolutions = list_convolutions(architecture, crop_size, crop_size)
+    blocks = [c for c in convolutions if c.kind == "block"]
+    # The ReLU's result is kept for the backward pass, and the normalisation's input, if there is.
+    for_each_block = 1 if architecture.normalisation == "none" else 2
+    kept = for_each_block * sum(c.map_size for c in blocks)
+    # So are pooled maps and joined ones, as inputs of the convolution that follows.
+    kept += sum(c.map_size for c in blocks[1 : 2 * architecture.depth : 2]) // 4
+    kept += sum(2 * c.map_size for c in convolutions if c.kind == "up")
+    unrolled = max(9 * c.inputs * c.height * c.width for c in blocks)
+    label = 1
+    crop = crop_size**2 * (_FLOAT * architecture.channels + label)
+    waiting = QUEUE_LENGTH + _BATCHES_UNDER_WAY
+    return batch_size * (_FLOAT * kept + waiting * crop) + _UNROLLED_INPUTS * _FLOAT * unrolled
+
+
+def _loss_bytes(architecture: Architecture, crop_size: int, batch_size: int, loss: str) -> float:
+    head = list_convolutions(architecture, crop_size, crop_size)[-1]
+    kept = _KEPT_BY_ANY_LOSS + sum(_KEPT_BY_LOSS.get(name, 0) for _, name in parse_formula(loss))
+    outputs = 1 + architecture.deep_supervision
+    return batch_size * _FLOAT * kept * outputs * head.map_size
+
+
+def _validation_bytes(architecture: Architecture, validation: Validation) -> int:
+    geometry = unet_geometry(architecture.depth, architecture.padding)
+    rows = plan_windows(validation.height, geometry, validation.tile)
+    columns = plan_windows(validation.width, geometry, validation.tile)
+    height, width = rows[0].stop - rows[0].start, columns[0].stop - columns[0].start
+    windows = min(validation.batch_size, len(rows) * len(columns))
+    largest = max(c.map_size for c in list_convolutions(architecture, height, width))
+    # The image as float32, and once more with its mirrored border.
+    image = 2 * architecture.channels + _LOSS_MAPS * architecture.classes
+    pixels = validation.height * validation.width
+    return _FLOAT * (_PREDICTION_MAPS * windows * largest + pixels * image)

@@ -1,0 +1,127 @@
+"""Going on with a training that was cut off, as if it had not been."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from unetflow.training.callbacks import TrainingListeners
+from unetflow.training.checkpoints import Checkpoint, TrainingState
+from unetflow.training.determinism import dropout_states
+from unetflow.training.early_stopping import StopWithoutProgress
+
+_log = logging.getLogger(__name__)
+
+
+class EpochKeeper(keras.callbacks.Callback):
+    """Keeps the history, and after each epoch all that the next ones depend on.
+
+    That is: the weights, the state of the optimiser (in it its moments, the moving average of
+    the weights, the number of steps, on which the schedule depends, and a rate that was halved),
+    the state of dropout, the best weights, and what other callbacks name in their attribute
+    `kept`. It must be the last callback: what the others do at the end of an epoch belongs to it.
+
+    Args:
+        unet: The network, compiled.
+        checkpoint: Where the state is kept; None: nowhere.
+        epochs: Of the whole training.
+        callbacks: All others.
+        listeners: Asked for the name of their record, and told when a training goes on.
+    """
+
+    def __init__(
+        self,
+        unet: keras.Model,
+        checkpoint: Checkpoint | None,
+        epochs: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+        listeners: TrainingListeners,
+    ) -> None:
+        super().__init__()
+        self._unet, self._checkpoint, self._epochs = unet, checkpoint, epochs
+        self._parts = {type(part).__name__: part for part in callbacks if hasattr(part, "kept")}
+        self._listeners = listeners
+        self._state = None if checkpoint is None else checkpoint.load()
+        self._before: dict[str, Any] = {} if self._state is None else self._state.facts
+        self.rows: list[dict[str, float]] = list(self._before.get("history", []))
+        unet.optimizer.build(unet.trainable_variables)
+
+    @property
+    def done(self) -> int:
+        """Epochs that are done."""
+        return len(self.rows)
+
+    @property
+    def finished(self) -> bool:
+        """Whether no epoch is left, since the training was cut off after its last one."""
+        return bool(self._before.get("finished", False))
+
+    def take_up(self) -> None:
+        """Give network and optimiser the state of a training that was cut off, if there is one."""
+        if self._state is None or self._checkpoint is None:
+            return
+        _log.info(
+            "Going on after epoch %d of %d with %s; remove that file to begin anew",
+            self.done,
+            self._epochs,
+            self._checkpoint.path,
+        )
+        self._listeners.on_resumed(self._before.get("record"), self.rows)
+        for name, variables in self._variables().items():
+            _assign(variables, _numbered(self._state.arrays, name))
+        if self.finished:
+            self._unet.set_weights(_numbered(self._state.arrays, "best"))
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Give the other callbacks what they had; each has forgotten everything just now."""
+        if self._state is None:
+            return
+        for name, part in self._parts.items():
+            for attribute, value in self._before["callbacks"][name].items():
+                setattr(part, attribute, value)
+            if isinstance(part, StopWithoutProgress):
+                part.best_weights = _numbered(self._state.arrays, "best")
+        self._state = None  # the memory is needed
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Keep everything."""
+        self.rows.append({name: float(value) for name, value in logs.items()})
+        if self._checkpoint is None:
+            return
+        facts = {
+            "history": self.rows,
+            "finished": self.model.stop_training or epoch + 1 == self._epochs,
+            "record": self._listeners.name_record(),
+            "callbacks": {
+                name: {attribute: getattr(part, attribute) for attribute in part.kept}
+                for name, part in self._parts.items()
+            },
+        }
+        arrays = {}
+        for name, variables in self._variables().items():
+            for number, variable in enumerate(variables):
+                arrays[f"{name}_{number}"] = ops.convert_to_numpy(variable)
+        for part in self._parts.values():
+            if isinstance(part, StopWithoutProgress):
+                for number, weight in enumerate(part.best_weights):
+                    arrays[f"best_{number}"] = weight
+        self._checkpoint.save(TrainingState(facts, arrays))
+
+    def _variables(self) -> dict[str, list[Any]]:
+        return {
+            "weight": list(self._unet.weights),
+            "dropout": dropout_states(self._unet),
+            "optimiser": list(self._unet.optimizer.variables),
+        }
+
+
+def _numbered(arrays: Mapping[str, Any], name: str) -> list[Any]:
+    count = sum(key.rsplit("_", 1)[0] == name for key in arrays)
+    return [arrays[f"{name}_{number}"] for number in range(count)]
+
+
+def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

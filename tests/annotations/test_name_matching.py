@@ -1,0 +1,289 @@
+import itertools
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from tests.support.file_trees import (
+    make,
+    names,
+    noise,
+    pairs_of,
+    read_only_way,
+    save,
+)
+from unetflow.annotations.autodetect.content_kind import (
+    Look,
+    find_mask_sides,
+    look_at,
+    says_image,
+    says_mask,
+    show_the_same,
+)
+from unetflow.annotations.autodetect.detect_layout import find_readings, recognise
+from unetflow.annotations.autodetect.name_patterns import find_difference, list_options
+from unetflow.core.errors import InputError
+
+N = range(1, 5)
+IMAGE, UNCLEAR, MASK = Look
+
+
+def cells(numbered=False, edge=96):
+    """Draw many small round objects."""
+    seeds = np.zeros((edge, edge), np.uint8)
+    seeds[4::12, 4::12] = 1
+    drawn, _ = ndimage.label(ndimage.binary_dilation(seeds, iterations=4))
+    return (drawn if numbered else 255 * (drawn > 0)).astype(np.uint8)
+
+
+def dark(edge=96):
+    """Make a noisy image of very few values, as from a dim lamp."""
+    return noise("dark", (edge, edge)) // 16
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels", "look"),
+    [
+        ("photo.png", noise("a", (96, 96, 3)), IMAGE),
+        ("photo.jpg", noise("a", (96, 96)), IMAGE),
+        ("16 bit.tif", noise("a", (96, 96)).astype(np.uint16) * 100, IMAGE),
+        ("mask.png", cells(), MASK),
+        ("mask.bmp", cells(), MASK),
+        ("colours.png", np.stack([cells()] * 3, 2), MASK),
+        ("empty.png", np.zeros((96, 96), np.uint8), MASK),
+        ("mask.jpg", cells(), UNCLEAR),
+        ("many objects.png", cells(numbered=True), UNCLEAR),
+        ("dark.png", dark(), UNCLEAR),
+        ("one column.png", noise("a", (96, 1)), IMAGE),
+    ],
+)
+def test_pixels_tell_images_from_masks(tmp_path, name, pixels, look):
+    save(tmp_path / name, pixels)
+    assert look_at([tmp_path / name]) == look
+
+
+def test_several_files_must_look_alike(tmp_path):
+    looks = {"a": noise("a", (96, 96)), "b": cells(), "c": cells(numbered=True)}
+    for name, pixels in looks.items():
+        save(tmp_path / f"{name}.png", pixels)
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
+    files = {name: tmp_path / f"{name}.png" for name in [*looks, "broken"]}
+    assert look_at([files["b"], files["b"], files["a"]]) is None
+    assert look_at([files["b"], files["c"]]) == UNCLEAR
+    assert look_at([files["broken"], files["b"]]) == MASK
+    assert look_at([files["broken"]]) is None
+
+
+@pytest.mark.parametrize(
+    ("texts", "looks", "sides", "sure"),
+    [
+        (("images", "masks"), (IMAGE, MASK), (1,), True),
+        (("Ground Truth", "Original"), (MASK, IMAGE), (0,), True),
+        # Words hold where pixels say nothing, or the same of both.
+        (("images", "masks"), (None, None), (1,), True),
+        (("images", "masks"), (MASK, MASK), (1,), True),
+        (("images", "masks"), (IMAGE, IMAGE), (1,), True),
+        (("x", "x_seg"), (UNCLEAR, UNCLEAR), (1,), True),
+        # Cartoons beside masks of many values: the words must not be overruled in silence.
+        (("images", "masks"), (MASK, IMAGE), (0, 1), True),
+        (("images", "masks"), (UNCLEAR, IMAGE), (0, 1), True),
+        (("images", "y"), (MASK, IMAGE), (0, 1), True),
+        # Without words only what is clear counts.
+        (("a", "b"), (IMAGE, MASK), (1,), True),
+        (("a", "b"), (MASK, IMAGE), (0,), True),
+        (("a", "b"), (IMAGE, UNCLEAR), (0, 1), False),
+        (("a", "b"), (MASK, UNCLEAR), (0, 1), False),
+        (("a", "b"), (MASK, MASK), (0, 1), False),
+        (("a", "b"), (IMAGE, IMAGE), (), False),
+        (("a", "b"), (None, MASK), (), False),
+        (("masks", "labels"), (MASK, MASK), (), False),
+        (("masks", "mask overlays"), (MASK, IMAGE), (), False),
+    ],
+)
+def test_words_and_pixels_tell_the_side_of_the_masks(texts, looks, sides, sure):
+    assert find_mask_sides(texts, looks) == (sides, sure)
+    mirrored = tuple(sorted(1 - side for side in sides))
+    assert find_mask_sides(texts[::-1], looks[::-1]) == (mirrored, sure)
+
+
+MASK_WORDS = (
+    *("masks", "labels", "labelIds", "annotations", "trainannot", "GroundTruth", "ground_truth"),
+    *("gtFine", "gt", "SegmentationClass", "train_lab", "1st_manual", "instances", "trimaps"),
+    *("_1stHO", "y_seg", "Targets"),
+)
+OTHER_WORDS = (
+    *("images", "unlabelled", "unannotated", "night", "collab", "echo", "photos", "weight"),
+    *("original", "targeted", "ann"),
+)
+
+
+@pytest.mark.parametrize("word", MASK_WORDS)
+def test_words_for_masks_are_known(word):
+    assert says_mask(word)
+
+
+@pytest.mark.parametrize("word", OTHER_WORDS)
+def test_other_words_are_not_taken_for_masks(word):
+    assert not says_mask(word)
+
+
+@pytest.mark.parametrize("word", ["images", "JPEGImages", "leftImg", "raw", "Original", "imgs"])
+def test_words_for_images_are_known(word):
+    assert says_image(word)
+
+
+def test_the_same_picture_is_recognised_in_another_size_and_format(tmp_path):
+    small = noise("a", (32, 32))
+    save(tmp_path / "a.png", small)
+    save(tmp_path / "a.tif", np.kron(small, np.ones((2, 2), np.uint8)))
+    save(tmp_path / "b.png", noise("b", (32, 32)))
+    save(tmp_path / "empty.png", np.zeros((32, 32), np.uint8))
+    (tmp_path / "broken.png").write_bytes(b"")
+    a, other, b, empty, broken = (
+        tmp_path / name for name in ("a.png", "a.tif", "b.png", "empty.png", "broken.png")
+    )
+    assert show_the_same(a, other)
+    assert not show_the_same(a, b)
+    assert not show_the_same(empty, empty)
+    assert not show_the_same(a, broken)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "parts"),
+    [
+        ("images", "masks", ("", "images", "masks", "")),
+        ("train_images", "train_masks", ("train_", "images", "masks", "")),
+        ("train", "trainannot", ("train", "", "annot", "")),
+        ("21_training", "21_manual1", ("21_", "training", "manual1", "")),
+        ("Slide_01", "GT_01", ("", "Slide", "GT", "_01")),
+        ("img001", "mask001", ("", "img", "mask", "001")),
+        ("x_01", "x_01_mask", ("x_01", "", "_mask", "")),
+        ("tumor_mri", "tumor_mask", ("tumor_", "mri", "mask", "")),
+        ("p1/images/a", "p1/masks/a", ("p1/", "images", "masks", "/a")),
+        ("same", "same", ("same", "", "", "")),
+    ],
+)
+def test_the_difference_of_two_names_consists_of_whole_words(one, other, parts):
+    assert find_difference(one, other) == parts
+
+
+@given(texts=st.tuples(*[st.text("ab1_/", max_size=8)] * 2))
+def test_start_middle_and_end_make_the_name_again(texts):
+    start, one, other, end = find_difference(*texts)
+    assert (start + one + end, start + other + end) == texts
+
+
+@given(
+    keys=st.lists(
+        st.text("ab12_. ()+", min_size=1, max_size=5), min_size=2, max_size=4, unique=True
+    ),
+    ends=st.tuples(st.sampled_from(["", "_img", "-a.b"]), st.sampled_from(["_mask", " (gt)"])),
+)
+def test_patterns_catch_what_a_pair_shares_and_leave_the_other_side_alone(keys, ends):
+    pairs = [(f"{key}{ends[0]}.png", f"{key}{ends[1]}.png") for key in keys]
+    for options in list_options(pairs):
+        image, mask = (re.compile(options[f"{kind}_pattern"]) for kind in ("image", "mask"))
+        for pair in pairs:
+            found = image.search(pair[0]), mask.search(pair[1])
+            assert found[0] is None or found[1] is None or found[0].groups() == found[1].groups()
+            assert not (image.search(pair[1]) and mask.search(pair[1]))
+
+
+def test_dark_images_are_not_taken_for_masks(tmp_path):
+    for number in N:
+        save(tmp_path / f"images/{number}.png", dark())
+        save(tmp_path / f"masks/{number}.png", cells(numbered=True))
+    assert read_only_way(tmp_path).options == {"images": "images", "masks": "masks"}
+
+
+@pytest.mark.parametrize(("one", "other"), [("a", "b"), ("images", "masks")])
+def test_cartoons_beside_noisy_masks_are_not_read_without_asking(tmp_path, one, other):
+    for number in N:
+        save(tmp_path / one / f"{number}.png", cells())
+        save(tmp_path / other / f"{number}.png", cells() if one == "a" else noise(number, (96, 96)))
+    with pytest.raises(InputError, match="in 2 ways"):
+        recognise(tmp_path)
+    assert {(r.options["images"], r.options["masks"]) for r in find_readings(tmp_path)} == {
+        *((one, other), (other, one))
+    }
+
+
+def test_masks_for_a_part_of_the_images_are_enough(tmp_path):
+    make(tmp_path, names("images/{}_img.png", *range(40)), names("masks/{}_lab.png", 3, 30, 31))
+    reading = read_only_way(tmp_path)
+    assert (reading.pairs, reading.others) == (3, 37)
+
+
+def test_counters_that_happen_to_be_equal_pair_nothing(tmp_path):
+    make(tmp_path, names("photos/IMG_{}.png", *range(1, 30)), names("masks/cell {}.png", *N))
+    assert find_readings(tmp_path) == []
+
+
+def test_a_damaged_file_does_not_hide_what_the_others_are(tmp_path):
+    make(tmp_path, names("images/{}.tif", *N), names("masks/{}.tif", *N))
+    (tmp_path / "images/1.tif").write_bytes(b"II*\0")
+    reading = recognise(tmp_path)
+    assert (reading.layout, reading.pairs) == ("folders", len(N))
+
+
+def test_a_reading_that_leaves_out_many_masks_is_shown_and_not_taken(tmp_path):
+    make(tmp_path, names("images/{}.png", *N), names("masks/{}.png", *N))
+    make(tmp_path, [], names("other_masks/unlike_{}x{}.png", *((n, n) for n in N)))
+    with pytest.raises(InputError, match="leaves out 4 files that are called masks") as caught:
+        recognise(tmp_path)
+    assert "masks: masks" in caught.value.problem
+    assert "If that is meant, copy it" in caught.value.mend
+
+
+def test_a_few_masks_without_image_do_not_matter(tmp_path):
+    make(tmp_path, names("images/{}.png", *range(30)), names("masks/{}.png", *range(1, 32)))
+    reading = recognise(tmp_path)
+    assert (reading.pairs, reading.others, reading.masks_left) == (29, 3, 2)
+
+
+def test_words_that_images_have_too_do_not_make_masks(tmp_path):
+    root = tmp_path / "data"
+    make(root, names("A. Segmentation/train/images/{}.png", *N))
+    make(root, names("A. Segmentation/test/images/{}.png", *N), ["Grading/x.png"])
+    make(root, [], names("A. Segmentation/train/labels/{}.png", *N))
+    reading = recognise(root)
+    assert (reading.pairs, reading.others, reading.masks_left) == (4, 5, 0)
+
+
+PLACES = ["{s}/{p}/{r}", "{r}/{s}/{p}", "{s}/{r}/{p}", "{p}/{s}/{r}", "{s}_{r}/{p}", "{s}/{p}"]
+ROLES = [("images", "masks"), ("Original", "Ground Truth"), ("data", "labels"), ("x", "y")]
+
+
+@given(
+    place=st.sampled_from(PLACES),
+    role=st.sampled_from(ROLES),
+    ends=st.sampled_from([("", "_mask"), ("_img", "_lab"), ("", "_1stHO"), ("", "")]),
+    endings=st.sampled_from([(".jpg", ".png"), (".png", ".png"), (".tif", ".gif")]),
+    splits=st.sampled_from([["train", "val"], ["training", "test"], [""]]),
+    patients=st.sampled_from([["p1", "p2", "p10"], ["ann", "bob"], [""]]),
+    name=st.sampled_from(["{}", "{:03}", "im{}", "cell {}", "2007_{:06}", "a{}b"]),
+    starts_again=st.booleans(),
+)
+def test_whatever_is_read_is_read_rightly(
+    tmp_path_factory, place, role, ends, endings, splits, patients, name, starts_again
+):
+    truth = {}
+    numbers = itertools.count(1)
+    for split, patient in itertools.product(splits, patients):
+        numbers = itertools.count(1) if starts_again else numbers
+        for number in itertools.islice(numbers, 3):
+            image, mask = (
+                "/".join(filter(None, place.format(s=split, p=patient, r=r).strip("_").split("/")))
+                + f"/{name.format(number)}{end}{ending}"
+                for r, end, ending in zip(role, ends, endings, strict=True)
+            )
+            truth[image.lstrip("/")] = [mask.lstrip("/")]
+    if set(truth) & {mask for (mask,) in truth.values()}:
+        return
+    root = make(tmp_path_factory.mktemp("tree"), truth, [mask for (mask,) in truth.values()])
+    reading = read_only_way(root)
+    assert pairs_of(root, reading) == truth
+    assert bool(reading.splits) == (len(splits) > 1)

@@ -1,0 +1,109 @@
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unetflow.data.drift import (
+    TrainingRange,
+    explain_unlikeness,
+    measure_moments,
+    measure_training_range,
+)
+from unetflow.data.intensity import intensity_histogram
+
+
+def _image(mean, deviation, shape=(40, 50), channels=1, seed=0):
+    noise = np.random.default_rng(seed).normal(0, 1, (*shape, channels))
+    noise = (noise - noise.mean(axis=(0, 1))) / noise.std(axis=(0, 1))
+    return np.clip(mean + deviation * noise, 0, 65535).round().astype(np.uint16)
+
+
+def _range_of(images):
+    edges = [edge for image in images for edge in image.shape[:2]]
+    moments = [measure_moments(intensity_histogram(image)) for image in images]
+    return measure_training_range(moments, edges)
+
+
+SEEN = _range_of([_image(1000, 100), _image(1400, 200, (60, 44))])
+
+
+def test_the_range_is_that_of_the_images_means_and_deviations():
+    random = np.random.default_rng(1)
+    images = [random.integers(0, high, (8, 9, 2)).astype(np.uint8) for high in (50, 120, 200)]
+    seen = _range_of(images)
+    for channel in range(2):
+        means = [image[..., channel].mean() for image in images]
+        deviations = [image[..., channel].std() for image in images]
+        assert seen.brightness[channel] == pytest.approx([min(means), max(means)])
+        assert seen.contrast[channel] == pytest.approx([min(deviations), max(deviations)])
+    assert seen.edge == [8, 9]
+
+
+def test_it_is_plain_data_that_comes_back():
+    assert TrainingRange.from_dict(json.loads(json.dumps(asdict(SEEN)))) == SEEN
+
+
+@given(st.floats(1000, 1400), st.floats(100, 200), st.integers(0, 3))
+def test_an_image_within_the_range_is_like_them(mean, deviation, seed):
+    assert explain_unlikeness(_image(mean, deviation, seed=seed), SEEN) == ""
+
+
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        (_image(780, 150), "brightness 780 of channel 1, there 1000 to 1400"),
+        (_image(1620, 150), "brightness 1620 of channel 1"),
+        (_image(1200, 45), "contrast 45"),
+        (_image(1200, 260), "contrast 260"),
+        (_image(1200, 150, (19, 50)), "an edge of 19 pixels, there 40 and more"),
+    ],
+)
+def test_what_is_out_of_range_is_named(image, told):
+    text = explain_unlikeness(image, SEEN)
+    assert text.startswith("unlike the training data: ")
+    assert told in text
+
+
+def test_somewhat_beyond_the_range_and_longer_edges_are_let_pass():
+    for image in (
+        _image(820, 150),
+        _image(1580, 150),
+        _image(1200, 60),
+        _image(1200, 150, (400, 300)),
+    ):
+        assert explain_unlikeness(image, SEEN) == ""
+
+
+def test_images_that_are_all_alike_leave_a_tenth_of_their_value():
+    seen = _range_of([_image(1000, 100)])
+    assert explain_unlikeness(_image(1090, 105), seen) == ""
+    assert "brightness" in explain_unlikeness(_image(1110, 100), seen)
+
+
+def test_each_channel_is_looked_at():
+    grey = _image(1000, 100, channels=3)
+    seen = _range_of([grey])
+    changed = grey.copy()
+    changed[..., 2] //= 2
+    text = explain_unlikeness(changed, seen)
+    assert "channel 3" in text
+    assert "channel 1" not in text
+
+
+def test_an_image_of_one_value_has_no_contrast():
+    assert "contrast 0" in explain_unlikeness(np.full((40, 40, 1), 1200, np.uint16), SEEN)
+
+
+def test_half_of_the_darkest_is_dark_however_different_the_training_images_are():
+    seen = _range_of([_image(1000, 100), _image(9000, 100)])
+    assert explain_unlikeness(_image(510, 100), seen) == ""
+    assert "brightness" in explain_unlikeness(_image(480, 100), seen)
+
+
+def test_of_a_sample_the_edges_of_the_whole_count():
+    sample = _image(1200, 150, (19, 50))
+    assert explain_unlikeness(sample, SEEN, (190, 500)) == ""
+    assert "an edge of 19 pixels" in explain_unlikeness(sample, SEEN, (500, 19))

@@ -1,0 +1,206 @@
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from tests.support.images import random_pixels, store_samples
+from unetflow.core.errors import InputError
+from unetflow.data.intensity import intensity_histogram
+from unetflow.data.samples import (
+    DescribedSample,
+    Sample,
+    SampleFolder,
+    open_sample,
+    remove_sample,
+    write_described,
+    write_sample,
+    write_tiff,
+)
+from unetflow.data.similarity import small_picture
+
+SIDES = st.integers(1, 8)
+
+
+def described(instances=None, height=4, width=5):
+    image = random_pixels((height, width, 1), np.uint16)
+    sample = Sample(image, random_pixels((height, width)) % 2)
+    return DescribedSample(
+        sample,
+        instances,
+        intensity_histogram(image),
+        small_picture(image),
+        {"id": "a", "height": 4},
+    )
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+@given(SIDES, SIDES, st.integers(1, 5), st.sampled_from([np.uint8, np.uint16]))
+def test_written_sample_opens_with_equal_pixels(height, width, channels, dtype):
+    image = random_pixels((height, width, channels), dtype)
+    label = random_pixels((height, width)) % 3
+    with tempfile.TemporaryDirectory() as folder:
+        write_sample(Path(folder) / "deep" / "a", Sample(image, label))
+        sample = open_sample(Path(folder) / "deep" / "a")
+        np.testing.assert_array_equal(np.array(sample.image), image, strict=True)
+        np.testing.assert_array_equal(np.array(sample.label), label, strict=True)
+
+
+def test_opened_sample_is_a_read_only_memory_map(tmp_path):
+    write_sample(tmp_path, Sample(random_pixels((4, 5, 3)), random_pixels((4, 5))))
+    sample = open_sample(tmp_path)
+    for pixels in (sample.image, sample.label):
+        assert isinstance(pixels, np.memmap)
+        with pytest.raises(ValueError, match="read-only"):
+            pixels[0, 0] = 1
+
+
+def test_sample_of_floats_opens_with_equal_pixels(tmp_path):
+    image = np.linspace(-1, 1e9, 60, dtype=np.float32).reshape(3, 10, 2)
+    write_sample(tmp_path, Sample(image, np.zeros((3, 10), np.uint8)))
+    np.testing.assert_array_equal(np.array(open_sample(tmp_path).image), image, strict=True)
+
+
+@pytest.mark.parametrize("shape", [(6, 7), (6, 7, 1), (6, 7, 3)])
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_tiff_is_one_page_that_pillow_reads_too(tmp_path, shape, compression):
+    pixels = random_pixels(shape)
+    write_tiff(tmp_path / "a.tif", pixels, compression)
+    with Image.open(tmp_path / "a.tif") as image:
+        assert image.n_frames == 1
+        np.testing.assert_array_equal(np.asarray(image), pixels.squeeze())
+
+
+def test_compression_makes_the_file_smaller(tmp_path):
+    pixels = np.zeros((200, 200), np.uint8)
+    write_tiff(tmp_path / "plain.tif", pixels)
+    write_tiff(tmp_path / "small.tif", pixels, "zlib")
+    assert (tmp_path / "small.tif").stat().st_size < 2000
+    assert (tmp_path / "plain.tif").stat().st_size > 40_000
+
+
+def test_failed_write_leaves_the_old_file(tmp_path):
+    write_tiff(tmp_path / "a.tif", random_pixels((3, 3)))
+    before = (tmp_path / "a.tif").read_bytes()
+    with pytest.raises(ValueError, match="COMPRESSION"):
+        write_tiff(tmp_path / "a.tif", random_pixels((3, 3), seed=1), "nonsense")
+    assert (tmp_path / "a.tif").read_bytes() == before
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.tif"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    samples = {
+        name: Sample(random_pixels((2, 3, 1), seed=seed), random_pixels((2, 3)) % 2)
+        for seed, name in enumerate(["2", "10", "sub/1"])
+    }
+    return store_samples(tmp_path, samples)[1]
+
+
+def test_sample_folder_is_a_mapping_in_the_given_order(folder):
+    assert list(folder) == ["2", "10", "sub/1"]
+    assert len(folder) == 3
+    assert folder.refused == []
+    for seed, sample in enumerate(folder.values()):
+        np.testing.assert_array_equal(sample.image, random_pixels((2, 3, 1), seed=seed))
+
+
+def test_unlisted_sample_is_not_opened_even_when_it_is_on_disk(folder):
+    part = folder.select(["10"])
+    assert "2" not in part
+    with pytest.raises(KeyError):
+        part["2"]
+
+
+def test_selection_keeps_its_own_order(folder):
+    assert list(folder.select(["sub/1", "2"])) == ["sub/1", "2"]
+
+
+def test_selection_of_an_unknown_sample_is_refused(folder):
+    with pytest.raises(InputError, match=r"sample '7' is not there\. Run the ingestion again"):
+        folder.select(["2", "7"])
+
+
+def test_histogram_comes_back_as_it_was_measured(folder):
+    for sample_id, sample in folder.items():
+        expected = intensity_histogram(np.array(sample.image))
+        np.testing.assert_array_equal(folder.histogram(sample_id), expected, strict=True)
+
+
+def test_histogram_of_an_unlisted_sample_is_not_opened(folder):
+    with pytest.raises(KeyError):
+        folder.select(["10"]).histogram("2")
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
+def test_object_numbers_come_back_where_there_are_any(tmp_path, dtype):
+    instances = random_pixels((4, 5), dtype)
+    write_described(tmp_path / "a", described(instances))
+    write_described(tmp_path / "b", described())
+    folder = SampleFolder(tmp_path, {"a": {}, "b": {}})
+    np.testing.assert_array_equal(folder.instances("a"), instances, strict=True)
+    assert folder.instances("b") is None
+
+
+def test_object_numbers_of_before_are_gone_when_there_are_none_any_more(tmp_path):
+    write_described(tmp_path, described(random_pixels((4, 5), np.uint16)))
+    write_described(tmp_path, described())
+    assert names(tmp_path) == ["image.tif", "label.tif", "overview.npz", "sample.json"]
+
+
+@pytest.mark.parametrize("missing", ["write_sample", "np.savez"])
+def test_sample_that_is_not_written_to_its_end_has_no_description(tmp_path, monkeypatch, missing):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    write_described(tmp_path, described())
+    monkeypatch.setattr(f"unetflow.data.samples.{missing}", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_described(tmp_path, described())
+    assert "sample.json" not in names(tmp_path)
+
+
+def test_removed_sample_takes_its_folder_with_it(tmp_path):
+    write_described(tmp_path / "a", described(random_pixels((4, 5), np.uint16)))
+    remove_sample(tmp_path / "a")
+    assert names(tmp_path) == []
+
+
+def test_removed_sample_leaves_what_is_not_its_own(tmp_path):
+    write_described(tmp_path / "a", described())
+    write_described(tmp_path / "a" / "b", described())
+    (tmp_path / "a" / "notes.txt").write_text("mine")
+    remove_sample(tmp_path / "a")
+    assert names(tmp_path / "a") == ["b", "notes.txt"]
+    assert "image.tif" in names(tmp_path / "a" / "b")
+
+
+def test_refusals_are_kept_as_a_list_of_its_own(tmp_path):
+    refused = [InputError("a", "b", "c")]
+    folder = SampleFolder(tmp_path, {}, refused)
+    refused.clear()
+    assert [error.where for error in folder.refused] == ["a"]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_a_sample_is_the_same_each_time_it_is_opened(tmp_path, dtype, channels):
+    random = np.random.default_rng(0)
+    image = random.integers(0, 200, (9, 7, channels)).astype(dtype)
+    label = random.integers(0, 2, (9, 7), np.uint8)
+    write_sample(tmp_path / "a", Sample(image, label))
+    folder = SampleFolder(tmp_path, {"a": {}})
+    for _ in range(2):
+        np.testing.assert_array_equal(folder["a"].image, image)
+        np.testing.assert_array_equal(folder["a"].label, label)
+        assert folder["a"].image.dtype == dtype
+        with pytest.raises(ValueError, match="read-only"):
+            folder["a"].image[0, 0] = 0
+    write_sample(tmp_path / "a", Sample(image[:4] + 1, label[:4]))
+    np.testing.assert_array_equal(folder["a"].image, image[:4] + 1)

@@ -1,0 +1,267 @@
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from skimage.filters import threshold_otsu
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from tests.support.images import random_pixels
+from unetflow.data.samples import Sample
+from unetflow.evaluation.baselines import segment_by_otsu
+from unetflow.evaluation.scoring import choose_otsu_side, score_images
+from unetflow.evaluation.significance.intervals import confidence_interval
+from unetflow.evaluation.summary import Conditions, summarise_scores
+from unetflow.inference.postprocessing import decide
+from unetflow.metrics.registry import FAMILIES, ScoreSettings
+
+TWO = ["background", "nucleus"]
+HALF = np.array([[0, 0, 1, 1]] * 4, np.uint8)
+
+
+def sample(left, right, label=HALF):
+    return Sample(np.where(HALF == 1, right, left)[:, :, None].astype(np.uint8), label)
+
+
+def test_otsu_looks_at_the_pixels_that_count_alone():
+    image = np.array([[[0], [100], [100]], [[0], [100], [200]]], np.uint8)
+    inside = image[:, :, 0] > 0
+    found = segment_by_otsu(image, bright=True, inside=inside)
+    np.testing.assert_array_equal(found, image[:, :, 0] == 200)
+    outside = segment_by_otsu(image, bright=True, inside=image[:, :, 0] == 0)
+    assert not outside.any()
+
+
+@pytest.mark.parametrize("bright", [True, False])
+def test_otsu_cuts_the_mean_of_the_channels(bright):
+    image = random_pixels((20, 20, 3), np.uint16)
+    grey = image.astype(float).sum(axis=2) / 3
+    found = segment_by_otsu(image, bright=bright)
+    np.testing.assert_array_equal(found, (grey > threshold_otsu(grey)) == bright)
+
+
+@pytest.mark.parametrize("bright", [True, False])
+def test_otsu_finds_nothing_in_a_constant_image(bright):
+    assert not segment_by_otsu(np.full((3, 4, 1), 7, np.uint8), bright=bright).any()
+
+
+def test_otsu_separates_two_grey_values():
+    image = sample(10, 200).image
+    np.testing.assert_array_equal(segment_by_otsu(image, bright=True), HALF == 1)
+    np.testing.assert_array_equal(segment_by_otsu(image, bright=False), HALF == 0)
+
+
+def test_side_with_the_higher_mean_dice_is_chosen():
+    assert choose_otsu_side({"a": sample(10, 200), "b": sample(0, 9)}) is True
+    assert choose_otsu_side({"a": sample(200, 10), "b": sample(9, 0)}) is False
+    assert choose_otsu_side({"a": sample(9, 0), "b": sample(9, 0), "c": sample(0, 9)}) is False
+
+
+def test_bright_side_is_chosen_when_both_are_equal():
+    assert choose_otsu_side({"a": sample(9, 0), "b": sample(0, 9)}) is True
+
+
+PIXELS = ["dice", "iou", "precision", "recall", "specificity", "area_error"]
+
+
+def no_objects(sample_id):
+    return None
+
+
+def score(labels, samples, classes, families=("pixels",), **options):
+    """Score labels that are found one after the other, with the probabilities 0 and 1."""
+    found = iter(labels)
+
+    def predict(image):
+        label = next(found)
+        one_hot = np.eye(len(classes), dtype=np.float32)[label]
+        return one_hot[:, :, 1:] if len(classes) == 2 else one_hot
+
+    options = {"objects_of": no_objects, "otsu_bright": None} | options
+    threshold = 0.5 if len(classes) == 2 else None
+    return score_images(
+        predict,
+        lambda probabilities: decide(probabilities, threshold),
+        samples,
+        classes,
+        ScoreSettings(families, 1.5),
+        **options,
+    )
+
+
+def sum_up(scored, classes, threshold=None, families=("pixels",)):
+    return summarise_scores(*scored, Conditions(classes, threshold, ScoreSettings(families, 1.5)))
+
+
+def test_each_image_has_its_own_row_of_scores():
+    ignored = HALF.copy()
+    ignored[:, 3] = 255
+    samples = {"a": sample(10, 200), "b": sample(200, 10, ignored), "c": sample(5, 5, HALF * 0)}
+    found = np.zeros((4, 4), np.uint8)
+    found[:2, 2:] = 1
+    table, _ = score([found] * 3, samples, TWO, otsu_bright=True)
+    assert table.columns.tolist() == ["id", *PIXELS, "background_dice", "otsu_dice"]
+    assert table["id"].tolist() == ["a", "b", "c"]
+    assert table["dice"].tolist() == pytest.approx([2 * 4 / (4 + 8), 2 * 2 / (2 + 4), 0])
+    assert table["iou"].tolist() == pytest.approx([0.5, 0.5, 0])
+    assert table["precision"].tolist() == [1, 1, 0]
+    assert table["recall"].tolist() == [0.5, 0.5, 1]
+    assert table["specificity"].tolist() == [1, 1, 0.75]
+    assert table["area_error"].tolist() == [-0.5, -0.5, 1]
+    assert table["background_dice"].tolist() == [0, 0, 1]
+    assert table["otsu_dice"].tolist() == [1, 0, 1]
+
+
+def test_objects_are_scored_in_the_images_that_number_them():
+    samples = {"a": sample(10, 200), "b": sample(10, 200)}
+    numbers = {"a": None, "b": np.array([[0, 0, 7, 7], [0, 0, 7, 7], [0, 0, 9, 9], [0, 0, 9, 9]])}
+    families = ("pixels", "instances")
+    scored = score([HALF, HALF], samples, TWO, families, objects_of=numbers.get)
+    assert np.isnan(scored[0]["object_count_error"][0])
+    assert scored[0]["object_count_error"][1] == -1
+    summary = sum_up(scored, TWO, 0.5, families)["scores"]
+    assert summary["object_count_error"]["images"] == 1
+    assert summary["object_count_error"]["mean"] == -1
+    assert summary["dice"]["images"] == 2
+    without, _ = score([HALF, HALF], samples, TWO, families)
+    assert without.columns.tolist() == ["id", *PIXELS, "background_dice"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_each_family_has_its_columns_and_their_definitions(family):
+    classes, labels = ["sky", "car", "tree"], [HALF + HALF[:, ::-1] * 2, HALF]
+    samples = {name: sample(10, 200, label) for name, label in zip("ab", labels, strict=True)}
+    scored = score(labels[::-1], samples, classes, [family], objects_of=lambda _: HALF)
+    summary = sum_up(scored, classes, families=[family])["scores"]
+    for name in FAMILIES[family]:
+        car, tree = summary[f"{name}_car"], summary[f"{name}_tree"]
+        assert "class 'car'" in car["definition"]
+        assert FAMILIES[family][name].formula in tree["definition"]
+        assert set(car["computation"]) >= {
+            "taken",
+            "averaging",
+            "classes",
+            "threshold",
+            "empty",
+            "background",
+            "region",
+            "resolution",
+        }
+        means = scored[0][[f"{name}_car", f"{name}_tree"]].mean(axis=1)
+        assert scored[0][name].tolist() == pytest.approx(means.tolist())
+
+
+def test_the_surface_dice_says_its_tolerance():
+    families = ["pixels", "surface"]
+    scored = score([HALF], {"a": sample(10, 200)}, TWO, families)
+    scores = sum_up(scored, TWO, 0.5, families)["scores"]
+    assert scores["surface_dice"]["computation"]["tolerance"] == "1.5 pixels"
+    assert "tolerance" not in scores["hd95"]["computation"]
+
+
+def test_pooled_scores_are_of_all_pixels_together():
+    samples = {"a": sample(10, 200), "b": sample(0, 9, HALF * 0)}
+    scored = score([HALF, HALF], samples, TWO)
+    pooled = sum_up(scored, TWO, 0.5)["pooled"]
+    truth, probability = [*HALF.flat, *np.zeros(HALF.size)], [*HALF.flat] * 2
+    assert pooled["roc_auc"]["value"] == pytest.approx(roc_auc_score(truth, probability))
+    expected = average_precision_score(truth, probability)
+    assert pooled["average_precision"]["value"] == pytest.approx(expected)
+    assert pooled["roc_auc"]["error"] < 0.2
+    assert "all counted pixels of all test images together" in pooled["roc_auc"]["definition"]
+    empty = score([HALF], {"b": sample(0, 9, HALF * 0)}, TWO)
+    assert sum_up(empty, TWO, 0.5)["pooled"] == {}
+
+
+def test_pooled_scores_of_many_classes_are_averaged_over_those_that_are_there():
+    classes = ["sky", "car", "tree", "bus"]
+    truth = np.array([[0, 1, 2, 2]], np.uint8)
+    found = np.array([[0, 1, 2, 1]], np.uint8)
+    scored = score([found], {"a": Sample(np.zeros((1, 4, 1)), truth)}, classes)
+    pooled = sum_up(scored, classes)["pooled"]
+    values = {
+        f"roc_auc_{name}": roc_auc_score(truth.flat == index, found.flat == index)
+        for index, name in ((1, "car"), (2, "tree"))
+    }
+    assert {name: pooled[name]["value"] for name in values} == pytest.approx(values)
+    assert pooled["roc_auc"]["value"] == pytest.approx(np.mean(list(values.values())))
+    assert "roc_auc_bus" not in pooled
+
+
+def test_summary_holds_plain_numbers_with_their_definitions():
+    samples = {"a": sample(10, 200), "b": sample(0, 9)}
+    scored = score([HALF, HALF * 0], samples, TWO, otsu_bright=False)
+    summary = sum_up(scored, TWO, 0.4567)
+    assert yaml.safe_load(yaml.safe_dump(summary)) == summary
+    assert (summary["class"], summary["threshold"], summary["test_images"]) == (
+        "nucleus",
+        0.4567,
+        2,
+    )
+    dice = summary["scores"]["dice"]
+    assert (dice["mean"], dice["smallest"], dice["largest"]) == (0.5, 0.0, 1.0)
+    assert dice["definition"].startswith("2 TP / (2 TP + FP + FN)")
+    assert "class 'nucleus'" in dice["definition"]
+    assert "threshold 0.457 (chosen on validation images)" in dice["definition"]
+    assert list(summary["scores"]) == [*PIXELS, "background_dice", "otsu_dice"]
+    assert summary["scores"]["background_dice"]["mean"] == 0.0
+    assert "nothing but background" in summary["scores"]["background_dice"]["definition"]
+    assert summary["scores"]["otsu_dice"]["mean"] == 0.0
+    assert "Otsu's threshold" in summary["scores"]["otsu_dice"]["definition"]
+
+
+def test_of_many_classes_each_has_a_column_and_the_mean_leaves_absent_ones_out():
+    truth = np.array([[0, 1, 1, 2], [0, 0, 2, 2]], np.uint8)
+    found = np.array([[0, 1, 0, 2], [0, 0, 2, 2]], np.uint8)
+    nothing = truth * 0
+    samples = {
+        name: Sample(np.zeros((2, 4, 1)), label) for name, label in (("a", truth), ("b", nothing))
+    }
+    names = ["sky", "car", "tree", "bus"]
+    scored = score([found, nothing], samples, names)
+    table = scored[0]
+    assert table.columns.tolist() == [
+        "id",
+        *PIXELS,
+        *(f"{score}_{name}" for name in names[1:] for score in PIXELS),
+        "background_dice",
+    ]
+    assert table["dice"].tolist() == pytest.approx([(2 / 3 + 1) / 2, 1])
+    assert table["iou"].tolist() == pytest.approx([(1 / 2 + 1) / 2, 1])
+    assert table["dice_car"].tolist() == pytest.approx([2 / 3, 1])
+    assert np.isnan(table["dice_bus"][0])
+    assert table["background_dice"].tolist() == [0, 1]
+    summary = sum_up(scored, names)
+    assert summary["class"] == "mean of 3 classes"
+    assert "all classes but 'sky'" in summary["scores"]["dice"]["definition"]
+    assert "the most probable class" in summary["scores"]["dice"]["definition"]
+    assert "class 'car'" in summary["scores"]["dice_car"]["definition"]
+    assert "otsu_dice" not in summary["scores"]
+
+
+def test_a_class_that_no_test_image_has_has_no_score():
+    truth = np.array([[0, 1]], np.uint8)
+    samples = {"a": Sample(np.zeros((1, 2, 1)), truth)}
+    scores = sum_up(score([truth], samples, ["x", "y", "z"]), ["x", "y", "z"])["scores"]
+    assert set(scores) == {*PIXELS, *(f"{name}_y" for name in PIXELS), "background_dice"}
+
+
+def test_each_mean_has_its_interval_over_groups():
+    dices = [0.5, 0.7, 0.6, 0.9, 0.8, 0.4]
+    table = pd.DataFrame({"id": list("abcdef"), "dice": dices, "iou": 0.5})
+    table["recall"] = [0.3, *[np.nan] * 5]
+    settings = ScoreSettings(("pixels",), 1.5)
+    groups = list("112233")
+    scores = {
+        known: summarise_scores(
+            table, {}, Conditions(TWO, 0.5, settings, 12, groups=known and groups, seed=3)
+        )["scores"]
+        for known in (None, True)
+    }
+    alone, grouped = scores[None], scores[True]
+    assert alone["dice"]["interval"] == [*confidence_interval(dices, None, 3)]
+    assert grouped["dice"]["interval"] == [*confidence_interval(dices, groups, 3)]
+    assert alone["iou"]["interval"] == [0.5, 0.5]
+    assert alone["recall"]["interval"] is None
+    assert "by bootstrap over images" in alone["dice"]["computation"]["interval"]
+    assert "over groups" in grouped["dice"]["computation"]["interval"]
+    assert "without pieces of fewer than 12 pixels" in grouped["dice"]["definition"]

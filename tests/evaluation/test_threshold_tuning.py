@@ -1,0 +1,164 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from skimage.measure import label as connected_components
+
+from unetflow.data.samples import Sample
+from unetflow.evaluation.threshold_tuning import (
+    DecisionSettings,
+    choose_best,
+    settle_decision,
+    size_candidates,
+    try_decisions,
+)
+from unetflow.inference.postprocessing import decide, remove_small_objects
+from unetflow.inference.temperature import apply_temperature
+from unetflow.metrics.pixels import mean_dice
+
+TRIED = DecisionSettings(
+    threshold_candidates=19, object_size_percentiles=(0, 5, 10), pixels=2000, bins=10
+)
+
+
+def remove_slowly(label, minimum):
+    kept = label.copy()
+    objects = connected_components(label == 1, connectivity=2)
+    for number in range(1, objects.max() + 1):
+        if (objects == number).sum() < minimum:
+            kept[objects == number] = 0
+    return kept
+
+
+@given(hnp.arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 1])), st.integers(0, 6))
+def test_small_objects_are_removed_one_by_one(label, minimum):
+    found = remove_small_objects(label, minimum)
+    np.testing.assert_array_equal(found, remove_slowly(label, minimum), strict=True)
+
+
+@settings(max_examples=40)
+@given(
+    hnp.arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 1, 255])),
+    hnp.arrays(np.float32, (6, 7), elements=st.sampled_from([0.0, 0.2, 0.25, 0.5, 0.8, 1.0])),
+)
+def test_every_decision_is_scored_as_if_it_were_made(truth, foreground):
+    thresholds, sizes = np.array([0.1, 0.25, 0.6, 0.9]), [0, 2, 5]
+    expected = [
+        [
+            mean_dice(truth, remove_slowly(decide(foreground[..., None], t), size), 2)
+            for t in thresholds
+        ]
+        for size in sizes
+    ]
+    assert try_decisions(truth, foreground, thresholds, sizes) == pytest.approx(np.array(expected))
+
+
+def test_sizes_are_percentiles_of_the_true_objects():
+    first = np.zeros((9, 9), np.uint8)
+    first[0, :4] = 1
+    first[2:4, 2:6] = 1
+    first[4, 6] = 1  # touches the last one at a corner
+    second = np.full((3, 3), 255, np.uint8)
+    second[0, 0] = 1
+    assert size_candidates([first, second], [0, 50, 100]) == [0, 4, 9]
+    assert size_candidates([first, second], []) == [0]
+    assert size_candidates([np.zeros((3, 3), np.uint8)], [0, 5]) == [0]
+
+
+def test_of_equals_the_smallest_size_and_the_middle_threshold_are_chosen():
+    dice = np.array([[0.1, 0.9, 0.9, 0.9, 0.2], [0.95, 0.9, 0.9, 0.9, 0.2]])
+    everything, inner = np.ones(5, bool), np.array([False, True, True, True, True])
+    assert choose_best(dice[:1], everything) == (0, 2)
+    assert choose_best(dice, everything) == (1, 0)
+    assert choose_best(dice, inner) == (0, 2)
+
+
+def speckled(count, seed=0):
+    """Make discs with certain pixels, and single wrong pixels that are as certain."""
+    random = np.random.default_rng(seed)
+    samples = {}
+    rows, columns = np.mgrid[:32, :32]
+    for number in range(count):
+        top, left = random.integers(8, 24, 2)
+        label = ((rows - top) ** 2 + (columns - left) ** 2 < 30).astype(np.uint8)
+        image = np.where(label == 1, 200, 60)
+        image[random.random(label.shape) < 0.01] = 210
+        label[:2] = 255
+        samples[str(number)] = Sample(image[:, :, None].astype(np.uint8), label)
+    return samples
+
+
+def predict_brightness(image):
+    return (image / 255).astype(np.float32)
+
+
+def test_specks_are_removed_where_that_helps_and_each_image_is_predicted_once():
+    samples, calls = speckled(5), []
+
+    def predict(image):
+        calls.append(image.shape)
+        return predict_brightness(image)
+
+    found = settle_decision(predict, samples, 2, TRIED, np.random.default_rng(0))
+    assert len(calls) == len(samples)
+    assert 2 < found.minimum_object_size < 100
+    assert len(found.curve) == 19
+
+    def validate(minimum):
+        dices = [
+            mean_dice(
+                sample.label,
+                remove_small_objects(
+                    decide(
+                        apply_temperature(predict_brightness(sample.image), found.temperature),
+                        found.threshold,
+                    ),
+                    minimum,
+                ),
+                2,
+            )
+            for sample in samples.values()
+        ]
+        return np.mean(dices)
+
+    best = found.curve["validation_dice"].max()
+    assert validate(found.minimum_object_size) == pytest.approx(best)
+    assert validate(0) < best
+    assert found.curve["validation_dice_from_0"].max() == pytest.approx(validate(0))
+    chosen = found.curve[f"validation_dice_from_{found.minimum_object_size}"]
+    np.testing.assert_array_equal(chosen, found.curve["validation_dice"])
+
+
+def test_a_network_that_is_never_wrong_keeps_all_objects_and_a_threshold_amid():
+    samples = {"a": Sample(np.eye(8, dtype=np.uint8)[..., None] * 255, np.eye(8, dtype=np.uint8))}
+    found = settle_decision(
+        lambda image: np.where(image > 0, 0.8, 0.2).astype(np.float32),
+        samples,
+        2,
+        TRIED,
+        np.random.default_rng(0),
+    )
+    assert found.minimum_object_size == 0
+    assert found.threshold == pytest.approx(0.5)
+
+
+def test_more_than_two_classes_get_a_temperature_alone():
+    random = np.random.default_rng(0)
+    label = random.integers(0, 3, (20, 20)).astype(np.uint8)
+    sure = np.where(np.eye(3)[label] == 1, 0.98, 0.01).astype(np.float32)
+    wrong = random.random(label.shape) < 0.3
+    sure[wrong] = np.roll(sure[wrong], 1, axis=1)
+    found = settle_decision(
+        lambda image: sure,
+        {"a": Sample(np.zeros((20, 20, 1), np.uint8), label)},
+        3,
+        TRIED,
+        np.random.default_rng(0),
+    )
+    assert (found.threshold, found.minimum_object_size, len(found.curve)) == (None, 0, 0)
+    assert found.temperature > 1.5
+    before, after = (
+        found.calibration[when]["expected_calibration_error"] for when in ("before", "after")
+    )
+    assert after < before / 2

@@ -1,0 +1,113 @@
+import json
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import tifffile
+
+from tests.support.networks import randomise, threshold_amid, tiny_unet
+from unetflow.core.errors import InputError
+from unetflow.data.intensity import IntensityRange
+from unetflow.inference.blockwise.segment import as_block_model, segment_large
+from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.inference.tta import predict_views
+from unetflow.io.large_image import open_large
+from unetflow.models.preprocessing import with_preprocessing
+from unetflow.models.unet import geometry_of
+
+
+@pytest.fixture
+def image_file(tmp_path, random):
+    pixels = random.integers(0, 256, (150, 171), np.uint8)
+    (tmp_path / "images").mkdir()
+    tifffile.imwrite(tmp_path / "images" / "a.tif", pixels, tile=(32, 32), compression="zlib")
+    return tmp_path / "images" / "a.tif"
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_blocks_of_a_large_image_are_what_the_segmenter_finds_in_the_whole(
+    image_file, tmp_path, padding
+):
+    unet = randomise(tiny_unet(depth=2, padding=padding), seed=4)
+    model = with_preprocessing(unet, IntensityRange(low=[10.0], high=[200.0]))
+    settings = SegmenterSettings(
+        ["background", "nucleus"], 0.5, 1, "uint8", geometry_of(unet), 64, 1.7, 6
+    )
+    pixels = tifffile.imread(image_file)
+    expected = Segmenter(model, settings).predict_probabilities(pixels)
+    threshold = threshold_amid(expected)
+    segmenter = Segmenter(model, replace(settings, threshold=threshold))
+    target, probabilities = tmp_path / "a.tif", tmp_path / "p.tif"
+    with open_large(image_file) as image:
+        done = segment_large(segmenter, image, target, probabilities=probabilities, block=60)
+    assert done.blocks > 4
+    np.testing.assert_allclose(tifffile.imread(probabilities), expected[:, :, 0], atol=1e-5)
+    found = tifffile.imread(target)
+    np.testing.assert_array_equal(found, segmenter.predict(pixels))
+    assert 0.05 < found.mean() < 0.95
+
+
+def test_views_are_averaged_on_request(segmenter, tmp_path, random):
+    pixels = random.integers(0, 256, (96, 128), np.uint8)  # whose turns are padded nowhere
+    tifffile.imwrite(tmp_path / "image.tif", pixels)
+    with open_large(tmp_path / "image.tif") as image:
+        segment_large(
+            segmenter,
+            image,
+            tmp_path / "a.tif",
+            views=8,
+            probabilities=tmp_path / "p.tif",
+            block=60,
+        )
+    expected = predict_views(segmenter.predict_probabilities, pixels[:, :, np.newaxis], 8)
+    found = tifffile.imread(tmp_path / "p.tif")
+    np.testing.assert_allclose(found, expected.mean[:, :, 0], atol=1e-5)
+    assert np.abs(found - expected.plain[:, :, 0]).max() > 1e-3
+
+
+@pytest.mark.parametrize("engine", ["openvino", "onnx"])
+def test_other_engines_segment_blocks_too_and_know_their_network_again(
+    segmenter, image_file, tmp_path, engine
+):
+    first, second = (segmenter.on_engine(engine) for _ in range(2))
+    assert as_block_model(first).identity == as_block_model(second).identity
+    assert as_block_model(first).identity != as_block_model(segmenter).identity
+    segmenter.export(tmp_path / "exported", engine)
+    exported = Segmenter.load(tmp_path / "exported")
+    for one in (first, exported):
+        json.dumps(as_block_model(one).describe())
+        with open_large(image_file) as image:
+            segment_large(
+                one, image, tmp_path / "a.tif", probabilities=tmp_path / "p.tif", block=60
+            )
+        expected = one.predict_probabilities(tifffile.imread(image_file))[:, :, 0]
+        np.testing.assert_allclose(tifffile.imread(tmp_path / "p.tif"), expected, atol=1e-5)
+    assert exported.engine.identity == Segmenter.load(tmp_path / "exported").engine.identity
+    other = Segmenter(randomise(keras.models.clone_model(segmenter.model)), segmenter.settings)
+    assert other.on_engine(engine).engine.identity != first.engine.identity
+
+
+def test_an_image_that_the_network_was_not_trained_on_is_refused(segmenter, tmp_path):
+    for pixels, message in [
+        (np.zeros((40, 40), np.uint16), "trained on uint8 images"),
+        (np.zeros((40, 40, 3), np.uint8), "trained on 1 channels"),
+    ]:
+        tifffile.imwrite(tmp_path / "image.tif", pixels)
+        with open_large(tmp_path / "image.tif") as image, pytest.raises(InputError, match=message):
+            segment_large(segmenter, image, tmp_path / "a.tif")
+
+
+def test_the_identity_changes_with_weights_scaling_and_views(segmenter):
+    def described(low=10.0, seed=4, views=1):
+        unet = randomise(tiny_unet(depth=2), seed=seed)
+        model = with_preprocessing(unet, IntensityRange(low=[low], high=[200.0]))
+        return as_block_model(Segmenter(model, segmenter.settings), views).describe()
+
+    first = described()
+    keras.backend.clear_session()
+    assert described() == first
+    assert all(
+        d["model"] != first["model"]
+        for d in (described(9.0), described(seed=5), described(views=2))
+    )

@@ -1,0 +1,139 @@
+"""What only shows in processes of their own: their memory, and their end in the midst."""
+
+import json
+import multiprocessing
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from tests.support import killed_blocks as cut_off
+from tests.support.large_files import read_result, smooth_pixels, whole_result
+from unetflow.core.errors import InputError
+from unetflow.inference.blockwise.segment_blocks import segment_blocks
+from unetflow.io.large_image import open_large
+
+ROOT = Path(__file__).parents[3]
+MB_OF_THE_IMAGE = 6000**2 * 2 / 2**20
+MOMENTS = [
+    ("block", 1),
+    ("block", 9),
+    ("writing", 1),
+    ("writing", 2),
+    ("writing", 7),
+    ("assembling", 1),
+    ("assembling", 2),
+    ("moved", 1),
+    ("moved", 2),
+]
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Return a context whose processes have the slow imports already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.support.killed_blocks"])
+    return context
+
+
+@pytest.fixture
+def folder(tmp_path):
+    path = tmp_path / "work"
+    path.mkdir()
+    tifffile.imwrite(path / "image.tif", smooth_pixels((200, 230)), tile=(32, 32))
+    return path
+
+
+def _start(processes, *arguments):
+    process = processes.Process(target=cut_off.main, args=arguments)
+    process.start()
+    return process
+
+
+def _assert_finished(folder, ending):
+    label, probabilities = whole_result(cut_off.MODEL, smooth_pixels((200, 230))[:, :, None])
+    np.testing.assert_array_equal(read_result(folder / f"labels{ending}"), label, strict=True)
+    np.testing.assert_array_equal(read_result(folder / f"p{ending}"), probabilities[:, :, 0])
+    expected = {"image.tif", f"labels{ending}", f"p{ending}"}
+    assert {path.name for path in folder.iterdir()} == expected
+
+
+@pytest.mark.parametrize(("what", "number"), MOMENTS)
+@pytest.mark.parametrize("ending", [".tif", ".zarr"])
+def test_a_killed_segmentation_ends_as_if_it_had_not_been(processes, folder, ending, what, number):
+    process = _start(processes, folder, ending, what, str(number))
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    cut_off.main(folder, ending)
+    _assert_finished(folder, ending)
+
+
+def test_a_segmentation_that_is_killed_again_and_again_ends_the_same(processes, folder):
+    for what, number in [("block", 3), ("writing", 2), ("writing", 1), ("block", 12), ("moved", 1)]:
+        process = _start(processes, folder, ".tif", what, str(number))
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+    cut_off.main(folder, ".tif")
+    _assert_finished(folder, ".tif")
+
+
+@pytest.mark.parametrize("trial", range(3))
+def test_a_segmentation_that_is_killed_at_any_moment_ends_the_same(processes, folder, trial):
+    process = _start(processes, folder, ".tif", "slow")
+    while not (folder.parent / "begun").exists():
+        time.sleep(0.001)
+    time.sleep(random.uniform(0, 0.4))  # noqa: S311 - no secret
+    process.kill()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    cut_off.main(folder, ".tif")
+    _assert_finished(folder, ".tif")
+
+
+def test_a_second_process_is_refused_as_long_as_the_first_writes(processes, folder):
+    process = _start(processes, folder, ".tif", "slow")
+    while not (folder.parent / "begun").exists():
+        time.sleep(0.001)
+    for own, other, taken in (("labels.tif", "q.tif", "labels.tif"), ("r.tif", "p.tif", "p.tif")):
+        with open_large(folder / "image.tif") as image, pytest.raises(InputError) as caught:
+            segment_blocks(image, cut_off.MODEL, folder / own, probabilities=folder / other)
+        assert caught.value.where == str(folder / taken)
+        assert caught.value.problem == "another process is writing it"
+    process.join(60)
+    assert process.exitcode == 0
+    _assert_finished(folder, ".tif")
+
+
+def test_a_killed_process_leaves_a_lock_that_stops_nobody(processes, folder):
+    process = _start(processes, folder, ".tif", "block", "2")
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    left = {path.name for path in folder.glob(".*.lock")}
+    assert left == {".labels.tif.lock", ".p.tif.lock"}
+    cut_off.main(folder, ".tif")
+    _assert_finished(folder, ".tif")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts memory as Linux does")
+@pytest.mark.parametrize("kind", ["mapped", "wide"])
+def test_memory_does_not_grow_with_the_image(tmp_path, kind):
+    command = [
+        sys.executable,
+        "-m",
+        "tests.support.large_memory",
+        str(tmp_path),
+        "6000",
+        "1024",
+        kind,
+    ]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    told = json.loads(done.stdout)
+    assert told["blocks"] >= 36
+    # The probabilities alone are twice as large as the image, and the labels half as large.
+    assert told["peak"] - told["before"] < 1.75 * MB_OF_THE_IMAGE

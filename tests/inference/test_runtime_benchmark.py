@@ -1,0 +1,127 @@
+"""Engines that are tried on images whose truth is known."""
+
+import numpy as np
+import pytest
+
+from tests.inference.test_runtimes import make_segmenter
+from unetflow.core.errors import InputError
+from unetflow.data.samples import Sample
+from unetflow.inference.runtimes import onnx_runtime as onnx_engine
+from unetflow.inference.runtimes import quantisation
+from unetflow.inference.runtimes import runtime_benchmark as engine_trials
+from unetflow.inference.runtimes.runtime_benchmark import TrialSettings, try_engines
+from unetflow.inference.segmenter import Segmenter
+from unetflow.inference.segmenter_files import Exported
+from unetflow.metrics.pixels import mean_dice
+
+SETTINGS = TrialSettings(tolerance=0.002, calibration_crops=6, timed_images=2, rounds=3)
+NAMES = ["keras", "openvino", "openvino_bfloat16", "openvino_int8", "onnx"]
+
+
+def samples_of(segmenter, random, count=3):
+    """Images whose truth is nearly what the segmenter finds, so that a worse one shows."""
+    samples = {}
+    for number in range(count):
+        image = random.integers(0, 256, (70, 91, segmenter.settings.channels), np.uint8)
+        truth = segmenter.predict(image)
+        truth[:5] = 255
+        truth[5:8] = 1
+        samples[f"image {number}"] = Sample(image, truth)
+    return samples
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    return make_segmenter()
+
+
+def test_the_table_says_what_each_export_comes_to(segmenter, random):
+    samples = samples_of(segmenter, random)
+    table, kept = try_engines(segmenter, samples, SETTINGS, seed=1)
+    assert table["name"].tolist() == NAMES
+    rows = table.set_index("name")
+    assert rows.loc["keras", "kept"]
+    assert rows.loc["keras", "speed_over_keras"] == 1
+    assert set(kept) == {
+        {"openvino_bfloat16": "openvino"}.get(name, name)
+        for name in rows.index[rows["kept"]].drop("keras")
+    }
+    for name, exported in kept.items():
+        again = Segmenter.start(exported)
+        own = [mean_dice(s.label, again.predict(s.image), 2) for s in samples.values()]
+        assert rows.loc[name, "dice"] == pytest.approx(np.mean(own), abs=1e-12)
+        size = sum(map(len, exported.parts.values()))
+        assert rows.loc[name, "megabytes"] == pytest.approx(size / 1e6)
+    tried = rows[rows["dice"].notna()]
+    assert np.allclose(tried["fall"], rows.loc["keras", "dice"] - tried["dice"], atol=1e-12)
+    assert (tried["kept"] == (tried["fall"] <= SETTINGS.tolerance)).all()
+    assert (tried["megapixels_per_second"] > 0).all()
+    assert (rows["reason"].eq("") == rows["kept"]).all()
+    assert rows.loc["openvino", "kept"]
+
+
+def test_an_engine_that_spoils_the_masks_is_not_kept(segmenter, random, monkeypatch):
+    spoilt = make_segmenter(seed=99)
+    convert = Segmenter.convert
+
+    def misconvert(self, engine, calibration=None):
+        return convert(spoilt if engine == "onnx" else self, engine, calibration)
+
+    monkeypatch.setattr(Segmenter, "convert", misconvert)
+    table, kept = try_engines(segmenter, samples_of(segmenter, random), SETTINGS, seed=1)
+    onnx = table.set_index("name").loc["onnx"]
+    assert onnx["fall"] > SETTINGS.tolerance
+    assert not onnx["kept"]
+    assert "more than 0.002" in onnx["reason"]
+    assert "onnx" not in kept
+    assert "openvino" in kept
+
+
+def test_an_engine_that_is_missing_is_noted(segmenter, random, monkeypatch):
+    def refuse(*arguments):
+        raise InputError("engine", "it is not installed", "Install it")
+
+    monkeypatch.setattr(onnx_engine, "convert_to_onnx", refuse)
+    monkeypatch.setattr(quantisation, "quantise", refuse)
+    table, kept = try_engines(segmenter, samples_of(segmenter, random), SETTINGS, seed=1)
+    rows = table.set_index("name")
+    for name in ("onnx", "openvino_int8"):
+        assert not rows.loc[name, "kept"]
+        assert rows.loc[name, "reason"] == "it is not installed: Install it"
+        assert np.isnan(rows.loc[name, "dice"])
+    assert set(kept) == {"openvino"}
+
+
+def test_an_export_holds_no_keras_model_to_convert(segmenter, random):
+    started = Segmenter.start(segmenter.convert("onnx"))
+    with pytest.raises(InputError, match="holds no Keras model"):
+        try_engines(started, samples_of(segmenter, random), SETTINGS, seed=1)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_crops_come_from_all_images_and_fit_the_network(random, padding):
+    segmenter = make_segmenter(padding=padding, tile=80)
+    images = {
+        str(value): Sample(np.full((200, 300, 1), value, np.uint8), np.zeros((200, 300), np.uint8))
+        for value in (10, 20, 30)
+    }
+    crops = engine_trials._draw_crops(segmenter, images, 7, seed=3)
+    assert [int(crop[0, 0, 0]) for crop in crops] == [10, 20, 30, 10, 20, 30, 10]
+    geometry = segmenter.settings.geometry
+    assert {crop.shape for crop in crops} == {(geometry.fit(80 + 2 * geometry.shrink),) * 2 + (1,)}
+
+
+def test_bfloat16_starts_again_from_an_exported_file(segmenter, tmp_path, random):
+    segmenter.export(tmp_path / "openvino.zip", "openvino")
+    loaded = Segmenter.load(tmp_path / "openvino.zip")
+    image = random.integers(0, 256, (64, 64, 1), np.uint8)
+    try:
+        narrow = loaded.on_engine("auto", "bfloat16")
+    except InputError as error:
+        assert "does not multiply bfloat16" in error.problem  # noqa: PT017
+        return
+    assert narrow.engine.precision == "bfloat16"
+    exact = loaded.predict_probabilities(image)
+    found = narrow.predict_probabilities(image)
+    assert 0 < np.abs(found - exact).max() < 0.05
+    assert isinstance(segmenter.convert("openvino"), Exported)

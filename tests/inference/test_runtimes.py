@@ -1,0 +1,375 @@
+"""The same finished model through other engines."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from importlib.util import find_spec
+
+import keras
+import numpy as np
+import pytest
+
+from tests.support.networks import (
+    GREY,
+    dice_slowly,
+    draw,
+    fit_settings,
+    make_segmenter,
+    randomise,
+    square_samples,
+    tiny_unet,
+)
+from unetflow.augmentation.policy import Augmenter
+from unetflow.core.errors import InputError
+from unetflow.data.intensity import IntensityRange
+from unetflow.inference.ensemble import average_segmenters
+from unetflow.inference.runtimes import onnx_runtime as onnx_engine
+from unetflow.inference.runtimes import registry as engines
+from unetflow.inference.runtimes.onnx_runtime import OnnxEngine
+from unetflow.inference.runtimes.registry import choose_engine, start_engine
+from unetflow.inference.runtimes.runtime import Engine
+from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.models.preprocessing import with_preprocessing
+from unetflow.models.unet import geometry_of
+from unetflow.training.callbacks import TrainingListeners
+from unetflow.training.fit import fit
+
+OTHERS = ("openvino", "onnx")
+TOLERANCE = 1e-5
+SIZES = [(1, 1), (23, 9), (37, 53), (64, 64), (101, 139)]
+"""Smaller than what the network can halve, than a tile, of odd sizes, and of several tiles."""
+
+SILENT = TrainingListeners(lambda epoch, logs: None, lambda batch: None)
+SERVE = """
+import sys
+import numpy as np
+from pathlib import Path
+from unetflow.unet import Segmenter
+segmenter = Segmenter.load(Path(sys.argv[1]))
+np.save(sys.argv[3], segmenter.predict(np.load(sys.argv[2])))
+print([name for name in ("keras", "tensorflow", "tf2onnx") if name in sys.modules])
+"""
+
+
+def undecided(probabilities, threshold):
+    """Return where the decision hangs on less than the tolerance."""
+    if threshold is None or probabilities.shape[-1] > 2:
+        first, second = np.moveaxis(np.sort(probabilities, axis=-1)[:, :, :-3:-1], -1, 0)
+        return first - second < 2 * TOLERANCE
+    return np.abs(probabilities[:, :, -1] - threshold) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"dtype": "uint16"},
+        {"channels": 3, "normalisation": "group"},
+        {"channels": 3, "dtype": "uint16", "classes": 4, "normalisation": "instance"},
+        {"classes": 4, "padding": "valid", "tile": 80},
+        {"classes": 2, "dtype": "uint16", "padding": "valid", "normalisation": "none"},
+        {"depth": 3, "dropout": 0.3, "up_activation": "relu"},
+    ],
+    ids=lambda options: ",".join(f"{name}={value}" for name, value in options.items()) or "plain",
+)
+def test_every_engine_gives_the_masks_of_keras(options, random):
+    segmenter = make_segmenter(**options)
+    others = {engine: segmenter.on_engine(engine) for engine in OTHERS}
+    for size in SIZES:
+        image = draw(random, segmenter, size)
+        expected = segmenter.predict_probabilities(image)
+        certain = ~undecided(expected, segmenter.settings.threshold)
+        assert certain.mean() > 0.99 or size == (1, 1)
+        for engine, other in others.items():
+            found = other.predict_probabilities(image)
+            assert (other.engine.name, found.dtype) == (engine, np.float32)
+            np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=0)
+            masks = other.decide(found), segmenter.decide(expected)
+            np.testing.assert_array_equal(*(mask[certain] for mask in masks))
+    assert expected.std() > 0.01
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A segmenter that finds bright squares."""
+    keras.utils.set_random_seed(0)
+    unet = tiny_unet(base_filters=8, depth=2)
+    many = square_samples(6, seed=1, size=32), square_samples(3, seed=2, size=32)
+    table = fit(
+        unet, *many, GREY, Augmenter([]), fit_settings(epochs=12, crops_per_image=4), SILENT
+    )
+    assert table["val_dice"].max() > 0.9
+    settings = SegmenterSettings(["a", "square"], 0.5, 1, "uint8", geometry_of(unet), 64)
+    return Segmenter(with_preprocessing(unet, GREY), settings)
+
+
+def speaks_bfloat16():
+    import openvino
+
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not multiply bfloat16")
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_in_bfloat16_at_most_one_pixel_of_a_thousand_differs(trained, dtype):
+    if dtype == "uint16":  # the same images at 257 times the intensity
+        wide = IntensityRange([0.0], [65_535.0])
+        unet = trained.model.get_layer("U-Net")
+        settings = SegmenterSettings(["a", "square"], 0.5, 1, "uint16", geometry_of(unet), 64)
+        trained = Segmenter(with_preprocessing(unet, wide), settings)
+    quick = trained.on_engine("openvino", "bfloat16")
+    assert quick.engine.precision == "bfloat16"
+    samples = square_samples(20, seed=7, size=90, square=30).values()
+    images = [s.image if dtype == "uint8" else s.image.astype("u2") * 257 for s in samples]
+    differs = [quick.predict(image) != trained.predict(image) for image in images]
+    assert np.mean(differs) <= 0.001
+    pairs = [(quick.predict_probabilities(i), trained.predict_probabilities(i)) for i in images]
+    largest = max(np.abs(found - expected).max() for found, expected in pairs)
+    assert TOLERANCE < largest < 0.2  # so it is another precision that is compared
+
+
+def test_in_int8_a_trained_network_finds_nearly_the_same(trained, tmp_path):
+    path = tmp_path / "int8.zip"
+    images = [sample.image for sample in square_samples(10, seed=8, size=90, square=30).values()]
+    trained.export(path, "openvino", calibration=images)
+    assert b'element_type="i8"' in zipfile.Path(path, "network.xml").read_bytes()
+    quick = Segmenter.load(path)
+    samples = list(square_samples(20, seed=7, size=90, square=30).values())
+    dice = {
+        name: np.mean([dice_slowly(s.label, one.predict(s.image)) for s in samples])
+        for name, one in {"int8": quick, "float32": trained}.items()
+    }
+    assert dice["float32"] > 0.9
+    assert abs(dice["int8"] - dice["float32"]) < 0.01
+
+
+@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not multiply bfloat16")
+@pytest.mark.parametrize("kind", ["float32", "int8"])
+def test_bfloat16_sees_what_a_bright_background_leaves_of_an_image(kind, random):
+    # Numbers around 50,000 are 256 apart in bfloat16: the whole range of this image.
+    narrow = IntensityRange([50_000.0] * 3, [50_250.0] * 3)
+    unet = randomise(tiny_unet(input_shape=(None, None, 3), depth=2, base_filters=4), seed=5)
+    settings = SegmenterSettings(["a", "b"], 0.5, 3, "uint16", geometry_of(unet), 64)
+    segmenter = Segmenter(with_preprocessing(unet, narrow), settings)
+    images = [random.integers(50_000, 50_250, (64, 64, 3), np.uint16) for _ in range(3)]
+    exported = segmenter.convert("openvino", images[1:] if kind == "int8" else None)
+    exact, quick = (
+        Segmenter.start(exported, precision).predict_probabilities(images[0])
+        for precision in ("float32", "bfloat16")
+    )
+    assert exact.std() > 0.02
+    assert np.abs(quick - exact).mean() < 0.005
+
+
+@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not multiply bfloat16")
+def test_an_ensemble_is_computed_in_bfloat16(random):
+    members = [make_segmenter(seed=seed, channels=2) for seed in (1, 2)]
+    both = average_segmenters(members)
+    image = draw(random, both, (50, 70))
+    found = both.on_engine("openvino", "bfloat16").predict_probabilities(image)
+    assert np.abs(found - both.predict_probabilities(image)).max() < 0.03
+
+
+@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not multiply bfloat16")
+def test_what_is_not_in_int8_may_be_in_bfloat16(trained, tmp_path):
+    images = [sample.image for sample in square_samples(10, seed=8, size=90, square=30).values()]
+    trained.export(tmp_path / "int8.zip", "openvino", calibration=images)
+    both = Segmenter.load(tmp_path / "int8.zip", precision="bfloat16")
+    differs = [both.predict(image) != trained.predict(image) for image in images]
+    assert np.mean(differs) < 0.01
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_the_convolutions_that_see_the_image_stay_in_float32(members, random, tmp_path):
+    import openvino
+
+    segmenter = make_segmenter()
+    if members > 1:
+        segmenter = average_segmenters([make_segmenter(seed=seed) for seed in range(members)])
+    path = tmp_path / "int8.zip"
+    segmenter.export(path, "openvino", calibration=[draw(random, segmenter, (40, 50))])
+    with zipfile.ZipFile(path) as archive:
+        parts = [archive.read(f"network.{ending}") for ending in ("xml", "bin")]
+    network = openvino.Core().read_model(*parts)
+    nodes = [n for n in network.get_ordered_ops() if n.get_type_name() == "Convolution"]
+    in_float = [n for n in nodes if n.input_value(1).get_node().get_type_name() == "Constant"]
+    assert len(in_float) == members
+    assert {node.get_input_shape(1)[1] for node in in_float} == {1}  # the image's one channel
+    assert len(nodes) > 3 * members
+
+
+def test_without_images_nothing_is_quantised(trained, tmp_path):
+    with pytest.raises(InputError, match="there are no images"):
+        trained.export(tmp_path / "int8.zip", "openvino", calibration=[])
+    with pytest.raises(InputError, match="only OpenVINO is quantised"):
+        trained.export(tmp_path / "int8.zip", "onnx", calibration=[])
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("engine", OTHERS)
+def test_an_ensemble_runs_on_other_engines(engine, random):
+    ensemble = average_segmenters([make_segmenter(seed=seed) for seed in (1, 2)])
+    image = draw(random, ensemble, (41, 60))
+    found = ensemble.on_engine(engine).predict_probabilities(image)
+    np.testing.assert_allclose(found, ensemble.predict_probabilities(image), atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("engine", OTHERS)
+def test_an_exported_segmenter_decides_as_before_and_needs_no_keras(engine, random, tmp_path):
+    segmenter = make_segmenter().with_decision(0.6, temperature=1.4, minimum_object_size=5)
+    image = draw(random, segmenter, (70, 45))
+    files = [tmp_path / name for name in (f"{engine}.zip", "image.npy", "mask.npy")]
+    segmenter.export(files[0], engine)
+    np.save(files[1], image)
+    done = subprocess.run(
+        [sys.executable, "-c", SERVE, *map(str, files)],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+    np.testing.assert_array_equal(np.load(files[2]), segmenter.predict(image))
+    loaded = Segmenter.load(files[0])
+    assert loaded.settings == segmenter.settings
+    assert loaded.engine.name == engine
+    assert loaded.on_engine("auto") is loaded
+    with pytest.raises(InputError, match="holds no Keras model"):
+        loaded.save(tmp_path / "again.keras")
+
+
+def test_a_keras_file_is_computed_by_the_engine_that_is_asked_for(random, tmp_path):
+    path = tmp_path / "segmenter.keras"
+    make_segmenter().save(path)
+    asked = (None, "auto", *OTHERS)
+    engine_of = {engine: Segmenter.load(path, engine).engine.name for engine in asked}
+    assert engine_of.pop(None) == "keras"
+    assert engine_of == {"auto": "openvino", "openvino": "openvino", "onnx": "onnx"}
+
+
+def test_auto_is_keras_where_openvino_is_missing_or_keras_has_a_gpu(monkeypatch):
+    assert choose_engine("auto") == "openvino"
+    with monkeypatch.context() as patch:
+        patch.setattr("unetflow.models.device.has_gpu", lambda: True)
+        assert choose_engine("auto") == "keras"
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    assert choose_engine("auto") == "keras"
+    with pytest.raises(InputError, match=r"OpenVINO is not installed.*unetflow\[serve\]"):
+        choose_engine("openvino")
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision", "said"),
+    [
+        ("tensorrt", "float32", "engine: 'tensorrt' is unknown. Use one of auto, keras"),
+        ("openvino", "float16", "precision: 'float16' is unknown"),
+        ("onnx", "bfloat16", "precision: the engine 'onnx' predicts in float32 only"),
+        ("keras", "bfloat16", "precision: the engine 'keras' predicts in float32 only"),
+    ],
+)
+def test_what_no_engine_can_do_is_refused(engine, precision, said):
+    with pytest.raises(InputError) as caught:
+        choose_engine(engine, precision)
+    assert str(caught.value).startswith(said)
+
+
+def test_a_processor_without_bfloat16_is_named(monkeypatch):
+    import openvino
+
+    class Plain:
+        def get_property(self, device, name):
+            return ["FP32", "INT8"]
+
+    monkeypatch.setattr(openvino, "Core", Plain)
+    with pytest.raises(InputError, match="this processor does not multiply bfloat16"):
+        start_engine("openvino", {}, "bfloat16")
+
+
+def test_a_squeeze_lost_in_the_conversion_to_onnx_is_put_back(monkeypatch, random):
+    import onnx
+    import tf2onnx.optimizer
+
+    found, squeezed = [], onnx_engine._with_squeezed_output
+    monkeypatch.setattr(
+        onnx_engine, "_with_squeezed_output", lambda file: found.append(file) or squeezed(file)
+    )
+    optimizers = dict(tf2onnx.optimizer._get_optimizers())
+    last = {"reshape_optimizer": optimizers.pop("reshape_optimizer")}
+    monkeypatch.setattr(tf2onnx.optimizer, "_get_optimizers", lambda: optimizers | last)
+    segmenter = make_segmenter()
+    engine = segmenter.on_engine("onnx").engine
+    files = (*found, engine.parts["network.onnx"])
+    outputs = [onnx.load_model_from_string(file).graph.output[0] for file in files]
+    assert [len(output.type.tensor_type.shape.dim) for output in outputs] == [5, 4]
+    assert engine.outputs == 1
+    batch = random.integers(0, 256, (3, 16, 24, 1), np.uint8)
+    np.testing.assert_allclose(
+        engine(batch), segmenter.model(batch.astype("f4")), atol=TOLERANCE, strict=True
+    )
+
+
+@pytest.mark.parametrize("place", ["weights", "constant", "inner graph"])
+def test_an_onnx_file_that_reads_other_files_is_refused(place):
+    from onnx import TensorProto, helper
+
+    elsewhere = helper.make_tensor("w", TensorProto.FLOAT, [1], [1.0])
+    elsewhere.ClearField("float_data")
+    elsewhere.data_location = TensorProto.EXTERNAL
+    elsewhere.external_data.add(key="location", value="/etc/hostname")
+    x, y, w = (helper.make_tensor_value_info(n, TensorProto.FLOAT, [1]) for n in "xyw")
+    condition = helper.make_tensor("c", TensorProto.BOOL, [], [True])
+    constant = helper.make_node("Constant", [], ["w"], value=elsewhere)
+    inner = helper.make_graph([constant], "inner", [], [w])
+    nodes = {
+        "weights": [],
+        "constant": [constant],
+        "inner graph": [helper.make_node("If", ["c"], ["w"], then_branch=inner, else_branch=inner)],
+    }[place]
+    add = helper.make_node("Add", ["x", "w"], ["y"])
+    kept = [condition, *([elsewhere] if place == "weights" else [])]
+    graph = helper.make_graph([*nodes, add], "g", [x], [y], kept)
+    with pytest.raises(InputError, match="names other files that hold its weights"):
+        OnnxEngine({"network.onnx": helper.make_model(graph).SerializeToString()})
+
+
+def test_an_engine_is_a_predictor_of_one_batch(random):
+    segmenter = make_segmenter()
+    batch = random.integers(0, 256, (3, 16, 24, 1), np.uint8)
+    for name in ("keras", *OTHERS):
+        engine = segmenter.on_engine(name).engine
+        assert isinstance(engine, Engine)
+        found = engine(batch)
+        assert (found.shape, found.dtype) == ((3, 16, 24, 1), np.float32)
+        np.testing.assert_allclose(found, segmenter.model(batch.astype("f4")), atol=TOLERANCE)
+
+
+def test_what_is_tested_here_is_installed():
+    assert all(find_spec(name) for name in ("openvino", "onnxruntime", "tf2onnx"))
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_transposed_convolutions_are_computed_in_whole_numbers(padding, random):
+    segmenter = make_segmenter(padding=padding, tile=80)
+    crops = [draw(random, segmenter, (64, 64)) for _ in range(3)]
+    quantised = segmenter.convert("openvino", crops)
+    import openvino
+
+    network = openvino.Core().read_model(
+        quantised.parts["network.xml"], quantised.parts["network.bin"]
+    )
+    request = (
+        openvino.Core()
+        .compile_model(
+            network, "CPU", {"PERF_COUNT": True, "INFERENCE_PRECISION_HINT": openvino.Type.f32}
+        )
+        .create_infer_request()
+    )
+    edge = segmenter.settings.geometry.fit(64)
+    request.infer({0: np.zeros((1, edge, edge, 1), np.float32)})
+    parts = [part for part in request.profiling_info if part.node_type.startswith("Convolution")]
+    transposed = [part for part in parts if part.node_type == "ConvolutionBackpropData"]
+    assert len(transposed) == 2
+    if not any(part.exec_type.endswith("I8") for part in parts):
+        pytest.skip("this processor computes nothing in whole numbers")
+    assert all(part.exec_type.endswith("I8") for part in transposed)

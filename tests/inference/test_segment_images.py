@@ -1,0 +1,111 @@
+"""Images that workers of Dask segment, by a segmenter that is no network."""
+
+from dataclasses import fields
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from tests.support.cluster_tasks import (
+    Killer,
+    assert_only_the_victims_tasks_were_repeated,
+    read_notes,
+)
+from tests.support.images import random_pixels
+from tests.support.recording_segmenter import MakeSegmenter, pack
+from unetflow.core.errors import InputError
+from unetflow.inference.blockwise.result_folders import ResultFolders
+from unetflow.inference.executor import (
+    InProcess,
+    RunnerSettings,
+    open_runner,
+)
+from unetflow.inference.segment_image import LargeSettings, SegmentingSettings
+from unetflow.inference.segment_images import segment_images
+from unetflow.instances.extraction import Objects, ObjectSettings
+from unetflow.io.image_file import ImageFile
+
+COUNT = 24
+
+
+@pytest.fixture
+def notes(tmp_path):
+    (tmp_path / "notes").mkdir()
+    return tmp_path / "notes"
+
+
+@pytest.fixture
+def images(tmp_path):
+    """Write images, of which one is broken and one is large."""
+    found = {}
+    for number in range(COUNT):
+        found[f"image {number}"] = ImageFile(tmp_path / f"{number}.tif")
+        tifffile.imwrite(found[f"image {number}"].file, random_pixels((60, 80), np.uint8, number))
+    broken = found["image 3"].file
+    broken.write_bytes(broken.read_bytes()[:90])
+    tifffile.imwrite(found["image 20"].file, random_pixels((300, 290), np.uint8), tile=(64, 64))
+    return found
+
+
+def wanted(folder):
+    folders = ResultFolders(folder / "labels", folder / "probabilities", ".tif")
+    objects = ObjectSettings("components", "corners", 10, 2.0)
+    return SegmentingSettings(objects, True, large=LargeSettings(300 * 290, folders))
+
+
+def assert_same(one, other):
+    assert type(one) is type(other)
+    if isinstance(one, InputError):
+        assert str(one) == str(other)
+        return
+    for field in fields(one):
+        ours, theirs = getattr(one, field.name), getattr(other, field.name)
+        if isinstance(ours, Objects):
+            np.testing.assert_array_equal(ours.numbers, theirs.numbers, strict=True)
+            np.testing.assert_array_equal(ours.classes, theirs.classes, strict=True)
+        elif isinstance(ours, np.ndarray):
+            np.testing.assert_array_equal(ours, theirs, strict=True)
+        elif isinstance(ours, pd.DataFrame):
+            pd.testing.assert_frame_equal(ours, theirs)
+        else:
+            assert ours == theirs
+
+
+@pytest.mark.parametrize(("workers", "sees_files"), [(2, True), (2, False), (4, True)])
+def test_images_are_the_same_though_a_worker_is_killed(
+    images, tmp_path, notes, workers, sees_files, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    images = {name: ImageFile(image.file.relative_to(tmp_path)) for name, image in images.items()}
+    alone = MakeSegmenter(tmp_path / "unwatched")()
+    expected = dict(segment_images(alone, images, wanted(tmp_path / "here")))
+    found = {}
+    killer = Killer(notes, lambda: len(found))
+    killer.start()
+    segmenter = MakeSegmenter(notes, hold=COUNT // 2)()
+    with open_runner(RunnerSettings("dask", workers=workers), segmenter, pack) as runner:
+        runner.sees_files = sees_files
+        outcomes = segment_images(segmenter, images, wanted(tmp_path / "there"), runner)
+        for name, outcome in outcomes:  # one by one, as the killer counts them
+            found[name] = outcome
+    assert list(found) == list(expected) == list(images)
+    assert isinstance(found["image 3"], InputError)
+    assert found["image 20"].label is None
+    for name in images:
+        assert_same(found[name], expected[name])
+    for kind in ("labels", "probabilities"):
+        one, other = (
+            tifffile.imread(tmp_path / w / kind / "image 20.tif") for w in ("here", "there")
+        )
+        np.testing.assert_array_equal(one, other, strict=True)
+    assert killer.done < COUNT
+    batches = read_notes(tmp_path / "unwatched")
+    assert_only_the_victims_tasks_were_repeated(notes, killer, batches, 2 * workers)
+
+
+def test_one_process_is_a_runner_too(images, tmp_path, notes):
+    segmenter = MakeSegmenter(notes)()
+    names = [name for name, _ in segment_images(segmenter, images, wanted(tmp_path))]
+    again = segment_images(segmenter, images, wanted(tmp_path), InProcess(segmenter))
+    assert [name for name, _ in again] == names == list(images)

@@ -1,0 +1,154 @@
+"""Blocks of a large image, computed by workers of Dask."""
+
+import numpy as np
+import pytest
+import tifffile
+
+from tests.support.cluster_tasks import (
+    Killer,
+    assert_only_the_victims_tasks_were_repeated,
+    read_notes,
+)
+from tests.support.large_files import CLEANING, in_memory, read_result, smooth_pixels
+from tests.support.shared_blocks import NotingModel, pack
+from unetflow.config.background import BackgroundRule
+from unetflow.core.errors import InputError
+from unetflow.inference.blockwise.computing import compute_by
+from unetflow.inference.blockwise.segment_blocks import segment_blocks
+from unetflow.inference.executor import RunnerSettings, open_runner
+from unetflow.io.large_image import open_large
+
+PIXELS = smooth_pixels((200, 230))
+OPTIONS = {"block": 60, "batch_size": 99}
+
+
+@pytest.fixture(scope="module")
+def runner():
+    with open_runner(RunnerSettings("dask", workers=2), "model", pack) as opened:
+        yield opened
+
+
+@pytest.fixture
+def image(tmp_path):
+    tifffile.imwrite(tmp_path / "image.tif", PIXELS, tile=(32, 32), compression="zlib")
+    with open_large(tmp_path / "image.tif") as opened:
+        yield opened
+
+
+@pytest.fixture
+def notes(tmp_path):
+    (tmp_path / "notes").mkdir()
+    return tmp_path / "notes"
+
+
+def segment(image, folder, name, **options):
+    summary = segment_blocks(
+        image,
+        CLEANING,
+        folder / f"{name}.tif",
+        probabilities=folder / f"{name}_p.zarr",
+        **OPTIONS | options,
+    )
+    return (
+        (summary.blocks, summary.skipped),
+        read_result(folder / f"{name}.tif"),
+        read_result(folder / f"{name}_p.zarr"),
+    )
+
+
+def assert_same(one, other):
+    assert one[0] == other[0]
+    for ours, theirs in zip(one[1:], other[1:], strict=True):
+        np.testing.assert_array_equal(ours, theirs, strict=True)
+
+
+SOME_SKIPPED = BackgroundRule(least_deviation=float(np.std(PIXELS[:60, :60])) + 1e-6)
+
+
+@pytest.mark.parametrize("background", [None, SOME_SKIPPED])
+def test_workers_find_what_one_process_finds(runner, image, tmp_path, notes, background):
+    shared = compute_by(runner, NotingModel(notes))
+    here = segment(image, tmp_path, "here", background=background)
+    there = segment(image, tmp_path, "there", background=background, compute=shared)
+    assert_same(there, here)
+    blocks, skipped = here[0]
+    assert (0 < skipped < blocks) == (background is not None)
+    assert len(read_notes(notes)) == blocks - skipped
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_a_killed_worker_costs_no_more_than_its_blocks(image, tmp_path, notes, workers):
+    done = []
+    killer = Killer(notes, lambda: len(done))
+    killer.start()
+    with open_runner(RunnerSettings("dask", workers=workers), "model", pack) as opened:
+        there = segment(
+            image,
+            tmp_path,
+            "there",
+            compute=compute_by(opened, NotingModel(notes, hold=9)),
+            on_block=lambda *counts: done.append(counts),
+        )
+    assert_same(there, segment(image, tmp_path, "here"))
+    blocks = there[0][0]
+    assert done == [(number + 1, blocks) for number in range(blocks)]
+    assert killer.done < blocks == len(read_notes(notes))
+    assert_only_the_victims_tasks_were_repeated(notes, killer, read_notes(notes), 2 * workers)
+
+
+class CutOffError(Exception):
+    """Cuts a segmentation off."""
+
+
+def stop_at(number):
+    def on_block(done, blocks):
+        if done == number:
+            raise CutOffError
+
+    return on_block
+
+
+@pytest.mark.parametrize("first", ["here", "there"])
+def test_what_was_begun_here_goes_on_there_and_the_other_way_round(
+    runner, image, tmp_path, notes, first
+):
+    ways = {"here": {}, "there": {"compute": compute_by(runner, NotingModel(notes))}}
+    with pytest.raises(CutOffError):
+        segment(image, tmp_path, "a", on_block=stop_at(6), **ways.pop(first))
+    ((_, other),) = ways.items()
+    summary = segment_blocks(
+        image,
+        CLEANING,
+        tmp_path / "a.tif",
+        probabilities=tmp_path / "a_p.zarr",
+        **OPTIONS | other,
+    )
+    assert summary.found == 6
+    expected = segment(image, tmp_path, "b")
+    np.testing.assert_array_equal(read_result(tmp_path / "a.tif"), expected[1], strict=True)
+
+
+def test_a_damaged_part_is_named_and_the_other_blocks_are_kept(runner, tmp_path, notes):
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, PIXELS, tile=(32, 32), compression="zlib")
+    with tifffile.TiffFile(path) as tiff:
+        offset = tiff.pages[0].dataoffsets[-1]
+    with path.open("r+b") as opened:
+        opened.seek(offset)
+        opened.write(b"\xff" * 40)
+    shared = compute_by(runner, NotingModel(notes))
+    with open_large(path) as image, pytest.raises(InputError, match=r"block \d+:200, \d+:230") as e:
+        segment(image, tmp_path, "a", compute=shared)
+    assert e.value.where == str(path)
+    assert len(list((tmp_path / ".a.tif.unfinished").glob("label_*"))) > 5
+
+
+def test_an_image_that_changes_meanwhile_is_refused(runner, image, tmp_path, notes):
+    tifffile.imwrite(tmp_path / "image.tif", PIXELS[::-1])
+    with pytest.raises(InputError, match="a worker finds another file there"):
+        segment(image, tmp_path, "a", compute=compute_by(runner, NotingModel(notes)))
+
+
+def test_pixels_in_memory_cannot_be_shared(runner, tmp_path, notes):
+    with pytest.raises(InputError, match="no file that others could open"):
+        segment(in_memory(PIXELS), tmp_path, "a", compute=compute_by(runner, NotingModel(notes)))

@@ -1,0 +1,115 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+
+from tests.support.large_files import CLEANING, RULES, grey, in_memory, whole_result
+from unetflow.core.errors import InputError
+from unetflow.inference.blockwise.segment_blocks import segment_blocks
+
+
+class CutOffError(Exception):
+    """Cuts a segmentation off."""
+
+
+def cut_off(image, model, target, after, **options):
+    def stop(done, blocks):
+        if done == after:
+            raise CutOffError
+
+    with pytest.raises(CutOffError):
+        segment_blocks(image, model, target, on_block=stop, block=40, **options)
+
+
+def test_finished_blocks_are_found_again(tmp_path):
+    cut_off(in_memory(grey()), CLEANING, tmp_path / "a.tif", 4)
+    calls = []
+
+    def counting(batch):
+        calls.append(batch)
+        return CLEANING.predictor(batch)
+
+    summary = segment_blocks(
+        in_memory(grey()), replace(CLEANING, predictor=counting), tmp_path / "a.tif", block=40
+    )
+    assert summary.found == 4
+    assert calls
+    label, _ = whole_result(CLEANING, grey()[:, :, None])
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), label)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_another_smallest_object_needs_no_block_anew(tmp_path):
+    cut_off(in_memory(grey()), CLEANING, tmp_path / "a.tif", 6)
+    other = replace(CLEANING, minimum_object_size=3)
+    assert segment_blocks(in_memory(grey()), other, tmp_path / "a.tif", block=40).found == 6
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda o: o | {"image": in_memory(grey(), "second")},
+            r"image \(first there, second now\)",
+        ),
+        (lambda o: o | {"model": replace(CLEANING, identity={"kind": "new"})}, r"model \(.*new"),
+        (lambda o: o | {"model": replace(CLEANING, threshold=0.9)}, r"threshold \(0.45 there, 0.9"),
+        (lambda o: o | {"model": replace(CLEANING, tile=32)}, r"tile \(24 there, 32 now\)"),
+        (lambda o: o | {"block": 41}, r"block \(40 there, 41 now\)"),
+        (lambda o: o | {"background": RULES["mean"]}, "background"),
+        (lambda o: o | {"image": in_memory(grey(90, 111))}, "shape"),
+    ],
+)
+def test_blocks_of_another_segmentation_are_refused_with_what_differs(tmp_path, change, message):
+    target = tmp_path / "a.tif"
+    cut_off(in_memory(grey()), CLEANING, target, 2)
+    options = change({"image": in_memory(grey()), "model": CLEANING, "block": 40})
+    with pytest.raises(InputError, match=message) as caught:
+        segment_blocks(target=target, **options)
+    assert "Remove the folder to begin anew" in caught.value.mend
+    assert segment_blocks(in_memory(grey()), CLEANING, target, block=40).found == 2
+
+
+def test_a_damaged_block_is_named_and_made_anew_once_it_is_gone(tmp_path):
+    cut_off(in_memory(grey()), CLEANING, tmp_path / "a.tif", 3)
+    store = tmp_path / ".a.tif.unfinished"
+    block = store / "label_0_1.npy"
+    block.write_bytes(block.read_bytes()[:-9])
+    with pytest.raises(InputError, match="the block is damaged") as caught:
+        segment_blocks(in_memory(grey()), CLEANING, tmp_path / "a.tif", block=40)
+    assert caught.value.where == str(block)
+    block.unlink()
+    segment_blocks(in_memory(grey()), CLEANING, tmp_path / "a.tif", block=40)
+    label, _ = whole_result(CLEANING, grey()[:, :, None])
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), label)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", " " * (2**20 + 1)])
+def test_a_damaged_identity_is_named(tmp_path, content):
+    cut_off(in_memory(grey()), CLEANING, tmp_path / "a.tif", 1)
+    (tmp_path / ".a.tif.unfinished" / "identity.json").write_text(content)
+    with pytest.raises(InputError, match="it is damaged"):
+        segment_blocks(in_memory(grey()), CLEANING, tmp_path / "a.tif", block=40)
+
+
+def test_blocks_without_an_identity_are_not_trusted(tmp_path):
+    cut_off(in_memory(grey()), CLEANING, tmp_path / "a.tif", 2)
+    (tmp_path / ".a.tif.unfinished" / "identity.json").unlink()
+    assert segment_blocks(in_memory(grey()), CLEANING, tmp_path / "a.tif", block=40).found == 0
+
+
+def test_a_full_disk_keeps_the_blocks_before(tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    cut_off(in_memory(grey()), CLEANING, tmp_path / "a.tif", 2)
+    for place in ("unfinished.np.save", "segmenting.write_mosaic"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"unetflow.io.large_image.{place}", full)
+            with pytest.raises(InputError, match=r"No space left on device\); .* are kept"):
+                segment_blocks(in_memory(grey()), CLEANING, tmp_path / "a.tif", block=40)
+        if place.startswith("unfinished"):
+            cut_off(in_memory(grey()), CLEANING, tmp_path / "a.tif", 9)
+    done = segment_blocks(in_memory(grey()), CLEANING, tmp_path / "a.tif", block=40)
+    assert done.found == done.blocks == 12

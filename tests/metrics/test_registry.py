@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from unetflow.metrics.class_masks import ClassMasks
+from unetflow.metrics.registry import (
+    DEFINITIONS,
+    FAMILIES,
+    ScoreSettings,
+    score_class,
+)
+
+TRUTHS = hnp.arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 0, 1, 2, 255]))
+FOUND = hnp.arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 0, 1, 2]))
+NUMBERS = hnp.arrays(np.uint16, (6, 7), elements=st.integers(0, 3))
+ALL = ScoreSettings(tuple(FAMILIES), 1.0)
+
+
+@given(TRUTHS, FOUND, NUMBERS, st.sampled_from([1, 2]))
+def test_every_score_is_a_plain_finite_number(truth, found, numbers, index):
+    scores = score_class(truth, found, index, ALL, numbers)
+    assert set(scores) == set(DEFINITIONS)
+    assert all(type(value) is float and np.isfinite(value) for value in scores.values())
+
+
+@given(TRUTHS, FOUND, NUMBERS, FOUND)
+def test_what_is_found_on_ignored_pixels_never_counts(truth, found, numbers, other):
+    changed = np.where(truth == 255, other, found)
+    scores = score_class(truth, found, 1, ALL, numbers)
+    assert score_class(truth, changed, 1, ALL, numbers) == scores
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1)])
+@pytest.mark.parametrize("label", [0, 1, 255])
+def test_the_smallest_images_have_all_scores(shape, label):
+    truth = np.full(shape, label, np.uint8)
+    for found in (np.zeros(shape, np.uint8), np.ones(shape, np.uint8)):
+        scores = score_class(truth, found, 1, ALL, found.astype(np.uint16))
+        assert np.isfinite(list(scores.values())).all()
+
+
+def test_only_the_families_that_are_asked_for_are_computed():
+    label = np.array([[0, 1]], np.uint8)
+    for name, family in FAMILIES.items():
+        scores = score_class(label, label, 1, ScoreSettings([name]), label.astype(np.uint16))
+        assert set(scores) == set(family)
+    assert score_class(label, label, 1, ScoreSettings(["instances"])) == {}
+
+
+@given(TRUTHS, FOUND)
+def test_the_cut_out_holds_all_of_the_class(truth, found):
+    masks = ClassMasks.of(truth, found, 1)
+    box = masks.crop()
+    assert box.true.sum() == masks.true.sum()
+    assert box.found.sum() == masks.found.sum()
+    if masks.true.any() or masks.found.any():
+        either = box.true | box.found
+        assert all(side.any() for side in (either[0], either[-1], either[:, 0], either[:, -1]))

@@ -1,0 +1,74 @@
+import keras
+import numpy as np
+import pytest
+
+from tests.support.losses import losses_of, random_chance, random_truth
+from unetflow.core.errors import InputError
+from unetflow.models.keras_io import load_keras, save_keras
+from unetflow.models.losses.metric import dice
+from unetflow.models.losses.segmentation_loss import SegmentationLoss
+
+
+def test_a_formula_is_the_weighted_sum_of_its_losses():
+    truth, chance = random_truth(1, 3, 1), random_chance(1, 3, 1)
+    parts = {name: losses_of(name, truth, chance) for name in ("focal", "tversky", "lovasz")}
+    found = losses_of("0.5*focal + tversky + 3 * lovasz", truth, chance)
+    expected = 0.5 * parts["focal"] + parts["tversky"] + 3 * parts["lovasz"]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("formula", ["", "bce - dice", "dise"])
+def test_a_wrong_formula_is_refused_at_once(formula):
+    with pytest.raises(InputError, match=r"^training\.loss: "):
+        SegmentationLoss(formula)
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf])
+def test_a_weight_that_is_none_is_refused(weight):
+    with pytest.raises(InputError, match="is no weight"):
+        SegmentationLoss("bce", [1.0, weight])
+
+
+@pytest.mark.parametrize(("channels", "classes"), [(1, 2), (2, 2), (3, 3)])
+def test_there_must_be_a_weight_for_each_class(channels, classes):
+    truth, chance = random_truth(2, 1, channels), random_chance(2, 1, channels)
+    with pytest.raises(InputError, match=f"it lists 4 weights for {classes} classes"):
+        losses_of("bce", truth, chance, (1.0, 1.0, 1.0, 1.0))
+
+
+def _compiled_network(loss):
+    network = keras.Sequential([keras.Input((None, None, 1)), keras.layers.Conv2D(3, 1)])
+    network.add(keras.layers.Softmax())
+    network.compile(optimizer="sgd", loss=loss, metrics=[dice])
+    return network
+
+
+@pytest.mark.parametrize("class_weights", [None, (0.5, 2.0, 1.0)])
+def test_it_survives_saving_and_loading_of_a_compiled_model(tmp_path, class_weights):
+    loss = SegmentationLoss("0.5*focal + lovasz", class_weights, name="mixed")
+    network = _compiled_network(loss)
+    save_keras(network, tmp_path / "network.keras")
+    loaded = load_keras(tmp_path / "network.keras")  # in safe mode
+    assert isinstance(loaded.loss, SegmentationLoss)
+    assert loaded.loss.get_config() == loss.get_config()
+    assert loaded.loss.class_weights == class_weights
+    image, truth = np.random.default_rng(3).random((2, 8, 8, 1)), random_truth(3, 2, 3, (8, 8))
+    found, expected = loaded.test_on_batch(image, truth), network.test_on_batch(image, truth)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_a_network_trains_on_a_map_of_weights():
+    random = np.random.default_rng(4)
+    truth = random_truth(4, 3, 3, (8, 8)).astype(np.float32)
+    weighted = np.concatenate([truth, random.uniform(1, 9, truth.shape)], axis=-1)
+    network = _compiled_network(SegmentationLoss("cce"))
+    image = random.random((3, 8, 8, 1))
+    before = network.predict_on_batch(image)
+    loss = network.train_on_batch(image, weighted.astype(np.float32))[0]
+    assert loss == pytest.approx(losses_of("cce", weighted, before).mean(), rel=1e-5)
+    after = network.predict_on_batch(image)
+    assert losses_of("cce", weighted, after).mean() < loss
+
+
+def test_it_is_known_to_keras_by_name():
+    assert keras.saving.get_registered_object("unetflow>SegmentationLoss") is SegmentationLoss

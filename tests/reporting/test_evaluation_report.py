@@ -1,0 +1,227 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.support import evaluation_page as made
+from tests.support.evaluation_page import (
+    evaluation,
+    everything,
+    history,
+    page,
+    plain,
+    score,
+    write,
+)
+from tests.support.report_page import CLASSES, Page, Samples, some, square, tabulate
+from unetflow.reporting.evaluation_report.advice import advise
+
+
+def test_page_is_whole_and_needs_no_other_file():
+    whole = Page(everything())
+    tags = [tag for tag, _ in whole.elements]
+    assert not {"script", "link", "iframe", "object", "form"} & set(tags)
+    identifiers = [a["id"] for _, a in whole.elements if "id" in a]
+    assert len(identifiers) == len(set(identifiers))
+    assert {a["href"] for _, a in whole.elements if "href" in a} <= {f"#{i}" for i in identifiers}
+    pictures = [a for tag, a in whole.elements if tag == "img"]
+    assert len(pictures) == 2 * 12 + 7
+    assert all(a["src"].startswith("data:image/") for a in pictures)
+    assert all(len(a["alt"]) > 10 for a in pictures)
+    for outside in ("http:", "https:", "url(", "not computed"):
+        assert outside not in whole.html
+
+
+def test_whatever_the_user_named_is_shown_as_it_is():
+    evil = "<script>alert(1)</script>"
+    samples = Samples({name: square(seed=n) for n, name in enumerate(("a", "b", evil))})
+    classes = ["back`ground", '"><b onclick=x>']
+    table = tabulate(samples, ["train", "validation", "test"], classes, split_rule="<u>")
+    metrics = {"class": classes[1], "threshold": 0.4, "scores": {"dice": score(0.8)}}
+    metrics["scores"]["dice_<i>"] = score(0.8, definition="<s>")
+    labels = pd.DataFrame({"<q>": [evil]})
+    shown = evaluation(samples, table, metrics=metrics, suspicious_labels=labels)
+    parameters = {"classes": [{"name": "<em>"}], "images": "</pre><h1>"}
+    found = Page(
+        write(samples, shown, classes, parameters=parameters, command="kedro run --env '<a>'")
+    )
+    assert not {"script", "u", "s", "i", "q", "em"} & {tag for tag, _ in found.elements}
+    assert not any("onclick" in attributes for _, attributes in found.elements)
+    assert found.figures[0]["text"][0] == evil
+    assert found.tables["Training masks that may be wrong"] == [["<q>"], [evil]]
+    assert ["classes", '[{"name": "<em>"}]', ""] in found.tables["Every parameter of the run"]
+    assert "kedro run --env '<a>'" in found.texts["repeat"]
+    assert "<u> (3 images)" in found.texts["data"]
+
+
+def test_baselines_are_shown_with_the_difference_and_its_interval():
+    other = {"mean": 0.61, "mean_difference": 0.19, "interval": [0.1, 0.28], "p_value": 0.0004}
+    few = {"mean": 0.8, "mean_difference": -0.004, "interval": None, "p_value": None}
+    baselines = {
+        "baselines": [
+            {"name": "Otsu's threshold", **other, "group_p_value": 0.031},
+            {"name": "previous champion, cells version 2", **few, "group_p_value": None},
+        ],
+        "definition": "first less second",
+    }
+    found = page(30, baselines=baselines)
+    title = "Dice of others on the same test images, and this model's less theirs"
+    assert found.tables[title] == [
+        ["compared with", "its Dice", "difference", "95 % interval", "p", "p over groups"],
+        ["Otsu's threshold", "0.610", "+0.190", "0.100 to 0.280", "below 0.001", "0.031"],
+        ["previous champion, cells version 2", "0.800", "-0.004", "-", "-", "-"],
+    ]
+    assert "first less second" in found.texts["scores"]
+
+
+def test_review_list_says_how_well_it_is_ordered():
+    review = pd.DataFrame({"id": ["1"], "expected_error": [0.2]})
+    check = {"images": 9, "spearman": 0.731}
+    found = page(30, needs_review=review, review_check=check)
+    assert "its rank correlation with the true error is 0.73" in found.texts["review"]
+    found = page(30, needs_review=review, review_check=check | {"spearman": None})
+    assert "rank correlation" not in found.texts["review"]
+
+
+def test_summary_has_the_main_score_with_its_interval():
+    means = {"dice": score(0.8, interval=[0.712, 0.87]), "iou": score(0.7), "otsu_dice": score(0.6)}
+    found = page(means=means)
+    text = " ".join(found.texts["summary"].split())
+    assert "0.800 Dice of nucleus" in text
+    assert "95 % interval 0.712 to 0.870" in text
+    assert "finds nucleus, trained for 4 epochs on 60 images and measured on 20 test images" in text
+    facts = found.facts
+    assert facts["IoU"] == "0.700"
+    assert facts["Dice of Otsu's threshold"] == "0.600"
+    assert facts["Worst test image"] == "0.700 (s004)"
+    assert facts["Threshold"] == "0.400"
+    assert facts["Best epoch"] == "3 of 4"
+
+
+def test_what_was_not_computed_is_said():
+    bare = plain()
+    assert "interval was not computed" in bare.texts["summary"]
+    for section in ("calibration", "review"):
+        assert "It was not computed." in bare.texts[section]
+    assert "They were not looked for." in bare.texts["labels"]
+
+
+def test_empty_tables_are_no_error():
+    empty = pd.DataFrame({"id": [], "expected_error": []})
+    curve = pd.DataFrame({"threshold": [], "validation_dice": []})
+    found = page(needs_review=empty, suspicious_labels=empty, threshold_curve=curve)
+    assert "most probable class" in found.texts["threshold"]
+    assert "It was not computed." in found.texts["review"]
+    assert "None was found" in found.texts["labels"]
+
+
+def test_lists_are_cut_and_say_how_many_more_there_are():
+    review = pd.DataFrame({"id": [f"s{n}" for n in range(60)], "expected_error": 0.59})
+    found = page(needs_review=review.assign(error=np.nan))
+    rows = found.tables["Test images that most need a person's look"]
+    assert rows[:2] == [["id", "expected error", "error"], ["s0", "0.590", "-"]]
+    assert len(rows) == 51
+    assert "And 10 more images." in found.texts["review"]
+
+
+def test_scores_of_pooled_pixels_stand_below_those_of_images():
+    pooled = {"average_precision": {"value": 0.9, "error": 0.01, "definition": "of all pixels"}}
+    scores = {"dice": score(0.8)} | {f"score_{n}": score(n / 9) for n in range(8)}
+    metrics = {"class": "nucleus", "threshold": 0.4, "scores": scores, "pooled": pooled}
+    found = page(metrics=metrics)
+    assert len(found.tables["Scores of the test images"]) == 1 + 2 * 8
+    rows = found.tables["More scores of the test images"]
+    assert rows[1][:2] == ["Score 7", "0.778"]
+    assert rows[3:] == [["Average precision, pooled", "0.900", "-", "-"], ["of all pixels"]]
+
+
+def test_only_the_images_that_are_shown_are_opened_and_predicted():
+    predicted = []
+
+    def predict(image):
+        predicted.append(image.shape)
+        return np.zeros(image.shape[:2], np.uint8)
+
+    samples, table = some(300)
+    shown = evaluation(samples, table)
+    found = Page(write(samples, shown, predict=predict))
+    names = [figure["text"][0] for figure in found.figures]
+    ids = shown.image_scores["id"].tolist()
+    assert names == ids[:4] + ids[28:32] + ids[-4:]
+    assert samples.opened == names
+    assert len(predicted) == 12
+    assert found.figures[0]["text"][1] == "Dice 0.700"
+    assert "missed, 0 % wrongly added" in found.figures[0]["text"][2]
+
+
+def test_page_of_noise_stays_below_two_megabytes():
+    random = np.random.default_rng(0)
+    noise = square(400, channels=3)
+    noise.label[:] = random.integers(0, 2, noise.label.shape)
+    samples = Samples(dict.fromkeys((f"s{n}" for n in range(300)), noise))
+    table = tabulate(samples, ["train"] * 40 + ["validation"] * 10 + ["test"] * 250)
+    html = write(samples, evaluation(samples, table), predict=lambda image: noise.label[::-1])
+    assert len(html) < 2e6
+
+
+def test_errors_are_shown_over_size_only_where_sizes_differ():
+    assert "All test images have the same size" in plain().texts["errors"]
+    several = Page(everything())
+    assert "the same size" not in several.texts["errors"]
+    rows = several.tables["By size of the image in pixels"][1:]
+    assert sum(int(row[1]) for row in rows) == 20
+    assert rows[0][0].startswith("5,952 to ")
+
+
+def test_every_parameter_is_there_and_what_the_plan_made_of_it():
+    rows = plain().tables["Every parameter of the run"][1:]
+    assert ["seed", "42", ""] in rows
+    assert ["construction.depth", "null", "3"] in rows
+    assert ["construction.base_filters", "16", ""] in rows
+    assert ["training.loss", "bce + dice", ""] in rows
+    assert len(rows) == 6
+
+
+def test_model_card_says_what_the_model_is_and_is_not_for():
+    samples, table = some(10)
+    card = made.card(evaluation(samples, table))
+    assert card["intended_use"].startswith("To find nucleus in images like the 6 training images")
+    assert any("beyond 3 to 201" in limit for limit in card["limits"])
+    assert "1,234" in plain().texts["model"]
+    assert "files differed" in Page(write(samples, evaluation(samples, table), changed=True)).html
+
+
+GOOD = {"dice": score(0.8), "precision": score(0.8), "recall": score(0.8)}
+ADVICE = [
+    ({}, "fine", "Nothing stands out"),
+    ({"means": GOOD | {"otsu_dice": score(0.8)}}, "wrong", "which learns nothing"),
+    ({"count": 40}, "doubtful", "only 8 test images"),
+    ({"history": history((0.5, 0.7), (0.5, 0.8))}, "doubtful", "still learning"),
+    ({"history": history((0.7, 0.7), (0.8, 0.7))}, "doubtful", "The first epoch was the best"),
+    ({"history": history((0.5, 0.95, 0.9), (0.5, 0.8, 0.7))}, "doubtful", "knows its training"),
+    ({"means": GOOD | {"dice": score(0.65)}}, "doubtful", "test images score lower (0.650)"),
+    ({"means": GOOD | {"recall": score(0.6)}}, "doubtful", "misses more than it adds"),
+    ({"means": GOOD | {"precision": score(0.6)}}, "doubtful", "adds more than it misses"),
+    (
+        {"suspicious_labels": pd.DataFrame({"id": ["a"]})},
+        "doubtful",
+        "1 training mask may be wrong",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "level", "text"), ADVICE, ids=[text for *_, text in ADVICE])
+def test_each_weakness_brings_its_own_advice_and_no_other(changes, level, text):
+    changes = dict(changes)
+    samples, table = some(changes.pop("count", 100))
+    found = advise(judged := evaluation(samples, table, **changes), made.card(judged))
+    assert [finding.level for finding in found] == [level]
+    assert text in found[0].text
+    assert found[0].mend
+
+
+def test_images_with_a_low_score_are_counted():
+    samples, table = some(100)
+    judged = evaluation(samples, table)
+    judged.image_scores.loc[[3, 5], "dice"] = 0.49
+    assert "2 test images of 20 have a Dice below 0.5" in advise(judged, made.card(judged))[0].text
+    assert CLASSES[1] in made.card(judged)["intended_use"]

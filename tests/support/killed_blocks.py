@@ -1,0 +1,91 @@
+"""A segmentation of blocks in a process of its own, which kills itself.
+
+python -m tests.support.killed_blocks FOLDER ENDING [WHAT NUMBER]
+"""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from tests.support.large_files import cheap_model
+from unetflow.inference.blockwise.segment_blocks import segment_blocks
+from unetflow.io import files
+from unetflow.io.large_image import open_large
+
+MODEL = cheap_model(temperature=1.7, threshold=0.45, minimum_object_size=25)
+
+
+def die(*arguments: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_while_writing(ending: str, number: int) -> None:
+    """Cut the N-th file with an ending in half when it is about to be synced, and die."""
+    sync, count = files._sync, 0
+
+    def sync_or_die(path: Path) -> None:
+        nonlocal count
+        count += path.suffix == ending
+        if count == number:
+            if path.is_file():
+                os.truncate(path, path.stat().st_size // 2)
+            die()
+        sync(path)
+
+    files._sync = sync_or_die
+
+
+def die_at_move(number: int) -> None:
+    """Die just after the N-th rename to the folder of the targets."""
+    replace, count = os.replace, 0
+
+    def replace_and_die(source: Path, target: Path) -> None:
+        nonlocal count
+        replace(source, target)
+        count += not str(Path(target).parent).endswith(".unfinished")
+        if count == number:
+            die()
+
+    os.replace = replace_and_die
+
+
+def main(folder: Path, ending: str, what: str = "never", number: str = "0") -> None:
+    """Segment `image.tif` of a folder and die at a moment.
+
+    Args:
+        folder: Where image and results are.
+        ending: Of the results.
+        what: "block": after the N-th block. "writing": when half of the N-th file of a block is
+            written; "assembling": the same of the results. "moved": after the N-th of the results
+            was moved to its place. "slow": never, but begin with a file and take time.
+        number: N.
+    """
+    moments = {
+        "writing": lambda n: die_while_writing(".npy", n),
+        "assembling": lambda n: die_while_writing(ending, n),
+        "moved": die_at_move,
+    }
+    moments.get(what, lambda n: None)(int(number))
+
+    def on_block(done: int, blocks: int) -> None:
+        if what == "block" and done == int(number):
+            die()
+        if what == "slow":
+            (folder.parent / "begun").touch()
+            time.sleep(0.02)
+
+    with open_large(folder / "image.tif") as image:
+        segment_blocks(
+            image,
+            MODEL,
+            folder / f"labels{ending}",
+            probabilities=folder / f"p{ending}",
+            block=60,
+            on_block=on_block,
+        )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:])

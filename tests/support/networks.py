@@ -1,0 +1,155 @@
+"""Makers of tiny networks, samples and settings."""
+
+from dataclasses import fields, replace
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from unetflow.core.geometry import Geometry
+from unetflow.data.intensity import IntensityRange
+from unetflow.data.samples import Sample
+from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.models.preprocessing import with_preprocessing
+from unetflow.models.unet import build_unet, geometry_of
+from unetflow.training.fit import FitSettings
+from unetflow.training.optimisers import OptimiserSettings
+
+GREY = IntensityRange(low=[0.0], high=[255.0])
+ONE_PIXEL = Geometry(stride=1, remainder=0, shrink=0, margin=0)
+
+
+def tiny_unet(**changes: Any) -> keras.Model:
+    options = {"input_shape": (None, None, 1), "base_filters": 2, "depth": 1, **changes}
+    return build_unet(options.pop("input_shape"), **options)
+
+
+def randomise(network: keras.Model, seed: int = 0) -> keras.Model:
+    """Give every weight a random value that keeps the activations near 1.
+
+    A fresh network has biases of 0 and a batch normalisation that does nothing.
+    """
+    random = np.random.default_rng(seed)
+    for weight in network.weights:
+        if weight.name == "kernel":
+            transposed = weight.path.split("/")[-2].endswith("_up")
+            fan_in = weight.shape[3] if transposed else np.prod(weight.shape[:3])
+            values = random.normal(0, np.sqrt(2 / fan_in), weight.shape)
+        elif weight.name in ("gamma", "moving_variance"):
+            values = random.uniform(0.5, 1.5, weight.shape)
+        else:
+            values = random.normal(0, 0.3, weight.shape)
+        weight.assign(values)
+    return network
+
+
+def make_segmenter(
+    seed: int = 5,
+    dtype: str = "uint8",
+    channels: int = 1,
+    classes: int = 1,
+    tile: int = 32,
+    **options: Any,
+) -> Segmenter:
+    """Make a segmenter with random weights."""
+    options = {"depth": 2, "base_filters": 4, **options}
+    shape = (None, None, channels)
+    unet = randomise(tiny_unet(input_shape=shape, classes=classes, **options), seed=seed)
+    low, high = (10.0, 200.0) if dtype == "uint8" else (900.0, 52_000.0)
+    ranges = IntensityRange([low + 3 * c for c in range(channels)], [high] * channels)
+    names = [f"class {number}" for number in range(max(classes, 2))]
+    threshold = 0.45 if classes <= 2 else None
+    settings = SegmenterSettings(names, threshold, channels, dtype, geometry_of(unet), tile)
+    return Segmenter(with_preprocessing(unet, ranges), settings)
+
+
+def draw(
+    random: np.random.Generator, segmenter: Segmenter, size: tuple[int, int]
+) -> NDArray[np.generic]:
+    """Draw an image that a segmenter takes."""
+    settings = segmenter.settings
+    largest = np.iinfo(settings.dtype).max
+    shape = (*size, settings.channels)
+    return random.integers(0, largest, shape, settings.dtype, endpoint=True)
+
+
+def square_samples(count: int, seed: int, size: int = 24, square: int = 10) -> dict[str, Sample]:
+    """Make dim, noisy images, each with one bright square that is the foreground."""
+    random = np.random.default_rng(seed)
+    samples = {}
+    for number in range(count):
+        label = np.zeros((size, size), np.uint8)
+        top, left = random.integers(0, size - square + 1, 2)
+        label[top : top + square, left : left + square] = 1
+        noise = random.integers(0, 40, label.shape)
+        samples[f"square_{number}"] = Sample((180 * label + noise)[..., None].astype("u1"), label)
+    return samples
+
+
+def fit_settings(**changes: Any) -> FitSettings:
+    """Make settings; those of the optimiser may be given among the others."""
+    own = {f.name for f in fields(OptimiserSettings)}
+    of_optimiser = {name: changes.pop(name) for name in own & changes.keys()}
+    plain = OptimiserSettings(
+        optimiser="adam",
+        momentum=0.9,
+        nesterov=True,
+        weight_decay=0.004,
+        learning_rate=0.01,
+        schedule="constant",
+        warmup_share=0.0,
+        clip_norm=None,
+        moving_average=0.0,
+    )
+    return replace(
+        FitSettings(
+            epochs=2,
+            crop_size=16,
+            crops_per_image=2,
+            batch_size=4,
+            foreground_share=0.0,
+            optimiser=replace(plain, **of_optimiser),
+            loss="bce + dice",
+            patience=10,
+            workers=1,
+            tile=64,
+            seed=3,
+        ),
+        **changes,
+    )
+
+
+def loss_slowly(label: NDArray[np.uint8], probability: NDArray[np.floating]) -> float:
+    """Walk over the pixels of one image for "bce + dice"."""
+    entropy, counted, overlap, predicted, true = 0.0, 0, 0.0, 0.0, 0
+    for t, p in zip(label.ravel().tolist(), probability.ravel().tolist(), strict=True):
+        if t == 255:
+            continue
+        chance = min(max(p, 1e-7), 1 - 1e-7)
+        entropy -= np.log(chance) if t == 1 else np.log(1 - chance)
+        counted += 1
+        overlap += p * t
+        predicted += p
+        true += t
+    dice_loss = 1 - (2 * overlap + 1) / (predicted + true + 1)
+    return entropy / max(counted, 1) + dice_loss
+
+
+def dice_slowly(label: NDArray[np.uint8], probability: NDArray[np.floating]) -> float:
+    """Walk over the pixels of one image."""
+    hits, found, true = 0, 0, 0
+    for t, p in zip(label.ravel().tolist(), probability.ravel().tolist(), strict=True):
+        if t != 255:
+            found += p >= 0.5
+            true += t
+            hits += p >= 0.5 and t == 1
+    return 2 * hits / (found + true) if found + true else 1.0
+
+
+def threshold_amid(probabilities: NDArray[np.float32]) -> float:
+    """Return a threshold that half of the pixels pass, and none by a rounding."""
+    ordered = np.sort(probabilities, axis=None)
+    ordered = ordered[len(ordered) * 4 // 10 : len(ordered) * 6 // 10]
+    widest = int(np.diff(ordered).argmax())
+    return float(ordered[widest : widest + 2].mean())

@@ -1,0 +1,149 @@
+"""The many ways to train: each must learn, and do what it says."""
+
+import keras
+import numpy as np
+import pytest
+
+from tests.support.networks import GREY, fit_settings, square_samples, tiny_unet
+from unetflow.augmentation.policy import Augmenter
+from unetflow.data.samples import Sample
+from unetflow.models.unet import without_deep_supervision
+from unetflow.training.callbacks import TrainingListeners
+from unetflow.training.fit import fit
+
+
+def network(**options):
+    keras.utils.set_random_seed(0)
+    return tiny_unet(**{"base_filters": 4, "normalisation": "none", **options})
+
+
+def train(unet, training, validation, on_epoch=lambda epoch, logs: None, **changes):
+    settings = fit_settings(**{"epochs": 12, "crops_per_image": 4, **changes})
+    listeners = TrainingListeners(on_epoch, lambda batch: None)
+    return fit(unet, training, validation, GREY, Augmenter([]), settings, listeners)
+
+
+def three_classes(count, seed):
+    """Make images with a bright and a very bright square, a class each."""
+    samples = {}
+    for name, sample in square_samples(count, seed=seed, size=32).items():
+        label = sample.label.copy()
+        half = np.arange(32) >= np.flatnonzero(label.any(axis=0)).mean()
+        label[:, half] *= 2
+        image = np.where(label == 2, 250, np.where(label == 1, 120, 20)).astype(np.uint8)
+        samples[name] = Sample(image[..., None], label)
+    return samples
+
+
+def test_many_classes_are_learnt():
+    table = train(
+        network(classes=3, base_filters=8),
+        three_classes(6, 1),
+        three_classes(3, 2),
+        loss="cce + dice",
+        epochs=15,
+    )
+    assert table["val_dice"].max() > 0.9
+
+
+def test_two_classes_are_learnt_by_softmax_too(squares, other_squares):
+    table = train(network(classes=2), squares, other_squares, loss="cce")
+    assert table["val_dice"].max() > 0.9
+
+
+def test_deep_supervision_learns_and_trains_each_level(squares, other_squares):
+    unet = network(depth=2, deep_supervision=1)
+    before = unet.get_layer("probabilities_2").get_weights()[0]
+    table = train(unet, squares, other_squares)
+    assert table["val_dice"].max() > 0.9
+    assert not np.allclose(before, unet.get_layer("probabilities_2").get_weights()[0])
+    assert without_deep_supervision(unet).output_shape[-1] == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimiser": "sgd", "momentum": 0.9, "learning_rate": 0.05},
+        {"optimiser": "adamw", "schedule": "poly", "warmup_share": 0.1},
+        {"schedule": "plateau", "warmup_share": 0.1, "clip_norm": 1.0},
+        {"foreground_share": 0.5, "loss": "0.5*focal + tversky", "learning_rate": 0.02},
+    ],
+    ids=str,
+)
+def test_each_way_to_follow_gradients_learns(changes, squares, other_squares):
+    table = train(network(), squares, other_squares, **changes)
+    assert table["val_dice"].max() > 0.9
+    assert np.isfinite(table).all(axis=None)
+
+
+def test_the_moving_average_is_validated_and_kept(squares, other_squares):
+    """The weights after each epoch, averaged by hand, are those that the listener sees."""
+    steps, keep = 3, 0.5
+    plain = network()
+    raw = []
+
+    class Remember(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raw.append(self.model.get_weights())
+
+    whole, unet = keras.Model.fit, network()
+    seen, trains = [], []
+
+    def fit_and_remember(self, *args, callbacks, **options):
+        trains.append(self)  # the copy that is trained
+        return whole(self, *args, callbacks=[*callbacks, Remember()], **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "fit", fit_and_remember)
+        train(
+            unet,
+            squares,
+            other_squares,
+            on_epoch=lambda epoch, logs: seen.append(trains[0].get_weights()),
+            epochs=1,
+            crops_per_image=2,
+            moving_average=keep,
+        )
+    assert len(raw) == steps
+    average = raw[0]
+    for weights in raw[1:]:
+        average = [keep * a + (1 - keep) * w for a, w in zip(average, weights, strict=True)]
+    for found, kept, expected in zip(seen[0], unet.get_weights(), average, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+        np.testing.assert_array_equal(kept, found)
+    assert not np.allclose(plain.get_weights()[0], seen[0][0])
+
+
+def test_the_moving_average_learns_over_many_epochs(squares, other_squares):
+    table = train(network(), squares, other_squares, moving_average=0.9, epochs=15)
+    assert table["val_dice"].max() > 0.9
+
+
+def test_it_may_stop_when_it_is_good_enough(squares, other_squares):
+    table = train(network(), squares, other_squares, epochs=40, target_dice=0.9)
+    assert table["dice"].iloc[-1] >= 0.9
+    assert (table["dice"].iloc[:-1] < 0.9).all()
+    assert len(table) < 40
+
+
+def test_it_stops_at_the_end_of_the_epoch_in_which_the_time_runs_out(squares, other_squares):
+    table = train(network(), squares, other_squares, epochs=40, minutes=1e-6)
+    assert len(table) == 1
+    table = train(network(), squares, other_squares, epochs=2, minutes=60.0)
+    assert len(table) == 2
+
+
+def test_weights_of_pixels_steer_what_is_learnt(squares, other_squares):
+    """Where only the background counts, nothing is found; where only squares do, everything."""
+    found = {}
+    for counted in (0, 1):
+        weighted = {
+            name: Sample(s.image, s.label, (s.label == counted).astype(np.float32))
+            for name, s in squares.items()
+        }
+        unet = network()
+        train(unet, weighted, other_squares, loss="bce", epochs=3)
+        image = next(iter(other_squares.values())).image[None] / 255.0
+        found[counted] = float(np.mean(np.asarray(unet(image)) >= 0.5))
+    assert found[0] < 0.05
+    assert found[1] > 0.95

@@ -1,0 +1,156 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from tests.support.networks import GREY, fit_settings, randomise, tiny_unet
+from unetflow.augmentation.policy import Augmenter
+from unetflow.models.losses.segmentation_loss import SegmentationLoss
+from unetflow.training.callbacks import TrainingListeners
+from unetflow.training.fit import fit
+from unetflow.training.fused_layers import copy_for_training
+
+SILENT = TrainingListeners(lambda epoch, logs: None, lambda batch: None)
+NETWORKS = [
+    {},
+    {"classes": 3, "depth": 3, "deep_supervision": 2},
+    {"padding": "valid", "depth": 2},
+    {"normalisation": "none"},
+    {"normalisation": "group", "base_filters": 4},
+]
+
+
+def _images(count=3, edge=100):
+    return np.random.default_rng(0).random((count, edge, edge, 1), np.float32)
+
+
+def _truth(unet, images):
+    shape = unet.compute_output_shape(images.shape)[:3]
+    return np.random.default_rng(1).integers(0, 2, (*shape, 1), np.uint8)
+
+
+def _step(network, images, labels, outputs):
+    """Take one step; return the loss and the weights as they were and as they became."""
+    before = network.get_weights()
+    network.compile(
+        optimizer=keras.optimizers.SGD(0.1),
+        loss=SegmentationLoss("cce" if network.output_shape[-1] > 1 else "bce", None, outputs),
+        jit_compile=False,
+    )
+    loss = network.train_on_batch(images, labels)
+    return loss, before, network.get_weights()
+
+
+@pytest.mark.parametrize("options", NETWORKS)
+def test_the_copy_computes_the_same_and_so_does_what_it_was_copied_from(options):
+    unet, images = randomise(tiny_unet(**options)), _images(edge=104)
+    if options.get("padding") == "valid":
+        images = _images(edge=100)
+    expected = unet.predict_on_batch(images)
+    copy = copy_for_training(unet, "float32")
+    for network in (unet, copy):
+        np.testing.assert_allclose(network.predict_on_batch(images), expected, atol=2e-6)
+    for weight, other in zip(unet.get_weights(), copy.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, other)
+
+
+@pytest.mark.parametrize("options", NETWORKS)
+def test_a_step_of_the_copy_is_a_step_of_the_network(options):
+    unet = randomise(tiny_unet(**options))
+    images = _images(edge=100 if options.get("padding") == "valid" else 104)
+    labels = _truth(unet, images)
+    copy = copy_for_training(unet, "float32")
+    outputs = 3 if options.get("deep_supervision") else 1
+    loss, before, after = _step(unet, images, labels, outputs)
+    copy_loss, copy_before, copy_after = _step(copy, images, labels, outputs)
+    assert copy_loss == pytest.approx(loss, rel=1e-5)
+    changed = 0
+    for variable, *weights in zip(
+        unet.weights, before, copy_before, after, copy_after, strict=True
+    ):
+        was, copy_was, becomes, copy_becomes = weights
+        np.testing.assert_array_equal(was, copy_was)
+        np.testing.assert_allclose(copy_becomes, becomes, atol=1e-4, err_msg=variable.path)
+        changed += not np.array_equal(copy_becomes, was)
+    assert changed > len(before) / 2
+
+
+def test_a_bias_before_a_normalisation_is_kept_in_the_moving_mean_and_learns_nothing():
+    unet = randomise(tiny_unet())
+    convolution, normalisation = (unet.get_layer(f"encoder_1_{n}") for n in ("conv_2", "norm_2"))
+    bias, mean = (ops.convert_to_numpy(x) for x in (convolution.bias, normalisation.moving_mean))
+    assert np.abs(bias).min() > 0
+    copy = copy_for_training(unet, "float32")
+    np.testing.assert_array_equal(convolution.bias, np.zeros_like(bias))
+    np.testing.assert_allclose(normalisation.moving_mean, mean - bias, rtol=1e-6)
+    names = {variable.path for variable in copy.trainable_variables}
+    assert "encoder_1_conv_2/bias" not in names
+    assert {"encoder_1_conv_2/kernel", "decoder_1_up/bias", "probabilities/bias"} <= names
+
+
+@pytest.mark.parametrize("options", [{}, {"classes": 3, "depth": 3, "deep_supervision": 2}])
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_the_same_network_computes_in_bfloat16_with_probabilities_in_float32(options, padding):
+    unet = randomise(tiny_unet(padding=padding, **options))
+    copy = copy_for_training(unet, "bfloat16")
+    image = _images(2, edge=104 if padding == "same" else 100)  # which both depths can halve
+    found, expected = (np.asarray(model(image)) for model in (copy, unet))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=0.1)
+    assert not np.array_equal(found, expected)
+    kinds = {layer.name: layer.compute_dtype for layer in copy.layers if layer.weights}
+    assert kinds["probabilities"] == "float32"
+    assert kinds["encoder_1_conv_1"] == "bfloat16"
+    assert {weight.dtype for weight in copy.weights} == {"float32"}
+    assert {layer.compute_dtype for layer in unet.layers} == {"float32"}
+
+
+def test_the_statistics_of_a_batch_are_in_float32_in_bfloat16_too():
+    unet = tiny_unet()
+    images = 100 + _images()  # whose spread bfloat16 alone would lose
+    moments = {}
+    for precision in ("float32", "bfloat16"):
+        copy = copy_for_training(unet, precision)
+        copy(images, training=True)
+        layer = copy.get_layer("encoder_1_norm_1")
+        moments[precision] = ops.convert_to_numpy(layer.moving_variance)
+        assert layer.moving_mean.dtype == "float32"
+    np.testing.assert_allclose(moments["bfloat16"], moments["float32"], rtol=0.3)
+
+
+def test_a_training_in_bfloat16_leaves_a_network_in_float32(squares, other_squares):
+    tables = {}
+    for name in ("float32", "bfloat16"):
+        keras.utils.set_random_seed(0)
+        unet = tiny_unet(base_filters=4, normalisation="none")
+        start = unet.get_weights()
+        settings = fit_settings(epochs=12, precision=name)
+        tables[name] = fit(unet, squares, other_squares, GREY, Augmenter([]), settings, SILENT)
+        assert {layer.compute_dtype for layer in unet.layers} == {"float32"}
+        assert {type(layer).__module__.split(".")[0] for layer in unet.layers} == {"keras"}
+        assert not np.array_equal(unet.get_weights()[0], start[0])
+    assert not tables["bfloat16"].equals(tables["float32"])
+    best = {name: table["val_dice"].max() for name, table in tables.items()}
+    assert best["bfloat16"] == pytest.approx(best["float32"], abs=0.03)
+    assert best["float32"] > 0.9
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("normalisation", ["batch", "none", "group", "instance"])
+def test_what_is_no_number_shows_in_the_loss(normalisation, precision):
+    images = _images(edge=32)
+    labels = np.ones((*images.shape[:3], 1), np.uint8)
+    spoilt_image, spoilt_weights = images.copy(), "encoder_1_conv_2"
+    spoilt_image[0, 3, 3] = np.nan
+    losses = {}
+    for what in ("nothing", "image", "weights"):
+        copy = copy_for_training(tiny_unet(normalisation=normalisation), precision)
+        if what == "weights":
+            copy.get_layer(spoilt_weights).kernel.assign(
+                np.full(copy.get_layer(spoilt_weights).kernel.shape, np.inf)
+            )
+        copy.compile(optimizer="sgd", loss=SegmentationLoss("bce"), jit_compile=False)
+        losses[what] = copy.train_on_batch(spoilt_image if what == "image" else images, labels)
+    assert np.isfinite(losses["nothing"])
+    assert not np.isfinite(losses["image"])
+    assert not np.isfinite(losses["weights"])

@@ -1,0 +1,217 @@
+"""What the planner chooses, in cases worked out by hand and in random ones."""
+
+import pytest
+from hypothesis import given as for_all
+from hypothesis import strategies as st
+
+from unetflow.core.errors import InputError
+from unetflow.core.geometry import unet_geometry
+from unetflow.training.planner.cost import Speed
+from unetflow.training.planner.plan import plan_training
+from unetflow.training.planner.sizes import deepest_edge
+
+FAST = Speed(multiply_adds=1e15, values=1e12)
+USUAL = Speed(multiply_adds=60e9, values=200e6)
+NAMES = ("depth", "base_filters", "crop_size", "batch_size", "tile", "epochs", "crops_per_image")
+
+
+def _fingerprint(height=512, width=512, training=20, validation=4, channels=3, classes=2):
+    return {
+        "channels": channels,
+        "height": {"smallest": 1.0, "median": float(height), "largest": float(height)},
+        "width": {"smallest": 1.0, "median": float(width), "largest": float(width)},
+        "largest": {"height": height, "width": width},
+        "samples": {"train": training, "validation": validation, "test": 5},
+        "class_frequencies": {f"class_{number}": 1 / classes for number in range(classes)},
+    }
+
+
+def _plan(memory_gb=16.0, minutes=60.0, speed=USUAL, given=None, **data):
+    budget = {"memory_gb": memory_gb, "minutes": minutes}
+    return plan_training(_fingerprint(**data), budget, given or {}, speed)
+
+
+def test_with_time_and_memory_to_spare_everything_is_large():
+    plan = _plan(speed=FAST)
+    assert (plan.depth, plan.base_filters, plan.crop_size) == (4, 64, 256)
+    assert (plan.batch_size, plan.tile) == (4, 1024)
+    assert 90 < plan.epochs <= 100
+
+
+def test_every_choice_has_a_reason_in_one_sentence():
+    plan = _plan()
+    assert set(plan.reasons) == set(NAMES)
+    for reason in plan.reasons.values():
+        assert "given" not in reason
+        assert not reason.endswith(".")
+
+
+def test_what_is_given_is_kept():
+    given = {
+        "depth": 2,
+        "base_filters": 20,
+        "crop_size": 100,
+        "batch_size": 3,
+        "tile": 200,
+        "epochs": 7,
+        "crops_per_image": 2,
+    }
+    plan = _plan(given=given)
+    assert {name: getattr(plan, name) for name in given} == given
+    assert plan.reasons == dict.fromkeys(given, "given")
+    assert plan.steps == 7 * 14  # 20 images x 2 crops in batches of 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_none_means_not_given(name):
+    assert _plan(given={name: None}) == _plan()
+
+
+@pytest.mark.parametrize(
+    ("edge", "depth", "crop"),
+    [(300, 4, 256), (250, 4, 240), (100, 3, 96), (40, 2, 40), (12, 1, 16)],
+)
+def test_small_images_give_small_crops_and_few_halvings(edge, depth, crop):
+    plan = _plan(speed=FAST, height=edge, width=2 * edge)
+    assert (plan.depth, plan.crop_size) == (depth, crop)
+
+
+def test_a_valid_network_gets_crops_of_its_sizes():
+    plan = _plan(speed=FAST, given={"padding": "valid"})
+    # 252 is 4 (2^4 - 1) more than a multiple of 16; of it 8 pixels reach the bottom.
+    assert (plan.depth, plan.crop_size) == (4, 252)
+    assert deepest_edge(4, "valid", 252) == 8
+
+
+def test_a_given_crop_decides_the_depth():
+    assert _plan(speed=FAST, given={"crop_size": 40}).depth == 2  # 40 / 8 pixels would be too few
+    assert _plan(speed=FAST, given={"crop_size": 90}).depth == 1  # 90 is not a multiple of 4
+
+
+def test_a_given_depth_decides_the_crop():
+    assert _plan(speed=FAST, given={"depth": 6}).crop_size == 512
+    assert _plan(speed=FAST, given={"depth": 5}).crop_size == 256
+
+
+def test_few_minutes_give_a_narrow_network():
+    widths = [_plan(minutes=minutes).base_filters for minutes in (1, 10, 60, 300, 10_000)]
+    assert widths == sorted(widths)
+    assert (widths[0], widths[-1]) == (8, 64)
+    assert len(set(widths)) > 2
+
+
+def test_the_width_is_the_widest_with_a_thousand_steps():
+    plan = _plan()
+    assert plan.steps >= 1000
+    assert plan.minutes <= 0.8 * 60
+    wider = {64: None, 48: 64, 32: 48, 24: 32, 16: 24, 8: 16}[plan.base_filters]
+    assert _plan(given={"base_filters": wider}).steps < 1000
+
+
+def test_given_epochs_and_crops_give_the_widest_network_that_ends_in_time():
+    given = {"epochs": 10, "crops_per_image": 2}
+    plan = _plan(minutes=10, given=given)
+    assert plan.steps == 100
+    assert plan.minutes <= 8
+    wider = {48: 64, 32: 48, 24: 32, 16: 24, 8: 16}[plan.base_filters]
+    assert _plan(minutes=10, given={**given, "base_filters": wider}).minutes > 8
+    assert "with which the given steps fit" in plan.reasons["base_filters"]
+
+
+def test_where_even_the_narrowest_is_too_slow_the_plan_says_so():
+    plan = _plan(minutes=0.5)
+    assert plan.base_filters == 8
+    assert plan.reasons["base_filters"].startswith("the narrowest")
+
+
+def test_an_epoch_has_at_least_25_steps_and_there_are_20_to_100():
+    for training in (1, 3, 20, 80):
+        plan = _plan(training=training)
+        assert 20 <= plan.epochs <= 100
+        assert plan.steps / plan.epochs >= 25
+
+
+def test_many_validation_images_make_epochs_fewer():
+    few, many = _plan(validation=2), _plan(validation=400, given={"base_filters": 8})
+    assert many.epochs < 20 <= few.epochs
+
+
+def test_tiny_memory_lowers_the_batch_before_the_crop_and_the_crop_before_the_width():
+    given = {"depth": 4, "tile": 256}
+    plans = [
+        _plan(memory_gb=memory / 1000, speed=FAST, given=given) for memory in range(4500, 1000, -50)
+    ]
+    sizes = [(plan.base_filters, plan.crop_size, plan.batch_size) for plan in plans]
+    assert sizes[0] == (64, 256, 4)
+    assert sizes[-1][0] < 32
+    assert any(width == 64 and crop < 256 for width, crop, _ in sizes)
+    # In the order of the dictionary: a smaller crop may bring a larger batch back, and so on.
+    assert sizes == sorted(sizes, reverse=True)
+
+
+def test_the_batch_is_lowered_first():
+    ample = _plan(speed=FAST, given={"tile": 256})
+    plan = _plan(memory_gb=ample.memory_gb - 0.01, speed=FAST, given={"tile": 256})
+    assert (plan.base_filters, plan.crop_size, plan.batch_size) == (64, 256, 2)
+    assert plan.reasons["batch_size"].startswith("lowered from 4")
+
+
+def test_what_does_not_fit_is_refused_with_what_would_mend_it():
+    given = {"crop_size": 512, "batch_size": 16}
+    with pytest.raises(InputError) as caught:
+        _plan(memory_gb=1.2, given=given)
+    assert caught.value.where == "budget.memory_gb"
+    assert "1.2 GB do not suffice" in caught.value.problem
+    assert "training.crop_size or training.batch_size" in caught.value.mend
+    granted = float(caught.value.mend.split()[1].rstrip(","))
+    assert _plan(memory_gb=granted, given=given).memory_gb <= granted
+
+
+def test_less_than_the_process_itself_needs_is_refused():
+    with pytest.raises(InputError, match=r"needs \d\.\d\d GB\. Grant \d\.\d\."):
+        _plan(memory_gb=0.5)
+
+
+@pytest.mark.parametrize("name", ["memory_gb", "minutes"])
+def test_a_budget_of_nothing_is_refused(name):
+    with pytest.raises(InputError, match=f"budget.{name}"):
+        _plan(**{name: 0})
+
+
+@pytest.mark.parametrize("given", [{"crop_size": 101}, {"crop_size": 100, "depth": 4}])
+def test_a_given_crop_that_fits_no_network_is_refused(given):
+    with pytest.raises(InputError, match=r"training\.crop_size"):
+        _plan(given=given)
+
+
+@for_all(
+    height=st.integers(1, 3000),
+    width=st.integers(1, 3000),
+    training=st.integers(1, 2000),
+    validation=st.integers(0, 500),
+    classes=st.integers(2, 6),
+    memory_gb=st.floats(0.5, 20),
+    minutes=st.floats(0.1, 1000),
+    given=st.fixed_dictionaries(
+        {"padding": st.sampled_from(["same", "valid"])},
+        optional={
+            "depth": st.integers(1, 5),
+            "base_filters": st.integers(1, 100),
+            "batch_size": st.integers(1, 16),
+            "epochs": st.integers(1, 50),
+            "crops_per_image": st.integers(1, 9),
+        },
+    ),
+)
+def test_a_plan_never_exceeds_the_memory_and_its_crop_fits(memory_gb, minutes, given, **data):
+    try:
+        plan = _plan(memory_gb, minutes, given=given, **data)
+    except InputError as error:
+        assert error.where == "budget.memory_gb"  # noqa: PT017 - it need not be raised
+        return
+    assert plan.memory_gb <= memory_gb
+    assert unet_geometry(plan.depth, given["padding"]).fits(plan.crop_size)
+    assert all(getattr(plan, name) == given[name] for name in NAMES if name in given)
+    assert plan.steps == plan.epochs * -(
+        -data["training"] * plan.crops_per_image // plan.batch_size
+    )

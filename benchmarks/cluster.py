@@ -35,9 +35,9 @@ from unetflow.data.intensity import IntensityRange
 from unetflow.inference.blockwise.segment import segment_large
 from unetflow.inference.cluster.serialise import pack
 from unetflow.inference.executor import (
-    Runner,
-    RunnerSettings,
-    open_runner,
+    Executor,
+    ExecutorSettings,
+    open_executor,
 )
 from unetflow.inference.segment_image import SegmentingSettings
 from unetflow.inference.segment_images import segment_images
@@ -73,12 +73,12 @@ def write_images(folder: Path, count: int) -> tuple[dict[str, ImageFile], Path]:
     return {path.stem: ImageFile(path) for path in paths}, folder / "large.tif"
 
 
-def list_runners(stack: ExitStack) -> dict[str, RunnerSettings]:
+def list_runners(stack: ExitStack) -> dict[str, ExecutorSettings]:
     """Return who takes part; clusters whose workers have one core each are begun here."""
-    found = {ALONE: RunnerSettings()}
+    found = {ALONE: ExecutorSettings()}
     for number in (number for number in WORKERS if number <= count_cores()):
         name = f"{number} worker{'s'[: number > 1]}"
-        found[f"{name} on all cores"] = RunnerSettings("dask", number)
+        found[f"{name} on all cores"] = ExecutorSettings("dask", number)
         cluster = stack.enter_context(
             LocalCluster(
                 n_workers=number,
@@ -90,25 +90,25 @@ def list_runners(stack: ExitStack) -> dict[str, RunnerSettings]:
                 silence_logs=logging.CRITICAL,
             )
         )
-        found[f"{name} of 1 core"] = RunnerSettings("dask", None, cluster.scheduler_address)
+        found[f"{name} of 1 core"] = ExecutorSettings("dask", None, cluster.scheduler_address)
     return found
 
 
 def begin(
     segmenter: Segmenter, images: dict[str, ImageFile], stack: ExitStack
-) -> tuple[dict[str, Runner[Segmenter]], dict[str, float]]:
+) -> tuple[dict[str, Executor[Segmenter]], dict[str, float]]:
     """Begin whoever computes; return the seconds, too, that each took up to its first images."""
     runners, seconds = {}, {}
     for name, wanted in list_runners(stack).items():
         started = time.perf_counter()
-        runners[name] = stack.enter_context(open_runner(wanted, segmenter, pack))
+        runners[name] = stack.enter_context(open_executor(wanted, segmenter, pack))
         segment_all(segmenter, images, runners[name])
         seconds[name] = time.perf_counter() - started
     return runners, seconds
 
 
 def segment_all(
-    segmenter: Segmenter, images: dict[str, ImageFile], runner: Runner[Segmenter]
+    segmenter: Segmenter, images: dict[str, ImageFile], runner: Executor[Segmenter]
 ) -> float:
     """Return the seconds that all images take."""
     started = time.perf_counter()
@@ -118,7 +118,7 @@ def segment_all(
     return seconds
 
 
-def segment_one(segmenter: Segmenter, large: Path, runner: Runner[Segmenter]) -> float:
+def segment_one(segmenter: Segmenter, large: Path, runner: Executor[Segmenter]) -> float:
     """Return the seconds that the large image takes."""
     target = large.with_name("labels.tif")
     started = time.perf_counter()
@@ -134,7 +134,7 @@ def measure(filters: int, count: int, rounds: int) -> dict[str, Any]:
         images, large = write_images(Path(folder), count)
         runners, seconds = begin(segmenter, images, stack)
 
-        def actions(act: Callable[[Runner[Segmenter]], float]) -> Any:
+        def actions(act: Callable[[Executor[Segmenter]], float]) -> Any:
             return {name: lambda r=runner: [act(r)] for name, runner in runners.items()}
 
         cases = {

@@ -43,8 +43,8 @@ from unetflow.data.samples import write_tiff
 from unetflow.data.synthetic import write_demo
 from unetflow.inference.predict import as_predictor
 from unetflow.inference.runtimes.quantisation import quantise
-from unetflow.inference.runtimes.registry import convert_network, start_engine
-from unetflow.inference.runtimes.runtime import Engine, Parts
+from unetflow.inference.runtimes.registry import convert_network, start_runtime
+from unetflow.inference.runtimes.runtime import Parts, Runtime
 from unetflow.inference.segmenter import Segmenter
 from unetflow.io.formats.registry import read_image
 from unetflow.models.device import describe_device
@@ -72,7 +72,7 @@ def timed(act: Callable[[], Any]) -> tuple[Any, float]:
     return result, time.perf_counter() - started
 
 
-def begin(model: keras.Model, unet: keras.Model) -> tuple[dict[str, Engine], dict[str, float]]:
+def begin(model: keras.Model, unet: keras.Model) -> tuple[dict[str, Runtime], dict[str, float]]:
     """Return the engines of a model, and the seconds that converting and starting took."""
     engines, seconds = {}, {}
     crops = np.random.default_rng(1).integers(0, 256, (2, CROP, CROP, 1), np.uint8)
@@ -85,10 +85,10 @@ def begin(model: keras.Model, unet: keras.Model) -> tuple[dict[str, Engine], dic
         lambda: quantise(parts["openvino"], crops, geometry_of(unet), CROP)
     )
     starts = {
-        "openvino float32": lambda: start_engine("openvino", parts["openvino"]),
-        "openvino bfloat16": lambda: start_engine("openvino", parts["openvino"], "bfloat16"),
-        "openvino int8": lambda: start_engine("openvino", whole_numbers),
-        "onnx float32": lambda: start_engine("onnx", parts["onnx"]),
+        "openvino float32": lambda: start_runtime("openvino", parts["openvino"]),
+        "openvino bfloat16": lambda: start_runtime("openvino", parts["openvino"], "bfloat16"),
+        "openvino int8": lambda: start_runtime("openvino", whole_numbers),
+        "onnx float32": lambda: start_runtime("onnx", parts["onnx"]),
     }
     for name, start in starts.items():
         try:
@@ -239,7 +239,7 @@ def measure_limit(options: argparse.Namespace, filters: int, batch: int) -> dict
 class Clock:
     """An engine that adds up the seconds that another one takes."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Runtime) -> None:
         self.seconds = 0.0
         self._engine = engine
 

@@ -22,7 +22,7 @@ from turns import compare, peak_memory, take_turns
 
 from unetflow.augmentation.policy import Augmenter
 from unetflow.core.parallel import count_cores, keep_freed_memory
-from unetflow.training.data_loader import CropFeed
+from unetflow.training.data_loader import CropLoader
 from unetflow.training.fit import fit
 
 PRESET_ELASTIC = {
@@ -84,7 +84,7 @@ def measure_feed(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     cores = count_cores()
     samples = write_samples(folder / "feed", 100, 512)
     feeds = {
-        kind: CropFeed(
+        kind: CropLoader(
             samples,
             GREY,
             Augmenter(policy()),
@@ -97,7 +97,7 @@ def measure_feed(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         for kind in ("workers", "processes")
     }
 
-    def feed_alone(feed: CropFeed, threads: int) -> list[float]:
+    def feed_alone(feed: CropLoader, threads: int) -> list[float]:
         started = time.perf_counter()
         with ThreadPoolExecutor(threads) as pool:
             for _ in pool.map(feed.__getitem__, range(feed.num_batches)):
@@ -110,7 +110,7 @@ def measure_feed(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "albumentations on one core": lambda: call_apart("augment_alone", 5, "as usual"),
         "the same with memory kept": lambda: call_apart("augment_alone", 5, "kept"),
         "threads": lambda: feed_alone(feeds["workers"], cores),
-        "processes": lambda: feed_alone(feeds["processes"], 2),  # as many as `CropFeed` asks for
+        "processes": lambda: feed_alone(feeds["processes"], 2),  # as many as `CropLoader` asks for
     }
     take_turns(actions, 1)  # the first epoch starts processes and reads the files' headers
     peers = ("albumentations on one core", "the same with memory kept")

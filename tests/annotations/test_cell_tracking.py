@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import tifffile
 
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.cell_tracking import find_cell_tracking
 from unetflow.annotations.raster import InstanceImage
-from unetflow.annotations.records import Picture
-from unetflow.config.classes import LabelClass
+from unetflow.annotations.records import SourceImage
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import list_tree
+from unetflow.io.file_listing import list_files
 from unetflow.io.formats.registry import read_image
 
-MEANING = Meaning((LabelClass("background", (0,)), LabelClass("cell", (1,))))
+MEANING = ClassMap((ClassSpec("background", (0,)), ClassSpec("cell", (1,))))
 
 
 def touch(root, *names):
@@ -24,7 +24,7 @@ def touch(root, *names):
 
 
 def find(root, **options):
-    return find_cell_tracking(list_tree(root), **options)
+    return find_cell_tracking(list_files(root), **options)
 
 
 def ids(pairing):
@@ -60,15 +60,15 @@ def test_labelled_frames_are_pairs_and_their_sequence_is_the_group(data_set):
         ("01/t002", "01"),
         ("02/t001", "02"),
     ]
-    assert pairing.pairs[1].image == Picture(data_set / "01/t002.tif")
-    label = Picture(data_set / "01_GT/SEG/man_seg002.tif")
+    assert pairing.pairs[1].image == SourceImage(data_set / "01/t002.tif")
+    label = SourceImage(data_set / "01_GT/SEG/man_seg002.tif")
     assert pairing.pairs[1].annotation == InstanceImage(label)
 
 
 def test_frames_without_label_wait_for_one(data_set):
     unlabelled = find(data_set).unlabelled
     assert list(unlabelled) == ["01/t001", "02/t000", "02/t002"]
-    assert unlabelled["01/t001"] == Picture(data_set / "01/t001.tif")
+    assert unlabelled["01/t001"] == SourceImage(data_set / "01/t001.tif")
 
 
 def test_silver_truth_is_taken_where_it_is_asked_for(data_set):
@@ -148,7 +148,7 @@ def test_labels_of_single_slices_are_refused_with_the_way_out(data_set):
     error = only_error(pairing)
     assert error.where == str(data_set / "02_GT/SEG/man_seg_000_003.tif")
     assert "3D frames are not supported" in error.problem
-    assert "the layout `stacks`" in error.mend
+    assert "the layout `stacks`" in error.fix
     assert not any(name.startswith("02") for name in pairing.unlabelled), "its frames are 3D too"
     assert ids(pairing) == ["01/t000", "01/t002", "02/t001"]
 

@@ -6,29 +6,29 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 
 from tests.support.images import CLASSES, random_pixels
-from unetflow.annotations.class_map import Meaning, decode_mask
+from unetflow.annotations.class_map import ClassMap, decode_mask
 from unetflow.annotations.raster import MaskImage
-from unetflow.annotations.records import Picture
-from unetflow.config.classes import LabelClass
+from unetflow.annotations.records import SourceImage
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE
 
-NUCLEI = Meaning(tuple(CLASSES))
-REST = Meaning((LabelClass("background", (0,)), LabelClass("cell", None)))
+NUCLEI = ClassMap(tuple(CLASSES))
+REST = ClassMap((ClassSpec("background", (0,)), ClassSpec("cell", None)))
 BLACK, RED, GREEN, BLUE = (0, 0, 0), (200, 0, 0), (0, 200, 0), (0, 0, 200)
-COLOURS = Meaning(
-    (LabelClass("background", ("#000000",)), LabelClass("cell", ("#c80000", "#00c800"))),
+COLOURS = ClassMap(
+    (ClassSpec("background", ("#000000",)), ClassSpec("cell", ("#c80000", "#00c800"))),
     ignore=("#0000c8",),
 )
 
 
-def meaning(*values, **others):
-    classes = tuple(LabelClass(f"class {n}", v) for n, v in enumerate(values))
-    return Meaning(classes, **others)
+def class_map(*values, **others):
+    classes = tuple(ClassSpec(f"class {n}", v) for n, v in enumerate(values))
+    return ClassMap(classes, **others)
 
 
-def draw(path, meaning, shape):
-    return MaskImage(Picture(path)).draw(shape, meaning, max_pixels=10**4).label
+def draw(path, class_map, shape):
+    return MaskImage(SourceImage(path)).draw(shape, class_map, max_pixels=10**4).label
 
 
 def save_palette(path, indices, *colours):
@@ -45,7 +45,7 @@ def test_ignored_label_is_255():
 
 def test_mask_values_become_the_indices_of_their_classes():
     mask = np.array([[7, 300], [-1, 9]], np.int32)
-    label = decode_mask(mask, meaning((7, 9), (300,), (-1,)), "m")
+    label = decode_mask(mask, class_map((7, 9), (300,), (-1,)), "m")
     assert label.dtype == np.uint8
     assert label.tolist() == [[0, 1], [2, 0]]
 
@@ -56,24 +56,26 @@ def test_class_without_values_takes_the_rest():
 
 
 def test_rest_may_stand_before_the_declared_classes():
-    assert decode_mask(np.array([[5, 6]], np.uint8), meaning(None, (5,)), "m").tolist() == [[1, 0]]
+    assert decode_mask(np.array([[5, 6]], np.uint8), class_map(None, (5,)), "m").tolist() == [
+        [1, 0]
+    ]
 
 
 def test_values_that_are_ignored_become_255_even_beside_a_class_that_takes_the_rest():
     mask = np.array([[0, 7, 9, 70_000]], np.int32)
-    label = decode_mask(mask, meaning((0,), None, ignore=(7, 70_000)), "m")
+    label = decode_mask(mask, class_map((0,), None, ignore=(7, 70_000)), "m")
     assert label.tolist() == [[0, IGNORE, 1, IGNORE]]
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_values_from_the_threshold_on_become_255_and_all_others_0(dtype):
     mask = np.array([[0, 1, 127, 128, 200, 255]], dtype)
-    soft = Meaning(tuple(CLASSES), threshold=128)
+    soft = ClassMap(tuple(CLASSES), threshold=128)
     assert decode_mask(mask, soft, "m").tolist() == [[0, 0, 0, 1, 1, 1]]
 
 
 def test_what_is_ignored_is_taken_out_before_the_threshold():
-    soft = meaning((0,), (255,), ignore=(200,), threshold=100)
+    soft = class_map((0,), (255,), ignore=(200,), threshold=100)
     assert decode_mask(np.array([[99, 200, 201]], np.uint8), soft, "m").tolist() == [[0, 255, 1]]
 
 
@@ -83,7 +85,7 @@ def test_what_is_ignored_is_taken_out_before_the_threshold():
 )
 def test_decoding_equals_a_lookup_of_each_pixel(mask, values):
     first, second, ignored = values[::3], values[1::3], values[2::3]
-    declared = meaning(tuple(first), tuple(second), None, ignore=tuple(ignored))
+    declared = class_map(tuple(first), tuple(second), None, ignore=tuple(ignored))
     expected = [
         [0 if v in first else 1 if v in second else 255 if v in ignored else 2 for v in row]
         for row in mask.tolist()
@@ -93,7 +95,7 @@ def test_decoding_equals_a_lookup_of_each_pixel(mask, values):
 
 @given(mask=hnp.arrays(np.uint32, (3, 4), elements=st.sampled_from([0, 2**16, 2**24, 2**32 - 1])))
 def test_numbers_of_32_bits_are_decoded_without_a_table_of_that_length(mask):
-    declared = meaning((0, 2**32 - 1), (2**16,), None)
+    declared = class_map((0, 2**32 - 1), (2**16,), None)
     expected = [[{0: 0, 2**16: 1, 2**24: 2, 2**32 - 1: 0}[v] for v in row] for row in mask.tolist()]
     assert decode_mask(mask, declared, "m").tolist() == expected
 
@@ -104,12 +106,12 @@ def test_undeclared_value_lists_the_shares_and_suggests_the_absent_class():
         decode_mask(mask, NUCLEI, "masks/1.png")
     assert caught.value.where == "masks/1.png"
     assert "share of pixels by value: 0: 75.0%, 1: 25.0%" in caught.value.problem
-    assert "Did you mean 1 -> nucleus?" in caught.value.mend
+    assert "Did you mean 1 -> nucleus?" in caught.value.fix
 
 
 def test_the_suggestion_goes_the_other_way_too():
     with pytest.raises(InputError, match=r"Did you mean 255 -> class 1\?"):
-        decode_mask(np.array([[0, 255]], np.uint8), meaning((0,), (1,)), "m")
+        decode_mask(np.array([[0, 255]], np.uint8), class_map((0,), (1,)), "m")
 
 
 @pytest.mark.parametrize("values", [[0, 1, 2], [0, 255, 3], [1, 2]])
@@ -143,7 +145,7 @@ def test_histogram_shows_the_eight_commonest_values_and_counts_the_others():
     counts = {value: 20 - value for value in range(1, 12)}
     mask = np.repeat(list(counts), list(counts.values()))[np.newaxis]
     with pytest.raises(InputError) as caught:
-        decode_mask(mask, meaning((0,)), "m")
+        decode_mask(mask, class_map((0,)), "m")
     assert "1: 12.3%, 2: 11.7%" in caught.value.problem
     assert " 8: 7.8% and 3 more" in caught.value.problem
     assert "9:" not in caught.value.problem
@@ -162,17 +164,17 @@ class TestColours:
     @pytest.mark.parametrize("ending", ["png", "gif", "bmp"])
     def test_of_a_palette_do_not_matter_where_the_classes_are_numbers(self, tmp_path, ending):
         path = save_palette(tmp_path / f"a.{ending}", [[2, 1], [0, 3]], BLUE, RED, BLACK, GREEN)
-        numbers = meaning((0, 2), (1,), (3,))
+        numbers = class_map((0, 2), (1,), (3,))
         assert draw(path, numbers, (2, 2)).tolist() == [[0, 1], [0, 2]]
 
     def test_of_a_grey_file_are_greys(self, tmp_path):
         Image.fromarray(np.array([[0, 17]], np.uint8)).save(tmp_path / "a.png")
-        greys = meaning(("#000000",), ("#111111",))
+        greys = class_map(("#000000",), ("#111111",))
         assert draw(tmp_path / "a.png", greys, (1, 2)).tolist() == [[0, 1]]
 
     def test_are_not_confused_with_one_another(self):
         mask = np.array([[0x010203, 0x030201]], np.uint32)
-        declared = meaning(("#030201",), ("#010203",))
+        declared = class_map(("#030201",), ("#010203",))
         assert decode_mask(mask, declared, "m").tolist() == [[1, 0]]
 
     def test_that_are_not_declared_are_named_as_colours(self):
@@ -180,7 +182,7 @@ class TestColours:
         with pytest.raises(InputError) as caught:
             decode_mask(mask, COLOURS, "m")
         assert "#0a0b0c: 33.3%" in caught.value.problem
-        assert "Write the missing values into `classes`" in caught.value.mend
+        assert "Write the missing values into `classes`" in caught.value.fix
 
     def test_are_suggested_for_the_one_class_that_is_absent(self):
         with pytest.raises(InputError, match=r"Did you mean #0a0b0c -> cell\?"):
@@ -209,43 +211,43 @@ def test_soft_edges_of_a_jpeg_are_cut_at_the_threshold(tmp_path):
     mask = np.zeros((32, 32), np.uint8)
     mask[8:24, 8:24] = 255
     Image.fromarray(mask).save(tmp_path / "a.jpg", quality=90)
-    soft = Meaning(tuple(CLASSES), threshold=128)
+    soft = ClassMap(tuple(CLASSES), threshold=128)
     np.testing.assert_array_equal(draw(tmp_path / "a.jpg", soft, (32, 32)), mask == 255)
 
 
 def test_a_name_has_the_index_of_the_class_that_lists_it():
-    named = meaning(("sky", "cloud"), ("car",), ignore=("void",))
+    named = class_map(("sky", "cloud"), ("car",), ignore=("void",))
     assert [named.index_of(n, "m") for n in ("sky", "cloud", "car", "void")] == [0, 0, 1, IGNORE]
 
 
 def test_a_name_that_no_class_lists_belongs_to_the_rest():
-    assert meaning(("sky",), None).index_of("car", "m") == 1
-    assert meaning(None, ("sky",)).index_of("sky", "m") == 1
+    assert class_map(("sky",), None).index_of("car", "m") == 1
+    assert class_map(None, ("sky",)).index_of("sky", "m") == 1
 
 
 def test_a_name_that_no_class_lists_is_refused_where_there_is_no_rest():
     with pytest.raises(InputError, match="no class declares its objects named 'car'") as caught:
-        meaning(("sky",), (0,)).index_of("car", "a.json")
+        class_map(("sky",), (0,)).index_of("car", "a.json")
     assert caught.value.where == "a.json"
-    assert "Write 'car' into the `values` of a class" in caught.value.mend
+    assert "Write 'car' into the `values` of a class" in caught.value.fix
 
 
 def test_all_names_that_no_class_lists_are_told_at_once():
     counts = {"car": 12, "sky": 4, "bus": 1, "void": 2}
-    declared = meaning(("sky", "cloud"), (7, "#ff0000"), ignore=("void",))
+    declared = class_map(("sky", "cloud"), (7, "#ff0000"), ignore=("void",))
     with pytest.raises(InputError, match="no class declares its objects named 'bus'; ") as caught:
         declared.index_of("bus", "a.json", counts)
     assert "are not declared: 'bus' (1), 'car' (12); these are: 'sky', 'cloud', 'void'" in str(
         caught.value
     )
-    assert caught.value.mend.startswith("Write each of them into the `values` of a class")
+    assert caught.value.fix.startswith("Write each of them into the `values` of a class")
     with pytest.raises(InputError, match=r"'car' \(12\); these are: none\. Write 'car' into"):
-        meaning((0,), (1,)).index_of("car", "a.json", {"car": 12})
+        class_map((0,), (1,)).index_of("car", "a.json", {"car": 12})
 
 
 def test_a_number_is_no_name():
     with pytest.raises(InputError, match="named '1'"):
-        meaning((0,), (1,)).index_of("1", "m")
+        class_map((0,), (1,)).index_of("1", "m")
 
 
 def test_objects_without_a_name_belong_to_the_second_of_two_classes():
@@ -255,11 +257,11 @@ def test_objects_without_a_name_belong_to_the_second_of_two_classes():
 @pytest.mark.parametrize("count", [1, 3])
 def test_objects_without_a_name_are_refused_for_any_other_number_of_classes(count):
     with pytest.raises(InputError, match=f"have no class, and `classes` lists {count}"):
-        meaning(*[(n,) for n in range(count)]).object_index("m")
+        class_map(*[(n,) for n in range(count)]).object_index("m")
 
 
 def test_a_meaning_is_in_colour_when_any_of_its_values_is_a_colour():
     assert COLOURS.in_colour
-    assert meaning(("#000000",), None).in_colour
-    assert meaning((0,), None, ignore=("#ffffff",)).in_colour
-    assert not meaning((0,), ("car", 7), None).in_colour
+    assert class_map(("#000000",), None).in_colour
+    assert class_map((0,), None, ignore=("#ffffff",)).in_colour
+    assert not class_map((0,), ("car", 7), None).in_colour

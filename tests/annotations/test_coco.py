@@ -11,15 +11,15 @@ from pycocotools import mask as coco_masks
 from pycocotools.coco import COCO
 
 from unetflow.annotations import tables
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.coco import find_coco
 from unetflow.annotations.paths import locate
-from unetflow.config.classes import LabelClass
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import list_tree
+from unetflow.io.file_listing import list_files
 
-MEANING = Meaning(
-    (LabelClass("background", ("hole",)), LabelClass("cell", ("cell",)), LabelClass("other", None)),
+MEANING = ClassMap(
+    (ClassSpec("background", ("hole",)), ClassSpec("cell", ("cell",)), ClassSpec("other", None)),
     ignore=("unclear",),
 )
 SHAPE = (12, 15)
@@ -75,7 +75,7 @@ def make(folder, table, *images):
         path.write_bytes(b"")
     text = table if isinstance(table, str) else json.dumps(table)
     (folder / "ann.json").write_text(text, encoding="utf-8")
-    return list_tree(folder)
+    return list_files(folder)
 
 
 def find(folder, table, *images, **options):
@@ -168,13 +168,13 @@ def test_file_in_an_archive_with_a_byte_order_mark_is_read(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("ann/x.json", text.encode("utf-8-sig"))
         archive.writestr("images/a.png", b"")
-    tree = list_tree(tmp_path / "a.zip")
+    tree = list_files(tmp_path / "a.zip")
     (pair,) = find_coco(tree, annotations="ann/x.json", images="images").pairs
     assert str(pair.image) == f"{tmp_path / 'a.zip'}/images/a.png"
 
 
 @pytest.mark.parametrize(
-    ("name", "problem", "mend"),
+    ("name", "problem", "fix"),
     [
         ("../a.png", "its file_name '../a.png' leads out of the folder", "starts from there"),
         ("x/../../a.png", "leads out", "starts from there"),
@@ -190,13 +190,13 @@ def test_file_in_an_archive_with_a_byte_order_mark_is_read(tmp_path):
         (5, "its 'file_name' is not a text", "Export"),
     ],
 )
-def test_wrong_file_name_is_refused_and_the_other_images_stay(tmp_path, name, problem, mend):
+def test_wrong_file_name_is_refused_and_the_other_images_stay(tmp_path, name, problem, fix):
     table = content([image(1, name), image(2, "b.png"), image(3, "c.png")], [])
     names = ("a.png", "images/b.png", "images/c.png", "images/text.txt")
     pairing = find(tmp_path, table, *names, images="images")
     error = pairing.refused[0]
     assert problem in error.problem
-    assert mend in error.mend
+    assert fix in error.fix
     assert error.where == f"{tmp_path / 'ann.json'}, image 1"
     assert [pair.id for pair in pairing.pairs] == (["c"] if "twice" in problem else ["b", "c"])
     assert pairing.unlabelled == {}

@@ -5,7 +5,7 @@ from unetflow.annotations.layouts.rle_table import find_rle_table
 from unetflow.annotations.records import Pairing
 from unetflow.annotations.split_table import SplitTable, apply_split_table
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import list_tree
+from unetflow.io.file_listing import list_files
 
 
 def write(folder, data):
@@ -50,7 +50,7 @@ def test_another_separator_is_refused(tmp_path, text, word):
     path = write(tmp_path, text.encode())
     with pytest.raises(InputError, match=f"{word} separate its columns") as caught:
         read_columns(path, ["id", "b"])
-    assert caught.value.mend == "Separate its columns by commas"
+    assert caught.value.fix == "Separate its columns by commas"
 
 
 def test_other_separators_may_stand_in_values_and_names(tmp_path):
@@ -85,7 +85,7 @@ def test_both_kinds_of_tables_are_read_in_this_way(tmp_path):
     path = write(tmp_path, b"ImageId;EncodedPixels\na;1 1\n")
     (tmp_path / "a.png").touch()
     with pytest.raises(InputError, match="semicolons separate its columns"):
-        find_rle_table(list_tree(tmp_path), table=path.name, images=".")
+        find_rle_table(list_files(tmp_path), table=path.name, images=".")
     table = SplitTable(path.name, id="ImageId", group="EncodedPixels")
     with pytest.raises(InputError, match="semicolons separate its columns"):
         apply_split_table(Pairing([], []), tmp_path, table)

@@ -7,9 +7,9 @@ import yaml
 from tests.support.file_trees import make, names, noise, pairs_of, read_only_way, save
 from tests.support.images import touch_images
 from unetflow.annotations.autodetect.detect_layout import (
-    Reading,
-    find_readings,
-    recognise,
+    LayoutCandidate,
+    detect_layout,
+    find_candidates,
 )
 from unetflow.annotations.layouts.registry import find_pairs
 from unetflow.core.errors import InputError
@@ -146,7 +146,7 @@ def test_a_layout_from_real_life_is_recognised(tmp_path, name):
 @pytest.mark.parametrize("name", ["suffixes", "TNBC", "Cellpose, own images", "CamVid"])
 def test_the_lines_that_are_shown_make_the_same_pairs(tmp_path, name):
     root = make(tmp_path / "my data", *(LAYOUTS | SPLIT_LAYOUTS)[name])
-    reading = recognise(root)
+    reading = detect_layout(root)
     entry = as_catalog(reading, root)
     assert entry.pop("type") == "unetflow.datasets.SourceDataset"
     assert entry.pop("path") == str(root)
@@ -160,7 +160,7 @@ def test_the_lines_that_are_shown_make_the_same_pairs(tmp_path, name):
 def test_an_archive_is_recognised_like_the_folder_in_it(tmp_path, name):
     make(tmp_path / "data", *LAYOUTS[name])
     shutil.make_archive(str(tmp_path / "data"), "zip", tmp_path / "data")
-    in_archive, in_folder = (recognise(tmp_path / part) for part in ("data.zip", "data"))
+    in_archive, in_folder = (detect_layout(tmp_path / part) for part in ("data.zip", "data"))
     assert in_archive == in_folder
 
 
@@ -219,11 +219,11 @@ def test_two_possible_readings_are_shown_and_none_is_taken(tmp_path, name):
     images, masks, shown = AMBIGUOUS[name]
     root = make(tmp_path, images, masks)
     with pytest.raises(InputError, match=r"it can be read in [23] ways:") as caught:
-        recognise(root)
+        detect_layout(root)
     for part in shown:
         assert part in caught.value.problem
-    assert caught.value.mend == "Copy the one that is meant into conf/local/catalog.yml"
-    for reading in find_readings(root):
+    assert caught.value.fix == "Copy the one that is meant into conf/local/catalog.yml"
+    for reading in find_candidates(root):
         assert as_catalog(reading, root)["masks"] == reading.options["masks"]
         assert reading.pairs == len(N)
 
@@ -235,7 +235,7 @@ def test_of_many_ways_some_are_shown(tmp_path):
         names("masks_{}/{}.png", *((k, n) for k in "abcdefgh" for n in N)),
     )
     with pytest.raises(InputError, match="in 8 ways, of which these are 6:") as caught:
-        recognise(tmp_path)
+        detect_layout(tmp_path)
     assert caught.value.problem.count("raw_pairs:") == 6
 
 
@@ -245,7 +245,7 @@ def test_the_same_data_in_two_formats_is_not_read_twice(tmp_path):
         for kind in ("png", "tif"):
             save(tmp_path / kind / "Original" / f"{number}.{kind}", picture)
             save(tmp_path / kind / "Ground Truth" / f"{number}.{kind}", mask)
-    readings = find_readings(tmp_path)
+    readings = find_candidates(tmp_path)
     assert sorted(reading.options["images"] for reading in readings) == [
         *("png/Original", "tif/Original")
     ]
@@ -266,7 +266,7 @@ def test_images_without_any_mask_are_not_recognised_and_what_is_there_is_said(tm
     make(tmp_path, [*names("left/{}.png", *N), *names("left/x_{}.gif", 1, 2)])
     touch_images(tmp_path, "deep/x.czi", "README")
     with pytest.raises(InputError, match="no layout was recognised in it") as caught:
-        recognise(tmp_path)
+        detect_layout(tmp_path)
     assert "it holds 4 .png in left, 2 .gif in left" in caught.value.problem
     assert "1 .czi in deep" in caught.value.problem
     assert caught.value.where == str(tmp_path)
@@ -282,18 +282,18 @@ def test_images_without_any_mask_are_not_recognised_and_what_is_there_is_said(tm
     ],
 )
 def test_more_images_are_no_masks(tmp_path, others):
-    assert find_readings(make(tmp_path, [*names("left/{}.png", *N), *others])) == []
+    assert find_candidates(make(tmp_path, [*names("left/{}.png", *N), *others])) == []
 
 
 def test_an_empty_folder_and_one_that_is_not_there_are_refused(tmp_path):
     with pytest.raises(InputError, match="it holds no file"):
-        recognise(tmp_path)
+        detect_layout(tmp_path)
     with pytest.raises(InputError, match="there is no such folder or archive"):
-        recognise(tmp_path / "nowhere")
+        detect_layout(tmp_path / "nowhere")
 
 
 def test_the_explanation_tells_how_to_keep_a_given_split(tmp_path):
-    reading = Reading("folders", {}, {"train": {"images": "a"}, "test": {"images": "b"}}, 7)
+    reading = LayoutCandidate("folders", {}, {"train": {"images": "a"}, "test": {"images": "b"}}, 7)
     lines = reading.explain(tmp_path).splitlines()
     assert re.search(r"7 annotated images; .*strategy: given", lines[0])
     assert "&" not in "".join(lines)

@@ -14,10 +14,10 @@ from tests.support.file_trees import (
     save,
 )
 from unetflow.annotations.autodetect import table_candidates as table_readings
-from unetflow.annotations.autodetect.detect_layout import find_readings, recognise
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.autodetect.detect_layout import detect_layout, find_candidates
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.registry import find_pairs
-from unetflow.config.classes import LabelClass
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 
 N = range(1, 4)
@@ -54,8 +54,8 @@ def images_of(root, reading):
 def draw_first(root, reading, *class_values):
     """Draw the first annotation that a reading finds."""
     pair = find_pairs(root, reading.layout, reading.options, reading.splits).pairs[0]
-    classes = [LabelClass("background", ()), *(LabelClass(v, (v,)) for v in class_values)]
-    return pair.annotation.draw((EDGE, EDGE), Meaning(tuple(classes)), 10**6).label
+    classes = [ClassSpec("background", ()), *(ClassSpec(v, (v,)) for v in class_values)]
+    return pair.annotation.draw((EDGE, EDGE), ClassMap(tuple(classes)), 10**6).label
 
 
 def test_one_mask_for_each_object(tmp_path):
@@ -71,7 +71,7 @@ def test_one_mask_for_each_object(tmp_path):
 
 def test_one_mask_for_each_image_in_a_folder_of_its_own_could_be_either(tmp_path):
     make(tmp_path, names("{0}/images/{0}.png", *N), names("{0}/masks/{0}.png", *N))
-    assert {reading.layout for reading in find_readings(tmp_path)} == {"objects", "folders"}
+    assert {reading.layout for reading in find_candidates(tmp_path)} == {"objects", "folders"}
 
 
 def test_films_of_cells(tmp_path):
@@ -87,7 +87,7 @@ def test_films_of_cells_with_two_truths_are_not_read_without_asking(tmp_path):
     make(tmp_path, names("01/t{:03}.tif", *N), names("01_GT/SEG/man_seg{:03}.tif", 1))
     make(tmp_path, [], names("01_ST/SEG/man_seg{:03}.tif", *N))
     with pytest.raises(InputError, match=r"in 2 ways") as caught:
-        recognise(tmp_path)
+        detect_layout(tmp_path)
     assert "truth: ST" in caught.value.problem
 
 
@@ -160,10 +160,10 @@ def test_coco_beside_masks_is_not_read_without_asking(tmp_path):
     make(tmp_path, names("images/{}.png", *N), names("masks/{}.png", *N))
     write_coco(tmp_path / "coco.json", names("{}.png", *N))
     with pytest.raises(InputError, match="in 2 ways") as caught:
-        recognise(tmp_path)
+        detect_layout(tmp_path)
     assert "annotations: coco.json" in caught.value.problem
     assert "masks: masks" in caught.value.problem
-    (coco,) = (r for r in find_readings(tmp_path) if r.layout == "coco")
+    (coco,) = (r for r in find_candidates(tmp_path) if r.layout == "coco")
     assert coco.options["images"] == "images"
 
 
@@ -255,6 +255,6 @@ def test_a_very_large_table_is_not_opened(tmp_path, monkeypatch):
     make(tmp_path, names("{}.png", *N))
     write_coco(tmp_path / "a.json", names("{}.png", *N))
     monkeypatch.setattr(table_readings, "_MOST_JSON_BYTES", (tmp_path / "a.json").stat().st_size)
-    assert len(find_readings(tmp_path)) == 1
+    assert len(find_candidates(tmp_path)) == 1
     monkeypatch.setattr(table_readings, "_MOST_JSON_BYTES", 10)
-    assert find_readings(tmp_path) == []
+    assert find_candidates(tmp_path) == []

@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from tests.support.file_trees import noise, save
-from unetflow.annotations.autodetect.detect_layout import find_readings, recognise
+from unetflow.annotations.autodetect.detect_layout import detect_layout, find_candidates
 from unetflow.annotations.layouts.registry import find_pairs
 from unetflow.core.errors import InputError
 
@@ -48,7 +48,7 @@ def make_eyes(root, numbers=N, names=DRIVE, **spoil):
 
 def test_a_field_of_view_is_offered_as_the_region_of_the_other_masks(tmp_path):
     root = make_eyes(tmp_path / "drive")
-    reading = recognise(root)
+    reading = detect_layout(root)
     assert reading.options == {
         "images": "images",
         "masks": "1st_manual",
@@ -75,7 +75,7 @@ def test_it_is_offered_in_an_archive_too(tmp_path):
     root = make_eyes(tmp_path / "drive")
     packed = tmp_path / "drive.zip"
     shutil.make_archive(str(root), "zip", root)
-    assert recognise(packed) == recognise(root)
+    assert detect_layout(packed) == detect_layout(root)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_it_is_offered_in_an_archive_too(tmp_path):
 )
 def test_it_is_offered_where_images_and_masks_have_equal_names(tmp_path, region, pattern):
     names = {"image": "images/{}.png", "mask": "masks/{}.png", "region": region}
-    reading = recognise(make_eyes(tmp_path, names=names))
+    reading = detect_layout(make_eyes(tmp_path, names=names))
     expected = {"images": "images", "masks": "masks", "regions": "fov"}
     assert reading.options == expected | ({"region_pattern": pattern} if pattern else {})
 
@@ -95,7 +95,7 @@ def test_each_split_has_its_own_fields_of_view(tmp_path):
             kind: f"{folder}/{name.replace('training', split)}" for kind, name in DRIVE.items()
         }
         make_eyes(tmp_path, numbers, names)
-    reading = recognise(tmp_path)
+    reading = detect_layout(tmp_path)
     assert set(reading.splits) == {"train", "test"}
     assert [options["regions"] for options in reading.splits.values()] == [
         *("training/mask", "test/mask")
@@ -109,7 +109,7 @@ def test_each_split_has_its_own_fields_of_view(tmp_path):
 def test_two_annotations_get_it_both_and_one_of_them_must_be_chosen(tmp_path):
     make_eyes(tmp_path)
     make_eyes(tmp_path, names={"mask": "2nd_manual/{}_manual2.gif"})
-    readings = find_readings(tmp_path)
+    readings = find_candidates(tmp_path)
     assert sorted(reading.options["masks"] for reading in readings) == ["1st_manual", "2nd_manual"]
     assert {reading.options["regions"] for reading in readings} == {"mask"}
 
@@ -143,7 +143,7 @@ SPOILED = {
 def test_where_it_is_not_sure_both_readings_are_shown(tmp_path, name):
     make_eyes(tmp_path, **SPOILED[name])
     with pytest.raises(InputError, match="it can be read in 2 ways") as caught:
-        recognise(tmp_path)
+        detect_layout(tmp_path)
     assert "masks: 1st_manual" in caught.value.problem
     assert "masks: mask" in caught.value.problem
     assert "regions" not in caught.value.problem
@@ -152,12 +152,12 @@ def test_where_it_is_not_sure_both_readings_are_shown(tmp_path, name):
 def test_a_mask_without_any_0_is_no_field_of_view(tmp_path):
     names = DRIVE | {"region": "mask/{}_training_mask.png"}
     make_eyes(tmp_path, names=names, region=lambda number: np.where(disc(number), 255, 1))
-    assert all("regions" not in reading.options for reading in find_readings(tmp_path))
+    assert all("regions" not in reading.options for reading in find_candidates(tmp_path))
 
 
 def test_two_images_are_too_few_to_be_sure(tmp_path):
     make_eyes(tmp_path, numbers=[21, 22])
-    assert len(find_readings(tmp_path)) == 2
+    assert len(find_candidates(tmp_path)) == 2
 
 
 def test_specks_and_nicks_do_not_matter(tmp_path):
@@ -167,14 +167,14 @@ def test_specks_and_nicks_do_not_matter(tmp_path):
         region[12, 12] = False
         return region
 
-    assert recognise(make_eyes(tmp_path, region=worn)).options["regions"] == "mask"
+    assert detect_layout(make_eyes(tmp_path, region=worn)).options["regions"] == "mask"
 
 
 def test_names_that_no_pattern_pairs_leave_both_readings(tmp_path):
     # The regions' names have the number in another place, so that no one pattern holds it.
     make_eyes(tmp_path)
     (tmp_path / "mask/21_training_mask.gif").rename(tmp_path / "mask/x_21_training_mask.gif")
-    assert all("regions" not in reading.options for reading in find_readings(tmp_path))
+    assert all("regions" not in reading.options for reading in find_candidates(tmp_path))
 
 
 def test_files_that_cannot_be_read_leave_both_readings(tmp_path):
@@ -182,4 +182,4 @@ def test_files_that_cannot_be_read_leave_both_readings(tmp_path):
     for number in N:
         path = tmp_path / f"images/{number}_training.tif"
         path.write_bytes(path.read_bytes()[:100])
-    assert all("regions" not in reading.options for reading in find_readings(tmp_path))
+    assert all("regions" not in reading.options for reading in find_candidates(tmp_path))

@@ -105,21 +105,21 @@ def test_files_that_must_not_be_opened_are_named_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("layout", "mend"),
+    ("layout", "fix"),
     [
         ("folder", "Did you mean 'folders'"),
         ("Coco", "Did you mean 'coco'"),
         ("x", "Known: folders"),
     ],
 )
-def test_an_unknown_layout_is_refused(tmp_path, layout, mend):
-    with pytest.raises(InputError, match=f"there is no layout '{layout}'. {mend}") as caught:
+def test_an_unknown_layout_is_refused(tmp_path, layout, fix):
+    with pytest.raises(InputError, match=f"there is no layout '{layout}'. {fix}") as caught:
         find_pairs(tmp_path, layout, {})
     assert caught.value.where == "layout"
 
 
 @pytest.mark.parametrize(
-    ("option", "mend"),
+    ("option", "fix"),
     [
         ("mask", "Did you mean 'masks'"),
         ("imagepattern", "Did you mean 'image_pattern'"),
@@ -128,11 +128,11 @@ def test_an_unknown_layout_is_refused(tmp_path, layout, mend):
     ],
 )
 @pytest.mark.parametrize("in_splits", [False, True])
-def test_an_unknown_option_is_refused(tmp_path, option, mend, in_splits):
+def test_an_unknown_option_is_refused(tmp_path, option, fix, in_splits):
     touch_images(tmp_path, "a.png")
     options = {} if in_splits else {option: "x"}
     splits = {"train": {option: "x"}} if in_splits else None
-    with pytest.raises(InputError, match=f"'folders' has no such option. {mend}") as caught:
+    with pytest.raises(InputError, match=f"'folders' has no such option. {fix}") as caught:
         find_pairs(tmp_path, "folders", options, splits)
     assert caught.value.where == option
 

@@ -5,7 +5,7 @@ import pytest
 from tests.support.images import touch_images
 from unetflow.annotations.layouts.folders import find_folder_pairs
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import list_tree
+from unetflow.io.file_listing import list_files
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def find_pairs(images, masks, image_pattern=None, mask_pattern=None, **options):
     """Pair two folders of one root, given by their paths on disk."""
     root = images if images == masks else images.parent
     return find_folder_pairs(
-        list_tree(root),
+        list_files(root),
         images=images.relative_to(root).as_posix(),
         masks=masks.relative_to(root).as_posix(),
         image_pattern=image_pattern,
@@ -110,7 +110,7 @@ def test_image_without_mask_is_named_and_the_others_are_paired(folders):
     error = only_error(pairing)
     assert error.where == str(images / "2.png")
     assert error.problem == "there is no mask '2'"
-    assert "Add the mask" in error.mend
+    assert "Add the mask" in error.fix
 
 
 def test_mask_without_image_is_named(folders):
@@ -135,7 +135,7 @@ def test_files_that_share_a_name_are_refused(folders, image_names, mask_names, b
     assert [p.id for p in pairing.pairs] == ["2"]
     assert [e.where for e in pairing.refused] == [str(images / name) for name in blamed]
     assert "1.png, 1.tif" in pairing.refused[0].problem or "1.tif, 1.png" in str(pairing.refused[0])
-    assert "all but one image and one mask" in pairing.refused[0].mend
+    assert "all but one image and one mask" in pairing.refused[0].fix
 
 
 def test_refusals_come_in_natural_order(folders):
@@ -184,7 +184,7 @@ def test_pattern_that_matches_nothing_is_refused_with_the_folder(folders):
     with pytest.raises(InputError, match=r"mask_pattern '\(x\)' matches none") as caught:
         find_pairs(images, masks, None, "(x)")
     assert caught.value.where == str(masks)
-    assert "Correct mask_pattern" in caught.value.mend
+    assert "Correct mask_pattern" in caught.value.fix
 
 
 def test_hidden_folders_are_not_searched(tmp_path):
@@ -217,10 +217,10 @@ def test_a_region_belongs_to_each_image(tmp_path):
 
 def test_masks_may_lie_below_the_images_and_images_below_the_masks(tmp_path):
     touch_images(tmp_path, "all/1.png", "all/masks/1.png")
-    pairing = find_folder_pairs(list_tree(tmp_path), images="all", masks="all/masks")
+    pairing = find_folder_pairs(list_files(tmp_path), images="all", masks="all/masks")
     assert [p.id for p in pairing.pairs] == ["1"]
     assert not pairing.refused
-    pairing = find_folder_pairs(list_tree(tmp_path), images="all/masks", masks="all")
+    pairing = find_folder_pairs(list_files(tmp_path), images="all/masks", masks="all")
     assert [p.id for p in pairing.pairs] == ["1"]
 
 
@@ -296,7 +296,7 @@ def test_an_archive_is_read_like_the_folder_in_it(tmp_path):
     touch_images(tmp_path / "data", "images/a/1.JPG", "masks/a/1.png", "masks/2.png")
     shutil.make_archive(str(tmp_path / "data"), "zip", tmp_path / "data")
     root = tmp_path / "data.zip"
-    pairing = find_folder_pairs(list_tree(root))
+    pairing = find_folder_pairs(list_files(root))
     assert [(p.id, str(p.image), str(mask_of(p))) for p in pairing.pairs] == [
         ("a/1", f"{root}/images/a/1.JPG", f"{root}/masks/a/1.png")
     ]
@@ -308,7 +308,7 @@ def test_a_format_that_no_reader_knows_is_not_passed_over(folders, name):
     images = touch_images(folders[0], "1.png", name)
     masks = touch_images(folders[1], "1.png")
     assert only_error(find_pairs(images, masks)).where == str(images / name)
-    assert "Convert it to TIFF" in only_error(find_pairs(images, masks)).mend
+    assert "Convert it to TIFF" in only_error(find_pairs(images, masks)).fix
 
 
 def test_a_foreign_format_elsewhere_is_none_of_our_business(folders):

@@ -11,18 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.labelme import (
     Circle,
     Patch,
     find_labelme,
 )
-from unetflow.config.classes import LabelClass
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import list_tree
+from unetflow.io.file_listing import list_files
 
-MEANING = Meaning(
-    (LabelClass("background", ()), LabelClass("cell", ("cell",)), LabelClass("other", None)),
+MEANING = ClassMap(
+    (ClassSpec("background", ()), ClassSpec("cell", ("cell",)), ClassSpec("other", None)),
     ignore=("unclear",),
 )
 SHAPE = (8, 9)
@@ -66,7 +66,7 @@ def make(folder, records, *images):
         path.parent.mkdir(parents=True, exist_ok=True)
         text = content if isinstance(content, str) else json.dumps(content)
         path.write_text(text, encoding="utf-8")
-    return list_tree(folder)
+    return list_files(folder)
 
 
 def find_one(folder, *shapes):
@@ -183,7 +183,7 @@ def test_archive_is_read_in_place(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("json/a.json", json.dumps(record("../images/a.png")))
         archive.writestr("images/a.png", b"")
-    pairing = find_labelme(list_tree(tmp_path / "a.zip"), annotations="json", images="images")
+    pairing = find_labelme(list_files(tmp_path / "a.zip"), annotations="json", images="images")
     assert [pair.id for pair in pairing.pairs] == ["a"]
 
 
@@ -233,7 +233,7 @@ def test_wrong_shape_refuses_its_image_and_is_named(tmp_path, wrong, problem):
     error = only_error(pairing)
     assert problem in error.problem
     assert error.where == f"{tmp_path / 'a.json'}, shapes[1]"
-    assert error.mend.split()[0] in ("Draw", "Export", "Correct")
+    assert error.fix.split()[0] in ("Draw", "Export", "Correct")
     assert pairing.pairs == []
     assert pairing.unlabelled == {}
 
@@ -301,8 +301,8 @@ def test_file_without_image_is_refused_with_what_to_do(tmp_path):
         "there is no image at its imagePath '4.json'",
     ]
     assert "only a copy of it is in the JSON file" in pairing.refused[1].problem
-    assert "Export the image out of the JSON file" in pairing.refused[1].mend
-    assert pairing.refused[0].mend == "Put the image beside it, or correct `images`"
+    assert "Export the image out of the JSON file" in pairing.refused[1].fix
+    assert pairing.refused[0].fix == "Put the image beside it, or correct `images`"
     assert list(pairing.unlabelled) == ["a"]
 
 

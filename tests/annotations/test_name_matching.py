@@ -16,19 +16,19 @@ from tests.support.file_trees import (
     save,
 )
 from unetflow.annotations.autodetect.content_kind import (
-    Look,
+    ContentKind,
     find_mask_sides,
     look_at,
     says_image,
     says_mask,
     show_the_same,
 )
-from unetflow.annotations.autodetect.detect_layout import find_readings, recognise
+from unetflow.annotations.autodetect.detect_layout import detect_layout, find_candidates
 from unetflow.annotations.autodetect.name_patterns import find_difference, list_options
 from unetflow.core.errors import InputError
 
 N = range(1, 5)
-IMAGE, UNCLEAR, MASK = Look
+IMAGE, UNCLEAR, MASK = ContentKind
 
 
 def cells(numbered=False, edge=96):
@@ -205,8 +205,8 @@ def test_cartoons_beside_noisy_masks_are_not_read_without_asking(tmp_path, one, 
         save(tmp_path / one / f"{number}.png", cells())
         save(tmp_path / other / f"{number}.png", cells() if one == "a" else noise(number, (96, 96)))
     with pytest.raises(InputError, match="in 2 ways"):
-        recognise(tmp_path)
-    assert {(r.options["images"], r.options["masks"]) for r in find_readings(tmp_path)} == {
+        detect_layout(tmp_path)
+    assert {(r.options["images"], r.options["masks"]) for r in find_candidates(tmp_path)} == {
         *((one, other), (other, one))
     }
 
@@ -219,13 +219,13 @@ def test_masks_for_a_part_of_the_images_are_enough(tmp_path):
 
 def test_counters_that_happen_to_be_equal_pair_nothing(tmp_path):
     make(tmp_path, names("photos/IMG_{}.png", *range(1, 30)), names("masks/cell {}.png", *N))
-    assert find_readings(tmp_path) == []
+    assert find_candidates(tmp_path) == []
 
 
 def test_a_damaged_file_does_not_hide_what_the_others_are(tmp_path):
     make(tmp_path, names("images/{}.tif", *N), names("masks/{}.tif", *N))
     (tmp_path / "images/1.tif").write_bytes(b"II*\0")
-    reading = recognise(tmp_path)
+    reading = detect_layout(tmp_path)
     assert (reading.layout, reading.pairs) == ("folders", len(N))
 
 
@@ -233,14 +233,14 @@ def test_a_reading_that_leaves_out_many_masks_is_shown_and_not_taken(tmp_path):
     make(tmp_path, names("images/{}.png", *N), names("masks/{}.png", *N))
     make(tmp_path, [], names("other_masks/unlike_{}x{}.png", *((n, n) for n in N)))
     with pytest.raises(InputError, match="leaves out 4 files that are called masks") as caught:
-        recognise(tmp_path)
+        detect_layout(tmp_path)
     assert "masks: masks" in caught.value.problem
-    assert "If that is meant, copy it" in caught.value.mend
+    assert "If that is meant, copy it" in caught.value.fix
 
 
 def test_a_few_masks_without_image_do_not_matter(tmp_path):
     make(tmp_path, names("images/{}.png", *range(30)), names("masks/{}.png", *range(1, 32)))
-    reading = recognise(tmp_path)
+    reading = detect_layout(tmp_path)
     assert (reading.pairs, reading.others, reading.masks_left) == (29, 3, 2)
 
 
@@ -249,7 +249,7 @@ def test_words_that_images_have_too_do_not_make_masks(tmp_path):
     make(root, names("A. Segmentation/train/images/{}.png", *N))
     make(root, names("A. Segmentation/test/images/{}.png", *N), ["Grading/x.png"])
     make(root, [], names("A. Segmentation/train/labels/{}.png", *N))
-    reading = recognise(root)
+    reading = detect_layout(root)
     assert (reading.pairs, reading.others, reading.masks_left) == (4, 5, 0)
 
 

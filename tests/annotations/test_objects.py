@@ -7,15 +7,15 @@ import pytest
 from PIL import Image
 
 from tests.support.images import touch_images
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.objects import find_object_masks
-from unetflow.config.classes import LabelClass
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import list_tree
+from unetflow.io.file_listing import list_files
 from unetflow.io.formats.registry import read_image
 
 MANY = 10**6
-MEANING = Meaning((LabelClass("background", (0,)), LabelClass("nucleus", (255,))))
+MEANING = ClassMap((ClassSpec("background", (0,)), ClassSpec("nucleus", (255,))))
 OBJECTS = [
     ["##...", "##...", "....."],
     [".....", ".###.", "....."],
@@ -35,7 +35,7 @@ def save_mask(path: Path, rows):
 
 
 def find(root, **options):
-    return find_object_masks(list_tree(Path(root)), **options)
+    return find_object_masks(list_files(Path(root)), **options)
 
 
 def only_error(pairing):
@@ -143,8 +143,8 @@ def test_a_mask_of_another_size_is_refused_with_both_sizes(data_set):
 
 
 def test_objects_belong_to_the_class_beside_the_background(data_set):
-    classes = (LabelClass("background", (0,)), LabelClass("a", (1,)), LabelClass("b", (2,)))
+    classes = (ClassSpec("background", (0,)), ClassSpec("a", (1,)), ClassSpec("b", (2,)))
     annotation = find(data_set).pairs[0].annotation
     with pytest.raises(InputError, match="`classes` lists 3") as caught:
-        annotation.draw((2, 2), Meaning(classes), MANY)
+        annotation.draw((2, 2), ClassMap(classes), MANY)
     assert caught.value.where == str(data_set / "a10/masks")

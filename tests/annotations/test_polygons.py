@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unetflow.annotations import tables
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.pairing import assemble
 from unetflow.annotations.polygons import (
     FARTHEST,
@@ -16,18 +16,18 @@ from unetflow.annotations.polygons import (
     Shapes,
     read_coordinates,
 )
-from unetflow.annotations.records import Pair, Picture
+from unetflow.annotations.records import Pair, SourceImage
 from unetflow.annotations.tables import brief, read_bytes
-from unetflow.config.classes import LabelClass
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import list_tree
+from unetflow.io.file_listing import list_files
 
-TWO = Meaning((LabelClass("background", (0,)), LabelClass("cell", (255,))))
-NAMED = Meaning(
+TWO = ClassMap((ClassSpec("background", (0,)), ClassSpec("cell", (255,))))
+NAMED = ClassMap(
     (
-        LabelClass("background", ("hole",)),
-        LabelClass("cell", ("cell", "nucleus")),
-        LabelClass("bud", ("bud",)),
+        ClassSpec("background", ("hole",)),
+        ClassSpec("cell", ("cell", "nucleus")),
+        ClassSpec("bud", ("bud",)),
     ),
     ignore=("unclear",),
 )
@@ -46,8 +46,8 @@ def rows(*texts):
     return np.array([[int(digit) for digit in text] for text in texts])
 
 
-def draw(*objects, shape=(4, 6), meaning=NAMED, size=None):
-    return Shapes(objects, "a.json[b.png]", size).draw(shape, meaning, ENOUGH)
+def draw(*objects, shape=(4, 6), class_map=NAMED, size=None):
+    return Shapes(objects, "a.json[b.png]", size).draw(shape, class_map, ENOUGH)
 
 
 def test_polygon_covers_the_pixels_between_its_corners():
@@ -139,13 +139,13 @@ def test_object_that_means_the_background_is_a_hole_without_number():
 
 
 def test_image_without_objects_is_background():
-    drawn = draw(meaning=TWO)
+    drawn = draw(class_map=TWO)
     assert not drawn.label.any()
     assert not drawn.instances.any()
 
 
 def test_objects_without_name_belong_to_the_only_class():
-    drawn = draw(thing(None, 0, 0, 1, 1), thing(None, 2, 2, 3, 3), meaning=TWO)
+    drawn = draw(thing(None, 0, 0, 1, 1), thing(None, 2, 2, 3, 3), class_map=TWO)
     np.testing.assert_array_equal(drawn.label, rows("100000", "000000", "001000", "000000"))
     with pytest.raises(InputError, match="objects have no class") as caught:
         draw(thing(None, 0, 0, 1, 1))
@@ -228,7 +228,7 @@ def test_table_in_a_damaged_archive_is_refused(tmp_path):
         archive.writestr("a.json", "unchanged")
     path.write_bytes(path.read_bytes().replace(b"unchanged", b"different"))
     with pytest.raises(InputError, match=r"cannot be read \(BadZipFile: Bad CRC"):
-        read_bytes(list_tree(path).file("a.json"))
+        read_bytes(list_files(path).file("a.json"))
 
 
 def test_table_that_is_gone_since_it_was_listed_is_refused(tmp_path):
@@ -237,7 +237,7 @@ def test_table_that_is_gone_since_it_was_listed_is_refused(tmp_path):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             archive.writestr("a.json", "unchanged")
     roots = [tmp_path, *(tmp_path / name for name in ("gone.zip", "other.zip", "damaged.zip"))]
-    files = [list_tree(root).file("a.json") for root in roots]
+    files = [list_files(root).file("a.json") for root in roots]
     (tmp_path / "a.json").unlink()
     (tmp_path / "gone.zip").unlink()
     (tmp_path / "damaged.zip").write_bytes(b"no archive")
@@ -252,7 +252,7 @@ def test_table_that_is_gone_since_it_was_listed_is_refused(tmp_path):
 def test_images_with_one_id_are_refused_all_and_the_rest_is_sorted(tmp_path):
     files = {name: tmp_path / name for name in ("2.png", "2.tif", "10.png", "9.png", "9.jpg")}
     pairs = [
-        Pair(name.partition(".")[0], Picture(files[name]), Shapes((), "t"))
+        Pair(name.partition(".")[0], SourceImage(files[name]), Shapes((), "t"))
         for name in ("10.png", "2.png", "9.png")
     ]
     unlabelled = [("2", files["2.tif"]), ("11", tmp_path / "11.png"), ("3", tmp_path / "3.png")]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.raster import (
     InstanceImage,
     MaskImage,
@@ -14,23 +14,23 @@ from unetflow.annotations.raster import (
     ObjectImages,
     smallest_type,
 )
-from unetflow.annotations.records import Picture
-from unetflow.config.classes import LabelClass
+from unetflow.annotations.records import SourceImage
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE
 from unetflow.data.samples import write_tiff
 
 MANY = 10**6
-TWO = Meaning((LabelClass("background", (0,)), LabelClass("cell", (255,))))
-THREE = Meaning(
-    (LabelClass("background", (0,)), LabelClass("cell", (7,)), LabelClass("wall", (9, 10))),
+TWO = ClassMap((ClassSpec("background", (0,)), ClassSpec("cell", (255,))))
+THREE = ClassMap(
+    (ClassSpec("background", (0,)), ClassSpec("cell", (7,)), ClassSpec("wall", (9, 10))),
     ignore=(3,),
 )
 
 
 def write(path, pixels, dtype=np.uint8):
     write_tiff(path, np.asarray(pixels, dtype))
-    return Picture(path)
+    return SourceImage(path)
 
 
 def test_mask_values_become_class_indices(tmp_path):
@@ -43,18 +43,18 @@ def test_mask_values_become_class_indices(tmp_path):
 
 
 def test_a_mask_with_soft_edges_is_cut_at_the_threshold(tmp_path):
-    meaning = Meaning(TWO.classes, threshold=128)
+    class_map = ClassMap(TWO.classes, threshold=128)
     mask = MaskImage(write(tmp_path / "a.tif", [[0, 127, 128, 255]]))
-    np.testing.assert_array_equal(mask.draw((1, 4), meaning, MANY).label, [[0, 0, 1, 1]])
+    np.testing.assert_array_equal(mask.draw((1, 4), class_map, MANY).label, [[0, 0, 1, 1]])
 
 
 def test_mask_colours_become_class_indices(tmp_path):
     colours = [[(0, 0, 0), (255, 0, 0), (0, 0, 255)]]
     Image.fromarray(np.array(colours, np.uint8)).save(tmp_path / "a.png")
-    classes = (LabelClass("background", ("#000000",)), LabelClass("cell", ("#ff0000",)))
-    meaning = Meaning(classes, ignore=("#0000ff",))
-    mask = MaskImage(Picture(tmp_path / "a.png"))
-    np.testing.assert_array_equal(mask.draw((1, 3), meaning, MANY).label, [[0, 1, IGNORE]])
+    classes = (ClassSpec("background", ("#000000",)), ClassSpec("cell", ("#ff0000",)))
+    class_map = ClassMap(classes, ignore=("#0000ff",))
+    mask = MaskImage(SourceImage(tmp_path / "a.png"))
+    np.testing.assert_array_equal(mask.draw((1, 3), class_map, MANY).label, [[0, 1, IGNORE]])
 
 
 def test_a_value_that_no_class_declares_is_refused_with_the_file(tmp_path):
@@ -74,11 +74,11 @@ def test_another_size_than_the_images_is_refused_with_both(tmp_path, kind):
 @pytest.mark.parametrize("kind", [MaskImage, InstanceImage])
 def test_a_page_of_a_stack_is_drawn_and_named(tmp_path, kind):
     tifffile.imwrite(tmp_path / "a.tif", np.array([[[0, 255]], [[255, 0]]], np.uint8))
-    annotation = kind(Picture(tmp_path / "a.tif", 1))
+    annotation = kind(SourceImage(tmp_path / "a.tif", 1))
     np.testing.assert_array_equal(annotation.draw((1, 2), TWO, MANY).label, [[1, 0]])
     assert annotation.where == f"{tmp_path / 'a.tif'}[1]"
     assert annotation.files == (tmp_path / "a.tif",)
-    assert annotation.content != kind(Picture(tmp_path / "a.tif", 0)).content
+    assert annotation.content != kind(SourceImage(tmp_path / "a.tif", 0)).content
 
 
 def test_masks_that_number_objects_are_not_confused_with_those_of_classes(tmp_path):
@@ -153,7 +153,7 @@ SOFT = np.array([[0, 20, 255], [0, 200, 127]], np.uint8)
 
 
 def meaning_of(**options):
-    return Meaning((LabelClass("background", (0,)), LabelClass("cell", (255,))), **options)
+    return ClassMap((ClassSpec("background", (0,)), ClassSpec("cell", (255,))), **options)
 
 
 def test_threshold_and_ignored_values_count_for_objects_too(tmp_path):
@@ -166,7 +166,7 @@ def test_threshold_and_ignored_values_count_for_objects_too(tmp_path):
 
 def test_ignored_numbers_are_no_objects(tmp_path):
     Image.fromarray(SOFT).save(tmp_path / "1.png")
-    numbered = InstanceImage(Picture(tmp_path / "1.png"))
+    numbered = InstanceImage(SourceImage(tmp_path / "1.png"))
     drawn = numbered.draw((2, 3), meaning_of(ignore=(20, 255)), 100)
     assert drawn.label.tolist() == [[0, 255, 255], [0, 1, 1]]
     assert drawn.instances.tolist() == [[0, 0, 0], [0, 2, 1]]
@@ -176,6 +176,6 @@ def test_ignored_numbers_are_no_objects(tmp_path):
 
 def test_ignored_values_are_taken_out_before_the_threshold(tmp_path):
     Image.fromarray(SOFT).save(tmp_path / "1.png")
-    mask = MaskImage(Picture(tmp_path / "1.png"))
+    mask = MaskImage(SourceImage(tmp_path / "1.png"))
     drawn = mask.draw((2, 3), meaning_of(threshold=100, ignore=(127,)), 100)
     assert drawn.label.tolist() == [[0, 0, 1], [0, 1, 255]]

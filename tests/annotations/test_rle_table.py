@@ -7,21 +7,19 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_masks
 
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.rle_table import (
     RunLengths,
     RunPairs,
     find_rle_table,
 )
 from unetflow.annotations.polygons import unpack_lengths
-from unetflow.config.classes import LabelClass
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import list_tree
+from unetflow.io.file_listing import list_files
 
-TWO = Meaning((LabelClass("background", (0,)), LabelClass("cell", (255,))))
-NAMED = Meaning(
-    (LabelClass("background", ()), LabelClass("crack", ("1",)), LabelClass("rest", None))
-)
+TWO = ClassMap((ClassSpec("background", (0,)), ClassSpec("cell", (255,))))
+NAMED = ClassMap((ClassSpec("background", ()), ClassSpec("crack", ("1",)), ClassSpec("rest", None)))
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=7)
 MASKS = hnp.arrays(bool, SHAPES)
 ENOUGH = 10**6
@@ -72,7 +70,7 @@ def make(folder, table, *images):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
     (folder / "train.csv").write_text(table, encoding="utf-8")
-    return list_tree(folder)
+    return list_files(folder)
 
 
 def find(folder, table, *images, **options):
@@ -227,7 +225,7 @@ def test_table_in_an_archive_is_read_in_place(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("train.csv", "ImageId,EncodedPixels\na,1 1\n")
         archive.writestr("images/a.png", b"")
-    pairing = find_rle_table(list_tree(tmp_path / "a.zip"), table="train.csv")
+    pairing = find_rle_table(list_files(tmp_path / "a.zip"), table="train.csv")
     assert [pair.id for pair in pairing.pairs] == ["a"]
 
 

@@ -8,7 +8,7 @@ from unetflow.annotations.raster import MaskImage
 from unetflow.annotations.records import (
     Pair,
     Pairing,
-    Picture,
+    SourceImage,
 )
 from unetflow.annotations.split_table import (
     SplitTable,
@@ -23,7 +23,7 @@ TABLE = "id,side,patient\na,train,p1\nb,val,p2\nc,test,p1\nelsewhere,test,p9\n"
 
 
 def pair_of(name, page=None, group=None):
-    image = Picture(
+    image = SourceImage(
         Path(f"images/{name.partition('/')[0] if page is not None else name}.png"), page
     )
     return Pair(name, image, MaskImage(image), group=group)
@@ -79,7 +79,7 @@ def test_a_name_that_two_images_have_says_nothing(tmp_path):
     pairs = [pair_of(name) for name in ("p/1", "q/1", "p/2", "q/2")]
     pairing = apply(tmp_path, text, pairs, split="side")
     assert sides(pairing) == [("p/2", "train", None), ("q/2", "validation", None)]
-    assert [(e.where, e.mend) for e in pairing.refused] == [
+    assert [(e.where, e.fix) for e in pairing.refused] == [
         (f"images/{name}.png", f"Write '{name}' into the table") for name in ("p/1", "q/1")
     ]
     assert "the row '1' of t.csv stands for several images" in pairing.refused[0].problem

@@ -5,17 +5,17 @@ import pytest
 import tifffile
 
 from tests.support.images import random_pixels
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.stacks import find_stacks
 from unetflow.annotations.raster import InstanceImage, MaskImage
-from unetflow.annotations.records import Picture
-from unetflow.config.classes import LabelClass
+from unetflow.annotations.records import SourceImage
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import list_tree
+from unetflow.io.file_listing import list_files
 from unetflow.io.formats.registry import read_image
 
 MANY = 10**6
-MEANING = Meaning((LabelClass("background", (0,)), LabelClass("cell", None)))
+MEANING = ClassMap((ClassSpec("background", (0,)), ClassSpec("cell", None)))
 
 
 def write(path, pages=4, axes="ZYX", shape=(6, 5), seed=0, **options):
@@ -27,7 +27,7 @@ def write(path, pages=4, axes="ZYX", shape=(6, 5), seed=0, **options):
 
 
 def find(root, **options):
-    return find_stacks(list_tree(root), **options)
+    return find_stacks(list_files(root), **options)
 
 
 def ids(pairing):
@@ -55,8 +55,8 @@ def test_each_page_of_a_stack_is_a_pair_and_the_stack_is_its_group(two_stacks):
         *((f"b10/{page:03}", "b10") for page in range(2)),
     ]
     page = pairing.pairs[1]
-    assert page.image == Picture(two_stacks / "images/b2.tif", 1)
-    assert page.annotation == MaskImage(Picture(two_stacks / "masks/b2.tiff", 1))
+    assert page.image == SourceImage(two_stacks / "images/b2.tif", 1)
+    assert page.annotation == MaskImage(SourceImage(two_stacks / "masks/b2.tiff", 1))
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -78,7 +78,9 @@ def test_pages_of_images_and_masks_are_those_that_were_written(tmp_path, packed)
 
 def test_masks_may_number_objects(two_stacks):
     pairing = find(two_stacks, instances=True)
-    assert pairing.pairs[2].annotation == InstanceImage(Picture(two_stacks / "masks/b2.tiff", 2))
+    assert pairing.pairs[2].annotation == InstanceImage(
+        SourceImage(two_stacks / "masks/b2.tiff", 2)
+    )
 
 
 def test_channels_are_no_pages(tmp_path):

@@ -5,13 +5,13 @@ import json
 import pytest
 
 from tests.support.images import touch_images
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.registry import find_pairs
-from unetflow.config.classes import LabelClass
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import DeclarationError
 
-MEANING = Meaning(
-    (LabelClass("background", (0,)), LabelClass("cell", ("cell", "nucleus"))), ignore=("fog",)
+MEANING = ClassMap(
+    (ClassSpec("background", (0,)), ClassSpec("cell", ("cell", "nucleus"))), ignore=("fog",)
 )
 NAMES = {"1": ["cell", "car", "car"], "2": ["bus", "car", "fog"], "3": ["nucleus"]}
 SQUARE = [1, 1, 3, 1, 3, 3, 1, 3]

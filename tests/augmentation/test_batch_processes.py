@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unetflow.augmentation.batch_processes import BatchMemory, BatchProcesses
-from unetflow.augmentation.batches import CropMaker
+from unetflow.augmentation.batches import CropSampler
 from unetflow.augmentation.policy import Augmenter
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
@@ -49,7 +49,7 @@ def maker():
     place = np.arange(400, dtype=np.uint8).reshape(20, 20)
     sample = Sample(place[..., None], (place % 2).astype(np.uint8))
     flips = Augmenter([{"transform": "HorizontalFlip", "p": 0.5}])
-    return CropMaker({"a": sample}, IntensityRange([0.0], [255.0]), flips, 8, 0, 0.0, 1)
+    return CropSampler({"a": sample}, IntensityRange([0.0], [255.0]), flips, 8, 0, 0.0, 1)
 
 
 def test_batches_come_right_in_whatever_order_and_however_often_they_are_asked_for(maker):

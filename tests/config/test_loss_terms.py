@@ -36,7 +36,7 @@ def test_what_is_written_is_what_is_read(terms, spaces):
 
 
 @pytest.mark.parametrize(
-    ("text", "problem", "mend"),
+    ("text", "problem", "fix"),
     [
         ("", "it names no loss", "such as `bce + dice`"),
         (" \t", "it names no loss", "such as `bce + dice`"),
@@ -63,18 +63,18 @@ def test_what_is_written_is_what_is_read(terms, spaces):
         ("__import__", "there is no loss '__import__'", "Known: bce, cce, dice"),
     ],
 )
-def test_other_texts_are_refused(text, problem, mend):
+def test_other_texts_are_refused(text, problem, fix):
     with pytest.raises(InputError) as caught:
         parse_formula(text)
     assert caught.value.where == "training.loss"
     assert problem in caught.value.problem
-    assert mend in caught.value.mend
+    assert fix in caught.value.fix
 
 
 def test_a_name_that_is_like_no_other_gets_the_list_alone():
     with pytest.raises(InputError) as caught:
         parse_formula("quux")
-    assert caught.value.mend == f"Known: {', '.join(LOSS_NAMES)}"
+    assert caught.value.fix == f"Known: {', '.join(LOSS_NAMES)}"
 
 
 @given(st.text("bcedi0.5*+- \n", max_size=12))

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from unetflow.core.errors import InputError
-from unetflow.core.parallel import call_each
+from unetflow.core.parallel import parallel_map
 
 
 def square(number):
@@ -35,7 +35,7 @@ def die_as_a_process(number):
 
 @pytest.mark.parametrize(("threads", "processes"), [(1, 0), (3, 0), (1, 1)])
 def test_each_task_is_done_once(threads, processes):
-    results = list(call_each(square, range(100), threads, processes))
+    results = list(parallel_map(square, range(100), threads, processes))
     assert sorted(result[:2] for result in results) == [(n, n**2) for n in range(100)]
     who = {process for _, _, process in results}
     assert len(who) == 1 + processes
@@ -50,32 +50,32 @@ def test_only_few_tasks_are_under_way():
             taken.append(number)
             yield number
 
-    results = call_each(square, tasks(), 2)
+    results = parallel_map(square, tasks(), 2)
     next(results)
     assert len(taken) <= 2 * 4 + 1
     assert len(list(results)) == 49
 
 
 def test_nothing_to_do_is_nothing():
-    assert list(call_each(square, [], 1, 1)) == []
+    assert list(parallel_map(square, [], 1, 1)) == []
 
 
 @pytest.mark.parametrize("processes", [0, 1])
 def test_an_error_comes_through_with_all_its_parts(processes):
     with pytest.raises(InputError, match=r"^three: it is odd\. Take two\.$"):
-        list(call_each(fail_at_three, range(8), 1, processes))
+        list(parallel_map(fail_at_three, range(8), 1, processes))
 
 
 def test_a_process_that_was_ended_is_told_with_the_mend():
     with pytest.raises(InputError, match=r"ingestion\.workers: .*ended from outside.*Set it to 1"):
-        list(call_each(die_as_a_process, range(10_000), 1, 1))
+        list(parallel_map(die_as_a_process, range(10_000), 1, 1))
 
 
 def test_no_process_outlives_a_parent_that_is_killed():
     code = (
         "from tests.core.test_parallel import square\n"
-        "from unetflow.core.parallel import call_each\n"
-        "for _ in call_each(square, range(10**6), 1, 1):\n"
+        "from unetflow.core.parallel import parallel_map\n"
+        "for _ in parallel_map(square, range(10**6), 1, 1):\n"
         "    print('going', flush=True)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as parent:

@@ -12,7 +12,7 @@ from PIL import Image
 from scipy import ndimage
 
 from tests.support.images import CLASSES, random_pixels
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.registry import find_pairs
 from unetflow.annotations.raster import (
     InstanceImage,
@@ -22,9 +22,9 @@ from unetflow.annotations.raster import (
 from unetflow.annotations.records import (
     Drawn,
     Pair,
-    Picture,
+    SourceImage,
 )
-from unetflow.config.classes import LabelClass
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE
 from unetflow.data.description import (
@@ -36,10 +36,10 @@ from unetflow.data.intensity import intensity_histogram
 from unetflow.data.samples import write_tiff
 from unetflow.io.image_hash import perceptual_hash, pixel_digest
 
-MEANING = Meaning(
-    (LabelClass("background", (0,)), LabelClass("cell", (1,)), LabelClass("rim", (2,))), ignore=(9,)
+MEANING = ClassMap(
+    (ClassSpec("background", (0,)), ClassSpec("cell", (1,)), ClassSpec("rim", (2,))), ignore=(9,)
 )
-TWO = Meaning(tuple(CLASSES))
+TWO = ClassMap(tuple(CLASSES))
 
 
 def write(path, pixels):
@@ -52,18 +52,18 @@ def pair_of(folder, mask, image=None, region=None, annotate=MaskImage):
     image = random_pixels((*mask.shape, 1), np.uint16) if image is None else image
     return Pair(
         "a",
-        Picture(write(folder / "image.tif", image)),
-        annotate(Picture(write(folder / "mask.tif", mask))),
+        SourceImage(write(folder / "image.tif", image)),
+        annotate(SourceImage(write(folder / "mask.tif", mask))),
         None if region is None else write(folder / "region.tif", np.array(region, np.uint8)),
     )
 
 
-def read(pair, meaning=MEANING):
-    return read_pair(pair, meaning, max_pixels=100)
+def read(pair, class_map=MEANING):
+    return read_pair(pair, class_map, max_pixels=100)
 
 
-def describe(pair, meaning=MEANING):
-    return read(pair, meaning).description
+def describe(pair, class_map=MEANING):
+    return read(pair, class_map).description
 
 
 def sha256(path):
@@ -73,7 +73,7 @@ def sha256(path):
 def objects_of(folder, *masks):
     files = [write(folder / f"{n}.tif", np.array(m, np.uint8)) for n, m in enumerate(masks)]
     image = write(folder / "image.tif", np.zeros((*np.shape(masks[0]), 1), np.uint8))
-    return Pair("a", Picture(image), ObjectImages(tuple(files), str(folder)))
+    return Pair("a", SourceImage(image), ObjectImages(tuple(files), str(folder)))
 
 
 def test_hand_worked_description(tmp_path):
@@ -217,7 +217,7 @@ class TestRegion:
         pair = pair_of(tmp_path, self.mask, region=((3, 255, 255), (3, 255, 255)))
         with pytest.raises(InputError, match=r"region\.tif: the region holds several values"):
             read(pair)
-        soft = Meaning((LabelClass("a", (0,)), LabelClass("b", None)), threshold=4)
+        soft = ClassMap((ClassSpec("a", (0,)), ClassSpec("b", None)), threshold=4)
         assert (read(pair, soft).sample.label[:, 0] == 255).all()
         assert (read(pair, soft).sample.label[:, 1:] != 255).all()
 
@@ -265,7 +265,7 @@ class TestMaskDigest:
         assert mask_digest(pair) != before
 
     def test_changes_with_what_is_not_in_a_file(self, tmp_path):
-        image = Picture(write(tmp_path / "a.tif", np.zeros((2, 2, 1), np.uint8)))
+        image = SourceImage(write(tmp_path / "a.tif", np.zeros((2, 2, 1), np.uint8)))
         pairs = [Pair("a", image, Noted(content)) for content in ("circle", "square")]
         assert mask_digest(pairs[0]) != mask_digest(pairs[1])
 
@@ -279,7 +279,7 @@ class Noted:
     def __init__(self, content):
         self.content = content
 
-    def draw(self, shape, meaning, max_pixels):
+    def draw(self, shape, class_map, max_pixels):
         return Drawn(np.zeros(shape, np.uint8))
 
 

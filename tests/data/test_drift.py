@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unetflow.data.drift import (
-    TrainingRange,
-    explain_unlikeness,
+    DriftReference,
+    describe_drift,
+    measure_drift_reference,
     measure_moments,
-    measure_training_range,
 )
 from unetflow.data.intensity import intensity_histogram
 
@@ -24,7 +24,7 @@ def _image(mean, deviation, shape=(40, 50), channels=1, seed=0):
 def _range_of(images):
     edges = [edge for image in images for edge in image.shape[:2]]
     moments = [measure_moments(intensity_histogram(image)) for image in images]
-    return measure_training_range(moments, edges)
+    return measure_drift_reference(moments, edges)
 
 
 SEEN = _range_of([_image(1000, 100), _image(1400, 200, (60, 44))])
@@ -43,12 +43,12 @@ def test_the_range_is_that_of_the_images_means_and_deviations():
 
 
 def test_it_is_plain_data_that_comes_back():
-    assert TrainingRange.from_dict(json.loads(json.dumps(asdict(SEEN)))) == SEEN
+    assert DriftReference.from_dict(json.loads(json.dumps(asdict(SEEN)))) == SEEN
 
 
 @given(st.floats(1000, 1400), st.floats(100, 200), st.integers(0, 3))
 def test_an_image_within_the_range_is_like_them(mean, deviation, seed):
-    assert explain_unlikeness(_image(mean, deviation, seed=seed), SEEN) == ""
+    assert describe_drift(_image(mean, deviation, seed=seed), SEEN) == ""
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_an_image_within_the_range_is_like_them(mean, deviation, seed):
     ],
 )
 def test_what_is_out_of_range_is_named(image, told):
-    text = explain_unlikeness(image, SEEN)
+    text = describe_drift(image, SEEN)
     assert text.startswith("unlike the training data: ")
     assert told in text
 
@@ -74,13 +74,13 @@ def test_somewhat_beyond_the_range_and_longer_edges_are_let_pass():
         _image(1200, 60),
         _image(1200, 150, (400, 300)),
     ):
-        assert explain_unlikeness(image, SEEN) == ""
+        assert describe_drift(image, SEEN) == ""
 
 
 def test_images_that_are_all_alike_leave_a_tenth_of_their_value():
     seen = _range_of([_image(1000, 100)])
-    assert explain_unlikeness(_image(1090, 105), seen) == ""
-    assert "brightness" in explain_unlikeness(_image(1110, 100), seen)
+    assert describe_drift(_image(1090, 105), seen) == ""
+    assert "brightness" in describe_drift(_image(1110, 100), seen)
 
 
 def test_each_channel_is_looked_at():
@@ -88,22 +88,22 @@ def test_each_channel_is_looked_at():
     seen = _range_of([grey])
     changed = grey.copy()
     changed[..., 2] //= 2
-    text = explain_unlikeness(changed, seen)
+    text = describe_drift(changed, seen)
     assert "channel 3" in text
     assert "channel 1" not in text
 
 
 def test_an_image_of_one_value_has_no_contrast():
-    assert "contrast 0" in explain_unlikeness(np.full((40, 40, 1), 1200, np.uint16), SEEN)
+    assert "contrast 0" in describe_drift(np.full((40, 40, 1), 1200, np.uint16), SEEN)
 
 
 def test_half_of_the_darkest_is_dark_however_different_the_training_images_are():
     seen = _range_of([_image(1000, 100), _image(9000, 100)])
-    assert explain_unlikeness(_image(510, 100), seen) == ""
-    assert "brightness" in explain_unlikeness(_image(480, 100), seen)
+    assert describe_drift(_image(510, 100), seen) == ""
+    assert "brightness" in describe_drift(_image(480, 100), seen)
 
 
 def test_of_a_sample_the_edges_of_the_whole_count():
     sample = _image(1200, 150, (19, 50))
-    assert explain_unlikeness(sample, SEEN, (190, 500)) == ""
-    assert "an edge of 19 pixels" in explain_unlikeness(sample, SEEN, (500, 19))
+    assert describe_drift(sample, SEEN, (190, 500)) == ""
+    assert "an edge of 19 pixels" in describe_drift(sample, SEEN, (500, 19))

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from tests.support.images import random_pixels, store_samples
-from unetflow.config.classes import LabelClass
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.manifest import (
@@ -21,7 +21,7 @@ from unetflow.data.manifest import (
 )
 from unetflow.data.samples import Sample, SampleFolder
 
-CLASSES = [LabelClass("background", (0,)), LabelClass("nucleus", (255,))]
+CLASSES = [ClassSpec("background", (0,)), ClassSpec("nucleus", (255,))]
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_class_fractions_leave_out_ignored_pixels(manifest):
 def test_foreground_is_all_but_the_first_class(tmp_path):
     fractions = {"fraction_a": 0.5, "fraction_b": 0.2, "fraction_c": 0.3}
     folder = SampleFolder(tmp_path, {"1": {"id": "1", "recipe": "", **fractions}})
-    classes = [LabelClass(name, None) for name in "abc"]
+    classes = [ClassSpec(name, None) for name in "abc"]
     assert tabulate(folder, classes)["foreground"].tolist() == [0.5]
 
 

@@ -15,17 +15,17 @@ import pytest
 from PIL import Image
 
 from tests.support.images import CLASSES, random_pixels
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.objects import find_object_masks
 from unetflow.annotations.layouts.registry import find_pairs
-from unetflow.config.classes import LabelClass
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.data import sample_builder as intake
-from unetflow.data.sample_builder import Intake, take_in
+from unetflow.data.sample_builder import BuildRequest, build_samples
 from unetflow.data.samples import SampleFolder, write_tiff
-from unetflow.io.file_listing import list_tree
+from unetflow.io.file_listing import list_files
 
-MEANING = Meaning((LabelClass("background", (0,)), LabelClass("nucleus", None)))
+MEANING = ClassMap((ClassSpec("background", (0,)), ClassSpec("nucleus", None)))
 OF_A_SAMPLE = ["image.tif", "label.tif", "overview.npz", "sample.json"]
 
 
@@ -57,14 +57,14 @@ class Source:
         self.decoded.append(pair.id)
         return self.read_pair(pair, *others)
 
-    def plan(self, meaning=MEANING, workers=1, max_pixels=1000, root=None, **options):
+    def plan(self, class_map=MEANING, workers=1, max_pixels=1000, root=None, **options):
         pairs = find_pairs(root or self.root, "folders", options).pairs
-        return Intake(pairs, meaning, max_pixels, workers)
+        return BuildRequest(pairs, class_map, max_pixels, workers)
 
     def take(self, plan=None, **options):
         """Take everything in; return what was decoded, in alphabetical order."""
         self.decoded.clear()
-        self.taken = take_in(self.samples, plan or self.plan(**options), self.refused)
+        self.taken = build_samples(self.samples, plan or self.plan(**options), self.refused)
         self.refused = self.taken.refused
         return sorted(self.decoded)
 
@@ -164,20 +164,20 @@ class TestWhatIsMadeAnew:
         np.testing.assert_array_equal(pixels, expected if folder == "images" else expected > 0)
 
     @pytest.mark.parametrize(
-        "meaning",
+        "class_map",
         [
             replace(MEANING, threshold=4),
             replace(MEANING, ignore=(8,)),
-            Meaning((LabelClass("background", (0,)), LabelClass("cell", None))),
-            Meaning((LabelClass("background", (0, 1)), LabelClass("nucleus", None))),
-            Meaning((*MEANING.classes, LabelClass("third", (3,)))),
+            ClassMap((ClassSpec("background", (0,)), ClassSpec("cell", None))),
+            ClassMap((ClassSpec("background", (0, 1)), ClassSpec("nucleus", None))),
+            ClassMap((*MEANING.classes, ClassSpec("third", (3,)))),
         ],
         ids=["threshold", "ignored value", "class name", "class value", "third class"],
     )
-    def test_is_everything_when_the_masks_mean_something_else(self, source, meaning):
+    def test_is_everything_when_the_masks_mean_something_else(self, source, class_map):
         source.take()
-        assert source.take(meaning=meaning) == ["1", "2", "sub/10"]
-        assert source.take(meaning=meaning) == []
+        assert source.take(class_map=class_map) == ["1", "2", "sub/10"]
+        assert source.take(class_map=class_map) == []
 
     def test_is_everything_when_another_size_is_allowed(self, source):
         source.take()
@@ -222,7 +222,7 @@ class TestWhatIsMadeAnew:
         source = Source(tmp_path, monkeypatch)
         write_pair(source.root / "1", "a")
         pairs = find_pairs(source.root, "objects", {}).pairs
-        plan = Intake(pairs, Meaning(tuple(CLASSES)), max_pixels=1000, workers=1)
+        plan = BuildRequest(pairs, ClassMap(tuple(CLASSES)), max_pixels=1000, workers=1)
         assert [source.take(plan), source.take(plan)] == [["1"], []]
         (source.samples / "1" / "instances.tif").unlink()
         assert source.take(plan) == ["1"]
@@ -331,7 +331,7 @@ class TestRefusal:
 
     def test_is_not_remembered_when_the_masks_mean_something_else(self, damaged):
         damaged.take()
-        assert "2" in damaged.take(meaning=replace(MEANING, ignore=(3,)))
+        assert "2" in damaged.take(class_map=replace(MEANING, ignore=(3,)))
 
     def test_takes_the_place_of_a_sample_until_the_file_is_as_before(self, source):
         source.take()
@@ -480,14 +480,14 @@ def test_processes_make_the_same_samples_as_threads(tmp_path, monkeypatch):
             mask[8 * number : 8 * number + 3, 2:5] = 255
             Image.fromarray(mask).save(source / name / "masks" / f"{number}.png")
     (source / "c" / "masks" / "1.png").write_bytes(b"no image")
-    classes = (LabelClass("background", (0,)), LabelClass("object", (255,)))
-    pairing = find_object_masks(list_tree(source))
-    wanted = Intake(pairing.pairs, Meaning(classes), 10**6, 2)
+    classes = (ClassSpec("background", (0,)), ClassSpec("object", (255,)))
+    pairing = find_object_masks(list_files(source))
+    wanted = BuildRequest(pairing.pairs, ClassMap(classes), 10**6, 2)
     taken = {}
     for many in (10**6, 0):
         monkeypatch.setattr("unetflow.data.sample_builder._MANY_FILES", many)
         monkeypatch.setattr("unetflow.data.sample_builder.count_cores", lambda: 2)
-        taken[many] = take_in(tmp_path / str(many), wanted)
+        taken[many] = build_samples(tmp_path / str(many), wanted)
     assert taken[0].descriptions == taken[10**6].descriptions
     assert list(taken[0].descriptions) == ["a", "b", "d"]
     for one, other in zip(taken[0].refused, taken[10**6].refused, strict=True):

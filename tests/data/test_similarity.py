@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unetflow.data.similarity import (
-    Comparison,
+    ThumbnailComparison,
     correlate_shifted,
     small_picture,
 )
@@ -45,7 +45,7 @@ def test_each_picture_is_opened_once():
         opened.append(name)
         return np.random.default_rng(int(name)).integers(0, 255, (32, 32), np.uint8)
 
-    comparison = Comparison([str(number) for number in range(9)], open_picture)
+    comparison = ThumbnailComparison([str(number) for number in range(9)], open_picture)
     comparison.correlate(0, np.arange(1, 9))
     comparison.correlate(1, np.arange(2, 9))
     assert sorted(opened) == [str(number) for number in range(9)]

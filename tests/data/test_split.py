@@ -330,7 +330,7 @@ def test_more_folds_than_groups_are_refused():
     with pytest.raises(InputError, match="4 folds need as many groups") as refused:
         splits_of(ids, group=GROUP_BY_LETTER, folds=4)
     assert refused.value.where == "ingestion.split.folds"
-    assert refused.value.mend.endswith("at most 3")
+    assert refused.value.fix.endswith("at most 3")
 
 
 # Edges

@@ -6,16 +6,16 @@ import pytest
 from kedro.io import DatasetError
 
 from tests.support.images import random_pixels
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.registry import find_pairs
-from unetflow.config.classes import LabelClass
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import DeclarationError, InputError
-from unetflow.data.sample_builder import Intake, take_in
+from unetflow.data.sample_builder import BuildRequest, build_samples
 from unetflow.data.samples import write_tiff
 from unetflow.datasets import samples as datasets
 from unetflow.datasets.samples import SamplesDataset
 
-MEANING = Meaning((LabelClass("background", (0, 1)), LabelClass("nucleus", (2, 3))))
+MEANING = ClassMap((ClassSpec("background", (0, 1)), ClassSpec("nucleus", (2, 3))))
 
 
 class Project:
@@ -41,7 +41,7 @@ class Project:
 
     def intake(self):
         pairing = find_pairs(self.raw, "folders", {})
-        return Intake(pairing.pairs, MEANING, 1000, 2, pairing.refused)
+        return BuildRequest(pairing.pairs, MEANING, 1000, 2, pairing.refused)
 
     def save(self):
         self.dataset.save(self.intake())
@@ -72,7 +72,7 @@ def test_samples_come_back_as_memory_maps_in_their_order(project):
 
 
 def test_descriptions_come_back_as_they_were_made(project):
-    taken = take_in(project.samples.with_name("others"), project.intake())
+    taken = build_samples(project.samples.with_name("others"), project.intake())
     assert project.save().descriptions == taken.descriptions
 
 
@@ -135,11 +135,11 @@ def test_index_is_removed_first_and_written_last(project, monkeypatch):
 
     def look(*arguments):
         assert not index.exists()
-        taken = take_in(*arguments)
+        taken = build_samples(*arguments)
         assert not index.exists()
         return taken
 
-    monkeypatch.setattr(datasets, "take_in", look)
+    monkeypatch.setattr(datasets, "build_samples", look)
     project.save()
     assert index.is_file()
 
@@ -166,7 +166,7 @@ def test_interrupted_save_leaves_no_mixture_of_old_and_new_samples(project, monk
         b"",
         b"\xff",
         b'{"samples": [',
-        b'{"ids": ["2"], "refused": [{"where": "a", "problem": "b", "mend": "c"}]}',
+        b'{"ids": ["2"], "refused": [{"where": "a", "problem": "b", "fix": "c"}]}',
         b'{"samples": [], "refused": [{"id": "2", "stamp": "", "error": {"where": "a"}}]}',
         b"[]",
     ],

@@ -4,10 +4,10 @@ import pytest
 
 from unetflow.core.errors import InputError
 from unetflow.evaluation.promotion import (
+    evaluate_challenger,
     find_drift,
     find_new_pairs,
     find_reason,
-    judge,
     keep_test_images,
     rank_differences,
 )
@@ -31,7 +31,7 @@ def scores(dice, **columns):
 def verdict(challenger, champion, groups=None, **changes):
     allowed = {"margin": 0.01, "largest_fall": 0.05, "seed": 0}
     groups = groups or challenger["id"].tolist()
-    return judge(challenger, champion, groups, **allowed | changes)
+    return evaluate_challenger(challenger, champion, groups, **allowed | changes)
 
 
 class TestNewPairs:

@@ -22,7 +22,7 @@ from unetflow.inference.bioimageio import package
 from unetflow.inference.bioimageio.facts import PackageFacts
 from unetflow.inference.bioimageio.package import write_bioimageio
 from unetflow.inference.bioimageio.sizes import choose_window, smallest_edge
-from unetflow.inference.runtimes.onnx_runtime import OnnxEngine
+from unetflow.inference.runtimes.onnx_runtime import OnnxRuntime
 from unetflow.inference.runtimes.registry import convert_network
 from unetflow.inference.segmenter import Segmenter
 
@@ -58,7 +58,7 @@ class Made:
 
     @property
     def onnx(self):
-        return OnnxEngine({"network.onnx": (self.folder / "network.onnx").read_bytes()})
+        return OnnxRuntime({"network.onnx": (self.folder / "network.onnx").read_bytes()})
 
 
 def no_network(*arguments):
@@ -327,7 +327,7 @@ def test_a_missing_library_is_named(tmp_path, monkeypatch, plain):
     monkeypatch.setitem(sys.modules, "bioimageio.spec", None)
     with pytest.raises(InputError, match=r"bioimageio\.spec is not installed") as caught:
         write_bioimageio(tmp_path / "a.zip", plain, np.zeros((112, 112, 1), "u1"), FACTS)
-    assert "pip install 'unetflow[bioimageio]'" in caught.value.mend
+    assert "pip install 'unetflow[bioimageio]'" in caught.value.fix
 
 
 def test_a_network_of_another_engine_is_refused(tmp_path):

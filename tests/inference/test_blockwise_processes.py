@@ -19,7 +19,7 @@ from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.io.large_image import open_large
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 MB_OF_THE_IMAGE = 6000**2 * 2 / 2**20
 MOMENTS = [
     ("block", 1),

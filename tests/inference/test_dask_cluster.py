@@ -18,7 +18,7 @@ from unetflow.inference.cluster import (
 from unetflow.inference.cluster import (
     worker as dask_worker,
 )
-from unetflow.inference.executor import RunnerSettings, open_runner
+from unetflow.inference.executor import ExecutorSettings, open_executor
 
 
 @pytest.fixture
@@ -37,11 +37,11 @@ def cluster(tmp_path):
 
 
 def at(address):
-    return RunnerSettings("dask", scheduler=address)
+    return ExecutorSettings("dask", scheduler=address)
 
 
 def multiply(address, folder, factor=3):
-    with open_runner(at(address), factor, pack) as runner:
+    with open_executor(at(address), factor, pack) as runner:
         assert not runner.sees_files
         return list(runner.call_each(Multiply(folder), range(6)))
 
@@ -68,12 +68,12 @@ def test_a_worker_with_another_version_is_refused(cluster, tmp_path, monkeypatch
     monkeypatch.setattr(dask_runner, "find_versions", lambda: wanted)
     with pytest.raises(InputError, match=r"a worker has keras \S+ instead of 2\.0,") as caught:
         multiply(cluster.scheduler_address, tmp_path)
-    assert caught.value.mend == "Give all workers the environment of this process"
+    assert caught.value.fix == "Give all workers the environment of this process"
 
 
 def test_a_scheduler_that_ends_meanwhile_is_told(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(dask_cluster, "_SECONDS_TO_ANSWER", 1)
-    with open_runner(at(cluster.scheduler_address), 3, pack) as runner:
+    with open_executor(at(cluster.scheduler_address), 3, pack) as runner:
         results = runner.call_each(Multiply(tmp_path), range(1000))
         assert next(results) == (0, 0)
         cluster.close()
@@ -89,7 +89,7 @@ def test_an_address_where_nobody_answers_is_named(address, tmp_path, monkeypatch
     with pytest.raises(InputError, match="no scheduler of Dask answers") as caught:
         multiply(address, tmp_path)
     assert address in str(caught.value)
-    assert "leave it out to use this machine" in caught.value.mend
+    assert "leave it out to use this machine" in caught.value.fix
 
 
 def test_a_scheduler_without_workers_is_named(cluster, tmp_path, monkeypatch):
@@ -103,7 +103,7 @@ def test_a_scheduler_without_workers_is_named(cluster, tmp_path, monkeypatch):
 
 def test_workers_that_go_and_do_not_come_back_are_not_waited_for(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(dask_runner, "_PATIENCE", 1)
-    with open_runner(at(cluster.scheduler_address), 3, pack) as runner:
+    with open_executor(at(cluster.scheduler_address), 3, pack) as runner:
         results = runner.call_each(Multiply(tmp_path), range(100))
         assert next(results) == (0, 0)
         cluster.scale(0)
@@ -126,7 +126,7 @@ def test_a_result_that_went_with_its_worker_is_not_waited_for(cluster, tmp_path,
 
     monkeypatch.setattr(dask_runner._Calls, "_wait", wait_and_lose)
     with (
-        open_runner(at(cluster.scheduler_address), 3, pack) as runner,
+        open_executor(at(cluster.scheduler_address), 3, pack) as runner,
         pytest.raises(InputError, match="no workers for 1 seconds"),
     ):
         list(runner.call_each(Multiply(tmp_path), range(4)))
@@ -136,6 +136,6 @@ def test_without_dask_the_package_is_named(monkeypatch):
     monkeypatch.setattr(runners, "find_spec", lambda name: None)
     with (
         pytest.raises(InputError, match=r"pip install 'unetflow\[cluster\]'"),
-        open_runner(RunnerSettings("dask"), 3, pack),
+        open_executor(ExecutorSettings("dask"), 3, pack),
     ):
         pass

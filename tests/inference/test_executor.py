@@ -18,15 +18,15 @@ from tests.support.cluster_tasks import (
 )
 from unetflow.core.errors import DeclarationError, InputError
 from unetflow.core.parallel import count_cores
-from unetflow.inference.executor import RunnerSettings, open_runner
+from unetflow.inference.executor import ExecutorSettings, open_executor
 
-LOCAL = RunnerSettings()
-DASK = RunnerSettings("dask", workers=2)
+LOCAL = ExecutorSettings()
+DASK = ExecutorSettings("dask", workers=2)
 
 
 @pytest.fixture(scope="module")
 def two_workers():
-    with open_runner(DASK, 3, pack) as runner:
+    with open_executor(DASK, 3, pack) as runner:
         yield runner
 
 
@@ -39,7 +39,7 @@ def outcomes(runner, job, tasks, **options):
 
 def test_workers_give_what_one_process_gives(two_workers, tmp_path):
     tasks = [4, -1, 5, 0, *range(6, 20)]
-    with open_runner(LOCAL, 3, pack) as runner:
+    with open_executor(LOCAL, 3, pack) as runner:
         expected = outcomes(runner, Multiply(tmp_path), tasks)
     assert expected[:3] == [(4, 12), (-1, "number -1: it is negative. Give another one."), (5, 15)]
     assert outcomes(two_workers, Multiply(tmp_path), tasks) == expected
@@ -100,7 +100,7 @@ def test_a_killed_worker_costs_no_more_than_what_it_had(tmp_path, workers, caplo
     results = []
     killer = Killer(tmp_path, lambda: len(results))
     killer.start()
-    with open_runner(RunnerSettings("dask", workers=workers), 3, pack) as runner:
+    with open_executor(ExecutorSettings("dask", workers=workers), 3, pack) as runner:
         for result in runner.call_each(Multiply(tmp_path, hold=15), tasks):
             results.append(result)
     assert results == [(task, 3 * task) for task in tasks]
@@ -112,7 +112,7 @@ def test_a_killed_worker_costs_no_more_than_what_it_had(tmp_path, workers, caplo
 
 
 def test_a_task_that_kills_its_workers_is_given_up_alone(tmp_path):
-    with open_runner(RunnerSettings("dask", workers=1), 3, pack) as runner:
+    with open_executor(ExecutorSettings("dask", workers=1), 3, pack) as runner:
         results = outcomes(runner, Multiply(tmp_path, deadly=2), range(5))
     assert [task for task, _ in results] == list(range(5))
     assert [found for task, found in results if task != 2] == [0, 3, 9, 12]

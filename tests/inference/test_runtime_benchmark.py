@@ -9,12 +9,12 @@ from unetflow.data.samples import Sample
 from unetflow.inference.runtimes import onnx_runtime as onnx_engine
 from unetflow.inference.runtimes import quantisation
 from unetflow.inference.runtimes import runtime_benchmark as engine_trials
-from unetflow.inference.runtimes.runtime_benchmark import TrialSettings, try_engines
+from unetflow.inference.runtimes.runtime_benchmark import BenchmarkSettings, benchmark_runtimes
 from unetflow.inference.segmenter import Segmenter
 from unetflow.inference.segmenter_files import Exported
 from unetflow.metrics.pixels import mean_dice
 
-SETTINGS = TrialSettings(tolerance=0.002, calibration_crops=6, timed_images=2, rounds=3)
+SETTINGS = BenchmarkSettings(tolerance=0.002, calibration_crops=6, timed_images=2, rounds=3)
 NAMES = ["keras", "openvino", "openvino_bfloat16", "openvino_int8", "onnx"]
 
 
@@ -37,7 +37,7 @@ def segmenter():
 
 def test_the_table_says_what_each_export_comes_to(segmenter, random):
     samples = samples_of(segmenter, random)
-    table, kept = try_engines(segmenter, samples, SETTINGS, seed=1)
+    table, kept = benchmark_runtimes(segmenter, samples, SETTINGS, seed=1)
     assert table["name"].tolist() == NAMES
     rows = table.set_index("name")
     assert rows.loc["keras", "kept"]
@@ -68,7 +68,7 @@ def test_an_engine_that_spoils_the_masks_is_not_kept(segmenter, random, monkeypa
         return convert(spoilt if engine == "onnx" else self, engine, calibration)
 
     monkeypatch.setattr(Segmenter, "convert", misconvert)
-    table, kept = try_engines(segmenter, samples_of(segmenter, random), SETTINGS, seed=1)
+    table, kept = benchmark_runtimes(segmenter, samples_of(segmenter, random), SETTINGS, seed=1)
     onnx = table.set_index("name").loc["onnx"]
     assert onnx["fall"] > SETTINGS.tolerance
     assert not onnx["kept"]
@@ -83,7 +83,7 @@ def test_an_engine_that_is_missing_is_noted(segmenter, random, monkeypatch):
 
     monkeypatch.setattr(onnx_engine, "convert_to_onnx", refuse)
     monkeypatch.setattr(quantisation, "quantise", refuse)
-    table, kept = try_engines(segmenter, samples_of(segmenter, random), SETTINGS, seed=1)
+    table, kept = benchmark_runtimes(segmenter, samples_of(segmenter, random), SETTINGS, seed=1)
     rows = table.set_index("name")
     for name in ("onnx", "openvino_int8"):
         assert not rows.loc[name, "kept"]
@@ -95,7 +95,7 @@ def test_an_engine_that_is_missing_is_noted(segmenter, random, monkeypatch):
 def test_an_export_holds_no_keras_model_to_convert(segmenter, random):
     started = Segmenter.start(segmenter.convert("onnx"))
     with pytest.raises(InputError, match="holds no Keras model"):
-        try_engines(started, samples_of(segmenter, random), SETTINGS, seed=1)
+        benchmark_runtimes(started, samples_of(segmenter, random), SETTINGS, seed=1)
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])

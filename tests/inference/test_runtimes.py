@@ -26,9 +26,9 @@ from unetflow.data.intensity import IntensityRange
 from unetflow.inference.ensemble import average_segmenters
 from unetflow.inference.runtimes import onnx_runtime as onnx_engine
 from unetflow.inference.runtimes import registry as engines
-from unetflow.inference.runtimes.onnx_runtime import OnnxEngine
-from unetflow.inference.runtimes.registry import choose_engine, start_engine
-from unetflow.inference.runtimes.runtime import Engine
+from unetflow.inference.runtimes.onnx_runtime import OnnxRuntime
+from unetflow.inference.runtimes.registry import choose_runtime, start_runtime
+from unetflow.inference.runtimes.runtime import Runtime
 from unetflow.inference.segmenter import Segmenter, SegmenterSettings
 from unetflow.models.preprocessing import with_preprocessing
 from unetflow.models.unet import geometry_of
@@ -249,14 +249,14 @@ def test_a_keras_file_is_computed_by_the_engine_that_is_asked_for(random, tmp_pa
 
 
 def test_auto_is_keras_where_openvino_is_missing_or_keras_has_a_gpu(monkeypatch):
-    assert choose_engine("auto") == "openvino"
+    assert choose_runtime("auto") == "openvino"
     with monkeypatch.context() as patch:
         patch.setattr("unetflow.models.device.has_gpu", lambda: True)
-        assert choose_engine("auto") == "keras"
+        assert choose_runtime("auto") == "keras"
     monkeypatch.setattr(engines, "find_spec", lambda name: None)
-    assert choose_engine("auto") == "keras"
+    assert choose_runtime("auto") == "keras"
     with pytest.raises(InputError, match=r"OpenVINO is not installed.*unetflow\[serve\]"):
-        choose_engine("openvino")
+        choose_runtime("openvino")
 
 
 @pytest.mark.parametrize(
@@ -270,7 +270,7 @@ def test_auto_is_keras_where_openvino_is_missing_or_keras_has_a_gpu(monkeypatch)
 )
 def test_what_no_engine_can_do_is_refused(engine, precision, said):
     with pytest.raises(InputError) as caught:
-        choose_engine(engine, precision)
+        choose_runtime(engine, precision)
     assert str(caught.value).startswith(said)
 
 
@@ -283,7 +283,7 @@ def test_a_processor_without_bfloat16_is_named(monkeypatch):
 
     monkeypatch.setattr(openvino, "Core", Plain)
     with pytest.raises(InputError, match="this processor does not multiply bfloat16"):
-        start_engine("openvino", {}, "bfloat16")
+        start_runtime("openvino", {}, "bfloat16")
 
 
 def test_a_squeeze_lost_in_the_conversion_to_onnx_is_put_back(monkeypatch, random):
@@ -330,7 +330,7 @@ def test_an_onnx_file_that_reads_other_files_is_refused(place):
     kept = [condition, *([elsewhere] if place == "weights" else [])]
     graph = helper.make_graph([*nodes, add], "g", [x], [y], kept)
     with pytest.raises(InputError, match="names other files that hold its weights"):
-        OnnxEngine({"network.onnx": helper.make_model(graph).SerializeToString()})
+        OnnxRuntime({"network.onnx": helper.make_model(graph).SerializeToString()})
 
 
 def test_an_engine_is_a_predictor_of_one_batch(random):
@@ -338,7 +338,7 @@ def test_an_engine_is_a_predictor_of_one_batch(random):
     batch = random.integers(0, 256, (3, 16, 24, 1), np.uint8)
     for name in ("keras", *OTHERS):
         engine = segmenter.on_engine(name).engine
-        assert isinstance(engine, Engine)
+        assert isinstance(engine, Runtime)
         found = engine(batch)
         assert (found.shape, found.dtype) == ((3, 16, 24, 1), np.float32)
         np.testing.assert_allclose(found, segmenter.model(batch.astype("f4")), atol=TOLERANCE)

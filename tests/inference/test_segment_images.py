@@ -17,9 +17,9 @@ from tests.support.recording_segmenter import MakeSegmenter, pack
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.result_folders import ResultFolders
 from unetflow.inference.executor import (
+    ExecutorSettings,
     InProcess,
-    RunnerSettings,
-    open_runner,
+    open_executor,
 )
 from unetflow.inference.segment_image import LargeSettings, SegmentingSettings
 from unetflow.inference.segment_images import segment_images
@@ -84,7 +84,7 @@ def test_images_are_the_same_though_a_worker_is_killed(
     killer = Killer(notes, lambda: len(found))
     killer.start()
     segmenter = MakeSegmenter(notes, hold=COUNT // 2)()
-    with open_runner(RunnerSettings("dask", workers=workers), segmenter, pack) as runner:
+    with open_executor(ExecutorSettings("dask", workers=workers), segmenter, pack) as runner:
         runner.sees_files = sees_files
         outcomes = segment_images(segmenter, images, wanted(tmp_path / "there"), runner)
         for name, outcome in outcomes:  # one by one, as the killer counts them

@@ -177,7 +177,7 @@ def test_a_model_without_settings_is_refused(tmp_path):
     with pytest.raises(InputError, match="without the settings of a segmenter") as caught:
         Segmenter.load(path)
     assert caught.value.where == str(path)
-    assert "evaluation" in caught.value.mend
+    assert "evaluation" in caught.value.fix
 
 
 def _without(name):

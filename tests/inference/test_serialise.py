@@ -6,7 +6,7 @@ import tifffile
 
 from unetflow.inference.blockwise.segment import segment_large
 from unetflow.inference.cluster.serialise import pack
-from unetflow.inference.executor import RunnerSettings, open_runner
+from unetflow.inference.executor import ExecutorSettings, open_executor
 from unetflow.io.large_image import open_large
 
 
@@ -37,7 +37,7 @@ def test_workers_find_the_blocks_that_one_process_finds(segmenter, tmp_path, ran
     tifffile.imwrite(tmp_path / "image.tif", random.integers(0, 256, (150, 171), np.uint8))
     segmenter = segmenter.with_decision(0.4, 1.3, 9)
     found = {}
-    with open_runner(RunnerSettings("dask", workers=2), segmenter, pack) as runner:
+    with open_executor(ExecutorSettings("dask", workers=2), segmenter, pack) as runner:
         for name, options in {"here": {}, "there": {"runner": runner}}.items():
             targets = tmp_path / f"{name}.tif", tmp_path / f"{name}_p.tif"
             with open_large(tmp_path / "image.tif") as image:

@@ -15,7 +15,7 @@ from unetflow.config.background import BackgroundRule
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.computing import compute_by
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
-from unetflow.inference.executor import RunnerSettings, open_runner
+from unetflow.inference.executor import ExecutorSettings, open_executor
 from unetflow.io.large_image import open_large
 
 PIXELS = smooth_pixels((200, 230))
@@ -24,7 +24,7 @@ OPTIONS = {"block": 60, "batch_size": 99}
 
 @pytest.fixture(scope="module")
 def runner():
-    with open_runner(RunnerSettings("dask", workers=2), "model", pack) as opened:
+    with open_executor(ExecutorSettings("dask", workers=2), "model", pack) as opened:
         yield opened
 
 
@@ -81,7 +81,7 @@ def test_a_killed_worker_costs_no_more_than_its_blocks(image, tmp_path, notes, w
     done = []
     killer = Killer(notes, lambda: len(done))
     killer.start()
-    with open_runner(RunnerSettings("dask", workers=workers), "model", pack) as opened:
+    with open_executor(ExecutorSettings("dask", workers=workers), "model", pack) as opened:
         there = segment(
             image,
             tmp_path,

@@ -67,7 +67,7 @@ def test_blocks_of_another_segmentation_are_refused_with_what_differs(tmp_path, 
     options = change({"image": in_memory(grey()), "model": CLEANING, "block": 40})
     with pytest.raises(InputError, match=message) as caught:
         segment_blocks(target=target, **options)
-    assert "Remove the folder to begin anew" in caught.value.mend
+    assert "Remove the folder to begin anew" in caught.value.fix
     assert segment_blocks(in_memory(grey()), CLEANING, target, block=40).found == 2
 
 

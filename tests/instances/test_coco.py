@@ -9,9 +9,9 @@ from pycocotools.coco import COCO
 
 from tests.support.drawn_objects import NAMES, OBJECTS, TRICKY
 from tests.support.images import random_pixels
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.registry import find_pairs
-from unetflow.config.classes import LabelClass
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.data.samples import write_tiff
 from unetflow.instances.coco import write_coco
@@ -84,8 +84,8 @@ def test_the_layout_coco_reads_what_is_written(tmp_path):
     write_tiff(tmp_path / "a.tif", random_pixels(TRICKY.numbers.shape))
     write_coco(tmp_path / "a.json", [("a.tif", TRICKY)], NAMES)
     (pair,) = find_pairs(tmp_path, "coco", {"annotations": "a.json"}).pairs
-    classes = tuple(LabelClass(name, (name,)) for name in NAMES)
-    drawn = pair.annotation.draw(TRICKY.numbers.shape, Meaning(classes), 10**6)
+    classes = tuple(ClassSpec(name, (name,)) for name in NAMES)
+    drawn = pair.annotation.draw(TRICKY.numbers.shape, ClassMap(classes), 10**6)
     np.testing.assert_array_equal(drawn.instances, TRICKY.numbers)
     np.testing.assert_array_equal(drawn.label, np.append(0, TRICKY.classes)[TRICKY.numbers])
 

@@ -22,7 +22,7 @@ from tests.support.large_files import grey
 from unetflow.core.errors import InputError
 from unetflow.io.large_image import open_large
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 BOMB = 2**28
 """Bytes that a forged chunk unpacks to; a chunk of the image has 4096."""
 

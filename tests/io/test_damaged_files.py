@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.support.images import random_pixels, write_sixteen_bit_png
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.raster import MaskImage
-from unetflow.annotations.records import Pair, Picture
-from unetflow.config.classes import LabelClass
+from unetflow.annotations.records import Pair, SourceImage
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
-from unetflow.data.sample_builder import Intake, take_in
+from unetflow.data.sample_builder import BuildRequest, build_samples
 from unetflow.io.formats.registry import read_image, read_mask
 
 FUZZ_PIXELS = 100_000
@@ -236,18 +236,18 @@ class Batch:
         for path, bytes_ in ((file, content), (partner, WHOLE["PNG"].content)):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(bytes_)
-        pictures = Picture(file, page), Picture(partner)
+        pictures = SourceImage(file, page), SourceImage(partner)
         image, mask = pictures if role == "image" else reversed(pictures)
         self.pairs.append(Pair(f"{role}/{name}", image, MaskImage(mask)))
         self.files[f"{role}/{name}"] = str(file)
 
     def take(self):
         """Take them in within a minute, without a warning."""
-        soft = Meaning((LabelClass("none", (0,)), LabelClass("cell", (255,))), threshold=128)
-        plan = Intake(self.pairs, soft, FUZZ_PIXELS, workers=4)
+        soft = ClassMap((ClassSpec("none", (0,)), ClassSpec("cell", (255,))), threshold=128)
+        plan = BuildRequest(self.pairs, soft, FUZZ_PIXELS, workers=4)
         taken = []
         thread = threading.Thread(
-            target=lambda: taken.append(take_in(self.folder / "samples", plan)), daemon=True
+            target=lambda: taken.append(build_samples(self.folder / "samples", plan)), daemon=True
         )
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")

@@ -4,14 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from unetflow.core.atomic import replacing
+from unetflow.core import atomic
+from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import (
     DeclarationError,
     InputError,
     restore_error,
 )
 from unetflow.core.hashing import sha256
-from unetflow.io import files
 from unetflow.io.files import (
     require_file,
     size,
@@ -22,7 +22,7 @@ from unetflow.io.files import (
 def test_error_says_where_what_and_how_to_mend_it():
     error = InputError("mask.png", "it is empty", "Export it again")
     assert str(error) == "mask.png: it is empty. Export it again."
-    assert (error.where, error.problem, error.mend) == (
+    assert (error.where, error.problem, error.fix) == (
         "mask.png",
         "it is empty",
         "Export it again",
@@ -38,7 +38,7 @@ def test_error_is_a_value_error_and_names_paths_as_text(tmp_path):
 @pytest.mark.parametrize("kind", [InputError, DeclarationError])
 def test_error_is_restored_from_its_parts(kind):
     error = kind("mask.png", "it is empty", "Export it again")
-    restored = restore_error(error.kind, error.where, error.problem, error.mend)
+    restored = restore_error(error.kind, error.where, error.problem, error.fix)
     assert type(restored) is kind
     assert str(restored) == str(error)
 
@@ -49,7 +49,7 @@ def test_a_problem_of_several_lines_is_followed_by_the_mend_on_a_line_of_its_own
 
 def test_replacing_writes_a_new_file_and_makes_missing_folders(tmp_path):
     path = tmp_path / "deep" / "er" / "a.txt"
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(b"new")
     assert path.read_bytes() == b"new"
     assert list(path.parent.iterdir()) == [path]
@@ -58,7 +58,7 @@ def test_replacing_writes_a_new_file_and_makes_missing_folders(tmp_path):
 def test_replacing_swaps_the_old_file_only_when_the_block_ends(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"old")
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(b"new")
         assert path.read_bytes() == b"old"
     assert path.read_bytes() == b"new"
@@ -66,7 +66,7 @@ def test_replacing_swaps_the_old_file_only_when_the_block_ends(tmp_path):
 
 
 def test_temporary_file_is_hidden_in_the_same_folder_with_the_same_ending(tmp_path):
-    with replacing(tmp_path / "image.ome.tif") as temporary:
+    with atomic_write(tmp_path / "image.ome.tif") as temporary:
         temporary.write_bytes(b"")
         assert temporary.parent == tmp_path
         assert temporary.name.startswith(".")
@@ -79,7 +79,7 @@ def test_replacing_leaves_the_old_bytes_and_nothing_else_when_the_block_raises(t
     path.write_bytes(b"old")
 
     def write_half():
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             temporary.write_bytes(b"half of the n")
             raise error
 
@@ -92,7 +92,7 @@ def test_replacing_leaves_the_old_bytes_and_nothing_else_when_the_block_raises(t
 def test_replacing_raises_when_the_block_writes_nothing_and_keeps_the_old_file(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"old")
-    with pytest.raises(FileNotFoundError), replacing(path):
+    with pytest.raises(FileNotFoundError), atomic_write(path):
         pass
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
@@ -101,14 +101,14 @@ def test_replacing_raises_when_the_block_writes_nothing_and_keeps_the_old_file(t
 def test_replacing_removes_the_temporary_file_when_the_move_fails(tmp_path):
     path = tmp_path / "a.txt"
     path.mkdir()
-    with pytest.raises(OSError, match="directory"), replacing(path) as temporary:
+    with pytest.raises(OSError, match="directory"), atomic_write(path) as temporary:
         temporary.write_bytes(b"new")
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_two_writers_of_one_file_do_not_share_a_temporary_path(tmp_path):
     path = tmp_path / "a.txt"
-    with replacing(path) as first, replacing(path) as second:
+    with atomic_write(path) as first, atomic_write(path) as second:
         assert first != second
         first.write_bytes(b"first")
         second.write_bytes(b"second")
@@ -133,17 +133,17 @@ def test_file_is_synced_before_the_move_and_its_folder_after_it(tmp_path, monkey
         fsync=lambda descriptor: steps.append(f"sync {names[descriptor]}"),
         replace=lambda old, new: (steps.append("move"), os.replace(old, new)),
     )
-    monkeypatch.setattr(files, "os", fake)
-    with replacing(tmp_path / "a.txt") as temporary:
+    monkeypatch.setattr(atomic, "os", fake)
+    with atomic_write(tmp_path / "a.txt") as temporary:
         temporary.write_bytes(b"new")
     assert steps == ["sync file", "move", "sync folder"]
 
 
 def test_the_new_name_need_not_be_on_the_disk_where_another_file_follows(tmp_path, monkeypatch):
     synced = []
-    monkeypatch.setattr(files, "_sync", lambda path: synced.append(path.suffix))
+    monkeypatch.setattr(atomic, "_sync", lambda path: synced.append(path.suffix))
     for sync_folder in (True, False):
-        with replacing(tmp_path / "a.txt", sync_folder=sync_folder) as temporary:
+        with atomic_write(tmp_path / "a.txt", sync_folder=sync_folder) as temporary:
             temporary.write_bytes(b"new")
     assert synced == [".txt", "", ".txt"]
 
@@ -163,8 +163,8 @@ def test_on_windows_no_folder_is_opened_and_the_file_is_opened_for_writing(tmp_p
         fsync=os.fsync,
         replace=os.replace,
     )
-    monkeypatch.setattr(files, "os", fake)
-    with replacing(tmp_path / "a.txt") as temporary:
+    monkeypatch.setattr(atomic, "os", fake)
+    with atomic_write(tmp_path / "a.txt") as temporary:
         temporary.write_bytes(b"new")
     assert opened == [(False, os.O_RDWR)]
     assert (tmp_path / "a.txt").read_bytes() == b"new"

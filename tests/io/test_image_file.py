@@ -9,7 +9,7 @@ from PIL import Image
 
 from tests.support.large_files import write_ome_zarr
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import list_tree
+from unetflow.io.file_listing import list_files
 from unetflow.io.image_file import ImageFile
 from unetflow.io.pixel_size import PixelSize
 
@@ -27,7 +27,7 @@ def test_it_is_read_in_another_process_as_in_this_one(stack, tmp_path):
     path, pixels = stack
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.write(path, "a.tif")
-    for file in (path, list_tree(tmp_path / "a.zip").files["a.tif"]):
+    for file in (path, list_files(tmp_path / "a.zip").files["a.tif"]):
         image = pickle.loads(pickle.dumps(ImageFile(file, page=2)))  # noqa: S301 -- its own bytes
         np.testing.assert_array_equal(image.read(), pixels[2][:, :, None])
         assert image.read_pixel_size() == PixelSize(0.5, 0.5)

@@ -70,7 +70,7 @@ def test_file_under_the_ending_of_another_format_is_refused(tmp_path, ending, co
         read_image(path)
     form = FORMS[content]
     assert caught.value.problem == f"its content is {form}, though its name ends in .{ending}"
-    assert caught.value.mend == "Give it the right ending"
+    assert caught.value.fix == "Give it the right ending"
 
 
 @pytest.mark.parametrize("ending", FORMS)
@@ -87,7 +87,7 @@ def test_what_a_browser_may_have_saved_instead_is_named(tmp_path, ending, conten
     (tmp_path / f"a.{ending}").write_bytes(content)
     with pytest.raises(InputError, match=f"its content is {kind}, though its name") as caught:
         read_image(tmp_path / f"a.{ending}")
-    assert caught.value.mend == "Download or export it again"
+    assert caught.value.fix == "Download or export it again"
 
 
 def test_missing_file_is_refused(tmp_path):

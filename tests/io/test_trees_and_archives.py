@@ -22,7 +22,7 @@ from tests.support.images import GREY, png_bytes, touch_images
 from unetflow.core.errors import InputError
 from unetflow.io import archive as archives
 from unetflow.io.archive import ArchiveMember, list_members
-from unetflow.io.file_listing import list_tree, natural_order
+from unetflow.io.file_listing import list_files, natural_order
 from unetflow.io.files import size, stamp
 from unetflow.io.formats.registry import read_image
 
@@ -130,7 +130,7 @@ class TestNaturalOrder:
 class TestFolder:
     def test_is_listed_with_its_subfolders(self, tmp_path):
         touch_images(tmp_path, "b.png", "a/1.png", "a/b/c.TIF", "notes.txt")
-        tree = list_tree(tmp_path)
+        tree = list_files(tmp_path)
         assert list(tree.files) == ["a/1.png", "a/b/c.TIF", "b.png", "notes.txt"]
         assert tree.files["a/1.png"] == tmp_path / "a" / "1.png"
         assert tree.refused == []
@@ -139,17 +139,17 @@ class TestFolder:
         touch_images(tmp_path, ".DS_Store", ".git/a.png", "a/._1.png", "__MACOSX/a.png", "a/1.png")
         (tmp_path / ".#lock").symlink_to("nobody@nowhere")
         (tmp_path / ".cache").symlink_to("/")
-        tree = list_tree(tmp_path)
+        tree = list_files(tmp_path)
         assert list(tree.files) == ["a/1.png"]
         assert tree.refused == []
 
     def test_that_is_not_there_is_refused(self, tmp_path):
         with pytest.raises(InputError, match="there is no such folder or archive"):
-            list_tree(tmp_path / "none")
+            list_files(tmp_path / "none")
 
     def test_below_another_one_has_names_without_it(self, tmp_path):
         touch_images(tmp_path, "a/1.png", "a/b/2.png", "ab/3.png")
-        tree = list_tree(tmp_path)
+        tree = list_files(tmp_path)
         assert list(tree.below("a")) == ["1.png", "b/2.png"]
         assert list(tree.below("a/b/")) == ["2.png"]
         assert list(tree.below(".")) == list(tree.below("")) == list(tree.files)
@@ -158,12 +158,12 @@ class TestFolder:
         touch_images(tmp_path, "top.png", "images/1.png", "labels/1.png")
         (tmp_path / "masks").mkdir()
         with pytest.raises(InputError, match=r"folders with files: images, labels, \.") as caught:
-            list_tree(tmp_path).below("masks")
+            list_files(tmp_path).below("masks")
         assert caught.value.where == str(tmp_path / "masks")
 
     def test_gives_a_file_by_its_name_or_refuses(self, tmp_path):
         touch_images(tmp_path, "a/1.png")
-        tree = list_tree(tmp_path)
+        tree = list_files(tmp_path)
         assert tree.file("a/1.png") == tmp_path / "a/1.png"
         with pytest.raises(InputError, match="there is no such file"):
             tree.file("a")
@@ -171,7 +171,7 @@ class TestFolder:
     def test_with_a_name_that_is_not_utf8_is_listed_without_it(self, tmp_path):
         touch_images(tmp_path, "a.png")
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xe4.png")).write_bytes(b"")
-        tree = list_tree(tmp_path)
+        tree = list_files(tmp_path)
         assert list(tree.files) == ["a.png"]
         assert [str(error) for error in tree.refused] == [
             f"{tmp_path}/\\udce4.png: its name is not written in UTF-8. Rename it."
@@ -179,7 +179,7 @@ class TestFolder:
 
     def test_with_a_pipe_does_not_wait_for_it(self, tmp_path):
         os.mkfifo(tmp_path / "a.png")
-        assert list_tree(tmp_path).files == {}
+        assert list_files(tmp_path).files == {}
 
 
 def test_a_folder_that_must_not_be_read_is_named(tmp_path, monkeypatch):
@@ -192,7 +192,7 @@ def test_a_folder_that_must_not_be_read_is_named(tmp_path, monkeypatch):
         return whole(folder)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    tree = list_tree(tmp_path)
+    tree = list_files(tmp_path)
     assert list(tree.files) == ["open/1.png"]
     (refused,) = tree.refused
     assert refused.where == str(tmp_path / "closed")
@@ -206,20 +206,20 @@ class TestSymbolicLink:
         return tmp_path / "root"
 
     def refused(self, root):
-        tree = list_tree(root)
+        tree = list_files(root)
         assert list(tree.files) == ["a/1.png"]
         return [(error.where, error.problem) for error in tree.refused]
 
     def test_to_a_file_of_the_tree_is_followed(self, root):
         (root / "link.png").symlink_to(root / "a" / "1.png")
         (root / "a" / "relative.png").symlink_to("1.png")
-        tree = list_tree(root)
+        tree = list_files(root)
         assert list(tree.files) == ["a/1.png", "a/relative.png", "link.png"]
         assert tree.refused == []
 
     def test_to_a_folder_of_the_tree_is_followed(self, root):
         (root / "b").symlink_to(root / "a")
-        tree = list_tree(root)
+        tree = list_files(root)
         assert list(tree.files) == ["a/1.png", "b/1.png"]
         assert tree.refused == []
 
@@ -227,7 +227,7 @@ class TestSymbolicLink:
         (root / "a" / "round").symlink_to(root)
         (root / "b").symlink_to(root / "a")
         (root / "c").symlink_to(root / "a")
-        tree = list_tree(root)
+        tree = list_files(root)
         assert len(tree.files) == 2
         problem = "it is a symbolic link to a folder that is listed already"
         assert {error.problem for error in tree.refused} == {problem}
@@ -262,7 +262,7 @@ class TestArchive:
     def test_is_listed_as_a_folder_is(self, tmp_path):
         files = {"b.png": b"", "a/": b"", "a/10.png": b"", "a/2.png": b"", "é/ü.png": b""}
         hidden = {"__MACOSX/a/._1.png": b"", ".DS_Store": b"", "a/.x/1.png": b""}
-        tree = list_tree(pack(tmp_path / "a.zip", files | hidden))
+        tree = list_files(pack(tmp_path / "a.zip", files | hidden))
         assert list(tree.files) == ["a/10.png", "a/2.png", "b.png", "é/ü.png"]
         assert list(tree.below("a")) == ["10.png", "2.png"]
         assert tree.refused == []
@@ -308,7 +308,7 @@ class TestArchive:
 
     def test_inside_an_archive_is_not_opened(self, tmp_path):
         inner = pack(tmp_path / "inner.zip", {"a.png": PICTURE}).read_bytes()
-        tree = list_tree(pack(tmp_path / "outer.zip", {"inner.zip": inner, "b.png": inner}))
+        tree = list_files(pack(tmp_path / "outer.zip", {"inner.zip": inner, "b.png": inner}))
         assert list(tree.files) == ["b.png", "inner.zip"]
         with pytest.raises(InputError, match="its content is a zip archive, though its name ends"):
             read_image(tree.files["b.png"])
@@ -317,22 +317,22 @@ class TestArchive:
     def test_that_is_none_is_refused(self, tmp_path, content):
         (tmp_path / "a.zip").write_bytes(content)
         with pytest.raises(InputError, match="cannot be read as a zip archive"):
-            list_tree(tmp_path / "a.zip")
+            list_files(tmp_path / "a.zip")
 
     def test_that_is_cut_anywhere_is_refused(self, tmp_path):
         content = pack(tmp_path / "a.zip", {"a.png": PICTURE, "b.png": PICTURE}).read_bytes()
         for length in range(len(content)):
             (tmp_path / "a.zip").write_bytes(content[:length])
             with pytest.raises(InputError, match="Download or pack it again"):
-                list_tree(tmp_path / "a.zip")
+                list_files(tmp_path / "a.zip")
 
     def test_with_too_many_files_is_refused(self, tmp_path, monkeypatch):
         path = pack(tmp_path / "a.zip", {"folder/": b"", "a": b"", "b": b"", "c": b""})
         monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
-        assert len(list_tree(path).files) == 3
+        assert len(list_files(path).files) == 3
         monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
         with pytest.raises(InputError, match="it holds 3 files"):
-            list_tree(path)
+            list_files(path)
 
     def test_whose_files_overlap_is_refused(self, tmp_path):
         path = pack(tmp_path / "a.zip", {"a": bytes(5000), "b": b"", "c": b""})
@@ -341,7 +341,7 @@ class TestArchive:
             patch(path, name, form=("I", 5000), central=24)
             patch(path, name, form=("I", 0), central=42)
         with pytest.raises(InputError, match="overlap each other, as those of a zip bomb"):
-            list_tree(path)
+            list_files(path)
 
 
 class TestMember:
@@ -352,7 +352,7 @@ class TestMember:
     def test_that_leads_out_of_the_archive_is_refused(self, tmp_path, name):
         path = pack(tmp_path / "a.zip", {"a.png": b"", name: b""})
         assert refusals(path) == {name: "its name leads out of the archive"}
-        assert list(list_tree(path).files) == ["a.png"]
+        assert list(list_files(path).files) == ["a.png"]
 
     @pytest.mark.parametrize("name", ["./a.png", "a//b.png", "a/./b.png"])
     def test_with_a_name_that_has_two_forms_is_refused(self, tmp_path, name):
@@ -371,7 +371,7 @@ class TestMember:
         path = pack(tmp_path / "a.zip", {"é.png": b""})
         path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xfe"))
         with pytest.raises(InputError, match="cannot be read as a zip archive"):
-            list_tree(path)
+            list_files(path)
 
     def test_that_stands_twice_is_taken_once(self, tmp_path):
         path = pack(tmp_path / "a.zip", {"a.png": b"first", "b.png": b"second"})
@@ -436,7 +436,7 @@ class TestMember:
         with pytest.raises(InputError, match="it cannot be read") as caught:
             read_image(first_member(path))
         assert caught.value.where == f"{path}/a.png"
-        assert caught.value.mend == "Download or pack the archive again"
+        assert caught.value.fix == "Download or pack the archive again"
 
 
 def test_damaged_archives_give_bytes_or_an_input_error(tmp_path):

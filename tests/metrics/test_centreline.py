@@ -4,13 +4,13 @@ from hypothesis import given
 from skimage.morphology import skeletonize
 
 from tests.support.masks import FOUND, LABELS, masks
-from unetflow.metrics.centreline import score_thin
+from unetflow.metrics.centreline import score_centreline
 
 LINE = "....... ####### ......."
 
 
 def test_a_gap_in_a_line_costs_centreline_recall():
-    scores = score_thin(masks(LINE, "....... ###.### ......."))
+    scores = score_centreline(masks(LINE, "....... ###.### ......."))
     assert scores["centreline_precision"] == 1
     assert scores["centreline_recall"] == pytest.approx(6 / 7)
     assert scores["cldice"] == pytest.approx(2 * (6 / 7) / (1 + 6 / 7))
@@ -21,7 +21,7 @@ def test_a_line_of_another_width_is_right():
     thick[2:7, 2:28] = 1
     thin = np.zeros_like(thick)
     thin[4, 4:26] = 1
-    scores = score_thin(masks(thick, thin))
+    scores = score_centreline(masks(thick, thin))
     assert scores["centreline_precision"] == 1
     assert scores["centreline_recall"] > 0.9
 
@@ -39,15 +39,15 @@ def test_a_line_of_another_width_is_right():
     ],
 )
 def test_empty_masks_and_single_pixels(truth, found, expected):
-    assert set(score_thin(masks(truth, found)).values()) == {expected}
+    assert set(score_centreline(masks(truth, found)).values()) == {expected}
 
 
 @given(LABELS, FOUND)
 def test_equals_the_formula_on_the_whole_image(truth, found):
     both = masks(truth, found)
-    scores = score_thin(both)
+    scores = score_centreline(both)
     changed = np.where(truth == 255, 1 - found, found)
-    assert score_thin(masks(truth, changed)) == scores
+    assert score_centreline(masks(truth, changed)) == scores
     if not both.true.any() or not both.found.any():
         return
     true_line, found_line = skeletonize(both.true), skeletonize(both.found)
@@ -61,4 +61,4 @@ def test_equals_the_formula_on_the_whole_image(truth, found):
 
 @given(LABELS)
 def test_a_perfect_prediction(truth):
-    assert set(score_thin(masks(truth, truth == 1)).values()) == {1}
+    assert set(score_centreline(masks(truth, truth == 1)).values()) == {1}

@@ -232,7 +232,7 @@ def test_a_size_that_cannot_be_halved_gives_the_nearest_that_can(
         build_unet((height, width, 1), padding=padding)
     assert caught.value.where == where
     assert "depth 4" in caught.value.problem
-    assert caught.value.mend == f"The nearest sizes that it can are {sizes}"
+    assert caught.value.fix == f"The nearest sizes that it can are {sizes}"
 
 
 def test_the_smallest_size_that_is_named_can_be_built():

@@ -90,7 +90,7 @@ def test_unusable_files_are_listed_with_reason_and_mend(mine: Path) -> None:
     _refused(_ingest(mine), "2 of 6 entries cannot be used")
     listed = pd.read_csv(mine.parent / "data/02_intermediate/quarantine.csv")
     assert listed["path"].tolist() == [str(mine / "images/2.png"), str(mine / "images/1.png")]
-    assert listed[["reason", "mend"]].notna().all(axis=None)
+    assert listed[["reason", "fix"]].notna().all(axis=None)
 
 
 def test_a_run_goes_on_without_a_few_unusable_files(mine: Path) -> None:

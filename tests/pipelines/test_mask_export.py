@@ -16,7 +16,7 @@ from unetflow.core.geometry import Geometry
 from unetflow.datasets.label_files import LabelFileDataset
 from unetflow.datasets.objects import CocoFileDataset, TablesDataset
 from unetflow.inference.blockwise.result_folders import ResultFolders
-from unetflow.inference.runtimes.runtime import Engine
+from unetflow.inference.runtimes.runtime import Runtime
 from unetflow.inference.segmenter import Segmenter, SegmenterSettings
 from unetflow.io.image_file import ImageFile
 from unetflow.io.pixel_size import PixelSize
@@ -37,7 +37,7 @@ ORDER = (
 )
 
 
-class Brightness(Engine):
+class Brightness(Runtime):
     """Takes a pixel's brightness for its probability, and a window's left border into account."""
 
     name, outputs, identity = "brightness", 1, {"kind": "brightness"}
@@ -90,7 +90,7 @@ def on_engine(engine, precision):
         settings=SimpleNamespace(classes=["background", "nucleus"], tile=32),
         predict_probabilities=lambda image, **ways: np.full((*image.shape[:2], 1), found),
         decide=lambda probabilities: probabilities[:, :, 0].astype(np.uint8),
-        explain_unlikeness=lambda image: "",
+        describe_drift=lambda image: "",
     )
 
 

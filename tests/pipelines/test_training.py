@@ -101,7 +101,7 @@ def test_other_class_weights_are_refused_with_one_message(written):
         read_parameters(PlannedTraining, {**PARAMETERS, "class_weights": written}, "training")
     assert caught.value.where == "training.class_weights"
     assert caught.value.problem == f"{written!r} is not allowed"
-    assert "`balanced`" in caught.value.mend
+    assert "`balanced`" in caught.value.fix
 
 
 def test_a_wrong_formula_is_refused_in_the_parsers_words():

@@ -41,7 +41,7 @@ def test_whatever_the_user_named_is_shown_as_it_is():
     assert not {"script", "u", "s", "i"} & tags
     assert not any("onclick" in attributes for _, attributes in page.elements)
     assert set(names_of(page)) == {evil, "a&amp;`b`", "c"}
-    assert page.tables["Files that cannot be used, and what would mend them"][1] == [
+    assert page.tables["Files that cannot be used, and how to fix them"][1] == [
         "/a/<img src=x>`y`.tif",
         "</table><h1>",
         "Set <i>",
@@ -138,7 +138,7 @@ def test_without_images_the_page_has_the_quarantine_and_a_clear_sentence():
 def test_long_quarantine_is_cut_and_says_where_the_rest_is():
     rows = [(f"{n}.tif", "it is damaged", "Copy it again") for n in range(1502)]
     page = report(*some(4), rows)
-    assert len(page.tables["Files that cannot be used, and what would mend them"]) == 501
+    assert len(page.tables["Files that cannot be used, and how to fix them"]) == 501
     assert "1,002 more files" in page.texts["quarantine"]
     assert "quarantine.csv" in page.texts["quarantine"]
 

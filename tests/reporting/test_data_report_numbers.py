@@ -226,7 +226,7 @@ def judged(table, quarantine=0, duplicates=(), leaks=()):
         pd.DataFrame(duplicates, columns=DUPLICATES),
         pd.DataFrame(leaks, columns=LEAKS),
     )
-    return [(f.level, f.text, bool(f.mend)) for f in judge(table, *frames, CLASSES)]
+    return [(f.level, f.text, bool(f.fix)) for f in judge(table, *frames, CLASSES)]
 
 
 def test_sound_data_are_called_sound():

@@ -216,7 +216,7 @@ def test_each_weakness_brings_its_own_advice_and_no_other(changes, level, text):
     found = advise(judged := evaluation(samples, table, **changes), made.card(judged))
     assert [finding.level for finding in found] == [level]
     assert text in found[0].text
-    assert found[0].mend
+    assert found[0].fix
 
 
 def test_images_with_a_low_score_are_counted():

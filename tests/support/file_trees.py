@@ -7,7 +7,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from unetflow.annotations.autodetect.detect_layout import find_readings
+from unetflow.annotations.autodetect.detect_layout import find_candidates
 from unetflow.annotations.layouts.registry import find_pairs
 
 EDGE = 16
@@ -61,5 +61,5 @@ def pairs_of(root, reading):
 
 def read_only_way(root):
     """Return the one reading that there is."""
-    (reading,) = find_readings(root)
+    (reading,) = find_candidates(root)
     return reading

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.raster import MaskImage
-from unetflow.annotations.records import Pair, Picture
-from unetflow.config.classes import LabelClass
-from unetflow.data.sample_builder import Intake, take_in
+from unetflow.annotations.records import Pair, SourceImage
+from unetflow.config.classes import ClassSpec
+from unetflow.data.sample_builder import BuildRequest, build_samples
 from unetflow.data.samples import (
     Sample,
     SampleFolder,
     write_tiff,
 )
 
-CLASSES = [LabelClass("background", (0,)), LabelClass("nucleus", (255,))]
+CLASSES = [ClassSpec("background", (0,)), ClassSpec("nucleus", (255,))]
 GREY, RGB = 0, 2
 
 
@@ -63,12 +63,14 @@ def store_samples(folder: Path, samples: dict[str, Sample]):
 
     Return the pairs and the sample folder.
     """
-    meaning = Meaning((LabelClass("background", (0,)), LabelClass("nucleus", None)), ignore=(255,))
+    class_map = ClassMap((ClassSpec("background", (0,)), ClassSpec("nucleus", None)), ignore=(255,))
     pairs = []
     for name, sample in samples.items():
         image, mask = folder / "images" / f"{name}.tif", folder / "masks" / f"{name}.tif"
         write_tiff(image, sample.image)
         write_tiff(mask, sample.label)
-        pairs.append(Pair(name, Picture(image), MaskImage(Picture(mask))))
-    taken = take_in(folder / "samples", Intake(pairs, meaning, max_pixels=10**6, workers=1))
+        pairs.append(Pair(name, SourceImage(image), MaskImage(SourceImage(mask))))
+    taken = build_samples(
+        folder / "samples", BuildRequest(pairs, class_map, max_pixels=10**6, workers=1)
+    )
     return pairs, SampleFolder(folder / "samples", taken.descriptions)

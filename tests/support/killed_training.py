@@ -11,7 +11,7 @@ import numpy as np
 
 from tests.support.networks import GREY, fit_settings, square_samples, tiny_unet
 from unetflow.augmentation.policy import Augmenter
-from unetflow.io import files
+from unetflow.core import atomic
 from unetflow.training.callbacks import TrainingListeners
 from unetflow.training.checkpoints import CheckpointFolder
 from unetflow.training.fit import fit
@@ -57,7 +57,7 @@ def train(folder: Path, variant: str, die: str | None = None) -> None:
         CheckpointFolder(folder / "checkpoints", keep=1).of({"variant": variant}),
     )
     weights = {f"weight_{i}": weight for i, weight in enumerate(unet.get_weights())}
-    with files.replacing(folder / "result.npz") as temporary:
+    with atomic.atomic_write(folder / "result.npz") as temporary:
         np.savez(temporary, history=table.to_numpy(np.float64), **weights)
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from tests.conftest import ROOT
 from tests.support.networks import fit_settings
-from unetflow.annotations.class_map import read_meaning
+from unetflow.annotations.class_map import read_class_map
 from unetflow.annotations.records import Pair
 from unetflow.augmentation.policy import Augmenter
 from unetflow.data.description import read_pair
@@ -66,16 +66,16 @@ def read_set(name: str) -> RealSet:
     with KedroSession.create(ROOT, env=name) as session:
         context = session.load_context()
         pairs: list[Pair] = context.catalog.load("raw_pairs").pairs
-        meaning = read_meaning(context.params["classes"], context.params["ingestion"])
+        class_map = read_class_map(context.params["classes"], context.params["ingestion"])
     order = sorted(range(len(pairs)), key=lambda number: (_pixels(pairs[number]), number))
     tested = _evenly(order, TESTED)
     rest = [number for number in order if number not in tested]
     training = _evenly(rest if len(rest) >= TESTED else order, MOST_TRAINING)
     others = _evenly(rest, MOST_OTHERS)
-    read = {n: read_pair(pairs[n], meaning, MAX_PIXELS) for n in {*tested, *training, *others}}
+    read = {n: read_pair(pairs[n], class_map, MAX_PIXELS) for n in {*tested, *training, *others}}
     files = [pairs[number].image.file for number in tested]
     return RealSet(
-        [one.name for one in meaning.classes],
+        [one.name for one in class_map.classes],
         [read[number] for number in tested],
         [(file.suffix, file.read_bytes()) for file in files],
         [read[number] for number in training],

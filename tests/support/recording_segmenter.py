@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.support.cluster_tasks import begin
 from unetflow.core.geometry import Geometry
-from unetflow.inference.runtimes.runtime import Engine
+from unetflow.inference.runtimes.runtime import Runtime
 from unetflow.inference.segmenter import Segmenter, SegmenterSettings
 
 SETTINGS = SegmenterSettings(
@@ -18,7 +18,7 @@ SETTINGS = SegmenterSettings(
 
 
 @dataclass
-class Brightness(Engine):
+class Brightness(Runtime):
     """Takes a pixel's brightness for its probability.
 
     Attributes:

@@ -14,7 +14,7 @@ from unetflow.data.samples import Sample
 from unetflow.reporting.data_report.page import write_data_report
 
 CLASSES = ["background", "nucleus"]
-QUARANTINE = ["path", "reason", "mend"]
+QUARANTINE = ["path", "reason", "fix"]
 DUPLICATES = ["first", "second", "kind", "distance", "correlation"]
 LEAKS = ["kind", "first", "second", "first_split", "second_split"]
 VOID = {"meta", "img", "br"}

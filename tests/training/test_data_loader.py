@@ -10,7 +10,7 @@ from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
-from unetflow.training.data_loader import CropFeed
+from unetflow.training.data_loader import CropLoader
 
 FLIPS = [{"transform": "HorizontalFlip", "p": 0.5}, {"transform": "VerticalFlip", "p": 0.5}]
 
@@ -49,7 +49,7 @@ def _feed(samples, **changes):
         "workers": 0,
         **changes,
     }
-    return CropFeed(samples, options.pop("intensity"), options.pop("augmenter"), **options)
+    return CropLoader(samples, options.pop("intensity"), options.pop("augmenter"), **options)
 
 
 def _epoch(feed):

@@ -162,8 +162,8 @@ def test_what_does_not_fit_is_refused_with_what_would_mend_it():
         _plan(memory_gb=1.2, given=given)
     assert caught.value.where == "budget.memory_gb"
     assert "1.2 GB do not suffice" in caught.value.problem
-    assert "training.crop_size or training.batch_size" in caught.value.mend
-    granted = float(caught.value.mend.split()[1].rstrip(","))
+    assert "training.crop_size or training.batch_size" in caught.value.fix
+    granted = float(caught.value.fix.split()[1].rstrip(","))
     assert _plan(memory_gb=granted, given=given).memory_gb <= granted
 
 

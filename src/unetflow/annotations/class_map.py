@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.config.classes import LabelClass, Value, is_colour, read_classes
+from unetflow.config.classes import ClassSpec, Value, is_colour, read_classes
 from unetflow.config.parameters import IngestionParameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import DeclarationError, InputError
@@ -17,7 +17,7 @@ _LARGEST_TABLE = 65535
 
 
 @dataclass(frozen=True)
-class Meaning:
+class ClassMap:
     """What a data set's annotations mean.
 
     Attributes:
@@ -27,7 +27,7 @@ class Meaning:
             ignored ones: for masks with soft edges, also of single objects and regions.
     """
 
-    classes: tuple[LabelClass, ...]
+    classes: tuple[ClassSpec, ...]
     ignore: tuple[Value, ...] = ()
     threshold: int | None = None
 
@@ -100,13 +100,13 @@ class Meaning:
         return 1
 
 
-def decode_mask(mask: NDArray[np.integer], meaning: Meaning, where: object) -> Label:
+def decode_mask(mask: NDArray[np.integer], class_map: ClassMap, where: object) -> Label:
     """Turn a mask into class indices.
 
     Args:
         mask: `(height, width)` whole numbers; of a colour mask red, green and blue as the three
             bytes of one number.
-        meaning: What they mean.
+        class_map: What they mean.
         where: The mask's file, for the error message.
 
     Returns:
@@ -115,20 +115,20 @@ def decode_mask(mask: NDArray[np.integer], meaning: Meaning, where: object) -> L
     Raises:
         InputError: The mask holds a value that no class declares.
     """
-    ignored = ignored_pixels(mask, meaning)
-    if meaning.threshold is not None:
-        mask = np.where(mask >= meaning.threshold, np.uint8(255), np.uint8(0))
-    declared = {_number(v): i for i, c in enumerate(meaning.classes) for v in c.values or ()}
-    declared |= {_number(value): IGNORE for value in meaning.ignore}
-    rest = next((i for i, c in enumerate(meaning.classes) if c.values is None), None)
+    ignored = ignored_pixels(mask, class_map)
+    if class_map.threshold is not None:
+        mask = np.where(mask >= class_map.threshold, np.uint8(255), np.uint8(0))
+    declared = {_number(v): i for i, c in enumerate(class_map.classes) for v in c.values or ()}
+    declared |= {_number(value): IGNORE for value in class_map.ignore}
+    rest = next((i for i, c in enumerate(class_map.classes) if c.values is None), None)
     values, counts = np.unique(mask, return_counts=True)
     undeclared = [int(value) for value in values if int(value) not in declared]
     if undeclared and rest is None:
         raise DeclarationError(
             where,
             "it holds values that no class declares; "
-            + _histogram(values, counts, meaning.in_colour),
-            _suggestion(values, counts, undeclared, meaning),
+            + _histogram(values, counts, class_map.in_colour),
+            _suggestion(values, counts, undeclared, class_map),
         )
     indices = np.array([declared.get(int(value), rest) for value in values], np.uint8)
     if values[0] >= 0 and values[-1] <= _LARGEST_TABLE:
@@ -142,16 +142,16 @@ def decode_mask(mask: NDArray[np.integer], meaning: Meaning, where: object) -> L
     return label
 
 
-def ignored_pixels(mask: NDArray[np.integer], meaning: Meaning) -> NDArray[np.bool_] | None:
+def ignored_pixels(mask: NDArray[np.integer], class_map: ClassMap) -> NDArray[np.bool_] | None:
     """Return where a mask holds ignored values, before any threshold; None if none is declared."""
-    values = [_number(value) for value in meaning.ignore]
+    values = [_number(value) for value in class_map.ignore]
     numbers = [value for value in values if isinstance(value, int)]
     return np.isin(mask, numbers) if numbers else None
 
 
-def object_pixels(mask: NDArray[np.integer], meaning: Meaning) -> NDArray[np.bool_]:
+def object_pixels(mask: NDArray[np.integer], class_map: ClassMap) -> NDArray[np.bool_]:
     """Return where the mask of one object, or of a region, is set: all but 0, or by threshold."""
-    return mask != 0 if meaning.threshold is None else mask >= meaning.threshold
+    return mask != 0 if class_map.threshold is None else mask >= class_map.threshold
 
 
 def _number(value: Value) -> Value:
@@ -177,21 +177,21 @@ def _suggestion(
     values: NDArray[np.integer],
     counts: NDArray[np.integer],
     undeclared: Sequence[int],
-    meaning: Meaning,
+    class_map: ClassMap,
 ) -> str:
     """Guess what is meant: one value for the class that is not there, or soft edges."""
     present = {int(value) for value in values}
     absent = [
         c
-        for c in meaning.classes
+        for c in class_map.classes
         if c.values is not None and present.isdisjoint(map(_number, c.values))
     ]
     if len(undeclared) == 1 and len(absent) == 1:
-        value = _show(undeclared[0], meaning.in_colour)
+        value = _show(undeclared[0], class_map.in_colour)
         return f"Did you mean {value} -> {absent[0].name}? Then write it into `classes`"
     extremes = np.isin(values, (values[0], values[-1]))
     soft = len(values) > 4 and values[-1] == 255 and counts[extremes].sum() > counts.sum() / 2
-    if soft and not meaning.in_colour:
+    if soft and not class_map.in_colour:
         return (
             "These look like soft edges: set `ingestion.masks.threshold: 128`, which makes values "
             "from 128 on 255 and all others 0"
@@ -199,30 +199,30 @@ def _suggestion(
     return "Write the missing values into `classes`, or give one class `values: rest`"
 
 
-def read_meaning(classes: Any, ingestion: Mapping[str, Any]) -> Meaning:
+def read_class_map(classes: Any, ingestion: Mapping[str, Any]) -> ClassMap:
     """Check the parameter `classes` together with `ingestion.masks`.
 
     Raises:
         InputError: One of them is wrong, or they contradict each other.
     """
     masks = read_parameters(IngestionParameters, ingestion, "ingestion").masks
-    meaning = Meaning(tuple(read_classes(classes)), tuple(masks.ignore), masks.threshold)
-    values = [value for c in meaning.classes for value in c.values or ()]
-    for value in meaning.ignore:
+    class_map = ClassMap(tuple(read_classes(classes)), tuple(masks.ignore), masks.threshold)
+    values = [value for c in class_map.classes for value in c.values or ()]
+    for value in class_map.ignore:
         if value in values:
             raise InputError(
                 "ingestion.masks.ignore", f"{value!r} is also a value of a class", "Remove one"
             )
-    used = [*values, *meaning.ignore]
-    if meaning.in_colour and not all(is_colour(value) for value in used):
+    used = [*values, *class_map.ignore]
+    if class_map.in_colour and not all(is_colour(value) for value in used):
         plain = next(value for value in used if not is_colour(value))
         raise InputError(
             "classes",
             f"it mixes colours with {plain!r}",
             "Give all values as colours, as in `[0, 0, 0]` for black",
         )
-    if meaning.in_colour and meaning.threshold is not None:
+    if class_map.in_colour and class_map.threshold is not None:
         raise InputError(
             "ingestion.masks.threshold", "it is for grey masks, not for colours", "Remove it"
         )
-    return meaning
+    return class_map

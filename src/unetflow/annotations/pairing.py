@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from unetflow.annotations.records import (
     Pair,
     Pairing,
-    Picture,
+    SourceImage,
 )
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import natural_order
@@ -26,12 +26,12 @@ def assemble(
     Returns:
         All of it, without the images that share their id with another one: they are refused.
     """
-    found: dict[str, list[tuple[Picture, Pair | None]]] = defaultdict(list)
+    found: dict[str, list[tuple[SourceImage, Pair | None]]] = defaultdict(list)
     for pair in pairs:
         found[pair.id].append((pair.image, pair))
     for identifier, file in unlabelled:
-        found[identifier].append((Picture(file), None))
-    sole, waiting, errors = list[Pair](), dict[str, Picture](), list(refused)
+        found[identifier].append((SourceImage(file), None))
+    sole, waiting, errors = list[Pair](), dict[str, SourceImage](), list(refused)
     for identifier in sorted(found, key=natural_order):
         (picture, annotated), *others = found[identifier]
         if others:

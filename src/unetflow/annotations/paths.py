@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import PureWindowsPath
 
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import FileTree
+from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File
 from unetflow.io.formats.registry import is_image
 
@@ -28,7 +28,7 @@ def stem_of(name: str) -> str:
     return posixpath.splitext(name)[0]
 
 
-def images_below(tree: FileTree, folder: str) -> dict[str, File]:
+def images_below(tree: FileListing, folder: str) -> dict[str, File]:
     """Return the images below a folder by their paths in it.
 
     Raises:
@@ -49,7 +49,7 @@ def locate(folder: str, name: str) -> str | None:
     return None if joined.split("/")[0] == ".." else joined
 
 
-def refuse_foreign(tree: FileTree, folders: Iterable[str]) -> list[InputError]:
+def refuse_foreign(tree: FileListing, folders: Iterable[str]) -> list[InputError]:
     """Return an error for each image in the folders whose format no reader knows."""
     prefixes = tuple(prefix_of(folder) for folder in folders)
     return [

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_masks
 
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.raster import ObjectCanvas
 from unetflow.annotations.records import Drawn, Pair
 from unetflow.annotations.tables import brief
@@ -82,13 +82,13 @@ class ShapedObject:
     where: str
     ignored: bool = False
 
-    def index(self, meaning: Meaning, where: object, counts: Mapping[str, int]) -> int:
+    def index(self, class_map: ClassMap, where: object, counts: Mapping[str, int]) -> int:
         """Return its label; an error lists the names among the counted ones that have none."""
         if self.ignored:
             return IGNORE
         if self.name is None:
-            return meaning.object_index(where)
-        return meaning.index_of(self.name, where, counts)
+            return class_map.object_index(where)
+        return class_map.index_of(self.name, where, counts)
 
     def pixels(self, shape: tuple[int, int], where: object) -> NDArray[np.bool_]:
         """Draw its parts; there must be a pixel in one of them."""
@@ -134,7 +134,7 @@ class Shapes:
         """Return how many objects have each name; ignored ones need none."""
         return Counter(i.name for i in self.objects if i.name is not None and not i.ignored)
 
-    def draw(self, shape: tuple[int, int], meaning: Meaning, max_pixels: int) -> Drawn:
+    def draw(self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int) -> Drawn:
         """Number the objects in the table's order, then mark what is ignored around them.
 
         Objects that mean the background hide what they cover, as holes do, and are not numbered.
@@ -152,7 +152,7 @@ class Shapes:
         names = self.names or self.count_names()
         for item in self.objects:
             where = f"{self.where}, {item.where}"
-            index = item.index(meaning, where, names)
+            index = item.index(class_map, where, names)
             pixels = item.pixels(shape, where)
             if index == IGNORE:
                 ignored |= pixels

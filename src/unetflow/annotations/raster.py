@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.annotations.class_map import (
-    Meaning,
+    ClassMap,
     decode_mask,
     ignored_pixels,
     object_pixels,
 )
-from unetflow.annotations.records import Drawn, Picture
+from unetflow.annotations.records import Drawn, SourceImage
 from unetflow.core.errors import DeclarationError, InputError
 from unetflow.core.types import IGNORE, Label
 from unetflow.io.files import File
@@ -26,7 +26,7 @@ class _OneMask:
         mask: Where its pixels lie.
     """
 
-    mask: Picture
+    mask: SourceImage
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -48,17 +48,17 @@ class MaskImage(_OneMask):
         """The kind of annotation and the page."""
         return f"mask {self.mask.page}"
 
-    def draw(self, shape: tuple[int, int], meaning: Meaning, max_pixels: int) -> Drawn:
+    def draw(self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int) -> Drawn:
         """Read the mask and decode its values."""
         mask = read_mask(
             self.mask.file,
             max_pixels,
             self.mask.page,
-            in_colour=meaning.in_colour,
-            soft=meaning.threshold is not None,
+            in_colour=class_map.in_colour,
+            soft=class_map.threshold is not None,
         )
         check_shape(self.where, mask.shape, shape)
-        return Drawn(decode_mask(mask, meaning, self.where))
+        return Drawn(decode_mask(mask, class_map, self.where))
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ class InstanceImage(_OneMask):
         """The kind of annotation and the page."""
         return f"instances {self.mask.page}"
 
-    def draw(self, shape: tuple[int, int], meaning: Meaning, max_pixels: int) -> Drawn:
+    def draw(self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int) -> Drawn:
         """Read the mask; every object belongs to the one class that there is."""
-        index = meaning.object_index(self.where)
-        if meaning.threshold is not None:
+        index = class_map.object_index(self.where)
+        if class_map.threshold is not None:
             raise DeclarationError(
                 self.where,
                 "its values are the numbers of objects, which no threshold can cut",
@@ -83,7 +83,7 @@ class InstanceImage(_OneMask):
         check_shape(self.where, mask.shape, shape)
         if mask.min() < 0:
             raise InputError(self.where, "it numbers an object below 0", "Number them from 1 on")
-        ignored = ignored_pixels(mask, meaning)
+        ignored = ignored_pixels(mask, class_map)
         if ignored is not None:
             mask = np.where(ignored, 0, mask)
         _, numbers = np.unique(mask, return_inverse=True)
@@ -112,16 +112,16 @@ class ObjectImages:
         """The kind of annotation."""
         return "objects"
 
-    def draw(self, shape: tuple[int, int], meaning: Meaning, max_pixels: int) -> Drawn:
+    def draw(self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int) -> Drawn:
         """Number the objects in the order of their files, the later one on top."""
-        index = meaning.object_index(self.where)
+        index = class_map.object_index(self.where)
         canvas = ObjectCanvas(shape)
         passed_over = np.zeros(shape, bool)
         for file in self.masks:
-            mask = read_mask(file, max_pixels, soft=meaning.threshold is not None)
+            mask = read_mask(file, max_pixels, soft=class_map.threshold is not None)
             check_shape(file, mask.shape, shape)
-            pixels = object_pixels(mask, meaning)
-            ignored = ignored_pixels(mask, meaning)
+            pixels = object_pixels(mask, class_map)
+            ignored = ignored_pixels(mask, class_map)
             if ignored is not None:
                 pixels &= ~ignored
                 passed_over |= ignored

@@ -6,14 +6,14 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label
 from unetflow.io.files import File
 
 
 @dataclass(frozen=True)
-class Picture:
+class SourceImage:
     """Where pixels lie.
 
     Attributes:
@@ -59,7 +59,7 @@ class Annotation(Protocol):
     def content(self) -> str:
         """Everything but the files' bytes that decides what is drawn."""
 
-    def draw(self, shape: tuple[int, int], meaning: Meaning, max_pixels: int) -> Drawn:
+    def draw(self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int) -> Drawn:
         """Draw it for an image of a shape `(height, width)`.
 
         Raises:
@@ -84,7 +84,7 @@ class Pair:
     """
 
     id: str
-    image: Picture
+    image: SourceImage
     annotation: Annotation
     region: File | None = None
     group: str | None = None
@@ -106,5 +106,5 @@ class Pairing:
 
     pairs: list[Pair]
     refused: list[InputError]
-    unlabelled: dict[str, Picture] = field(default_factory=dict)
+    unlabelled: dict[str, SourceImage] = field(default_factory=dict)
     recognised: str = ""

@@ -11,7 +11,7 @@ from unetflow.annotations.csv_tables import read_columns
 from unetflow.annotations.records import Pair, Pairing
 from unetflow.core.errors import InputError
 from unetflow.core.types import SPLITS
-from unetflow.io.file_listing import list_tree
+from unetflow.io.file_listing import list_files
 
 SYNONYMS = {
     "training": "train",
@@ -86,8 +86,8 @@ def apply_split_table(pairing: Pairing, root: Path, table: SplitTable) -> Pairin
     for pair in pairing.pairs:
         key = next((name for name in _names_of(pair) if name in rows), None)
         if key is None:
-            problem, mend = f"{table.file} has no row for '{pair.id}'", "Add a row for it"
-            refused.append(InputError(pair.image, problem, mend))
+            problem, fix = f"{table.file} has no row for '{pair.id}'", "Add a row for it"
+            refused.append(InputError(pair.image, problem, fix))
         elif key != pair.id and len(images[key]) > 1:
             problem = f"the row '{key}' of {table.file} stands for several images"
             refused.append(InputError(pair.image, problem, f"Write '{pair.id}' into the table"))
@@ -111,7 +111,7 @@ def _names_of(pair: Pair) -> tuple[str, ...]:
 
 def _read(root: Path, table: SplitTable) -> dict[str, tuple[str | None, str | None]]:
     """Return split and group of each listed name; None where a cell is empty."""
-    file = list_tree(root).file(table.file)
+    file = list_files(root).file(table.file)
     stated = [column for column in (table.split, table.group) if column is not None]
     listed, *values = read_columns(file, [table.id, *stated])
     nothing = [""] * len(listed)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from unetflow.augmentation.batches import (
     Batch,
-    CropMaker,
+    CropSampler,
     Order,
 )
 from unetflow.core.errors import InputError
@@ -72,7 +72,7 @@ class BatchProcesses:
         ahead: Batches that are made before they are asked for.
     """
 
-    def __init__(self, maker: CropMaker, batch_size: int, processes: int, ahead: int) -> None:
+    def __init__(self, maker: CropSampler, batch_size: int, processes: int, ahead: int) -> None:
         self._ahead = max(ahead, 2 * processes)  # each has one to go on with
         context = get_context("spawn")
         places = self._ahead + 2  # two threads of Keras take batches
@@ -128,11 +128,11 @@ class BatchProcesses:
         self._pool.shutdown(cancel_futures=True)
 
 
-_own: tuple[CropMaker, BatchMemory] | None = None
+_own: tuple[CropSampler, BatchMemory] | None = None
 """Of a process that makes batches."""
 
 
-def _begin_process(maker: CropMaker, memory: BatchMemory) -> None:
+def _begin_process(maker: CropSampler, memory: BatchMemory) -> None:
     global _own  # noqa: PLW0603 - a process of a pool has no other place
     end_with_parent()
     keep_freed_memory()

@@ -19,7 +19,7 @@ Order: TypeAlias = tuple[int, Sequence[tuple[str, int]]]
 
 
 @dataclass(frozen=True)
-class CropMaker:
+class CropSampler:
     """Makes crops, each a pure function of (seed, epoch, sample id, number).
 
     Attributes:

@@ -12,7 +12,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from unetflow.augmentation.weight_map import objects_of, weight_map
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.data.samples import (
     Sample,
     SampleFolder,
@@ -25,7 +25,7 @@ _FORM = 1
 
 
 @dataclass(frozen=True)
-class WeighingRule:
+class WeightMapRule:
     """How pixels are weighed; see `weight_map.weight_map`.
 
     Attributes:
@@ -43,7 +43,7 @@ class WeighingRule:
 
 
 @dataclass(frozen=True)
-class Weighing:
+class WeightMapRequest:
     """What weight maps there shall be.
 
     Attributes:
@@ -52,7 +52,7 @@ class Weighing:
     """
 
     samples: SampleFolder
-    rule: WeighingRule | None
+    rule: WeightMapRule | None
 
 
 class WeightFolder(Mapping[str, NDArray[np.float32]]):
@@ -103,7 +103,7 @@ class WeightedSamples(Mapping[str, Sample]):
         return len(self._samples)
 
 
-def weigh(folder: Path, weighing: Weighing) -> int:
+def compute_weight_maps(folder: Path, weighing: WeightMapRequest) -> int:
     """Bring a folder of weight maps up to date.
 
     A map is left alone when its sample and the rule are those of before, and all are where there is
@@ -129,7 +129,7 @@ def weigh(folder: Path, weighing: Weighing) -> int:
     return computed
 
 
-def _weigh_one(home: Path, weighing: Weighing, sample_id: str) -> bool:
+def _weigh_one(home: Path, weighing: WeightMapRequest, sample_id: str) -> bool:
     """Compute the map of one sample unless it is there, and tell whether it was needed."""
     rule = weighing.rule
     assert rule is not None  # noqa: S101 - nobody is weighed without one
@@ -153,12 +153,12 @@ def _weigh_one(home: Path, weighing: Weighing, sample_id: str) -> bool:
         border_width=rule.border_width,
     )
     write_tiff(home / WEIGHTS, weights, sync_folder=False)
-    with replacing(mark) as temporary:
+    with atomic_write(mark) as temporary:
         temporary.write_text(known, encoding="utf-8")
     return True
 
 
-def _stamp(rule: WeighingRule, description: Mapping[str, Any]) -> str:
+def _stamp(rule: WeightMapRule, description: Mapping[str, Any]) -> str:
     """Return a text that changes with the rule and the sample."""
     digest = hashlib.sha256(f"{_FORM} {rule}".encode()).hexdigest()
     return json.dumps({"rule": digest, "sample": description["stamp"]})

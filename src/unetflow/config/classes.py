@@ -18,7 +18,7 @@ MOST_CLASSES = IGNORE
 
 
 @dataclass(frozen=True)
-class LabelClass:
+class ClassSpec:
     """A class and the mask values that stand for it.
 
     Attributes:
@@ -69,12 +69,12 @@ class ClassParameters(Strict):
             raise ValueError("it lists no value")
         return tuple(read_value(value) for value in listed)
 
-    def to_label_class(self) -> LabelClass:
+    def to_label_class(self) -> ClassSpec:
         """Return what the library works with."""
-        return LabelClass(self.name, self.values)
+        return ClassSpec(self.name, self.values)
 
 
-def read_classes(values: Any) -> list[LabelClass]:
+def read_classes(values: Any) -> list[ClassSpec]:
     """Check the parameter `classes`: a list of at least two, each as in `ClassParameters`.
 
     Raises:

@@ -10,7 +10,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class OptimisationParameters(Strict):
-    """The stage `optimisation`; see `inference.runtimes.runtime_benchmark.TrialSettings`."""
+    """The stage `optimisation`; see `inference.runtimes.runtime_benchmark.BenchmarkSettings`."""
 
     tolerance: Annotated[float, Field(ge=0, le=1)]
     calibration_crops: Annotated[int, Field(ge=1, le=300)]

@@ -49,14 +49,14 @@ def _explain(error: ValidationError, model: type[BaseModel], prefix: str) -> Ite
         if detail["type"] == "extra_forbidden":
             known = _fields(model, path[:-1])
             similar = difflib.get_close_matches(path[-1], known, n=1)
-            mend = f"Did you mean '{similar[0]}'" if similar else f"Known: {', '.join(known)}"
-            yield InputError(where, "there is no such parameter", mend)
+            fix = f"Did you mean '{similar[0]}'" if similar else f"Known: {', '.join(known)}"
+            yield InputError(where, "there is no such parameter", fix)
         elif detail["type"] == "missing":
             yield InputError(where, "the parameter is missing", "Add it")
         elif detail["type"] == "value_error":
             cause = detail["ctx"]["error"]
             if isinstance(cause, InputError):
-                yield InputError(where, cause.problem, cause.mend)
+                yield InputError(where, cause.problem, cause.fix)
             else:
                 yield InputError(where, str(cause), "Correct it")
         else:

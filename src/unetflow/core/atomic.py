@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @contextmanager
-def replacing(path: Path, *, sync_folder: bool = True) -> Iterator[Path]:
+def atomic_write(path: Path, *, sync_folder: bool = True) -> Iterator[Path]:
     """Give a temporary path to write to, then move it to `path` in one step.
 
     The temporary file lies in the same folder and has the same ending. It is synced and renamed
@@ -36,7 +36,7 @@ def replacing(path: Path, *, sync_folder: bool = True) -> Iterator[Path]:
         _sync(path.parent)
 
 
-def put_in_place(finished: Path, target: Path) -> None:
+def move_into_place(finished: Path, target: Path) -> None:
     """Move a finished file or folder to its place by one rename, and wait until it is on the disk.
 
     A folder cannot replace another one: that is moved beside the finished one before, under a

@@ -13,15 +13,15 @@ class InputError(ValueError):
     kind = "file"
     """What is wrong: a file, which can be left out, or what was declared about all of them."""
 
-    def __init__(self, where: object, problem: str, mend: str) -> None:
-        super().__init__(str(where), problem, mend)
+    def __init__(self, where: object, problem: str, fix: str) -> None:
+        super().__init__(str(where), problem, fix)
         self.where = str(where)
         self.problem = problem
-        self.mend = mend
+        self.fix = fix
 
     def __str__(self) -> str:
         end = "" if self.problem.endswith("\n") else ". "
-        return f"{self.where}: {self.problem}{end}{self.mend}."
+        return f"{self.where}: {self.problem}{end}{self.fix}."
 
 
 class DeclarationError(InputError):
@@ -38,7 +38,7 @@ class NothingToDo(Exception):  # noqa: N818 -- it is no error
     """
 
 
-def restore_error(kind: str, where: str, problem: str, mend: str) -> InputError:
+def restore_error(kind: str, where: str, problem: str, fix: str) -> InputError:
     """Make the error again of which these are the parts."""
     error = DeclarationError if kind == DeclarationError.kind else InputError
-    return error(where, problem, mend)
+    return error(where, problem, fix)

@@ -73,7 +73,7 @@ def keep_freed_memory() -> None:
         library.mallopt(parameter, value)
 
 
-def call_each(
+def parallel_map(
     function: Callable[[Task], Result],
     tasks: Iterable[Task],
     threads: int,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label as connected_components
 
-from unetflow.annotations.class_map import Meaning, object_pixels
+from unetflow.annotations.class_map import ClassMap, object_pixels
 from unetflow.annotations.raster import check_shape
 from unetflow.annotations.records import Drawn, Pair
 from unetflow.core.errors import InputError
@@ -29,12 +29,12 @@ from unetflow.io.formats.registry import read_image, read_mask
 from unetflow.io.image_hash import perceptual_hash, pixel_digest
 
 
-def read_pair(pair: Pair, meaning: Meaning, max_pixels: int) -> DescribedSample:
+def read_pair(pair: Pair, class_map: ClassMap, max_pixels: int) -> DescribedSample:
     """Read a source pair as a sample and describe it.
 
     Args:
         pair: The image and its annotation.
-        meaning: What the annotation's values mean.
+        class_map: What the annotation's values mean.
         max_pixels: Width times height that a file's header may claim.
 
     Returns:
@@ -51,15 +51,15 @@ def read_pair(pair: Pair, meaning: Meaning, max_pixels: int) -> DescribedSample:
         InputError: One of the files cannot be read, or the two don't fit together.
     """
     image = read_image(pair.image.file, max_pixels, pair.image.page)
-    drawn = pair.annotation.draw((image.shape[0], image.shape[1]), meaning, max_pixels)
+    drawn = pair.annotation.draw((image.shape[0], image.shape[1]), class_map, max_pixels)
     inside = None
     if pair.region is not None:
-        inside = _read_region(pair.region, meaning, max_pixels)
+        inside = _read_region(pair.region, class_map, max_pixels)
         check_shape(pair.region, inside.shape, (image.shape[0], image.shape[1]))
         drawn = _cut_to_region(drawn, inside)
         if not inside.any():
             raise InputError(pair.region, "no pixel counts", "Draw the region that counts as 255")
-    description = _describe(pair, image, drawn, meaning)
+    description = _describe(pair, image, drawn, class_map)
     return DescribedSample(
         Sample(image, drawn.label),
         drawn.instances,
@@ -69,15 +69,15 @@ def read_pair(pair: Pair, meaning: Meaning, max_pixels: int) -> DescribedSample:
     )
 
 
-def _read_region(region: File, meaning: Meaning, max_pixels: int) -> NDArray[np.bool_]:
-    mask = read_mask(region, max_pixels, soft=meaning.threshold is not None)
-    if meaning.threshold is None and len(np.setdiff1d(mask, [0])) > 1:
+def _read_region(region: File, class_map: ClassMap, max_pixels: int) -> NDArray[np.bool_]:
+    mask = read_mask(region, max_pixels, soft=class_map.threshold is not None)
+    if class_map.threshold is None and len(np.setdiff1d(mask, [0])) > 1:
         raise InputError(
             region,
             "the region holds several values besides 0, so that its edge is not clear",
             "Save it as 0 outside and 255 inside, or set `ingestion.masks.threshold`",
         )
-    return object_pixels(mask, meaning)
+    return object_pixels(mask, class_map)
 
 
 def describe_source(pair: Pair) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def _cut_to_region(drawn: Drawn, inside: NDArray[np.bool_]) -> Drawn:
 
 
 def _describe(
-    pair: Pair, image: NDArray[np.generic], drawn: Drawn, meaning: Meaning
+    pair: Pair, image: NDArray[np.generic], drawn: Drawn, class_map: ClassMap
 ) -> dict[str, Any]:
     counts = np.bincount(drawn.label.ravel(), minlength=IGNORE + 1)
     counted = drawn.label.size - counts[IGNORE]
@@ -145,7 +145,7 @@ def _describe(
         "ignored": float(counts[IGNORE] / drawn.label.size),
         **{
             f"fraction_{c.name}": float(counts[index] / max(counted, 1))
-            for index, c in enumerate(meaning.classes)
+            for index, c in enumerate(class_map.classes)
         },
         "objects": _count_objects(drawn.label, drawn.instances),
         "has_instances": drawn.instances is not None,

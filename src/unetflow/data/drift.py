@@ -28,7 +28,7 @@ Range = list[float]
 
 
 @dataclass(frozen=True)
-class TrainingRange:
+class DriftReference:
     """How much the images of the training split differ.
 
     Attributes:
@@ -42,12 +42,12 @@ class TrainingRange:
     edge: Range
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "TrainingRange":
+    def from_dict(cls, values: Mapping[str, Any]) -> "DriftReference":
         """Read what `dataclasses.asdict` made."""
         return cls(**values)
 
 
-def measure_training_range(moments: Sequence[Moments], edges: Sequence[int]) -> TrainingRange:
+def measure_drift_reference(moments: Sequence[Moments], edges: Sequence[int]) -> DriftReference:
     """Return the range of a set of images.
 
     Args:
@@ -56,7 +56,7 @@ def measure_training_range(moments: Sequence[Moments], edges: Sequence[int]) -> 
     """
     values = np.array(moments)
     brightness, contrast = np.stack([values.min(axis=0), values.max(axis=0)], axis=-1).tolist()
-    return TrainingRange(brightness, contrast, [float(min(edges)), float(max(edges))])
+    return DriftReference(brightness, contrast, [float(min(edges)), float(max(edges))])
 
 
 def measure_moments(histogram: NDArray[np.void]) -> Moments:
@@ -75,8 +75,8 @@ def measure_moments(histogram: NDArray[np.void]) -> Moments:
     return means, deviations
 
 
-def explain_unlikeness(
-    image: NDArray[np.generic], seen: TrainingRange, shape: tuple[int, ...] | None = None
+def describe_drift(
+    image: NDArray[np.generic], seen: DriftReference, shape: tuple[int, ...] | None = None
 ) -> str:
     """Tell in what an image is unlike the training images.
 

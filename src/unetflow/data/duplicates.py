@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unetflow.core.types import SPLITS
-from unetflow.data.similarity import Comparison, OpenPicture
+from unetflow.data.similarity import OpenPicture, ThumbnailComparison
 from unetflow.io.image_hash import _NO_PICTURE
 
 LEAST_CORRELATION = 0.95
@@ -91,7 +91,7 @@ def _find_near(
     ids: Sequence[str], hashes: NDArray[np.uint64], open_picture: OpenPicture, distance: int
 ) -> list[tuple[int, int, int, float]]:
     """Return pairs of places in the series with their distance and correlation."""
-    comparison = Comparison(ids, open_picture)
+    comparison = ThumbnailComparison(ids, open_picture)
     clusters = np.arange(len(ids))
     found = []
     for one in range(len(ids) - 1):

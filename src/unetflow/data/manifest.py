@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from unetflow.config.classes import LabelClass
+from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.data.drift import (
     Moments,
+    measure_drift_reference,
     measure_moments,
-    measure_training_range,
 )
 from unetflow.data.intensity import IntensityRange, measure_intensity
 from unetflow.data.samples import SampleFolder
@@ -47,7 +47,7 @@ _COLUMNS = [
 ]
 
 
-def tabulate(samples: SampleFolder, classes: Sequence[LabelClass]) -> pd.DataFrame:
+def tabulate(samples: SampleFolder, classes: Sequence[ClassSpec]) -> pd.DataFrame:
     """Make a table with one row for each sample from what is known of it; no pixel is read.
 
     Args:
@@ -80,7 +80,7 @@ def refuse_other_channels(table: pd.DataFrame) -> list[InputError]:
     ]
 
 
-def refuse_constant_masks(table: pd.DataFrame, classes: Sequence[LabelClass]) -> None:
+def refuse_constant_masks(table: pd.DataFrame, classes: Sequence[ClassSpec]) -> None:
     """Raise an error when the masks of all samples hold one class only.
 
     Raises:
@@ -113,7 +113,7 @@ def refuse_splits_without_pixels(table: pd.DataFrame) -> None:
 
 
 def measure_fingerprint(
-    manifest: pd.DataFrame, samples: SampleFolder, classes: Sequence[LabelClass]
+    manifest: pd.DataFrame, samples: SampleFolder, classes: Sequence[ClassSpec]
 ) -> dict[str, Any]:
     """Sum up the training split, and give the whole data set a digest.
 
@@ -126,7 +126,7 @@ def measure_fingerprint(
         Plain values: `digest`, `samples` (number by split), `channels`, `dtype`, `height` and
         `width` (smallest, median, largest), `largest` (height and width over all splits),
         `intensity` (see `measure_intensity`; pixels outside
-        a region of interest don't count), `range` (see `training_range.TrainingRange`) and
+        a region of interest don't count), `range` (see `drift.DriftReference`) and
         `class_frequencies` (share of the training pixels that are not ignored).
     """
     training = manifest[manifest["split"] == "train"]
@@ -142,7 +142,9 @@ def measure_fingerprint(
         "width": _spread(training["width"]),
         "largest": {"height": int(manifest["height"].max()), "width": int(manifest["width"].max())},
         "intensity": asdict(intensity),
-        "range": asdict(measure_training_range(moments, [*training["height"], *training["width"]])),
+        "range": asdict(
+            measure_drift_reference(moments, [*training["height"], *training["width"]])
+        ),
         "class_frequencies": {
             c.name: float((training[f"fraction_{c.name}"] * counted).sum() / max(counted.sum(), 1))
             for c in classes
@@ -195,8 +197,8 @@ def digest_data(manifest: pd.DataFrame) -> str:
 
 def digest_training(manifest: pd.DataFrame) -> str:
     """Return a digest of all that a training takes from the data, what masks mean included."""
-    meaning = [name for name in manifest.columns if name.startswith("fraction_")]
-    columns = ["id", "split", "pixel_digest", "mask_sha256", "ignored", *meaning]
+    class_map = [name for name in manifest.columns if name.startswith("fraction_")]
+    columns = ["id", "split", "pixel_digest", "mask_sha256", "ignored", *class_map]
     columns = [name for name in columns if name in manifest.columns]
     table = manifest[columns].sort_values("id").to_json(orient="values", double_precision=15)
     return hashlib.sha256(table.encode()).hexdigest()

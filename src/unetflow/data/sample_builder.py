@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from unetflow.annotations.class_map import Meaning
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.records import Pair
 from unetflow.core.errors import InputError
-from unetflow.core.parallel import call_each, count_cores
+from unetflow.core.parallel import count_cores, parallel_map
 from unetflow.core.redaction import hide_home
 from unetflow.data.description import (
     describe_source,
@@ -40,12 +40,12 @@ _OWN_NAMES = frozenset({IMAGE, LABEL, INSTANCES, OVERVIEW, DESCRIPTION, "index.j
 
 
 @dataclass(frozen=True)
-class Intake:
+class BuildRequest:
     """What the samples shall be.
 
     Attributes:
         pairs: The annotated images in natural order.
-        meaning: What the annotations' values mean.
+        class_map: What the annotations' values mean.
         max_pixels: Width times height above which an image is refused unread.
         workers: Threads that decode; of many files, all but one of them are processes, since
             Python's steps between the files would hold threads up.
@@ -53,7 +53,7 @@ class Intake:
     """
 
     pairs: Sequence[Pair]
-    meaning: Meaning
+    class_map: ClassMap
     max_pixels: int
     workers: int
     refused: Sequence[InputError] = ()
@@ -69,7 +69,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Taken:
+class BuildResult:
     """What an intake has come to.
 
     Attributes:
@@ -89,7 +89,9 @@ _Outcome = dict[str, Any] | Refusal
 """A sample's description, or why there is none."""
 
 
-def take_in(folder: Path, intake: Intake, refused_before: Iterable[Refusal] = ()) -> Taken:
+def build_samples(
+    folder: Path, intake: BuildRequest, refused_before: Iterable[Refusal] = ()
+) -> BuildResult:
     """Bring a folder of samples up to date with its sources.
 
     A pair is left alone when its files have the sizes and times of before and its annotation the
@@ -121,7 +123,7 @@ def take_in(folder: Path, intake: Intake, refused_before: Iterable[Refusal] = ()
             outcomes[pair.id] = known
     decoded = 0
     processes = _count_processes(tasks, intake.workers)
-    for name, outcome, was_decoded in call_each(
+    for name, outcome, was_decoded in parallel_map(
         _take_one, tasks, intake.workers - processes, processes
     ):
         outcomes[name] = outcome
@@ -129,7 +131,7 @@ def take_in(folder: Path, intake: Intake, refused_before: Iterable[Refusal] = ()
     in_order = {pair.id: outcomes[pair.id] for pair in intake.pairs}
     descriptions = {i: known for i, known in in_order.items() if not isinstance(known, Refusal)}
     refused = [outcome for outcome in in_order.values() if isinstance(outcome, Refusal)]
-    return Taken(descriptions, refused, decoded, len(removed))
+    return BuildResult(descriptions, refused, decoded, len(removed))
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ class _Task:
 
     folder: Path
     pair: Pair
-    intake: Intake
+    intake: BuildRequest
     before: Mapping[str, Any] | None
     stamp: str
 
@@ -176,7 +178,7 @@ def _take_one(task: _Task) -> tuple[str, _Outcome, bool]:
             known = {**before, **describe_source(pair), "stamp": mark}
             write_description(home, known)
             return pair.id, known, False
-        described = read_pair(pair, intake.meaning, intake.max_pixels)
+        described = read_pair(pair, intake.class_map, intake.max_pixels)
         extra = {"stamp": mark, "recipe": _recipe(pair, intake)}
         described.description.update(extra)
         write_described(home, described)
@@ -212,26 +214,26 @@ def _is_complete(home: Path, before: Mapping[str, Any]) -> bool:
     return all((home / name).is_file() for name in (IMAGE, LABEL, OVERVIEW, *instances))
 
 
-def _recipe(pair: Pair, intake: Intake) -> str:
+def _recipe(pair: Pair, intake: BuildRequest) -> str:
     """Return a digest of everything but the files that decides what a sample is."""
     parts = (
         _FORM,
         pair.image.page,
         pair.annotation.content,
         bool(pair.region),
-        intake.meaning,
+        intake.class_map,
         intake.max_pixels,
     )
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _stamp(pair: Pair, intake: Intake) -> str:
+def _stamp(pair: Pair, intake: BuildRequest) -> str:
     """Return a digest that changes when a file or anything else that matters changes."""
     marks = [f"{file} {stamp(file)}" for file in files_of(pair)]
     return hashlib.sha256("\n".join([_recipe(pair, intake), *marks]).encode()).hexdigest()
 
 
-def _try_stamp(pair: Pair, intake: Intake) -> str:
+def _try_stamp(pair: Pair, intake: BuildRequest) -> str:
     """Return a pair's stamp, or "" where a file is not there; taking it in tells what is wrong."""
     try:
         return _stamp(pair, intake)
@@ -239,7 +241,7 @@ def _try_stamp(pair: Pair, intake: Intake) -> str:
         return ""
 
 
-def _same_bytes(pair: Pair, intake: Intake, before: Mapping[str, Any]) -> bool:
+def _same_bytes(pair: Pair, intake: BuildRequest, before: Mapping[str, Any]) -> bool:
     return (
         before.get("recipe") == _recipe(pair, intake)
         and before.get("image_file") == hide_home(str(pair.image))

@@ -10,7 +10,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label
 from unetflow.io.files import stamp
@@ -73,7 +73,7 @@ def write_described(folder: Path, described: DescribedSample) -> None:
         write_tiff(folder / INSTANCES, described.instances, "zlib", sync_folder=False)
     # One file for both, since each file that is synced costs about a millisecond
     with (
-        replacing(folder / OVERVIEW, sync_folder=False) as temporary,
+        atomic_write(folder / OVERVIEW, sync_folder=False) as temporary,
         temporary.open("wb") as file,
     ):
         np.savez(file, histogram=described.histogram, picture=described.picture)
@@ -82,7 +82,7 @@ def write_described(folder: Path, described: DescribedSample) -> None:
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:
     """Write what is known of a sample."""
-    with replacing(folder / DESCRIPTION) as temporary:
+    with atomic_write(folder / DESCRIPTION) as temporary:
         temporary.write_text(json.dumps(description), encoding="utf-8")
 
 
@@ -199,12 +199,12 @@ def write_tiff(
         path: The file to make or replace.
         pixels: `(height, width)` or `(height, width, channels)`; three channels are RGB.
         compression: A name that tifffile knows, such as "zlib"; None can be memory-mapped.
-        sync_folder: See `files.replacing`.
+        sync_folder: See `files.atomic_write`.
     """
     pixels = pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
     in_colour = pixels.ndim == 3 and pixels.shape[2] == 3
     extra = 0 if pixels.ndim == 2 or in_colour else pixels.shape[2] - 1
-    with replacing(path, sync_folder=sync_folder) as temporary:
+    with atomic_write(path, sync_folder=sync_folder) as temporary:
         tifffile.imwrite(
             temporary,
             pixels,

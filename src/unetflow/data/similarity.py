@@ -35,7 +35,7 @@ def small_picture(image: NDArray[np.generic]) -> NDArray[np.uint8]:
     return (255 * shrink(image, EDGE)).round().astype(np.uint8)
 
 
-class Comparison:
+class ThumbnailComparison:
     """Compares pictures by what they do not share with many others.
 
     All pictures of an eye's background show a bright disk in a dark frame, and all of one camera

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from kedro.io import AbstractDataset
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.io.files import require_file
 
 
@@ -52,7 +52,7 @@ class AtomicDataset(AbstractDataset[Any, Any]):
 
     def save(self, data: Any) -> None:
         """Replace the file."""
-        with replacing(self._filepath) as temporary:
+        with atomic_write(self._filepath) as temporary:
             self._dataset_at(temporary).save(data)
 
     @property

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.core.hashing import sha256
 from unetflow.io.files import stamp
@@ -56,7 +56,7 @@ def _verify(path: Path, digest: str) -> None:
             "Delete the file to fetch it again, or correct `download.sha256`",
         )
     # A folder that must not be written only costs reading the file again.
-    with contextlib.suppress(OSError), replacing(note) as temporary:
+    with contextlib.suppress(OSError), atomic_write(note) as temporary:
         temporary.write_text(verified, encoding="utf-8")
 
 

@@ -10,11 +10,11 @@ from kedro.io import AbstractDataset, DatasetError
 from numpy.typing import NDArray
 from PIL import Image
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.data.samples import write_tiff
 from unetflow.datasets.one_file import OneFileDataset
-from unetflow.io.file_listing import list_tree, natural_order
+from unetflow.io.file_listing import list_files, natural_order
 from unetflow.io.files import File
 from unetflow.io.formats.bounds import MAX_PIXELS
 from unetflow.io.formats.registry import (
@@ -51,7 +51,7 @@ class ImageFileDataset(OneFileDataset[Pixels, Pixels]):
         if self._filepath.suffix.lower() in (".tif", ".tiff"):
             write_tiff(self._filepath, data, compression="zlib")
             return
-        with replacing(self._filepath) as temporary:
+        with atomic_write(self._filepath) as temporary:
             Image.fromarray(data).save(temporary, format="PNG")
 
 
@@ -81,7 +81,7 @@ class ImageFolderDataset(AbstractDataset[NoReturn, dict[str, ImageFile]]):
         """
         if self._path.is_dir() and self._path.suffix.lower() == _ZARR:
             return {self._path.stem: ImageFile(self._path)}
-        tree = list_tree(self._path)
+        tree = list_files(self._path)
         for error in tree.refused:
             _log.warning("Left out %s", error)
         found: dict[str, File] = {}

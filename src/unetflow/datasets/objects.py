@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from kedro.io import AbstractDataset
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.datasets.one_file import WrittenFileDataset
 from unetflow.instances.coco import write_coco
@@ -90,7 +90,7 @@ class TablesDataset(
     def save(self, data: Mapping[str, pd.DataFrame]) -> None:
         """Write tables beside those that are there, each in one step."""
         for name, table in data.items():
-            with replacing(self._path / f"{name}.parquet") as temporary:
+            with atomic_write(self._path / f"{name}.parquet") as temporary:
                 table.to_parquet(temporary, index=False)
 
     def _exists(self) -> bool:

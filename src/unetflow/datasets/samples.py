@@ -7,13 +7,13 @@ from typing import Any
 
 from kedro.io import AbstractDataset
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError, restore_error
 from unetflow.data.sample_builder import (
-    Intake,
+    BuildRequest,
+    BuildResult,
     Refusal,
-    Taken,
-    take_in,
+    build_samples,
 )
 from unetflow.data.samples import SampleFolder
 from unetflow.io.files import require_file
@@ -21,7 +21,7 @@ from unetflow.io.files import require_file
 _log = logging.getLogger(__name__)
 
 
-class SamplesDataset(AbstractDataset[Intake, SampleFolder]):
+class SamplesDataset(AbstractDataset[BuildRequest, SampleFolder]):
     """A folder with `image.tif`, `label.tif` and more in `<id>/` for each sample.
 
     Saving reads the sources of an intake a few at a time, so that memory does not grow with their
@@ -49,14 +49,14 @@ class SamplesDataset(AbstractDataset[Intake, SampleFolder]):
         descriptions = {description["id"]: description for description in index["samples"]}
         return SampleFolder(self._path, descriptions, refused)
 
-    def save(self, data: Intake) -> None:
+    def save(self, data: BuildRequest) -> None:
         """Bring the samples up to date, and remove those that are no longer listed."""
         try:
             refused_before = _refusals(self._read_index())
         except (FileNotFoundError, ValueError, KeyError, TypeError):  # none, or an old form
             refused_before = []
         self._index.unlink(missing_ok=True)
-        taken = take_in(self._path, data, refused_before)
+        taken = build_samples(self._path, data, refused_before)
         index = {
             "samples": list(taken.descriptions.values()),
             "left_out": [_plain(error) for error in data.refused],
@@ -64,7 +64,7 @@ class SamplesDataset(AbstractDataset[Intake, SampleFolder]):
                 {"id": r.id, "stamp": r.stamp, "error": _plain(r.error)} for r in taken.refused
             ],
         }
-        with replacing(self._index) as temporary:
+        with atomic_write(self._index) as temporary:
             temporary.write_text(json.dumps(index), encoding="utf-8")
         _log.info(_summarise(taken))
 
@@ -84,11 +84,11 @@ def _refusals(index: dict[str, Any]) -> list[Refusal]:
 
 
 def _plain(error: InputError) -> dict[str, str]:
-    parts = ("kind", "where", "problem", "mend")
+    parts = ("kind", "where", "problem", "fix")
     return {part: getattr(error, part) for part in parts}
 
 
-def _summarise(taken: Taken) -> str:
+def _summarise(taken: BuildResult) -> str:
     total = len(taken.descriptions) + len(taken.refused)
     gone = f"; {taken.removed} samples of before are gone" if taken.removed else ""
     if not taken.decoded:

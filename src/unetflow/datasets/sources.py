@@ -7,7 +7,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from kedro.io import AbstractDataset, DatasetError
 
-from unetflow.annotations.autodetect.detect_layout import recognise
+from unetflow.annotations.autodetect.detect_layout import detect_layout
 from unetflow.annotations.layouts.registry import LAYOUTS, find_pairs
 from unetflow.annotations.records import Pairing
 from unetflow.annotations.split_table import SplitTable, apply_split_table
@@ -82,7 +82,7 @@ class _Source(AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
             )
         recognised = ""
         if layout is None:
-            reading = recognise(self._path)
+            reading = detect_layout(self._path)
             recognised = reading.explain(self._path)
             layout, options, splits = reading.layout, reading.options, reading.splits
         pairing = find_pairs(self._path, layout, options, splits)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
 
 from kedro.io import AbstractDataset, DatasetError
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.core.types import Label
 from unetflow.data.samples import Sample
 
@@ -104,7 +104,7 @@ class _LogDataset(AbstractDataset[NoReturn, Any]):
             self._recorder.log_prediction(epoch + 1, sample_id, sample, found, classes)
 
     def _write_bad_batch(self, batch: dict[str, Any]) -> None:
-        with replacing(self._bad_batch) as temporary:
+        with atomic_write(self._bad_batch) as temporary:
             temporary.write_text(json.dumps(batch, indent=2), encoding="utf-8")
         _log.error("The samples of the batch are listed in %s", self._bad_batch)
 

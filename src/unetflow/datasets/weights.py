@@ -8,17 +8,17 @@ from typing import Any
 from kedro.io import AbstractDataset
 
 from unetflow.augmentation.weight_map_store import (
-    Weighing,
     WeightFolder,
-    weigh,
+    WeightMapRequest,
+    compute_weight_maps,
 )
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.io.files import require_file
 
 _log = logging.getLogger(__name__)
 
 
-class WeightMapsDataset(AbstractDataset[Weighing, WeightFolder]):
+class WeightMapsDataset(AbstractDataset[WeightMapRequest, WeightFolder]):
     """A folder with `<id>/weights.tif`, float32 and uncompressed, for each sample.
 
     Saving computes the maps that are not there yet, one at a time. The list of all maps,
@@ -39,12 +39,12 @@ class WeightMapsDataset(AbstractDataset[Weighing, WeightFolder]):
         require_file(self._index)
         return WeightFolder(self._path, json.loads(self._index.read_text(encoding="utf-8")))
 
-    def save(self, data: Weighing) -> None:
+    def save(self, data: WeightMapRequest) -> None:
         """Bring the maps up to date, and remove those that are no longer wanted."""
         self._index.unlink(missing_ok=True)
-        computed = weigh(self._path, data)
+        computed = compute_weight_maps(self._path, data)
         ids = list(data.samples) if data.rule is not None else []
-        with replacing(self._index) as temporary:
+        with atomic_write(self._index) as temporary:
             temporary.write_text(json.dumps(ids), encoding="utf-8")
         if ids:
             _log.info("Computed %d of %d weight maps; the others are as before", computed, len(ids))

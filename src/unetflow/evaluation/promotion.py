@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 
 from unetflow.core.errors import InputError
-from unetflow.evaluation.significance.paired_test import Comparison, compare_paired
+from unetflow.evaluation.significance.paired_test import PairedTest, compare_paired
 
 _CONTENT = ["image_sha256", "mask_sha256"]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class PromotionResult:
     """What a comparison of challenger and champion comes to.
 
     Attributes:
@@ -25,7 +25,7 @@ class Verdict:
 
     promoted: bool
     reason: str
-    comparison: Comparison
+    comparison: PairedTest
     falls: dict[str, float]
 
 
@@ -111,7 +111,7 @@ def find_drift(dice: Sequence[float], interval: Sequence[float] | None) -> str |
     )
 
 
-def judge(
+def evaluate_challenger(
     challenger: pd.DataFrame,
     champion: pd.DataFrame,
     groups: Sequence[Hashable],
@@ -119,7 +119,7 @@ def judge(
     margin: float,
     largest_fall: float,
     seed: int,
-) -> Verdict:
+) -> PromotionResult:
     """Decide whether a challenger replaces the champion.
 
     It does when it is not inferior: the lower end of the 95 % interval of the mean difference of
@@ -152,17 +152,19 @@ def judge(
     falls = {name: float(mean) for name, mean in means.items() if mean < -largest_fall}
     gain = f"{compared.mean_difference:+.3f} Dice on {compared.images} test images"
     if compared.interval is None:
-        return Verdict(False, f"one test image cannot tell which is better ({gain})", compared, {})
+        return PromotionResult(
+            False, f"one test image cannot tell which is better ({gain})", compared, {}
+        )
     low, high = compared.interval
     gain += f", interval {low:+.3f} to {high:+.3f}"
     if low <= -margin:
         reason = f"the challenger may be worse by more than {margin:g}: {gain}"
-        return Verdict(False, reason, compared, falls)
+        return PromotionResult(False, reason, compared, falls)
     if falls:
         worst = min(falls, key=lambda name: falls[name])
         reason = f"{worst} falls by {-falls[worst]:.3f}, and {largest_fall:g} are allowed ({gain})"
-        return Verdict(False, reason, compared, falls)
-    return Verdict(True, f"the challenger is not worse: {gain}", compared, {})
+        return PromotionResult(False, reason, compared, falls)
+    return PromotionResult(True, f"the challenger is not worse: {gain}", compared, {})
 
 
 def rank_differences(

@@ -13,7 +13,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError, NothingToDo
 from unetflow.tracking.stage_runs import read_run_key
 
@@ -86,7 +86,7 @@ class RetrainingHooks:
         """Write down whose files lie in the folder, or look whether they are still this run's."""
         key = read_run_key()
         if any("ingestion" in node.tags for node in pipeline.nodes):  # where each one begins
-            with replacing(owner) as temporary:
+            with atomic_write(owner) as temporary:
                 temporary.write_text(key or "", "utf-8")
         elif key is not None and not (owner.exists() and owner.read_text("utf-8") == key):
             self._retrains = self._decides = False

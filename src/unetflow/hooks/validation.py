@@ -7,7 +7,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from unetflow.annotations.class_map import read_meaning
+from unetflow.annotations.class_map import read_class_map
 from unetflow.config.parameters import Parameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
@@ -31,7 +31,7 @@ class CheckHooks:
         """Stop with a clear error when a parameter or a folder cannot be right."""
         parameters = catalog.load("parameters")
         read_parameters(Parameters, parameters)
-        read_meaning(parameters["classes"], parameters["ingestion"])
+        read_class_map(parameters["classes"], parameters["ingestion"])
         if "plan" in pipeline.inputs() and catalog.exists("plan"):
             trains = any("training" in node.tags for node in pipeline.nodes)
             check_plan(catalog.load("plan"), parameters, None if trains else {"training.tile"})

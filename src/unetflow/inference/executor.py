@@ -23,7 +23,7 @@ sent."""
 
 
 @dataclass(frozen=True)
-class RunnerSettings:
+class ExecutorSettings:
     """Who computes.
 
     Attributes:
@@ -38,7 +38,7 @@ class RunnerSettings:
     scheduler: str | None = None
 
 
-class Runner(ABC, Generic[Context]):
+class Executor(ABC, Generic[Context]):
     """Calls a function for many tasks.
 
     Attributes:
@@ -71,7 +71,7 @@ class Runner(ABC, Generic[Context]):
         """
 
 
-class InProcess(Runner[Context]):
+class InProcess(Executor[Context]):
     """Calls the function here, for one task after the other.
 
     Args:
@@ -88,7 +88,7 @@ class InProcess(Runner[Context]):
         *,
         in_order: bool = True,
     ) -> Iterator[tuple[Task, Result | InputError]]:
-        """See `Runner`."""
+        """See `Executor`."""
         with job(self._context) as function:
             for task in tasks:
                 yield task, attempt(function, task)
@@ -103,11 +103,11 @@ def attempt(function: Callable[[Task], Result], task: Task) -> Result | InputErr
 
 
 @contextmanager
-def open_runner(
-    settings: RunnerSettings,
+def open_executor(
+    settings: ExecutorSettings,
     context: Context,
     pack: Callable[[Context], Prepare[Context]],
-) -> Iterator[Runner[Context]]:
+) -> Iterator[Executor[Context]]:
     """Get ready whoever computes, and let go of it at the end.
 
     Args:
@@ -120,7 +120,7 @@ def open_runner(
 
     Example:
         ```python
-        with open_runner(RunnerSettings("dask", workers=4), segmenter, pack) as runner:
+        with open_executor(ExecutorSettings("dask", workers=4), segmenter, pack) as runner:
             for task, result in runner.call_each(job, tasks):
                 ...
         ```
@@ -134,7 +134,7 @@ def open_runner(
             "Dask is not installed",
             "Install it with `pip install 'unetflow[cluster]'`, or use the runner 'local'",
         )
-    from unetflow.inference.cluster.dask_executor import open_dask_runner
+    from unetflow.inference.cluster.dask_executor import open_dask_executor
 
-    with open_dask_runner(settings, pack(context)) as runner:
+    with open_dask_executor(settings, pack(context)) as runner:
         yield runner

@@ -16,7 +16,7 @@ from unetflow.inference.blockwise.overview import shrink_image, shrink_label
 from unetflow.inference.blockwise.progress import Progress
 from unetflow.inference.blockwise.result_folders import ResultFolders
 from unetflow.inference.blockwise.segment import segment_large
-from unetflow.inference.executor import Runner
+from unetflow.inference.executor import Executor
 from unetflow.instances.extraction import (
     Objects,
     ObjectSettings,
@@ -126,7 +126,7 @@ def segment_image(
     name: str,
     image: ImageFile,
     settings: SegmentingSettings,
-    runner: Runner["Segmenter"] | None = None,
+    runner: Executor["Segmenter"] | None = None,
 ) -> SegmentedImage:
     """Segment one image.
 
@@ -162,7 +162,7 @@ def segment_whole(
     probabilities = segmenter.predict_probabilities(pixels, views=settings.views, overlap=overlap)
     label = segmenter.decide(probabilities)
     classes = segmenter.settings.classes
-    unlike = segmenter.explain_unlikeness(pixels)
+    unlike = segmenter.describe_drift(pixels)
     size = image.read_pixel_size()
     objects = table = None
     if settings.objects is not None:
@@ -187,7 +187,7 @@ def _segment_by_blocks(
     size: PixelSize | None,
     settings: SegmentingSettings,
     large: LargeSettings,
-    runner: Runner["Segmenter"] | None,
+    runner: Executor["Segmenter"] | None,
 ) -> SegmentedImage:
     height, width, _ = image.shape
     also = " and probabilities" if settings.probabilities else ""
@@ -225,7 +225,7 @@ def _segment_by_blocks(
         # Outlines of objects that are a few pixels wide here would hide all that is inside them.
         overlay=tint_classes(to_picture(overview.means), label),
         pixel_size=size,
-        unlike=segmenter.explain_unlikeness(overview.sample, image.shape),
+        unlike=segmenter.describe_drift(overview.sample, image.shape),
     )
 
 

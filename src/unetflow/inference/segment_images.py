@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
 from unetflow.inference.executor import (
+    Executor,
     InProcess,
-    Runner,
     attempt,
 )
 from unetflow.inference.segment_image import (
@@ -36,7 +36,7 @@ def segment_images(
     segmenter: "Segmenter",
     images: Mapping[str, ImageFile],
     settings: SegmentingSettings,
-    runner: Runner["Segmenter"] | None = None,
+    runner: Executor["Segmenter"] | None = None,
 ) -> Iterator[tuple[str, Outcome]]:
     """Segment images one by one.
 
@@ -44,7 +44,7 @@ def segment_images(
         segmenter: The segmenter.
         images: By name.
         settings: What is asked for.
-        runner: Who computes them, as `runners.open_runner` gives it with this segmenter and
+        runner: Who computes them, as `executor.open_executor` gives it with this segmenter and
             `packing.pack`: whole images, and the blocks of large ones. None: this process.
 
     Yields:
@@ -104,7 +104,7 @@ def _decode(item: tuple[str, ImageFile]) -> tuple[str, _DecodedImage]:
 
 @dataclass(frozen=True)
 class _WholeImages:
-    """A job for `Runner.call_each`, whose tasks are images with their names."""
+    """A job for `Executor.call_each`, whose tasks are images with their names."""
 
     settings: SegmentingSettings
 

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label, Predictor, Probabilities
-from unetflow.data.drift import explain_unlikeness
+from unetflow.data.drift import describe_drift
 from unetflow.inference.postprocessing import decide, remove_small_objects
-from unetflow.inference.runtimes.keras_runtime import KerasEngine
+from unetflow.inference.runtimes.keras_runtime import KerasRuntime
 from unetflow.inference.runtimes.registry import (
-    choose_engine,
+    choose_runtime,
     convert_network,
-    start_engine,
+    start_runtime,
 )
-from unetflow.inference.runtimes.runtime import Engine, Identity
+from unetflow.inference.runtimes.runtime import Identity, Runtime
 from unetflow.inference.segmenter_files import (
     Exported,
     complete_archive,
@@ -55,8 +55,8 @@ class Segmenter:
         ```
     """
 
-    def __init__(self, model: "keras.Model | Engine", settings: SegmenterSettings) -> None:
-        self.engine: Engine = model if isinstance(model, Engine) else KerasEngine(model)
+    def __init__(self, model: "keras.Model | Runtime", settings: SegmenterSettings) -> None:
+        self.engine: Runtime = model if isinstance(model, Runtime) else KerasRuntime(model)
         self.settings = settings
         outputs, classes = self.engine.outputs, len(settings.classes)
         if outputs != classes and (outputs, classes) != (1, 2):
@@ -73,7 +73,7 @@ class Segmenter:
         Raises:
             InputError: Another engine computes the network.
         """
-        if not isinstance(self.engine, KerasEngine):
+        if not isinstance(self.engine, KerasRuntime):
             raise InputError(
                 "segmenter",
                 f"it is computed by '{self.engine.name}' and holds no Keras model",
@@ -151,7 +151,7 @@ class Segmenter:
                 f"Give the image as it comes from the same source, in {self.settings.dtype}",
             )
 
-    def explain_unlikeness(
+    def describe_drift(
         self, image: NDArray[np.generic], shape: tuple[int, ...] | None = None
     ) -> str:
         """Tell in what an image is unlike the training images; empty where it is like them.
@@ -164,7 +164,7 @@ class Segmenter:
             return ""
         if image.ndim == 2:
             image = image[:, :, np.newaxis]
-        return explain_unlikeness(image, self.settings.seen, shape)
+        return describe_drift(image, self.settings.seen, shape)
 
     def decide(self, probabilities: Probabilities) -> Label:
         """Turn calibrated probabilities into class indices, without objects that are too small."""
@@ -192,7 +192,7 @@ class Segmenter:
         convert the network takes some seconds; `export` keeps the result.
 
         Args:
-            engine: "keras", "openvino" or "onnx"; "auto" as in `choose_engine`.
+            engine: "keras", "openvino" or "onnx"; "auto" as in `choose_runtime`.
             precision: "float32", or for OpenVINO "bfloat16".
 
         Raises:
@@ -202,7 +202,7 @@ class Segmenter:
         settled = engine == own or (engine == "auto" and own != "keras")
         if settled and precision == self.engine.precision:
             return self
-        chosen = choose_engine(engine, precision)
+        chosen = choose_runtime(engine, precision)
         if chosen == own == "keras":
             return self
         known = self.engine.parts if chosen == own else None
@@ -259,7 +259,7 @@ class Segmenter:
             InputError: The engine is another one, this segmenter holds no Keras model, or what it
                 takes is not installed.
         """
-        chosen = choose_engine(engine)
+        chosen = choose_runtime(engine)
         if chosen == "keras":
             raise InputError(
                 "engine",
@@ -278,13 +278,13 @@ class Segmenter:
         Args:
             exported: The converted segmenter.
             precision: "float32", or for OpenVINO "bfloat16".
-            identity: See `Engine`; None: the digests of the network's files.
+            identity: See `Runtime`; None: the digests of the network's files.
 
         Raises:
             InputError: The engine is not installed, or cannot compute it.
         """
-        chosen = choose_engine(exported.engine, precision)
-        engine = start_engine(chosen, exported.parts, precision, identity)
+        chosen = choose_runtime(exported.engine, precision)
+        engine = start_runtime(chosen, exported.parts, precision, identity)
         return cls(engine, exported.settings)
 
     @classmethod
@@ -321,4 +321,4 @@ class Segmenter:
         try:
             return cls.start(exported, precision)
         except InputError as error:
-            raise InputError(path, f"{error.where}: {error.problem}", error.mend) from error
+            raise InputError(path, f"{error.where}: {error.problem}", error.fix) from error

@@ -18,9 +18,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
-from unetflow.inference.runtimes.registry import find_engine
+from unetflow.inference.runtimes.registry import find_runtime
 from unetflow.inference.runtimes.runtime import Parts
 from unetflow.inference.segmenter_settings import (
     SETTINGS_MEMBER,
@@ -90,7 +90,7 @@ class Exported:
 
     def write(self, path: Path) -> None:
         """Write all of it as one file, in one step."""
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             with zipfile.ZipFile(temporary, "w") as archive:
                 for name, content in self.parts.items():
                     archive.writestr(name, content)
@@ -112,7 +112,7 @@ class Exported:
             _check_digests(path, archive)
             settings = _settings_of(path, archive)
             names = set(archive.namelist()) - {DIGESTS_MEMBER, SETTINGS_MEMBER}
-            engine = find_engine(names)
+            engine = find_runtime(names)
             if engine is None:
                 found = ", ".join(sorted(names)) or "nothing"
                 raise InputError(

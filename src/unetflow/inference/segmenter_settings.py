@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from unetflow.core.geometry import Geometry
-from unetflow.data.drift import TrainingRange
+from unetflow.data.drift import DriftReference
 
 SETTINGS_MEMBER = "segmenter.json"
 """The member of a segmenter's file that holds its settings."""
@@ -44,7 +44,7 @@ class SegmenterSettings:
     tile: int
     temperature: float = 1.0
     minimum_object_size: int = 0
-    seen: TrainingRange | None = None
+    seen: DriftReference | None = None
 
 
 _CHECKED: TypeAdapter[SegmenterSettings] = TypeAdapter(SegmenterSettings)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.instances.extraction import Objects
 
 
@@ -31,7 +31,7 @@ def write_coco(
     """
     listed: list[dict[str, Any]] = []
     count = 0
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write('{"annotations":[')
         for image_id, (file_name, objects) in enumerate(images, start=1):
             objects.name_classes(class_names)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.instances.contours import (
     Polygon,
@@ -59,7 +59,7 @@ def write_geojson(
         for number, polygons in trace_outlines(objects.numbers).items()
     ]
     content = {"type": "FeatureCollection", "features": features}
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
 
 

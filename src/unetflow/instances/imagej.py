@@ -9,7 +9,7 @@ import numpy as np
 import roifile
 from numpy.typing import NDArray
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.instances.contours import Polygon, trace_outlines
 from unetflow.instances.extraction import Objects
 from unetflow.visualization.overlays import paint_classes
@@ -38,7 +38,7 @@ def write_imagej_rois(path: Path, objects: Objects, class_names: Sequence[str]) 
     names = objects.name_classes(class_names)
     colours = paint_classes(objects.classes)
     digits = len(str(len(names)))
-    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+    with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for number, polygons in trace_outlines(objects.numbers).items():
             region = _make_region(polygons)
             # The Manager lists names in the archive's order; zeros keep it when it sorts them.

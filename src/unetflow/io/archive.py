@@ -146,8 +146,8 @@ class _Unpacking(io.RawIOBase):
             return act()
         except Exception as error:  # of damaged bytes zlib and codecs raise what zipfile does not
             problem = f"it cannot be read ({type(error).__name__}: {error})"
-            mend = "Download or pack the archive again"
-            raise InputError(self._where, problem, mend) from error
+            fix = "Download or pack the archive again"
+            raise InputError(self._where, problem, fix) from error
 
 
 def list_members(archive: Path) -> tuple[list[ArchiveMember], list[InputError]]:

@@ -69,12 +69,12 @@ def restore_type(name: str, numbers: NDArray[np.generic], dtype: str) -> NDArray
         return restored
     if wanted.kind in "iu":
         limits = np.iinfo(wanted)
-        mend = f"Send whole numbers from {limits.min} to {limits.max}, as the image's file has them"
+        fix = f"Send whole numbers from {limits.min} to {limits.max}, as the image's file has them"
     else:
-        mend = "Send finite numbers, as the image's file has them"
+        fix = "Send finite numbers, as the image's file has them"
     raise InputError(
         name,
         f"{np.count_nonzero(wrong)} of its numbers, such as {numbers[wrong][0]}, are no "
         f"{wanted} intensities",
-        mend,
+        fix,
     )

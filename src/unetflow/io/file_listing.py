@@ -12,7 +12,7 @@ from unetflow.io.files import File
 
 
 @dataclass(frozen=True)
-class FileTree:
+class FileListing:
     """The files below a root.
 
     Attributes:
@@ -64,7 +64,7 @@ class FileTree:
         return list(folders)[:most]
 
 
-def list_tree(root: Path) -> FileTree:
+def list_files(root: Path) -> FileListing:
     """List the files below a folder or in a zip archive; hidden ones are left out.
 
     A symbolic link is followed only to where it stays below the root, and of several
@@ -83,7 +83,7 @@ def list_tree(root: Path) -> FileTree:
             root, "there is no such folder or archive", "Correct the path in the catalog"
         )
     visible = {name: files[name] for name in sorted(files) if not _is_hidden(name)}
-    return FileTree(root, visible, refused)
+    return FileListing(root, visible, refused)
 
 
 def natural_order(text: str) -> tuple[list[tuple[int, str]], str]:

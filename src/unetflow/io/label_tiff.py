@@ -7,7 +7,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.io.pixel_size import PixelSize
 from unetflow.io.tiff_headers import (
@@ -50,5 +50,5 @@ def write_label_tiff(
     else:
         # So that the few classes of a mask are not shown as the darkest of 256 greys
         header = imagej_header("YX", float(max(highest, 1)), pixel_size)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         tifffile.imwrite(temporary, pixels, photometric="minisblack", compression="zlib", **header)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.core.types import Probabilities
 from unetflow.io.pixel_size import PixelSize
 from unetflow.io.tiff_headers import (
@@ -39,5 +39,5 @@ def write_probability_tiff(
     else:  # all of ImageJ's axes, or tifffile takes images one pixel wide for others
         pixels = pixels[np.newaxis, np.newaxis, ..., np.newaxis]
         header = imagej_header("TZCYXS", 1.0, pixel_size)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         tifffile.imwrite(temporary, pixels, photometric="minisblack", compression="zlib", **header)

@@ -29,7 +29,7 @@ DEFINITIONS = {
 }
 
 
-def score_thin(masks: ClassMasks) -> dict[str, float]:
+def score_centreline(masks: ClassMasks) -> dict[str, float]:
     """Compare the centrelines of one class in one image.
 
     Args:

@@ -70,7 +70,7 @@ def score_class(
         "pixels": lambda: pixels.score_pixels(pixels.count_confusion(truth, masks.found, index)),
         "surface": lambda: surface.score_surface(masks, settings.surface_tolerance),
         "instances": lambda: {} if objects is None else instances.score_instances(masks, objects),
-        "thin": lambda: thin.score_thin(masks),
+        "thin": lambda: thin.score_centreline(masks),
         "membranes": lambda: membranes.score_membranes(masks),
     }
     scores: dict[str, float] = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.io.files import require_file
 
@@ -21,7 +21,7 @@ def save_keras(
         path: Where the file shall be.
         finish: Called with the path of the written file before it takes its place.
     """
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         model.save(temporary)
         if finish is not None:
             finish(temporary)

@@ -35,7 +35,7 @@ class RefusedImages(MlflowException):
     """What was sent cannot be segmented; MLflow's server answers with status 400.
 
     Args:
-        problem: What is wrong, and what would mend it.
+        problem: What is wrong, and how to fix it.
     """
 
     def __init__(self, problem: str) -> None:
@@ -105,7 +105,7 @@ class PyfuncSegmenter:
             try:
                 masks.append(encode_mask(self._segment(image)))
             except InputError as error:
-                raise InputError(f"{name}: {error.where}", error.problem, error.mend) from error
+                raise InputError(f"{name}: {error.where}", error.problem, error.fix) from error
         return masks
 
     def _segment(self, image: NDArray[np.generic]) -> Label:
@@ -120,8 +120,8 @@ def _take_column(model_input: Any) -> Any:
     names = [str(name) for name in model_input]
     if names != [COLUMN]:
         found = ", ".join(names) or "none"
-        mend = f"Give the images as the column '{COLUMN}' alone"
-        raise InputError("the input", f"its columns are {found}", mend)
+        fix = f"Give the images as the column '{COLUMN}' alone"
+        raise InputError("the input", f"its columns are {found}", fix)
     return model_input[COLUMN]
 
 

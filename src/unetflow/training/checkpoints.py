@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.core.differences import Identity, name_differences
 from unetflow.core.errors import InputError
 
@@ -105,7 +105,7 @@ class Checkpoint:
         header = json.dumps({"identity": self._identity, "facts": state.facts})
         encoded = np.frombuffer(header.encode(), np.uint8)
         try:
-            with replacing(self.path) as temporary, temporary.open("wb") as file:
+            with atomic_write(self.path) as temporary, temporary.open("wb") as file:
                 np.savez(file, allow_pickle=False, **{_HEADER: encoded}, **state.arrays)
         except OSError as error:
             kept = "the state of the epoch before is kept" if self.path.exists() else "none is kept"

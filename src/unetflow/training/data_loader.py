@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.augmentation.batch_processes import BatchProcesses
-from unetflow.augmentation.batches import CropMaker, Order
+from unetflow.augmentation.batches import CropSampler, Order
 from unetflow.augmentation.policy import Augmenter
 from unetflow.core.rng import generator_for
 from unetflow.data.intensity import IntensityRange
@@ -16,7 +16,7 @@ from unetflow.data.samples import Sample
 from unetflow.training.planner.memory import QUEUE_LENGTH
 
 
-class CropFeed(keras.utils.PyDataset):
+class CropLoader(keras.utils.PyDataset):
     """An epoch of augmented crops, each a pure function of (seed, epoch, sample id, number).
 
     So an epoch is the same whatever the number of threads that prepare it.
@@ -53,7 +53,7 @@ class CropFeed(keras.utils.PyDataset):
     ) -> None:
         # With processes the threads only wait for them.
         super().__init__(workers=2 if processes else workers, max_queue_size=QUEUE_LENGTH)
-        self._maker = CropMaker(
+        self._maker = CropSampler(
             samples, intensity, augmenter, crop_size, label_margin, foreground_share, seed
         )
         self._processes = (

@@ -8,7 +8,7 @@ from keras import layers
 from unetflow.core.rng import generator_for
 
 
-def make_repeatable(unet: keras.Model, seed: int) -> None:
+def make_deterministic(unet: keras.Model, seed: int) -> None:
     """Make everything that follows a function of the seed alone.
 
     TensorFlow is told to take deterministic operations, from now on in this process: else sums

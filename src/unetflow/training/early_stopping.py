@@ -9,7 +9,7 @@ import numpy as np
 
 from unetflow.core.errors import InputError
 from unetflow.training.callbacks import BadBatchListener
-from unetflow.training.data_loader import CropFeed
+from unetflow.training.data_loader import CropLoader
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class StopOnNotANumber(keras.callbacks.Callback):
             the batch and of the one before, whose step may have spoilt the weights.
     """
 
-    def __init__(self, feed: CropFeed, on_bad_batch: BadBatchListener) -> None:
+    def __init__(self, feed: CropLoader, on_bad_batch: BadBatchListener) -> None:
         super().__init__()
         self._feed, self._on_bad_batch = feed, on_bad_batch
         self._epoch, self._batch = 0, 0

@@ -25,8 +25,8 @@ from unetflow.training.callbacks import (
     ValidationScores,
 )
 from unetflow.training.checkpoints import Checkpoint
-from unetflow.training.data_loader import CropFeed
-from unetflow.training.determinism import make_repeatable
+from unetflow.training.data_loader import CropLoader
+from unetflow.training.determinism import make_deterministic
 from unetflow.training.early_stopping import (
     StopOnNotANumber,
     StopWhenGoodEnough,
@@ -40,7 +40,7 @@ from unetflow.training.optimisers import (
     PlateauRate,
     build_optimiser,
 )
-from unetflow.training.resume import EpochKeeper
+from unetflow.training.resume import EpochCheckpoint
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def fit(
         InputError: A loss is not a finite number, or the state cannot be read or written.
     """
     network = copy_for_training(unet, settings.precision)
-    make_repeatable(network, settings.seed)
+    make_deterministic(network, settings.seed)
     feed = _feed(training, intensity, augmenter, settings, geometry_of(unet).shrink)
     total_steps = settings.epochs * feed.num_batches
     _compile(network, settings, total_steps)
@@ -132,7 +132,7 @@ def fit(
         *_plateau(settings, total_steps),
         *_stopping(settings),
     ]
-    keeper = EpochKeeper(network, checkpoint, settings.epochs, callbacks, listeners)
+    keeper = EpochCheckpoint(network, checkpoint, settings.epochs, callbacks, listeners)
     keeper.take_up()
     if not keeper.finished:
         _train(network, feed, settings, [*callbacks, keeper], keeper.done, listeners)
@@ -142,7 +142,7 @@ def fit(
 
 def _train(
     unet: keras.Model,
-    feed: CropFeed,
+    feed: CropLoader,
     settings: FitSettings,
     callbacks: list[keras.callbacks.Callback],
     done: int,
@@ -173,8 +173,8 @@ def _feed(
     augmenter: Augmenter,
     settings: FitSettings,
     label_margin: int,
-) -> CropFeed:
-    return CropFeed(
+) -> CropLoader:
+    return CropLoader(
         training,
         intensity,
         augmenter,

@@ -15,7 +15,7 @@ from unetflow.training.early_stopping import StopWithoutProgress
 _log = logging.getLogger(__name__)
 
 
-class EpochKeeper(keras.callbacks.Callback):
+class EpochCheckpoint(keras.callbacks.Callback):
     """Keeps the history, and after each epoch all that the next ones depend on.
 
     That is: the weights, the state of the optimiser (in it its moments, the moving average of

@@ -29,7 +29,7 @@ Sides = tuple[tuple[int, ...], bool]
 """The sides that may hold the masks, 0 or 1, and whether something speaks for it."""
 
 
-class Look(IntEnum):
+class ContentKind(IntEnum):
     """What the pixels of files say.
 
     An image is noisy and has many values. A mask has few, in areas of equal pixels. What has one
@@ -41,7 +41,9 @@ class Look(IntEnum):
     MASK = 2
 
 
-def find_mask_sides(names: tuple[str, str], looks: tuple[Look | None, Look | None]) -> Sides:
+def find_mask_sides(
+    names: tuple[str, str], looks: tuple[ContentKind | None, ContentKind | None]
+) -> Sides:
     """Tell which of two sides may hold the masks.
 
     Words decide before pixels do. Where the two contradict each other, or neither is clear, both
@@ -61,13 +63,16 @@ def find_mask_sides(names: tuple[str, str], looks: tuple[Look | None, Look | Non
     words = [bool(_MASK_WORDS.search(text)) for text in texts]
     if words[0] != words[1]:
         side = words.index(True)
-        contradicted = looks[side] == Look.IMAGE and looks[1 - side] in (Look.UNCLEAR, Look.MASK)
+        contradicted = looks[side] == ContentKind.IMAGE and looks[1 - side] in (
+            ContentKind.UNCLEAR,
+            ContentKind.MASK,
+        )
         return ((0, 1) if contradicted else (side,)), True
-    if {*looks} == {Look.IMAGE, Look.MASK}:
-        side = looks.index(Look.MASK)
+    if {*looks} == {ContentKind.IMAGE, ContentKind.MASK}:
+        side = looks.index(ContentKind.MASK)
         contradicted = not words[side] and bool(_IMAGE_WORDS.search(texts[side]))
         return ((0, 1) if contradicted else (side,)), True
-    unclear = None not in looks and {*looks} != {Look.IMAGE} and not any(words)
+    unclear = None not in looks and {*looks} != {ContentKind.IMAGE} and not any(words)
     return ((0, 1) if unclear else ()), False
 
 
@@ -81,7 +86,7 @@ def says_image(name: str) -> bool:
     return bool(_IMAGE_WORDS.search(_spell_out(name)))
 
 
-def look_at(files: list[File]) -> Look | None:
+def look_at(files: list[File]) -> ContentKind | None:
     """Return what the first, the middle and the last image look like.
 
     Returns:
@@ -89,9 +94,9 @@ def look_at(files: list[File]) -> Look | None:
     """
     places = {0, len(files) // 2, len(files) - 1}
     looks = {_look_at(files[place]) for place in places} - {None}
-    if not looks or looks >= {Look.IMAGE, Look.MASK}:
+    if not looks or looks >= {ContentKind.IMAGE, ContentKind.MASK}:
         return None
-    return looks.pop() if len(looks) == 1 else Look.UNCLEAR
+    return looks.pop() if len(looks) == 1 else ContentKind.UNCLEAR
 
 
 def show_the_same(one: File, other: File) -> bool:
@@ -118,7 +123,7 @@ def _spell_out(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).lower()
 
 
-def _look_at(file: File) -> Look | None:
+def _look_at(file: File) -> ContentKind | None:
     try:
         image = read_image(file, _MOST_PIXELS, page=0 if is_stack(file) else None)
     except InputError:
@@ -129,5 +134,5 @@ def _look_at(file: File) -> Look | None:
     equal = np.all(rows[:, 1:] == rows[:, :-1], axis=2)
     in_areas = equal.size > 0 and equal.mean() >= _SHARE_OF_EQUAL
     if len(counts) <= _FEW_VALUES and in_areas:
-        return Look.MASK
-    return Look.UNCLEAR if few or in_areas else Look.IMAGE
+        return ContentKind.MASK
+    return ContentKind.UNCLEAR if few or in_areas else ContentKind.IMAGE

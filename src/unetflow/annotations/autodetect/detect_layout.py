@@ -11,14 +11,14 @@ import yaml
 
 from unetflow.annotations.autodetect.content_kind import says_mask
 from unetflow.annotations.autodetect.fields_of_view import offer_regions
-from unetflow.annotations.autodetect.name_candidates import find_name_readings
-from unetflow.annotations.autodetect.table_candidates import find_table_readings
+from unetflow.annotations.autodetect.name_candidates import find_name_candidates
+from unetflow.annotations.autodetect.table_candidates import find_table_candidates
 from unetflow.annotations.layouts.registry import find_in_tree
 from unetflow.annotations.records import Pairing
 from unetflow.annotations.split_table import find_split_words, split_of
 from unetflow.core.errors import InputError
 from unetflow.core.types import SPLITS
-from unetflow.io.file_listing import FileTree, list_tree
+from unetflow.io.file_listing import FileListing, list_files
 from unetflow.io.formats.registry import is_image
 
 _MOST_SHOWN = 6
@@ -29,7 +29,7 @@ Made = frozenset[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Reading:
+class LayoutCandidate:
     """One way to read a folder.
 
     Attributes:
@@ -76,7 +76,7 @@ class Reading:
         return f"; {' and '.join(named)} {seem} of view, and pixels outside do not count"
 
 
-def recognise(root: Path) -> Reading:
+def detect_layout(root: Path) -> LayoutCandidate:
     """Return the one way in which a folder or archive can be read.
 
     Args:
@@ -86,11 +86,11 @@ def recognise(root: Path) -> Reading:
         InputError: There is no way, or more than one, or one that leaves out many masks; the
             message shows them.
     """
-    readings = find_readings(root)
+    readings = find_candidates(root)
     if not readings:
         raise InputError(
             root,
-            f"no layout was recognised in it; {_summarise(list_tree(root))}",
+            f"no layout was recognised in it; {_summarise(list_files(root))}",
             "Write `layout` and its options into the catalog; the README has a table of them",
         )
     first = readings[0]
@@ -112,27 +112,31 @@ def recognise(root: Path) -> Reading:
     return first
 
 
-def find_readings(root: Path) -> list[Reading]:
+def find_candidates(root: Path) -> list[LayoutCandidate]:
     """Return all ways in which a folder or archive can be read, those with more images first.
 
     A way that makes nothing but a part of another one's pairs is left out.
     """
-    tree = list_tree(root)
+    tree = list_files(root)
     tried = _try(tree, list(_special_layouts(tree)))
     if not any(_is_certain(tree, reading) for reading, _ in tried):
-        tables = [Reading(*found) for found in find_table_readings(tree)]
-        names = [Reading(*found) for found in offer_regions(tree, find_name_readings(tree))]
+        tables = [LayoutCandidate(*found) for found in find_table_candidates(tree)]
+        names = [
+            LayoutCandidate(*found) for found in offer_regions(tree, find_name_candidates(tree))
+        ]
         tried += _try(tree, [*tables, *_join_splits(tables), *names, *_join_splits(names)])
     # The plainest first among those that make the same pairs, with splits before without.
     tried.sort(key=lambda each: (-len(each[1]), not each[0].splits, len(each[0].options)))
-    kept: list[tuple[Reading, Made]] = []
+    kept: list[tuple[LayoutCandidate, Made]] = []
     for reading, made in tried:
         if not any(made <= more and (of.splits or not reading.splits) for of, more in kept):
             kept.append((reading, made))
     return [reading for reading, _ in kept]
 
 
-def _try(tree: FileTree, candidates: list[Reading]) -> list[tuple[Reading, Made]]:
+def _try(
+    tree: FileListing, candidates: list[LayoutCandidate]
+) -> list[tuple[LayoutCandidate, Made]]:
     """Return the candidates that make pairs, and these pairs."""
     tried = []
     for candidate in candidates:
@@ -146,7 +150,7 @@ def _try(tree: FileTree, candidates: list[Reading]) -> list[tuple[Reading, Made]
     return tried
 
 
-def _count(tree: FileTree, reading: Reading, pairing: Pairing) -> Reading:
+def _count(tree: FileListing, reading: LayoutCandidate, pairing: Pairing) -> LayoutCandidate:
     """Add to a reading how much it reads, and how much it leaves out."""
     images = {str(pair.image.file) for pair in pairing.pairs}
     read = {str(picture.file) for picture in pairing.unlabelled.values()} | images
@@ -163,25 +167,25 @@ def _words(name: str) -> list[str]:
     return re.split(r"[\W_]+", name)
 
 
-def _special_layouts(tree: FileTree) -> Iterator[Reading]:
+def _special_layouts(tree: FileListing) -> Iterator[LayoutCandidate]:
     """Yield the layouts that the names of folders give away."""
     if any("_GT/SEG/man_seg" in name for name in tree.files):
-        yield Reading("cell_tracking")
+        yield LayoutCandidate("cell_tracking")
     if any("_ST/SEG/man_seg" in name for name in tree.files):
-        yield Reading("cell_tracking", {"truth": "ST"})
+        yield LayoutCandidate("cell_tracking", {"truth": "ST"})
     single = [folder for folder, masks in _count_objects(tree).items() if masks]
     if len(single) > 1:
-        yield Reading("objects")
+        yield LayoutCandidate("objects")
 
 
-def _is_certain(tree: FileTree, reading: Reading) -> bool:
+def _is_certain(tree: FileListing, reading: LayoutCandidate) -> bool:
     """Tell whether it would be wrong to read the same files in another way."""
     return reading.layout == "cell_tracking" or any(
         masks > 1 for masks in _count_objects(tree).values()
     )
 
 
-def _count_objects(tree: FileTree) -> dict[str, int]:
+def _count_objects(tree: FileListing) -> dict[str, int]:
     """Count the masks in `<id>/masks` for each folder with one image in `<id>/images`.
 
     Returns:
@@ -198,11 +202,11 @@ def _count_objects(tree: FileTree) -> dict[str, int]:
     return single if len(several) < sum(map(bool, single.values())) else {}
 
 
-def _join_splits(readings: list[Reading]) -> list[Reading]:
+def _join_splits(readings: list[LayoutCandidate]) -> list[LayoutCandidate]:
     """Make one reading of those that differ in a word for a split alone, as `train` and `val`."""
-    joined: list[Reading] = []
+    joined: list[LayoutCandidate] = []
     for blank in (_blank_all, _blank_last, _blank_places):
-        shapes: dict[tuple[str, str], dict[str, list[Reading]]] = {}
+        shapes: dict[tuple[str, str], dict[str, list[LayoutCandidate]]] = {}
         for reading in readings:
             words = {w for text in reading.options.values() for w in find_split_words(text)}
             for word in sorted(words):
@@ -213,7 +217,7 @@ def _join_splits(readings: list[Reading]) -> list[Reading]:
             sole = {name: readings[0] for name, readings in parts.items() if len(readings) == 1}
             if "train" not in sole or not len(parts) == len(set(map(id, sole.values()))) > 1:
                 continue
-            reading = Reading(layout, {}, {s: sole[s].options for s in SPLITS if s in sole})
+            reading = LayoutCandidate(layout, {}, {s: sole[s].options for s in SPLITS if s in sole})
             joined += [reading] if reading not in joined else []
     return joined
 
@@ -234,7 +238,7 @@ def _blank_places(options: dict[str, str], word: str) -> dict[str, str]:
     return _blank_all(options, word) | patterns
 
 
-def _summarise(tree: FileTree) -> str:
+def _summarise(tree: FileListing) -> str:
     kinds = Counter(
         (name.rpartition("/")[0] or "the folder itself", "." + name.rpartition(".")[2])
         for name in tree.files

@@ -18,7 +18,7 @@ from unetflow.annotations.autodetect.name_patterns import escape
 from unetflow.annotations.layouts.folders import find_folder_pairs, key_files
 from unetflow.annotations.paths import prefix_of
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import FileTree
+from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File
 from unetflow.io.formats.registry import read_image, read_mask
 
@@ -37,7 +37,7 @@ Masks = dict[File, File]
 Inside = NDArray[np.bool_]
 
 
-def offer_regions(tree: FileTree, found: Sequence[Found]) -> list[Found]:
+def offer_regions(tree: FileListing, found: Sequence[Found]) -> list[Found]:
     """Give annotations the masks as regions that are fields of view.
 
     Of several layouts `folders` with the same images, one has to be the field of view and none of
@@ -69,7 +69,7 @@ def offer_regions(tree: FileTree, found: Sequence[Found]) -> list[Found]:
 
 
 def _list_rivals(
-    tree: FileTree, found: Sequence[Found]
+    tree: FileListing, found: Sequence[Found]
 ) -> Iterator[tuple[list[int], dict[int, Masks]]]:
     """Yield the numbers of what pairs the same images with several masks, and these masks."""
     masks: dict[int, Masks] = {}
@@ -83,7 +83,7 @@ def _list_rivals(
             yield numbers, {number: masks[number] for number in numbers}
 
 
-def _pair(tree: FileTree, options: dict[str, Any]) -> Masks:
+def _pair(tree: FileListing, options: dict[str, Any]) -> Masks:
     pairs = find_folder_pairs(tree, **options).pairs
     return {pair.image.file: pair.annotation.files[0] for pair in pairs}
 
@@ -162,7 +162,7 @@ def _lies_inside(annotated: Inside, inside: Inside) -> bool:
 
 
 def _join(
-    tree: FileTree, options: dict[str, Any], regions: str, masks: Masks, fields: Masks
+    tree: FileListing, options: dict[str, Any], regions: str, masks: Masks, fields: Masks
 ) -> dict[str, Any] | None:
     """Return options with the fields of view as regions, or None where no pattern does it."""
     for pattern in _region_patterns(tree, options, regions, fields):
@@ -178,7 +178,7 @@ def _join(
 
 
 def _region_patterns(
-    tree: FileTree, options: dict[str, Any], regions: str, fields: Masks
+    tree: FileListing, options: dict[str, Any], regions: str, fields: Masks
 ) -> Iterator[str | None]:
     """Yield patterns whose group may hold in a region's name what pairs image and mask."""
     yield None

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from unetflow.annotations.autodetect.content_kind import (
-    Look,
+    ContentKind,
     find_mask_sides,
     is_stack,
     look_at,
@@ -31,17 +31,17 @@ from unetflow.annotations.layouts.folders import find_folder_pairs
 from unetflow.annotations.layouts.stacks import find_stacks
 from unetflow.annotations.split_table import find_splits
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import FileTree
+from unetflow.io.file_listing import FileListing
 from unetflow.io.formats.registry import is_image
 
 _COMPARED = 5  # parts of a group, with its first one
 _NEARLY_ALL = 0.9  # of the pairs that names suggest
 
 Found = tuple[str, dict[str, Any]]
-Looks = dict[tuple[str, str, str], Look | None]
+Looks = dict[tuple[str, str, str], ContentKind | None]
 
 
-def find_name_readings(tree: FileTree) -> list[Found]:
+def find_name_candidates(tree: FileListing) -> list[Found]:
     """Return layout and options for each kind of images and masks whose names pair up.
 
     Args:
@@ -111,7 +111,7 @@ def _differences(folders: Names, pair: Names, rank: int) -> tuple[str, ...]:
     return (*in_folders, *(in_names if rank != BY_NUMBER else ("", "")))
 
 
-def _tell_sides(tree: FileTree, match: Match, looks: Looks) -> Iterator[_Sided]:
+def _tell_sides(tree: FileListing, match: Match, looks: Looks) -> Iterator[_Sided]:
     """Yield a match with its masks on the second side; both ways where that is not clear."""
     differences = _differences(match.folders, match.pairs[0], match.rank)
     texts = [f"{differences[i]}/{differences[i + 2]}" for i in (0, 1)]
@@ -128,7 +128,7 @@ def _tell_sides(tree: FileTree, match: Match, looks: Looks) -> Iterator[_Sided]:
         images = 1 - masks
         pairs = tuple((pair[images], pair[masks]) for pair in match.pairs)
         folders = (match.folders[images], match.folders[masks])
-        plausible = seen[images] in (None, Look.IMAGE) or says_image(texts[images])
+        plausible = seen[images] in (None, ContentKind.IMAGE) or says_image(texts[images])
         yield _Sided(pairs, folders, sure, plausible, match.rank)
 
 
@@ -164,7 +164,7 @@ def _group(sided: list[_Sided]) -> list[list[_Sided]]:
     return list(groups.values())
 
 
-def _split_copies(tree: FileTree, group: list[_Sided]) -> list[list[_Sided]]:
+def _split_copies(tree: FileListing, group: list[_Sided]) -> list[list[_Sided]]:
     """Take a group apart if its parts show the same, such as folders `png` and `tif` of it."""
     files = [
         {os.path.splitext(image)[0].removeprefix(side.folders[0]): image for image, _ in side.pairs}
@@ -179,7 +179,7 @@ def _split_copies(tree: FileTree, group: list[_Sided]) -> list[list[_Sided]]:
     return [group]
 
 
-def _try_options(tree: FileTree, pairs: list[Names], splits: tuple[str, ...]) -> Found | None:
+def _try_options(tree: FileListing, pairs: list[Names], splits: tuple[str, ...]) -> Found | None:
     """Return the plainest options that make these pairs, or nearly all of them."""
     is_stacked = is_stack(tree.files[pairs[0][0]])
     layout, find = ("stacks", find_stacks) if is_stacked else ("folders", find_folder_pairs)

@@ -13,7 +13,7 @@ import pandas as pd
 from unetflow.annotations.autodetect.content_kind import says_mask
 from unetflow.annotations.paths import stem_of
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import FileTree
+from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File, size
 from unetflow.io.formats.registry import is_image
 
@@ -27,7 +27,7 @@ _CLASS_COLUMNS = ("classid", "class_id", "class", "category", "label", "cell_typ
 Found = tuple[str, dict[str, Any]]
 
 
-def find_table_readings(tree: FileTree) -> Iterator[Found]:
+def find_table_candidates(tree: FileListing) -> Iterator[Found]:
     """Yield layout and options for each table that seems to hold annotations.
 
     Args:
@@ -48,7 +48,7 @@ def find_table_readings(tree: FileTree) -> Iterator[Found]:
     yield from _read_labelme(tree, labelled)
 
 
-def _list_tables(tree: FileTree) -> dict[str, list[str]]:
+def _list_tables(tree: FileListing) -> dict[str, list[str]]:
     """Return the first JSON and CSV files of each folder."""
     tables: dict[tuple[str, str], list[str]] = defaultdict(list)
     for name in tree.files:
@@ -63,7 +63,7 @@ def _list_tables(tree: FileTree) -> dict[str, list[str]]:
     return joined
 
 
-def _read_runs(tree: FileTree, name: str) -> Iterator[Found]:
+def _read_runs(tree: FileListing, name: str) -> Iterator[Found]:
     """Yield the layout `rle` for a table with run lengths."""
     with tree.files[name].open("rb") as opened:
         first_line = opened.readline(10_000).decode("utf-8-sig", "replace")
@@ -87,7 +87,7 @@ def _read_runs(tree: FileTree, name: str) -> Iterator[Found]:
         yield "rle", options | {"images": folder}
 
 
-def _read_coco(tree: FileTree, name: str, content: dict[str, Any]) -> Iterator[Found]:
+def _read_coco(tree: FileListing, name: str, content: dict[str, Any]) -> Iterator[Found]:
     """Yield the layout `coco` for a table like that of the COCO data set."""
     images = content["images"] if isinstance(content["images"], list) else []
     mentioned = [str(i.get("file_name", "")) for i in images if isinstance(i, dict)]
@@ -95,7 +95,7 @@ def _read_coco(tree: FileTree, name: str, content: dict[str, Any]) -> Iterator[F
         yield "coco", {"annotations": name, "images": folder}
 
 
-def _read_labelme(tree: FileTree, folders: list[str]) -> Iterator[Found]:
+def _read_labelme(tree: FileListing, folders: list[str]) -> Iterator[Found]:
     """Yield the layout `labelme` for folders of such files, and for what holds all of them."""
     together = [] if len(folders) < 2 or "." in folders else [posixpath.commonpath(folders)]
     for folder in [*(["."] if "." in folders else [f or "." for f in together]), *folders]:
@@ -105,7 +105,7 @@ def _read_labelme(tree: FileTree, folders: list[str]) -> Iterator[Found]:
             yield "labelme", {"annotations": folder, "images": images}
 
 
-def _folders_with(tree: FileTree, mentioned: Iterable[str], table: str) -> list[str]:
+def _folders_with(tree: FileListing, mentioned: Iterable[str], table: str) -> list[str]:
     """Return the folder from which most of the mentioned images are found.
 
     Args:

@@ -7,10 +7,10 @@ from unetflow.annotations.raster import InstanceImage
 from unetflow.annotations.records import (
     Pair,
     Pairing,
-    Picture,
+    SourceImage,
 )
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import FileTree, natural_order
+from unetflow.io.file_listing import FileListing, natural_order
 from unetflow.io.formats.registry import is_image
 
 _TRUTHS = ("GT", "ST")
@@ -32,7 +32,7 @@ class _Film:
     refused: list[InputError] = field(default_factory=list)
 
 
-def find_cell_tracking(tree: FileTree, *, truth: str = "GT") -> Pairing:
+def find_cell_tracking(tree: FileListing, *, truth: str = "GT") -> Pairing:
     """Find the frames `01/t000.tif` and their objects `01_GT/SEG/man_seg000.tif`.
 
     Args:
@@ -65,9 +65,9 @@ def find_cell_tracking(tree: FileTree, *, truth: str = "GT") -> Pairing:
     pairs, unlabelled = [], {}
     for number, name in film.frames.items():
         identifier = name.removeprefix(top).rpartition(".")[0]
-        picture = Picture(tree.files[name])
+        picture = SourceImage(tree.files[name])
         if number in film.labels:
-            label = InstanceImage(Picture(tree.files[film.labels[number]]))
+            label = InstanceImage(SourceImage(tree.files[film.labels[number]]))
             pairs.append(Pair(identifier, picture, label, group=number[0], is_series=True))
         elif number[0] not in film.volumes:
             unlabelled[identifier] = picture
@@ -76,7 +76,7 @@ def find_cell_tracking(tree: FileTree, *, truth: str = "GT") -> Pairing:
     return Pairing(pairs, refused, unlabelled)
 
 
-def _refuse_orphans(tree: FileTree, film: _Film) -> list[InputError]:
+def _refuse_orphans(tree: FileListing, film: _Film) -> list[InputError]:
     """Return an error for each label without a frame."""
     return [
         InputError(
@@ -89,7 +89,7 @@ def _refuse_orphans(tree: FileTree, film: _Film) -> list[InputError]:
     ]
 
 
-def _sort(tree: FileTree, top: str, truth: str) -> _Film:
+def _sort(tree: FileListing, top: str, truth: str) -> _Film:
     """Tell frames from labels by their folders and names."""
     film = _Film()
     for name, file in tree.files.items():

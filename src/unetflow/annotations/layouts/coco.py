@@ -31,17 +31,17 @@ from unetflow.annotations.polygons import (
 from unetflow.annotations.records import (
     Pair,
     Pairing,
-    Picture,
+    SourceImage,
 )
 from unetflow.annotations.tables import brief
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import FileTree
+from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File
 from unetflow.io.formats.registry import is_image
 
 
 def find_coco(
-    tree: FileTree, *, annotations: str, images: str = ".", empty: str = "negative"
+    tree: FileListing, *, annotations: str, images: str = ".", empty: str = "negative"
 ) -> Pairing:
     """Find images whose objects are listed in a JSON file as that of the COCO data set.
 
@@ -78,7 +78,7 @@ def find_coco(
             refused.append(error)
             continue
         if shapes.objects or empty == "negative":
-            pairs.append(Pair(stem_of(name), Picture(files[name]), shapes))
+            pairs.append(Pair(stem_of(name), SourceImage(files[name]), shapes))
         else:
             unlabelled.append((stem_of(name), files[name]))
     unlabelled += [(stem_of(name), files[name]) for name in files if name not in names]

@@ -10,11 +10,11 @@ from unetflow.annotations.raster import MaskImage
 from unetflow.annotations.records import (
     Pair,
     Pairing,
-    Picture,
+    SourceImage,
 )
 from unetflow.core.errors import InputError
 from unetflow.core.patterns import compile_pattern
-from unetflow.io.file_listing import FileTree, natural_order
+from unetflow.io.file_listing import FileListing, natural_order
 from unetflow.io.formats.registry import READERS, is_image
 
 _GROUP = r"Put brackets around the part that image and mask share, as in '(\d+)_training'"
@@ -23,7 +23,7 @@ Keyed = dict[str, list[str]]
 
 
 def find_folder_pairs(
-    tree: FileTree,
+    tree: FileListing,
     *,
     images: str = "images",
     masks: str = "masks",
@@ -73,7 +73,7 @@ def find_folder_pairs(
 
 
 def _refuse_same_place(
-    tree: FileTree, places: dict[str, str], patterns: dict[str, str | None]
+    tree: FileListing, places: dict[str, str], patterns: dict[str, str | None]
 ) -> None:
     """Stop where images and masks are the same files."""
     same_folder = prefix_of(places["image"]) == prefix_of(places["mask"])
@@ -86,7 +86,7 @@ def _refuse_same_place(
 
 
 def key_files(
-    tree: FileTree,
+    tree: FileListing,
     folder: str,
     pattern: str | None,
     parameter: str,
@@ -144,7 +144,7 @@ def _key_of(below: str, expression: re.Pattern[str] | None) -> str | None:
 
 
 def join_keys(
-    tree: FileTree, images: str, image_keys: Keyed, mask_keys: Keyed
+    tree: FileListing, images: str, image_keys: Keyed, mask_keys: Keyed
 ) -> tuple[list[Pair], list[InputError]]:
     """Make pairs of images and masks with equal keys, in natural order.
 
@@ -174,7 +174,7 @@ def join_keys(
         else:
             identifier = names[0].removeprefix(prefix).rpartition(".")[0]
             image, mask = tree.files[names[0]], tree.files[partners[0]]
-            pairs.append(Pair(identifier, Picture(image), MaskImage(Picture(mask))))
+            pairs.append(Pair(identifier, SourceImage(image), MaskImage(SourceImage(mask))))
     refused += [
         InputError(
             tree.files[name],
@@ -189,7 +189,7 @@ def join_keys(
 
 
 def _refuse_unmatched(
-    tree: FileTree, keyed: Collection[tuple[Keyed, set[str]]]
+    tree: FileListing, keyed: Collection[tuple[Keyed, set[str]]]
 ) -> list[InputError]:
     """Return an error for each file that no pattern takes.
 
@@ -207,7 +207,7 @@ def _refuse_unmatched(
     ]
 
 
-def _refuse_shared(tree: FileTree, keys: dict[str, Keyed]) -> list[InputError]:
+def _refuse_shared(tree: FileListing, keys: dict[str, Keyed]) -> list[InputError]:
     """Take away the files that two patterns match, and return an error for each of them."""
     count = Counter(name for found in keys.values() for names in found.values() for name in names)
     shared = {name for name, times in count.items() if times > 1}
@@ -225,7 +225,7 @@ def _refuse_shared(tree: FileTree, keys: dict[str, Keyed]) -> list[InputError]:
 
 
 def _join_regions(
-    tree: FileTree, pairs: list[Pair], image_keys: Keyed, region_keys: Keyed
+    tree: FileListing, pairs: list[Pair], image_keys: Keyed, region_keys: Keyed
 ) -> tuple[list[Pair], list[InputError]]:
     """Give each pair its region; a pair without one is refused, and a region without an image."""
     key_of = {str(tree.files[name]): key for key, names in image_keys.items() for name in names}
@@ -248,7 +248,7 @@ def _join_regions(
 
 
 def _refuse_ambiguous(
-    tree: FileTree, key: str, names: list[str], partners: list[str]
+    tree: FileListing, key: str, names: list[str], partners: list[str]
 ) -> list[InputError]:
     listed = ", ".join(name.rpartition("/")[2] for name in [*names, *partners])
     return [

@@ -36,11 +36,11 @@ from unetflow.annotations.polygons import (
 from unetflow.annotations.records import (
     Pair,
     Pairing,
-    Picture,
+    SourceImage,
 )
 from unetflow.annotations.tables import brief
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import FileTree
+from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File
 from unetflow.io.formats.registry import is_image
 
@@ -123,7 +123,9 @@ class Patch:
             ) from error
 
 
-def find_labelme(tree: FileTree, *, annotations: str = ".", images: str | None = None) -> Pairing:
+def find_labelme(
+    tree: FileListing, *, annotations: str = ".", images: str | None = None
+) -> Pairing:
     """Find images that were annotated with LabelMe.
 
     An image lies where its JSON file's `imagePath` leads, or else has the same name as the JSON
@@ -161,7 +163,7 @@ def find_labelme(tree: FileTree, *, annotations: str = ".", images: str | None =
         if annotators[image] > 1
     ]
     pairs = [
-        Pair(stem_of(image.removeprefix(prefix)), Picture(tree.files[image]), shapes)
+        Pair(stem_of(image.removeprefix(prefix)), SourceImage(tree.files[image]), shapes)
         for image, shapes in found
         if annotators[image] == 1
     ]
@@ -178,7 +180,7 @@ class _Search:
         images: What the paths of the images begin with.
     """
 
-    def __init__(self, tree: FileTree, annotations: str, images: str) -> None:
+    def __init__(self, tree: FileListing, annotations: str, images: str) -> None:
         self._tree, self._annotations, self._images = tree, annotations, images
         self._by_stem: dict[str, list[str]] = defaultdict(list)
         for name in filter(is_image, tree.files):
@@ -213,12 +215,12 @@ class _Search:
             )
         problem = f"there is no image at its imagePath {brief(path)}, and none of its name"
         if record.get("imageData"):
-            mend = "Export the image out of the JSON file, as `labelme_export_json` does"
-            raise InputError(where, f"{problem}; only a copy of it is in the JSON file", mend)
+            fix = "Export the image out of the JSON file, as `labelme_export_json` does"
+            raise InputError(where, f"{problem}; only a copy of it is in the JSON file", fix)
         raise InputError(where, problem, "Put the image beside it, or correct `images`")
 
 
-def _tables(tree: FileTree, folder: str) -> list[str]:
+def _tables(tree: FileListing, folder: str) -> list[str]:
     names = [prefix_of(folder) + n for n in tree.below(folder) if n.lower().endswith(".json")]
     if not names:
         raise InputError(

@@ -8,14 +8,16 @@ from unetflow.annotations.raster import ObjectImages
 from unetflow.annotations.records import (
     Pair,
     Pairing,
-    Picture,
+    SourceImage,
 )
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import FileTree, natural_order
+from unetflow.io.file_listing import FileListing, natural_order
 from unetflow.io.formats.registry import is_image
 
 
-def find_object_masks(tree: FileTree, *, images: str = "images", masks: str = "masks") -> Pairing:
+def find_object_masks(
+    tree: FileListing, *, images: str = "images", masks: str = "masks"
+) -> Pairing:
     """Find `<id>/images/*.png` and `<id>/masks/*.png`, as in the Data Science Bowl 2018.
 
     Args:
@@ -48,11 +50,11 @@ def find_object_masks(tree: FileTree, *, images: str = "images", masks: str = "m
     refused = [*tree.refused, *_refuse_foreign(tree, (images, masks))]
     refused += [_refuse_orphan(tree, identifier, images, masks) for identifier in orphans]
     for identifier, names in image_names.items():
-        picture = Picture(tree.files[names[0]])
+        picture = SourceImage(tree.files[names[0]])
         if len(names) > 1:
             problem = f"it holds {len(names)} images instead of one"
-            mend = "Give each image a folder of its own"
-            refused.append(InputError(tree.root / identifier / images, problem, mend))
+            fix = "Give each image a folder of its own"
+            refused.append(InputError(tree.root / identifier / images, problem, fix))
         elif identifier not in mask_names:
             unlabelled[identifier] = picture
         else:
@@ -70,7 +72,7 @@ def _split(name: str) -> tuple[str, str]:
     return identifier, folder
 
 
-def _names_by_id(tree: FileTree, folder: str) -> dict[str, list[str]]:
+def _names_by_id(tree: FileListing, folder: str) -> dict[str, list[str]]:
     """Return the images in the folders of a name, by what these folders lie in."""
     names: dict[str, list[str]] = defaultdict(list)
     for name in filter(is_image, tree.files):
@@ -80,7 +82,7 @@ def _names_by_id(tree: FileTree, folder: str) -> dict[str, list[str]]:
     return names
 
 
-def _refuse_orphan(tree: FileTree, identifier: str, images: str, masks: str) -> InputError:
+def _refuse_orphan(tree: FileListing, identifier: str, images: str, masks: str) -> InputError:
     return InputError(
         tree.root / identifier / masks,
         f"there are masks, but no image in {identifier}/{images}",
@@ -88,7 +90,7 @@ def _refuse_orphan(tree: FileTree, identifier: str, images: str, masks: str) -> 
     )
 
 
-def _refuse_foreign(tree: FileTree, folders: tuple[str, str]) -> list[InputError]:
+def _refuse_foreign(tree: FileListing, folders: tuple[str, str]) -> list[InputError]:
     """Return an error for each image in these folders whose format no reader knows."""
     inside = {
         name: file

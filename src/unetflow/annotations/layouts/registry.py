@@ -21,26 +21,13 @@ from unetflow.annotations.layouts.rle_table import find_rle_table
 from unetflow.annotations.layouts.stacks import find_stacks
 from unetflow.annotations.polygons import share_names
 from unetflow.annotations.records import (
-    Annotation,
-    Drawn,
     Pair,
     Pairing,
-    Picture,
+    SourceImage,
 )
 from unetflow.annotations.split_table import split_of
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import FileTree, list_tree
-
-__all__ = [
-    "LAYOUTS",
-    "Annotation",
-    "Drawn",
-    "Pair",
-    "Pairing",
-    "Picture",
-    "find_in_tree",
-    "find_pairs",
-]
+from unetflow.io.file_listing import FileListing, list_files
 
 Layout = Callable[..., Pairing]
 
@@ -76,11 +63,11 @@ def find_pairs(
     Raises:
         InputError: An option or a name is wrong, or nothing is there.
     """
-    return find_in_tree(list_tree(root), layout, options, splits)
+    return find_in_tree(list_files(root), layout, options, splits)
 
 
 def find_in_tree(
-    tree: FileTree,
+    tree: FileListing,
     layout: str,
     options: Mapping[str, Any],
     splits: Mapping[str, Mapping[str, Any]] | None = None,
@@ -95,10 +82,13 @@ def find_in_tree(
 
 
 def _find_splits(
-    tree: FileTree, layout: str, options: Mapping[str, Any], splits: Mapping[str, Mapping[str, Any]]
+    tree: FileListing,
+    layout: str,
+    options: Mapping[str, Any],
+    splits: Mapping[str, Mapping[str, Any]],
 ) -> Pairing:
     """Find the pairs of each split, whose name then leads their ids."""
-    pairs, refused, unlabelled = [], list[InputError](), dict[str, Picture]()
+    pairs, refused, unlabelled = [], list[InputError](), dict[str, SourceImage]()
     for split, merged in _merge(options, splits).items():
         part = _layout(layout, merged)(tree, **merged)
         pairs += [replace(pair, id=f"{split}/{pair.id}", split=split) for pair in part.pairs]

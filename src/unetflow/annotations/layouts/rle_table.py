@@ -29,11 +29,11 @@ from unetflow.annotations.polygons import (
 from unetflow.annotations.records import (
     Pair,
     Pairing,
-    Picture,
+    SourceImage,
 )
 from unetflow.annotations.tables import brief
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import FileTree
+from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File
 
 _RUNS = re.compile(r"\d{1,10}(\s+\d{1,10})*", re.ASCII)
@@ -107,7 +107,7 @@ class RunLengths:
 
 
 def find_rle_table(
-    tree: FileTree,
+    tree: FileListing,
     *,
     table: str,
     images: str = "images",
@@ -151,7 +151,7 @@ def find_rle_table(
         except InputError as error:
             refused.append(error)
         else:
-            pairs.append(Pair(stem_of(name), Picture(files[name]), Shapes(objects, where)))
+            pairs.append(Pair(stem_of(name), SourceImage(files[name]), Shapes(objects, where)))
     unlabelled = [(stem_of(name), files[name]) for name in files.keys() - listed.keys()]
     return assemble(pairs, unlabelled, refused)
 

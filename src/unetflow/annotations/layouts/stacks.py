@@ -12,10 +12,10 @@ from unetflow.annotations.raster import InstanceImage, MaskImage
 from unetflow.annotations.records import (
     Pair,
     Pairing,
-    Picture,
+    SourceImage,
 )
 from unetflow.core.errors import InputError
-from unetflow.io.file_listing import FileTree, natural_order
+from unetflow.io.file_listing import FileListing, natural_order
 from unetflow.io.files import File
 from unetflow.io.formats.tiff import count_pages
 
@@ -23,7 +23,7 @@ _FEWEST_DIGITS = 3
 
 
 def find_stacks(
-    tree: FileTree,
+    tree: FileListing,
     *,
     images: str = "images",
     masks: str = "masks",
@@ -69,7 +69,7 @@ def find_stacks(
 
 
 def _pair_stacks(
-    tree: FileTree, images: str, masks: str, image_pattern: str | None, mask_pattern: str | None
+    tree: FileListing, images: str, masks: str, image_pattern: str | None, mask_pattern: str | None
 ) -> tuple[list[Pair], list[InputError]]:
     """Pair the stacks as wholes; return an error for each one that is left over."""
     if images == masks and (image_pattern == mask_pattern or images in tree.files):
@@ -97,7 +97,7 @@ def _pair_stacks(
 
 
 def _key(
-    tree: FileTree, place: str, other: str, pattern: str | None, parameter: str
+    tree: FileListing, place: str, other: str, pattern: str | None, parameter: str
 ) -> tuple[Keyed, set[str]]:
     """Sort the stacks of a folder, or the one that is given, by what pairs them."""
     folder = _folder(tree, place)
@@ -113,7 +113,7 @@ def _key(
     )
 
 
-def _folder(tree: FileTree, place: str) -> str:
+def _folder(tree: FileListing, place: str) -> str:
     return place.rpartition("/")[0] or "." if place in tree.files else place
 
 
@@ -150,8 +150,8 @@ def _pair_pages(stack: str, image: File, mask: File, pages: int, instances: bool
     return [
         Pair(
             f"{stack}/{page:0{digits}}",
-            Picture(image, page),
-            annotate(Picture(mask, page)),
+            SourceImage(image, page),
+            annotate(SourceImage(mask, page)),
             group=stack,
             is_series=True,
         )

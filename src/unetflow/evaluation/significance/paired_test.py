@@ -20,7 +20,7 @@ _FEWEST = 6
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PairedTest:
     """Two methods on the same images.
 
     Attributes:
@@ -46,7 +46,7 @@ def compare_paired(
     second: ArrayLike,
     groups: Sequence[Hashable] | None = None,
     seed: int = 0,
-) -> Comparison:
+) -> PairedTest:
     """Compare the scores of two methods image by image.
 
     Wilcoxon's signed-rank test (Wilcoxon 1945, Biometrics Bulletin 1:80), two-sided:
@@ -79,7 +79,7 @@ def compare_paired(
     if groups is not None:
         kept = [g for g, is_there in zip(groups, present, strict=True) if is_there]
     sums, counts = sum_groups(differences, kept)
-    return Comparison(
+    return PairedTest(
         images=len(differences),
         mean_difference=float(differences.mean()),
         interval=confidence_interval(differences, kept, seed),

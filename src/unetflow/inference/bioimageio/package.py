@@ -12,7 +12,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.core.types import Probabilities
 from unetflow.inference.bioimageio.description import (
@@ -106,7 +106,7 @@ def write_bioimageio(
             folder, facts, settings, segmenter.engine.outputs, model.count_params()
         )
         content = get_package_content(described, bioimageio_yaml_file_name=DESCRIPTION)
-        with replacing(path) as temporary:
+        with atomic_write(path) as temporary:
             _write_archive(temporary, content)
 
 

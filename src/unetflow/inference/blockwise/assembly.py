@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.blocks import Block, Grid
 from unetflow.io.pixel_size import PixelSize
@@ -98,7 +98,7 @@ def write_mosaic(
 ) -> None:
     """Write an image tile by tile as a compressed TIFF, or as a Zarr array, by its ending.
 
-    It is not written in one step: `files.put_in_place` follows. A TIFF has the header of OME, since
+    It is not written in one step: `atomic.move_into_place` follows. A TIFF has the header of OME, since
     ImageJ's own does not go with tiles; its channels are planes `(channels, height, width)`.
 
     Args:
@@ -110,7 +110,7 @@ def write_mosaic(
     if path.suffix.lower() in _ZARR:
         _write_zarr(path, mosaic)
         return
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         tifffile.imwrite(
             temporary,
             _tiles(mosaic),

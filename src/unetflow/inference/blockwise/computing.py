@@ -13,7 +13,7 @@ from unetflow.inference.blockwise.blocks import (
     BlockModel,
     predict_block,
 )
-from unetflow.inference.executor import Context, Runner
+from unetflow.inference.executor import Context, Executor
 from unetflow.io.lazy_image import LazyImage
 
 
@@ -80,7 +80,9 @@ def compute_here(
         yield block, compute_block(image, model, terms, block)
 
 
-def compute_by(runner: Runner[Context], as_model: Callable[[Context], BlockModel]) -> ComputeBlocks:
+def compute_by(
+    runner: Executor[Context], as_model: Callable[[Context], BlockModel]
+) -> ComputeBlocks:
     """Return what lets a runner compute the blocks.
 
     Whoever takes part opens the image's file itself, so that pixels need not be sent: a cluster of
@@ -110,7 +112,7 @@ def compute_by(runner: Runner[Context], as_model: Callable[[Context], BlockModel
                     result.where,
                     f"{result.problem} (block {block.rows[0]}:{block.rows[1]}, "
                     f"{block.columns[0]}:{block.columns[1]}; those that are done are kept)",
-                    result.mend,
+                    result.fix,
                 ) from result
             yield block, result
 
@@ -119,7 +121,7 @@ def compute_by(runner: Runner[Context], as_model: Callable[[Context], BlockModel
 
 @dataclass(frozen=True)
 class _BlockJob(Generic[Context]):
-    """A job for `Runner.call_each`, whose tasks are blocks.
+    """A job for `Executor.call_each`, whose tasks are blocks.
 
     Attributes:
         reopen: Opens the image.

@@ -7,7 +7,7 @@ from typing import Any
 from unetflow.inference.blockwise.blocks import BlockModel
 from unetflow.inference.blockwise.computing import compute_by
 from unetflow.inference.blockwise.segment_blocks import BlockSummary, segment_blocks
-from unetflow.inference.executor import Runner
+from unetflow.inference.executor import Executor
 from unetflow.inference.segmenter import Segmenter
 from unetflow.io.lazy_image import LazyImage
 
@@ -43,7 +43,7 @@ def segment_large(
     target: Path,
     *,
     views: int = 1,
-    runner: Runner[Segmenter] | None = None,
+    runner: Executor[Segmenter] | None = None,
     **options: Any,
 ) -> BlockSummary:
     """Segment an image of any size in bounded memory as `Segmenter.predict` does in one piece.
@@ -53,7 +53,7 @@ def segment_large(
         image: What `io.large_image.open_large` opens.
         target: Where the labels shall be, a `.tif` or a `.zarr`.
         views: See `as_block_model`.
-        runner: Who computes the blocks, as `runners.open_runner` gives it with this segmenter and
+        runner: Who computes the blocks, as `executor.open_executor` gives it with this segmenter and
             `packing.pack`; None: this process.
         **options: See `segment_blocks`.
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.config.background import BackgroundRule
-from unetflow.core.atomic import put_in_place
+from unetflow.core.atomic import move_into_place
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label
 from unetflow.inference.blockwise.assembly import (
@@ -165,7 +165,7 @@ def _assemble(
     finished = store.folder / f"assembled_{target.name}"
     try:
         write_mosaic(finished, mosaic, store.digest(mosaic.dtype.name), pixel_size)
-        put_in_place(finished, target)
+        move_into_place(finished, target)
     except OSError as error:
         raise InputError(
             target,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.core.atomic import replacing
+from unetflow.core.atomic import atomic_write
 from unetflow.core.differences import name_differences
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label, Probabilities
@@ -49,7 +49,7 @@ class UnfinishedBlocks:
             )
         if there is None:
             self.remove()  # blocks of which nobody knows what they are of
-            with replacing(folder / _IDENTITY) as temporary:
+            with atomic_write(folder / _IDENTITY) as temporary:
                 temporary.write_text(json.dumps(now), encoding="utf-8")
         for path in folder.glob(".*"):  # what a killed process has not finished
             path.unlink() if path.is_file() else shutil.rmtree(path)
@@ -103,7 +103,7 @@ class UnfinishedBlocks:
     def _write(self, kind: str, block: Block, pixels: NDArray[Any]) -> None:
         path = self._path(kind, block)
         try:
-            with replacing(path) as temporary:
+            with atomic_write(path) as temporary:
                 np.save(temporary, pixels, allow_pickle=False)
         except OSError as error:
             raise InputError(

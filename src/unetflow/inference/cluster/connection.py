@@ -10,7 +10,7 @@ from distributed import Client, LocalCluster
 
 from unetflow.core.errors import InputError
 from unetflow.core.parallel import count_cores
-from unetflow.inference.executor import RunnerSettings
+from unetflow.inference.executor import ExecutorSettings
 
 _SECONDS_TO_ANSWER = 20
 """That a scheduler may take to answer, and to find its first worker."""
@@ -31,7 +31,7 @@ _SETTINGS = {
 
 
 @contextmanager
-def connect(settings: RunnerSettings) -> Iterator[Client]:
+def connect(settings: ExecutorSettings) -> Iterator[Client]:
     """Connect with the cluster that is asked for; one of this machine ends with the block.
 
     Raises:

@@ -20,18 +20,18 @@ from unetflow.core.errors import InputError
 from unetflow.inference.cluster.connection import connect
 from unetflow.inference.cluster.worker import (
     Failure,
-    Preparation,
     UnfitWorkerError,
+    WorkerSetup,
     call_prepared,
     find_versions,
 )
 from unetflow.inference.executor import (
     Context,
+    Executor,
+    ExecutorSettings,
     Job,
     Prepare,
     Result,
-    Runner,
-    RunnerSettings,
     Task,
 )
 
@@ -46,9 +46,9 @@ _LOOK = 2
 
 
 @contextmanager
-def open_dask_runner(
-    settings: RunnerSettings, prepare: Prepare[Context]
-) -> Iterator[Runner[Context]]:
+def open_dask_executor(
+    settings: ExecutorSettings, prepare: Prepare[Context]
+) -> Iterator[Executor[Context]]:
     """Get workers ready, and let go of them at the end.
 
     Args:
@@ -61,7 +61,7 @@ def open_dask_runner(
     here = settings.scheduler is None
     with connect(settings) as client:
         name = f"unetflow-{uuid.uuid4().hex}"
-        preparation = Preparation(prepare, find_versions(), Path.cwd() if here else None)
+        preparation = WorkerSetup(prepare, find_versions(), Path.cwd() if here else None)
         try:
             client.register_plugin(preparation, name)
         except (ImportError, AttributeError, pickle.UnpicklingError) as error:
@@ -71,19 +71,19 @@ def open_dask_runner(
                 "Give all workers the environment of this process",
             ) from error
         try:
-            yield DaskRunner(client, name, sees_files=here)
+            yield DaskExecutor(client, name, sees_files=here)
         finally:
             if not here and client.status == "running":
                 client.unregister_worker_plugin(name)
 
 
-class DaskRunner(Runner[Context]):
+class DaskExecutor(Executor[Context]):
     """Calls a function in the workers of Dask.
 
     Args:
         client: Of the cluster.
-        preparation: The name under which its workers have a `Preparation`.
-        sees_files: See `Runner`.
+        preparation: The name under which its workers have a `WorkerSetup`.
+        sees_files: See `Executor`.
     """
 
     def __init__(self, client: Client, preparation: str, sees_files: bool) -> None:
@@ -97,7 +97,7 @@ class DaskRunner(Runner[Context]):
         *,
         in_order: bool = True,
     ) -> Iterator[tuple[Task, Result | InputError]]:
-        """See `Runner`."""
+        """See `Executor`."""
         calls: _Calls[Task, Result] = _Calls(self._client, self._preparation, job, tasks)
         try:
             yield from calls.take(in_order)
@@ -160,7 +160,7 @@ class _Calls(Generic[Task, Result]):
         self._seen = time.monotonic()
 
     def take(self, in_order: bool) -> Iterator[tuple[Task, Result | InputError]]:
-        """Yield all tasks with their results; see `Runner.call_each`."""
+        """Yield all tasks with their results; see `Executor.call_each`."""
         following = 0
         while True:
             self._hand_out()

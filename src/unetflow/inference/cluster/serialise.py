@@ -38,7 +38,7 @@ class PackedSegmenter:
 
 
 def pack(segmenter: Segmenter) -> PackedSegmenter:
-    """Return a segmenter such that it can be sent, as `runners.open_runner` wants it.
+    """Return a segmenter such that it can be sent, as `executor.open_executor` wants it.
 
     A network that was converted for another engine is sent as it is, so that nobody converts it
     again and workers need no Keras.

@@ -31,16 +31,16 @@ class Failure:
     kind: str
     where: str
     problem: str
-    mend: str
+    fix: str
 
     @classmethod
     def of(cls, error: InputError) -> Self:
         """Take an error apart."""
-        return cls(error.kind, error.where, error.problem, error.mend)
+        return cls(error.kind, error.where, error.problem, error.fix)
 
     def restore(self) -> InputError:
         """Make the error again."""
-        return restore_error(self.kind, self.where, self.problem, self.mend)
+        return restore_error(self.kind, self.where, self.problem, self.fix)
 
 
 class UnfitWorkerError(Exception):
@@ -55,7 +55,7 @@ class UnfitWorkerError(Exception):
         self.failure = failure
 
 
-class Preparation(WorkerPlugin, Generic[Context]):
+class WorkerSetup(WorkerPlugin, Generic[Context]):
     """What all tasks share, made once in each worker when its first task comes.
 
     Dask gives a copy to each worker, also to those that come later or are begun anew.
@@ -136,7 +136,7 @@ class Preparation(WorkerPlugin, Generic[Context]):
 
 
 def call_prepared(preparation: str, name: str, job: Job[Any, Any, Any], task: Any) -> Any:
-    """Do a job for one task in a worker that has a `Preparation` of this name."""
+    """Do a job for one task in a worker that has a `WorkerSetup` of this name."""
     return get_worker().plugins[preparation].call(name, job, task)
 
 

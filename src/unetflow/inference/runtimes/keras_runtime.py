@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.core.types import Predictor, Probabilities
-from unetflow.inference.runtimes.runtime import Engine, Identity
+from unetflow.inference.runtimes.runtime import Identity, Runtime
 
 if TYPE_CHECKING:
     import keras
 
 
-class KerasEngine(Engine):
+class KerasRuntime(Runtime):
     """A Keras model.
 
     Args:
@@ -38,5 +38,5 @@ class KerasEngine(Engine):
         return {"weights": digest_weights(self.model), "layers": layers}
 
     def __call__(self, windows: NDArray[np.generic]) -> Probabilities:
-        """Predict raw images; see `Engine`."""
+        """Predict raw images; see `Runtime`."""
         return self._predict(windows)

@@ -13,9 +13,9 @@ from unetflow.core.errors import InputError
 from unetflow.core.parallel import count_cores
 from unetflow.core.types import Probabilities
 from unetflow.inference.runtimes.runtime import (
-    Engine,
     Identity,
     Parts,
+    Runtime,
     digest_parts,
 )
 
@@ -74,12 +74,12 @@ def _with_squeezed_output(network: bytes) -> bytes:
     return content
 
 
-class OnnxEngine(Engine):
+class OnnxRuntime(Runtime):
     """A network that ONNX Runtime computes on the processor.
 
     Args:
         parts: What `convert_to_onnx` made.
-        identity: See `Engine`; None: the digests of the parts.
+        identity: See `Runtime`; None: the digests of the parts.
 
     Raises:
         InputError: The network cannot be read, or wants to read other files.
@@ -108,11 +108,11 @@ class OnnxEngine(Engine):
 
     @property
     def identity(self) -> Identity:
-        """See `Engine`."""
+        """See `Runtime`."""
         return {"engine": self.name, "precision": self.precision, **self._identity}
 
     def __call__(self, windows: NDArray[np.generic]) -> Probabilities:
-        """Predict raw images; see `Engine`."""
+        """Predict raw images; see `Runtime`."""
         found: Probabilities = self._session.run(None, {self._input: windows.astype(np.float32)})[0]
         return found
 

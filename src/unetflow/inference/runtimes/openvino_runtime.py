@@ -13,9 +13,9 @@ from unetflow.core.types import Probabilities
 from unetflow.inference.runtimes.exact_input import part_from_scaling
 from unetflow.inference.runtimes.rounding import round_kernels
 from unetflow.inference.runtimes.runtime import (
-    Engine,
     Identity,
     Parts,
+    Runtime,
     digest_parts,
 )
 
@@ -69,13 +69,13 @@ def _leave_sizes_to_strides(network: "openvino.Model") -> None:
         node.output(0).replace(plain.output(0))
 
 
-class OpenVinoEngine(Engine):
+class OpenVinoRuntime(Runtime):
     """A network that OpenVINO computes on the processor.
 
     Args:
         parts: What `convert_to_openvino` made.
         precision: "float32" or "bfloat16".
-        identity: See `Engine`; None: the digests of the parts.
+        identity: See `Runtime`; None: the digests of the parts.
 
     Raises:
         InputError: The network cannot be read, or this processor cannot multiply bfloat16.
@@ -124,11 +124,11 @@ class OpenVinoEngine(Engine):
 
     @property
     def identity(self) -> Identity:
-        """See `Engine`."""
+        """See `Runtime`."""
         return {"engine": self.name, "precision": self.precision, **self._identity}
 
     def __call__(self, windows: NDArray[np.generic]) -> Probabilities:
-        """Predict raw images; see `Engine`."""
+        """Predict raw images; see `Runtime`."""
         entries: Any = windows.astype(np.float32)
         if self._scale is not None:
             entries = [scaled for _, scaled in self._scale(entries).items()]

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from unetflow.core.errors import InputError
 from unetflow.inference.runtimes.runtime import (
-    Engine,
     Identity,
     Parts,
+    Runtime,
 )
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _NEEDED = {
 """For each engine the module that it needs and its name."""
 
 
-def choose_engine(wanted: str, precision: str = "float32") -> str:
+def choose_runtime(wanted: str, precision: str = "float32") -> str:
     """Return one of `ENGINES`.
 
     Args:
@@ -82,30 +82,30 @@ def convert_network(model: "keras.Model", engine: str) -> Parts:
     return convert_to_onnx(model)
 
 
-def start_engine(
+def start_runtime(
     engine: str, parts: Parts, precision: str = "float32", identity: Identity | None = None
-) -> Engine:
+) -> Runtime:
     """Make a network ready to predict.
 
     Args:
         engine: "openvino" or "onnx".
         parts: What `convert_network` made for it.
-        precision: See `choose_engine`.
+        precision: See `choose_runtime`.
         identity: What identifies the network; None: the digests of the parts.
 
     Raises:
         InputError: The engine cannot read the files, or this processor lacks the precision.
     """
     if engine == "openvino":
-        from unetflow.inference.runtimes.openvino_runtime import OpenVinoEngine
+        from unetflow.inference.runtimes.openvino_runtime import OpenVinoRuntime
 
-        return OpenVinoEngine(parts, precision, identity)
-    from unetflow.inference.runtimes.onnx_runtime import OnnxEngine
+        return OpenVinoRuntime(parts, precision, identity)
+    from unetflow.inference.runtimes.onnx_runtime import OnnxRuntime
 
-    return OnnxEngine(parts, identity)
+    return OnnxRuntime(parts, identity)
 
 
-def find_engine(names: Set[str]) -> str | None:
+def find_runtime(names: Set[str]) -> str | None:
     """Return the engine whose networks consist of files with these names; None: there is none."""
     return next((engine for engine, parts in _PARTS.items() if parts == names), None)
 

@@ -17,7 +17,7 @@ Identity: TypeAlias = Mapping[str, Any]
 """What changes when a network computes something else, as plain values that JSON can hold."""
 
 
-class Engine(ABC):
+class Runtime(ABC):
     """A network that is ready to predict.
 
     Attributes:

@@ -30,7 +30,7 @@ _TRIED = {
 
 
 @dataclass(frozen=True)
-class TrialSettings:
+class BenchmarkSettings:
     """How engines are tried.
 
     Attributes:
@@ -47,7 +47,7 @@ class TrialSettings:
 
 
 @dataclass
-class Trial:
+class BenchmarkResult:
     """A row of the table.
 
     Attributes:
@@ -75,8 +75,8 @@ class Trial:
     reason: str = ""
 
 
-def try_engines(
-    segmenter: Segmenter, samples: Mapping[str, Sample], settings: TrialSettings, seed: int
+def benchmark_runtimes(
+    segmenter: Segmenter, samples: Mapping[str, Sample], settings: BenchmarkSettings, seed: int
 ) -> tuple[pd.DataFrame, dict[str, Exported]]:
     """Convert a segmenter for each engine, and measure what becomes of its masks.
 
@@ -90,18 +90,18 @@ def try_engines(
         seed: Draws the crops.
 
     Returns:
-        A table with the columns of `Trial`, Keras first; and what is kept by its name. A file that
-        serves for two precisions is there once.
+        A table with the columns of `BenchmarkResult`, Keras first; and what is kept by its
+        name. A file that serves for two precisions is there once.
 
     Raises:
         InputError: The segmenter holds no Keras model.
     """
     segmenter.model  # noqa: B018 - raises, where below each engine would only be left out
     started = {KERAS: segmenter}
-    trials = {KERAS: Trial(KERAS, KERAS, "float32", kept=True)}
+    trials = {KERAS: BenchmarkResult(KERAS, KERAS, "float32", kept=True)}
     converted: dict[str, Exported] = {}
     for name, (engine, precision) in _TRIED.items():
-        trials[name] = Trial(name, engine, precision)
+        trials[name] = BenchmarkResult(name, engine, precision)
         file = _file_of(engine, precision)
         try:
             if engine not in converted:
@@ -113,7 +113,7 @@ def try_engines(
                 converted[file], "bfloat16" if precision == "bfloat16" else "float32"
             )
         except InputError as error:
-            trials[name].reason = f"{error.problem}: {error.mend}"
+            trials[name].reason = f"{error.problem}: {error.fix}"
             continue
         trials[name].megabytes = sum(map(len, converted[file].parts.values())) / 1e6
     _measure_dice(trials, started, samples, settings.tolerance)
@@ -146,7 +146,7 @@ def _draw_crops(
 
 
 def _measure_dice(
-    trials: Mapping[str, Trial],
+    trials: Mapping[str, BenchmarkResult],
     started: Mapping[str, Segmenter],
     samples: Mapping[str, Sample],
     tolerance: float,
@@ -169,10 +169,10 @@ def _measure_dice(
 
 
 def _measure_speed(
-    trials: Mapping[str, Trial],
+    trials: Mapping[str, BenchmarkResult],
     started: Mapping[str, Segmenter],
     samples: Mapping[str, Sample],
-    settings: TrialSettings,
+    settings: BenchmarkSettings,
 ) -> None:
     """Time all engines in turns on the same images; each has predicted them before."""
     chosen = islice(samples.values(), settings.timed_images)

@@ -64,7 +64,7 @@ def read_bounded(where: object, opened: BinaryIO, width: int, height: int) -> by
     return data
 
 
-def recognise(start: bytes) -> tuple[str, tuple[str, ...]]:
+def detect_format(start: bytes) -> tuple[str, tuple[str, ...]]:
     """Tell of what kind a file is by its first eight bytes, and which endings its name should have.
 
     Returns:
@@ -84,7 +84,7 @@ def explain_damage(file: ReadableFile, error: Exception) -> tuple[str, str]:
         start = b"?"
     if not start:
         return "the file is empty", "Export or copy it again from its source"
-    kind, endings = recognise(start)
+    kind, endings = detect_format(start)
     if kind and file.suffix.lower() not in endings:
         return (
             f"its content is {kind}, though its name ends in {file.suffix}",

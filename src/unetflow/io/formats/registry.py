@@ -15,8 +15,8 @@ from unetflow.core.errors import DeclarationError, InputError
 from unetflow.io.files import FileInMemory, ReadableFile
 from unetflow.io.formats.bounds import (
     MAX_PIXELS,
+    detect_format,
     explain_damage,
-    recognise,
 )
 from unetflow.io.formats.pillow import (
     read_bmp,
@@ -103,7 +103,7 @@ def read_image_bytes(name: str, data: bytes, max_pixels: int = MAX_PIXELS) -> ND
     Raises:
         InputError: See `read_image`.
     """
-    kind, endings = recognise(data[:8])
+    kind, endings = detect_format(data[:8])
     if not endings:
         what = f"it is {kind}" if kind else "it begins like no format that is known"
         raise InputError(name, what if data else "it is empty", "Give a PNG or TIFF file")

@@ -3,13 +3,13 @@
 from keras import ops
 
 from unetflow.models.blocks import Tensor
-from unetflow.models.losses.targets import Comparison, sum_pixels
+from unetflow.models.losses.targets import TargetPair, sum_pixels
 
 _THICKEST = 10
 """Half the width in pixels up to which a line's skeleton is found: the paper's k."""
 
 
-def centreline_dice(pixels: Comparison) -> Tensor:
+def centreline_dice(pixels: TargetPair) -> Tensor:
     """Return the soft clDice loss of each image, the mean over the classes but the background.
 
     With the soft skeletons s(p) and s(t) of probabilities p and truth t it is

@@ -8,7 +8,7 @@ depends on its own weight alone. An image without a pixel that counts costs 0.
 from keras import ops
 
 from unetflow.models.blocks import Tensor
-from unetflow.models.losses.targets import Comparison, sum_pixels
+from unetflow.models.losses.targets import TargetPair, sum_pixels
 
 _TINY = 1e-7
 """Keeps the logarithm finite: no pixel costs more than its negative, 16.1."""
@@ -17,7 +17,7 @@ _FOCUS = 2.0
 """The exponent gamma of the focal loss that its paper found best."""
 
 
-def binary_cross_entropy(pixels: Comparison) -> Tensor:
+def binary_cross_entropy(pixels: TargetPair) -> Tensor:
     """Return the binary cross-entropy of each image, the mean over its pixels and channels.
 
     With one sigmoid channel that is the cross-entropy of the foreground, with several softmax
@@ -35,7 +35,7 @@ def binary_cross_entropy(pixels: Comparison) -> Tensor:
     return _mean_of_counted(ops.mean(entropy, axis=-1, keepdims=True), pixels)
 
 
-def categorical_cross_entropy(pixels: Comparison) -> Tensor:
+def categorical_cross_entropy(pixels: TargetPair) -> Tensor:
     """Return the mean of -ln(predicted probability of the true class) of each image.
 
     With one sigmoid channel it equals the binary cross-entropy.
@@ -49,7 +49,7 @@ def categorical_cross_entropy(pixels: Comparison) -> Tensor:
     return _mean_of_counted(-ops.log(_chance_of_true_class(pixels)), pixels)
 
 
-def focal(pixels: Comparison) -> Tensor:
+def focal(pixels: TargetPair) -> Tensor:
     """Return the mean of -(1 - p)^2 ln(p) of each image, p the probability of the true class.
 
     This is the focal loss (Lin et al. 2017, arXiv 1708.02002, equation 4) with gamma = 2. The
@@ -65,7 +65,7 @@ def focal(pixels: Comparison) -> Tensor:
     return _mean_of_counted(-((1 - chance) ** _FOCUS) * ops.log(chance), pixels)
 
 
-def _chance_of_true_class(pixels: Comparison) -> Tensor:
+def _chance_of_true_class(pixels: TargetPair) -> Tensor:
     """Return `(batch, height, width, 1)`, within (0, 1) even at ignored pixels."""
     agreeing = pixels.truth * pixels.chance
     if pixels.is_sigmoid:
@@ -75,7 +75,7 @@ def _chance_of_true_class(pixels: Comparison) -> Tensor:
     return ops.clip(chance, _TINY, 1 - _TINY)
 
 
-def _mean_of_counted(values: Tensor, pixels: Comparison) -> Tensor:
+def _mean_of_counted(values: Tensor, pixels: TargetPair) -> Tensor:
     """Turn `(batch, height, width, 1)` into `(batch,)`; the weight of ignored pixels is 0."""
     total, number = sum_pixels(values * pixels.weight), sum_pixels(pixels.counted)
     return (total / ops.maximum(number, 1))[:, 0]

@@ -3,10 +3,10 @@
 from keras import ops
 
 from unetflow.models.blocks import Tensor
-from unetflow.models.losses.targets import Comparison
+from unetflow.models.losses.targets import TargetPair
 
 
-def lovasz_softmax(pixels: Comparison) -> Tensor:
+def lovasz_softmax(pixels: TargetPair) -> Tensor:
     """Return the Lovász extension of the Jaccard loss of each image.
 
     A pixel's error in a class is |t - p|. With the errors in falling order, each is multiplied by

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from unetflow.models.blocks import Tensor
-from unetflow.models.losses.targets import compare, sum_pixels
+from unetflow.models.losses.targets import pair_targets, sum_pixels
 
 
 @keras.saving.register_keras_serializable("unetflow")
@@ -30,7 +30,7 @@ def dice(y_true: Tensor, y_pred: Tensor, outputs: int = 1) -> Tensor:
         found = ops.cast(y_pred >= 0.5, y_pred.dtype)
     else:
         found = ops.one_hot(ops.argmax(y_pred, axis=-1), channels, dtype=y_pred.dtype)
-    predicted, truth = compare(y_true, found).foreground
+    predicted, truth = pair_targets(y_true, found).foreground
     size = sum_pixels(predicted) + sum_pixels(truth)
     there = ops.cast(size > 0, size.dtype)
     dices = 2 * sum_pixels(predicted * truth) / ops.maximum(size, 1)

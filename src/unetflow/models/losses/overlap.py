@@ -7,14 +7,14 @@ pixels and of classes are left aside.
 from keras import ops
 
 from unetflow.models.blocks import Tensor
-from unetflow.models.losses.targets import Comparison, sum_pixels
+from unetflow.models.losses.targets import TargetPair, sum_pixels
 
 _FALSE_POSITIVE = 0.3
 _FALSE_NEGATIVE = 0.7
 """The alpha and beta that the paper found best."""
 
 
-def soft_dice(pixels: Comparison) -> Tensor:
+def soft_dice(pixels: TargetPair) -> Tensor:
     """Return 1 - (2 sum(p t) + 1) / (sum(p) + sum(t) + 1) of probabilities p and truth t.
 
     The ones make an empty class with an empty prediction perfect.
@@ -30,7 +30,7 @@ def soft_dice(pixels: Comparison) -> Tensor:
     return ops.mean(1 - overlap / (sum_pixels(chance) + sum_pixels(truth) + 1), axis=-1)
 
 
-def tversky(pixels: Comparison) -> Tensor:
+def tversky(pixels: TargetPair) -> Tensor:
     """Return 1 - (TP + 1/2) / (TP + 0.3 FP + 0.7 FN + 1/2) of soft counts.
 
     TP = sum(p t), FP = sum(p (1 - t)), FN = sum((1 - p) t): the Tversky index (Salehi et al. 2017,

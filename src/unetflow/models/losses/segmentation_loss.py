@@ -19,9 +19,9 @@ from unetflow.models.losses.cross_entropy import (
 )
 from unetflow.models.losses.lovasz import lovasz_softmax
 from unetflow.models.losses.overlap import soft_dice, tversky
-from unetflow.models.losses.targets import Comparison, compare
+from unetflow.models.losses.targets import TargetPair, pair_targets
 
-LOSSES: Mapping[str, Callable[[Comparison], Tensor]] = MappingProxyType(
+LOSSES: Mapping[str, Callable[[TargetPair], Tensor]] = MappingProxyType(
     {
         "bce": binary_cross_entropy,
         "cce": categorical_cross_entropy,
@@ -112,6 +112,6 @@ class SegmentationLoss(keras.losses.Loss):
         }
 
     def _loss_of(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        pixels = compare(y_true, y_pred, self.class_weights)
+        pixels = pair_targets(y_true, y_pred, self.class_weights)
         first, *others = (factor * LOSSES[name](pixels) for factor, name in self._terms)
         return sum(others, start=first)

@@ -11,7 +11,7 @@ from unetflow.models.blocks import Tensor
 
 
 @dataclass(frozen=True)
-class Comparison:
+class TargetPair:
     """A batch's truth and prediction; at ignored pixels all four are 0, whatever was predicted.
 
     Attributes:
@@ -39,9 +39,9 @@ class Comparison:
         return self.chance[..., first:], self.truth[..., first:]
 
 
-def compare(
+def pair_targets(
     y_true: Tensor, y_pred: Tensor, class_weights: Sequence[float] | None = None
-) -> Comparison:
+) -> TargetPair:
     """Split the truth and leave out the prediction at ignored pixels.
 
     Args:
@@ -73,7 +73,7 @@ def compare(
         weight = ops.where(is_counted, given, ops.zeros_like(given))
     if class_weights is not None:
         weight = weight * _weight_of_class(label, class_weights, max(channels, 2), dtype)
-    return Comparison(chance, truth, counted, weight)
+    return TargetPair(chance, truth, counted, weight)
 
 
 def sum_pixels(values: Tensor) -> Tensor:

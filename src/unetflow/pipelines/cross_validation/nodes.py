@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from unetflow.augmentation.weight_map_store import Weighing, WeightFolder
+from unetflow.augmentation.weight_map_store import WeightFolder, WeightMapRequest
 from unetflow.config.classes import read_classes
 from unetflow.core.errors import InputError
 from unetflow.data.folds import count_folds, manifest_of_fold
@@ -19,20 +19,20 @@ from unetflow.pipelines.evaluation.nodes import (
     score_test_images,
     summarise,
 )
-from unetflow.pipelines.training.nodes import train_unet, weigh_pixels
+from unetflow.pipelines.training.nodes import request_weight_maps, train_unet
 from unetflow.pipelines.types import BeginFold, Segmenter
 from unetflow.training.checkpoints import CheckpointFolder
 
 Trained = tuple[dict[str, Segmenter], dict[str, pd.DataFrame]]
 
 
-def weigh_folds(
+def request_fold_weight_maps(
     samples: SampleFolder,
     manifest: pd.DataFrame,
     fingerprint: dict[str, Any],
     classes: list[dict[str, Any]],
     plan: dict[str, Any],
-) -> Weighing:
+) -> WeightMapRequest:
     """Tell which weight maps there shall be: those of all folds, each of which trains some time.
 
     Raises:
@@ -46,7 +46,7 @@ def weigh_folds(
             "Set it to 0 for a cross-validation",
         )
     everyone = manifest[manifest["fold"] >= 0].assign(split="train")
-    return weigh_pixels(samples, everyone, fingerprint, classes, plan)
+    return request_weight_maps(samples, everyone, fingerprint, classes, plan)
 
 
 def train_folds(

@@ -11,10 +11,10 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.weigh_folds,
+                nodes.request_fold_weight_maps,
                 inputs=["samples", "manifest", "fingerprint", "params:classes", "plan"],
                 outputs="fold_weight_maps",
-                name="weigh_folds",
+                name="request_fold_weight_maps",
             ),
             Node(
                 nodes.train_folds,

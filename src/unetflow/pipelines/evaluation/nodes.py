@@ -10,7 +10,7 @@ from unetflow.config.evaluation import EvaluationParameters
 from unetflow.config.parameters import PlannedTraining
 from unetflow.config.validation import read_parameters
 from unetflow.core.rng import generator_for
-from unetflow.data.drift import TrainingRange
+from unetflow.data.drift import DriftReference
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
 from unetflow.evaluation.scoring import choose_otsu_side, score_images
@@ -62,7 +62,7 @@ def finish_segmenter(
         dtype=fingerprint["dtype"],
         geometry=geometry_of(unet.get_layer("U-Net")),
         tile=read_parameters(PlannedTraining, plan["training"], "training").tile,
-        seen=TrainingRange.from_dict(fingerprint["range"]) if "range" in fingerprint else None,
+        seen=DriftReference.from_dict(fingerprint["range"]) if "range" in fingerprint else None,
     )
     segmenter = Segmenter(unet, finished)
     decision = settle_decision(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from unetflow.annotations.class_map import read_meaning
+from unetflow.annotations.class_map import read_class_map
 from unetflow.annotations.records import Pairing
 from unetflow.config.classes import read_classes
 from unetflow.config.parameters import IngestionParameters, SplitParameters
@@ -13,7 +13,7 @@ from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.data import manifest as manifests
 from unetflow.data.duplicates import find_duplicates, find_leaks
-from unetflow.data.sample_builder import Intake
+from unetflow.data.sample_builder import BuildRequest
 from unetflow.data.samples import SampleFolder
 from unetflow.data.splitting.split import SplitRule, split_samples
 from unetflow.reporting.data_report.renewal import renew_data_report
@@ -24,9 +24,9 @@ Table = pd.DataFrame
 _FAR = 0.1
 
 
-def plan_intake(
+def request_samples(
     pairing: Pairing, classes: list[dict[str, Any]], parameters: dict[str, Any]
-) -> Intake:
+) -> BuildRequest:
     """Tell what the samples shall be; the catalog makes those that are not there yet.
 
     Args:
@@ -38,9 +38,9 @@ def plan_intake(
     _log.info("Found %d annotated images", len(pairing.pairs))
     if pairing.unlabelled:
         _log.info("Left %d images without annotation for inference", len(pairing.unlabelled))
-    return Intake(
+    return BuildRequest(
         pairing.pairs,
-        read_meaning(classes, parameters),
+        read_class_map(classes, parameters),
         settings.max_pixels,
         settings.workers,
         pairing.refused,
@@ -56,7 +56,7 @@ def describe_samples(samples: SampleFolder, classes: list[dict[str, Any]]) -> tu
 
     Returns:
         The description of the samples (see `data.manifest.tabulate`), and the quarantine with
-        the columns `path`, `reason`, `mend` and `kind` (see `core.errors`).
+        the columns `path`, `reason`, `fix` and `kind` (see `core.errors`).
     """
     described = manifests.tabulate(samples, read_classes(classes))
     refused = list(samples.refused)
@@ -64,8 +64,8 @@ def describe_samples(samples: SampleFolder, classes: list[dict[str, Any]]) -> tu
         others = manifests.refuse_other_channels(described)
         described = described[~described["image_file"].isin([e.where for e in others])]
         refused += others
-    rows = [(error.where, error.problem, error.mend, error.kind) for error in refused]
-    columns = ["path", "reason", "mend", "kind"]
+    rows = [(error.where, error.problem, error.fix, error.kind) for error in refused]
+    columns = ["path", "reason", "fix", "kind"]
     return described.reset_index(drop=True), Table(rows, columns=columns)
 
 
@@ -195,7 +195,7 @@ def _check_quarantine(quarantine: Table, usable: int, allowed: float) -> None:
     if not len(quarantine):
         return
     total = len(quarantine) + usable
-    rows = [f"  {row.path}: {row.reason}. {row.mend}." for row in quarantine.itertuples()]
+    rows = [f"  {row.path}: {row.reason}. {row.fix}." for row in quarantine.itertuples()]
     wrong = [row for row, kind in zip(rows, quarantine["kind"], strict=True) if kind != "file"]
     if wrong:
         raise InputError(
@@ -238,7 +238,7 @@ def _check_leaks(leaks: Table, name: str, policy: str) -> None:
             "The scores may be too good: %d times the split leaks:\n%s", len(rows), _first(rows)
         )
         return
-    mend = {
+    fix = {
         ("groups", "stop"): "Split by group, or set `ingestion.leakage.groups: allow` to live with "
         "it",
         ("duplicates", "stop"): "Set `ingestion.leakage.duplicates: together` to keep them on one "
@@ -251,7 +251,7 @@ def _check_leaks(leaks: Table, name: str, policy: str) -> None:
         f"the split leaks, so that scores would be too good; {len(rows)} times two sides share "
         f"what they must not:\n{_first(rows)}\nThe catalog entries 'leaks' and 'data_report' show "
         "them all.\n",
-        mend[name, policy],
+        fix[name, policy],
     )
 
 

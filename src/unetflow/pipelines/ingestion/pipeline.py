@@ -10,10 +10,10 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.plan_intake,
+                nodes.request_samples,
                 inputs=["raw_pairs", "params:classes", "params:ingestion"],
                 outputs="samples",
-                name="take_in",
+                name="request_samples",
             ),
             Node(
                 nodes.describe_samples,

@@ -14,7 +14,7 @@ from unetflow.core.errors import InputError
 from unetflow.inference.blending_error import describe_seams
 from unetflow.inference.blockwise.result_folders import ResultFolders
 from unetflow.inference.cluster.serialise import pack
-from unetflow.inference.executor import RunnerSettings, open_runner
+from unetflow.inference.executor import ExecutorSettings, open_executor
 from unetflow.inference.segment_image import (
     LargeSettings,
     SegmentedImage,
@@ -76,8 +76,8 @@ def export_masks(
     if wanted.blended_overlap is not None:
         _log.info(describe_seams(segmenter, images, wanted))
     log = ExportLog(segmenter.settings.classes)
-    who = RunnerSettings(settings.runner, settings.workers, settings.scheduler)
-    with open_runner(who, segmenter, pack) as runner:
+    who = ExecutorSettings(settings.runner, settings.workers, settings.scheduler)
+    with open_executor(who, segmenter, pack) as runner:
         for name, found in segment_images(segmenter, images, wanted, runner):
             log.add(name, images[name], found)
             if isinstance(found, InputError):

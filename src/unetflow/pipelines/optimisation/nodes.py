@@ -32,15 +32,15 @@ def try_all_engines(
 
     Returns:
         The table of speed, size and Dice, and what is kept; see
-        `inference.runtimes.runtime_benchmark.try_engines`.
+        `inference.runtimes.runtime_benchmark.benchmark_runtimes`.
     """
-    from unetflow.inference.runtimes.runtime_benchmark import TrialSettings, try_engines
+    from unetflow.inference.runtimes.runtime_benchmark import BenchmarkSettings, benchmark_runtimes
 
     wanted = read_parameters(OptimisationParameters, parameters, "optimisation")
-    table, kept = try_engines(
+    table, kept = benchmark_runtimes(
         segmenter,
         samples_of_split(samples, manifest, "validation"),
-        TrialSettings(**wanted.model_dump()),
+        BenchmarkSettings(**wanted.model_dump()),
         seed,
     )
     for trial in table.itertuples():

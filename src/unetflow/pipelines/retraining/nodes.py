@@ -117,7 +117,7 @@ def decide(
     parameters: dict[str, Any],
     seed: int,
 ) -> dict[str, Any]:
-    """Decide whether the challenger replaces the champion; see `evaluation.promotion.judge`.
+    """Decide whether the challenger replaces the champion; see `evaluation.promotion`.
 
     Returns:
         Plain values: `decision` ("promoted" or "kept"), `reason`, `trained_because`, `champion`
@@ -149,7 +149,7 @@ def decide(
             "See the warning above, then run the retraining again",
         )
     settings = read_parameters(RetrainingParameters, parameters, "retraining")
-    verdict = gate.judge(
+    verdict = gate.evaluate_challenger(
         image_scores,
         champion_scores,
         manifest.set_index("id")["group"].loc[image_scores["id"]].tolist(),

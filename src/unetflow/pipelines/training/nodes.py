@@ -13,10 +13,10 @@ from unetflow.augmentation.class_weights import balance_classes
 from unetflow.augmentation.crops import fixed_crops
 from unetflow.augmentation.policy import Augmenter
 from unetflow.augmentation.weight_map_store import (
-    Weighing,
-    WeighingRule,
     WeightedSamples,
     WeightFolder,
+    WeightMapRequest,
+    WeightMapRule,
 )
 from unetflow.config.classes import read_classes
 from unetflow.config.parameters import PlannedTraining
@@ -48,13 +48,13 @@ It is the one of the training steps: batch normalisation takes longer to settle 
 """
 
 
-def weigh_pixels(
+def request_weight_maps(
     samples: SampleFolder,
     manifest: pd.DataFrame,
     fingerprint: dict[str, Any],
     classes: list[dict[str, Any]],
     plan: dict[str, Any],
-) -> Weighing:
+) -> WeightMapRequest:
     """Tell which weight maps there shall be; the catalog computes those that are not there yet.
 
     Args:
@@ -68,7 +68,7 @@ def weigh_pixels(
     training = samples_of_split(samples, manifest, "train")
     wanted = settings.weight_map
     if wanted is None:
-        return Weighing(training, None)
+        return WeightMapRequest(training, None)
     names = [c.name for c in read_classes(classes)]
     if wanted.objects is not None and wanted.objects not in names:
         raise InputError(
@@ -76,13 +76,13 @@ def weigh_pixels(
             f"there is no class '{wanted.objects}'",
             f"Use one of {', '.join(names)}, or null",
         )
-    rule = WeighingRule(
+    rule = WeightMapRule(
         class_weights=_class_weights(settings, fingerprint) or (1.0,) * len(names),
         border_weight=wanted.border_weight,
         border_width=wanted.border_width,
         objects=None if wanted.objects is None else names.index(wanted.objects),
     )
-    return Weighing(training, rule)
+    return WeightMapRequest(training, rule)
 
 
 def train_unet(

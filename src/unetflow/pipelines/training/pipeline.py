@@ -10,7 +10,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.weigh_pixels,
+                nodes.request_weight_maps,
                 inputs=[
                     "samples",
                     "manifest",
@@ -19,7 +19,7 @@ def create_pipeline() -> Pipeline:
                     "plan",
                 ],
                 outputs="weight_maps",
-                name="weigh_pixels",
+                name="request_weight_maps",
             ),
             Node(
                 nodes.train_unet,

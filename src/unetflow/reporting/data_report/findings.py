@@ -44,7 +44,7 @@ def judge(
 
 def _judge_quarantine(left_out: int, used: int) -> Iterator[Finding]:
     files = count_of(left_out, "file was", "files were")
-    listed = "The list below says of each what would mend it."
+    listed = "The list below says of each how to fix it."
     if left_out and not used:
         yield Finding(WRONG, f"No image can be used: {files} left out.", listed, "quarantine")
     elif left_out:
@@ -53,8 +53,8 @@ def _judge_quarantine(left_out: int, used: int) -> Iterator[Finding]:
     elif used:
         yield Finding(FINE, "No file was left out.", "", "quarantine")
     else:
-        mend = "Correct the path in the catalog, then run the ingestion again."
-        yield Finding(WRONG, "No image was found.", mend, "quarantine")
+        fix = "Correct the path in the catalog, then run the ingestion again."
+        yield Finding(WRONG, "No image was found.", fix, "quarantine")
 
 
 def _judge_number(used: int) -> Iterator[Finding]:

@@ -28,14 +28,14 @@ def write_data_report(
     classes: Sequence[str],
     title: str,
 ) -> str:
-    """Write the data report: what there is, what is wrong with it, and what would mend it.
+    """Write the data report: what there is, what is wrong with it, and how to fix it.
 
     Args:
         table: A row for each sample with the columns of the manifest: `id`, `image_bytes`,
             `height`, `width`, `channels`, `dtype`, `ignored`, `fraction_<class>`, `objects`,
             `has_instances`, `overlap`, `group`, `split`, `fold` (-1: none) and `split_rule`.
             It may have no rows, and then needs no columns.
-        quarantine: `path`, `reason` and `mend` of each file that was left out.
+        quarantine: `path`, `reason` and `fix` of each file that was left out.
         duplicates: `first`, `second`, `kind`, `distance` and `correlation` of each two samples
             that seem to show the same.
         leaks: `kind`, `first`, `second`, `first_split` and `second_split` of each two samples

@@ -169,9 +169,9 @@ def is_each_alone(full: pd.DataFrame) -> bool:
 def quarantine_table(quarantine: pd.DataFrame, most: int) -> Table:
     """Return the first files that were left out."""
     first = quarantine.head(most)
-    columns = ("path", "reason", "mend")
+    columns = ("path", "reason", "fix")
     cells = first[list(columns)].astype(str).to_numpy().tolist() if len(first) else []
-    return Table(("file", "reason", "what would mend it"), cells, words=3)
+    return Table(("file", "reason", "how to fix it"), cells, words=3)
 
 
 def pair_table(pairs: Sequence[SuspectPair]) -> Table:

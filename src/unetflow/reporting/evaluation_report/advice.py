@@ -34,8 +34,8 @@ def advise(evaluation: Evaluation, card: Mapping[str, Any]) -> list[Finding]:
         *_judge_run(card),
     ]
     if not found:
-        mend = "Try the model on new images, and look at some masks before you trust them all."
-        found = [Finding(FINE, "Nothing stands out.", mend, "summary")]
+        fix = "Try the model on new images, and look at some masks before you trust them all."
+        found = [Finding(FINE, "Nothing stands out.", fix, "summary")]
     return worst_first(found)
 
 

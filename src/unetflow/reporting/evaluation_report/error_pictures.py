@@ -47,7 +47,7 @@ class Errors:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ErrorPicture:
     """An image for the page.
 
     Attributes:
@@ -76,7 +76,7 @@ def compare(
     sample: Sample,
     predict: Callable[[NDArray[np.generic]], Label],
     scores: str,
-) -> Comparison:
+) -> ErrorPicture:
     """Draw a sample with what a model finds in it."""
     found = predict(sample.image)
     errors = find_errors(sample.label, found)
@@ -96,7 +96,7 @@ def compare(
     truth, small = shrink_label(sample.label, shape), shrink_label(found, shape)
     scale = EDGE / max(sample.label.shape)
     height, width = (max(1, round(length * scale)) for length in sample.label.shape)
-    return Comparison(
+    return ErrorPicture(
         sample_id,
         scores,
         to_address(draw_outlines(picture, truth, small), _MOST_BYTES),

@@ -11,7 +11,7 @@ from unetflow.data.samples import Sample
 from unetflow.reporting.data_report import tables as data_tables
 from unetflow.reporting.evaluation_report import charts, tables
 from unetflow.reporting.evaluation_report.advice import advise
-from unetflow.reporting.evaluation_report.error_pictures import Comparison, compare
+from unetflow.reporting.evaluation_report.error_pictures import ErrorPicture, compare
 from unetflow.reporting.evaluation_report.evaluation import (
     MAIN,
     Evaluation,
@@ -73,7 +73,7 @@ def write_evaluation_report(
 
 def _show_images(
     evaluation: Evaluation, samples: Mapping[str, Sample], predict: Predict
-) -> dict[str, list[Comparison]]:
+) -> dict[str, list[ErrorPicture]]:
     scores = evaluation.image_scores.set_index("id")
     columns = [name for name in (MAIN, "precision", "recall") if name in scores]
     groups = {}

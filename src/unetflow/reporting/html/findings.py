@@ -19,7 +19,7 @@ class Finding:
 
     level: str
     text: str
-    mend: str
+    fix: str
     section: str
 
 

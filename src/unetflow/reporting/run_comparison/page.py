@@ -7,7 +7,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from unetflow.data.samples import Sample
-from unetflow.evaluation.significance.paired_test import Comparison, compare_paired
+from unetflow.evaluation.significance.paired_test import PairedTest, compare_paired
 from unetflow.reporting.html.charts import to_chart
 from unetflow.reporting.html.findings import (
     DOUBTFUL,
@@ -92,13 +92,13 @@ def _judge(
             else "The runs were not trained on the same data, so that more than the parameters "
             "differs."
         )
-        mend = "Look whether the samples of the splits have changed."
-        findings.append(Finding(DOUBTFUL, text, mend, "runs"))
+        fix = "Look whether the samples of the splits have changed."
+        findings.append(Finding(DOUBTFUL, text, fix, "runs"))
     tested = max(len(run.image_scores) for run in runs)
     if len(aligned) < tested:
         text = f"Only {count_of(len(aligned), 'test image')} of {tested} were scored by all runs."
-        mend = "The comparison is about those; keep the split fixed to compare all."
-        findings.append(Finding(DOUBTFUL, text, mend, "scores"))
+        fix = "The comparison is about those; keep the split fixed to compare all."
+        findings.append(Finding(DOUBTFUL, text, fix, "scores"))
     if len(aligned):
         for label in labels[1:]:
             paired = compare_paired(aligned[label], aligned[labels[0]])
@@ -106,15 +106,15 @@ def _judge(
     return findings
 
 
-def _judge_pair(first: str, other: str, paired: Comparison) -> Finding:
+def _judge_pair(first: str, other: str, paired: PairedTest) -> Finding:
     difference = paired.mean_difference
     which = "higher" if difference > 0 else "lower"
     text = f"The mean Dice of {other} is {abs(difference):.4f} {which} than that of {first}"
     if difference == 0:
         text = f"The mean Dice of {other} and {first} is the same"
     if paired.p_value is None:
-        mend = "More test images would show whether that is chance."
-        return Finding(DOUBTFUL, f"{text}; too few images differ for a test.", mend, "scores")
+        fix = "More test images would show whether that is chance."
+        return Finding(DOUBTFUL, f"{text}; too few images differ for a test.", fix, "scores")
     if paired.p_value >= _LEVEL:
         text = f"{text}, which may be chance (p = {paired.p_value:.2g})."
         return Finding(DOUBTFUL, text, "", "scores")
@@ -170,7 +170,7 @@ def _score_table(runs: Sequence[TrackedRun], labels: Sequence[str]) -> Table | N
     return Table(heads, rows) if rows else None
 
 
-def _describe_pair(paired: Comparison) -> list[str]:
+def _describe_pair(paired: PairedTest) -> list[str]:
     interval = paired.interval
     return [
         f"{paired.mean_difference:+.4f}",

@@ -25,7 +25,7 @@ _EDGE = 260
 
 
 @dataclass(frozen=True)
-class Picture:
+class RunPicture:
     """One picture on the page.
 
     Attributes:
@@ -51,7 +51,7 @@ class Row:
     id: str
     width: int
     height: int
-    pictures: list[Picture] = field(default_factory=list)
+    pictures: list[RunPicture] = field(default_factory=list)
 
 
 def show_disputed(
@@ -80,7 +80,7 @@ def show_disputed(
             height, width = shrunk_shape(sample.label.shape, _EDGE)
             row = rows[sample_id] = Row(sample_id, width, height)
             address = _draw(sample, sample.label, classes, TRUTH_COLOUR)
-            row.pictures.append(Picture(address, "truth"))
+            row.pictures.append(RunPicture(address, "truth"))
     for run, label in zip(runs, labels, strict=True):
         if run.load_segment is None or not rows:
             continue
@@ -89,7 +89,7 @@ def show_disputed(
             sample = samples[sample_id]
             address = _draw(sample, segment(sample.image), classes, PREDICTION_COLOUR)
             dice = scores.loc[sample_id, label]
-            row.pictures.append(Picture(address, f"{label}: Dice {dice:.3f}"))
+            row.pictures.append(RunPicture(address, f"{label}: Dice {dice:.3f}"))
     return list(rows.values())
 
 

@@ -47,12 +47,12 @@ def label_runs(runs: Sequence[TrackedRun]) -> list[str]:
     Raises:
         InputError: There are fewer than two, or one stands twice.
     """
-    mend = "Give the ids of two or more runs, as in --params runs=ID+ID"
+    fix = "Give the ids of two or more runs, as in --params runs=ID+ID"
     if len(runs) < 2:
-        raise InputError("runs", f"there is {len(runs)} evaluated training, not two", mend)
+        raise InputError("runs", f"there is {len(runs)} evaluated training, not two", fix)
     ids = [run.id for run in runs]
     if len(set(ids)) < len(ids):
-        raise InputError("runs", "the same run stands twice", mend)
+        raise InputError("runs", "the same run stands twice", fix)
     length = 8
     while len({run_id[:length] for run_id in ids}) < len(ids):
         length += 1

@@ -182,14 +182,14 @@ def _refuse(task: Task, smallest: Choice) -> InputError:
         "base_filters": "construction.base_filters",
         "depth": "construction.depth",
     }
-    mend = f"Grant {needed + 0.05:.1f}"
+    fix = f"Grant {needed + 0.05:.1f}"
     names = [where for name, where in shrinkable.items() if name in task.given]
     if names:
-        mend += f", or give a smaller value, or none, for {' or '.join(names)}"
+        fix += f", or give a smaller value, or none, for {' or '.join(names)}"
     return InputError(
         "budget.memory_gb",
         f"{task.memory / 1e9:g} GB do not suffice: the smallest training that fits what is given "
         f"({smallest.base_filters} filters, depth {smallest.depth}, batches of "
         f"{smallest.batch_size} crops of {smallest.crop_size} pixels) needs {needed:.2f} GB",
-        mend,
+        fix,
     )

@@ -63,7 +63,7 @@ def train(folder: Path, variant: str, die: str | None = None) -> None:
 
 def _die_while_writing(number: int) -> None:
     """Cut the N-th file in half when it is about to be synced, and die."""
-    sync, count = files._sync, 0
+    sync, count = atomic._sync, 0
 
     def die(path: Path) -> None:
         nonlocal count
@@ -73,7 +73,7 @@ def _die_while_writing(number: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         sync(path)
 
-    files._sync = die
+    atomic._sync = die
 
 
 if __name__ == "__main__":

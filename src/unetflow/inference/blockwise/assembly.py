@@ -98,8 +98,8 @@ def write_mosaic(
 ) -> None:
     """Write an image tile by tile as a compressed TIFF, or as a Zarr array, by its ending.
 
-    It is not written in one step: `atomic.move_into_place` follows. A TIFF has the header of OME, since
-    ImageJ's own does not go with tiles; its channels are planes `(channels, height, width)`.
+    It is not written in one step: `atomic.move_into_place` follows. A TIFF has the header of OME,
+    since ImageJ's own does not go with tiles; its channels are planes `(channels, height, width)`.
 
     Args:
         path: Where it shall be.

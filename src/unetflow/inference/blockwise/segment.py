@@ -53,8 +53,8 @@ def segment_large(
         image: What `io.large_image.open_large` opens.
         target: Where the labels shall be, a `.tif` or a `.zarr`.
         views: See `as_block_model`.
-        runner: Who computes the blocks, as `executor.open_executor` gives it with this segmenter and
-            `packing.pack`; None: this process.
+        runner: Who computes the blocks, as `executor.open_executor` gives it with this segmenter
+            and `serialise.pack`; None: this process.
         **options: See `segment_blocks`.
 
     Raises:

@@ -67,12 +67,12 @@ LAYOUTS = [
 def test_what_is_recognised_is_told_as_a_catalog_that_works(tmp_path, images, masks):
     root = make(tmp_path / "mine", images, masks)
     pairing = SourceDataset(path=str(root)).load()
-    told = pairing.recognised
+    told = pairing.detected_layout
     assert told.startswith(f"layout 'folders' with {len(images)} annotated images")
     assert len(pairing.pairs) == len(images)
     pinned = as_catalog(told.partition("\n")[2], tmp_path).load("raw_pairs")
     assert (pinned.pairs, pinned.refused) == (pairing.pairs, pairing.refused)
-    assert pinned.recognised == ""
+    assert pinned.detected_layout == ""
 
 
 def test_what_can_be_read_in_two_ways_is_not_loaded(two_folders):

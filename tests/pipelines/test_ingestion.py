@@ -60,7 +60,7 @@ def test_a_folder_without_a_word_is_recognised_and_the_lines_that_pin_it_work(mi
     assert result.exit_code == 0
     before = manifest_of(mine)
     assert len(before) == 12
-    explained = result.output.partition("Recognised: layout 'folders' with 12 annotated")[2]
+    explained = result.output.partition("Detected layout: layout 'folders' with 12 annotated")[2]
     pinned = yaml.safe_load(explained.partition("\n")[2].partition("\nData report:")[0])
     assert pinned["raw_pairs"]["images"] == "images"
     assert ingest(mine, catalog=yaml.safe_dump(pinned)).exit_code == 0

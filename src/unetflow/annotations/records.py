@@ -107,4 +107,4 @@ class Pairing:
     pairs: list[Pair]
     refused: list[InputError]
     unlabelled: dict[str, SourceImage] = field(default_factory=dict)
-    recognised: str = ""
+    detected_layout: str = ""

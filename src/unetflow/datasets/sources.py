@@ -80,15 +80,15 @@ class _Source(AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
                 "the catalog gives options without a layout",
                 f"Add `layout:` with one of {', '.join(LAYOUTS)}",
             )
-        recognised = ""
+        detected_layout = ""
         if layout is None:
             reading = detect_layout(self._path)
-            recognised = reading.explain(self._path)
+            detected_layout = reading.explain(self._path)
             layout, options, splits = reading.layout, reading.options, reading.splits
         pairing = find_pairs(self._path, layout, options, splits)
         if self._split_table is not None:
             pairing = apply_split_table(pairing, self._path, SplitTable.read(self._split_table))
-        return replace(pairing, recognised=recognised)
+        return replace(pairing, detected_layout=detected_layout)
 
     def save(self, data: NoReturn) -> None:
         """Refuse: the files are the user's."""

@@ -77,8 +77,8 @@ class TrackingHooks:
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
         """Make tags of what has been loaded, and keep what was recognised in the data."""
-        if dataset_name == "raw_pairs" and data.recognised:
-            self._closing_lines["Recognised"] = data.recognised
+        if dataset_name == "raw_pairs" and data.detected_layout:
+            self._closing_lines["Detected layout"] = data.detected_layout
         tracking = self._tracking_of(dataset_name)
         self._identify(tracking, data)
         if tracking.get("log") == "epochs" and self._tracker is not None:
@@ -134,7 +134,7 @@ class TrackingHooks:
         self._end_tracking(self._tracker)
         self._closing_lines["Compare runs"] = self._tracker.describe_ui()
         self._echo(
-            "Recognised",
+            "Detected layout",
             "Data report",
             "Cross-validation",
             "Ensemble",
@@ -155,7 +155,7 @@ class TrackingHooks:
             self._end_tracking(self._tracker)
         elif self._tracker is not None:
             self._end_tracking(self._tracker, error)
-        self._echo("Recognised", "Data report", "Not in MLflow")
+        self._echo("Detected layout", "Data report", "Not in MLflow")
 
     def _end_tracking(self, tracker: Tracker, error: Exception | None = None) -> None:
         lost = tracker.end(error)

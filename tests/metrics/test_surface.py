@@ -1,4 +1,6 @@
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,6 +45,14 @@ def test_two_pixels_three_apart():
     assert scores["surface_dice"] == pytest.approx(0.5)
     assert score_surface(masks("#...", "...#"), 1.9)["surface_dice"] == 0
     assert score_surface(masks("#...", "...#"), 3)["surface_dice"] == 1
+
+
+@pytest.mark.parametrize(
+    "case", json.loads(Path(__file__).with_name("surface_scores.json").read_text())
+)
+def test_equals_the_scores_of_the_package_surface_distance(case):
+    both = masks(" ".join(case["truth"]), " ".join(case["found"]))
+    assert score_surface(both, case["tolerance"]) == pytest.approx(case["scores"], rel=1e-12)
 
 
 @given(BINARY.filter(np.any), FOUND.filter(np.any))

@@ -1,10 +1,11 @@
-"""How many pixels each true object shares with each found one."""
+"""Areas and overlaps of true and predicted objects."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
+from skimage.metrics import contingency_table
+from skimage.segmentation import relabel_sequential
 
 
 @dataclass(frozen=True)
@@ -14,9 +15,9 @@ class Contingency:
     Attributes:
         true_areas: `(true objects,)`.
         found_areas: `(found objects,)`.
-        true: `(overlaps,)`, the place in `true_areas` of each pair that shares pixels.
-        found: `(overlaps,)`, its place in `found_areas`.
-        pixels: `(overlaps,)`, how many they share.
+        true: `(overlaps,)`, index into `true_areas` for each pair that shares pixels.
+        found: `(overlaps,)`, index into `found_areas`.
+        pixels: `(overlaps,)`, number of shared pixels.
     """
 
     true_areas: NDArray[np.int64]
@@ -27,44 +28,25 @@ class Contingency:
 
 
 def count_overlaps(true: NDArray[np.integer], found: NDArray[np.integer]) -> Contingency:
-    """Count the overlaps of all pairs of objects in one pass over the pixels.
+    """Count the overlaps of all pairs of objects.
 
     Args:
         true: `(height, width)`, the number of each pixel's object; 0 where there is none. Numbers
-            may be left out.
-        found: The same shape, likewise.
+            need not be consecutive.
+        found: Likewise, the same shape.
 
     Returns:
-        The counts, the objects in the order of their numbers.
+        The counts, in ascending order of the objects' numbers.
     """
-    true_places, true_areas = _places(true)
-    found_places, found_areas = _places(found)
-    both = (true_places > 0) & (found_places > 0)
-    table = sparse.coo_array(
-        (np.ones(int(both.sum()), np.int64), (true_places[both] - 1, found_places[both] - 1)),
-        shape=(len(true_areas), len(found_areas)),
-    )
-    table.sum_duplicates()  # by true object, then by found one
-    rows, columns = table.coords
-    order = np.lexsort((columns, rows))
+    table = contingency_table(
+        relabel_sequential(true)[0], relabel_sequential(found)[0], sparse_type="array"
+    ).astype(np.int64)
+    overlaps = table[1:, 1:].tocoo()
+    order = np.lexsort((overlaps.col, overlaps.row))
     return Contingency(
-        true_areas,
-        found_areas,
-        rows[order].astype(np.int64),
-        columns[order].astype(np.int64),
-        table.data[order],
+        true_areas=table.sum(axis=1)[1:],
+        found_areas=table.sum(axis=0)[1:],
+        true=overlaps.row[order].astype(np.int64),
+        found=overlaps.col[order].astype(np.int64),
+        pixels=overlaps.data[order],
     )
-
-
-def _places(numbers: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number the objects without gaps, from 1, and count the pixels of each."""
-    if numbers.max(initial=0) > numbers.size:  # a table of so many numbers could fill the memory
-        numbers = np.unique(np.append(numbers, 0), return_inverse=True)[1][:-1].reshape(
-            numbers.shape
-        )
-    areas = np.bincount(numbers.ravel())
-    areas[:1] = 0
-    present = np.flatnonzero(areas)
-    places = np.zeros(len(areas), np.int64)
-    places[present] = np.arange(1, len(present) + 1)
-    return places[numbers], areas[present]

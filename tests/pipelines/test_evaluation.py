@@ -43,7 +43,7 @@ def test_scores_without_pixels_and_unknown_ones_are_refused(scores, where):
 
 @pytest.mark.parametrize(
     ("environment", "family"),
-    [("drive", "thin"), ("deepcrack", "thin"), ("isbi2012", "membranes")],
+    [("drive", "centreline"), ("deepcrack", "centreline"), ("isbi2012", "membranes")],
 )
 def test_environments_switch_on_what_suits_their_structures(environment, family):
     written = yaml.safe_load((ROOT / "conf" / environment / "parameters.yml").read_text())

@@ -45,7 +45,7 @@ class EvaluationParameters(Strict):
     uncertainty: UncertaintyParameters
     suspicious_labels: SuspicionParameters
     gallery_images: Count
-    scores: list[Literal["pixels", "surface", "instances", "thin", "membranes"]]
+    scores: list[Literal["pixels", "surface", "instances", "centreline", "membranes"]]
     surface_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
     @field_validator("scores")

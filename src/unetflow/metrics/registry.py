@@ -1,4 +1,4 @@
-"""The families of scores, and all of them for one class of one image."""
+"""Registry of all metrics: each family with its definitions and its function."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,15 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.core.types import Label
-from unetflow.metrics import (
-    centreline as thin,
-)
-from unetflow.metrics import (
-    instances,
-    membranes,
-    pixels,
-    surface,
-)
+from unetflow.metrics import centreline, instances, membranes, pixels, surface
 from unetflow.metrics.class_masks import ClassMasks
 from unetflow.metrics.definitions import Definition
 
@@ -23,7 +15,7 @@ FAMILIES: dict[str, dict[str, Definition]] = {
     "pixels": pixels.DEFINITIONS,
     "surface": surface.DEFINITIONS,
     "instances": instances.DEFINITIONS,
-    "thin": thin.DEFINITIONS,
+    "centreline": centreline.DEFINITIONS,
     "membranes": membranes.DEFINITIONS,
 }
 """The scores of each family for one class in one image."""
@@ -34,11 +26,11 @@ DEFINITIONS = {name: known for family in FAMILIES.values() for name, known in fa
 
 @dataclass(frozen=True)
 class ScoreSettings:
-    """Which scores are computed.
+    """Selection of the scores that are computed.
 
     Attributes:
         families: Names out of `FAMILIES`.
-        surface_tolerance: Of the surface Dice, in pixels.
+        surface_tolerance: Tolerance of the surface Dice, in pixels.
     """
 
     families: Sequence[str] = ("pixels",)
@@ -60,7 +52,7 @@ def score_class(
         index: Index of the class.
         settings: Which scores.
         objects: `(height, width)`, the number of each pixel's true object; None where unknown,
-            which leaves out the family `instances`.
+            which omits the family `instances`.
 
     Returns:
         The scores by their names in `DEFINITIONS`. None of them is NaN or infinite.
@@ -70,10 +62,9 @@ def score_class(
         "pixels": lambda: pixels.score_pixels(pixels.count_confusion(truth, masks.found, index)),
         "surface": lambda: surface.score_surface(masks, settings.surface_tolerance),
         "instances": lambda: {} if objects is None else instances.score_instances(masks, objects),
-        "thin": lambda: thin.score_centreline(masks),
+        "centreline": lambda: centreline.score_centreline(masks),
         "membranes": lambda: membranes.score_membranes(masks),
     }
-    scores: dict[str, float] = {}
-    for family in settings.families:
-        scores |= compute[family]()
-    return scores
+    return {
+        name: value for family in settings.families for name, value in compute[family]().items()
+    }

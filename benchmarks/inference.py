@@ -40,7 +40,7 @@ from unetflow.core.parallel import count_cores
 from unetflow.core.types import Label
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import write_tiff
-from unetflow.data.synthetic import write_demo
+from unetflow.data.synthetic import write_synthetic_images
 from unetflow.inference.predict import as_predictor
 from unetflow.inference.runtimes.quantisation import quantise
 from unetflow.inference.runtimes.registry import convert_network, start_runtime
@@ -279,7 +279,7 @@ def measure_path(options: argparse.Namespace) -> dict[str, Any]:
     segmenter = Segmenter.load(options.segmenter)
     with TemporaryDirectory() as place:
         folder = Path(place)
-        write_demo(folder, 1, IMAGE, seed=1)
+        write_synthetic_images(folder, 1, IMAGE, seed=1)
         path = folder / "images/nuclei_000.tif"
         crops = [read_image(path)[:CROP, start : start + CROP] for start in range(0, IMAGE, CROP)]
         exported = segmenter.convert("openvino")

@@ -26,7 +26,7 @@ import tifffile
 import yaml
 
 from tests.conftest import ROOT
-from unetflow.data.synthetic import write_demo
+from unetflow.data.synthetic import write_synthetic_images
 from unetflow.inference.segmenter import Segmenter
 from unetflow.orchestration.stages import STAGES, build_command
 from unetflow.tracking.stage_runs import RUN_KEY
@@ -77,7 +77,7 @@ class Story:
         pairs = {"type": "unetflow.datasets.SourceDataset", "path": "data/01_raw/demo"}
         self.configure("catalog", {"raw_pairs": {**pairs, "layout": "folders"}})
         self.configure("parameters", PARAMETERS)
-        write_demo(self.raw, PAIRS, SIZE, seed=1)
+        write_synthetic_images(self.raw, PAIRS, SIZE, seed=1)
 
     def configure(self, name: str, values: dict[str, Any]) -> None:
         """Write a file of the local configuration."""
@@ -178,7 +178,7 @@ def nothing_new(story: Story) -> None:
 def new_pairs(story: Story) -> None:
     """More to learn from makes a better model."""
     began = monotonic()
-    write_demo(story.raw, PAIRS + NEW, SIZE, seed=1)
+    write_synthetic_images(story.raw, PAIRS + NEW, SIZE, seed=1)
     story.run(RETRAIN)
     assert story.outcome["decision"] == "promoted", story.outcome
     assert story.outcome["dice"]["interval"][0] > 0, "it is no better"

@@ -16,7 +16,7 @@ from unetflow.data.duplicates import (
     find_duplicates,
     find_leaks,
 )
-from unetflow.data.similarity import small_picture
+from unetflow.data.similarity import make_thumbnail
 from unetflow.data.synthetic import draw_nuclei
 from unetflow.io.formats.registry import read_image
 from unetflow.io.image_hash import perceptual_hash, pixel_digest
@@ -69,7 +69,7 @@ CHANGES = {
 
 
 def pictures_of(images):
-    return lambda i: small_picture(images[i])
+    return lambda i: make_thumbnail(images[i])
 
 
 def describe(images):
@@ -203,7 +203,7 @@ def test_near_hashes_are_linked_as_by_comparing_all_with_all(numbers, distance):
     ids = [str(place) for place in range(len(numbers))]
     hashes = [f"{number + 2**60:016x}" for number in numbers]
     table = pd.DataFrame({"id": ids, "pixel_digest": ids, "perceptual_hash": hashes})
-    found = find_duplicates(table, lambda _: small_picture(picture), distance)
+    found = find_duplicates(table, lambda _: make_thumbnail(picture), distance)
     near = np.array([[(a ^ b).bit_count() <= distance for b in numbers] for a in numbers])
     count, expected = connected_components(near)
     linked = np.eye(len(ids), dtype=bool)

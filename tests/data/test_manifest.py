@@ -11,11 +11,11 @@ from unetflow.core.errors import InputError
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.manifest import (
     digest_data,
+    find_channel_mismatches,
     intensity_range,
     measure_fingerprint,
-    refuse_constant_masks,
-    refuse_other_channels,
-    refuse_splits_without_pixels,
+    require_counted_pixels,
+    require_several_classes,
     samples_of_split,
     tabulate,
 )
@@ -184,7 +184,7 @@ def test_images_of_other_channels_or_bit_depth_are_refused(tmp_path):
     }
     samples = {name: Sample(image, np.eye(2, dtype=np.uint8)) for name, image in images.items()}
     pairs, folder = store_samples(tmp_path, samples)
-    errors = refuse_other_channels(tabulate(folder, CLASSES))
+    errors = find_channel_mismatches(tabulate(folder, CLASSES))
     assert [error.where for error in errors] == [str(pairs[1].image), str(pairs[3].image)]
     assert errors[0].problem == (
         "it has 1 channels in uint8, while most images have 3 channels in uint8"
@@ -193,7 +193,7 @@ def test_images_of_other_channels_or_bit_depth_are_refused(tmp_path):
 
 
 def test_equal_images_are_not_refused(manifest):
-    assert refuse_other_channels(manifest) == []
+    assert find_channel_mismatches(manifest) == []
 
 
 def masks_of(*fractions):
@@ -208,7 +208,7 @@ def masks_of(*fractions):
 
 
 def test_masks_that_differ_only_between_images_are_fine():
-    assert refuse_constant_masks(masks_of((1, 0), (0, 1)), CLASSES) is None
+    assert require_several_classes(masks_of((1, 0), (0, 1)), CLASSES) is None
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_masks_that_differ_only_between_images_are_fine():
 )
 def test_masks_of_one_class_only_are_refused(fractions, named):
     with pytest.raises(InputError, match=f"hold only the class {named}.*folder") as caught:
-        refuse_constant_masks(masks_of(fractions, fractions), CLASSES)
+        require_several_classes(masks_of(fractions, fractions), CLASSES)
     assert caught.value.where == "0.png"
 
 
@@ -229,12 +229,12 @@ def test_a_split_of_which_all_pixels_are_ignored_is_refused():
             "ignored": [0.2, 0.999, 1.0, 1.0],
         }
     )
-    refuse_splits_without_pixels(table[:3].assign(ignored=0.999))
+    require_counted_pixels(table[:3].assign(ignored=0.999))
     with pytest.raises(InputError, match="nor of the 1 other masks of the split 'test'") as caught:
-        refuse_splits_without_pixels(table)
+        require_counted_pixels(table)
     assert caught.value.where == "c.png"
 
 
 def test_refusal_of_constant_masks_counts_the_others():
     with pytest.raises(InputError, match="this mask and all 2 others"):
-        refuse_constant_masks(masks_of((1, 0), (1, 0), (1, 0)), CLASSES)
+        require_several_classes(masks_of((1, 0), (1, 0), (1, 0)), CLASSES)

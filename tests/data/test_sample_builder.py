@@ -21,7 +21,7 @@ from unetflow.annotations.layouts.registry import find_pairs
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.data import sample_builder as intake
-from unetflow.data.sample_builder import BuildRequest, build_samples
+from unetflow.data.sample_builder import SampleSources, build_samples
 from unetflow.data.samples import SampleFolder, write_tiff
 from unetflow.io.file_listing import list_files
 
@@ -59,7 +59,7 @@ class Source:
 
     def plan(self, class_map=MEANING, workers=1, max_pixels=1000, root=None, **options):
         pairs = find_pairs(root or self.root, "folders", options).pairs
-        return BuildRequest(pairs, class_map, max_pixels, workers)
+        return SampleSources(pairs, class_map, max_pixels, workers)
 
     def take(self, plan=None, **options):
         """Take everything in; return what was decoded, in alphabetical order."""
@@ -222,7 +222,7 @@ class TestWhatIsMadeAnew:
         source = Source(tmp_path, monkeypatch)
         write_pair(source.root / "1", "a")
         pairs = find_pairs(source.root, "objects", {}).pairs
-        plan = BuildRequest(pairs, ClassMap(tuple(CLASSES)), max_pixels=1000, workers=1)
+        plan = SampleSources(pairs, ClassMap(tuple(CLASSES)), max_pixels=1000, workers=1)
         assert [source.take(plan), source.take(plan)] == [["1"], []]
         (source.samples / "1" / "instances.tif").unlink()
         assert source.take(plan) == ["1"]
@@ -399,7 +399,7 @@ class TestWorkers:
                 path.relative_to(source.samples): path.read_bytes()
                 for path in source.samples.rglob("*.*")
             }
-            refused = [(r.id, r.stamp, str(r.error)) for r in source.taken.refused]
+            refused = [(r.id, r.signature, str(r.error)) for r in source.taken.refused]
             results.append((list(source.taken.descriptions.items()), refused, pixels))
         assert results[0] == results[1]
         assert [refusal[0] for refusal in results[0][1]] == ["n3"]
@@ -482,7 +482,7 @@ def test_processes_make_the_same_samples_as_threads(tmp_path, monkeypatch):
     (source / "c" / "masks" / "1.png").write_bytes(b"no image")
     classes = (ClassSpec("background", (0,)), ClassSpec("object", (255,)))
     pairing = find_object_masks(list_files(source))
-    wanted = BuildRequest(pairing.pairs, ClassMap(classes), 10**6, 2)
+    wanted = SampleSources(pairing.pairs, ClassMap(classes), 10**6, 2)
     taken = {}
     for many in (10**6, 0):
         monkeypatch.setattr("unetflow.data.sample_builder._MANY_FILES", many)
@@ -491,7 +491,11 @@ def test_processes_make_the_same_samples_as_threads(tmp_path, monkeypatch):
     assert taken[0].descriptions == taken[10**6].descriptions
     assert list(taken[0].descriptions) == ["a", "b", "d"]
     for one, other in zip(taken[0].refused, taken[10**6].refused, strict=True):
-        assert (one.id, one.stamp, str(one.error)) == (other.id, other.stamp, str(other.error))
+        assert (one.id, one.signature, str(one.error)) == (
+            other.id,
+            other.signature,
+            str(other.error),
+        )
     assert [refusal.id for refusal in taken[0].refused] == ["c"]
     assert taken[0].decoded == 4
     for name in ("image.tif", "label.tif", "instances.tif", "overview.npz", "sample.json"):

@@ -11,16 +11,16 @@ from tests.support.images import random_pixels, store_samples
 from unetflow.core.errors import InputError
 from unetflow.data.intensity import intensity_histogram
 from unetflow.data.samples import (
-    DescribedSample,
     Sample,
     SampleFolder,
+    SampleRecord,
     open_sample,
     remove_sample,
     write_described,
     write_sample,
     write_tiff,
 )
-from unetflow.data.similarity import small_picture
+from unetflow.data.similarity import make_thumbnail
 
 SIDES = st.integers(1, 8)
 
@@ -28,11 +28,11 @@ SIDES = st.integers(1, 8)
 def described(instances=None, height=4, width=5):
     image = random_pixels((height, width, 1), np.uint16)
     sample = Sample(image, random_pixels((height, width)) % 2)
-    return DescribedSample(
+    return SampleRecord(
         sample,
         instances,
         intensity_histogram(image),
-        small_picture(image),
+        make_thumbnail(image),
         {"id": "a", "height": 4},
     )
 

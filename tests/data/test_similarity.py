@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from unetflow.data.similarity import (
     ThumbnailComparison,
     correlate_shifted,
-    small_picture,
+    make_thumbnail,
 )
 
 
@@ -41,18 +41,18 @@ def test_a_picture_without_contrast_correlates_with_nothing():
 def test_each_picture_is_opened_once():
     opened = []
 
-    def open_picture(name):
+    def load_thumbnail(name):
         opened.append(name)
         return np.random.default_rng(int(name)).integers(0, 255, (32, 32), np.uint8)
 
-    comparison = ThumbnailComparison([str(number) for number in range(9)], open_picture)
+    comparison = ThumbnailComparison([str(number) for number in range(9)], load_thumbnail)
     comparison.correlate(0, np.arange(1, 9))
     comparison.correlate(1, np.arange(2, 9))
     assert sorted(opened) == [str(number) for number in range(9)]
 
 
-def test_small_picture_runs_from_0_to_255_and_is_0_without_contrast():
+def test_thumbnail_runs_from_0_to_255_and_is_0_without_contrast():
     ramp = np.linspace(5, 900, 64 * 64, dtype=np.float32).reshape(64, 64, 1)
-    small = small_picture(ramp)
+    small = make_thumbnail(ramp)
     assert (small.shape, small.dtype, small.min(), small.max()) == ((32, 32), np.uint8, 0, 255)
-    assert not small_picture(np.full((7, 9, 3), 40, np.uint8)).any()
+    assert not make_thumbnail(np.full((7, 9, 3), 40, np.uint8)).any()

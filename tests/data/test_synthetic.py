@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from unetflow.core.rng import generator_for
-from unetflow.data.synthetic import draw_nuclei, write_demo
+from unetflow.data.synthetic import draw_nuclei, write_synthetic_images
 from unetflow.evaluation.baselines import segment_by_otsu
 from unetflow.io.formats.registry import read_image, read_mask
 from unetflow.metrics.pixels import count_confusion
@@ -13,7 +13,7 @@ def content(folder):
 
 
 def test_demo_is_written_as_pairs_of_16_bit_tiff_files(tmp_path):
-    write_demo(tmp_path, count=3, size=64, seed=1)
+    write_synthetic_images(tmp_path, count=3, size=64, seed=1)
     assert sorted(content(tmp_path)) == [
         f"{kind}/nuclei_00{number}.tif" for kind in ("images", "masks") for number in range(3)
     ]
@@ -25,7 +25,7 @@ def test_demo_is_written_as_pairs_of_16_bit_tiff_files(tmp_path):
 
 def test_demo_depends_on_its_seed_alone(tmp_path):
     for folder, seed, count in (("a", 1, 2), ("b", 1, 3), ("c", 2, 2)):
-        write_demo(tmp_path / folder, count, size=48, seed=seed)
+        write_synthetic_images(tmp_path / folder, count, size=48, seed=seed)
     first, longer, other = (content(tmp_path / folder) for folder in "abc")
     assert first.items() <= longer.items()
     assert all(first[name] != other[name] for name in first)
@@ -36,7 +36,7 @@ def test_files_that_are_there_are_left_alone(tmp_path):
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()
         (tmp_path / kind / "nuclei_001.tif").write_bytes(b"mine")
-    write_demo(tmp_path, count=3, size=48, seed=1)
+    write_synthetic_images(tmp_path, count=3, size=48, seed=1)
     written = content(tmp_path)
     assert len(written) == 6
     assert [name for name, data in written.items() if data == b"mine"] == [
@@ -45,17 +45,17 @@ def test_files_that_are_there_are_left_alone(tmp_path):
 
 
 def test_killed_run_is_completed(tmp_path):
-    write_demo(tmp_path, count=2, size=48, seed=1)
+    write_synthetic_images(tmp_path, count=2, size=48, seed=1)
     whole = content(tmp_path)
     (tmp_path / "images" / "nuclei_001.tif").unlink()
-    write_demo(tmp_path, count=2, size=48, seed=1)
+    write_synthetic_images(tmp_path, count=2, size=48, seed=1)
     assert content(tmp_path) == whole
 
 
 def test_mask_is_written_before_its_image(tmp_path):
     (tmp_path / "masks").write_bytes(b"in the way")
     with pytest.raises(OSError, match="masks"):
-        write_demo(tmp_path, count=1, size=32, seed=1)
+        write_synthetic_images(tmp_path, count=1, size=32, seed=1)
     assert not (tmp_path / "images").exists()
 
 

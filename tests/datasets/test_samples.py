@@ -10,7 +10,7 @@ from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.registry import find_pairs
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import DeclarationError, InputError
-from unetflow.data.sample_builder import BuildRequest, build_samples
+from unetflow.data.sample_builder import SampleSources, build_samples
 from unetflow.data.samples import write_tiff
 from unetflow.datasets import samples as datasets
 from unetflow.datasets.samples import SamplesDataset
@@ -41,7 +41,7 @@ class Project:
 
     def intake(self):
         pairing = find_pairs(self.raw, "folders", {})
-        return BuildRequest(pairing.pairs, MEANING, 1000, 2, pairing.refused)
+        return SampleSources(pairing.pairs, MEANING, 1000, 2, pairing.refused)
 
     def save(self):
         self.dataset.save(self.intake())

@@ -22,7 +22,7 @@ from unetflow.annotations.raster import MaskImage
 from unetflow.annotations.records import Pair, SourceImage
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
-from unetflow.data.sample_builder import BuildRequest, build_samples
+from unetflow.data.sample_builder import SampleSources, build_samples
 from unetflow.io.formats.registry import read_image, read_mask
 
 FUZZ_PIXELS = 100_000
@@ -244,7 +244,7 @@ class Batch:
     def take(self):
         """Take them in within a minute, without a warning."""
         soft = ClassMap((ClassSpec("none", (0,)), ClassSpec("cell", (255,))), threshold=128)
-        plan = BuildRequest(self.pairs, soft, FUZZ_PIXELS, workers=4)
+        plan = SampleSources(self.pairs, soft, FUZZ_PIXELS, workers=4)
         taken = []
         thread = threading.Thread(
             target=lambda: taken.append(build_samples(self.folder / "samples", plan)), daemon=True

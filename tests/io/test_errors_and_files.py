@@ -13,9 +13,9 @@ from unetflow.core.errors import (
 )
 from unetflow.core.hashing import sha256
 from unetflow.io.files import (
+    file_signature,
+    file_size,
     require_file,
-    size,
-    stamp,
 )
 
 
@@ -178,15 +178,15 @@ def test_sha256_of_known_bytes(tmp_path):
     assert sha256(path) == hashlib.sha256(b"x" * 300_000).hexdigest()
 
 
-def test_size_and_stamp_of_a_file_change_with_it(tmp_path):
+def test_size_and_signature_of_a_file_change_with_it(tmp_path):
     path = tmp_path / "a"
-    stamps = []
+    signatures = []
     for content, seconds in ((b"abc", 5), (b"abcd", 5), (b"abcd", 6), (b"abcd", 6)):
         path.write_bytes(content)
         os.utime(path, (seconds, seconds))
-        stamps.append(stamp(path))
-        assert size(path) == len(content)
-    assert stamps[0] != stamps[1] != stamps[2] == stamps[3]
+        signatures.append(file_signature(path))
+        assert file_size(path) == len(content)
+    assert signatures[0] != signatures[1] != signatures[2] == signatures[3]
 
 
 def test_a_file_of_an_earlier_stage_is_required(tmp_path):

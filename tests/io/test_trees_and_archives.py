@@ -23,7 +23,7 @@ from unetflow.core.errors import InputError
 from unetflow.io import archive as archives
 from unetflow.io.archive import ArchiveMember, list_members
 from unetflow.io.file_listing import list_files, natural_order
-from unetflow.io.files import size, stamp
+from unetflow.io.files import file_signature, file_size
 from unetflow.io.formats.registry import read_image
 
 PICTURE = png_bytes(2, 1, 8, GREY, b"\0\x07\x09")
@@ -150,15 +150,15 @@ class TestFolder:
     def test_below_another_one_has_names_without_it(self, tmp_path):
         touch_images(tmp_path, "a/1.png", "a/b/2.png", "ab/3.png")
         tree = list_files(tmp_path)
-        assert list(tree.below("a")) == ["1.png", "b/2.png"]
-        assert list(tree.below("a/b/")) == ["2.png"]
-        assert list(tree.below(".")) == list(tree.below("")) == list(tree.files)
+        assert list(tree.within("a")) == ["1.png", "b/2.png"]
+        assert list(tree.within("a/b/")) == ["2.png"]
+        assert list(tree.within(".")) == list(tree.within("")) == list(tree.files)
 
     def test_that_is_empty_is_refused_with_those_that_are_not(self, tmp_path):
         touch_images(tmp_path, "top.png", "images/1.png", "labels/1.png")
         (tmp_path / "masks").mkdir()
         with pytest.raises(InputError, match=r"folders with files: images, labels, \.") as caught:
-            list_files(tmp_path).below("masks")
+            list_files(tmp_path).within("masks")
         assert caught.value.where == str(tmp_path / "masks")
 
     def test_gives_a_file_by_its_name_or_refuses(self, tmp_path):
@@ -264,7 +264,7 @@ class TestArchive:
         hidden = {"__MACOSX/a/._1.png": b"", ".DS_Store": b"", "a/.x/1.png": b""}
         tree = list_files(pack(tmp_path / "a.zip", files | hidden))
         assert list(tree.files) == ["a/10.png", "a/2.png", "b.png", "é/ü.png"]
-        assert list(tree.below("a")) == ["10.png", "2.png"]
+        assert list(tree.within("a")) == ["10.png", "2.png"]
         assert tree.refused == []
 
     @pytest.mark.parametrize("name", ["x/a.ome.tif", "a", "x/.a", "x.y/a."])
@@ -279,7 +279,7 @@ class TestArchive:
         content = {"a": bytes(range(256)) * 999, "b": b""}
         members, _ = list_members(pack(tmp_path / "a.zip", content, compression))
         assert {member.path: member.read_bytes() for member in members} == content
-        assert [size(member) for member in members] == [256 * 999, 0]
+        assert [file_size(member) for member in members] == [256 * 999, 0]
         with members[0].open("rb") as file:
             assert file.read(3) == b"\0\1\2"
 
@@ -293,18 +293,18 @@ class TestArchive:
     def test_is_opened_again_when_it_has_changed(self, tmp_path):
         path = pack(tmp_path / "a.zip", {"a": b"old"})
         member = first_member(path)
-        before = stamp(member)
+        before = file_signature(member)
         assert member.read_bytes() == b"old"
         pack(path, {"a": b"new!", "b": b""})
         assert member.read_bytes() == b"new!"
-        assert stamp(member) != before
+        assert file_signature(member) != before
 
-    def test_has_stamps_that_change_with_the_bytes_only(self, tmp_path):
-        stamps = [
-            stamp(first_member(pack(tmp_path / f"{n}.zip", {"a": content}, compression)))
+    def test_has_signatures_that_change_with_the_bytes_only(self, tmp_path):
+        signatures = [
+            file_signature(first_member(pack(tmp_path / f"{n}.zip", {"a": content}, compression)))
             for n, (content, compression) in enumerate([(b"abc", 0), (b"abc", 8), (b"abd", 0)])
         ]
-        assert stamps[0] == stamps[1] != stamps[2]
+        assert signatures[0] == signatures[1] != signatures[2]
 
     def test_inside_an_archive_is_not_opened(self, tmp_path):
         inner = pack(tmp_path / "inner.zip", {"a.png": PICTURE}).read_bytes()
@@ -451,7 +451,7 @@ def test_damaged_archives_give_bytes_or_an_input_error(tmp_path):
         (tmp_path / "a.zip").write_bytes(content)
         try:
             for member in list_members(tmp_path / "a.zip")[0]:
-                assert len(member.read_bytes()) <= size(member)
+                assert len(member.read_bytes()) <= file_size(member)
             ends["read"] += 1
         except InputError:
             ends["refused"] += 1

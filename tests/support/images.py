@@ -10,7 +10,7 @@ from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.raster import MaskImage
 from unetflow.annotations.records import Pair, SourceImage
 from unetflow.config.classes import ClassSpec
-from unetflow.data.sample_builder import BuildRequest, build_samples
+from unetflow.data.sample_builder import SampleSources, build_samples
 from unetflow.data.samples import (
     Sample,
     SampleFolder,
@@ -71,6 +71,6 @@ def store_samples(folder: Path, samples: dict[str, Sample]):
         write_tiff(mask, sample.label)
         pairs.append(Pair(name, SourceImage(image), MaskImage(SourceImage(mask))))
     taken = build_samples(
-        folder / "samples", BuildRequest(pairs, class_map, max_pixels=10**6, workers=1)
+        folder / "samples", SampleSources(pairs, class_map, max_pixels=10**6, workers=1)
     )
     return pairs, SampleFolder(folder / "samples", taken.descriptions)

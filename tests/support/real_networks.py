@@ -14,9 +14,9 @@ from tests.support.networks import fit_settings
 from unetflow.annotations.class_map import read_class_map
 from unetflow.annotations.records import Pair
 from unetflow.augmentation.policy import Augmenter
-from unetflow.data.description import read_pair
 from unetflow.data.intensity import measure_intensity
-from unetflow.data.samples import DescribedSample
+from unetflow.data.pair_reader import read_pair
+from unetflow.data.samples import SampleRecord
 from unetflow.evaluation.threshold_tuning import DecisionSettings, settle_decision
 from unetflow.inference.segmenter import Segmenter, SegmenterSettings
 from unetflow.io.formats.bounds import MAX_PIXELS
@@ -47,10 +47,10 @@ class RealSet:
     """
 
     classes: list[str]
-    tested: list[DescribedSample]
+    tested: list[SampleRecord]
     files: list[tuple[str, bytes]] = field(repr=False)
-    training: list[DescribedSample]
-    others: list[DescribedSample]
+    training: list[SampleRecord]
+    others: list[SampleRecord]
 
     @property
     def truths(self) -> list[NDArray[np.uint8]]:

@@ -34,7 +34,7 @@ def images_below(tree: FileListing, folder: str) -> dict[str, File]:
     Raises:
         InputError: There is no file below it.
     """
-    return {name: file for name, file in tree.below(folder).items() if is_image(name)}
+    return {name: file for name, file in tree.within(folder).items() if is_image(name)}
 
 
 def locate(folder: str, name: str) -> str | None:

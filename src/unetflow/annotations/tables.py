@@ -3,7 +3,7 @@
 from zipfile import BadZipFile
 
 from unetflow.core.errors import InputError
-from unetflow.io.files import File, size
+from unetflow.io.files import File, file_size
 
 MAX_TABLE_BYTES = 2 * 2**30
 """Size of a table, which is read in one go."""
@@ -16,10 +16,10 @@ def read_bytes(file: File) -> bytes:
         InputError: It is, or it cannot be read.
     """
     try:
-        if size(file) > MAX_TABLE_BYTES:
+        if file_size(file) > MAX_TABLE_BYTES:
             raise InputError(
                 file,
-                f"its {size(file)} bytes are more than the allowed {MAX_TABLE_BYTES}",
+                f"its {file_size(file)} bytes are more than the allowed {MAX_TABLE_BYTES}",
                 "Split it into several files",
             )
         with file.open("rb") as opened:

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unetflow.core.types import SPLITS
-from unetflow.data.similarity import OpenPicture, ThumbnailComparison
+from unetflow.data.similarity import LoadThumbnail, ThumbnailComparison
 from unetflow.io.image_hash import _NO_PICTURE
 
 LEAST_CORRELATION = 0.95
@@ -23,7 +23,9 @@ LEAST_CORRELATION = 0.95
 _MOST = 100  # images with the nearest hashes that one is compared with, to bound the time
 
 
-def find_duplicates(table: pd.DataFrame, open_picture: OpenPicture, distance: int) -> pd.DataFrame:
+def find_duplicates(
+    table: pd.DataFrame, open_picture: LoadThumbnail, distance: int
+) -> pd.DataFrame:
     """Find images that are the same, or nearly the same.
 
     Of more than two that are alike, each is listed beside the first one, and not beside those to
@@ -88,7 +90,7 @@ def find_leaks(table: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
 
 
 def _find_near(
-    ids: Sequence[str], hashes: NDArray[np.uint64], open_picture: OpenPicture, distance: int
+    ids: Sequence[str], hashes: NDArray[np.uint64], open_picture: LoadThumbnail, distance: int
 ) -> list[tuple[int, int, int, float]]:
     """Return pairs of places in the series with their distance and correlation."""
     comparison = ThumbnailComparison(ids, open_picture)

@@ -65,7 +65,7 @@ def tabulate(samples: SampleFolder, classes: Sequence[ClassSpec]) -> pd.DataFram
     return rows.drop(columns=_NOT_IN_THE_TABLE).assign(foreground=foreground.clip(0, 1))
 
 
-def refuse_other_channels(table: pd.DataFrame) -> list[InputError]:
+def find_channel_mismatches(table: pd.DataFrame) -> list[InputError]:
     """Return an error for each image that differs from most in channels or bit depth."""
     kinds = table["channels"].astype(str) + " channels in " + table["dtype"].astype(str)
     usual = kinds.mode().iloc[0]
@@ -80,7 +80,7 @@ def refuse_other_channels(table: pd.DataFrame) -> list[InputError]:
     ]
 
 
-def refuse_constant_masks(table: pd.DataFrame, classes: Sequence[ClassSpec]) -> None:
+def require_several_classes(table: pd.DataFrame, classes: Sequence[ClassSpec]) -> None:
     """Raise an error when the masks of all samples hold one class only.
 
     Raises:
@@ -96,7 +96,7 @@ def refuse_constant_masks(table: pd.DataFrame, classes: Sequence[ClassSpec]) -> 
         )
 
 
-def refuse_splits_without_pixels(table: pd.DataFrame) -> None:
+def require_counted_pixels(table: pd.DataFrame) -> None:
     """Raise an error when all pixels of a split are ignored: nothing can be learnt or scored there.
 
     Raises:

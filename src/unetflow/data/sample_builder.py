@@ -12,7 +12,7 @@ from unetflow.annotations.records import Pair
 from unetflow.core.errors import InputError
 from unetflow.core.parallel import count_cores, parallel_map
 from unetflow.core.redaction import hide_home
-from unetflow.data.description import (
+from unetflow.data.pair_reader import (
     describe_source,
     file_digest,
     files_of,
@@ -29,7 +29,7 @@ from unetflow.data.samples import (
     write_described,
     write_description,
 )
-from unetflow.io.files import stamp
+from unetflow.io.files import file_signature
 
 _FORM = 5
 """Raised when samples or descriptions change their form, so that all are made anew."""
@@ -40,7 +40,7 @@ _OWN_NAMES = frozenset({IMAGE, LABEL, INSTANCES, OVERVIEW, DESCRIPTION, "index.j
 
 
 @dataclass(frozen=True)
-class BuildRequest:
+class SampleSources:
     """What the samples shall be.
 
     Attributes:
@@ -60,11 +60,11 @@ class BuildRequest:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RejectedPair:
     """A pair that could not be made a sample, and what its files were then."""
 
     id: str
-    stamp: str
+    signature: str
     error: InputError
 
 
@@ -80,17 +80,17 @@ class BuildResult:
     """
 
     descriptions: dict[str, dict[str, Any]]
-    refused: list[Refusal]
+    refused: list[RejectedPair]
     decoded: int
     removed: int
 
 
-_Outcome = dict[str, Any] | Refusal
+_Outcome = dict[str, Any] | RejectedPair
 """A sample's description, or why there is none."""
 
 
 def build_samples(
-    folder: Path, intake: BuildRequest, refused_before: Iterable[Refusal] = ()
+    folder: Path, intake: SampleSources, refused_before: Iterable[RejectedPair] = ()
 ) -> BuildResult:
     """Bring a folder of samples up to date with its sources.
 
@@ -115,7 +115,7 @@ def build_samples(
     tasks = []
     sent = replace(intake, pairs=(), refused=())  # with each task
     for pair in intake.pairs:
-        task = _Task(folder, pair, sent, before.get(pair.id), _try_stamp(pair, intake))
+        task = _Task(folder, pair, sent, before.get(pair.id), _try_signature(pair, intake))
         known = _recall(task, wrong_before.get(pair.id))
         if known is None:
             tasks.append(task)
@@ -129,8 +129,10 @@ def build_samples(
         outcomes[name] = outcome
         decoded += was_decoded
     in_order = {pair.id: outcomes[pair.id] for pair in intake.pairs}
-    descriptions = {i: known for i, known in in_order.items() if not isinstance(known, Refusal)}
-    refused = [outcome for outcome in in_order.values() if isinstance(outcome, Refusal)]
+    descriptions = {
+        i: known for i, known in in_order.items() if not isinstance(known, RejectedPair)
+    }
+    refused = [outcome for outcome in in_order.values() if isinstance(outcome, RejectedPair)]
     return BuildResult(descriptions, refused, decoded, len(removed))
 
 
@@ -143,22 +145,22 @@ class _Task:
         pair: The pair.
         intake: What the samples shall be, without the list of pairs.
         before: What is known of the sample from before.
-        stamp: What the files are now; "" if that cannot be told.
+        signature: What the files are now; "" if that cannot be told.
     """
 
     folder: Path
     pair: Pair
-    intake: BuildRequest
+    intake: SampleSources
     before: Mapping[str, Any] | None
-    stamp: str
+    signature: str
 
 
-def _recall(task: _Task, wrong_before: Refusal | None) -> _Outcome | None:
+def _recall(task: _Task, wrong_before: RejectedPair | None) -> _Outcome | None:
     """Return what is known of a pair whose files have not been touched; else None."""
-    if wrong_before is not None and wrong_before.stamp == task.stamp:
+    if wrong_before is not None and wrong_before.signature == task.signature:
         return wrong_before
     home, before = task.folder / task.pair.id, task.before
-    if before is None or before.get("stamp") != task.stamp or not _is_complete(home, before):
+    if before is None or before.get("stamp") != task.signature or not _is_complete(home, before):
         return None
     known = {**before, **describe_source(task.pair)}
     if known != before:
@@ -168,10 +170,10 @@ def _recall(task: _Task, wrong_before: Refusal | None) -> _Outcome | None:
 
 def _take_one(task: _Task) -> tuple[str, _Outcome, bool]:
     """Make one sample if needed; return its id, what came of it, and whether it was decoded."""
-    pair, intake, before, mark = task.pair, task.intake, task.before, task.stamp
+    pair, intake, before, mark = task.pair, task.intake, task.before, task.signature
     home = task.folder / pair.id
     try:
-        mark = mark or _stamp(pair, intake)
+        mark = mark or _signature(pair, intake)
         if not _OWN_NAMES.isdisjoint(pair.id.lower().split("/")):
             raise InputError(pair.image, "samples have a file of that name", "Rename it")
         if before and _is_complete(home, before) and _same_bytes(pair, intake, before):
@@ -183,12 +185,12 @@ def _take_one(task: _Task) -> tuple[str, _Outcome, bool]:
         described.description.update(extra)
         write_described(home, described)
     except InputError as error:
-        return pair.id, Refusal(pair.id, mark, error), True
+        return pair.id, RejectedPair(pair.id, mark, error), True
     except OSError as error:  # gone since it was listed, or not ours to read
         problem = f"a file of it cannot be read ({error})"
         where = error.filename or pair.image
         refused = InputError(where, problem, "Mend that, then run the ingestion again")
-        return pair.id, Refusal(pair.id, mark, refused), True
+        return pair.id, RejectedPair(pair.id, mark, refused), True
     return pair.id, described.description, True
 
 
@@ -214,7 +216,7 @@ def _is_complete(home: Path, before: Mapping[str, Any]) -> bool:
     return all((home / name).is_file() for name in (IMAGE, LABEL, OVERVIEW, *instances))
 
 
-def _recipe(pair: Pair, intake: BuildRequest) -> str:
+def _recipe(pair: Pair, intake: SampleSources) -> str:
     """Return a digest of everything but the files that decides what a sample is."""
     parts = (
         _FORM,
@@ -227,21 +229,21 @@ def _recipe(pair: Pair, intake: BuildRequest) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _stamp(pair: Pair, intake: BuildRequest) -> str:
+def _signature(pair: Pair, intake: SampleSources) -> str:
     """Return a digest that changes when a file or anything else that matters changes."""
-    marks = [f"{file} {stamp(file)}" for file in files_of(pair)]
+    marks = [f"{file} {file_signature(file)}" for file in files_of(pair)]
     return hashlib.sha256("\n".join([_recipe(pair, intake), *marks]).encode()).hexdigest()
 
 
-def _try_stamp(pair: Pair, intake: BuildRequest) -> str:
+def _try_signature(pair: Pair, intake: SampleSources) -> str:
     """Return a pair's stamp, or "" where a file is not there; taking it in tells what is wrong."""
     try:
-        return _stamp(pair, intake)
+        return _signature(pair, intake)
     except (InputError, OSError):
         return ""
 
 
-def _same_bytes(pair: Pair, intake: BuildRequest, before: Mapping[str, Any]) -> bool:
+def _same_bytes(pair: Pair, intake: SampleSources, before: Mapping[str, Any]) -> bool:
     return (
         before.get("recipe") == _recipe(pair, intake)
         and before.get("image_file") == hide_home(str(pair.image))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label
-from unetflow.io.files import stamp
+from unetflow.io.files import file_signature
 
 IMAGE, LABEL, INSTANCES = "image.tif", "label.tif", "instances.tif"
 OVERVIEW, DESCRIPTION = "overview.npz", "sample.json"
@@ -36,21 +36,21 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class DescribedSample:
+class SampleRecord:
     """A sample with all that is known of it.
 
     Attributes:
         sample: Its pixels.
         instances: `(height, width)`, the number of each pixel's object; None where unknown.
         histogram: See `intensity.intensity_histogram`.
-        picture: See `small_pictures.small_picture`.
+        thumbnail: See `similarity.make_thumbnail`.
         description: Plain values, a row of the manifest.
     """
 
     sample: Sample
     instances: NDArray[np.unsignedinteger] | None
     histogram: NDArray[np.void]
-    picture: NDArray[np.uint8]
+    thumbnail: NDArray[np.uint8]
     description: dict[str, Any]
 
 
@@ -63,7 +63,7 @@ def write_sample(folder: Path, sample: Sample) -> None:
     write_tiff(folder / LABEL, sample.label, sync_folder=False)
 
 
-def write_described(folder: Path, described: DescribedSample) -> None:
+def write_described(folder: Path, described: SampleRecord) -> None:
     """Write a sample and, last of all, its description: without that it does not count."""
     (folder / DESCRIPTION).unlink(missing_ok=True)
     write_sample(folder, described.sample)
@@ -76,7 +76,7 @@ def write_described(folder: Path, described: DescribedSample) -> None:
         atomic_write(folder / OVERVIEW, sync_folder=False) as temporary,
         temporary.open("wb") as file,
     ):
-        np.savez(file, histogram=described.histogram, picture=described.picture)
+        np.savez(file, histogram=described.histogram, picture=described.thumbnail)
     write_description(folder, described.description)
 
 
@@ -106,7 +106,7 @@ def open_sample(folder: Path) -> Sample:
 class _Place:
     """Where a file holds its pixels."""
 
-    stamp: str
+    signature: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     offset: int
@@ -119,8 +119,8 @@ def _open_sample(folder: Path, places: dict[Path, _Place]) -> Sample:
 
 def _map(path: Path, places: dict[Path, _Place]) -> NDArray[Any]:
     """Map a file whose header is read once only: that takes ten times as long as the mapping."""
-    known, now = places.get(path), stamp(path)
-    if known is None or known.stamp != now:
+    known, now = places.get(path), file_signature(path)
+    if known is None or known.signature != now:
         pixels: np.memmap[Any, Any] = tifffile.memmap(path, mode="r")
         places[path] = _Place(now, pixels.dtype, pixels.shape, pixels.offset)
         return pixels
@@ -166,8 +166,8 @@ class SampleFolder(Mapping[str, Sample]):
         with np.load(self._folder_of(sample_id) / OVERVIEW, allow_pickle=False) as overview:
             return np.asarray(overview["histogram"])
 
-    def picture(self, sample_id: str) -> NDArray[np.uint8]:
-        """Return a sample in small; see `small_pictures.small_picture`."""
+    def thumbnail(self, sample_id: str) -> NDArray[np.uint8]:
+        """Return a sample in small; see `similarity.make_thumbnail`."""
         with np.load(self._folder_of(sample_id) / OVERVIEW, allow_pickle=False) as overview:
             return np.asarray(overview["picture"])
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unetflow.io.image_hash import _FAINT, shrink
 
-OpenPicture: TypeAlias = Callable[[str], NDArray[np.uint8]]
+LoadThumbnail: TypeAlias = Callable[[str], NDArray[np.uint8]]
 """Returns the small picture of an id."""
 
 EDGE = 32
@@ -22,7 +22,7 @@ _MANY = 8
 _SHIFTS = tuple(product(range(-2, 3), repeat=2))
 
 
-def small_picture(image: NDArray[np.generic]) -> NDArray[np.uint8]:
+def make_thumbnail(image: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Return what images are compared by.
 
     Args:
@@ -48,7 +48,7 @@ class ThumbnailComparison:
         open_picture: Returns the small picture of an id; each is asked for once.
     """
 
-    def __init__(self, ids: Sequence[str], open_picture: OpenPicture) -> None:
+    def __init__(self, ids: Sequence[str], open_picture: LoadThumbnail) -> None:
         self._ids, self._open_picture = ids, open_picture
         self._opened = np.zeros(len(ids), bool)
         self._pictures = np.zeros((len(ids), EDGE**2), np.uint8)

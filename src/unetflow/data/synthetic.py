@@ -21,7 +21,7 @@ PixelIndices = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 @dataclass(frozen=True)
-class DemoImage:
+class SyntheticImage:
     """A made-up image.
 
     Attributes:
@@ -33,7 +33,7 @@ class DemoImage:
     instances: NDArray[np.uint16]
 
 
-def write_demo(folder: Path, count: int, size: int, seed: int) -> None:
+def write_synthetic_images(folder: Path, count: int, size: int, seed: int) -> None:
     """Write `images/nuclei_000.tif` and on, and `masks/` with the same names.
 
     Each file is written in one step, and a mask before its image, so that a killed run leaves no
@@ -55,7 +55,7 @@ def write_demo(folder: Path, count: int, size: int, seed: int) -> None:
         write_tiff(image, demo.image)
 
 
-def draw_nuclei(size: int, random: np.random.Generator) -> DemoImage:
+def draw_nuclei(size: int, random: np.random.Generator) -> SyntheticImage:
     """Make up one fluorescence image.
 
     Light adds up: an uneven background, nuclei of very different brightness in touching and
@@ -83,7 +83,7 @@ def draw_nuclei(size: int, random: np.random.Generator) -> DemoImage:
     blurred = ndimage.gaussian_filter(np.maximum(light, 0), focus)
     photons = random.poisson(blurred * FULL_WELL * exposure)
     grey = OFFSET + GAIN * (photons + random.normal(0, 2, photons.shape))
-    return DemoImage(np.clip(grey, 0, 65535).round().astype(np.uint16), instances)
+    return SyntheticImage(np.clip(grey, 0, 65535).round().astype(np.uint16), instances)
 
 
 def _nuclei(size: int, random: np.random.Generator) -> Iterator[PixelIndices]:

@@ -9,7 +9,7 @@ from typing import Any
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.core.hashing import sha256
-from unetflow.io.files import stamp
+from unetflow.io.files import file_signature
 
 _log = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 30
@@ -45,7 +45,7 @@ def download(path: Path, source: dict[str, Any]) -> None:
 def _verify(path: Path, digest: str) -> None:
     """Raise an error if a file has another digest; one that has not changed is not read again."""
     note = path.with_name(f".{path.name}.verified")
-    verified = f"{digest} {stamp(path)}"
+    verified = f"{digest} {file_signature(path)}"
     if note.is_file() and note.read_text(encoding="utf-8", errors="replace") == verified:
         return
     found = sha256(path)

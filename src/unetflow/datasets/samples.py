@@ -10,9 +10,9 @@ from kedro.io import AbstractDataset
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError, restore_error
 from unetflow.data.sample_builder import (
-    BuildRequest,
     BuildResult,
-    Refusal,
+    RejectedPair,
+    SampleSources,
     build_samples,
 )
 from unetflow.data.samples import SampleFolder
@@ -21,7 +21,7 @@ from unetflow.io.files import require_file
 _log = logging.getLogger(__name__)
 
 
-class SamplesDataset(AbstractDataset[BuildRequest, SampleFolder]):
+class SamplesDataset(AbstractDataset[SampleSources, SampleFolder]):
     """A folder with `image.tif`, `label.tif` and more in `<id>/` for each sample.
 
     Saving reads the sources of an intake a few at a time, so that memory does not grow with their
@@ -49,7 +49,7 @@ class SamplesDataset(AbstractDataset[BuildRequest, SampleFolder]):
         descriptions = {description["id"]: description for description in index["samples"]}
         return SampleFolder(self._path, descriptions, refused)
 
-    def save(self, data: BuildRequest) -> None:
+    def save(self, data: SampleSources) -> None:
         """Bring the samples up to date, and remove those that are no longer listed."""
         try:
             refused_before = _refusals(self._read_index())
@@ -61,7 +61,7 @@ class SamplesDataset(AbstractDataset[BuildRequest, SampleFolder]):
             "samples": list(taken.descriptions.values()),
             "left_out": [_plain(error) for error in data.refused],
             "refused": [
-                {"id": r.id, "stamp": r.stamp, "error": _plain(r.error)} for r in taken.refused
+                {"id": r.id, "stamp": r.signature, "error": _plain(r.error)} for r in taken.refused
             ],
         }
         with atomic_write(self._index) as temporary:
@@ -79,8 +79,10 @@ class SamplesDataset(AbstractDataset[BuildRequest, SampleFolder]):
         return {"path": str(self._path)}
 
 
-def _refusals(index: dict[str, Any]) -> list[Refusal]:
-    return [Refusal(r["id"], r["stamp"], restore_error(**r["error"])) for r in index["refused"]]
+def _refusals(index: dict[str, Any]) -> list[RejectedPair]:
+    return [
+        RejectedPair(r["id"], r["stamp"], restore_error(**r["error"])) for r in index["refused"]
+    ]
 
 
 def _plain(error: InputError) -> dict[str, str]:

@@ -12,7 +12,7 @@ from unetflow.annotations.layouts.registry import LAYOUTS, find_pairs
 from unetflow.annotations.records import Pairing
 from unetflow.annotations.split_table import SplitTable, apply_split_table
 from unetflow.core.errors import InputError
-from unetflow.data.synthetic import write_demo
+from unetflow.data.synthetic import write_synthetic_images
 from unetflow.datasets.downloads import download
 from unetflow.datasets.image_files import ImageFolderDataset
 from unetflow.io.file_listing import natural_order
@@ -194,5 +194,5 @@ class DemoPairsDataset(SourceDataset):
 
     def load(self) -> Pairing:
         """Write what is missing, then find the pairs."""
-        write_demo(self._path, *self._demo)
+        write_synthetic_images(self._path, *self._demo)
         return super().load()

@@ -81,7 +81,7 @@ class ArchiveMember:
         """Return the unpacked size in bytes."""
         return self._info().file_size
 
-    def stamp(self) -> str:
+    def signature(self) -> str:
         """Return what changes when the member changes: its size and its check sum."""
         info = self._info()
         return f"{info.file_size}-{info.CRC:08x}"

@@ -25,7 +25,7 @@ class FileListing:
     files: dict[str, File]
     refused: list[InputError]
 
-    def below(self, folder: str) -> dict[str, File]:
+    def within(self, folder: str) -> dict[str, File]:
         """Return the files below a folder by their paths in it; "." is the root itself.
 
         Raises:

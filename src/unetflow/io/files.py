@@ -48,18 +48,18 @@ def require_file(path: Path) -> None:
         )
 
 
-def size(file: File) -> int:
+def file_size(file: File) -> int:
     """Return a file's size in bytes; a packed file's unpacked size."""
     return file.size() if isinstance(file, ArchiveMember) else file.stat().st_size
 
 
-def stamp(file: File) -> str:
+def file_signature(file: File) -> str:
     """Return a short text that changes when a file changes, without reading the file.
 
     Of a file on disk it is the size and the time of the last change in nanoseconds, of a file in
     an archive its size and check sum.
     """
     if isinstance(file, ArchiveMember):
-        return file.stamp()
+        return file.signature()
     status = file.stat()
     return f"{status.st_size}-{status.st_mtime_ns}"

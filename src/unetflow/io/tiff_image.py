@@ -9,7 +9,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
-from unetflow.io.files import stamp
+from unetflow.io.files import file_signature
 from unetflow.io.formats.bounds import explain_damage
 from unetflow.io.formats.tiff import (
     ALPHA,
@@ -54,7 +54,7 @@ def open_large_tiff(path: Path, level: int = 0, max_pixels: int = MAX_BLOCK_PIXE
                 path,
                 array,
                 series.axes,
-                {"image": stamp(path), "level": level},
+                {"image": file_signature(path), "level": level},
                 has_alpha=header.extrasamples[-1:] in ALPHA,
                 close=stack.pop_all().close,
             )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from unetflow.core.errors import InputError
-from unetflow.io.files import stamp
+from unetflow.io.files import file_signature
 from unetflow.io.formats.bounds import MAX_CHANNELS
 from unetflow.io.lazy_image import (
     MAX_BLOCK_PIXELS,
@@ -62,7 +62,7 @@ def open_large_zarr(path: Path, level: int = 0, max_pixels: int = MAX_BLOCK_PIXE
         raise InputError(
             path, f"it is no Zarr array and no OME-Zarr image ({error})", "Export it again"
         ) from error
-    return LazyImage(path, chunks, axes, {"image": stamp_folder(path), "level": level})
+    return LazyImage(path, chunks, axes, {"image": folder_signature(path), "level": level})
 
 
 def read_zarr_pixel_size(path: Path) -> PixelSize | None:
@@ -105,11 +105,11 @@ def _scale_axes(image: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, s
     return dict(zip(axes, steps, strict=True)), dict(zip(axes, units, strict=True))
 
 
-def stamp_folder(folder: Path) -> str:
+def folder_signature(folder: Path) -> str:
     """Return a digest that changes when a file in a folder changes, without reading the files."""
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        digest.update(f"{path.relative_to(folder).as_posix()} {stamp(path)}\n".encode())
+        digest.update(f"{path.relative_to(folder).as_posix()} {file_signature(path)}\n".encode())
     return digest.hexdigest()
 
 

@@ -14,7 +14,7 @@ from unetflow.annotations.autodetect.content_kind import says_mask
 from unetflow.annotations.paths import stem_of
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
-from unetflow.io.files import File, size
+from unetflow.io.files import File, file_size
 from unetflow.io.formats.registry import is_image
 
 _MOST_JSON_BYTES = 2**28
@@ -100,7 +100,7 @@ def _read_labelme(tree: FileListing, folders: list[str]) -> Iterator[Found]:
     together = [] if len(folders) < 2 or "." in folders else [posixpath.commonpath(folders)]
     for folder in [*(["."] if "." in folders else [f or "." for f in together]), *folders]:
         yield "labelme", {"annotations": folder}
-        stems = [stem_of(name) for name in tree.below(folder) if name.lower().endswith(".json")]
+        stems = [stem_of(name) for name in tree.within(folder) if name.lower().endswith(".json")]
         for images in _folders_with(tree, stems, folder):
             yield "labelme", {"annotations": folder, "images": images}
 
@@ -140,7 +140,7 @@ def _words(path: str) -> list[str]:
 def _load(file: File) -> dict[str, Any]:
     """Return the object in a JSON file; an empty one where there is none, or it is very large."""
     try:
-        if size(file) > _MOST_JSON_BYTES:
+        if file_size(file) > _MOST_JSON_BYTES:
             return {}
         with file.open("rb") as opened:
             content = json.load(opened)

@@ -113,7 +113,7 @@ def key_files(
     skipped = tuple(p for p in below_it if p.startswith(prefix) and p != prefix)
     keys: Keyed = {}
     unmatched = set()
-    for below in tree.below(folder):
+    for below in tree.within(folder):
         name = prefix + below
         if not is_image(name) or name.startswith(skipped):
             continue

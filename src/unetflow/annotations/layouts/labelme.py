@@ -221,7 +221,7 @@ class _Search:
 
 
 def _tables(tree: FileListing, folder: str) -> list[str]:
-    names = [prefix_of(folder) + n for n in tree.below(folder) if n.lower().endswith(".json")]
+    names = [prefix_of(folder) + n for n in tree.within(folder) if n.lower().endswith(".json")]
     if not names:
         raise InputError(
             tree.root / folder,

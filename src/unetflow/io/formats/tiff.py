@@ -25,7 +25,7 @@ from unetflow.io.files import (
     File,
     FileInMemory,
     ReadableFile,
-    stamp,
+    file_signature,
 )
 from unetflow.io.formats.bounds import check_size, explain_damage
 from unetflow.io.formats.pillow import drop_alpha
@@ -124,7 +124,7 @@ def read_tiff(
         if page is None or isinstance(file, FileInMemory):
             stack = _list(file, tiff)
         else:
-            stack = _list_once(file, stamp(file))
+            stack = _list_once(file, file_signature(file))
         pages = math.prod(stack.stacked)
         if page is None and pages > 1:
             raise InputError(
@@ -155,7 +155,7 @@ def count_pages(file: File) -> int:
     """
     try:
         with open_tiff(file, keep=True) as tiff:
-            stack = _list_once(file, stamp(file))
+            stack = _list_once(file, file_signature(file))
             _find_plane(tiff, stack, int(stack.planes.max()))
     except InputError:
         raise
@@ -187,7 +187,7 @@ def open_tiff(file: ReadableFile, *, keep: bool) -> Iterator[tifffile.TiffFile]:
     elif not isinstance(file, ArchiveMember):
         stream = io.BufferedReader(_LoneFile(file))
     elif keep and file.size() <= _KEPT_BYTES:
-        stream = io.BytesIO(_unpack(file, file.stamp()))
+        stream = io.BytesIO(_unpack(file, file.signature()))
     else:
         stream = io.BytesIO(file.read_bytes())  # since pages are looked for back and forth
     # Of these two kinds tifffile would follow the list of headers before it is checked.
@@ -196,12 +196,12 @@ def open_tiff(file: ReadableFile, *, keep: bool) -> Iterator[tifffile.TiffFile]:
 
 
 @lru_cache(maxsize=2)  # a stack of images and its stack of masks
-def _unpack(member: ArchiveMember, _stamp: str) -> bytes:
+def _unpack(member: ArchiveMember, _signature: str) -> bytes:
     return member.read_bytes()
 
 
 @lru_cache(maxsize=16)
-def _list_once(file: File, _stamp: str) -> _Stack:
+def _list_once(file: File, _signature: str) -> _Stack:
     with open_tiff(file, keep=True) as tiff:
         return _list(file, tiff)
 

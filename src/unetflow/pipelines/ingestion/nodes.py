@@ -13,7 +13,7 @@ from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.data import manifest as manifests
 from unetflow.data.duplicates import find_duplicates, find_leaks
-from unetflow.data.sample_builder import BuildRequest
+from unetflow.data.sample_builder import SampleSources
 from unetflow.data.samples import SampleFolder
 from unetflow.data.splitting.split import SplitRule, split_samples
 from unetflow.reporting.data_report.renewal import renew_data_report
@@ -26,7 +26,7 @@ _FAR = 0.1
 
 def request_samples(
     pairing: Pairing, classes: list[dict[str, Any]], parameters: dict[str, Any]
-) -> BuildRequest:
+) -> SampleSources:
     """Tell what the samples shall be; the catalog makes those that are not there yet.
 
     Args:
@@ -38,7 +38,7 @@ def request_samples(
     _log.info("Found %d annotated images", len(pairing.pairs))
     if pairing.unlabelled:
         _log.info("Left %d images without annotation for inference", len(pairing.unlabelled))
-    return BuildRequest(
+    return SampleSources(
         pairing.pairs,
         read_class_map(classes, parameters),
         settings.max_pixels,
@@ -61,7 +61,7 @@ def describe_samples(samples: SampleFolder, classes: list[dict[str, Any]]) -> tu
     described = manifests.tabulate(samples, read_classes(classes))
     refused = list(samples.refused)
     if len(described):
-        others = manifests.refuse_other_channels(described)
+        others = manifests.find_channel_mismatches(described)
         described = described[~described["image_file"].isin([e.where for e in others])]
         refused += others
     rows = [(error.where, error.problem, error.fix, error.kind) for error in refused]
@@ -74,7 +74,7 @@ def look_for_duplicates(
 ) -> Table:
     """List images that are the same or nearly; see `data.duplicates.find_duplicates`."""
     settings = read_parameters(IngestionParameters, parameters, "ingestion").leakage
-    return find_duplicates(described, samples.picture, settings.distance)
+    return find_duplicates(described, samples.thumbnail, settings.distance)
 
 
 def split(
@@ -168,8 +168,8 @@ def accept_data(
             f"only {len(split_samples)} annotated images can be used",
             "Give at least 3, one each to train, to validate and to test; better 20 or more",
         )
-    manifests.refuse_constant_masks(split_samples, read_classes(classes))
-    manifests.refuse_splits_without_pixels(split_samples)
+    manifests.require_several_classes(split_samples, read_classes(classes))
+    manifests.require_counted_pixels(split_samples)
     of_groups = leaks["kind"] == "same group"
     # Blocks may cut a series, such as the slices of a volume, unless an expression makes groups.
     may_cut = settings.split.strategy == "contiguous" and settings.split.group is None

@@ -27,12 +27,12 @@ from unetflow.annotations.records import (
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE
-from unetflow.data.description import (
+from unetflow.data.intensity import intensity_histogram
+from unetflow.data.pair_reader import (
     files_of,
     mask_digest,
     read_pair,
 )
-from unetflow.data.intensity import intensity_histogram
 from unetflow.data.samples import write_tiff
 from unetflow.io.image_hash import perceptual_hash, pixel_digest
 

@@ -17,19 +17,19 @@ from unetflow.core.hashing import sha256
 from unetflow.core.redaction import hide_home
 from unetflow.core.types import IGNORE, Label
 from unetflow.data.intensity import intensity_histogram
-from unetflow.data.samples import DescribedSample, Sample
-from unetflow.data.similarity import small_picture
+from unetflow.data.samples import Sample, SampleRecord
+from unetflow.data.similarity import make_thumbnail
 from unetflow.io.archive import ArchiveMember
 from unetflow.io.files import (
     File,
-    size,
-    stamp,
+    file_signature,
+    file_size,
 )
 from unetflow.io.formats.registry import read_image, read_mask
 from unetflow.io.image_hash import perceptual_hash, pixel_digest
 
 
-def read_pair(pair: Pair, class_map: ClassMap, max_pixels: int) -> DescribedSample:
+def read_pair(pair: Pair, class_map: ClassMap, max_pixels: int) -> SampleRecord:
     """Read a source pair as a sample and describe it.
 
     Args:
@@ -60,11 +60,11 @@ def read_pair(pair: Pair, class_map: ClassMap, max_pixels: int) -> DescribedSamp
         if not inside.any():
             raise InputError(pair.region, "no pixel counts", "Draw the region that counts as 255")
     description = _describe(pair, image, drawn, class_map)
-    return DescribedSample(
+    return SampleRecord(
         Sample(image, drawn.label),
         drawn.instances,
         intensity_histogram(image, inside),
-        small_picture(image),
+        make_thumbnail(image),
         description,
     )
 
@@ -104,17 +104,17 @@ def mask_digest(pair: Pair) -> str:
         return file_digest(files[0])
     # Of a file in an archive the check sum, which reading it verifies, stands for its bytes: an
     # image may have hundreds, and reading each of them twice would cost more than decoding it.
-    marks = [stamp(f) if isinstance(f, ArchiveMember) else file_digest(f) for f in files]
+    marks = [file_signature(f) if isinstance(f, ArchiveMember) else file_digest(f) for f in files]
     return hashlib.sha256("\n".join([pair.annotation.content, *marks]).encode()).hexdigest()
 
 
 def file_digest(file: File) -> str:
     """Return the digest of a file; the pages of a stack don't read it again and again."""
-    return _file_digest_of(file, stamp(file))
+    return _file_digest_of(file, file_signature(file))
 
 
 @lru_cache(maxsize=64)
-def _file_digest_of(file: File, _stamp: str) -> str:
+def _file_digest_of(file: File, _signature: str) -> str:
     return sha256(file)
 
 
@@ -137,7 +137,7 @@ def _describe(
         **describe_source(pair),
         "image_sha256": file_digest(pair.image.file),
         "mask_sha256": mask_digest(pair),
-        "image_bytes": size(pair.image.file),
+        "image_bytes": file_size(pair.image.file),
         "height": height,
         "width": width,
         "channels": channels,

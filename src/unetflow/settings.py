@@ -25,6 +25,9 @@ def environment_variable(name: str, default: str | None = None) -> str:
 # The last one is called first.
 HOOKS = (CheckpointHooks(), TrackingHooks(), RetrainingHooks(), CheckHooks())
 
+# Those of Kedro-Viz would write statistics and events of every run to files that nothing reads.
+DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)
+
 CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "local",

@@ -39,7 +39,6 @@ from turns import Rounds, compare, print_table, run_json, take_turns
 from unetflow.core.parallel import count_cores
 from unetflow.core.types import Label
 from unetflow.data.intensity import IntensityRange
-from unetflow.data.samples import write_tiff
 from unetflow.data.synthetic import write_synthetic_images
 from unetflow.inference.predict import as_predictor
 from unetflow.inference.runtimes.quantisation import quantise
@@ -47,6 +46,7 @@ from unetflow.inference.runtimes.registry import convert_network, start_runtime
 from unetflow.inference.runtimes.runtime import Parts, Runtime
 from unetflow.inference.segmenter import Segmenter
 from unetflow.io.formats.registry import read_image
+from unetflow.io.tiff_writer import write_tiff
 from unetflow.models.device import describe_device
 from unetflow.models.preprocessing import with_preprocessing
 from unetflow.models.unet import build_unet, geometry_of

@@ -29,8 +29,8 @@ from unetflow.instances.extraction import (
 from unetflow.instances.geojson import write_geojson
 from unetflow.instances.imagej import write_imagej_rois
 from unetflow.instances.measurements import measure_objects
-from unetflow.io.label_tiff import write_label_tiff
 from unetflow.io.pixel_size import PixelSize
+from unetflow.io.tiff_writer import write_label_tiff
 
 EDGE, STEP = 2048, 64
 NAMES = ["background", "nucleus", "cell"]

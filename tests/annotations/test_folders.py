@@ -168,8 +168,8 @@ def test_folder_without_images_is_named_with_the_endings_that_count(folders):
     ("pattern", "message"),
     [
         (r"\d+_training", r"'\\d\+_training' has no group.*round brackets"),
-        ("(", "is no regular expression .*Correct it"),
-        ("(a){99999999999}", "is no regular expression .*Correct it"),
+        ("(", "is not a regular expression .*Correct it"),
+        ("(a){99999999999}", "is not a regular expression .*Correct it"),
     ],
 )
 def test_wrong_pattern_is_refused_with_the_parameter(folders, parameter, pattern, message):

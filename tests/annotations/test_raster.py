@@ -18,7 +18,7 @@ from unetflow.annotations.records import SourceImage
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE
-from unetflow.data.samples import write_tiff
+from unetflow.io.tiff_writer import write_tiff
 
 MANY = 10**6
 TWO = ClassMap((ClassSpec("background", (0,)), ClassSpec("cell", (255,))))

@@ -13,11 +13,8 @@ from unetflow.augmentation.weight_map_store import (
     WeightMapRule,
     compute_weight_maps,
 )
-from unetflow.data.samples import (
-    INSTANCES,
-    Sample,
-    write_tiff,
-)
+from unetflow.data.samples import INSTANCES, Sample
+from unetflow.io.tiff_writer import write_tiff
 
 RULE = WeightMapRule((0.5, 2.0), border_weight=10.0, border_width=3.0, objects=None)
 

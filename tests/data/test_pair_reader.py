@@ -33,8 +33,8 @@ from unetflow.data.pair_reader import (
     mask_digest,
     read_pair,
 )
-from unetflow.data.samples import write_tiff
 from unetflow.io.image_hash import perceptual_hash, pixel_digest
+from unetflow.io.tiff_writer import write_tiff
 
 MEANING = ClassMap(
     (ClassSpec("background", (0,)), ClassSpec("cell", (1,)), ClassSpec("rim", (2,))), ignore=(9,)

@@ -22,8 +22,9 @@ from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.data import sample_builder as intake
 from unetflow.data.sample_builder import SampleSources, build_samples
-from unetflow.data.samples import SampleFolder, write_tiff
+from unetflow.data.samples import SampleFolder
 from unetflow.io.file_listing import list_files
+from unetflow.io.tiff_writer import write_tiff
 
 MEANING = ClassMap((ClassSpec("background", (0,)), ClassSpec("nucleus", None)))
 OF_A_SAMPLE = ["image.tif", "label.tif", "overview.npz", "sample.json"]

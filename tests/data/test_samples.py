@@ -18,9 +18,9 @@ from unetflow.data.samples import (
     remove_sample,
     write_described,
     write_sample,
-    write_tiff,
 )
 from unetflow.data.similarity import make_thumbnail
+from unetflow.io.tiff_writer import write_tiff
 
 SIDES = st.integers(1, 8)
 

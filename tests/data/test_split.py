@@ -221,7 +221,11 @@ def test_merged_group_is_named_after_the_first_in_natural_order():
 
 @pytest.mark.parametrize(
     ("pattern", "problem"),
-    [("(cell", "no regular expression"), ("cell", "no group"), ("(tissue)", "matches no sample")],
+    [
+        ("(cell", "not a regular expression"),
+        ("cell", "no group"),
+        ("(tissue)", "matches no sample"),
+    ],
 )
 def test_a_pattern_that_makes_no_groups_is_refused(pattern, problem):
     with pytest.raises(InputError, match=problem) as refused:

@@ -11,9 +11,9 @@ from unetflow.annotations.layouts.registry import find_pairs
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import DeclarationError, InputError
 from unetflow.data.sample_builder import SampleSources, build_samples
-from unetflow.data.samples import write_tiff
 from unetflow.datasets import samples as datasets
 from unetflow.datasets.samples import SamplesDataset
+from unetflow.io.tiff_writer import write_tiff
 
 MEANING = ClassMap((ClassSpec("background", (0, 1)), ClassSpec("nucleus", (2, 3))))
 

@@ -13,9 +13,9 @@ from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.registry import find_pairs
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
-from unetflow.data.samples import write_tiff
 from unetflow.instances.coco import write_coco
 from unetflow.instances.extraction import Objects
+from unetflow.io.tiff_writer import write_tiff
 
 
 @given(images=st.lists(OBJECTS, max_size=3))

@@ -11,8 +11,8 @@ from tests.support.drawn_objects import TRICKY
 from tests.support.images import random_pixels
 from unetflow.core.errors import InputError
 from unetflow.io.formats.registry import read_mask
-from unetflow.io.label_tiff import write_label_tiff
 from unetflow.io.pixel_size import PixelSize, read_pixel_size
+from unetflow.io.tiff_writer import write_label_tiff
 
 VALUES = st.sampled_from([255, 65_535, 2**31 - 1]).flatmap(
     lambda highest: hnp.arrays(

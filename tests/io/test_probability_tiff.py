@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from unetflow.io.formats.registry import read_image
-from unetflow.io.label_tiff import write_label_tiff
 from unetflow.io.pixel_size import PixelSize, read_pixel_size
-from unetflow.io.probability_tiff import write_probability_tiff
+from unetflow.io.tiff_writer import write_label_tiff, write_probability_tiff
 
 PROBABILITIES = hnp.arrays(
     np.float32,

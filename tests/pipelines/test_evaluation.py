@@ -11,14 +11,9 @@ from tests.conftest import ROOT
 from unetflow.config.evaluation import EvaluationParameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
-from unetflow.data.samples import (
-    INSTANCES,
-    Sample,
-    SampleFolder,
-    write_sample,
-    write_tiff,
-)
+from unetflow.data.samples import INSTANCES, Sample, SampleFolder, write_sample
 from unetflow.inference.postprocessing import decide
+from unetflow.io.tiff_writer import write_tiff
 from unetflow.metrics.registry import FAMILIES
 from unetflow.pipelines.evaluation import nodes
 

@@ -11,11 +11,8 @@ from unetflow.annotations.raster import MaskImage
 from unetflow.annotations.records import Pair, SourceImage
 from unetflow.config.classes import ClassSpec
 from unetflow.data.sample_builder import SampleSources, build_samples
-from unetflow.data.samples import (
-    Sample,
-    SampleFolder,
-    write_tiff,
-)
+from unetflow.data.samples import Sample, SampleFolder
+from unetflow.io.tiff_writer import write_tiff
 
 CLASSES = [ClassSpec("background", (0,)), ClassSpec("nucleus", (255,))]
 GREY, RGB = 0, 2

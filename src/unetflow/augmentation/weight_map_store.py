@@ -13,11 +13,8 @@ from numpy.typing import NDArray
 
 from unetflow.augmentation.weight_map import objects_of, weight_map
 from unetflow.core.atomic import atomic_write
-from unetflow.data.samples import (
-    Sample,
-    SampleFolder,
-    write_tiff,
-)
+from unetflow.data.samples import Sample, SampleFolder
+from unetflow.io.tiff_writer import write_tiff
 
 WEIGHTS, MARK = "weights.tif", "weights.json"
 _FORM = 1

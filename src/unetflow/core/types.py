@@ -1,6 +1,7 @@
 """Types and constants that every package shares."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,3 +12,18 @@ IGNORE = 255
 """The label of pixels that count neither in training nor in a score."""
 Label = NDArray[np.uint8]
 SPLITS = ("train", "validation", "test")
+
+Identity = Mapping[str, Any]
+"""All that a training's result depends on, by name, as plain values that JSON can hold."""
+
+
+def name_differences(stored: Identity, current: Identity) -> list[str]:
+    """Return the names in which two identities differ, with both values where they are short."""
+    found = []
+    for name in sorted(stored.keys() | current.keys()):
+        before, now = stored.get(name), current.get(name)
+        if before == now:
+            continue
+        short = len(f"{before}{now}") < 80
+        found.append(f"{name} ({before} there, {now} now)" if short else name)
+    return found

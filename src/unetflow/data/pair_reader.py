@@ -14,7 +14,6 @@ from unetflow.annotations.raster import check_shape
 from unetflow.annotations.records import Drawn, Pair
 from unetflow.core.errors import InputError
 from unetflow.core.hashing import sha256
-from unetflow.core.redaction import hide_home
 from unetflow.core.types import IGNORE, Label
 from unetflow.data.intensity import intensity_histogram
 from unetflow.data.samples import Sample, SampleRecord
@@ -24,6 +23,7 @@ from unetflow.io.files import (
     File,
     file_signature,
     file_size,
+    hide_home,
 )
 from unetflow.io.formats.registry import read_image, read_mask
 from unetflow.io.image_hash import perceptual_hash, pixel_digest

@@ -11,7 +11,6 @@ from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.records import Pair
 from unetflow.core.errors import InputError
 from unetflow.core.parallel import count_cores, parallel_map
-from unetflow.core.redaction import hide_home
 from unetflow.data.pair_reader import (
     describe_source,
     file_digest,
@@ -29,7 +28,7 @@ from unetflow.data.samples import (
     write_described,
     write_description,
 )
-from unetflow.io.files import file_signature
+from unetflow.io.files import file_signature, hide_home
 
 _FORM = 5
 """Raised when samples or descriptions change their form, so that all are made anew."""

@@ -14,6 +14,7 @@ from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label
 from unetflow.io.files import file_signature
+from unetflow.io.tiff_writer import write_tiff
 
 IMAGE, LABEL, INSTANCES = "image.tif", "label.tif", "instances.tif"
 OVERVIEW, DESCRIPTION = "overview.npz", "sample.json"
@@ -184,33 +185,3 @@ class SampleFolder(Mapping[str, Sample]):
         if sample_id not in self.descriptions:
             raise KeyError(sample_id)
         return self._folder / sample_id
-
-
-def write_tiff(
-    path: Path,
-    pixels: NDArray[np.generic],
-    compression: str | None = None,
-    *,
-    sync_folder: bool = True,
-) -> None:
-    """Write the pixels of an image as one TIFF page, in one step.
-
-    Args:
-        path: The file to make or replace.
-        pixels: `(height, width)` or `(height, width, channels)`; three channels are RGB.
-        compression: A name that tifffile knows, such as "zlib"; None can be memory-mapped.
-        sync_folder: See `files.atomic_write`.
-    """
-    pixels = pixels[:, :, 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels
-    in_colour = pixels.ndim == 3 and pixels.shape[2] == 3
-    extra = 0 if pixels.ndim == 2 or in_colour else pixels.shape[2] - 1
-    with atomic_write(path, sync_folder=sync_folder) as temporary:
-        tifffile.imwrite(
-            temporary,
-            pixels,
-            photometric="rgb" if in_colour else "minisblack",
-            planarconfig="contig" if pixels.ndim == 3 else None,
-            extrasamples=["unspecified"] * extra or None,
-            compression=compression,
-            metadata=None,
-        )

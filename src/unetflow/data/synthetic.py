@@ -10,7 +10,7 @@ from scipy import ndimage
 from skimage import draw
 
 from unetflow.core.rng import generator_for
-from unetflow.data.samples import write_tiff
+from unetflow.io.tiff_writer import write_tiff
 
 FULL_WELL = 4000.0  # photons of the brightest nucleus: sets the strength of the shot noise
 GAIN = 10.0  # grey values for each photon

@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 from kedro.io import AbstractDataset, DatasetError
 
-from unetflow.core.differences import Identity
+from unetflow.core.types import Identity
 from unetflow.training.checkpoints import Checkpoint, CheckpointFolder
 
 

@@ -12,7 +12,6 @@ from PIL import Image
 
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
-from unetflow.data.samples import write_tiff
 from unetflow.datasets.one_file import OneFileDataset
 from unetflow.io.file_listing import list_files, natural_order
 from unetflow.io.files import File
@@ -23,6 +22,7 @@ from unetflow.io.formats.registry import (
     read_image,
 )
 from unetflow.io.image_file import ImageFile
+from unetflow.io.tiff_writer import write_tiff
 
 _log = logging.getLogger(__name__)
 

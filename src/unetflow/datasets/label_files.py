@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from unetflow.datasets.one_file import OneFileDataset
 from unetflow.inference.blockwise.result_folders import ResultFolders
 from unetflow.io.formats.registry import read_image, read_mask
-from unetflow.io.label_tiff import write_label_tiff
 from unetflow.io.pixel_size import PixelSize, read_pixel_size
-from unetflow.io.probability_tiff import write_probability_tiff
+from unetflow.io.tiff_writer import write_label_tiff, write_probability_tiff
 
 SizedPixels = tuple[NDArray[Any], PixelSize | None]
 """Numbers for each pixel of an image, and the size of a pixel; None where it is not known."""

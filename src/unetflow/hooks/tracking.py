@@ -12,8 +12,8 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from unetflow.core.errors import NothingToDo
-from unetflow.core.redaction import find_secrets
 from unetflow.datasets.training_log import FoldLogDataset, TrainingLogDataset
+from unetflow.tracking.redaction import find_secrets
 from unetflow.tracking.stage_runs import read_run_key
 from unetflow.tracking.tracker import Tracker
 

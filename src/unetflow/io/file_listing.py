@@ -96,6 +96,28 @@ def natural_order(text: str) -> tuple[list[tuple[int, str]], str]:
     return parts, text
 
 
+def compile_pattern(pattern: str, where: object, example: str) -> re.Pattern[str]:
+    """Compile a regular expression whose groups capture what belongs together.
+
+    Args:
+        pattern: The expression.
+        where: The option or parameter, for the error message.
+        example: What to do if there is no group, with an example.
+
+    Raises:
+        InputError: It is not a regular expression, or has no group.
+    """
+    try:
+        expression = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:  # huge counts, deep brackets
+        raise InputError(
+            where, f"'{pattern}' is not a regular expression ({error})", "Correct it"
+        ) from error
+    if not expression.groups:
+        raise InputError(where, f"'{pattern}' has no group in round brackets", example)
+    return expression
+
+
 def _list_folder(root: Path) -> tuple[dict[str, File], list[InputError]]:
     files: dict[str, File] = {}
     refused: list[InputError] = []

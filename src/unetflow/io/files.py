@@ -1,12 +1,19 @@
 """Files: telling whether they changed, and writing them so that a crash leaves none half done."""
 
+import html
 import io
+import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
+from urllib.parse import quote
 
 from unetflow.core.errors import InputError
 from unetflow.io.archive import ArchiveMember
+
+_NAME = r"[\w.-]"
+"""Characters of file names: `/home/ann` must not match within `/home/anna`."""
 
 
 @dataclass(frozen=True)
@@ -63,3 +70,14 @@ def file_signature(file: File) -> str:
         return file.signature()
     status = file.stat()
     return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def hide_home(text: str) -> str:
+    """Replace the user's home folder by `~`, also inside JSON, HTML and URLs."""
+    home = str(Path.home())
+    if len(Path(home).parts) < 2:  # some services have the root as their home
+        return text
+    for spelling in {home, json.dumps(home)[1:-1], html.escape(home), quote(home)}:
+        if spelling in text:
+            text = re.sub(rf"(?<!{_NAME}){re.escape(spelling)}(?!{_NAME})", "~", text)
+    return text

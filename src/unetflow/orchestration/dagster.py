@@ -7,7 +7,6 @@ from time import monotonic
 
 import dagster as dg
 
-from unetflow.core.redaction import redact
 from unetflow.orchestration.configuration import (
     Configuration,
     digest_listing,
@@ -18,6 +17,7 @@ from unetflow.orchestration.stages import (
     StageError,
     run_stage,
 )
+from unetflow.tracking.redaction import redact
 from unetflow.tracking.server import locate_tracking, restrain_mlflow
 from unetflow.tracking.stage_runs import find_run
 

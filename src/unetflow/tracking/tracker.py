@@ -13,12 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unetflow.core.redaction import redact
 from unetflow.core.types import Label
 from unetflow.data.samples import Sample
 from unetflow.tracking.model_logging import LoggedModel
 from unetflow.tracking.nested import NestedRun
 from unetflow.tracking.pictures import PictureChoice, picture_key
+from unetflow.tracking.redaction import redact
 from unetflow.tracking.resume import count_epochs, go_on_with
 from unetflow.tracking.retry_queue import Delivery
 from unetflow.tracking.server import (

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.core.atomic import atomic_write
-from unetflow.core.differences import Identity, name_differences
 from unetflow.core.errors import InputError
+from unetflow.core.types import Identity, name_differences
 
 _log = logging.getLogger(__name__)
 

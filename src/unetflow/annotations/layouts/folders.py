@@ -13,8 +13,7 @@ from unetflow.annotations.records import (
     SourceImage,
 )
 from unetflow.core.errors import InputError
-from unetflow.core.patterns import compile_pattern
-from unetflow.io.file_listing import FileListing, natural_order
+from unetflow.io.file_listing import FileListing, compile_pattern, natural_order
 from unetflow.io.formats.registry import READERS, is_image
 
 _GROUP = r"Put brackets around the part that image and mask share, as in '(\d+)_training'"

@@ -8,8 +8,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from unetflow.core.errors import InputError
-from unetflow.core.patterns import compile_pattern
-from unetflow.io.file_listing import natural_order
+from unetflow.io.file_listing import compile_pattern, natural_order
 
 _WHERE = "ingestion.split.group"
 _GROUP = r"Put brackets around what the samples of a group share, as in '(patient\d+)_'"

@@ -16,7 +16,7 @@ from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.blocks import Block, Grid
 from unetflow.io.pixel_size import PixelSize
-from unetflow.io.tiff_headers import ome_header
+from unetflow.io.tiff_writer import ome_header
 
 TILE = 512
 """Edge of the tiles of a TIFF and of the chunks of a Zarr array, in pixels."""

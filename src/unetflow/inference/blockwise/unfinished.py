@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.core.atomic import atomic_write
-from unetflow.core.differences import name_differences
 from unetflow.core.errors import InputError
-from unetflow.core.types import Label, Probabilities
+from unetflow.core.types import Label, Probabilities, name_differences
 from unetflow.inference.blockwise.blocks import Block
 
 _IDENTITY = "identity.json"

@@ -21,10 +21,9 @@ from unetflow.augmentation.weight_map_store import (
 from unetflow.config.classes import read_classes
 from unetflow.config.parameters import PlannedTraining
 from unetflow.config.validation import read_parameters
-from unetflow.core.differences import Identity
 from unetflow.core.errors import InputError
 from unetflow.core.parallel import count_cores
-from unetflow.core.types import IGNORE
+from unetflow.core.types import IGNORE, Identity
 from unetflow.data.manifest import (
     digest_training,
     intensity_range,

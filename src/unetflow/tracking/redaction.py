@@ -1,31 +1,15 @@
 """What must not leave the machine with a record: credentials, and whose home folder it was."""
 
-import html
-import json
 import os
 import re
 from collections.abc import Collection
-from pathlib import Path
-from urllib.parse import quote
+
+from unetflow.io.files import hide_home
 
 _USER_IN_ADDRESS = re.compile(r"(?<=://)[^/?#\s'\"<>]*@")
 """User and password, as in `https://user:password@host`."""
 
-_NAME = r"[\w.-]"
-"""What goes on in a file's name, so that `/home/ann` is not found in `/home/anna`."""
-
 HIDDEN = "***"
-
-
-def hide_home(text: str) -> str:
-    """Write the user's home folder as `~`, also where it is part of JSON, HTML or an address."""
-    home = str(Path.home())
-    if len(Path(home).parts) < 2:  # some services have the root as their home
-        return text
-    for spelling in {home, json.dumps(home)[1:-1], html.escape(home), quote(home)}:
-        if spelling in text:
-            text = re.sub(rf"(?<!{_NAME}){re.escape(spelling)}(?!{_NAME})", "~", text)
-    return text
 
 
 def redact(text: str, secrets: Collection[str] = ()) -> str:

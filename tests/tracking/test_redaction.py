@@ -5,11 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from unetflow.core.redaction import (
-    find_secrets,
-    hide_home,
-    redact,
-)
+from unetflow.io.files import hide_home
+from unetflow.tracking.redaction import find_secrets, redact
 
 
 @pytest.fixture(autouse=True)

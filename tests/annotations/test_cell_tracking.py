@@ -6,7 +6,7 @@ import tifffile
 
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.cell_tracking import find_cell_tracking
-from unetflow.annotations.raster import InstanceImage
+from unetflow.annotations.raster import InstanceMask
 from unetflow.annotations.records import SourceImage
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
@@ -62,7 +62,7 @@ def test_labelled_frames_are_pairs_and_their_sequence_is_the_group(data_set):
     ]
     assert pairing.pairs[1].image == SourceImage(data_set / "01/t002.tif")
     label = SourceImage(data_set / "01_GT/SEG/man_seg002.tif")
-    assert pairing.pairs[1].annotation == InstanceImage(label)
+    assert pairing.pairs[1].annotation == InstanceMask(label)
 
 
 def test_frames_without_label_wait_for_one(data_set):

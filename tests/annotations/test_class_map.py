@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.support.images import CLASSES, random_pixels
 from unetflow.annotations.class_map import ClassMap, decode_mask
-from unetflow.annotations.raster import MaskImage
+from unetflow.annotations.raster import SemanticMask
 from unetflow.annotations.records import SourceImage
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
@@ -28,7 +28,7 @@ def class_map(*values, **others):
 
 
 def draw(path, class_map, shape):
-    return MaskImage(SourceImage(path)).draw(shape, class_map, max_pixels=10**4).label
+    return SemanticMask(SourceImage(path)).draw(shape, class_map, max_pixels=10**4).label
 
 
 def save_palette(path, indices, *colours):

@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from unetflow.annotations import tables
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.coco import find_coco
-from unetflow.annotations.paths import locate
+from unetflow.annotations.paths import resolve_path
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files
@@ -168,8 +168,8 @@ def test_file_in_an_archive_with_a_byte_order_mark_is_read(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("ann/x.json", text.encode("utf-8-sig"))
         archive.writestr("images/a.png", b"")
-    tree = list_files(tmp_path / "a.zip")
-    (pair,) = find_coco(tree, annotations="ann/x.json", images="images").pairs
+    listing = list_files(tmp_path / "a.zip")
+    (pair,) = find_coco(listing, annotations="ann/x.json", images="images").pairs
     assert str(pair.image) == f"{tmp_path / 'a.zip'}/images/a.png"
 
 
@@ -245,7 +245,7 @@ def test_wrong_image_is_refused_and_the_others_stay(tmp_path, images, problem):
         ({"segmentation": {"counts": [180]}}, "without 'size' or 'counts'"),
         ({"segmentation": {"size": [12, 15], "counts": 180}}, "without 'size' or 'counts'"),
         ({"segmentation": {"size": [12], "counts": [180]}}, "without 'size' or 'counts'"),
-        ({"segmentation": {"size": [12, 15], "counts": [181]}}, "that fill 12 x 15 pixels"),
+        ({"segmentation": {"size": [12, 15], "counts": [181]}}, "that fill 12 x 15 px"),
         ({"segmentation": {"size": [12, 15], "counts": [-1, 181]}}, "whole numbers that fill"),
         ({"segmentation": {"size": [12, 15], "counts": [180.0]}}, "whole numbers that fill"),
         ({"segmentation": {"size": [12, 15], "counts": [True, 179]}}, "whole numbers that fill"),
@@ -331,14 +331,14 @@ def test_wrong_file_is_refused_as_a_whole(tmp_path, table, message):
 
 
 def test_missing_file_folder_and_too_large_a_file_are_refused(tmp_path, monkeypatch):
-    tree = make(tmp_path, content([], []), "a.png")
+    listing = make(tmp_path, content([], []), "a.png")
     with pytest.raises(InputError, match="no such file"):
-        find_coco(tree, annotations="other.json")
+        find_coco(listing, annotations="other.json")
     with pytest.raises(InputError, match="no such folder"):
-        find_coco(tree, annotations="ann.json", images="images")
+        find_coco(listing, annotations="ann.json", images="images")
     monkeypatch.setattr(tables, "MAX_TABLE_BYTES", 9)
     with pytest.raises(InputError, match="more than the allowed 9"):
-        find_coco(tree, annotations="ann.json")
+        find_coco(listing, annotations="ann.json")
 
 
 def test_images_of_formats_that_are_not_read_are_named(tmp_path):
@@ -361,7 +361,7 @@ def test_images_of_formats_that_are_not_read_are_named(tmp_path):
     ],
 )
 def test_paths_in_tables_are_followed_but_not_out_of_the_root(folder, name, place):
-    assert locate(folder, name) == place
+    assert resolve_path(folder, name) == place
 
 
 def test_mutated_files_end_in_pairs_or_in_an_input_error(tmp_path):
@@ -375,7 +375,7 @@ def test_mutated_files_end_in_pairs_or_in_an_input_error(tmp_path):
             annotation(4, 2, [[0.5, 2, 9.25, 3, 4, 11]], 2),
         ],
     )
-    tree, whole = make(tmp_path, table, "a.png", "b.png"), json.dumps(table).encode()
+    listing, whole = make(tmp_path, table, "a.png", "b.png"), json.dumps(table).encode()
     generator = np.random.default_rng(5)
     drawn = refused = 0
     for _ in range(250):
@@ -391,7 +391,7 @@ def test_mutated_files_end_in_pairs_or_in_an_input_error(tmp_path):
                 data[generator.choice(digits)] = generator.choice(list(b"0123456789-.eN"))
         (tmp_path / "ann.json").write_bytes(data)
         try:
-            for pair in find_coco(tree, annotations="ann.json").pairs:
+            for pair in find_coco(listing, annotations="ann.json").pairs:
                 pair.annotation.draw(SHAPE, MEANING, ENOUGH)
                 drawn += 1
         except InputError:

@@ -222,7 +222,7 @@ def test_two_possible_readings_are_shown_and_none_is_taken(tmp_path, name):
         detect_layout(root)
     for part in shown:
         assert part in caught.value.problem
-    assert caught.value.fix == "Copy the one that is meant into conf/local/catalog.yml"
+    assert caught.value.fix == "Copy the intended one into conf/local/catalog.yml"
     for reading in find_candidates(root):
         assert as_catalog(reading, root)["masks"] == reading.options["masks"]
         assert reading.pairs == len(N)
@@ -265,7 +265,7 @@ def test_images_that_wait_for_masks_stay_out(tmp_path):
 def test_images_without_any_mask_are_not_recognised_and_what_is_there_is_said(tmp_path):
     make(tmp_path, [*names("left/{}.png", *N), *names("left/x_{}.gif", 1, 2)])
     touch_images(tmp_path, "deep/x.czi", "README")
-    with pytest.raises(InputError, match="no layout was recognised in it") as caught:
+    with pytest.raises(InputError, match="no layout was detected in it") as caught:
         detect_layout(tmp_path)
     assert "it holds 4 .png in left, 2 .gif in left" in caught.value.problem
     assert "1 .czi in deep" in caught.value.problem

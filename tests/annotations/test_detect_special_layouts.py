@@ -3,16 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.support.file_trees import (
-    EDGE,
-    blob,
-    make,
-    names,
-    noise,
-    pairs_of,
-    read_only_way,
-    save,
-)
+from tests.support.file_trees import EDGE, blob, make, names, noise, pairs_of, read_only_way, save
 from unetflow.annotations.autodetect import table_candidates as table_readings
 from unetflow.annotations.autodetect.detect_layout import detect_layout, find_candidates
 from unetflow.annotations.class_map import ClassMap

@@ -123,7 +123,7 @@ def test_an_unknown_layout_is_refused(tmp_path, layout, fix):
     [
         ("mask", "Did you mean 'masks'"),
         ("imagepattern", "Did you mean 'image_pattern'"),
-        ("tree", "Known: images, masks"),
+        ("listing", "Known: images, masks"),
         ("zzz", "Known: images, masks"),
     ],
 )

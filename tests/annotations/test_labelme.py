@@ -12,11 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.layouts.labelme import (
-    Circle,
-    Patch,
-    find_labelme,
-)
+from unetflow.annotations.layouts.labelme import Circle, Patch, find_labelme
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files
@@ -160,8 +156,8 @@ def test_images_are_found_by_path_beside_and_in_the_folder_of_images(tmp_path):
         "json/3.json": record("../photos/../../3.png", imageData="x"),
     }
     names = ("photos/other name.png", "json/10.tif", "photos/sub/2.jpg", "photos/3.png")
-    tree = make(tmp_path, records, *names, "photos/more.png", "photos/10.png")
-    pairing = find_labelme(tree, annotations="json", images="photos")
+    listing = make(tmp_path, records, *names, "photos/more.png", "photos/10.png")
+    pairing = find_labelme(listing, annotations="json", images="photos")
     assert pairing.refused == []
     assert [(pair.id, str(pair.image)) for pair in pairing.pairs] == [
         ("3", str(tmp_path / "photos/3.png")),
@@ -277,8 +273,8 @@ def test_jpeg_as_mask_is_refused(tmp_path):
     ],
 )
 def test_wrong_file_is_refused_and_its_image_is_not_unlabelled(tmp_path, content, problem):
-    tree = make(tmp_path, {"a.json": content, "b.json": record("b.png")}, "a.png", "b.png")
-    pairing = find_labelme(tree)
+    listing = make(tmp_path, {"a.json": content, "b.json": record("b.png")}, "a.png", "b.png")
+    pairing = find_labelme(listing)
     error = only_error(pairing)
     assert problem in error.problem
     assert error.where == str(tmp_path / "a.json")
@@ -307,10 +303,10 @@ def test_file_without_image_is_refused_with_what_to_do(tmp_path):
 
 
 def test_several_images_of_one_name_are_refused(tmp_path):
-    tree = make(tmp_path, {"a.json": record("gone.png")}, "a.png", "a.tif")
-    error = only_error(find_labelme(tree))
+    listing = make(tmp_path, {"a.json": record("gone.png")}, "a.png", "a.tif")
+    error = only_error(find_labelme(listing))
     assert error.problem == "several images have its name: a.png, a.tif"
-    assert find_labelme(tree).unlabelled == {}
+    assert find_labelme(listing).unlabelled == {}
 
 
 def test_two_files_for_one_image_are_refused_even_if_one_is_wrong(tmp_path):
@@ -347,7 +343,7 @@ def test_mutated_files_end_in_pairs_or_in_an_input_error(tmp_path):
             shape("rectangle", (1, 1), (5, 6), label="other"),
         )
     ).encode()
-    tree, generator = make(tmp_path, {"a.json": ""}, "a.png"), np.random.default_rng(11)
+    listing, generator = make(tmp_path, {"a.json": ""}, "a.png"), np.random.default_rng(11)
     drawn = refused = 0
     for _ in range(250):
         data = bytearray(whole)
@@ -361,7 +357,7 @@ def test_mutated_files_end_in_pairs_or_in_an_input_error(tmp_path):
                 digits = [n for n, byte in enumerate(data) if chr(byte) in "0123456789"]
                 data[generator.choice(digits)] = generator.choice(list(b"0123456789-.eN"))
         (tmp_path / "a.json").write_bytes(data)
-        pairing = find_labelme(tree)
+        pairing = find_labelme(listing)
         refused += len(pairing.refused)
         for pair in pairing.pairs:
             try:

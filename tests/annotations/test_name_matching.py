@@ -7,24 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from tests.support.file_trees import (
-    make,
-    names,
-    noise,
-    pairs_of,
-    read_only_way,
-    save,
-)
+from tests.support.file_trees import make, names, noise, pairs_of, read_only_way, save
 from unetflow.annotations.autodetect.content_kind import (
     ContentKind,
+    detect_content_kind,
     find_mask_sides,
-    look_at,
-    says_image,
-    says_mask,
-    show_the_same,
+    has_image_word,
+    has_mask_word,
+    is_same_image,
 )
 from unetflow.annotations.autodetect.detect_layout import detect_layout, find_candidates
-from unetflow.annotations.autodetect.name_patterns import find_difference, list_options
+from unetflow.annotations.autodetect.name_patterns import find_difference, propose_options
 from unetflow.core.errors import InputError
 
 N = range(1, 5)
@@ -62,7 +55,7 @@ def dark(edge=96):
 )
 def test_pixels_tell_images_from_masks(tmp_path, name, pixels, look):
     save(tmp_path / name, pixels)
-    assert look_at([tmp_path / name]) == look
+    assert detect_content_kind([tmp_path / name]) == look
 
 
 def test_several_files_must_look_alike(tmp_path):
@@ -71,10 +64,10 @@ def test_several_files_must_look_alike(tmp_path):
         save(tmp_path / f"{name}.png", pixels)
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
     files = {name: tmp_path / f"{name}.png" for name in [*looks, "broken"]}
-    assert look_at([files["b"], files["b"], files["a"]]) is None
-    assert look_at([files["b"], files["c"]]) == UNCLEAR
-    assert look_at([files["broken"], files["b"]]) == MASK
-    assert look_at([files["broken"]]) is None
+    assert detect_content_kind([files["b"], files["b"], files["a"]]) is None
+    assert detect_content_kind([files["b"], files["c"]]) == UNCLEAR
+    assert detect_content_kind([files["broken"], files["b"]]) == MASK
+    assert detect_content_kind([files["broken"]]) is None
 
 
 @pytest.mark.parametrize(
@@ -122,17 +115,17 @@ OTHER_WORDS = (
 
 @pytest.mark.parametrize("word", MASK_WORDS)
 def test_words_for_masks_are_known(word):
-    assert says_mask(word)
+    assert has_mask_word(word)
 
 
 @pytest.mark.parametrize("word", OTHER_WORDS)
 def test_other_words_are_not_taken_for_masks(word):
-    assert not says_mask(word)
+    assert not has_mask_word(word)
 
 
 @pytest.mark.parametrize("word", ["images", "JPEGImages", "leftImg", "raw", "Original", "imgs"])
 def test_words_for_images_are_known(word):
-    assert says_image(word)
+    assert has_image_word(word)
 
 
 def test_the_same_picture_is_recognised_in_another_size_and_format(tmp_path):
@@ -145,10 +138,10 @@ def test_the_same_picture_is_recognised_in_another_size_and_format(tmp_path):
     a, other, b, empty, broken = (
         tmp_path / name for name in ("a.png", "a.tif", "b.png", "empty.png", "broken.png")
     )
-    assert show_the_same(a, other)
-    assert not show_the_same(a, b)
-    assert not show_the_same(empty, empty)
-    assert not show_the_same(a, broken)
+    assert is_same_image(a, other)
+    assert not is_same_image(a, b)
+    assert not is_same_image(empty, empty)
+    assert not is_same_image(a, broken)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +177,7 @@ def test_start_middle_and_end_make_the_name_again(texts):
 )
 def test_patterns_catch_what_a_pair_shares_and_leave_the_other_side_alone(keys, ends):
     pairs = [(f"{key}{ends[0]}.png", f"{key}{ends[1]}.png") for key in keys]
-    for options in list_options(pairs):
+    for options in propose_options(pairs):
         image, mask = (re.compile(options[f"{kind}_pattern"]) for kind in ("image", "mask"))
         for pair in pairs:
             found = image.search(pair[0]), mask.search(pair[1])
@@ -235,7 +228,7 @@ def test_a_reading_that_leaves_out_many_masks_is_shown_and_not_taken(tmp_path):
     with pytest.raises(InputError, match="leaves out 4 files that are called masks") as caught:
         detect_layout(tmp_path)
     assert "masks: masks" in caught.value.problem
-    assert "If that is meant, copy it" in caught.value.fix
+    assert "If that is intended, copy it" in caught.value.fix
 
 
 def test_a_few_masks_without_image_do_not_matter(tmp_path):

@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 
 from unetflow.annotations import tables
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.pairing import assemble
+from unetflow.annotations.pairing import build_pairing
 from unetflow.annotations.polygons import (
-    FARTHEST,
+    MAX_COORDINATE,
     Polygon,
+    ShapeAnnotation,
     ShapedObject,
-    Shapes,
-    read_coordinates,
+    parse_coordinates,
 )
 from unetflow.annotations.records import Pair, SourceImage
-from unetflow.annotations.tables import brief, read_bytes
+from unetflow.annotations.tables import read_bytes, shorten
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files
@@ -47,7 +47,7 @@ def rows(*texts):
 
 
 def draw(*objects, shape=(4, 6), class_map=NAMED, size=None):
-    return Shapes(objects, "a.json[b.png]", size).draw(shape, class_map, ENOUGH)
+    return ShapeAnnotation(objects, "a.json[b.png]", size).draw(shape, class_map, ENOUGH)
 
 
 def test_polygon_covers_the_pixels_between_its_corners():
@@ -91,7 +91,7 @@ def test_polygon_with_whole_corners_holds_the_pixels_whose_centres_are_inside(st
 @pytest.mark.parametrize(
     ("polygon", "shape"),
     [
-        (rectangle(0, 0, FARTHEST, FARTHEST), (4, 6)),
+        (rectangle(0, 0, MAX_COORDINATE, MAX_COORDINATE), (4, 6)),
         (Polygon((0, 0, 3_000_000, 1, 0, 2) * 2), (4, 6)),
         (rectangle(0, 0, 3, 3), (50_000, 50_000)),
     ],
@@ -174,12 +174,12 @@ def test_image_of_another_size_than_the_annotated_one_is_refused():
 
 def test_limit_of_pixels_holds():
     with pytest.raises(InputError, match="allowed 23"):
-        Shapes((), "x").draw((4, 6), TWO, 23)
+        ShapeAnnotation((), "x").draw((4, 6), TWO, 23)
 
 
 def test_content_changes_with_all_that_is_drawn_and_with_nothing_else():
     one, two = thing("cell", 0, 0, 2, 2), thing("bud", 1, 1, 3, 3)
-    annotation = Shapes((one, two), "here", (4, 6))
+    annotation = ShapeAnnotation((one, two), "here", (4, 6))
     others = [
         replace(annotation, size=None),
         replace(annotation, objects=(two, one)),
@@ -190,7 +190,9 @@ def test_content_changes_with_all_that_is_drawn_and_with_nothing_else():
     ]
     assert len({annotation.content, *(other.content for other in others)}) == 7
     moved = replace(annotation, where="there", objects=(replace(one, where="annotation 9"), two))
-    assert moved.content == annotation.content == Shapes((one, two), "here", (4, 6)).content
+    assert (
+        moved.content == annotation.content == ShapeAnnotation((one, two), "here", (4, 6)).content
+    )
     assert annotation.files == ()
 
 
@@ -199,18 +201,18 @@ def test_content_changes_with_all_that_is_drawn_and_with_nothing_else():
 )
 def test_what_is_no_coordinate_is_refused(value):
     with pytest.raises(InputError, match="is no number up to 134217728"):
-        read_coordinates([1, 2.5, value], "x")
+        parse_coordinates([1, 2.5, value], "x")
 
 
 def test_whole_numbers_and_fractions_are_coordinates():
-    assert read_coordinates([1, -2.5, FARTHEST], "x") == (1.0, -2.5, float(FARTHEST))
+    assert parse_coordinates([1, -2.5, MAX_COORDINATE], "x") == (1.0, -2.5, float(MAX_COORDINATE))
 
 
 def test_values_are_shown_short_and_on_one_line():
-    assert brief("a\nb\ud800") == r"'a\nb\ud800'"
-    assert len(brief("x" * 9999)) < 70
-    assert len(brief(10**4000)) < 70
-    assert brief([[]]) == "a list"
+    assert shorten("a\nb\ud800") == r"'a\nb\ud800'"
+    assert len(shorten("x" * 9999)) < 70
+    assert len(shorten(10**4000)) < 70
+    assert shorten([[]]) == "a list"
 
 
 def test_too_large_a_table_is_not_read(tmp_path, monkeypatch):
@@ -252,12 +254,12 @@ def test_table_that_is_gone_since_it_was_listed_is_refused(tmp_path):
 def test_images_with_one_id_are_refused_all_and_the_rest_is_sorted(tmp_path):
     files = {name: tmp_path / name for name in ("2.png", "2.tif", "10.png", "9.png", "9.jpg")}
     pairs = [
-        Pair(name.partition(".")[0], SourceImage(files[name]), Shapes((), "t"))
+        Pair(name.partition(".")[0], SourceImage(files[name]), ShapeAnnotation((), "t"))
         for name in ("10.png", "2.png", "9.png")
     ]
     unlabelled = [("2", files["2.tif"]), ("11", tmp_path / "11.png"), ("3", tmp_path / "3.png")]
     earlier = InputError(tmp_path / "10.txt", "wrong", "Mend it")
-    pairing = assemble(pairs, unlabelled, [earlier])
+    pairing = build_pairing(pairs, unlabelled, [earlier])
     assert [pair.id for pair in pairing.pairs] == ["9", "10"]
     assert list(pairing.unlabelled) == ["3", "11"]
     assert [error.where for error in pairing.refused] == [

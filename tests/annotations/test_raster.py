@@ -8,11 +8,11 @@ from PIL import Image
 
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.raster import (
-    InstanceImage,
-    MaskImage,
+    InstanceMask,
     ObjectCanvas,
-    ObjectImages,
-    smallest_type,
+    ObjectMasks,
+    SemanticMask,
+    to_smallest_dtype,
 )
 from unetflow.annotations.records import SourceImage
 from unetflow.config.classes import ClassSpec
@@ -34,7 +34,7 @@ def write(path, pixels, dtype=np.uint8):
 
 
 def test_mask_values_become_class_indices(tmp_path):
-    mask = MaskImage(write(tmp_path / "a.tif", [[0, 7, 9], [10, 3, 0]]))
+    mask = SemanticMask(write(tmp_path / "a.tif", [[0, 7, 9], [10, 3, 0]]))
     drawn = mask.draw((2, 3), THREE, MANY)
     np.testing.assert_array_equal(drawn.label, [[0, 1, 2], [2, IGNORE, 0]])
     assert drawn.label.dtype == np.uint8
@@ -44,7 +44,7 @@ def test_mask_values_become_class_indices(tmp_path):
 
 def test_a_mask_with_soft_edges_is_cut_at_the_threshold(tmp_path):
     class_map = ClassMap(TWO.classes, threshold=128)
-    mask = MaskImage(write(tmp_path / "a.tif", [[0, 127, 128, 255]]))
+    mask = SemanticMask(write(tmp_path / "a.tif", [[0, 127, 128, 255]]))
     np.testing.assert_array_equal(mask.draw((1, 4), class_map, MANY).label, [[0, 0, 1, 1]])
 
 
@@ -53,25 +53,25 @@ def test_mask_colours_become_class_indices(tmp_path):
     Image.fromarray(np.array(colours, np.uint8)).save(tmp_path / "a.png")
     classes = (ClassSpec("background", ("#000000",)), ClassSpec("cell", ("#ff0000",)))
     class_map = ClassMap(classes, ignore=("#0000ff",))
-    mask = MaskImage(SourceImage(tmp_path / "a.png"))
+    mask = SemanticMask(SourceImage(tmp_path / "a.png"))
     np.testing.assert_array_equal(mask.draw((1, 3), class_map, MANY).label, [[0, 1, IGNORE]])
 
 
 def test_a_value_that_no_class_declares_is_refused_with_the_file(tmp_path):
-    mask = MaskImage(write(tmp_path / "a.tif", [[0, 7, 8]]))
+    mask = SemanticMask(write(tmp_path / "a.tif", [[0, 7, 8]]))
     with pytest.raises(InputError, match="values that no class declares") as caught:
         mask.draw((1, 3), THREE, MANY)
     assert caught.value.where == str(tmp_path / "a.tif")
 
 
-@pytest.mark.parametrize("kind", [MaskImage, InstanceImage])
+@pytest.mark.parametrize("kind", [SemanticMask, InstanceMask])
 def test_another_size_than_the_images_is_refused_with_both(tmp_path, kind):
     annotation = kind(write(tmp_path / "a.tif", [[0, 255, 0]]))
     with pytest.raises(InputError, match="the mask is 3 x 1, but its image is 4 x 2"):
         annotation.draw((2, 4), TWO, MANY)
 
 
-@pytest.mark.parametrize("kind", [MaskImage, InstanceImage])
+@pytest.mark.parametrize("kind", [SemanticMask, InstanceMask])
 def test_a_page_of_a_stack_is_drawn_and_named(tmp_path, kind):
     tifffile.imwrite(tmp_path / "a.tif", np.array([[[0, 255]], [[255, 0]]], np.uint8))
     annotation = kind(SourceImage(tmp_path / "a.tif", 1))
@@ -83,11 +83,11 @@ def test_a_page_of_a_stack_is_drawn_and_named(tmp_path, kind):
 
 def test_masks_that_number_objects_are_not_confused_with_those_of_classes(tmp_path):
     picture = write(tmp_path / "a.tif", [[0, 255]])
-    assert MaskImage(picture).content != InstanceImage(picture).content
+    assert SemanticMask(picture).content != InstanceMask(picture).content
 
 
 def test_objects_are_numbered_anew_in_the_order_of_their_values(tmp_path):
-    annotation = InstanceImage(write(tmp_path / "a.tif", [[0, 900, 5], [5, 0, 70]], np.uint16))
+    annotation = InstanceMask(write(tmp_path / "a.tif", [[0, 900, 5], [5, 0, 70]], np.uint16))
     drawn = annotation.draw((2, 3), TWO, MANY)
     np.testing.assert_array_equal(drawn.instances, [[0, 3, 1], [1, 0, 2]])
     np.testing.assert_array_equal(drawn.label, [[0, 1, 1], [1, 0, 1]])
@@ -96,20 +96,20 @@ def test_objects_are_numbered_anew_in_the_order_of_their_values(tmp_path):
 
 
 def test_without_any_background_the_first_object_has_number_1(tmp_path):
-    annotation = InstanceImage(write(tmp_path / "a.tif", [[8, 4]]))
+    annotation = InstanceMask(write(tmp_path / "a.tif", [[8, 4]]))
     drawn = annotation.draw((1, 2), TWO, MANY)
     np.testing.assert_array_equal(drawn.instances, [[2, 1]])
     np.testing.assert_array_equal(drawn.label, [[1, 1]])
 
 
 def test_an_object_below_0_is_refused(tmp_path):
-    annotation = InstanceImage(write(tmp_path / "a.tif", [[0, -1]], np.int16))
+    annotation = InstanceMask(write(tmp_path / "a.tif", [[0, -1]], np.int16))
     with pytest.raises(InputError, match="numbers an object below 0"):
         annotation.draw((1, 2), TWO, MANY)
 
 
 def test_numbered_objects_of_several_classes_are_refused(tmp_path):
-    annotation = InstanceImage(write(tmp_path / "a.tif", [[0, 1]]))
+    annotation = InstanceMask(write(tmp_path / "a.tif", [[0, 1]]))
     with pytest.raises(InputError, match="`classes` lists 3"):
         annotation.draw((1, 2), THREE, MANY)
 
@@ -144,7 +144,7 @@ def test_the_canvas_agrees_with_drawing_pixel_by_pixel(objects, ignored):
     ("highest", "dtype"), [(0, np.uint16), (65535, np.uint16), (65536, np.uint32)]
 )
 def test_object_numbers_take_as_few_bytes_as_they_need(highest, dtype):
-    numbers = smallest_type(np.array([0, highest]))
+    numbers = to_smallest_dtype(np.array([0, highest]))
     assert numbers.dtype == dtype
     assert numbers[1] == highest
 
@@ -158,7 +158,7 @@ def meaning_of(**options):
 
 def test_threshold_and_ignored_values_count_for_objects_too(tmp_path):
     Image.fromarray(SOFT).save(tmp_path / "1.png")
-    objects = ObjectImages((tmp_path / "1.png",), "objects")
+    objects = ObjectMasks((tmp_path / "1.png",), "objects")
     drawn = objects.draw((2, 3), meaning_of(threshold=128, ignore=(20,)), 100)
     assert drawn.label.tolist() == [[0, 255, 1], [0, 1, 0]]
     assert drawn.instances.tolist() == [[0, 0, 1], [0, 1, 0]]
@@ -166,7 +166,7 @@ def test_threshold_and_ignored_values_count_for_objects_too(tmp_path):
 
 def test_ignored_numbers_are_no_objects(tmp_path):
     Image.fromarray(SOFT).save(tmp_path / "1.png")
-    numbered = InstanceImage(SourceImage(tmp_path / "1.png"))
+    numbered = InstanceMask(SourceImage(tmp_path / "1.png"))
     drawn = numbered.draw((2, 3), meaning_of(ignore=(20, 255)), 100)
     assert drawn.label.tolist() == [[0, 255, 255], [0, 1, 1]]
     assert drawn.instances.tolist() == [[0, 0, 0], [0, 2, 1]]
@@ -176,6 +176,6 @@ def test_ignored_numbers_are_no_objects(tmp_path):
 
 def test_ignored_values_are_taken_out_before_the_threshold(tmp_path):
     Image.fromarray(SOFT).save(tmp_path / "1.png")
-    mask = MaskImage(SourceImage(tmp_path / "1.png"))
+    mask = SemanticMask(SourceImage(tmp_path / "1.png"))
     drawn = mask.draw((2, 3), meaning_of(threshold=100, ignore=(127,)), 100)
     assert drawn.label.tolist() == [[0, 0, 1], [0, 1, 255]]

@@ -8,12 +8,8 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_masks
 
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.layouts.rle_table import (
-    RunLengths,
-    RunPairs,
-    find_rle_table,
-)
-from unetflow.annotations.polygons import unpack_lengths
+from unetflow.annotations.layouts.rle_table import RunLengths, RunPairs, find_rle_table
+from unetflow.annotations.polygons import decode_coco_counts
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files
@@ -108,7 +104,7 @@ def test_lengths_give_back_any_mask_packed_or_not(mask):
 @given(st.lists(st.integers(0, 2**34 - 1), min_size=1, max_size=9))
 def test_packed_lengths_are_unpacked(lengths):
     if all(abs(a - b) < 2**34 for a, b in zip(lengths, lengths[2:], strict=False)):
-        np.testing.assert_array_equal(unpack_lengths(pack(lengths)), lengths)
+        np.testing.assert_array_equal(decode_coco_counts(pack(lengths)), lengths)
 
 
 @pytest.mark.parametrize(
@@ -316,17 +312,17 @@ def test_wrong_table_is_refused_as_a_whole(tmp_path, table, message):
 
 
 def test_table_that_is_not_there_or_no_text_is_refused(tmp_path):
-    tree = make(tmp_path, "", "a.png")
+    listing = make(tmp_path, "", "a.png")
     with pytest.raises(InputError, match="no such file"):
-        find_rle_table(tree, table="other.csv")
+        find_rle_table(listing, table="other.csv")
     (tmp_path / "train.csv").write_bytes(b"ImageId,EncodedPixels\n\xff\xfe,1 1\n")
     with pytest.raises(InputError, match="it is not written in UTF-8"):
-        find_rle_table(tree, table="train.csv")
+        find_rle_table(listing, table="train.csv")
 
 
 def test_mutated_tables_end_in_pairs_or_in_an_input_error(tmp_path):
     whole = b'ImageId,EncodedPixels,c\n"a",1 2 6 3,x\nb.png,,y\na,3 2 9 4,"x"\nb,12 1,y\n'
-    tree = make(tmp_path, "", "a.png", "b.png")
+    listing = make(tmp_path, "", "a.png", "b.png")
     generator = np.random.default_rng(3)
     drawn = refused = 0
     for _ in range(150):
@@ -339,7 +335,7 @@ def test_mutated_tables_end_in_pairs_or_in_an_input_error(tmp_path):
                 data[place] ^= 1 << int(generator.integers(8))
         (tmp_path / "train.csv").write_bytes(data)
         try:
-            pairing = find_rle_table(tree, table="train.csv", class_column="c")
+            pairing = find_rle_table(listing, table="train.csv", class_column="c")
             for pair in pairing.pairs:
                 pair.annotation.draw((3, 4), NAMED, ENOUGH)
                 drawn += 1

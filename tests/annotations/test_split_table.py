@@ -4,18 +4,14 @@ from pathlib import Path
 import pytest
 
 from tests.support.images import touch_images
-from unetflow.annotations.raster import MaskImage
-from unetflow.annotations.records import (
-    Pair,
-    Pairing,
-    SourceImage,
-)
+from unetflow.annotations.raster import SemanticMask
+from unetflow.annotations.records import Pair, Pairing, SourceImage
 from unetflow.annotations.split_table import (
     SplitTable,
     apply_split_table,
     find_split_words,
     find_splits,
-    split_of,
+    parse_split,
 )
 from unetflow.core.errors import InputError
 
@@ -26,7 +22,7 @@ def pair_of(name, page=None, group=None):
     image = SourceImage(
         Path(f"images/{name.partition('/')[0] if page is not None else name}.png"), page
     )
-    return Pair(name, image, MaskImage(image), group=group)
+    return Pair(name, image, SemanticMask(image), group=group)
 
 
 def apply(root, text, pairs, **columns):
@@ -179,7 +175,7 @@ def test_a_wrong_description_of_the_table_is_refused(values):
     ],
 )
 def test_a_split_has_several_names(name, split):
-    assert split_of("splits", name) == split
+    assert parse_split("splits", name) == split
 
 
 @pytest.mark.parametrize(
@@ -196,4 +192,4 @@ def test_a_split_has_several_names(name, split):
 )
 def test_words_for_splits_are_found_where_a_word_begins(path, words):
     assert find_split_words(path) == words
-    assert find_splits(path) == tuple(split_of(path, word) for word in words)
+    assert find_splits(path) == tuple(parse_split(path, word) for word in words)

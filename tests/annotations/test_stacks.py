@@ -7,7 +7,7 @@ import tifffile
 from tests.support.images import random_pixels
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.stacks import find_stacks
-from unetflow.annotations.raster import InstanceImage, MaskImage
+from unetflow.annotations.raster import InstanceMask, SemanticMask
 from unetflow.annotations.records import SourceImage
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
@@ -56,7 +56,7 @@ def test_each_page_of_a_stack_is_a_pair_and_the_stack_is_its_group(two_stacks):
     ]
     page = pairing.pairs[1]
     assert page.image == SourceImage(two_stacks / "images/b2.tif", 1)
-    assert page.annotation == MaskImage(SourceImage(two_stacks / "masks/b2.tiff", 1))
+    assert page.annotation == SemanticMask(SourceImage(two_stacks / "masks/b2.tiff", 1))
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -78,9 +78,7 @@ def test_pages_of_images_and_masks_are_those_that_were_written(tmp_path, packed)
 
 def test_masks_may_number_objects(two_stacks):
     pairing = find(two_stacks, instances=True)
-    assert pairing.pairs[2].annotation == InstanceImage(
-        SourceImage(two_stacks / "masks/b2.tiff", 2)
-    )
+    assert pairing.pairs[2].annotation == InstanceMask(SourceImage(two_stacks / "masks/b2.tiff", 2))
 
 
 def test_channels_are_no_pages(tmp_path):

@@ -14,7 +14,7 @@ OPTIONS = [
     (layout, option)
     for layout, find in LAYOUTS.items()
     for option in inspect.signature(find).parameters
-    if option != "tree"
+    if option != "listing"
 ]
 VALUES = [3, 2.5, [], ["a"], {}, {"a": 1}, None, True, "", "/", ".", "..", "(", "a\0b"]
 NO_TEXT = [3, None, True, ["a"], {"a": 1}]

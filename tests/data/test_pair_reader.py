@@ -15,13 +15,13 @@ from tests.support.images import CLASSES, random_pixels
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.registry import find_pairs
 from unetflow.annotations.raster import (
-    InstanceImage,
-    MaskImage,
-    ObjectImages,
+    InstanceMask,
+    ObjectMasks,
+    SemanticMask,
 )
 from unetflow.annotations.records import (
-    Drawn,
     Pair,
+    RasterAnnotation,
     SourceImage,
 )
 from unetflow.config.classes import ClassSpec
@@ -47,7 +47,7 @@ def write(path, pixels):
     return path
 
 
-def pair_of(folder, mask, image=None, region=None, annotate=MaskImage):
+def pair_of(folder, mask, image=None, region=None, annotate=SemanticMask):
     mask = np.array(mask, np.uint8)
     image = random_pixels((*mask.shape, 1), np.uint16) if image is None else image
     return Pair(
@@ -73,7 +73,7 @@ def sha256(path):
 def objects_of(folder, *masks):
     files = [write(folder / f"{n}.tif", np.array(m, np.uint8)) for n, m in enumerate(masks)]
     image = write(folder / "image.tif", np.zeros((*np.shape(masks[0]), 1), np.uint8))
-    return Pair("a", SourceImage(image), ObjectImages(tuple(files), str(folder)))
+    return Pair("a", SourceImage(image), ObjectMasks(tuple(files), str(folder)))
 
 
 def test_hand_worked_description(tmp_path):
@@ -153,13 +153,13 @@ def test_group_and_split_of_the_source_are_written_down(tmp_path):
 
 class TestObjectsThatTheSourceTellsApart:
     def test_are_counted_though_they_touch(self, tmp_path):
-        pair = pair_of(tmp_path, [[5, 5, 7], [0, 7, 7]], annotate=InstanceImage)
+        pair = pair_of(tmp_path, [[5, 5, 7], [0, 7, 7]], annotate=InstanceMask)
         description = describe(pair, TWO)
         assert (description["objects"], description["has_instances"]) == (2, True)
         assert description["fraction_nucleus"] == 5 / 6
 
     def test_are_counted_as_one_though_they_lie_apart(self, tmp_path):
-        pair = pair_of(tmp_path, [[5, 0, 5]], annotate=InstanceImage)
+        pair = pair_of(tmp_path, [[5, 0, 5]], annotate=InstanceMask)
         assert describe(pair, TWO)["objects"] == 1
 
     def test_may_overlap(self, tmp_path):
@@ -199,7 +199,7 @@ class TestRegion:
 
     def test_objects_outside_are_none(self, tmp_path):
         mask = [[5, 5, 0], [7, 8, 8]]
-        pair = pair_of(tmp_path, mask, region=self.region, annotate=InstanceImage)
+        pair = pair_of(tmp_path, mask, region=self.region, annotate=InstanceMask)
         described = read(pair, TWO)
         assert described.instances.dtype == np.uint16
         assert described.instances.tolist() == [[0, 1, 0], [0, 3, 3]]
@@ -234,7 +234,7 @@ def test_mask_of_another_size_is_refused_with_both_sizes(tmp_path):
     assert caught.value.where == str(tmp_path / "mask.tif")
 
 
-@pytest.mark.parametrize("annotate", [MaskImage, InstanceImage])
+@pytest.mark.parametrize("annotate", [SemanticMask, InstanceMask])
 def test_limit_of_pixels_holds_for_image_mask_and_region(tmp_path, annotate):
     mask = np.zeros((3, 4), np.uint8)
     pair = pair_of(tmp_path, mask, region=np.ones((3, 4)), annotate=annotate)
@@ -280,7 +280,7 @@ class Noted:
         self.content = content
 
     def draw(self, shape, class_map, max_pixels):
-        return Drawn(np.zeros(shape, np.uint8))
+        return RasterAnnotation(np.zeros(shape, np.uint8))
 
 
 def test_a_pair_in_an_archive_is_described_as_on_disk(tmp_path):

@@ -64,13 +64,13 @@ LAYOUTS = [
 
 
 @pytest.mark.parametrize(("images", "masks"), LAYOUTS)
-def test_what_is_recognised_is_told_as_a_catalog_that_works(tmp_path, images, masks):
+def test_the_detected_layout_is_shown_as_a_catalog_entry_that_works(tmp_path, images, masks):
     root = make(tmp_path / "mine", images, masks)
     pairing = SourceDataset(path=str(root)).load()
-    told = pairing.detected_layout
-    assert told.startswith(f"layout 'folders' with {len(images)} annotated images")
+    explanation = pairing.detected_layout
+    assert explanation.startswith(f"'folders' with {len(images)} annotated images")
     assert len(pairing.pairs) == len(images)
-    pinned = as_catalog(told.partition("\n")[2], tmp_path).load("raw_pairs")
+    pinned = as_catalog(explanation.partition("\n")[2], tmp_path).load("raw_pairs")
     assert (pinned.pairs, pinned.refused) == (pairing.pairs, pairing.refused)
     assert pinned.detected_layout == ""
 
@@ -112,7 +112,7 @@ def test_splits_of_folders_and_of_a_table(tmp_path):
     ]
 
 
-def test_a_table_of_splits_suits_a_recognised_layout_too(two_folders):
+def test_a_split_table_works_with_a_detected_layout(two_folders):
     (two_folders / "t.csv").write_text("id,side\n1,train\n2,test\n")
     table = {"file": "t.csv", "split": "side"}
     pairing = SourceDataset(path=str(two_folders), split_table=table).load()
@@ -171,7 +171,7 @@ def test_pages_of_a_stack_are_images_of_their_own(tmp_path):
     np.testing.assert_array_equal(images["volume/002"].read()[:, :, 0], pages[2])
 
 
-def test_images_may_be_recognised_too(two_folders):
+def test_the_layout_of_images_is_detected(two_folders):
     assert list(SourceImagesDataset(path=str(two_folders)).load()) == ["1", "2", "3"]
 
 

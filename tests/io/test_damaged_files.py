@@ -18,7 +18,7 @@ from PIL import Image
 
 from tests.support.images import random_pixels, write_sixteen_bit_png
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.raster import MaskImage
+from unetflow.annotations.raster import SemanticMask
 from unetflow.annotations.records import Pair, SourceImage
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
@@ -238,7 +238,7 @@ class Batch:
             path.write_bytes(bytes_)
         pictures = SourceImage(file, page), SourceImage(partner)
         image, mask = pictures if role == "image" else reversed(pictures)
-        self.pairs.append(Pair(f"{role}/{name}", image, MaskImage(mask)))
+        self.pairs.append(Pair(f"{role}/{name}", image, SemanticMask(mask)))
         self.files[f"{role}/{name}"] = str(file)
 
     def take(self):

@@ -1,4 +1,4 @@
-"""The stage `ingestion` as a whole: what it recognises, remembers, reports and refuses."""
+"""The stage `ingestion` as a whole: what it detects, remembers, reports and refuses."""
 
 import re
 import shutil
@@ -55,12 +55,12 @@ def report_of(mine: Path) -> str:
     return (mine.parent / "data/08_reporting/data_report.html").read_text(encoding="utf-8")
 
 
-def test_a_folder_without_a_word_is_recognised_and_the_lines_that_pin_it_work(mine):
+def test_a_folder_without_a_word_is_detected_and_the_lines_that_pin_it_work(mine):
     result = ingest(mine)
     assert result.exit_code == 0
     before = manifest_of(mine)
     assert len(before) == 12
-    explained = result.output.partition("Detected layout: layout 'folders' with 12 annotated")[2]
+    explained = result.output.partition("Detected layout: 'folders' with 12 annotated")[2]
     pinned = yaml.safe_load(explained.partition("\n")[2].partition("\nData report:")[0])
     assert pinned["raw_pairs"]["images"] == "images"
     assert ingest(mine, catalog=yaml.safe_dump(pinned)).exit_code == 0

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.raster import MaskImage
+from unetflow.annotations.raster import SemanticMask
 from unetflow.annotations.records import Pair, SourceImage
 from unetflow.config.classes import ClassSpec
 from unetflow.data.sample_builder import SampleSources, build_samples
@@ -66,7 +66,7 @@ def store_samples(folder: Path, samples: dict[str, Sample]):
         image, mask = folder / "images" / f"{name}.tif", folder / "masks" / f"{name}.tif"
         write_tiff(image, sample.image)
         write_tiff(mask, sample.label)
-        pairs.append(Pair(name, SourceImage(image), MaskImage(SourceImage(mask))))
+        pairs.append(Pair(name, SourceImage(image), SemanticMask(SourceImage(mask))))
     taken = build_samples(
         folder / "samples", SampleSources(pairs, class_map, max_pixels=10**6, workers=1)
     )

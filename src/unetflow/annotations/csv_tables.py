@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from unetflow.annotations.tables import brief, read_bytes
+from unetflow.annotations.tables import read_bytes, shorten
 from unetflow.core.errors import InputError
 from unetflow.io.files import File
 
@@ -50,7 +50,7 @@ def read_columns(file: File, columns: Sequence[str]) -> list[list[str]]:
     for column in columns:
         if names.count(column.strip()) != 1:
             number = "no" if column.strip() not in names else "more than one"
-            known = ", ".join(map(brief, names[:8]))
+            known = ", ".join(map(shorten, names[:8]))
             raise InputError(file, f"it has {number} column '{column}'", f"Its columns: {known}")
     places = [names.index(column.strip()) for column in columns]
     return [frame.iloc[:, place].str.strip().tolist() for place in places]

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, TypeAlias, TypeVar
 
-from unetflow.annotations.tables import brief, read_bytes
+from unetflow.annotations.tables import read_bytes, shorten
 from unetflow.core.errors import InputError
 from unetflow.io.files import File
 
@@ -55,7 +55,7 @@ def read_id(record: Record, key: str, where: object) -> Identifier:
     value = record.get(key)
     if isinstance(value, int | str) and not isinstance(value, bool):
         return value
-    raise InputError(where, f"its '{key}' is missing or no id: {brief(value)}", AGAIN)
+    raise InputError(where, f"its '{key}' is missing or no id: {shorten(value)}", AGAIN)
 
 
 def read_size(record: Record, height: str, width: str, where: object) -> tuple[int, int] | None:
@@ -70,5 +70,5 @@ def read_size(record: Record, height: str, width: str, where: object) -> tuple[i
     if isinstance(tall, int) and isinstance(wide, int) and min(tall, wide) > 0:
         return tall, wide
     raise InputError(
-        where, f"its '{height}' {brief(tall)} and '{width}' {brief(wide)} are no size", AGAIN
+        where, f"its '{height}' {shorten(tall)} and '{width}' {shorten(wide)} are no size", AGAIN
     )

@@ -3,17 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from unetflow.annotations.records import (
-    Pair,
-    Pairing,
-    SourceImage,
-)
+from unetflow.annotations.records import Pair, Pairing, SourceImage
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import natural_order
 from unetflow.io.files import File
 
 
-def assemble(
+def build_pairing(
     pairs: Iterable[Pair], unlabelled: Iterable[tuple[str, File]], refused: Iterable[InputError]
 ) -> Pairing:
     """Put what was found in natural order.

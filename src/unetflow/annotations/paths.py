@@ -1,4 +1,4 @@
-"""The paths of a tree as options and tables name them, and the images among them."""
+"""The paths of a listing as options and tables name them, and the images among them."""
 
 import posixpath
 import re
@@ -18,26 +18,26 @@ _FOREIGN = re.compile(
 """Endings of images that no reader knows; they are not passed over in silence."""
 
 
-def prefix_of(folder: str) -> str:
+def folder_prefix(folder: str) -> str:
     """Return what the paths of files below a folder begin with."""
     return "" if folder in (".", "") else folder.strip("/") + "/"
 
 
-def stem_of(name: str) -> str:
+def without_suffix(name: str) -> str:
     """Return a path without the ending of its last part."""
     return posixpath.splitext(name)[0]
 
 
-def images_below(tree: FileListing, folder: str) -> dict[str, File]:
+def list_images(listing: FileListing, folder: str) -> dict[str, File]:
     """Return the images below a folder by their paths in it.
 
     Raises:
         InputError: There is no file below it.
     """
-    return {name: file for name, file in tree.within(folder).items() if is_image(name)}
+    return {name: file for name, file in listing.within(folder).items() if is_image(name)}
 
 
-def locate(folder: str, name: str) -> str | None:
+def resolve_path(folder: str, name: str) -> str | None:
     """Return where a path in a table leads, seen from a folder; None where it leaves the root.
 
     Slashes of both kinds are understood, since tables are written on Windows too.
@@ -49,11 +49,11 @@ def locate(folder: str, name: str) -> str | None:
     return None if joined.split("/")[0] == ".." else joined
 
 
-def refuse_foreign(tree: FileListing, folders: Iterable[str]) -> list[InputError]:
+def refuse_unsupported_formats(listing: FileListing, folders: Iterable[str]) -> list[InputError]:
     """Return an error for each image in the folders whose format no reader knows."""
-    prefixes = tuple(prefix_of(folder) for folder in folders)
+    prefixes = tuple(folder_prefix(folder) for folder in folders)
     return [
         InputError(file, f"no reader knows {file.suffix} files", "Convert it to TIFF")
-        for name, file in tree.files.items()
+        for name, file in listing.files.items()
         if name.startswith(prefixes) and _FOREIGN.search(name)
     ]

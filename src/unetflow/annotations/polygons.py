@@ -12,18 +12,18 @@ from pycocotools import mask as coco_masks
 
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.raster import ObjectCanvas
-from unetflow.annotations.records import Drawn, Pair
-from unetflow.annotations.tables import brief
+from unetflow.annotations.records import Pair, RasterAnnotation
+from unetflow.annotations.tables import shorten
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE
 from unetflow.io.files import File
 from unetflow.io.formats.bounds import check_size
 
-FARTHEST = 2**27
+MAX_COORDINATE = 2**27
 """How far from the image's corner a point may lie, in pixels."""
 MAX_STEPS = 20_000_000
 """Fifths of a pixel along an outline; each one takes 16 bytes while the outline is drawn."""
-MOST_CHARACTERS = 7
+MAX_CHARACTERS = 7
 """Characters of a packed run length: 5 bits each, and no image has more than 2**34 pixels."""
 _LARGEST_INT = 2**31 - 1
 
@@ -63,7 +63,7 @@ class Polygon:
                 "Correct its points, or cut the image into parts",
             )
         (runs,) = coco_masks.frPyObjects([list(self.numbers)], height, width)
-        return fill_runs(unpack_lengths(runs["counts"].decode()), shape)
+        return fill_runs(decode_coco_counts(runs["counts"].decode()), shape)
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,14 @@ class ShapedObject:
 
 
 @dataclass(frozen=True)
-class Shapes:
+class ShapeAnnotation:
     """The objects of an image, read from a table already.
 
     Attributes:
         objects: The objects; later ones are drawn over earlier ones.
         where: The table's file, and in brackets which of its images.
         size: `(height, width)` of the image that was annotated; None where the table doesn't say.
-        names: Number of objects by name in the whole data set, see `share_names`.
+        names: Number of objects by name in the whole data set, see `share_name_counts`.
     """
 
     objects: tuple[ShapedObject, ...]
@@ -134,7 +134,9 @@ class Shapes:
         """Return how many objects have each name; ignored ones need none."""
         return Counter(i.name for i in self.objects if i.name is not None and not i.ignored)
 
-    def draw(self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int) -> Drawn:
+    def draw(
+        self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int
+    ) -> RasterAnnotation:
         """Number the objects in the table's order, then mark what is ignored around them.
 
         Objects that mean the background hide what they cover, as holes do, and are not numbered.
@@ -165,16 +167,16 @@ class Shapes:
         return drawn
 
 
-def share_names(pairs: Iterable[Pair]) -> list[Pair]:
+def share_name_counts(pairs: Iterable[Pair]) -> list[Pair]:
     """Tell each image the names in all of them, so that an error can list those without a class."""
     listed = list(pairs)
     names = Counter[str]()
     for pair in listed:
-        if isinstance(pair.annotation, Shapes):
+        if isinstance(pair.annotation, ShapeAnnotation):
             names.update(pair.annotation.count_names())
     return [
         replace(pair, annotation=replace(pair.annotation, names=names))
-        if isinstance(pair.annotation, Shapes)
+        if isinstance(pair.annotation, ShapeAnnotation)
         else pair
         for pair in listed
     ]
@@ -194,7 +196,7 @@ def fill_runs(lengths: NDArray[np.int64], shape: tuple[int, int]) -> NDArray[np.
     return pixels.reshape(shape, order="F")
 
 
-def unpack_lengths(text: str) -> NDArray[np.int64]:
+def decode_coco_counts(text: str) -> NDArray[np.int64]:
     """Undo how the COCO tools pack run lengths (`rleToString` in their `maskApi.c`).
 
     Each character holds, above "0", 5 bits of a number, the lowest first, and a sixth bit that
@@ -210,7 +212,7 @@ def unpack_lengths(text: str) -> NDArray[np.int64]:
     ends = np.flatnonzero(codes & 32 == 0) + 1
     starts = np.concatenate([[0], ends[:-1]])
     digits = ends - starts
-    if digits.max() > MOST_CHARACTERS:
+    if digits.max() > MAX_CHARACTERS:
         return np.zeros(0, np.int64)
     places = np.arange(codes.size) - np.repeat(starts, digits)
     numbers = np.add.reduceat((codes & 31) << (5 * places), starts)
@@ -220,7 +222,7 @@ def unpack_lengths(text: str) -> NDArray[np.int64]:
     return numbers
 
 
-def read_coordinates(values: Iterable[Any], where: object) -> tuple[float, ...]:
+def parse_coordinates(values: Iterable[Any], where: object) -> tuple[float, ...]:
     """Return numbers of a table as coordinates in pixels.
 
     Raises:
@@ -229,10 +231,10 @@ def read_coordinates(values: Iterable[Any], where: object) -> tuple[float, ...]:
     coordinates = []
     for value in values:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not abs(value) <= FARTHEST:  # NaN is not
+        if not is_number or not abs(value) <= MAX_COORDINATE:  # NaN is not
             raise InputError(
                 where,
-                f"its coordinate {brief(value)} is no number up to {FARTHEST}",
+                f"its coordinate {shorten(value)} is no number up to {MAX_COORDINATE}",
                 "Correct or remove the object",
             )
         coordinates.append(float(value))

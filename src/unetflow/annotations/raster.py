@@ -5,13 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.annotations.class_map import (
-    ClassMap,
-    decode_mask,
-    ignored_pixels,
-    object_pixels,
-)
-from unetflow.annotations.records import Drawn, SourceImage
+from unetflow.annotations.class_map import ClassMap, decode_mask, ignored_pixels, object_pixels
+from unetflow.annotations.records import RasterAnnotation, SourceImage
 from unetflow.core.errors import DeclarationError, InputError
 from unetflow.core.types import IGNORE, Label
 from unetflow.io.files import File
@@ -19,7 +14,7 @@ from unetflow.io.formats.registry import read_mask
 
 
 @dataclass(frozen=True)
-class _OneMask:
+class _SingleMask:
     """What annotations share that are one picture.
 
     Attributes:
@@ -40,7 +35,7 @@ class _OneMask:
 
 
 @dataclass(frozen=True)
-class MaskImage(_OneMask):
+class SemanticMask(_SingleMask):
     """A mask whose values mean classes."""
 
     @property
@@ -48,7 +43,9 @@ class MaskImage(_OneMask):
         """The kind of annotation and the page."""
         return f"mask {self.mask.page}"
 
-    def draw(self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int) -> Drawn:
+    def draw(
+        self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int
+    ) -> RasterAnnotation:
         """Read the mask and decode its values."""
         mask = read_mask(
             self.mask.file,
@@ -58,11 +55,11 @@ class MaskImage(_OneMask):
             soft=class_map.threshold is not None,
         )
         check_shape(self.where, mask.shape, shape)
-        return Drawn(decode_mask(mask, class_map, self.where))
+        return RasterAnnotation(decode_mask(mask, class_map, self.where))
 
 
 @dataclass(frozen=True)
-class InstanceImage(_OneMask):
+class InstanceMask(_SingleMask):
     """A mask that numbers the objects: 0 is background, each other value one object."""
 
     @property
@@ -70,7 +67,9 @@ class InstanceImage(_OneMask):
         """The kind of annotation and the page."""
         return f"instances {self.mask.page}"
 
-    def draw(self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int) -> Drawn:
+    def draw(
+        self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int
+    ) -> RasterAnnotation:
         """Read the mask; every object belongs to the one class that there is."""
         index = class_map.object_index(self.where)
         if class_map.threshold is not None:
@@ -88,15 +87,15 @@ class InstanceImage(_OneMask):
             mask = np.where(ignored, 0, mask)
         _, numbers = np.unique(mask, return_inverse=True)
         has_background = bool(np.any(mask == 0))
-        instances = smallest_type(numbers.reshape(mask.shape) + (0 if has_background else 1))
+        instances = to_smallest_dtype(numbers.reshape(mask.shape) + (0 if has_background else 1))
         label: Label = np.where(instances > 0, np.uint8(index), np.uint8(0))
         if ignored is not None:
             label[ignored] = IGNORE
-        return Drawn(label, instances)
+        return RasterAnnotation(label, instances)
 
 
 @dataclass(frozen=True)
-class ObjectImages:
+class ObjectMasks:
     """One mask file for each object: all but 0 belongs to it, or what reaches the threshold."""
 
     masks: tuple[File, ...]
@@ -112,7 +111,9 @@ class ObjectImages:
         """The kind of annotation."""
         return "objects"
 
-    def draw(self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int) -> Drawn:
+    def draw(
+        self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int
+    ) -> RasterAnnotation:
         """Number the objects in the order of their files, the later one on top."""
         index = class_map.object_index(self.where)
         canvas = ObjectCanvas(shape)
@@ -168,16 +169,16 @@ class ObjectCanvas:
         """Mark pixels that count nowhere, unless an object lies there."""
         self._label[pixels & (self._instances == 0)] = IGNORE
 
-    def finish(self) -> Drawn:
+    def finish(self) -> RasterAnnotation:
         """Return what has been drawn."""
-        return Drawn(
+        return RasterAnnotation(
             self._label,
-            smallest_type(self._instances),
+            to_smallest_dtype(self._instances),
             int(np.count_nonzero(self._claimed_twice)),
         )
 
 
-def smallest_type(numbers: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
+def to_smallest_dtype(numbers: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
     """Return object numbers as uint16, or uint32 where there are too many for it."""
     fits = not numbers.size or int(numbers.max()) <= np.iinfo(np.uint16).max
     return numbers.astype(np.uint16 if fits else np.uint32)

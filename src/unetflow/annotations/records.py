@@ -29,7 +29,7 @@ class SourceImage:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class RasterAnnotation:
     """An annotation as pixels.
 
     Attributes:
@@ -59,7 +59,9 @@ class Annotation(Protocol):
     def content(self) -> str:
         """Everything but the files' bytes that decides what is drawn."""
 
-    def draw(self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int) -> Drawn:
+    def draw(
+        self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int
+    ) -> RasterAnnotation:
         """Draw it for an image of a shape `(height, width)`.
 
         Raises:

@@ -13,7 +13,7 @@ from unetflow.core.errors import InputError
 from unetflow.core.types import SPLITS
 from unetflow.io.file_listing import list_files
 
-SYNONYMS = {
+SPLIT_SYNONYMS = {
     "training": "train",
     "val": "validation",
     "valid": "validation",
@@ -21,7 +21,7 @@ SYNONYMS = {
     "testing": "test",
 }
 _SPLIT_WORD = re.compile(
-    rf"(?<![^\W\d_])(?:{'|'.join(sorted({*SPLITS, *SYNONYMS}, key=len, reverse=True))})",
+    rf"(?<![^\W\d_])(?:{'|'.join(sorted({*SPLITS, *SPLIT_SYNONYMS}, key=len, reverse=True))})",
     re.IGNORECASE,
 )
 """Such a word, where a word may begin."""
@@ -121,14 +121,14 @@ def _read(root: Path, table: SplitTable) -> dict[str, tuple[str | None, str | No
     if twice:
         raise InputError(file, f"'{twice[0]}' stands twice", "Remove one of the rows")
     return {
-        name: (split_of(file, split) if split else None, group or None)
+        name: (parse_split(file, split) if split else None, group or None)
         for name, split, group in zip(listed, splits, groups, strict=True)
     }
 
 
 def find_splits(path: str) -> tuple[str, ...]:
     """Return the splits that a path names, such as "validation" for `data/val2017`."""
-    return tuple(split_of(path, word) for word in find_split_words(path))
+    return tuple(parse_split(path, word) for word in find_split_words(path))
 
 
 def find_split_words(text: str) -> list[str]:
@@ -136,13 +136,13 @@ def find_split_words(text: str) -> list[str]:
     return _SPLIT_WORD.findall(text)
 
 
-def split_of(where: object, name: str) -> str:
+def parse_split(where: object, name: str) -> str:
     """Return the split that a name means, such as "validation" for "val".
 
     Raises:
         InputError: It means none.
     """
-    split = SYNONYMS.get(name.strip().lower(), name.strip().lower())
+    split = SPLIT_SYNONYMS.get(name.strip().lower(), name.strip().lower())
     if split not in SPLITS:
         raise InputError(where, f"'{name}' is no split", f"Use {', '.join(SPLITS)}")
     return split

@@ -31,7 +31,7 @@ def read_bytes(file: File) -> bytes:
         ) from error
 
 
-def brief(value: object, most: int = 60) -> str:
+def shorten(value: object, most: int = 60) -> str:
     """Return a value of a table for an error message: on one line, and not too long."""
     if isinstance(value, list | dict):
         return f"a {type(value).__name__}"

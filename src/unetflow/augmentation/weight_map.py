@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unetflow.annotations.raster import smallest_type
+from unetflow.annotations.raster import to_smallest_dtype
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE, Label
 
@@ -75,7 +75,7 @@ def objects_of(label: Label, index: int) -> NDArray[np.unsignedinteger]:
         `(height, width)` uint16 or uint32: 1 and on for the pieces, 0 elsewhere.
     """
     numbers, _ = ndimage.label(label == index)
-    return smallest_type(numbers)
+    return to_smallest_dtype(numbers)
 
 
 def _weigh_classes(label: Label, class_weights: Sequence[float]) -> NDArray[np.float32]:

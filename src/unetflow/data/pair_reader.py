@@ -11,7 +11,7 @@ from skimage.measure import label as connected_components
 
 from unetflow.annotations.class_map import ClassMap, object_pixels
 from unetflow.annotations.raster import check_shape
-from unetflow.annotations.records import Drawn, Pair
+from unetflow.annotations.records import Pair, RasterAnnotation
 from unetflow.core.errors import InputError
 from unetflow.core.hashing import sha256
 from unetflow.core.types import IGNORE, Label
@@ -118,15 +118,15 @@ def _file_digest_of(file: File, _signature: str) -> str:
     return sha256(file)
 
 
-def _cut_to_region(drawn: Drawn, inside: NDArray[np.bool_]) -> Drawn:
+def _cut_to_region(drawn: RasterAnnotation, inside: NDArray[np.bool_]) -> RasterAnnotation:
     label = np.where(inside, drawn.label, np.uint8(IGNORE))
     if drawn.instances is None:
-        return Drawn(label, None, drawn.overlap)
-    return Drawn(label, np.where(inside, drawn.instances, 0), drawn.overlap)
+        return RasterAnnotation(label, None, drawn.overlap)
+    return RasterAnnotation(label, np.where(inside, drawn.instances, 0), drawn.overlap)
 
 
 def _describe(
-    pair: Pair, image: NDArray[np.generic], drawn: Drawn, class_map: ClassMap
+    pair: Pair, image: NDArray[np.generic], drawn: RasterAnnotation, class_map: ClassMap
 ) -> dict[str, Any]:
     counts = np.bincount(drawn.label.ravel(), minlength=IGNORE + 1)
     counted = drawn.label.size - counts[IGNORE]

@@ -76,7 +76,7 @@ class TrackingHooks:
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
-        """Make tags of what has been loaded, and keep what was recognised in the data."""
+        """Make tags of what has been loaded, and keep the detected layout."""
         if dataset_name == "raw_pairs" and data.detected_layout:
             self._closing_lines["Detected layout"] = data.detected_layout
         tracking = self._tracking_of(dataset_name)

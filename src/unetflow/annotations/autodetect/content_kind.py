@@ -51,7 +51,7 @@ def find_mask_sides(
 
     Args:
         names: In what the names of the two sides differ.
-        looks: What `look_at` returns for them.
+        looks: What `detect_content_kind` returns for them.
 
     Returns:
         0 for the first side and 1 for the second one, one of them, both or none; and whether
@@ -76,17 +76,17 @@ def find_mask_sides(
     return ((0, 1) if unclear else ()), False
 
 
-def says_mask(name: str) -> bool:
+def has_mask_word(name: str) -> bool:
     """Tell whether a name has a word for masks in it."""
     return bool(_MASK_WORDS.search(_spell_out(name)))
 
 
-def says_image(name: str) -> bool:
+def has_image_word(name: str) -> bool:
     """Tell whether a name has a word for images in it."""
     return bool(_IMAGE_WORDS.search(_spell_out(name)))
 
 
-def look_at(files: list[File]) -> ContentKind | None:
+def detect_content_kind(files: list[File]) -> ContentKind | None:
     """Return what the first, the middle and the last image look like.
 
     Returns:
@@ -99,7 +99,7 @@ def look_at(files: list[File]) -> ContentKind | None:
     return looks.pop() if len(looks) == 1 else ContentKind.UNCLEAR
 
 
-def show_the_same(one: File, other: File) -> bool:
+def is_same_image(one: File, other: File) -> bool:
     """Tell whether two images show the same, perhaps at another size or in another format."""
     try:
         hashes = [int(perceptual_hash(read_image(file, _MOST_PIXELS)), 16) for file in (one, other)]
@@ -108,7 +108,7 @@ def show_the_same(one: File, other: File) -> bool:
     return all(hashes) and (hashes[0] ^ hashes[1]).bit_count() <= _SAME_PICTURE
 
 
-def is_stack(file: File) -> bool:
+def is_multipage_tiff(file: File) -> bool:
     """Tell whether a file is a TIFF file of several pages."""
     if file.suffix.lower() not in (".tif", ".tiff"):
         return False
@@ -125,7 +125,7 @@ def _spell_out(name: str) -> str:
 
 def _look_at(file: File) -> ContentKind | None:
     try:
-        image = read_image(file, _MOST_PIXELS, page=0 if is_stack(file) else None)
+        image = read_image(file, _MOST_PIXELS, page=0 if is_multipage_tiff(file) else None)
     except InputError:
         return None
     rows = image[:: max(1, image.shape[0] * image.shape[1] // _ENOUGH_PIXELS)]

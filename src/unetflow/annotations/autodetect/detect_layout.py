@@ -9,20 +9,20 @@ from typing import Any
 
 import yaml
 
-from unetflow.annotations.autodetect.content_kind import says_mask
-from unetflow.annotations.autodetect.fields_of_view import offer_regions
+from unetflow.annotations.autodetect.content_kind import has_mask_word
+from unetflow.annotations.autodetect.fields_of_view import use_fields_of_view_as_regions
 from unetflow.annotations.autodetect.name_candidates import find_name_candidates
 from unetflow.annotations.autodetect.table_candidates import find_table_candidates
-from unetflow.annotations.layouts.registry import find_in_tree
+from unetflow.annotations.layouts.registry import find_pairs_in_listing
 from unetflow.annotations.records import Pairing
-from unetflow.annotations.split_table import find_split_words, split_of
+from unetflow.annotations.split_table import find_split_words, parse_split
 from unetflow.core.errors import InputError
 from unetflow.core.types import SPLITS
 from unetflow.io.file_listing import FileListing, list_files
 from unetflow.io.formats.registry import is_image
 
-_MOST_SHOWN = 6
-_MOST_LEFT = 0.1  # masks without image for each pair
+_MAX_SHOWN = 6
+_MAX_UNUSED_MASKS = 0.1  # masks without image for each pair
 
 Made = frozenset[tuple[str, str]]
 """The images that a reading pairs, and where their annotations are."""
@@ -59,12 +59,12 @@ class LayoutCandidate:
         if self.splits:
             entry["splits"] = self.splits
         lines = yaml.safe_dump({"raw_pairs": entry}, sort_keys=False, width=1000).splitlines()
-        listing = "\n".join(f"    {line}" for line in lines)
+        shown = "\n".join(f"    {line}" for line in lines)
         rest = f", without {self.others} other image files" if self.others else ""
         keep = "; `ingestion.split.strategy: given` keeps its split" if self.splits else ""
         return (
-            f"layout '{self.layout}' with {self.pairs} annotated images{rest}"
-            f"{self._explain_regions()}{keep}:\n{listing}"
+            f"'{self.layout}' with {self.pairs} annotated images{rest}"
+            f"{self._explain_regions()}{keep}:\n{shown}"
         )
 
     def _explain_regions(self) -> str:
@@ -77,37 +77,37 @@ class LayoutCandidate:
 
 
 def detect_layout(root: Path) -> LayoutCandidate:
-    """Return the one way in which a folder or archive can be read.
+    """Return the only layout that a folder or archive can have.
 
     Args:
         root: The folder or archive.
 
     Raises:
-        InputError: There is no way, or more than one, or one that leaves out many masks; the
-            message shows them.
+        InputError: There is no such layout, or more than one, or one that leaves out many masks;
+            the message shows them.
     """
-    readings = find_candidates(root)
-    if not readings:
+    candidates = find_candidates(root)
+    if not candidates:
         raise InputError(
             root,
-            f"no layout was recognised in it; {_summarise(list_files(root))}",
+            f"no layout was detected in it; {_summarise(list_files(root))}",
             "Write `layout` and its options into the catalog; the README has a table of them",
         )
-    first = readings[0]
-    listing = "\n".join(f"  {reading.explain(root)}" for reading in readings[:_MOST_SHOWN])
-    if len(readings) > 1:
-        shown = f", of which these are {_MOST_SHOWN}" if len(readings) > _MOST_SHOWN else ""
+    first = candidates[0]
+    entries = "\n".join(f"  {each.explain(root)}" for each in candidates[:_MAX_SHOWN])
+    if len(candidates) > 1:
+        some = f", of which these are {_MAX_SHOWN}" if len(candidates) > _MAX_SHOWN else ""
         raise InputError(
             root,
-            f"it can be read in {len(readings)} ways{shown}:\n{listing}\n",
-            "Copy the one that is meant into conf/local/catalog.yml",
+            f"it can be read in {len(candidates)} ways{some}:\n{entries}\n",
+            "Copy the intended one into conf/local/catalog.yml",
         )
-    if first.masks_left > _MOST_LEFT * first.pairs:
+    if first.masks_left > _MAX_UNUSED_MASKS * first.pairs:
         raise InputError(
             root,
-            f"what can be read leaves out {first.masks_left} files that are called masks:\n"
-            f"{listing}\n",
-            "If that is meant, copy it into conf/local/catalog.yml, or else correct it there",
+            f"the detected layout leaves out {first.masks_left} files that are called masks:\n"
+            f"{entries}\n",
+            "If that is intended, copy it into conf/local/catalog.yml; otherwise correct it there",
         )
     return first
 
@@ -117,14 +117,15 @@ def find_candidates(root: Path) -> list[LayoutCandidate]:
 
     A way that makes nothing but a part of another one's pairs is left out.
     """
-    tree = list_files(root)
-    tried = _try(tree, list(_special_layouts(tree)))
-    if not any(_is_certain(tree, reading) for reading, _ in tried):
-        tables = [LayoutCandidate(*found) for found in find_table_candidates(tree)]
+    listing = list_files(root)
+    tried = _try(listing, list(_special_layouts(listing)))
+    if not any(_is_certain(listing, reading) for reading, _ in tried):
+        tables = [LayoutCandidate(*found) for found in find_table_candidates(listing)]
         names = [
-            LayoutCandidate(*found) for found in offer_regions(tree, find_name_candidates(tree))
+            LayoutCandidate(*found)
+            for found in use_fields_of_view_as_regions(listing, find_name_candidates(listing))
         ]
-        tried += _try(tree, [*tables, *_join_splits(tables), *names, *_join_splits(names)])
+        tried += _try(listing, [*tables, *_join_splits(tables), *names, *_join_splits(names)])
     # The plainest first among those that make the same pairs, with splits before without.
     tried.sort(key=lambda each: (-len(each[1]), not each[0].splits, len(each[0].options)))
     kept: list[tuple[LayoutCandidate, Made]] = []
@@ -135,30 +136,32 @@ def find_candidates(root: Path) -> list[LayoutCandidate]:
 
 
 def _try(
-    tree: FileListing, candidates: list[LayoutCandidate]
+    listing: FileListing, candidates: list[LayoutCandidate]
 ) -> list[tuple[LayoutCandidate, Made]]:
     """Return the candidates that make pairs, and these pairs."""
     tried = []
     for candidate in candidates:
         try:
-            pairing = find_in_tree(tree, candidate.layout, candidate.options, candidate.splits)
+            pairing = find_pairs_in_listing(
+                listing, candidate.layout, candidate.options, candidate.splits
+            )
         except InputError:
             continue
         if pairing.pairs:
             made = frozenset((str(pair.image), pair.annotation.where) for pair in pairing.pairs)
-            tried.append((_count(tree, candidate, pairing), made))
+            tried.append((_count(listing, candidate, pairing), made))
     return tried
 
 
-def _count(tree: FileListing, reading: LayoutCandidate, pairing: Pairing) -> LayoutCandidate:
+def _count(listing: FileListing, reading: LayoutCandidate, pairing: Pairing) -> LayoutCandidate:
     """Add to a reading how much it reads, and how much it leaves out."""
     images = {str(pair.image.file) for pair in pairing.pairs}
     read = {str(picture.file) for picture in pairing.unlabelled.values()} | images
     read.update(str(file) for pair in pairing.pairs for file in pair.annotation.files)
     read.update(str(pair.region) for pair in pairing.pairs if pair.region is not None)
-    others = [n for n, file in tree.files.items() if is_image(n) and str(file) not in read]
-    words = {w for n, file in tree.files.items() if str(file) in images for w in _words(n)}
-    masks = [n for n in others if says_mask(" ".join(w for w in _words(n) if w not in words))]
+    others = [n for n, file in listing.files.items() if is_image(n) and str(file) not in read]
+    words = {w for n, file in listing.files.items() if str(file) in images for w in _words(n)}
+    masks = [n for n in others if has_mask_word(" ".join(w for w in _words(n) if w not in words))]
     left = 0 if reading.layout in ("cell_tracking", "objects") else len(masks)
     return replace(reading, pairs=len(pairing.pairs), others=len(others), masks_left=left)
 
@@ -167,25 +170,25 @@ def _words(name: str) -> list[str]:
     return re.split(r"[\W_]+", name)
 
 
-def _special_layouts(tree: FileListing) -> Iterator[LayoutCandidate]:
+def _special_layouts(listing: FileListing) -> Iterator[LayoutCandidate]:
     """Yield the layouts that the names of folders give away."""
-    if any("_GT/SEG/man_seg" in name for name in tree.files):
+    if any("_GT/SEG/man_seg" in name for name in listing.files):
         yield LayoutCandidate("cell_tracking")
-    if any("_ST/SEG/man_seg" in name for name in tree.files):
+    if any("_ST/SEG/man_seg" in name for name in listing.files):
         yield LayoutCandidate("cell_tracking", {"truth": "ST"})
-    single = [folder for folder, masks in _count_objects(tree).items() if masks]
+    single = [folder for folder, masks in _count_objects(listing).items() if masks]
     if len(single) > 1:
         yield LayoutCandidate("objects")
 
 
-def _is_certain(tree: FileListing, reading: LayoutCandidate) -> bool:
+def _is_certain(listing: FileListing, reading: LayoutCandidate) -> bool:
     """Tell whether it would be wrong to read the same files in another way."""
     return reading.layout == "cell_tracking" or any(
-        masks > 1 for masks in _count_objects(tree).values()
+        masks > 1 for masks in _count_objects(listing).values()
     )
 
 
-def _count_objects(tree: FileListing) -> dict[str, int]:
+def _count_objects(listing: FileListing) -> dict[str, int]:
     """Count the masks in `<id>/masks` for each folder with one image in `<id>/images`.
 
     Returns:
@@ -193,7 +196,7 @@ def _count_objects(tree: FileListing) -> dict[str, int]:
     """
     images: Counter[str] = Counter()
     masks: Counter[str] = Counter()
-    for name in tree.files:
+    for name in listing.files:
         folder, _, kind = name.rpartition("/")[0].rpartition("/")
         if folder and is_image(name) and kind in ("images", "masks"):
             (images if kind == "images" else masks)[folder] += 1
@@ -212,7 +215,7 @@ def _join_splits(readings: list[LayoutCandidate]) -> list[LayoutCandidate]:
             for word in sorted(words):
                 shape = (reading.layout, str(blank(reading.options, word)))
                 parts = shapes.setdefault(shape, {})
-                parts.setdefault(split_of("splits", word), []).append(reading)
+                parts.setdefault(parse_split("splits", word), []).append(reading)
         for (layout, _), parts in shapes.items():
             sole = {name: readings[0] for name, readings in parts.items() if len(readings) == 1}
             if "train" not in sole or not len(parts) == len(set(map(id, sole.values()))) > 1:
@@ -238,10 +241,10 @@ def _blank_places(options: dict[str, str], word: str) -> dict[str, str]:
     return _blank_all(options, word) | patterns
 
 
-def _summarise(tree: FileListing) -> str:
+def _summarise(listing: FileListing) -> str:
     kinds = Counter(
         (name.rpartition("/")[0] or "the folder itself", "." + name.rpartition(".")[2])
-        for name in tree.files
+        for name in listing.files
     )
     rows = [f"{count} {ending} in {folder}" for (folder, ending), count in kinds.most_common(6)]
     return f"it holds {', '.join(rows) or 'no file'}"

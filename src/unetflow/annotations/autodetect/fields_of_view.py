@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes
 from skimage.measure import label as connected_components
 
-from unetflow.annotations.autodetect.name_patterns import escape
-from unetflow.annotations.layouts.folders import find_folder_pairs, key_files
-from unetflow.annotations.paths import prefix_of
+from unetflow.annotations.autodetect.name_patterns import escape_pattern
+from unetflow.annotations.layouts.folders import find_folder_pairs, group_by_key
+from unetflow.annotations.paths import folder_prefix
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File
@@ -37,27 +37,27 @@ Masks = dict[File, File]
 Inside = NDArray[np.bool_]
 
 
-def offer_regions(tree: FileListing, found: Sequence[Found]) -> list[Found]:
+def use_fields_of_view_as_regions(listing: FileListing, found: Sequence[Found]) -> list[Found]:
     """Give annotations the masks as regions that are fields of view.
 
     Of several layouts `folders` with the same images, one has to be the field of view and none of
     the others, by all that `_is_field_of_view` looks at. Where that is not sure, nothing changes.
 
     Args:
-        tree: The files.
+        listing: The files.
         found: Layouts and options that make pairs.
 
     Returns:
         The same, without those whose masks have become the others' regions.
     """
     offered: list[Found | None] = list(found)
-    for numbers, masks in _list_rivals(tree, found):
+    for numbers, masks in _list_rivals(listing, found):
         fields = [n for n in numbers if _is_field_of_view(masks[n], _without(masks, n))]
         if len(fields) != 1:
             continue
         field = found[fields[0]][1]["masks"]
         joined = {
-            n: _join(tree, found[n][1], field, masks[n], masks[fields[0]])
+            n: _join(listing, found[n][1], field, masks[n], masks[fields[0]])
             for n in numbers
             if n != fields[0]
         }
@@ -69,22 +69,22 @@ def offer_regions(tree: FileListing, found: Sequence[Found]) -> list[Found]:
 
 
 def _list_rivals(
-    tree: FileListing, found: Sequence[Found]
+    listing: FileListing, found: Sequence[Found]
 ) -> Iterator[tuple[list[int], dict[int, Masks]]]:
     """Yield the numbers of what pairs the same images with several masks, and these masks."""
     masks: dict[int, Masks] = {}
     rivals: dict[frozenset[File], list[int]] = defaultdict(list)
     for number, (layout, options) in enumerate(found):
         if layout == "folders":
-            masks[number] = _pair(tree, options)
+            masks[number] = _pair(listing, options)
             rivals[frozenset(masks[number])].append(number)
     for numbers in rivals.values():
         if len(numbers) > 1:
             yield numbers, {number: masks[number] for number in numbers}
 
 
-def _pair(tree: FileListing, options: dict[str, Any]) -> Masks:
-    pairs = find_folder_pairs(tree, **options).pairs
+def _pair(listing: FileListing, options: dict[str, Any]) -> Masks:
+    pairs = find_folder_pairs(listing, **options).pairs
     return {pair.image.file: pair.annotation.files[0] for pair in pairs}
 
 
@@ -162,13 +162,13 @@ def _lies_inside(annotated: Inside, inside: Inside) -> bool:
 
 
 def _join(
-    tree: FileListing, options: dict[str, Any], regions: str, masks: Masks, fields: Masks
+    listing: FileListing, options: dict[str, Any], regions: str, masks: Masks, fields: Masks
 ) -> dict[str, Any] | None:
     """Return options with the fields of view as regions, or None where no pattern does it."""
-    for pattern in _region_patterns(tree, options, regions, fields):
+    for pattern in _region_patterns(listing, options, regions, fields):
         joined = options | {"regions": regions} | ({"region_pattern": pattern} if pattern else {})
         try:
-            pairs = find_folder_pairs(tree, **joined).pairs
+            pairs = find_folder_pairs(listing, **joined).pairs
         except InputError:
             continue
         made = {pair.image.file: (pair.annotation.files[0], pair.region) for pair in pairs}
@@ -178,23 +178,23 @@ def _join(
 
 
 def _region_patterns(
-    tree: FileListing, options: dict[str, Any], regions: str, fields: Masks
+    listing: FileListing, options: dict[str, Any], regions: str, fields: Masks
 ) -> Iterator[str | None]:
     """Yield patterns whose group may hold in a region's name what pairs image and mask."""
     yield None
     pattern = options.get("image_pattern")
-    keys, _ = key_files(
-        tree, options["images"], pattern, "image_pattern", (options["masks"], regions)
+    keys, _ = group_by_key(
+        listing, options["images"], pattern, "image_pattern", (options["masks"], regions)
     )
-    path_of = {str(file): name for name, file in tree.files.items()}
+    path_of = {str(file): name for name, file in listing.files.items()}
     around = set()
     for key, names in keys.items():
-        field = fields.get(tree.files[names[0]])
+        field = fields.get(listing.files[names[0]])
         if field is not None:
-            below = path_of[str(field)].removeprefix(prefix_of(regions))
+            below = path_of[str(field)].removeprefix(folder_prefix(regions))
             name = below if "/" in key else below.rpartition("/")[2]
             start, _, end = name.partition(key) if key else (name, "", "")
             around.add((start, end) if key and key in name else None)
     if len(around) == 1 and (shared := around.pop()) is not None:
-        start, end = map(escape, shared)
+        start, end = map(escape_pattern, shared)
         yield f"^{start}(.+){end}$"

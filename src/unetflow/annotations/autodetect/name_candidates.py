@@ -1,4 +1,4 @@
-"""Readings of a tree that the names of its images and masks give away."""
+"""Readings of a file listing that the names of its images and masks give away."""
 
 import os
 import re
@@ -11,22 +11,14 @@ from typing import Any
 
 from unetflow.annotations.autodetect.content_kind import (
     ContentKind,
+    detect_content_kind,
     find_mask_sides,
-    is_stack,
-    look_at,
-    says_image,
-    show_the_same,
+    has_image_word,
+    is_multipage_tiff,
+    is_same_image,
 )
-from unetflow.annotations.autodetect.name_matching import (
-    BY_NUMBER,
-    Match,
-    find_matches,
-)
-from unetflow.annotations.autodetect.name_patterns import (
-    Names,
-    find_difference,
-    list_options,
-)
+from unetflow.annotations.autodetect.name_matching import NUMBER_RANK, Match, find_matches
+from unetflow.annotations.autodetect.name_patterns import Names, find_difference, propose_options
 from unetflow.annotations.layouts.folders import find_folder_pairs
 from unetflow.annotations.layouts.stacks import find_stacks
 from unetflow.annotations.split_table import find_splits
@@ -41,25 +33,25 @@ Found = tuple[str, dict[str, Any]]
 Looks = dict[tuple[str, str, str], ContentKind | None]
 
 
-def find_name_candidates(tree: FileListing) -> list[Found]:
+def find_name_candidates(listing: FileListing) -> list[Found]:
     """Return layout and options for each kind of images and masks whose names pair up.
 
     Args:
-        tree: The files.
+        listing: The files.
 
     Returns:
         The layouts `folders` and `stacks` with their options.
     """
     looks: Looks = {}
-    matches = find_matches([name for name in tree.files if is_image(name)])
-    sided = [side for match in matches for side in _tell_sides(tree, match, looks)]
+    matches = find_matches([name for name in listing.files if is_image(name)])
+    sided = [side for match in matches for side in _tell_sides(listing, match, looks)]
     # What only may be images and masks is of interest where nothing else is.
     sided = [side for side in sided if side.sure] or sided
     found: list[Found] = []
     for group in _group(_drop_parts(_keep_closest(sided))):
-        for part in _split_copies(tree, group):
+        for part in _split_copies(listing, group):
             pairs = dict.fromkeys(pair for side in part for pair in side.pairs)
-            reading = _try_options(tree, list(pairs), part[0].splits)
+            reading = _try_options(listing, list(pairs), part[0].splits)
             if reading is not None and reading not in found:
                 found.append(reading)
     return found
@@ -108,10 +100,10 @@ def _differences(folders: Names, pair: Names, rank: int) -> tuple[str, ...]:
     _, *in_folders, _ = find_difference(*folders)
     names = [os.path.splitext(name.rpartition("/")[2])[0] for name in pair]
     _, *in_names, _ = find_difference(*names)
-    return (*in_folders, *(in_names if rank != BY_NUMBER else ("", "")))
+    return (*in_folders, *(in_names if rank != NUMBER_RANK else ("", "")))
 
 
-def _tell_sides(tree: FileListing, match: Match, looks: Looks) -> Iterator[_Sided]:
+def _tell_sides(listing: FileListing, match: Match, looks: Looks) -> Iterator[_Sided]:
     """Yield a match with its masks on the second side; both ways where that is not clear."""
     differences = _differences(match.folders, match.pairs[0], match.rank)
     texts = [f"{differences[i]}/{differences[i + 2]}" for i in (0, 1)]
@@ -121,14 +113,14 @@ def _tell_sides(tree: FileListing, match: Match, looks: Looks) -> Iterator[_Side
         ending = os.path.splitext(match.pairs[0][side])[1]
         kind = (re.sub(r"\d+", "0", folder), differences[side + 2], ending)
         if kind not in looks:
-            looks[kind] = look_at([tree.files[pair[side]] for pair in match.pairs])
+            looks[kind] = detect_content_kind([listing.files[pair[side]] for pair in match.pairs])
         seen.append(looks[kind])
     sides, sure = find_mask_sides((texts[0], texts[1]), (seen[0], seen[1]))
     for masks in sides:
         images = 1 - masks
         pairs = tuple((pair[images], pair[masks]) for pair in match.pairs)
         folders = (match.folders[images], match.folders[masks])
-        plausible = seen[images] in (None, ContentKind.IMAGE) or says_image(texts[images])
+        plausible = seen[images] in (None, ContentKind.IMAGE) or has_image_word(texts[images])
         yield _Sided(pairs, folders, sure, plausible, match.rank)
 
 
@@ -164,7 +156,7 @@ def _group(sided: list[_Sided]) -> list[list[_Sided]]:
     return list(groups.values())
 
 
-def _split_copies(tree: FileListing, group: list[_Sided]) -> list[list[_Sided]]:
+def _split_copies(listing: FileListing, group: list[_Sided]) -> list[list[_Sided]]:
     """Take a group apart if its parts show the same, such as folders `png` and `tif` of it."""
     files = [
         {os.path.splitext(image)[0].removeprefix(side.folders[0]): image for image, _ in side.pairs}
@@ -173,21 +165,21 @@ def _split_copies(tree: FileListing, group: list[_Sided]) -> list[list[_Sided]]:
     for other in files[1 : _COMPARED + 1]:
         shared = list(islice((key for key in other if key in files[0]), 2))
         if shared and all(
-            show_the_same(tree.files[files[0][key]], tree.files[other[key]]) for key in shared
+            is_same_image(listing.files[files[0][key]], listing.files[other[key]]) for key in shared
         ):
             return [[side] for side in group]
     return [group]
 
 
-def _try_options(tree: FileListing, pairs: list[Names], splits: tuple[str, ...]) -> Found | None:
+def _try_options(listing: FileListing, pairs: list[Names], splits: tuple[str, ...]) -> Found | None:
     """Return the plainest options that make these pairs, or nearly all of them."""
-    is_stacked = is_stack(tree.files[pairs[0][0]])
+    is_stacked = is_multipage_tiff(listing.files[pairs[0][0]])
     layout, find = ("stacks", find_stacks) if is_stacked else ("folders", find_folder_pairs)
-    names = {str(file): name for name, file in tree.files.items()}
+    names = {str(file): name for name, file in listing.files.items()}
     most, best = _NEARLY_ALL * len(pairs), None
-    for options in list_options(pairs):
+    for options in propose_options(pairs):
         try:
-            found = find(tree, **options).pairs
+            found = find(listing, **options).pairs
         except InputError:
             continue
         made = {(names[str(p.image.file)], names[str(*p.annotation.files)]) for p in found}

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, product
 
-from unetflow.annotations.autodetect.content_kind import says_mask
-from unetflow.annotations.autodetect.name_patterns import shared_start
+from unetflow.annotations.autodetect.content_kind import has_mask_word
+from unetflow.annotations.autodetect.name_patterns import common_prefix
 from unetflow.annotations.split_table import find_splits
 
 _LEAST_SHARED = 0.5  # of the smaller side's files; what is left over is shown later
 _MOST_FOLDERS = 200
 _MOST_KINDS = 30
 _MOST_OF_A_CASE = 8  # files in a folder that holds one image and what belongs to it
-BY_NUMBER = 2
+NUMBER_RANK = 2
 """The rank of matches by the only number in the names."""
 
 Keys = dict[str, str]
@@ -82,7 +82,7 @@ class _Side:
     def start(self) -> str:
         """What all names begin with; digits belong to what differs."""
         names = [name.rpartition("/")[2] for name in self.names]
-        return re.sub(r"\d.*$", "", shared_start(names)) if len(names) > 1 else ""
+        return re.sub(r"\d.*$", "", common_prefix(names)) if len(names) > 1 else ""
 
     @cached_property
     def keys(self) -> list[Keys]:
@@ -130,7 +130,7 @@ def _between_folders(sides: list[_Side]) -> Iterator[Match]:
         for rank, (ours, theirs) in enumerate(zip(one.keys, other.keys, strict=True)):
             shared = ours.keys() & theirs.keys()
             # Counters say little, so that they must do so for nearly all files of both sides.
-            alike = rank != BY_NUMBER and one.start == other.start
+            alike = rank != NUMBER_RANK and one.start == other.start
             count = all(key.isdecimal() and int(key) < 1000 for key in shared)
             compared = (max if rank and count and not alike else min)(len(ours), len(theirs))
             if shared and len(shared) >= _LEAST_SHARED * compared:
@@ -252,7 +252,7 @@ def _without_derived(plain: Kind, kinds: dict[Kind, Keys]) -> Keys:
 
 
 def _names_masks(kind: Kind) -> bool:
-    return says_mask(kind[0] + kind[1])
+    return has_mask_word(kind[0] + kind[1])
 
 
 def _possible_kinds(name: str) -> Iterator[tuple[Kind, str]]:
@@ -271,7 +271,7 @@ def _shared_end(stems: list[str]) -> str:
     """Return what all stems end with; digits belong to what differs."""
     if len(stems) < 2:
         return ""
-    return re.sub(r"^\d+", "", shared_start([stem[::-1] for stem in stems])[::-1])
+    return re.sub(r"^\d+", "", common_prefix([stem[::-1] for stem in stems])[::-1])
 
 
 def _folder_of(name: str) -> str:

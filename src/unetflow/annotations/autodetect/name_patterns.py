@@ -13,7 +13,7 @@ Names = tuple[str, str]
 _NUMBERS = (r"^\D*(\d+)", r"^\D*(\d+)")
 
 
-def list_options(pairs: Sequence[Names]) -> Iterator[dict[str, Any]]:
+def propose_options(pairs: Sequence[Names]) -> Iterator[dict[str, Any]]:
     """Yield options that may pair the files, the plainest first.
 
     None of them is sure to: a caller tries them out.
@@ -54,9 +54,9 @@ def find_difference(one: str, other: str) -> tuple[str, str, str, str]:
     Returns:
         The common start, the middle of the first one, that of the other one, the common end.
     """
-    start = shared_start([one, other])
+    start = common_prefix([one, other])
     rest = (one[len(start) :], other[len(start) :])
-    end = shared_start([rest[0][::-1], rest[1][::-1]])[::-1]
+    end = common_prefix([rest[0][::-1], rest[1][::-1]])[::-1]
     middle = [text[: len(text) - len(end)] for text in rest]
     if all(text[:1].isalpha() for text in middle):
         word = re.search(r"[^\W\d_]*$", start)
@@ -69,7 +69,7 @@ def find_difference(one: str, other: str) -> tuple[str, str, str, str]:
     return start, middle[0], middle[1], end
 
 
-def shared_start(texts: Sequence[str]) -> str:
+def common_prefix(texts: Sequence[str]) -> str:
     """Return what all texts begin with."""
     # All of them share what the first and the last one in alphabetical order share.
     first, last = min(texts), max(texts)
@@ -85,7 +85,7 @@ def _name_patterns(names: Sequence[Names]) -> Names | None:
         return None
     endings = [{os.path.splitext(pair[i])[1] for pair in names} for i in (0, 1)]
     finished = [
-        f"^{pattern}{escape(found.pop())}$" if len(found) == 1 else f"^{pattern}\\."
+        f"^{pattern}{escape_pattern(found.pop())}$" if len(found) == 1 else f"^{pattern}\\."
         for pattern, found in zip(patterns, endings, strict=True)
     ]
     return finished[0], finished[1]
@@ -103,19 +103,19 @@ def _describe(texts: Sequence[Names]) -> Names | None:
         return None
     starts, ends = [d[0] for d in differences], [d[3] for d in differences]
     start, end = _generalise(starts), _generalise([text[::-1] for text in ends], backwards=True)
-    one, other = (f"{start}{escape(middle)}{end}" for middle in middles.pop())
+    one, other = (f"{start}{escape_pattern(middle)}{end}" for middle in middles.pop())
     return one, other
 
 
 def _generalise(texts: list[str], backwards: bool = False) -> str:
     """Return a text that all are, or else a group and the folders or signs that all end with."""
     if len(set(texts)) == 1 and (len(texts) > 1 or not texts[0]):
-        return escape(texts[0][::-1] if backwards else texts[0])
-    end = shared_start([text[::-1] for text in texts])[::-1]
+        return escape_pattern(texts[0][::-1] if backwards else texts[0])
+    end = common_prefix([text[::-1] for text in texts])[::-1]
     folders, signs = re.search(r"/.*$", end), re.search(r"[_\-. ]*$", end)
     fixed = next(match[0] for match in (folders, signs) if match)
     group = "(.+)" if all(len(text) > len(fixed) for text in texts) else "(.*)"
-    return escape(fixed[::-1]) + group if backwards else group + escape(fixed)
+    return escape_pattern(fixed[::-1]) + group if backwards else group + escape_pattern(fixed)
 
 
 def _exclude_each_other(patterns: Names, names: Sequence[Names]) -> Names:
@@ -139,8 +139,8 @@ def _options(
     return options
 
 
-def escape(text: str) -> str:
-    """Return an expression for a text; unlike that of `re.escape` it leaves spaces alone."""
+def escape_pattern(text: str) -> str:
+    """Return an expression for a text; unlike `re.escape`, leave spaces alone."""
     return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", text)
 
 

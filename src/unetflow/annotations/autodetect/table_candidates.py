@@ -1,4 +1,4 @@
-"""Readings of a tree that its tables give away: files in JSON and CSV."""
+"""Readings of a file listing that its tables give away: files in JSON and CSV."""
 
 import csv
 import json
@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from unetflow.annotations.autodetect.content_kind import says_mask
-from unetflow.annotations.paths import stem_of
+from unetflow.annotations.autodetect.content_kind import has_mask_word
+from unetflow.annotations.paths import without_suffix
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File, file_size
@@ -27,31 +27,31 @@ _CLASS_COLUMNS = ("classid", "class_id", "class", "category", "label", "cell_typ
 Found = tuple[str, dict[str, Any]]
 
 
-def find_table_candidates(tree: FileListing) -> Iterator[Found]:
+def find_table_candidates(listing: FileListing) -> Iterator[Found]:
     """Yield layout and options for each table that seems to hold annotations.
 
     Args:
-        tree: The files.
+        listing: The files.
     """
     labelled = []
-    for folder, tables in _list_tables(tree).items():
+    for folder, tables in _list_tables(listing).items():
         for name in tables:
             if name.lower().endswith(".csv"):
-                yield from _read_runs(tree, name)
+                yield from _read_runs(listing, name)
                 continue
-            content = _load(tree.files[name])
+            content = _load(listing.files[name])
             if {"images", "annotations", "categories"} <= content.keys():
-                yield from _read_coco(tree, name, content)
+                yield from _read_coco(listing, name, content)
             elif {"shapes", "imagePath"} <= content.keys():
                 labelled.append(folder)
                 break
-    yield from _read_labelme(tree, labelled)
+    yield from _read_labelme(listing, labelled)
 
 
-def _list_tables(tree: FileListing) -> dict[str, list[str]]:
+def _list_tables(listing: FileListing) -> dict[str, list[str]]:
     """Return the first JSON and CSV files of each folder."""
     tables: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for name in tree.files:
+    for name in listing.files:
         folder, _, last = name.rpartition("/")
         ending = posixpath.splitext(last)[1].lower()
         # What is handed in to a contest says nothing of the images that it is about.
@@ -63,9 +63,9 @@ def _list_tables(tree: FileListing) -> dict[str, list[str]]:
     return joined
 
 
-def _read_runs(tree: FileListing, name: str) -> Iterator[Found]:
+def _read_runs(listing: FileListing, name: str) -> Iterator[Found]:
     """Yield the layout `rle` for a table with run lengths."""
-    with tree.files[name].open("rb") as opened:
+    with listing.files[name].open("rb") as opened:
         first_line = opened.readline(10_000).decode("utf-8-sig", "replace")
     header = next(csv.reader([first_line]), [])
     runs, images, classes = (
@@ -75,7 +75,7 @@ def _read_runs(tree: FileListing, name: str) -> Iterator[Found]:
     if runs is None or images is None:
         return
     try:
-        with tree.files[name].open("rb") as opened:
+        with listing.files[name].open("rb") as opened:
             column = pd.read_csv(opened, usecols=[images], dtype=str, keep_default_na=False)
     except ValueError:
         return
@@ -83,33 +83,37 @@ def _read_runs(tree: FileListing, name: str) -> Iterator[Found]:
     options |= {"image_column": images} if images != "ImageId" else {}
     options |= {"pixels_column": runs} if runs != "EncodedPixels" else {}
     options |= {"class_column": classes} if classes else {}
-    for folder in _folders_with(tree, column[images], name):
+    for folder in _folders_with(listing, column[images], name):
         yield "rle", options | {"images": folder}
 
 
-def _read_coco(tree: FileListing, name: str, content: dict[str, Any]) -> Iterator[Found]:
+def _read_coco(listing: FileListing, name: str, content: dict[str, Any]) -> Iterator[Found]:
     """Yield the layout `coco` for a table like that of the COCO data set."""
     images = content["images"] if isinstance(content["images"], list) else []
     mentioned = [str(i.get("file_name", "")) for i in images if isinstance(i, dict)]
-    for folder in _folders_with(tree, mentioned, name):
+    for folder in _folders_with(listing, mentioned, name):
         yield "coco", {"annotations": name, "images": folder}
 
 
-def _read_labelme(tree: FileListing, folders: list[str]) -> Iterator[Found]:
+def _read_labelme(listing: FileListing, folders: list[str]) -> Iterator[Found]:
     """Yield the layout `labelme` for folders of such files, and for what holds all of them."""
     together = [] if len(folders) < 2 or "." in folders else [posixpath.commonpath(folders)]
     for folder in [*(["."] if "." in folders else [f or "." for f in together]), *folders]:
         yield "labelme", {"annotations": folder}
-        stems = [stem_of(name) for name in tree.within(folder) if name.lower().endswith(".json")]
-        for images in _folders_with(tree, stems, folder):
+        stems = [
+            without_suffix(name)
+            for name in listing.within(folder)
+            if name.lower().endswith(".json")
+        ]
+        for images in _folders_with(listing, stems, folder):
             yield "labelme", {"annotations": folder, "images": images}
 
 
-def _folders_with(tree: FileListing, mentioned: Iterable[str], table: str) -> list[str]:
+def _folders_with(listing: FileListing, mentioned: Iterable[str], table: str) -> list[str]:
     """Return the folder from which most of the mentioned images are found.
 
     Args:
-        tree: The files.
+        listing: The files.
         mentioned: Paths of images, with or without their endings.
         table: Where they are mentioned.
 
@@ -118,16 +122,16 @@ def _folders_with(tree: FileListing, mentioned: Iterable[str], table: str) -> li
     """
     wanted = set(mentioned)
     counts: Counter[str] = Counter()
-    for name in filter(is_image, tree.files):
+    for name in filter(is_image, listing.files):
         parts = name.split("/")
         for depth in range(len(parts)):
             below = "/".join(parts[depth:])
-            if below in wanted or stem_of(below) in wanted:
+            if below in wanted or without_suffix(below) in wanted:
                 counts["/".join(parts[:depth]) or "."] += 1
     words = set(_words(table))
 
     def suit(folder: str) -> tuple[int, bool, int]:
-        return counts[folder], not says_mask(folder), len(words.intersection(_words(folder)))
+        return counts[folder], not has_mask_word(folder), len(words.intersection(_words(folder)))
 
     best = max(map(suit, counts), default=None)
     return sorted(folder for folder in counts if suit(folder) == best)

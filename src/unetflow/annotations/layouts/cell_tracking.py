@@ -3,12 +3,8 @@
 import re
 from dataclasses import dataclass, field
 
-from unetflow.annotations.raster import InstanceImage
-from unetflow.annotations.records import (
-    Pair,
-    Pairing,
-    SourceImage,
-)
+from unetflow.annotations.raster import InstanceMask
+from unetflow.annotations.records import Pair, Pairing, SourceImage
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing, natural_order
 from unetflow.io.formats.registry import is_image
@@ -32,11 +28,11 @@ class _Film:
     refused: list[InputError] = field(default_factory=list)
 
 
-def find_cell_tracking(tree: FileListing, *, truth: str = "GT") -> Pairing:
+def find_cell_tracking(listing: FileListing, *, truth: str = "GT") -> Pairing:
     """Find the frames `01/t000.tif` and their objects `01_GT/SEG/man_seg000.tif`.
 
     Args:
-        tree: The files of a data set, or of the one folder that holds it.
+        listing: The files of a data set, or of the one folder that holds it.
         truth: "GT" (gold truth) or "ST" (silver truth).
 
     Returns:
@@ -51,36 +47,36 @@ def find_cell_tracking(tree: FileListing, *, truth: str = "GT") -> Pairing:
         raise InputError(
             "truth", f"'{truth}' is not one of {', '.join(_TRUTHS)}", "Correct it in the catalog"
         )
-    folders = {name.partition("/")[0] for name in tree.files if "/" in name}
-    top, film = "", _sort(tree, "", truth)
+    folders = {name.partition("/")[0] for name in listing.files if "/" in name}
+    top, film = "", _sort(listing, "", truth)
     if not film.frames and len(folders) == 1:
         top = f"{folders.pop()}/"
-        film = _sort(tree, top, truth)
+        film = _sort(listing, top, truth)
     if not film.frames:
         raise InputError(
-            tree.root,
+            listing.root,
             "there is no sequence of frames, such as 01/t000.tif",
             "Give the folder or archive of one data set, with the folders 01, 02 and so on",
         )
     pairs, unlabelled = [], {}
     for number, name in film.frames.items():
         identifier = name.removeprefix(top).rpartition(".")[0]
-        picture = SourceImage(tree.files[name])
+        picture = SourceImage(listing.files[name])
         if number in film.labels:
-            label = InstanceImage(SourceImage(tree.files[film.labels[number]]))
+            label = InstanceMask(SourceImage(listing.files[film.labels[number]]))
             pairs.append(Pair(identifier, picture, label, group=number[0], is_series=True))
         elif number[0] not in film.volumes:
             unlabelled[identifier] = picture
-    refused = [*tree.refused, *film.refused, *_refuse_orphans(tree, film)]
+    refused = [*listing.refused, *film.refused, *_refuse_orphans(listing, film)]
     refused.sort(key=lambda error: natural_order(error.where))
     return Pairing(pairs, refused, unlabelled)
 
 
-def _refuse_orphans(tree: FileListing, film: _Film) -> list[InputError]:
+def _refuse_orphans(listing: FileListing, film: _Film) -> list[InputError]:
     """Return an error for each label without a frame."""
     return [
         InputError(
-            tree.files[name],
+            listing.files[name],
             f"there is no frame {number} in the sequence {sequence}",
             "Add the frame, or move the label away",
         )
@@ -89,10 +85,10 @@ def _refuse_orphans(tree: FileListing, film: _Film) -> list[InputError]:
     ]
 
 
-def _sort(tree: FileListing, top: str, truth: str) -> _Film:
+def _sort(listing: FileListing, top: str, truth: str) -> _Film:
     """Tell frames from labels by their folders and names."""
     film = _Film()
-    for name, file in tree.files.items():
+    for name, file in listing.files.items():
         folder, _, last = name.removeprefix(top).rpartition("/")
         sequence = folder.removesuffix(f"_{truth}/SEG")
         if not sequence.isdecimal() or not is_image(name):

@@ -14,26 +14,22 @@ from unetflow.annotations.json_tables import (
     value_of,
 )
 from unetflow.annotations.layouts.rle_table import RunLengths
-from unetflow.annotations.pairing import assemble
+from unetflow.annotations.pairing import build_pairing
 from unetflow.annotations.paths import (
-    images_below,
-    locate,
-    refuse_foreign,
-    stem_of,
+    list_images,
+    refuse_unsupported_formats,
+    resolve_path,
+    without_suffix,
 )
 from unetflow.annotations.polygons import (
     Geometry,
     Polygon,
+    ShapeAnnotation,
     ShapedObject,
-    Shapes,
-    read_coordinates,
+    parse_coordinates,
 )
-from unetflow.annotations.records import (
-    Pair,
-    Pairing,
-    SourceImage,
-)
-from unetflow.annotations.tables import brief
+from unetflow.annotations.records import Pair, Pairing, SourceImage
+from unetflow.annotations.tables import shorten
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File
@@ -41,12 +37,12 @@ from unetflow.io.formats.registry import is_image
 
 
 def find_coco(
-    tree: FileListing, *, annotations: str, images: str = ".", empty: str = "negative"
+    listing: FileListing, *, annotations: str, images: str = ".", empty: str = "negative"
 ) -> Pairing:
     """Find images whose objects are listed in a JSON file as that of the COCO data set.
 
     Args:
-        tree: The files.
+        listing: The files.
         annotations: The JSON file.
         images: The folder that its `file_name`s start from, searched with its subfolders.
         empty: What an image is that the file lists without any annotation: "negative", an image
@@ -59,17 +55,25 @@ def find_coco(
         InputError: The file or the folder is not there, or the file as a whole is wrong.
     """
     if empty not in ("negative", "unlabelled"):
-        raise InputError("empty", f"{brief(empty)} is no choice", "Use 'negative' or 'unlabelled'")
-    table = _read_table(tree.file(annotations))
-    files = images_below(tree, images)
-    refused = [*tree.refused, *refuse_foreign(tree, {images}), *_refuse_strangers(table)]
+        raise InputError(
+            "empty", f"{shorten(empty)} is no choice", "Use 'negative' or 'unlabelled'"
+        )
+    table = _read_table(listing.file(annotations))
+    files = list_images(listing, images)
+    refused = [
+        *listing.refused,
+        *refuse_unsupported_formats(listing, {images}),
+        *_refuse_strangers(table),
+    ]
     ids = _count(table.images, "id")
-    names = Counter(locate(".", str(name)) for name in _count(table.images, "file_name").elements())
+    names = Counter(
+        resolve_path(".", str(name)) for name in _count(table.images, "file_name").elements()
+    )
     pairs, unlabelled = [], []
     for number, record in enumerate(table.images):
         try:
             image_id = read_id(record, "id", f"{table.file}, images[{number}]")
-            where = f"{table.file}, image {brief(image_id)}"
+            where = f"{table.file}, image {shorten(image_id)}"
             name = _image_name(record, files, where)
             if ids[image_id] > 1 or names[name] > 1:
                 raise InputError(where, "its id or its file_name stands twice", AGAIN)
@@ -78,11 +82,11 @@ def find_coco(
             refused.append(error)
             continue
         if shapes.objects or empty == "negative":
-            pairs.append(Pair(stem_of(name), SourceImage(files[name]), shapes))
+            pairs.append(Pair(without_suffix(name), SourceImage(files[name]), shapes))
         else:
-            unlabelled.append((stem_of(name), files[name]))
-    unlabelled += [(stem_of(name), files[name]) for name in files if name not in names]
-    return assemble(pairs, unlabelled, refused)
+            unlabelled.append((without_suffix(name), files[name]))
+    unlabelled += [(without_suffix(name), files[name]) for name in files if name not in names]
+    return build_pairing(pairs, unlabelled, refused)
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,7 @@ def _read_table(file: File) -> _Table:
         where = f"{file}, categories[{number}]"
         identifier = read_id(record, "id", where)
         if identifier in names:
-            raise InputError(where, f"its id {brief(identifier)} stands twice", AGAIN)
+            raise InputError(where, f"its id {shorten(identifier)} stands twice", AGAIN)
         names[identifier] = value_of(record, "name", str, where)
     counts = _count(annotations, "id")
     return _Table(file, images, by_image, names, {i for i, count in counts.items() if count > 1})
@@ -143,7 +147,7 @@ def _refuse_strangers(table: _Table) -> list[InputError]:
     listed = _count(table.images, "id")
     return [
         InputError(
-            f"{table.file}, image {brief(image_id)}",
+            f"{table.file}, image {shorten(image_id)}",
             f"{len(records)} annotations are of it, but it is not among the `images`",
             AGAIN,
         )
@@ -155,44 +159,46 @@ def _refuse_strangers(table: _Table) -> list[InputError]:
 def _image_name(record: Record, files: Mapping[str, File], where: str) -> str:
     """Return an image's path in the folder of images."""
     file_name = value_of(record, "file_name", str, where)
-    name = locate(".", file_name)
+    name = resolve_path(".", file_name)
     if name is None:
         raise InputError(
             where,
-            f"its file_name {brief(file_name)} leads out of the folder of images",
+            f"its file_name {shorten(file_name)} leads out of the folder of images",
             "Write it as a path that starts from there",
         )
     if not is_image(name):
         raise InputError(
-            where, f"no reader knows its file {brief(file_name)}", "Convert it to PNG or TIFF"
+            where, f"no reader knows its file {shorten(file_name)}", "Convert it to PNG or TIFF"
         )
     if name not in files:
         raise InputError(
             where,
-            f"its file {brief(file_name)} is not in the folder of images",
+            f"its file {shorten(file_name)} is not in the folder of images",
             "Add the image, or correct `images`",
         )
     return name
 
 
-def _shapes(record: Record, image_id: Identifier, table: _Table, where: str) -> Shapes:
+def _shapes(record: Record, image_id: Identifier, table: _Table, where: str) -> ShapeAnnotation:
     size = read_size(record, "height", "width", where)
     found = table.annotations.get(image_id, [])
-    return Shapes(tuple(_object(annotation, table, where) for annotation in found), where, size)
+    return ShapeAnnotation(
+        tuple(_object(annotation, table, where) for annotation in found), where, size
+    )
 
 
 def _object(record: Record, table: _Table, image: str) -> ShapedObject:
     identifier = read_id(record, "id", f"{image}, one of its annotations")
-    where = f"annotation {brief(identifier)}"
+    where = f"annotation {shorten(identifier)}"
     whole = f"{image}, {where}"
     if identifier in table.twice:
         raise InputError(whole, "its id stands twice", AGAIN)
     category = read_id(record, "category_id", whole)
     if category not in table.names:
-        raise InputError(whole, f"there is no category with the id {brief(category)}", AGAIN)
+        raise InputError(whole, f"there is no category with the id {shorten(category)}", AGAIN)
     crowd = record.get("iscrowd")
     if crowd not in (None, 0, 1):
-        raise InputError(whole, f"its iscrowd is {brief(crowd)}, not 0 or 1", AGAIN)
+        raise InputError(whole, f"its iscrowd is {shorten(crowd)}, not 0 or 1", AGAIN)
     parts = _parts(record.get("segmentation"), whole)
     return ShapedObject(table.names[category], parts, where, ignored=bool(crowd))
 
@@ -216,7 +222,7 @@ def _polygon(numbers: object, where: str) -> Polygon:
             "one of its outlines is not a list of x and y of at least 3 corners",
             "Correct or remove it",
         )
-    return Polygon(read_coordinates(numbers, where))
+    return Polygon(parse_coordinates(numbers, where))
 
 
 def _runs(segmentation: Record, where: str) -> RunLengths:
@@ -229,7 +235,7 @@ def _runs(segmentation: Record, where: str) -> RunLengths:
                 return RunLengths(tuple(counts), (height, width))
             raise InputError(
                 where,
-                f"its runs are not whole numbers that fill {brief(height)} x {brief(width)} pixels",
+                f"its runs are not whole numbers that fill {shorten(height)} x {shorten(width)} px",
                 AGAIN,
             )
     raise InputError(where, "its runs are without 'size' or 'counts', or they are wrong", AGAIN)

@@ -5,24 +5,20 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from unetflow.annotations.paths import prefix_of, refuse_foreign
-from unetflow.annotations.raster import MaskImage
-from unetflow.annotations.records import (
-    Pair,
-    Pairing,
-    SourceImage,
-)
+from unetflow.annotations.paths import folder_prefix, refuse_unsupported_formats
+from unetflow.annotations.raster import SemanticMask
+from unetflow.annotations.records import Pair, Pairing, SourceImage
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing, compile_pattern, natural_order
 from unetflow.io.formats.registry import READERS, is_image
 
 _GROUP = r"Put brackets around the part that image and mask share, as in '(\d+)_training'"
 
-Keyed = dict[str, list[str]]
+FilesByKey = dict[str, list[str]]
 
 
 def find_folder_pairs(
-    tree: FileListing,
+    listing: FileListing,
     *,
     images: str = "images",
     masks: str = "masks",
@@ -38,7 +34,7 @@ def find_folder_pairs(
     searched in the path below the folder, any other one in the file's name alone.
 
     Args:
-        tree: The files.
+        listing: The files.
         images: Folder of images, searched with its subfolders.
         masks: Folder of masks, likewise; it may be the same one. Of folders that lie one in the
             other, the outer one is taken without the inner one.
@@ -55,64 +51,64 @@ def find_folder_pairs(
     """
     places = {"image": images, "mask": masks} | ({"region": regions} if regions else {})
     patterns = {"image": image_pattern, "mask": mask_pattern, "region": region_pattern}
-    _refuse_same_place(tree, places, patterns)
+    _refuse_same_place(listing, places, patterns)
     keyed = {
-        kind: key_files(tree, folder, patterns[kind], f"{kind}_pattern", places.values())
+        kind: group_by_key(listing, folder, patterns[kind], f"{kind}_pattern", places.values())
         for kind, folder in places.items()
     }
     keys = {kind: found for kind, (found, _) in keyed.items()}
-    refused = [*_refuse_unmatched(tree, keyed.values()), *_refuse_shared(tree, keys)]
-    pairs, left_over = join_keys(tree, images, keys["image"], keys["mask"])
+    refused = [*_refuse_unmatched(listing, keyed.values()), *_refuse_shared(listing, keys)]
+    pairs, left_over = pair_by_key(listing, images, keys["image"], keys["mask"])
     if regions:
-        pairs, without_region = _join_regions(tree, pairs, keys["image"], keys["region"])
+        pairs, without_region = _join_regions(listing, pairs, keys["image"], keys["region"])
         refused += without_region
-    refused += [*tree.refused, *left_over, *refuse_foreign(tree, places.values())]
+    refused += [*listing.refused, *left_over, *refuse_unsupported_formats(listing, places.values())]
     refused.sort(key=lambda error: natural_order(error.where))
     return Pairing(pairs, refused)
 
 
 def _refuse_same_place(
-    tree: FileListing, places: dict[str, str], patterns: dict[str, str | None]
+    listing: FileListing, places: dict[str, str], patterns: dict[str, str | None]
 ) -> None:
     """Stop where images and masks are the same files."""
-    same_folder = prefix_of(places["image"]) == prefix_of(places["mask"])
+    same_folder = folder_prefix(places["image"]) == folder_prefix(places["mask"])
     if same_folder and patterns["image"] == patterns["mask"]:
         raise InputError(
-            tree.root / places["image"],
+            listing.root / places["image"],
             "it is given for images and for masks, and nothing tells which are which",
             "Give `image_pattern` and `mask_pattern`, as in '^(.+)_img' and '^(.+)_mask'",
         )
 
 
-def key_files(
-    tree: FileListing,
+def group_by_key(
+    listing: FileListing,
     folder: str,
     pattern: str | None,
     parameter: str,
     without: Iterable[str] = (),
-) -> tuple[Keyed, set[str]]:
+) -> tuple[FilesByKey, set[str]]:
     """Sort the images of a folder by what pairs them.
 
     Args:
-        tree: The files.
+        listing: The files.
         folder: The folder.
         pattern: A regular expression with a group, or None.
         parameter: The pattern's name, for error messages.
         without: Folders that are left out where they lie in it.
 
     Returns:
-        The names in the tree by their keys, and the names that the pattern leaves out.
+        The names in the listing by their keys, and the names that the pattern leaves out.
 
     Raises:
         InputError: There is no image in the folder, or the pattern is wrong or matches none.
     """
     expression = compile_pattern(pattern, parameter, _GROUP) if pattern else None
-    prefix = prefix_of(folder)
-    below_it = (prefix_of(other) for other in without)
+    prefix = folder_prefix(folder)
+    below_it = (folder_prefix(other) for other in without)
     skipped = tuple(p for p in below_it if p.startswith(prefix) and p != prefix)
-    keys: Keyed = {}
+    keys: FilesByKey = {}
     unmatched = set()
-    for below in tree.within(folder):
+    for below in listing.within(folder):
         name = prefix + below
         if not is_image(name) or name.startswith(skipped):
             continue
@@ -123,10 +119,10 @@ def key_files(
             keys.setdefault(key, []).append(name)
     if not keys and unmatched:
         problem = f"{parameter} '{pattern}' matches none of its files"
-        raise InputError(tree.root / folder, problem, f"Correct {parameter} in the catalog")
+        raise InputError(listing.root / folder, problem, f"Correct {parameter} in the catalog")
     if not keys:
         raise InputError(
-            tree.root / folder,
+            listing.root / folder,
             f"the folder holds no image ({', '.join(READERS)})",
             "Put images there, or correct the path in the catalog",
         )
@@ -142,13 +138,13 @@ def _key_of(below: str, expression: re.Pattern[str] | None) -> str | None:
     return None if match is None else "/".join(group or "" for group in match.groups())
 
 
-def join_keys(
-    tree: FileListing, images: str, image_keys: Keyed, mask_keys: Keyed
+def pair_by_key(
+    listing: FileListing, images: str, image_keys: FilesByKey, mask_keys: FilesByKey
 ) -> tuple[list[Pair], list[InputError]]:
     """Make pairs of images and masks with equal keys, in natural order.
 
     Args:
-        tree: The files.
+        listing: The files.
         images: The images' folder, which the ids leave out.
         image_keys: The images by key.
         mask_keys: The masks by key.
@@ -156,27 +152,27 @@ def join_keys(
     Returns:
         The pairs, and an error for each file that has no partner or several.
     """
-    prefix = prefix_of(images)
+    prefix = folder_prefix(images)
     pairs, refused = [], []
     for key, names in image_keys.items():
         partners = mask_keys.get(key, [])
         if len(names) > 1 or len(partners) > 1:
-            refused += _refuse_ambiguous(tree, key, names, partners)
+            refused += _refuse_ambiguous(listing, key, names, partners)
         elif not partners:
             refused.append(
                 InputError(
-                    tree.files[names[0]],
+                    listing.files[names[0]],
                     f"there is no mask '{key}'",
                     "Add the mask, move the image away, or set the patterns that pair them",
                 )
             )
         else:
             identifier = names[0].removeprefix(prefix).rpartition(".")[0]
-            image, mask = tree.files[names[0]], tree.files[partners[0]]
-            pairs.append(Pair(identifier, SourceImage(image), MaskImage(SourceImage(mask))))
+            image, mask = listing.files[names[0]], listing.files[partners[0]]
+            pairs.append(Pair(identifier, SourceImage(image), SemanticMask(SourceImage(mask))))
     refused += [
         InputError(
-            tree.files[name],
+            listing.files[name],
             f"there is no image '{key}'",
             "Add the image, move the mask away, or set the patterns that pair them",
         )
@@ -188,7 +184,7 @@ def join_keys(
 
 
 def _refuse_unmatched(
-    tree: FileListing, keyed: Collection[tuple[Keyed, set[str]]]
+    listing: FileListing, keyed: Collection[tuple[FilesByKey, set[str]]]
 ) -> list[InputError]:
     """Return an error for each file that no pattern takes.
 
@@ -198,7 +194,7 @@ def _refuse_unmatched(
     left_out = {name for _, unmatched in keyed for name in unmatched}
     return [
         InputError(
-            tree.files[name],
+            listing.files[name],
             "its name does not match the pattern",
             "Correct the pattern, or rename it",
         )
@@ -206,7 +202,7 @@ def _refuse_unmatched(
     ]
 
 
-def _refuse_shared(tree: FileListing, keys: dict[str, Keyed]) -> list[InputError]:
+def _refuse_shared(listing: FileListing, keys: dict[str, FilesByKey]) -> list[InputError]:
     """Take away the files that two patterns match, and return an error for each of them."""
     count = Counter(name for found in keys.values() for names in found.values() for name in names)
     shared = {name for name, times in count.items() if times > 1}
@@ -215,7 +211,7 @@ def _refuse_shared(tree: FileListing, keys: dict[str, Keyed]) -> list[InputError
         keys[kind] = {key: names for key, names in kept.items() if names}
     return [
         InputError(
-            tree.files[name],
+            listing.files[name],
             "more than one pattern matches it",
             "Let the patterns exclude each other, as '^(?!.+_mask)(.+)' and '^(.+)_mask' do",
         )
@@ -224,21 +220,23 @@ def _refuse_shared(tree: FileListing, keys: dict[str, Keyed]) -> list[InputError
 
 
 def _join_regions(
-    tree: FileListing, pairs: list[Pair], image_keys: Keyed, region_keys: Keyed
+    listing: FileListing, pairs: list[Pair], image_keys: FilesByKey, region_keys: FilesByKey
 ) -> tuple[list[Pair], list[InputError]]:
     """Give each pair its region; a pair without one is refused, and a region without an image."""
-    key_of = {str(tree.files[name]): key for key, names in image_keys.items() for name in names}
+    key_of = {str(listing.files[name]): key for key, names in image_keys.items() for name in names}
     with_region, refused = [], []
     for pair in pairs:
         found = region_keys.get(key_of[str(pair.image.file)], [])
         if len(found) == 1:
-            with_region.append(replace(pair, region=tree.files[found[0]]))
+            with_region.append(replace(pair, region=listing.files[found[0]]))
         else:
             problem = "several regions match" if found else "no region matches"
             refused.append(InputError(pair.image.file, f"{problem} it", "Give it one region file"))
     refused += [
         InputError(
-            tree.files[name], f"there is no image '{key}'", "Add the image, or move the region away"
+            listing.files[name],
+            f"there is no image '{key}'",
+            "Add the image, or move the region away",
         )
         for key in region_keys.keys() - image_keys.keys()
         for name in region_keys[key]
@@ -247,12 +245,12 @@ def _join_regions(
 
 
 def _refuse_ambiguous(
-    tree: FileListing, key: str, names: list[str], partners: list[str]
+    listing: FileListing, key: str, names: list[str], partners: list[str]
 ) -> list[InputError]:
     listed = ", ".join(name.rpartition("/")[2] for name in [*names, *partners])
     return [
         InputError(
-            tree.files[name],
+            listing.files[name],
             f"'{key}' stands for several files: {listed}",
             "Rename or remove all but one image and one mask",
         )

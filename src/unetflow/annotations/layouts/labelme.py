@@ -12,33 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from unetflow.annotations.json_tables import (
-    read_id,
-    read_json,
-    read_size,
-    value_of,
-)
-from unetflow.annotations.pairing import assemble
+from unetflow.annotations.json_tables import read_id, read_json, read_size, value_of
+from unetflow.annotations.pairing import build_pairing
 from unetflow.annotations.paths import (
-    images_below,
-    locate,
-    prefix_of,
-    refuse_foreign,
-    stem_of,
+    folder_prefix,
+    list_images,
+    refuse_unsupported_formats,
+    resolve_path,
+    without_suffix,
 )
 from unetflow.annotations.polygons import (
     Geometry,
     Polygon,
+    ShapeAnnotation,
     ShapedObject,
-    Shapes,
-    read_coordinates,
+    parse_coordinates,
 )
-from unetflow.annotations.records import (
-    Pair,
-    Pairing,
-    SourceImage,
-)
-from unetflow.annotations.tables import brief
+from unetflow.annotations.records import Pair, Pairing, SourceImage
+from unetflow.annotations.tables import shorten
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File
@@ -124,7 +115,7 @@ class Patch:
 
 
 def find_labelme(
-    tree: FileListing, *, annotations: str = ".", images: str | None = None
+    listing: FileListing, *, annotations: str = ".", images: str | None = None
 ) -> Pairing:
     """Find images that were annotated with LabelMe.
 
@@ -132,7 +123,7 @@ def find_labelme(
     file and lies beside it or in the folder of images.
 
     Args:
-        tree: The files.
+        listing: The files.
         annotations: Folder of JSON files, searched with its subfolders.
         images: Folder of images, likewise; None: they lie with the JSON files.
 
@@ -143,16 +134,16 @@ def find_labelme(
         InputError: A folder is not there, or holds no JSON file.
     """
     folder = annotations if images is None else images
-    prefix, files = prefix_of(folder), images_below(tree, folder)
-    refused = [*tree.refused, *refuse_foreign(tree, {folder})]
-    search = _Search(tree, prefix_of(annotations), prefix)
-    annotators, found = Counter[str](), list[tuple[str, Shapes]]()
-    for table in _tables(tree, annotations):
+    prefix, files = folder_prefix(folder), list_images(listing, folder)
+    refused = [*listing.refused, *refuse_unsupported_formats(listing, {folder})]
+    search = _Search(listing, folder_prefix(annotations), prefix)
+    annotators, found = Counter[str](), list[tuple[str, ShapeAnnotation]]()
+    for table in _tables(listing, annotations):
         image = None
         try:
-            record = _read_record(tree.files[table])
+            record = _read_record(listing.files[table])
             image = search.image_of(table, record)
-            found.append((image, _shapes(record, str(tree.files[table]))))
+            found.append((image, _shapes(record, str(listing.files[table]))))
         except InputError as error:
             refused.append(error)
         # An image whose annotation is wrong is not one that nobody has annotated.
@@ -163,32 +154,34 @@ def find_labelme(
         if annotators[image] > 1
     ]
     pairs = [
-        Pair(stem_of(image.removeprefix(prefix)), SourceImage(tree.files[image]), shapes)
+        Pair(without_suffix(image.removeprefix(prefix)), SourceImage(listing.files[image]), shapes)
         for image, shapes in found
         if annotators[image] == 1
     ]
-    others = [(stem_of(n), file) for n, file in files.items() if prefix + n not in annotators]
-    return assemble(pairs, others, refused)
+    others = [
+        (without_suffix(n), file) for n, file in files.items() if prefix + n not in annotators
+    ]
+    return build_pairing(pairs, others, refused)
 
 
 class _Search:
     """Finds the images of JSON files.
 
     Args:
-        tree: The files.
+        listing: The files.
         annotations: What the paths of the JSON files begin with.
         images: What the paths of the images begin with.
     """
 
-    def __init__(self, tree: FileListing, annotations: str, images: str) -> None:
-        self._tree, self._annotations, self._images = tree, annotations, images
+    def __init__(self, listing: FileListing, annotations: str, images: str) -> None:
+        self._listing, self._annotations, self._images = listing, annotations, images
         self._by_stem: dict[str, list[str]] = defaultdict(list)
-        for name in filter(is_image, tree.files):
-            self._by_stem[stem_of(name)].append(name)
+        for name in filter(is_image, listing.files):
+            self._by_stem[without_suffix(name)].append(name)
 
     def namesakes(self, table: str) -> list[str]:
         """Return the images beside a JSON file with the same name, or those in the folder."""
-        beside = stem_of(table)
+        beside = without_suffix(table)
         other = self._images + beside.removeprefix(self._annotations)
         return self._by_stem.get(beside) or self._by_stem.get(other) or []
 
@@ -200,31 +193,33 @@ class _Search:
         """
         path = record.get("imagePath")
         if isinstance(path, str):
-            located = locate(posixpath.dirname(table), path)
-            if located in self._tree.files and is_image(located):
+            located = resolve_path(posixpath.dirname(table), path)
+            if located in self._listing.files and is_image(located):
                 return located
         names = self.namesakes(table)
         if len(names) == 1:
             return names[0]
-        where = self._tree.files[table]
+        where = self._listing.files[table]
         if names:
             raise InputError(
                 where,
                 f"several images have its name: {', '.join(names)}",
                 "Remove all but one of them",
             )
-        problem = f"there is no image at its imagePath {brief(path)}, and none of its name"
+        problem = f"there is no image at its imagePath {shorten(path)}, and none of its name"
         if record.get("imageData"):
             fix = "Export the image out of the JSON file, as `labelme_export_json` does"
             raise InputError(where, f"{problem}; only a copy of it is in the JSON file", fix)
         raise InputError(where, problem, "Put the image beside it, or correct `images`")
 
 
-def _tables(tree: FileListing, folder: str) -> list[str]:
-    names = [prefix_of(folder) + n for n in tree.within(folder) if n.lower().endswith(".json")]
+def _tables(listing: FileListing, folder: str) -> list[str]:
+    names = [
+        folder_prefix(folder) + n for n in listing.within(folder) if n.lower().endswith(".json")
+    ]
     if not names:
         raise InputError(
-            tree.root / folder,
+            listing.root / folder,
             "the folder holds no JSON file",
             "Put LabelMe's files there, or correct `annotations`",
         )
@@ -242,9 +237,9 @@ def _read_record(file: File) -> dict[str, Any]:
     return record
 
 
-def _shapes(record: Mapping[str, Any], where: str) -> Shapes:
+def _shapes(record: Mapping[str, Any], where: str) -> ShapeAnnotation:
     size = read_size(record, "imageHeight", "imageWidth", where)
-    return Shapes(_objects(value_of(record, "shapes", list, where), where), where, size)
+    return ShapeAnnotation(_objects(value_of(record, "shapes", list, where), where), where, size)
 
 
 def _objects(shapes: Iterable[Any], where: str) -> tuple[ShapedObject, ...]:
@@ -283,7 +278,7 @@ def _geometry(shape: Mapping[str, Any], where: str) -> Geometry:
             )
     raise InputError(
         where,
-        f"there is no shape {brief(kind)} with {len(points)} points",
+        f"there is no shape {shorten(kind)} with {len(points)} points",
         "Draw the object again as a polygon",
     )
 
@@ -291,7 +286,7 @@ def _geometry(shape: Mapping[str, Any], where: str) -> Geometry:
 def _point(point: object, where: str) -> tuple[float, float]:
     if not isinstance(point, list) or len(point) != 2:
         raise InputError(where, "one of its points is not an x and a y", "Draw the object again")
-    x, y = read_coordinates(point, where)
+    x, y = parse_coordinates(point, where)
     return x, y
 
 

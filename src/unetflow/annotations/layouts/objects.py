@@ -3,25 +3,21 @@
 from collections import defaultdict
 from dataclasses import replace
 
-from unetflow.annotations.paths import refuse_foreign
-from unetflow.annotations.raster import ObjectImages
-from unetflow.annotations.records import (
-    Pair,
-    Pairing,
-    SourceImage,
-)
+from unetflow.annotations.paths import refuse_unsupported_formats
+from unetflow.annotations.raster import ObjectMasks
+from unetflow.annotations.records import Pair, Pairing, SourceImage
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing, natural_order
 from unetflow.io.formats.registry import is_image
 
 
 def find_object_masks(
-    tree: FileListing, *, images: str = "images", masks: str = "masks"
+    listing: FileListing, *, images: str = "images", masks: str = "masks"
 ) -> Pairing:
     """Find `<id>/images/*.png` and `<id>/masks/*.png`, as in the Data Science Bowl 2018.
 
     Args:
-        tree: The files.
+        listing: The files.
         images: Name of the folder with the one image.
         masks: Name of the folder with the objects' masks.
 
@@ -38,29 +34,29 @@ def find_object_masks(
             f"images and masks are both in folders called '{images}'",
             "Correct `images` or `masks` in the catalog",
         )
-    image_names, mask_names = _names_by_id(tree, images), _names_by_id(tree, masks)
+    image_names, mask_names = _names_by_id(listing, images), _names_by_id(listing, masks)
     if not image_names:
         raise InputError(
-            tree.root,
+            listing.root,
             f"there is no folder <id>/{images} with an image in it",
             "Correct `images` and `path` in the catalog",
         )
     pairs, unlabelled = [], {}
     orphans = mask_names.keys() - image_names.keys()
-    refused = [*tree.refused, *_refuse_foreign(tree, (images, masks))]
-    refused += [_refuse_orphan(tree, identifier, images, masks) for identifier in orphans]
+    refused = [*listing.refused, *_refuse_foreign(listing, (images, masks))]
+    refused += [_refuse_orphan(listing, identifier, images, masks) for identifier in orphans]
     for identifier, names in image_names.items():
-        picture = SourceImage(tree.files[names[0]])
+        picture = SourceImage(listing.files[names[0]])
         if len(names) > 1:
             problem = f"it holds {len(names)} images instead of one"
             fix = "Give each image a folder of its own"
-            refused.append(InputError(tree.root / identifier / images, problem, fix))
+            refused.append(InputError(listing.root / identifier / images, problem, fix))
         elif identifier not in mask_names:
             unlabelled[identifier] = picture
         else:
-            files = tuple(tree.files[name] for name in mask_names[identifier])
-            where = str(tree.root / identifier / masks)
-            pairs.append(Pair(identifier, picture, ObjectImages(files, where)))
+            files = tuple(listing.files[name] for name in mask_names[identifier])
+            where = str(listing.root / identifier / masks)
+            pairs.append(Pair(identifier, picture, ObjectMasks(files, where)))
     pairs.sort(key=lambda pair: natural_order(pair.id))
     refused.sort(key=lambda error: natural_order(error.where))
     return Pairing(pairs, refused, unlabelled)
@@ -72,29 +68,29 @@ def _split(name: str) -> tuple[str, str]:
     return identifier, folder
 
 
-def _names_by_id(tree: FileListing, folder: str) -> dict[str, list[str]]:
+def _names_by_id(listing: FileListing, folder: str) -> dict[str, list[str]]:
     """Return the images in the folders of a name, by what these folders lie in."""
     names: dict[str, list[str]] = defaultdict(list)
-    for name in filter(is_image, tree.files):
+    for name in filter(is_image, listing.files):
         identifier, its_folder = _split(name)
         if identifier and its_folder == folder:
             names[identifier].append(name)
     return names
 
 
-def _refuse_orphan(tree: FileListing, identifier: str, images: str, masks: str) -> InputError:
+def _refuse_orphan(listing: FileListing, identifier: str, images: str, masks: str) -> InputError:
     return InputError(
-        tree.root / identifier / masks,
+        listing.root / identifier / masks,
         f"there are masks, but no image in {identifier}/{images}",
         "Add the image, or remove the masks",
     )
 
 
-def _refuse_foreign(tree: FileListing, folders: tuple[str, str]) -> list[InputError]:
+def _refuse_foreign(listing: FileListing, folders: tuple[str, str]) -> list[InputError]:
     """Return an error for each image in these folders whose format no reader knows."""
     inside = {
         name: file
-        for name, file in tree.files.items()
+        for name, file in listing.files.items()
         if _split(name)[0] and _split(name)[1] in folders
     }
-    return refuse_foreign(replace(tree, files=inside), {"."})
+    return refuse_unsupported_formats(replace(listing, files=inside), {"."})

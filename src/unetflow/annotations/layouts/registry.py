@@ -1,6 +1,6 @@
 """Where images and their annotations come from: one small module for each layout.
 
-A layout is a function `(tree, **options) -> Pairing` that looks at names only, or at small
+A layout is a function `(listing, **options) -> Pairing` that looks at names only, or at small
 tables; pixels are read later, one image at a time. A new one is a module, a line in `LAYOUTS` and
 a test.
 """
@@ -19,13 +19,9 @@ from unetflow.annotations.layouts.labelme import find_labelme
 from unetflow.annotations.layouts.objects import find_object_masks
 from unetflow.annotations.layouts.rle_table import find_rle_table
 from unetflow.annotations.layouts.stacks import find_stacks
-from unetflow.annotations.polygons import share_names
-from unetflow.annotations.records import (
-    Pair,
-    Pairing,
-    SourceImage,
-)
-from unetflow.annotations.split_table import split_of
+from unetflow.annotations.polygons import share_name_counts
+from unetflow.annotations.records import Pair, Pairing, SourceImage
+from unetflow.annotations.split_table import parse_split
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing, list_files
 
@@ -63,26 +59,26 @@ def find_pairs(
     Raises:
         InputError: An option or a name is wrong, or nothing is there.
     """
-    return find_in_tree(list_files(root), layout, options, splits)
+    return find_pairs_in_listing(list_files(root), layout, options, splits)
 
 
-def find_in_tree(
-    tree: FileListing,
+def find_pairs_in_listing(
+    listing: FileListing,
     layout: str,
     options: Mapping[str, Any],
     splits: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Pairing:
     """Do the same as `find_pairs` for files that have been listed."""
     if splits is None or splits == {}:
-        pairing = _layout(layout, options)(tree, **options)
+        pairing = _layout(layout, options)(listing, **options)
     else:
-        pairing = _find_splits(tree, layout, options, splits)
+        pairing = _find_splits(listing, layout, options, splits)
     pairing = _refuse_double_ids(pairing)
-    return replace(pairing, pairs=share_names(pairing.pairs))
+    return replace(pairing, pairs=share_name_counts(pairing.pairs))
 
 
 def _find_splits(
-    tree: FileListing,
+    listing: FileListing,
     layout: str,
     options: Mapping[str, Any],
     splits: Mapping[str, Mapping[str, Any]],
@@ -90,13 +86,13 @@ def _find_splits(
     """Find the pairs of each split, whose name then leads their ids."""
     pairs, refused, unlabelled = [], list[InputError](), dict[str, SourceImage]()
     for split, merged in _merge(options, splits).items():
-        part = _layout(layout, merged)(tree, **merged)
+        part = _layout(layout, merged)(listing, **merged)
         pairs += [replace(pair, id=f"{split}/{pair.id}", split=split) for pair in part.pairs]
-        refused += [error for error in part.refused if error not in tree.refused]
+        refused += [error for error in part.refused if error not in listing.refused]
         unlabelled |= {f"{split}/{name}": picture for name, picture in part.unlabelled.items()}
     labelled = {pair.image for pair in pairs}  # perhaps by a table of another split
     waiting = {name: picture for name, picture in unlabelled.items() if picture not in labelled}
-    return Pairing(pairs, [*tree.refused, *refused], waiting)
+    return Pairing(pairs, [*listing.refused, *refused], waiting)
 
 
 def _merge(
@@ -111,7 +107,7 @@ def _merge(
         )
     merged: dict[str, dict[str, Any]] = {}
     for name, differing in splits.items():
-        split = split_of("splits", str(name))
+        split = parse_split("splits", str(name))
         if split in merged:
             raise InputError("splits", f"it has '{split}' twice", "Join the two")
         if not isinstance(differing, Mapping):
@@ -142,7 +138,7 @@ def _layout(name: str, options: Mapping[str, Any]) -> Layout:
         problem = f"there is no layout '{name}'"
         raise InputError("layout", problem, _similar(str(name), list(LAYOUTS)))
     find = LAYOUTS[name]
-    known = {n: p for n, p in inspect.signature(find).parameters.items() if n != "tree"}
+    known = {n: p for n, p in inspect.signature(find).parameters.items() if n != "listing"}
     for option, value in options.items():
         if option not in known:
             raise InputError(

@@ -13,25 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.annotations.csv_tables import read_columns
-from unetflow.annotations.pairing import assemble
-from unetflow.annotations.paths import (
-    images_below,
-    refuse_foreign,
-    stem_of,
-)
+from unetflow.annotations.pairing import build_pairing
+from unetflow.annotations.paths import list_images, refuse_unsupported_formats, without_suffix
 from unetflow.annotations.polygons import (
-    MOST_CHARACTERS,
+    MAX_CHARACTERS,
+    ShapeAnnotation,
     ShapedObject,
-    Shapes,
+    decode_coco_counts,
     fill_runs,
-    unpack_lengths,
 )
-from unetflow.annotations.records import (
-    Pair,
-    Pairing,
-    SourceImage,
-)
-from unetflow.annotations.tables import brief
+from unetflow.annotations.records import Pair, Pairing, SourceImage
+from unetflow.annotations.tables import shorten
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File
@@ -52,7 +44,7 @@ class RunPairs:
 
     def pixels(self, shape: tuple[int, int], where: object) -> NDArray[np.bool_]:
         """Draw the runs; all of them must lie in the image."""
-        starts, ends = read_run_pairs(self.text, where)
+        starts, ends = parse_run_pairs(self.text, where)
         pixels = shape[0] * shape[1]
         if ends[-1] > pixels:
             raise InputError(
@@ -81,7 +73,7 @@ class RunLengths:
         if self.size != tuple(shape):
             raise InputError(
                 where,
-                f"its runs are of an image of {brief(self.size[1])} x {brief(self.size[0])} "
+                f"its runs are of an image of {shorten(self.size[1])} x {shorten(self.size[0])} "
                 f"pixels, but the image is {shape[1]} x {shape[0]}",
                 "Put the image there that was annotated",
             )
@@ -98,8 +90,8 @@ class RunLengths:
         """Return the lengths; none where they do not fill an image of so many pixels."""
         if isinstance(self.counts, str):
             # The COCO tools draw a wrong text as it comes: beyond the image, or not to its end.
-            too_long = len(self.counts) > MOST_CHARACTERS * (pixels + 1)
-            lengths = _NONE if too_long else unpack_lengths(self.counts)
+            too_long = len(self.counts) > MAX_CHARACTERS * (pixels + 1)
+            lengths = _NONE if too_long else decode_coco_counts(self.counts)
             fill = lengths.size and lengths.min() >= 0 and lengths.max() <= pixels
             return lengths if fill and lengths.sum() == pixels else _NONE
         fill = all(count >= 0 for count in self.counts) and sum(self.counts) == pixels
@@ -107,7 +99,7 @@ class RunLengths:
 
 
 def find_rle_table(
-    tree: FileListing,
+    listing: FileListing,
     *,
     table: str,
     images: str = "images",
@@ -118,7 +110,7 @@ def find_rle_table(
     """Find images whose objects are rows of a CSV table, as in many contests on Kaggle.
 
     Args:
-        tree: The files.
+        listing: The files.
         table: The CSV file. Each row is one object; one without runs says that there is none.
         images: Folder of images, searched with its subfolders.
         image_column: The column with the images' names, with or without ending.
@@ -131,15 +123,15 @@ def find_rle_table(
     Raises:
         InputError: The table, a column or the folder is not there, or a row names no image.
     """
-    file = tree.file(table)
+    file = listing.file(table)
     rows = _read_rows(file, image_column, pixels_column, class_column)
-    files = images_below(tree, images)
+    files = list_images(listing, images)
     known = _names_by_id(files)
-    refused = [*tree.refused, *refuse_foreign(tree, {images})]
+    refused = [*listing.refused, *refuse_unsupported_formats(listing, {images})]
     for identifier in dict.fromkeys(row.image for row in rows):
         names = known.get(identifier, [])
         if len(names) != 1:
-            refused.append(_refuse_id(f"{file}, image {brief(identifier)}", names, images))
+            refused.append(_refuse_id(f"{file}, image {shorten(identifier)}", names, images))
     listed = _rows_by_image(rows, known)
     pairs = []
     for name, its_rows in listed.items():
@@ -151,12 +143,16 @@ def find_rle_table(
         except InputError as error:
             refused.append(error)
         else:
-            pairs.append(Pair(stem_of(name), SourceImage(files[name]), Shapes(objects, where)))
-    unlabelled = [(stem_of(name), files[name]) for name in files.keys() - listed.keys()]
-    return assemble(pairs, unlabelled, refused)
+            pairs.append(
+                Pair(
+                    without_suffix(name), SourceImage(files[name]), ShapeAnnotation(objects, where)
+                )
+            )
+    unlabelled = [(without_suffix(name), files[name]) for name in files.keys() - listed.keys()]
+    return build_pairing(pairs, unlabelled, refused)
 
 
-def read_run_pairs(text: str, where: object) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def parse_run_pairs(text: str, where: object) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return where the runs of a table start, counted from 0, and the pixels after their ends.
 
     Raises:
@@ -165,7 +161,7 @@ def read_run_pairs(text: str, where: object) -> tuple[NDArray[np.int64], NDArray
     if not _RUNS.fullmatch(text.strip()):
         raise InputError(
             where,
-            f"its runs {brief(text)} are not whole numbers with spaces between",
+            f"its runs {shorten(text)} are not whole numbers with spaces between",
             "Correct it; leave the field empty where there is no object",
         )
     numbers = np.array([int(part) for part in text.split()], np.int64)
@@ -217,7 +213,7 @@ def _names_by_id(files: Iterable[str]) -> dict[str, list[str]]:
     """Return the images that an id may stand for; a whole name comes before one without ending."""
     known: dict[str, list[str]] = defaultdict(list)
     for name in files:
-        known[stem_of(name)].append(name)
+        known[without_suffix(name)].append(name)
     return known | {name: [name] for name in files}
 
 
@@ -246,7 +242,7 @@ def _refuse_id(where: str, names: list[str], images: str) -> InputError:
 
 def _object(row: _Row, where: str) -> ShapedObject:
     here = f"row {row.number}"
-    read_run_pairs(row.runs, f"{where}, {here}")
+    parse_run_pairs(row.runs, f"{where}, {here}")
     if row.name == "":
         raise InputError(f"{where}, {here}", "its object has no class", "Fill the class column")
     return ShapedObject(row.name, (RunPairs(row.runs),), here)

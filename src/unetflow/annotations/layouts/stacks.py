@@ -2,18 +2,10 @@
 
 from dataclasses import replace
 
-from unetflow.annotations.layouts.folders import (
-    Keyed,
-    join_keys,
-    key_files,
-)
-from unetflow.annotations.paths import refuse_foreign
-from unetflow.annotations.raster import InstanceImage, MaskImage
-from unetflow.annotations.records import (
-    Pair,
-    Pairing,
-    SourceImage,
-)
+from unetflow.annotations.layouts.folders import FilesByKey, group_by_key, pair_by_key
+from unetflow.annotations.paths import refuse_unsupported_formats
+from unetflow.annotations.raster import InstanceMask, SemanticMask
+from unetflow.annotations.records import Pair, Pairing, SourceImage
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing, natural_order
 from unetflow.io.files import File
@@ -23,7 +15,7 @@ _FEWEST_DIGITS = 3
 
 
 def find_stacks(
-    tree: FileListing,
+    listing: FileListing,
     *,
     images: str = "images",
     masks: str = "masks",
@@ -37,7 +29,7 @@ def find_stacks(
     single files, these are a pair whatever their names. Only headers are read.
 
     Args:
-        tree: The files.
+        listing: The files.
         images: Folder of image stacks, searched with its subfolders, or one file.
         masks: Folder of mask stacks or one file, likewise.
         image_pattern: Regular expression with at least one group, searched in the image's name.
@@ -53,7 +45,7 @@ def find_stacks(
             are the same files.
     """
     images, masks = images.strip("/"), masks.strip("/")
-    stacks, refused = _pair_stacks(tree, images, masks, image_pattern, mask_pattern)
+    stacks, refused = _pair_stacks(listing, images, masks, image_pattern, mask_pattern)
     pairs = []
     for stack in stacks:
         (mask,) = stack.annotation.files
@@ -63,58 +55,62 @@ def find_stacks(
             refused.append(error)
         else:
             pairs += _pair_pages(stack.id, stack.image.file, mask, pages, instances)
-    refused += [*tree.refused, *refuse_foreign(tree, {images, masks})]
+    refused += [*listing.refused, *refuse_unsupported_formats(listing, {images, masks})]
     refused.sort(key=lambda error: natural_order(error.where))
     return Pairing(pairs, refused)
 
 
 def _pair_stacks(
-    tree: FileListing, images: str, masks: str, image_pattern: str | None, mask_pattern: str | None
+    listing: FileListing,
+    images: str,
+    masks: str,
+    image_pattern: str | None,
+    mask_pattern: str | None,
 ) -> tuple[list[Pair], list[InputError]]:
     """Pair the stacks as wholes; return an error for each one that is left over."""
-    if images == masks and (image_pattern == mask_pattern or images in tree.files):
+    if images == masks and (image_pattern == mask_pattern or images in listing.files):
         raise InputError(
             "masks",
             f"images and masks are both '{images}'",
             "Give them two places, or the patterns that tell them apart",
         )
-    image_keys, other_images = _key(tree, images, masks, image_pattern, "image_pattern")
-    mask_keys, other_masks = _key(tree, masks, images, mask_pattern, "mask_pattern")
-    if images in tree.files and masks in tree.files:
+    image_keys, other_images = _key(listing, images, masks, image_pattern, "image_pattern")
+    mask_keys, other_masks = _key(listing, masks, images, mask_pattern, "mask_pattern")
+    if images in listing.files and masks in listing.files:
         mask_keys = {key: [masks] for key in image_keys}
     # In one folder each pattern leaves out what the other one takes.
     unmatched = other_images & other_masks if images == masks else other_images | other_masks
     refused = [
         InputError(
-            tree.files[name],
+            listing.files[name],
             "its name does not match the pattern",
             "Correct the pattern, or rename it",
         )
         for name in unmatched
     ]
-    stacks, left_over = join_keys(tree, _folder(tree, images), image_keys, mask_keys)
+    stacks, left_over = pair_by_key(listing, _folder(listing, images), image_keys, mask_keys)
     return stacks, [*refused, *left_over]
 
 
 def _key(
-    tree: FileListing, place: str, other: str, pattern: str | None, parameter: str
-) -> tuple[Keyed, set[str]]:
+    listing: FileListing, place: str, other: str, pattern: str | None, parameter: str
+) -> tuple[FilesByKey, set[str]]:
     """Sort the stacks of a folder, or the one that is given, by what pairs them."""
-    folder = _folder(tree, place)
-    if place in tree.files:
-        _require_tiff(tree.files[place])
-        return key_files(
-            replace(tree, files={place: tree.files[place]}), folder, pattern, parameter
+    folder = _folder(listing, place)
+    if place in listing.files:
+        _require_tiff(listing.files[place])
+        return group_by_key(
+            replace(listing, files={place: listing.files[place]}), folder, pattern, parameter
         )
-    files = {name: file for name, file in tree.files.items() if name != other}
+    files = {name: file for name, file in listing.files.items() if name != other}
     inside = other != place and (place in ("", ".") or other.startswith(f"{place}/"))
-    return key_files(
-        replace(tree, files=files), folder, pattern, parameter, [other] if inside else []
+    return group_by_key(
+        replace(listing, files=files), folder, pattern, parameter, [other] if inside else []
     )
 
 
-def _folder(tree: FileListing, place: str) -> str:
-    return place.rpartition("/")[0] or "." if place in tree.files else place
+def _folder(listing: FileListing, place: str) -> str:
+    return place.rpartition("/")[0] or "." if place in listing.files else place
 
 
 def _require_tiff(file: File) -> None:
@@ -146,7 +142,7 @@ def _count(image: File, mask: File) -> int:
 
 def _pair_pages(stack: str, image: File, mask: File, pages: int, instances: bool) -> list[Pair]:
     digits = max(_FEWEST_DIGITS, len(str(pages - 1)))
-    annotate = InstanceImage if instances else MaskImage
+    annotate = InstanceMask if instances else SemanticMask
     return [
         Pair(
             f"{stack}/{page:0{digits}}",

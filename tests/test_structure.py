@@ -49,7 +49,6 @@ def test_default_is_all_and_training_is_the_chain_up_to_evaluation():
         "training_log",
         "checkpoints",
         "manifest_before",
-        "data_report_before",
         "start_model",
         "champion",
         "run_facts",

@@ -16,7 +16,7 @@ from unetflow.data.duplicates import find_duplicates, find_leaks
 from unetflow.data.sample_builder import SampleSources
 from unetflow.data.samples import SampleFolder
 from unetflow.data.splitting.split import SplitRule, split_samples
-from unetflow.reporting.data_report.renewal import renew_data_report
+from unetflow.reporting.data_report.page import write_data_report
 
 _log = logging.getLogger(__name__)
 
@@ -120,13 +120,11 @@ def report_data(
     duplicates: Table,
     leaks: Table,
     samples: SampleFolder,
-    data_report_before: str | None,
     classes: list[dict[str, Any]],
 ) -> str:
     """Write the data report as one HTML page; see `reporting.data_report`."""
     names = [c.name for c in read_classes(classes)]
-    return renew_data_report(
-        data_report_before,
+    return write_data_report(
         split_samples,
         quarantine,
         duplicates,

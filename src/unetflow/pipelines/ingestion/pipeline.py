@@ -47,7 +47,6 @@ def create_pipeline() -> Pipeline:
                     "duplicates",
                     "leaks",
                     "samples",
-                    "data_report_before",
                     "params:classes",
                 ],
                 outputs="data_report",

@@ -91,4 +91,5 @@ def _distances(
 def _percentile_95(distances: NDArray[np.float64], lengths: NDArray[np.float64]) -> float:
     """Return the distance within which 95 % of an outline's length lies."""
     reached = np.cumsum(lengths) / np.sum(lengths)
-    return float(distances[min(np.searchsorted(reached, 0.95), len(distances) - 1)])
+    index = int(np.searchsorted(reached, 0.95))
+    return float(distances[min(index, len(distances) - 1)])

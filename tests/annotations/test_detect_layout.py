@@ -4,7 +4,7 @@ import shutil
 import pytest
 import yaml
 
-from tests.support.file_trees import make, names, noise, pairs_of, read_only_way, save
+from tests.support.file_trees import find_only_candidate, make, names, noise, pairs_of, save
 from tests.support.images import touch_images
 from unetflow.annotations.autodetect.detect_layout import (
     LayoutCandidate,
@@ -122,9 +122,9 @@ SPLIT_LAYOUTS = {
 }
 
 
-def as_catalog(reading, root):
+def as_catalog(candidate, root):
     """Return what a person would copy out of the explanation."""
-    lines = reading.explain(root).splitlines()[1:]
+    lines = candidate.explain(root).splitlines()[1:]
     return yaml.safe_load("\n".join(lines))["raw_pairs"]
 
 
@@ -132,12 +132,12 @@ def as_catalog(reading, root):
 def test_a_layout_from_real_life_is_recognised(tmp_path, name):
     images, masks = (LAYOUTS | SPLIT_LAYOUTS)[name]
     root = make(tmp_path / "data", images, masks)
-    reading = read_only_way(root)
-    assert pairs_of(root, reading) == {i: [m] for i, m in zip(images, masks, strict=True)}
-    assert reading.others == 0
-    assert bool(reading.splits) == (name in SPLIT_LAYOUTS)
-    if reading.splits:
-        found = find_pairs(root, reading.layout, reading.options, reading.splits).pairs
+    candidate = find_only_candidate(root)
+    assert pairs_of(root, candidate) == {i: [m] for i, m in zip(images, masks, strict=True)}
+    assert candidate.n_unused == 0
+    assert bool(candidate.splits) == (name in SPLIT_LAYOUTS)
+    if candidate.splits:
+        found = find_pairs(root, candidate.layout, candidate.options, candidate.splits).pairs
         assert {(p.split, "val" in str(p.image)) for p in found} == {
             *(("train", False), ("validation", True))
         }
@@ -146,13 +146,13 @@ def test_a_layout_from_real_life_is_recognised(tmp_path, name):
 @pytest.mark.parametrize("name", ["suffixes", "TNBC", "Cellpose, own images", "CamVid"])
 def test_the_lines_that_are_shown_make_the_same_pairs(tmp_path, name):
     root = make(tmp_path / "my data", *(LAYOUTS | SPLIT_LAYOUTS)[name])
-    reading = detect_layout(root)
-    entry = as_catalog(reading, root)
+    candidate = detect_layout(root)
+    entry = as_catalog(candidate, root)
     assert entry.pop("type") == "unetflow.datasets.SourceDataset"
     assert entry.pop("path") == str(root)
     layout, splits = entry.pop("layout"), entry.pop("splits", None)
     assert find_pairs(root, layout, entry, splits) == find_pairs(
-        root, reading.layout, reading.options, reading.splits
+        root, candidate.layout, candidate.options, candidate.splits
     )
 
 
@@ -164,7 +164,7 @@ def test_an_archive_is_recognised_like_the_folder_in_it(tmp_path, name):
     assert in_archive == in_folder
 
 
-# Two readings, none of which may be taken without asking.
+# Two candidates, none of which may be taken without asking.
 AMBIGUOUS = {
     "CHASE": (
         names("Image_{:02}L.jpg", *N),
@@ -223,9 +223,9 @@ def test_two_possible_readings_are_shown_and_none_is_taken(tmp_path, name):
     for part in shown:
         assert part in caught.value.problem
     assert caught.value.fix == "Copy the intended one into conf/local/catalog.yml"
-    for reading in find_candidates(root):
-        assert as_catalog(reading, root)["masks"] == reading.options["masks"]
-        assert reading.pairs == len(N)
+    for candidate in find_candidates(root):
+        assert as_catalog(candidate, root)["masks"] == candidate.options["masks"]
+        assert candidate.n_pairs == len(N)
 
 
 def test_of_many_ways_some_are_shown(tmp_path):
@@ -245,8 +245,8 @@ def test_the_same_data_in_two_formats_is_not_read_twice(tmp_path):
         for kind in ("png", "tif"):
             save(tmp_path / kind / "Original" / f"{number}.{kind}", picture)
             save(tmp_path / kind / "Ground Truth" / f"{number}.{kind}", mask)
-    readings = find_candidates(tmp_path)
-    assert sorted(reading.options["images"] for reading in readings) == [
+    candidates = find_candidates(tmp_path)
+    assert sorted(candidate.options["images"] for candidate in candidates) == [
         *("png/Original", "tif/Original")
     ]
 
@@ -254,10 +254,10 @@ def test_the_same_data_in_two_formats_is_not_read_twice(tmp_path):
 def test_images_that_wait_for_masks_stay_out(tmp_path):
     images = [*names("train_images/{}.png", *N), *names("test_images/{}.png", *N)]
     make(tmp_path, images, names("train_masks/{}.png", *N))
-    reading = read_only_way(tmp_path)
-    assert reading.options == {"images": "train_images", "masks": "train_masks"}
-    assert (reading.pairs, reading.others) == (len(N), len(N))
-    assert f"{len(N)} annotated images, without {len(N)} other image files" in reading.explain(
+    candidate = find_only_candidate(tmp_path)
+    assert candidate.options == {"images": "train_images", "masks": "train_masks"}
+    assert (candidate.n_pairs, candidate.n_unused) == (len(N), len(N))
+    assert f"{len(N)} annotated images, without {len(N)} other image files" in candidate.explain(
         tmp_path
     )
 
@@ -292,9 +292,11 @@ def test_an_empty_folder_and_one_that_is_not_there_are_refused(tmp_path):
         detect_layout(tmp_path / "nowhere")
 
 
-def test_the_explanation_tells_how_to_keep_a_given_split(tmp_path):
-    reading = LayoutCandidate("folders", {}, {"train": {"images": "a"}, "test": {"images": "b"}}, 7)
-    lines = reading.explain(tmp_path).splitlines()
+def test_explanation_states_how_to_keep_a_given_split(tmp_path):
+    candidate = LayoutCandidate(
+        "folders", {}, {"train": {"images": "a"}, "test": {"images": "b"}}, 7
+    )
+    lines = candidate.explain(tmp_path).splitlines()
     assert re.search(r"7 annotated images; .*strategy: given", lines[0])
     assert "&" not in "".join(lines)
-    assert as_catalog(reading, tmp_path)["splits"] == reading.splits
+    assert as_catalog(candidate, tmp_path)["splits"] == candidate.splits

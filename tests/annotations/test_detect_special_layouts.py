@@ -3,8 +3,17 @@ import json
 import numpy as np
 import pytest
 
-from tests.support.file_trees import EDGE, blob, make, names, noise, pairs_of, read_only_way, save
-from unetflow.annotations.autodetect import table_candidates as table_readings
+from tests.support.file_trees import (
+    EDGE,
+    blob,
+    find_only_candidate,
+    make,
+    names,
+    noise,
+    pairs_of,
+    save,
+)
+from unetflow.annotations.autodetect import table_candidates
 from unetflow.annotations.autodetect.detect_layout import detect_layout, find_candidates
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.registry import find_pairs
@@ -38,13 +47,13 @@ def write_labelme(path, image):
     write_json(path, {"shapes": [shape], "imagePath": image, "imageData": None, **size})
 
 
-def images_of(root, reading):
-    return sorted(pairs_of(root, reading))
+def images_of(root, candidate):
+    return sorted(pairs_of(root, candidate))
 
 
-def draw_first(root, reading, *class_values):
-    """Draw the first annotation that a reading finds."""
-    pair = find_pairs(root, reading.layout, reading.options, reading.splits).pairs[0]
+def draw_first(root, candidate, *class_values):
+    """Draw the first annotation that a candidate finds."""
+    pair = find_pairs(root, candidate.layout, candidate.options, candidate.splits).pairs[0]
     classes = [ClassSpec("background", ()), *(ClassSpec(v, (v,)) for v in class_values)]
     return pair.annotation.draw((EDGE, EDGE), ClassMap(tuple(classes)), 10**6).label
 
@@ -53,25 +62,25 @@ def test_one_mask_for_each_object(tmp_path):
     images = names("stage1/{0}/images/{0}.png", *N)
     masks = names("stage1/{}/masks/x{}.png", *((i, m) for i in N for m in range(3)))
     make(tmp_path, [*images, *names("stage1/{0}/images/{0}.png", *range(10, 20))], masks)
-    reading = read_only_way(tmp_path)
-    assert (reading.layout, reading.options, reading.others) == ("objects", {}, 0)
-    assert pairs_of(tmp_path, reading) == {
+    candidate = find_only_candidate(tmp_path)
+    assert (candidate.layout, candidate.options, candidate.n_unused) == ("objects", {}, 0)
+    assert pairs_of(tmp_path, candidate) == {
         image: masks[3 * i : 3 * i + 3] for i, image in enumerate(images)
     }
 
 
 def test_one_mask_for_each_image_in_a_folder_of_its_own_could_be_either(tmp_path):
     make(tmp_path, names("{0}/images/{0}.png", *N), names("{0}/masks/{0}.png", *N))
-    assert {reading.layout for reading in find_candidates(tmp_path)} == {"objects", "folders"}
+    assert {candidate.layout for candidate in find_candidates(tmp_path)} == {"objects", "folders"}
 
 
 def test_films_of_cells(tmp_path):
     frames = names("{}/t{:03}.tif", *((s, n) for s in ("01", "02") for n in N))
     gold = names("{0}_GT/{1}.tif", ("01", "SEG/man_seg002"), ("01", "TRA/man_track002"))
     make(tmp_path, frames, gold)
-    reading = read_only_way(tmp_path)
-    assert (reading.layout, reading.options) == ("cell_tracking", {})
-    assert pairs_of(tmp_path, reading) == {"01/t002.tif": ["01_GT/SEG/man_seg002.tif"]}
+    candidate = find_only_candidate(tmp_path)
+    assert (candidate.layout, candidate.options) == ("cell_tracking", {})
+    assert pairs_of(tmp_path, candidate) == {"01/t002.tif": ["01_GT/SEG/man_seg002.tif"]}
 
 
 def test_films_of_cells_with_two_truths_are_not_read_without_asking(tmp_path):
@@ -87,19 +96,19 @@ def test_stacks(tmp_path, others):
     for name in ("train-volume.tif", *others):
         save(tmp_path / name, noise(name, (4, EDGE, EDGE)))
     save(tmp_path / "train-labels.tif", np.stack([blob()] * 4))
-    reading = read_only_way(tmp_path)
-    assert (reading.layout, reading.pairs) == ("stacks", 4)
-    assert reading.options == {"images": "train-volume.tif", "masks": "train-labels.tif"}
-    assert reading.others == len(others)
+    candidate = find_only_candidate(tmp_path)
+    assert (candidate.layout, candidate.n_pairs) == ("stacks", 4)
+    assert candidate.options == {"images": "train-volume.tif", "masks": "train-labels.tif"}
+    assert candidate.n_unused == len(others)
 
 
 def test_folders_of_stacks(tmp_path):
     for name in ("a", "b"):
         save(tmp_path / f"raw/{name}.tif", noise(name, (3, EDGE, EDGE)))
         save(tmp_path / f"labels/{name}_seg.tiff", noise(name, (3, EDGE, EDGE)) // 200)
-    reading = read_only_way(tmp_path)
-    assert (reading.layout, reading.pairs) == ("stacks", 6)
-    assert (reading.options["images"], reading.options["masks"]) == ("raw", "labels")
+    candidate = find_only_candidate(tmp_path)
+    assert (candidate.layout, candidate.n_pairs) == ("stacks", 6)
+    assert (candidate.options["images"], candidate.options["masks"]) == ("raw", "labels")
 
 
 @pytest.mark.parametrize(
@@ -110,10 +119,10 @@ def test_coco_wherever_its_names_start_from(tmp_path, folder, named):
     make(tmp_path, names(f"{folder}/{named}", *N))
     write_coco(tmp_path / "annotations/all.json", names(named, *N))
     write_json(tmp_path / "annotations/info.json", {"images": [], "annotations": []})
-    reading = read_only_way(tmp_path)
-    assert reading.options == {"annotations": "annotations/all.json", "images": folder}
-    assert (reading.pairs, reading.others) == (len(N), 0)
-    assert draw_first(tmp_path, reading, "cell").sum() == 16
+    candidate = find_only_candidate(tmp_path)
+    assert candidate.options == {"annotations": "annotations/all.json", "images": folder}
+    assert (candidate.n_pairs, candidate.n_unused) == (len(N), 0)
+    assert draw_first(tmp_path, candidate, "cell").sum() == 16
 
 
 @pytest.mark.parametrize(
@@ -129,9 +138,9 @@ def test_coco_with_a_table_for_each_split(tmp_path, table, folder):
         files = names("{}.jpg", *range(first, first + 3))
         make(tmp_path / folder.format(split), files)
         write_coco(tmp_path / table.format(split), files)
-    reading = read_only_way(tmp_path)
-    assert (reading.layout, reading.pairs, reading.others) == ("coco", 6, 0)
-    assert reading.splits == {
+    candidate = find_only_candidate(tmp_path)
+    assert (candidate.layout, candidate.n_pairs, candidate.n_unused) == ("coco", 6, 0)
+    assert candidate.splits == {
         name: {"annotations": table.format(word), "images": folder.format(word)}
         for name, word in (("train", "train"), ("validation", "val"))
     }
@@ -141,7 +150,7 @@ def test_coco_tables_are_kept_apart_though_their_images_have_the_same_names(tmp_
     for split in ("train", "val"):
         make(tmp_path / split, names("{}.jpg", *N))
         write_coco(tmp_path / f"{split}.json", names("{}.jpg", *N))
-    splits = read_only_way(tmp_path).splits
+    splits = find_only_candidate(tmp_path).splits
     assert {name: options["images"] for name, options in splits.items()} == {
         **{"train": "train", "validation": "val"}
     }
@@ -174,31 +183,31 @@ def test_run_lengths(tmp_path, header, options, ending):
     (tmp_path / "train.csv").write_text(f"{header}\n{rows}\n")
     (tmp_path / "sample_submission.csv").write_text(f"{header}\n11{ending},{kind}1 1\n")
     (tmp_path / "depths.csv").write_text("id,z\n1,2\n")
-    reading = read_only_way(tmp_path)
-    assert reading.layout == "rle"
-    assert reading.options == {"table": "train.csv", "images": "train", **options}
-    assert (reading.pairs, reading.others) == (len(N), 2)
-    assert draw_first(tmp_path, reading, "2").sum() == 3
+    candidate = find_only_candidate(tmp_path)
+    assert candidate.layout == "rle"
+    assert candidate.options == {"table": "train.csv", "images": "train", **options}
+    assert (candidate.n_pairs, candidate.n_unused) == (len(N), 2)
+    assert draw_first(tmp_path, candidate, "2").sum() == 3
 
 
 def test_labelme_beside_its_images(tmp_path):
     make(tmp_path, names("{}.jpg", *N))
     for number in (1, 2):
         write_labelme(tmp_path / f"{number}.json", f"{number}.jpg")
-    reading = read_only_way(tmp_path)
-    assert (reading.layout, reading.options) == ("labelme", {"annotations": "."})
-    assert images_of(tmp_path, reading) == ["1.jpg", "2.jpg"]
-    assert reading.others == 0
-    assert draw_first(tmp_path, reading, "cell").any()
+    candidate = find_only_candidate(tmp_path)
+    assert (candidate.layout, candidate.options) == ("labelme", {"annotations": "."})
+    assert images_of(tmp_path, candidate) == ["1.jpg", "2.jpg"]
+    assert candidate.n_unused == 0
+    assert draw_first(tmp_path, candidate, "cell").any()
 
 
 def test_labelme_in_a_folder_of_its_own(tmp_path):
     make(tmp_path, names("images/{}.jpg", *N))
     for number in N:
         write_labelme(tmp_path / f"json/{number}.json", rf"C:\Users\me\{number}.jpg")
-    reading = read_only_way(tmp_path)
-    assert reading.options == {"annotations": "json", "images": "images"}
-    assert images_of(tmp_path, reading) == names("images/{}.jpg", *N)
+    candidate = find_only_candidate(tmp_path)
+    assert candidate.options == {"annotations": "json", "images": "images"}
+    assert images_of(tmp_path, candidate) == names("images/{}.jpg", *N)
 
 
 @pytest.mark.parametrize("folders", [("p1", "p2"), ("all/a", "all/b")])
@@ -207,8 +216,8 @@ def test_labelme_in_several_folders(tmp_path, folders):
         make(tmp_path, names(f"{folder}/{{}}.jpg", *N))
         for number in N:
             write_labelme(tmp_path / f"{folder}/{number}.json", f"{number}.jpg")
-    reading = read_only_way(tmp_path)
-    assert (reading.layout, reading.pairs, reading.splits) == ("labelme", 6, None)
+    candidate = find_only_candidate(tmp_path)
+    assert (candidate.layout, candidate.n_pairs, candidate.splits) == ("labelme", 6, None)
 
 
 def test_labelme_in_a_folder_for_each_split(tmp_path):
@@ -216,7 +225,7 @@ def test_labelme_in_a_folder_for_each_split(tmp_path):
         make(tmp_path / split, names("{}.jpg", *N))
         for number in N:
             write_labelme(tmp_path / f"{split}/{number}.json", f"{number}.jpg")
-    assert read_only_way(tmp_path).splits == {
+    assert find_only_candidate(tmp_path).splits == {
         **{"train": {"annotations": "train"}, "test": {"annotations": "test"}}
     }
 
@@ -239,13 +248,13 @@ def test_labelme_in_a_folder_for_each_split(tmp_path):
 def test_tables_of_other_kinds_do_not_disturb(tmp_path, name, content):
     make(tmp_path, names("images/{}.png", *N), names("masks/{}.png", *N))
     (tmp_path / name).write_text(content, encoding="latin-1")
-    assert read_only_way(tmp_path).layout == "folders"
+    assert find_only_candidate(tmp_path).layout == "folders"
 
 
 def test_a_very_large_table_is_not_opened(tmp_path, monkeypatch):
     make(tmp_path, names("{}.png", *N))
     write_coco(tmp_path / "a.json", names("{}.png", *N))
-    monkeypatch.setattr(table_readings, "_MOST_JSON_BYTES", (tmp_path / "a.json").stat().st_size)
+    monkeypatch.setattr(table_candidates, "_MAX_JSON_BYTES", (tmp_path / "a.json").stat().st_size)
     assert len(find_candidates(tmp_path)) == 1
-    monkeypatch.setattr(table_readings, "_MOST_JSON_BYTES", 10)
+    monkeypatch.setattr(table_candidates, "_MAX_JSON_BYTES", 10)
     assert find_candidates(tmp_path) == []

@@ -48,8 +48,8 @@ def make_eyes(root, numbers=N, names=DRIVE, **spoil):
 
 def test_a_field_of_view_is_offered_as_the_region_of_the_other_masks(tmp_path):
     root = make_eyes(tmp_path / "drive")
-    reading = detect_layout(root)
-    assert reading.options == {
+    candidate = detect_layout(root)
+    assert candidate.options == {
         "images": "images",
         "masks": "1st_manual",
         "image_pattern": r"^(.+)_training\.tif$",
@@ -57,14 +57,14 @@ def test_a_field_of_view_is_offered_as_the_region_of_the_other_masks(tmp_path):
         "regions": "mask",
         "region_pattern": r"^(.+)_training_mask\.gif$",
     }
-    assert (reading.layout, reading.pairs, reading.others, reading.masks_left) == (
+    assert (candidate.layout, candidate.n_pairs, candidate.n_unused, candidate.n_unused_masks) == (
         *("folders", len(N), 0, 0),
     )
-    first_line, _, lines = reading.explain(root).partition("\n")
+    first_line, _, lines = candidate.explain(root).partition("\n")
     assert "'mask' seems to be the field of view, and pixels outside do not count" in first_line
     entry = yaml.safe_load(lines)["raw_pairs"]
-    assert {key: entry[key] for key in reading.options} == reading.options
-    pairing = find_pairs(root, reading.layout, reading.options)
+    assert {key: entry[key] for key in candidate.options} == candidate.options
+    pairing = find_pairs(root, candidate.layout, candidate.options)
     assert pairing.refused == []
     assert [pair.region for pair in pairing.pairs] == [
         root / f"mask/{number}_training_mask.gif" for number in N
@@ -84,9 +84,9 @@ def test_it_is_offered_in_an_archive_too(tmp_path):
 )
 def test_it_is_offered_where_images_and_masks_have_equal_names(tmp_path, region, pattern):
     names = {"image": "images/{}.png", "mask": "masks/{}.png", "region": region}
-    reading = detect_layout(make_eyes(tmp_path, names=names))
+    candidate = detect_layout(make_eyes(tmp_path, names=names))
     expected = {"images": "images", "masks": "masks", "regions": "fov"}
-    assert reading.options == expected | ({"region_pattern": pattern} if pattern else {})
+    assert candidate.options == expected | ({"region_pattern": pattern} if pattern else {})
 
 
 def test_each_split_has_its_own_fields_of_view(tmp_path):
@@ -95,23 +95,26 @@ def test_each_split_has_its_own_fields_of_view(tmp_path):
             kind: f"{folder}/{name.replace('training', split)}" for kind, name in DRIVE.items()
         }
         make_eyes(tmp_path, numbers, names)
-    reading = detect_layout(tmp_path)
-    assert set(reading.splits) == {"train", "test"}
-    assert [options["regions"] for options in reading.splits.values()] == [
+    candidate = detect_layout(tmp_path)
+    assert set(candidate.splits) == {"train", "test"}
+    assert [options["regions"] for options in candidate.splits.values()] == [
         *("training/mask", "test/mask")
     ]
-    pairs = find_pairs(tmp_path, "folders", reading.options, reading.splits).pairs
-    assert len(pairs) == reading.pairs == 8
+    pairs = find_pairs(tmp_path, "folders", candidate.options, candidate.splits).pairs
+    assert len(pairs) == candidate.n_pairs == 8
     assert all(pair.region is not None for pair in pairs)
-    assert "'training/mask' and 'test/mask' seem to be the fields" in reading.explain(tmp_path)
+    assert "'training/mask' and 'test/mask' seem to be the fields" in candidate.explain(tmp_path)
 
 
 def test_two_annotations_get_it_both_and_one_of_them_must_be_chosen(tmp_path):
     make_eyes(tmp_path)
     make_eyes(tmp_path, names={"mask": "2nd_manual/{}_manual2.gif"})
-    readings = find_candidates(tmp_path)
-    assert sorted(reading.options["masks"] for reading in readings) == ["1st_manual", "2nd_manual"]
-    assert {reading.options["regions"] for reading in readings} == {"mask"}
+    candidates = find_candidates(tmp_path)
+    assert sorted(candidate.options["masks"] for candidate in candidates) == [
+        "1st_manual",
+        "2nd_manual",
+    ]
+    assert {candidate.options["regions"] for candidate in candidates} == {"mask"}
 
 
 def half(number):
@@ -152,7 +155,7 @@ def test_where_it_is_not_sure_both_readings_are_shown(tmp_path, name):
 def test_a_mask_without_any_0_is_no_field_of_view(tmp_path):
     names = DRIVE | {"region": "mask/{}_training_mask.png"}
     make_eyes(tmp_path, names=names, region=lambda number: np.where(disc(number), 255, 1))
-    assert all("regions" not in reading.options for reading in find_candidates(tmp_path))
+    assert all("regions" not in candidate.options for candidate in find_candidates(tmp_path))
 
 
 def test_two_images_are_too_few_to_be_sure(tmp_path):
@@ -174,7 +177,7 @@ def test_names_that_no_pattern_pairs_leave_both_readings(tmp_path):
     # The regions' names have the number in another place, so that no one pattern holds it.
     make_eyes(tmp_path)
     (tmp_path / "mask/21_training_mask.gif").rename(tmp_path / "mask/x_21_training_mask.gif")
-    assert all("regions" not in reading.options for reading in find_candidates(tmp_path))
+    assert all("regions" not in candidate.options for candidate in find_candidates(tmp_path))
 
 
 def test_files_that_cannot_be_read_leave_both_readings(tmp_path):
@@ -182,4 +185,4 @@ def test_files_that_cannot_be_read_leave_both_readings(tmp_path):
     for number in N:
         path = tmp_path / f"images/{number}_training.tif"
         path.write_bytes(path.read_bytes()[:100])
-    assert all("regions" not in reading.options for reading in find_candidates(tmp_path))
+    assert all("regions" not in candidate.options for candidate in find_candidates(tmp_path))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from tests.support.file_trees import make, names, noise, pairs_of, read_only_way, save
+from tests.support.file_trees import find_only_candidate, make, names, noise, pairs_of, save
 from unetflow.annotations.autodetect.content_kind import (
     ContentKind,
     detect_content_kind,
@@ -189,7 +189,7 @@ def test_dark_images_are_not_taken_for_masks(tmp_path):
     for number in N:
         save(tmp_path / f"images/{number}.png", dark())
         save(tmp_path / f"masks/{number}.png", cells(numbered=True))
-    assert read_only_way(tmp_path).options == {"images": "images", "masks": "masks"}
+    assert find_only_candidate(tmp_path).options == {"images": "images", "masks": "masks"}
 
 
 @pytest.mark.parametrize(("one", "other"), [("a", "b"), ("images", "masks")])
@@ -206,8 +206,8 @@ def test_cartoons_beside_noisy_masks_are_not_read_without_asking(tmp_path, one, 
 
 def test_masks_for_a_part_of_the_images_are_enough(tmp_path):
     make(tmp_path, names("images/{}_img.png", *range(40)), names("masks/{}_lab.png", 3, 30, 31))
-    reading = read_only_way(tmp_path)
-    assert (reading.pairs, reading.others) == (3, 37)
+    candidate = find_only_candidate(tmp_path)
+    assert (candidate.n_pairs, candidate.n_unused) == (3, 37)
 
 
 def test_counters_that_happen_to_be_equal_pair_nothing(tmp_path):
@@ -218,8 +218,8 @@ def test_counters_that_happen_to_be_equal_pair_nothing(tmp_path):
 def test_a_damaged_file_does_not_hide_what_the_others_are(tmp_path):
     make(tmp_path, names("images/{}.tif", *N), names("masks/{}.tif", *N))
     (tmp_path / "images/1.tif").write_bytes(b"II*\0")
-    reading = detect_layout(tmp_path)
-    assert (reading.layout, reading.pairs) == ("folders", len(N))
+    candidate = detect_layout(tmp_path)
+    assert (candidate.layout, candidate.n_pairs) == ("folders", len(N))
 
 
 def test_a_reading_that_leaves_out_many_masks_is_shown_and_not_taken(tmp_path):
@@ -233,8 +233,8 @@ def test_a_reading_that_leaves_out_many_masks_is_shown_and_not_taken(tmp_path):
 
 def test_a_few_masks_without_image_do_not_matter(tmp_path):
     make(tmp_path, names("images/{}.png", *range(30)), names("masks/{}.png", *range(1, 32)))
-    reading = detect_layout(tmp_path)
-    assert (reading.pairs, reading.others, reading.masks_left) == (29, 3, 2)
+    candidate = detect_layout(tmp_path)
+    assert (candidate.n_pairs, candidate.n_unused, candidate.n_unused_masks) == (29, 3, 2)
 
 
 def test_words_that_images_have_too_do_not_make_masks(tmp_path):
@@ -242,8 +242,8 @@ def test_words_that_images_have_too_do_not_make_masks(tmp_path):
     make(root, names("A. Segmentation/train/images/{}.png", *N))
     make(root, names("A. Segmentation/test/images/{}.png", *N), ["Grading/x.png"])
     make(root, [], names("A. Segmentation/train/labels/{}.png", *N))
-    reading = detect_layout(root)
-    assert (reading.pairs, reading.others, reading.masks_left) == (4, 5, 0)
+    candidate = detect_layout(root)
+    assert (candidate.n_pairs, candidate.n_unused, candidate.n_unused_masks) == (4, 5, 0)
 
 
 PLACES = ["{s}/{p}/{r}", "{r}/{s}/{p}", "{s}/{r}/{p}", "{p}/{s}/{r}", "{s}_{r}/{p}", "{s}/{p}"]
@@ -277,6 +277,6 @@ def test_whatever_is_read_is_read_rightly(
     if set(truth) & {mask for (mask,) in truth.values()}:
         return
     root = make(tmp_path_factory.mktemp("tree"), truth, [mask for (mask,) in truth.values()])
-    reading = read_only_way(root)
-    assert pairs_of(root, reading) == truth
-    assert bool(reading.splits) == (len(splits) > 1)
+    candidate = find_only_candidate(root)
+    assert pairs_of(root, candidate) == truth
+    assert bool(candidate.splits) == (len(splits) > 1)

@@ -47,10 +47,10 @@ def names(pattern, *choices):
     return [pattern.format(*(c if isinstance(c, tuple) else (c,))) for c in choices]
 
 
-def pairs_of(root, reading):
-    """Return the mask of each image, as a reading says, by their paths below the root."""
-    pairing = find_pairs(root, reading.layout, reading.options, reading.splits)
-    assert len(pairing.pairs) == reading.pairs
+def pairs_of(root, candidate):
+    """Return the mask of each image, as a candidate says, by their paths below the root."""
+    pairing = find_pairs(root, candidate.layout, candidate.options, candidate.splits)
+    assert len(pairing.pairs) == candidate.n_pairs
     return {
         pair.image.file.relative_to(root).as_posix(): [
             file.relative_to(root).as_posix() for file in pair.annotation.files
@@ -59,7 +59,7 @@ def pairs_of(root, reading):
     }
 
 
-def read_only_way(root):
-    """Return the one reading that there is."""
-    (reading,) = find_candidates(root)
-    return reading
+def find_only_candidate(root):
+    """Return the one candidate that there is."""
+    (candidate,) = find_candidates(root)
+    return candidate

@@ -1,8 +1,8 @@
-"""A look at a folder that nobody has described: which layouts it could have."""
+"""Detection of the layout of a folder that nobody has described."""
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,34 +22,34 @@ from unetflow.io.file_listing import FileListing, list_files
 from unetflow.io.formats.registry import is_image
 
 _MAX_SHOWN = 6
-_MAX_UNUSED_MASKS = 0.1  # masks without image for each pair
+_MAX_UNUSED_MASKS = 0.1  # for each pair
 
-Made = frozenset[tuple[str, str]]
-"""The images that a reading pairs, and where their annotations are."""
+MadePairs = frozenset[tuple[str, str]]
+"""The images that a candidate pairs, and where their annotations are."""
 
 
 @dataclass(frozen=True)
 class LayoutCandidate:
-    """One way to read a folder.
+    """A layout that a folder may have.
 
     Attributes:
         layout: The layout's name.
         options: Its options.
-        splits: Options that differ by split, or None; see `sources.find_pairs`.
-        pairs: How many annotated images that makes.
-        others: How many image files are no part of it.
-        masks_left: How many of these are called masks, unlike its images.
+        splits: Options that differ by split, or None; see `registry.find_pairs`.
+        n_pairs: Number of annotated images that it finds.
+        n_unused: Number of image files that are no part of it.
+        n_unused_masks: Number of those that are called masks, unlike the images.
     """
 
     layout: str
     options: dict[str, Any] = field(default_factory=dict)
     splits: dict[str, dict[str, Any]] | None = None
-    pairs: int = 0
-    others: int = 0
-    masks_left: int = 0
+    n_pairs: int = 0
+    n_unused: int = 0
+    n_unused_masks: int = 0
 
     def explain(self, root: Path) -> str:
-        """Return what was recognised, and the lines of the catalog that would pin it."""
+        """Return a summary and the catalog entry that pins this layout."""
         entry = {
             "type": "unetflow.datasets.SourceDataset",
             "path": str(root),
@@ -59,21 +59,21 @@ class LayoutCandidate:
         if self.splits:
             entry["splits"] = self.splits
         lines = yaml.safe_dump({"raw_pairs": entry}, sort_keys=False, width=1000).splitlines()
-        shown = "\n".join(f"    {line}" for line in lines)
-        rest = f", without {self.others} other image files" if self.others else ""
+        indented = "\n".join(f"    {line}" for line in lines)
+        rest = f", without {self.n_unused} other image files" if self.n_unused else ""
         keep = "; `ingestion.split.strategy: given` keeps its split" if self.splits else ""
         return (
-            f"'{self.layout}' with {self.pairs} annotated images{rest}"
-            f"{self._explain_regions()}{keep}:\n{shown}"
+            f"'{self.layout}' with {self.n_pairs} annotated images{rest}"
+            f"{self._explain_regions()}{keep}:\n{indented}"
         )
 
     def _explain_regions(self) -> str:
         parts = [self.options, *(self.splits or {}).values()]
-        named = dict.fromkeys(f"'{part['regions']}'" for part in parts if "regions" in part)
-        if not named:
+        names = dict.fromkeys(f"'{part['regions']}'" for part in parts if "regions" in part)
+        if not names:
             return ""
-        seem = "seems to be the field" if len(named) == 1 else "seem to be the fields"
-        return f"; {' and '.join(named)} {seem} of view, and pixels outside do not count"
+        seem = "seems to be the field" if len(names) == 1 else "seem to be the fields"
+        return f"; {' and '.join(names)} {seem} of view, and pixels outside do not count"
 
 
 def detect_layout(root: Path) -> LayoutCandidate:
@@ -102,10 +102,10 @@ def detect_layout(root: Path) -> LayoutCandidate:
             f"it can be read in {len(candidates)} ways{some}:\n{entries}\n",
             "Copy the intended one into conf/local/catalog.yml",
         )
-    if first.masks_left > _MAX_UNUSED_MASKS * first.pairs:
+    if first.n_unused_masks > _MAX_UNUSED_MASKS * first.n_pairs:
         raise InputError(
             root,
-            f"the detected layout leaves out {first.masks_left} files that are called masks:\n"
+            f"the detected layout leaves out {first.n_unused_masks} files that are called masks:\n"
             f"{entries}\n",
             "If that is intended, copy it into conf/local/catalog.yml; otherwise correct it there",
         )
@@ -113,31 +113,31 @@ def detect_layout(root: Path) -> LayoutCandidate:
 
 
 def find_candidates(root: Path) -> list[LayoutCandidate]:
-    """Return all ways in which a folder or archive can be read, those with more images first.
+    """Return all layouts that a folder or archive may have, those with more images first.
 
-    A way that makes nothing but a part of another one's pairs is left out.
+    A candidate whose pairs are only a part of another one's is left out.
     """
     listing = list_files(root)
-    tried = _try(listing, list(_special_layouts(listing)))
-    if not any(_is_certain(listing, reading) for reading, _ in tried):
+    object_counts = _count_objects(listing)
+    tried = _try(listing, _list_special_layouts(listing, object_counts))
+    has_objects = any(count > 1 for count in object_counts.values())
+    if not any(has_objects or candidate.layout == "cell_tracking" for candidate, _ in tried):
         tables = [LayoutCandidate(*found) for found in find_table_candidates(listing)]
-        names = [
-            LayoutCandidate(*found)
-            for found in use_fields_of_view_as_regions(listing, find_name_candidates(listing))
-        ]
+        found_by_name = use_fields_of_view_as_regions(listing, find_name_candidates(listing))
+        names = [LayoutCandidate(*found) for found in found_by_name]
         tried += _try(listing, [*tables, *_join_splits(tables), *names, *_join_splits(names)])
-    # The plainest first among those that make the same pairs, with splits before without.
+    # Among those that make the same pairs the simplest comes first, and splits before none.
     tried.sort(key=lambda each: (-len(each[1]), not each[0].splits, len(each[0].options)))
-    kept: list[tuple[LayoutCandidate, Made]] = []
-    for reading, made in tried:
-        if not any(made <= more and (of.splits or not reading.splits) for of, more in kept):
-            kept.append((reading, made))
-    return [reading for reading, _ in kept]
+    kept: list[tuple[LayoutCandidate, MadePairs]] = []
+    for candidate, made in tried:
+        if not any(made <= more and (of.splits or not candidate.splits) for of, more in kept):
+            kept.append((candidate, made))
+    return [candidate for candidate, _ in kept]
 
 
 def _try(
-    listing: FileListing, candidates: list[LayoutCandidate]
-) -> list[tuple[LayoutCandidate, Made]]:
+    listing: FileListing, candidates: Iterable[LayoutCandidate]
+) -> list[tuple[LayoutCandidate, MadePairs]]:
     """Return the candidates that make pairs, and these pairs."""
     tried = []
     for candidate in candidates:
@@ -153,39 +153,34 @@ def _try(
     return tried
 
 
-def _count(listing: FileListing, reading: LayoutCandidate, pairing: Pairing) -> LayoutCandidate:
-    """Add to a reading how much it reads, and how much it leaves out."""
+def _count(listing: FileListing, candidate: LayoutCandidate, pairing: Pairing) -> LayoutCandidate:
+    """Add to a candidate how many images it pairs and how many files it leaves out."""
     images = {str(pair.image.file) for pair in pairing.pairs}
-    read = {str(picture.file) for picture in pairing.unlabelled.values()} | images
-    read.update(str(file) for pair in pairing.pairs for file in pair.annotation.files)
-    read.update(str(pair.region) for pair in pairing.pairs if pair.region is not None)
-    others = [n for n, file in listing.files.items() if is_image(n) and str(file) not in read]
+    used = {str(image.file) for image in pairing.unlabelled.values()} | images
+    used.update(str(file) for pair in pairing.pairs for file in pair.annotation.files)
+    used.update(str(pair.region) for pair in pairing.pairs if pair.region is not None)
+    unused = [n for n, file in listing.files.items() if is_image(n) and str(file) not in used]
     words = {w for n, file in listing.files.items() if str(file) in images for w in _words(n)}
-    masks = [n for n in others if has_mask_word(" ".join(w for w in _words(n) if w not in words))]
-    left = 0 if reading.layout in ("cell_tracking", "objects") else len(masks)
-    return replace(reading, pairs=len(pairing.pairs), others=len(others), masks_left=left)
+    masks = [n for n in unused if has_mask_word(" ".join(w for w in _words(n) if w not in words))]
+    n_masks = 0 if candidate.layout in ("cell_tracking", "objects") else len(masks)
+    return replace(
+        candidate, n_pairs=len(pairing.pairs), n_unused=len(unused), n_unused_masks=n_masks
+    )
 
 
 def _words(name: str) -> list[str]:
     return re.split(r"[\W_]+", name)
 
 
-def _special_layouts(listing: FileListing) -> Iterator[LayoutCandidate]:
-    """Yield the layouts that the names of folders give away."""
-    if any("_GT/SEG/man_seg" in name for name in listing.files):
-        yield LayoutCandidate("cell_tracking")
-    if any("_ST/SEG/man_seg" in name for name in listing.files):
-        yield LayoutCandidate("cell_tracking", {"truth": "ST"})
-    single = [folder for folder, masks in _count_objects(listing).items() if masks]
-    if len(single) > 1:
+def _list_special_layouts(
+    listing: FileListing, object_counts: dict[str, int]
+) -> Iterator[LayoutCandidate]:
+    """Yield the layouts that the names of folders show."""
+    for truth, options in (("GT", {}), ("ST", {"truth": "ST"})):
+        if any(f"_{truth}/SEG/man_seg" in name for name in listing.files):
+            yield LayoutCandidate("cell_tracking", options)
+    if sum(map(bool, object_counts.values())) > 1:
         yield LayoutCandidate("objects")
-
-
-def _is_certain(listing: FileListing, reading: LayoutCandidate) -> bool:
-    """Tell whether it would be wrong to read the same files in another way."""
-    return reading.layout == "cell_tracking" or any(
-        masks > 1 for masks in _count_objects(listing).values()
-    )
 
 
 def _count_objects(listing: FileListing) -> dict[str, int]:
@@ -205,38 +200,39 @@ def _count_objects(listing: FileListing) -> dict[str, int]:
     return single if len(several) < sum(map(bool, single.values())) else {}
 
 
-def _join_splits(readings: list[LayoutCandidate]) -> list[LayoutCandidate]:
-    """Make one reading of those that differ in a word for a split alone, as `train` and `val`."""
+def _join_splits(candidates: list[LayoutCandidate]) -> list[LayoutCandidate]:
+    """Join candidates that differ only in a word for a split, such as `train` and `val`."""
     joined: list[LayoutCandidate] = []
     for blank in (_blank_all, _blank_last, _blank_places):
-        shapes: dict[tuple[str, str], dict[str, list[LayoutCandidate]]] = {}
-        for reading in readings:
-            words = {w for text in reading.options.values() for w in find_split_words(text)}
+        parts: dict[tuple[str, str], dict[str, list[LayoutCandidate]]] = {}
+        for candidate in candidates:
+            words = {w for text in candidate.options.values() for w in find_split_words(text)}
             for word in sorted(words):
-                shape = (reading.layout, str(blank(reading.options, word)))
-                parts = shapes.setdefault(shape, {})
-                parts.setdefault(parse_split("splits", word), []).append(reading)
-        for (layout, _), parts in shapes.items():
-            sole = {name: readings[0] for name, readings in parts.items() if len(readings) == 1}
-            if "train" not in sole or not len(parts) == len(set(map(id, sole.values()))) > 1:
-                continue
-            reading = LayoutCandidate(layout, {}, {s: sole[s].options for s in SPLITS if s in sole})
-            joined += [reading] if reading not in joined else []
+                by_split = parts.setdefault(
+                    (candidate.layout, str(blank(candidate.options, word))), {}
+                )
+                by_split.setdefault(parse_split("splits", word), []).append(candidate)
+        for (layout, _), by_split in parts.items():
+            sole = {name: found[0] for name, found in by_split.items() if len(found) == 1}
+            if "train" in sole and len(by_split) == len({id(c) for c in sole.values()}) > 1:
+                splits = {split: sole[split].options for split in SPLITS if split in sole}
+                candidate = LayoutCandidate(layout, {}, splits)
+                joined += [candidate] if candidate not in joined else []
     return joined
 
 
 def _blank_all(options: dict[str, str], word: str) -> dict[str, str]:
-    """Return options without a word."""
+    """Blank a word everywhere in options."""
     return {key: text.replace(word, "*") for key, text in options.items()}
 
 
 def _blank_last(options: dict[str, str], word: str) -> dict[str, str]:
-    """Return options without a word where it stands last."""
+    """Blank the last occurrence of a word in each option."""
     return {key: "*".join(text.rsplit(word, 1)) for key, text in options.items()}
 
 
 def _blank_places(options: dict[str, str], word: str) -> dict[str, str]:
-    """Return options without a word in the folders and files, but with it in patterns."""
+    """Blank a word in folders and files, but not in patterns."""
     patterns = {key: text for key, text in options.items() if key.endswith("_pattern")}
     return _blank_all(options, word) | patterns
 

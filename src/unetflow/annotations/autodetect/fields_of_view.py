@@ -1,4 +1,4 @@
-"""Masks that annotate nothing, but say where the picture is: the field of view of a camera.
+"""Detection of masks that show the field of view of a camera rather than an annotation.
 
 A photograph of a retina is a bright disc on black. Some data sets have a mask of that disc beside
 the annotation of each image, and both pair up with the images by their names.
@@ -22,13 +22,13 @@ from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File
 from unetflow.io.formats.registry import read_image, read_mask
 
-_LOOKED_AT = 3
+_MIN_IMAGES = 3
 """Images that are opened, and how many there must be: a few may be alike by chance."""
-_MOST_PIXELS, _ENOUGH_PIXELS = 50_000_000, 2**18
-_LEAST_COVERED = 0.4  # of the image by the field of view
-_MOST_STRAY = 0.01  # of its pixels in specks or holes, and of an annotation's outside of it
-_LEAST_ALIKE = 0.9  # intersection over union of two images' fields of view
-_MOST_ANNOTATED = 0.5  # of the field of view
+_MAX_PIXELS, _ENOUGH_PIXELS = 50_000_000, 2**18
+_MIN_COVERED = 0.4  # of the image by the field of view
+_MAX_STRAY = 0.01  # of its pixels in specks or holes, and of an annotation's outside of it
+_MIN_IOU = 0.9  # of the fields of view of two images
+_MAX_ANNOTATED = 0.5  # of the field of view
 _DARKEST, _BRIGHTEST = 5, 95  # percentiles of grey values: nearly all
 
 Found = tuple[str, dict[str, Any]]
@@ -38,10 +38,10 @@ Inside = NDArray[np.bool_]
 
 
 def use_fields_of_view_as_regions(listing: FileListing, found: Sequence[Found]) -> list[Found]:
-    """Give annotations the masks as regions that are fields of view.
+    """Turn layouts whose masks are fields of view into regions of the other layouts.
 
-    Of several layouts `folders` with the same images, one has to be the field of view and none of
-    the others, by all that `_is_field_of_view` looks at. Where that is not sure, nothing changes.
+    Of several layouts `folders` with the same images, exactly one must be the field of view by
+    all criteria of `_is_field_of_view`. Where that is uncertain, nothing changes.
 
     Args:
         listing: The files.
@@ -50,42 +50,34 @@ def use_fields_of_view_as_regions(listing: FileListing, found: Sequence[Found]) 
     Returns:
         The same, without those whose masks have become the others' regions.
     """
-    offered: list[Found | None] = list(found)
-    for numbers, masks in _list_rivals(listing, found):
-        fields = [n for n in numbers if _is_field_of_view(masks[n], _without(masks, n))]
+    results: list[Found | None] = list(found)
+    for masks in _list_rivals(listing, found):
+        fields = [n for n in masks if _is_field_of_view(masks[n], _without(masks, n))]
         if len(fields) != 1:
             continue
-        field = found[fields[0]][1]["masks"]
+        (field,) = fields
+        regions = found[field][1]["masks"]
         joined = {
-            n: _join(listing, found[n][1], field, masks[n], masks[fields[0]])
-            for n in numbers
-            if n != fields[0]
+            n: _add_regions(listing, found[n][1], regions, others, masks[field])
+            for n, others in masks.items()
+            if n != field
         }
         if all(joined.values()):
-            offered[fields[0]] = None
+            results[field] = None
             for number, options in joined.items():
-                offered[number] = ("folders", options or {})
-    return [each for each in offered if each is not None]
+                results[number] = ("folders", options or {})
+    return [each for each in results if each is not None]
 
 
-def _list_rivals(
-    listing: FileListing, found: Sequence[Found]
-) -> Iterator[tuple[list[int], dict[int, Masks]]]:
-    """Yield the numbers of what pairs the same images with several masks, and these masks."""
-    masks: dict[int, Masks] = {}
-    rivals: dict[frozenset[File], list[int]] = defaultdict(list)
+def _list_rivals(listing: FileListing, found: Sequence[Found]) -> Iterator[dict[int, Masks]]:
+    """Yield layouts that pair the same images with several masks: these masks by number."""
+    rivals: dict[frozenset[File], dict[int, Masks]] = defaultdict(dict)
     for number, (layout, options) in enumerate(found):
         if layout == "folders":
-            masks[number] = _pair(listing, options)
-            rivals[frozenset(masks[number])].append(number)
-    for numbers in rivals.values():
-        if len(numbers) > 1:
-            yield numbers, {number: masks[number] for number in numbers}
-
-
-def _pair(listing: FileListing, options: dict[str, Any]) -> Masks:
-    pairs = find_folder_pairs(listing, **options).pairs
-    return {pair.image.file: pair.annotation.files[0] for pair in pairs}
+            pairs = find_folder_pairs(listing, **options).pairs
+            masks = {pair.image.file: pair.annotation.files[0] for pair in pairs}
+            rivals[frozenset(masks)][number] = masks
+    yield from (masks for masks in rivals.values() if len(masks) > 1)
 
 
 def _without(masks: dict[int, Masks], number: int) -> list[Masks]:
@@ -93,60 +85,58 @@ def _without(masks: dict[int, Masks], number: int) -> list[Masks]:
 
 
 def _is_field_of_view(masks: Masks, others: list[Masks]) -> bool:
-    """Tell whether masks are fields of view, looking at a few of them.
+    """Return whether masks are fields of view, judging by three of them.
 
     Each one must be a single filled region that covers much of its image, and hold two values, 0
     outside; they must be nearly alike; the image must be darker outside; and the other masks must
     lie inside and cover less.
     """
-    images = list(masks)
-    if len(images) < _LOOKED_AT:
+    if len(masks) < _MIN_IMAGES:
         return False
-    places = (0, len(images) // 2, len(images) - 1)
+    images = list(masks)
+    images = [images[place] for place in (0, len(images) // 2, len(images) - 1)]
     try:
-        fields = [_read(masks[images[place]]) for place in places]
-        if not all(len(np.unique(field)) == 2 and _is_one_region(field > 0) for field in fields):
-            return False
-        if not all(_are_alike(one > 0, other > 0) for one, other in combinations(fields, 2)):
-            return False
-        return all(
-            _is_dark_outside(images[place], field > 0)
-            and all(_lies_inside(_read(other[images[place]]) != 0, field > 0) for other in others)
-            for place, field in zip(places, fields, strict=True)
+        fields = [_read(masks[image]) for image in images]
+        return (
+            all(len(np.unique(field)) == 2 and _is_one_region(field > 0) for field in fields)
+            and all(_are_alike(one > 0, other > 0) for one, other in combinations(fields, 2))
+            and all(
+                _is_dark_outside(image, field > 0)
+                and all(_lies_inside(_read(other[image]) != 0, field > 0) for other in others)
+                for image, field in zip(images, fields, strict=True)
+            )
         )
     except InputError:
         return False
 
 
 def _read(file: File) -> NDArray[np.integer]:
-    return _thin_out(read_mask(file, _MOST_PIXELS))
+    return _subsample(read_mask(file, _MAX_PIXELS))
 
 
-def _thin_out(pixels: NDArray[Any]) -> NDArray[Any]:
-    """Leave out rows and columns of a large image; all files of an image lose the same ones."""
+def _subsample(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Skip rows and columns of a large image, the same ones in all files of one size."""
     step = int(np.ceil(np.sqrt(pixels.shape[0] * pixels.shape[1] / _ENOUGH_PIXELS)))
     return pixels[::step, ::step]
 
 
 def _is_one_region(inside: Inside) -> bool:
-    """Tell whether pixels are one filled region but for specks, and cover much of the image."""
+    """Return whether pixels are one filled region, except for specks, of much of the image."""
     area = int(inside.sum())
-    if not _LEAST_COVERED * inside.size <= area < inside.size:
+    if not _MIN_COVERED * inside.size <= area < inside.size:
         return False
     largest = np.bincount(connected_components(inside, connectivity=2).ravel())[1:].max()
     holes = int(binary_fill_holes(inside).sum()) - area
-    return bool(area - largest + holes <= _MOST_STRAY * area)
+    return bool(area - largest + holes <= _MAX_STRAY * area)
 
 
 def _are_alike(one: Inside, other: Inside) -> bool:
-    return one.shape == other.shape and bool(
-        np.sum(one & other) >= _LEAST_ALIKE * np.sum(one | other)
-    )
+    return one.shape == other.shape and bool(np.sum(one & other) >= _MIN_IOU * np.sum(one | other))
 
 
 def _is_dark_outside(image: File, inside: Inside) -> bool:
-    """Tell whether nearly all of an image outside is darker than nearly all inside."""
-    grey = _thin_out(read_image(image, _MOST_PIXELS)).mean(axis=2)
+    """Return whether nearly all pixels outside are darker than nearly all inside."""
+    grey = _subsample(read_image(image, _MAX_PIXELS)).mean(axis=2)
     if grey.shape != inside.shape:
         return False
     outside = np.percentile(grey[~inside], _BRIGHTEST)
@@ -154,47 +144,46 @@ def _is_dark_outside(image: File, inside: Inside) -> bool:
 
 
 def _lies_inside(annotated: Inside, inside: Inside) -> bool:
-    """Tell whether an annotation lies in the field of view, and leaves much of it free."""
+    """Return whether an annotation lies in the field of view and leaves much of it free."""
     if annotated.shape != inside.shape:
         return False
     area, stray = int(annotated.sum()), int(np.sum(annotated & ~inside))
-    return stray <= _MOST_STRAY * area and 0 < area <= _MOST_ANNOTATED * inside.sum()
+    return stray <= _MAX_STRAY * area and 0 < area <= _MAX_ANNOTATED * inside.sum()
 
 
-def _join(
+def _add_regions(
     listing: FileListing, options: dict[str, Any], regions: str, masks: Masks, fields: Masks
 ) -> dict[str, Any] | None:
-    """Return options with the fields of view as regions, or None where no pattern does it."""
-    for pattern in _region_patterns(listing, options, regions, fields):
+    """Return options with the fields of view as regions; None if no pattern pairs them."""
+    expected = {image: (mask, fields[image]) for image, mask in masks.items()}
+    for pattern in _propose_patterns(listing, options, regions, fields):
         joined = options | {"regions": regions} | ({"region_pattern": pattern} if pattern else {})
         try:
             pairs = find_folder_pairs(listing, **joined).pairs
         except InputError:
             continue
-        made = {pair.image.file: (pair.annotation.files[0], pair.region) for pair in pairs}
-        if made == {image: (mask, fields[image]) for image, mask in masks.items()}:
+        if expected == {p.image.file: (p.annotation.files[0], p.region) for p in pairs}:
             return joined
     return None
 
 
-def _region_patterns(
+def _propose_patterns(
     listing: FileListing, options: dict[str, Any], regions: str, fields: Masks
 ) -> Iterator[str | None]:
-    """Yield patterns whose group may hold in a region's name what pairs image and mask."""
+    """Yield patterns whose group may capture in a region's name the key of its image and mask."""
     yield None
     pattern = options.get("image_pattern")
     keys, _ = group_by_key(
         listing, options["images"], pattern, "image_pattern", (options["masks"], regions)
     )
-    path_of = {str(file): name for name, file in listing.files.items()}
+    path_of = {file: name for name, file in listing.files.items()}
     around = set()
     for key, names in keys.items():
         field = fields.get(listing.files[names[0]])
         if field is not None:
-            below = path_of[str(field)].removeprefix(folder_prefix(regions))
-            name = below if "/" in key else below.rpartition("/")[2]
-            start, _, end = name.partition(key) if key else (name, "", "")
-            around.add((start, end) if key and key in name else None)
+            path = path_of[field].removeprefix(folder_prefix(regions))
+            name = path if "/" in key else path.rpartition("/")[2]
+            around.add(tuple(name.split(key, 1)) if key and key in name else None)
     if len(around) == 1 and (shared := around.pop()) is not None:
         start, end = map(escape_pattern, shared)
         yield f"^{start}(.+){end}$"

@@ -1,4 +1,4 @@
-"""Which image files pair up by their names: those of two folders, or those of one."""
+"""Groups of image files that pair up by their names, between folders or within one."""
 
 import os
 import posixpath
@@ -8,60 +8,102 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, product
+from typing import NamedTuple
 
 from unetflow.annotations.autodetect.content_kind import has_mask_word
-from unetflow.annotations.autodetect.name_patterns import common_prefix
+from unetflow.annotations.autodetect.name_patterns import (
+    Names,
+    common_end,
+    common_start,
+    find_difference,
+)
 from unetflow.annotations.split_table import find_splits
 
-_LEAST_SHARED = 0.5  # of the smaller side's files; what is left over is shown later
-_MOST_FOLDERS = 200
-_MOST_KINDS = 30
-_MOST_OF_A_CASE = 8  # files in a folder that holds one image and what belongs to it
+_MIN_SHARED = 0.5  # of the smaller side's files; the message counts those that are left out
+_MAX_FOLDERS = 200
+_MAX_KINDS = 30
+_MAX_CASE_FILES = 8  # files in a folder that holds one image and what belongs to it
 NUMBER_RANK = 2
 """The rank of matches by the only number in the names."""
 
 Keys = dict[str, str]
-"""Files by what pairs them."""
-Kind = tuple[str, str, str]
-"""What all names of a kind begin with, end with before the dot, and end with."""
+"""Files by the key that pairs them."""
+
+
+class Kind(NamedTuple):
+    """What all file names of a kind have in common."""
+
+    start: str
+    end: str
+    extension: str
+
+    @property
+    def has_mask_word(self) -> bool:
+        """Whether it names masks."""
+        return has_mask_word(self.start + self.end)
 
 
 @dataclass(frozen=True)
 class Match:
-    """Files that pair up; nobody knows yet on which side the masks are.
+    """Files that pair up.
 
     Attributes:
-        pairs: A file of either side each.
-        rank: How plain the rule is that pairs them, 0 for equal names.
+        pairs: A file of each side; the masks are on the second side as soon as that is decided.
+        rank: How complex the rule is that pairs them, 0 for equal names.
+        is_sure: Whether words or pixels show that the second side holds the masks.
+        is_plausible: Whether the first side looks like images, or is called so.
     """
 
-    pairs: tuple[tuple[str, str], ...]
+    pairs: tuple[Names, ...]
     rank: int
+    is_sure: bool = False
+    is_plausible: bool = False
 
     @cached_property
-    def folders(self) -> tuple[str, str]:
-        """The folder of either side."""
-        one, other = (
-            posixpath.commonpath({_folder_of(pair[side]) for pair in self.pairs}) for side in (0, 1)
+    def folders(self) -> Names:
+        """The folder of each side."""
+        images, masks = (
+            posixpath.commonpath({posixpath.dirname(name) for name in side})
+            for side in zip(*self.pairs, strict=True)
         )
-        return one, other
+        return images, masks
+
+    @cached_property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that the first side's folders name, if these are the same for all."""
+        splits = {find_splits(posixpath.dirname(image)) for image, _ in self.pairs}
+        return splits.pop() if len(splits) == 1 else ()
+
+    @cached_property
+    def closeness(self) -> tuple[bool, int]:
+        """How well images and masks fit: how many words and numbers their paths share."""
+        ours, theirs = (re.split(r"[\W_]+", os.path.splitext(path)[0]) for path in self.pairs[0])
+        return self.is_plausible, (Counter(ours) & Counter(theirs)).total()
+
+    @cached_property
+    def differences(self) -> tuple[str, ...]:
+        """The difference of the two folders, then that of the names in the first pair."""
+        _, *in_folders, _ = find_difference(*self.folders)
+        image, mask = (os.path.splitext(posixpath.basename(name))[0] for name in self.pairs[0])
+        _, *in_names, _ = find_difference(image, mask)
+        return (*in_folders, *(in_names if self.rank != NUMBER_RANK else ("", "")))
 
 
 def find_matches(names: list[str]) -> list[Match]:
     """Find folders, or kinds of names within folders, whose files pair up.
 
-    Two sides match when half of the smaller one have a partner, by one of these rules:
-    equal paths below the folder, equal names but for what all names of a side begin or end with,
-    or the only number in the names.
+    Two sides match when half of the smaller one have a partner by one of these rules: equal paths
+    within the folder, equal names but for what all names of a side begin or end with, or the only
+    number in the names.
 
     Args:
         names: The paths of images.
 
     Returns:
-        The matches, also of images with images and of masks with masks.
+        The matches, including those of images with images and of masks with masks.
     """
-    kinds = _find_kinds(names)
-    return [*_within_folders(kinds), *_between_folders(_list_sides(names, kinds))]
+    kinds = _match_kinds(names)
+    return [*_match_within_folders(kinds), *_match_folders(_list_sides(names, kinds))]
 
 
 @dataclass(frozen=True)
@@ -69,42 +111,43 @@ class _Side:
     """Files that may be images, or masks.
 
     Attributes:
-        folder: A folder that all of them lie below; "" is the root.
+        folder: A folder that holds all of them; "" is the root.
         names: Their paths.
-        shallow: Whether these are only the files directly in the folder.
+        is_shallow: Whether these are only the files directly in the folder.
     """
 
     folder: str
     names: tuple[str, ...]
-    shallow: bool = False
+    is_shallow: bool = False
 
     @cached_property
     def start(self) -> str:
-        """What all names begin with; digits belong to what differs."""
-        names = [name.rpartition("/")[2] for name in self.names]
-        return re.sub(r"\d.*$", "", common_prefix(names)) if len(names) > 1 else ""
+        """The common start of all names, without digits, which distinguish them."""
+        names = [posixpath.basename(name) for name in self.names]
+        return re.sub(r"\d.*$", "", common_start(names)) if len(names) > 1 else ""
 
     @cached_property
     def keys(self) -> list[Keys]:
-        """The files by key under each rule, the plainest first; none where keys are not unique."""
+        """The files by key under each rule, simplest first; empty where keys are not unique."""
         skipped = len(self.folder) + 1 if self.folder else 0
         paths = [os.path.splitext(name[skipped:])[0] for name in self.names]
-        stems = [path.rpartition("/")[2] for path in paths]
-        end = _shared_end([stem[len(self.start) :] for stem in stems])
-        bare = [stem[len(self.start) : len(stem) - len(end)] for stem in stems]
+        stems = [posixpath.basename(path) for path in paths]
+        without_start = [stem[len(self.start) :] for stem in stems]
+        end = common_end(without_start)
+        end = re.sub(r"^\d+", "", end) if len(stems) > 1 else ""
+        different = [stem[: len(stem) - len(end)] for stem in without_start]
         numbers = [re.findall(r"\d+", stem) for stem in stems]
-        sole = [found[0] for found in numbers] if all(len(n) == 1 for n in numbers) else []
-        rules = [paths, bare, sole]
+        only_number = [found[0] if len(found) == 1 else "" for found in numbers]
         return [
             dict(zip(keys, self.names, strict=True))
-            if all(keys) and len(keys) == len(set(keys)) == len(self.names)
+            if all(keys) and len(keys) == len(set(keys))
             else {}
-            for keys in rules
+            for keys in (paths, different, only_number)
         ]
 
     @cached_property
     def template(self) -> str:
-        """The folder's path, with each number replaced by the same one."""
+        """The folder's path with each number replaced by 0."""
         return re.sub(r"\d+", "0", self.folder)
 
     @cached_property
@@ -113,166 +156,149 @@ class _Side:
         return find_splits(self.folder)
 
 
-def _within_folders(kinds: list[tuple[Keys, Keys]]) -> Iterator[Match]:
-    for ours, theirs in kinds:
-        pairs = [(ours[key], theirs[key]) for key in ours if key in theirs]
+def _match_within_folders(kinds: Iterable[list[Names]]) -> Iterator[Match]:
+    """Yield the pairs of two kinds of names, apart for each split."""
+    for pairs in kinds:
         by_split = defaultdict(list)
         for pair in pairs:
-            by_split[find_splits(_folder_of(pair[0]))].append(pair)
-        for part in by_split.values():
-            yield Match(tuple(part), 0)
+            by_split[find_splits(posixpath.dirname(pair[0]))].append(pair)
+        yield from (Match(tuple(part), 0) for part in by_split.values())
 
 
-def _between_folders(sides: list[_Side]) -> Iterator[Match]:
+def _match_folders(sides: list[_Side]) -> Iterator[Match]:
+    """Yield for each two sides what the first rule pairs that pairs enough of them."""
     for one, other in combinations(sides, 2):
         if not _may_match(one, other):
             continue
         for rank, (ours, theirs) in enumerate(zip(one.keys, other.keys, strict=True)):
             shared = ours.keys() & theirs.keys()
-            # Counters say little, so that they must do so for nearly all files of both sides.
-            alike = rank != NUMBER_RANK and one.start == other.start
-            count = all(key.isdecimal() and int(key) < 1000 for key in shared)
-            compared = (max if rank and count and not alike else min)(len(ours), len(theirs))
-            if shared and len(shared) >= _LEAST_SHARED * compared:
+            # Equal counters are weak evidence: nearly all files of both sides must have one.
+            same_start = rank != NUMBER_RANK and one.start == other.start
+            are_counters = all(key.isdecimal() and int(key) < 1000 for key in shared)
+            compared = max if rank and are_counters and not same_start else min
+            if shared and len(shared) >= _MIN_SHARED * compared(len(ours), len(theirs)):
                 pairs = tuple((ours[key], theirs[key]) for key in ours if key in shared)
                 yield Match(pairs, rank)
                 break
 
 
 def _may_match(one: _Side, other: _Side) -> bool:
-    """Tell whether two sides may hold images and masks, going by their folders."""
+    """Return whether two sides may hold images and masks, going by their folders."""
     if one.folder == other.folder:
         return False
     outer, inner = sorted((one, other), key=lambda side: len(side.folder))
-    nested = not outer.folder or inner.folder.startswith(outer.folder + "/")
-    if outer.shallow != nested or inner.shallow:
+    is_nested = not outer.folder or inner.folder.startswith(outer.folder + "/")
+    if outer.is_shallow != is_nested or inner.is_shallow:
         return False
     if one.splits and other.splits and not {*one.splits} & {*other.splits}:
         return False
-    # Folders that differ in a number alone are two patients, or two sizes of the same.
+    # Folders that differ only in a number are two patients, or two sizes of the same images.
     return one.template != other.template
 
 
-def _list_sides(names: list[str], kinds: Iterable[tuple[Keys, Keys]]) -> list[_Side]:
-    """List the folders with all that lies below them; those of several kinds in their parts."""
-    below: dict[str, list[str]] = defaultdict(list)
-    inside: dict[str, list[str]] = defaultdict(list)
+def _list_sides(names: list[str], kinds: Iterable[list[Names]]) -> list[_Side]:
+    """List the folders with all that they hold; those of several kinds of names by kind."""
+    within: dict[str, list[str]] = defaultdict(list)
+    directly: dict[str, list[str]] = defaultdict(list)
     for name in names:
         parts = name.split("/")[:-1]
-        inside["/".join(parts)].append(name)
+        directly["/".join(parts)].append(name)
         for depth in range(1, len(parts) + 1):
-            below["/".join(parts[:depth])].append(name)
-    mixed = _list_parts(kinds, inside)
+            within["/".join(parts[:depth])].append(name)
+    mixed = _list_parts(kinds, directly)
     sides = [_Side(folder, part) for folder, parts in mixed.items() for part in parts]
     sides += [
-        _Side(folder, tuple(inside[folder]), shallow=True)
-        for folder in inside
-        if len(inside[folder]) < len(below.get(folder, names))
+        _Side(folder, tuple(files), is_shallow=True)
+        for folder, files in directly.items()
+        if len(files) < len(within.get(folder, names))
     ]
-    sizes = Counter((_folder_of(folder), len(files)) for folder, files in below.items())
+    sizes = {(posixpath.dirname(folder), len(files)) for folder, files in within.items()}
     sides += [
         _Side(folder, tuple(files))
-        for folder, files in below.items()
-        # A folder with nothing but one folder in it is the same as that one.
-        if folder not in mixed and not sizes[folder, len(files)]
+        for folder, files in within.items()
+        # A folder that holds one folder and nothing else equals that one.
+        if folder not in mixed and (folder, len(files)) not in sizes
     ]
-    # Where there are too many, look at all that lies high up, and at some cases as a whole.
+    # Of too many, keep the highest folders, and the first cases with all their folders.
     by_depth = sorted(range(len(sides)), key=lambda i: sides[i].folder.count("/"))
     by_path = sorted(range(len(sides)), key=lambda i: sides[i].folder)
-    return [sides[i] for i in sorted({*by_depth[:_MOST_FOLDERS], *by_path[:_MOST_FOLDERS]})]
+    return [sides[i] for i in sorted({*by_depth[:_MAX_FOLDERS], *by_path[:_MAX_FOLDERS]})]
 
 
 def _list_parts(
-    kinds: Iterable[tuple[Keys, Keys]], inside: dict[str, list[str]]
+    kinds: Iterable[list[Names]], directly: dict[str, list[str]]
 ) -> dict[str, list[tuple[str, ...]]]:
-    """Return the files of each kind in the folders that hold little else."""
+    """Return the files of each kind for the folders that hold little else."""
     parts: dict[str, dict[tuple[str, ...], None]] = defaultdict(dict)
-    for keys in (keys for pair in kinds for keys in pair):
+    for side in (side for pairs in kinds for side in zip(*pairs, strict=True)):
         by_folder = defaultdict(list)
-        for name in keys.values():
-            by_folder[_folder_of(name)].append(name)
+        for name in sorted(side):
+            by_folder[posixpath.dirname(name)].append(name)
         for folder, names in by_folder.items():
             parts[folder][tuple(names)] = None
     return {
         folder: list(found)
         for folder, found in parts.items()
-        if 2 * len({name for part in found for name in part}) > len(inside[folder])
+        if 2 * len({name for part in found for name in part}) > len(directly[folder])
     }
 
 
-def _find_kinds(names: list[str]) -> list[tuple[Keys, Keys]]:
-    """Find kinds of names that pair up in the same folder, such as `x.png` and `x_mask.png`."""
-    crowds = Counter(map(_folder_of, names))
+def _match_kinds(names: list[str]) -> list[list[Names]]:
+    """Pair kinds of names in the same folder, such as `x.png` and `x_mask.png`."""
+    folder_sizes = Counter(map(posixpath.dirname, names))
     parts: dict[Kind, Keys] = defaultdict(dict)
     wholes: dict[Kind, Keys] = defaultdict(dict)
     for name in names:
-        folder = _folder_of(name)
-        for kind, key in _possible_kinds(name.rpartition("/")[2]):
+        folder, file_name = posixpath.split(name)
+        for kind, key in _list_kinds(file_name):
             if key:
                 parts[kind][f"{folder}/{key}"] = name
-            elif crowds[folder] <= _MOST_OF_A_CASE:
+            elif folder_sizes[folder] <= _MAX_CASE_FILES:
                 wholes[kind][folder] = name
-    for plain in [kind for kind in parts if kind[:2] == ("", "")]:
-        parts[plain] = _without_derived(plain, parts)
-    # A kind of one name is chance, and so are equal names in several folders, unless there is a
-    # word that says what they are.
-    of_masks = {key for kind, keys in parts.items() if _names_masks(kind) for key in keys}
+    for kind in [kind for kind in parts if not kind.start + kind.end]:
+        parts[kind] = _without_derived(kind, parts)
+    # A kind of one name is chance, and so are equal names in several folders, unless a word says
+    # what they are.
+    of_masks = {key for kind, keys in parts.items() if kind.has_mask_word for key in keys}
     likely = [keys for keys in parts.values() if len(keys) > 1 or keys.keys() & of_masks]
-    several = {kind: keys for kind, keys in wholes.items() if len(keys) > 1}
-    sides = [
-        *combinations(sorted(likely, key=len, reverse=True)[:_MOST_KINDS], 2),
-        *product(
-            [keys for kind, keys in several.items() if not _names_masks(kind)][:_MOST_KINDS],
-            [keys for kind, keys in several.items() if _names_masks(kind)][:_MOST_KINDS],
-        ),
-    ]
-    return [pair for one, other in sides for pair in _relate(one, other)]
+    repeated = {kind: keys for kind, keys in wholes.items() if len(keys) > 1}
+    images, masks = (
+        [keys for kind, keys in repeated.items() if kind.has_mask_word == of_mask][:_MAX_KINDS]
+        for of_mask in (False, True)
+    )
+    largest = sorted(likely, key=len, reverse=True)[:_MAX_KINDS]
+    sides = [*combinations(largest, 2), *product(images, masks)]
+    return [pairs for one, other in sides if (pairs := _pair_kinds(one, other))]
 
 
-def _relate(one: Keys, other: Keys) -> Iterator[tuple[Keys, Keys]]:
-    """Yield what two kinds share, if it is most of one."""
+def _pair_kinds(one: Keys, other: Keys) -> list[Names]:
+    """Return the files with a shared key; none if these are few or a file is on both sides."""
     shared = one.keys() & other.keys()
-    if len(shared) < max(1, _LEAST_SHARED * min(len(one), len(other))):
-        return
-    ours, theirs = ({key: keys[key] for key in keys if key in shared} for keys in (one, other))
-    if set(ours.values()).isdisjoint(theirs.values()):
-        yield ours, theirs
+    pairs = [(one[key], other[key]) for key in one if key in shared]
+    is_enough = len(pairs) >= max(1, _MIN_SHARED * min(len(one), len(other)))
+    return pairs if is_enough and {a for a, _ in pairs}.isdisjoint(b for _, b in pairs) else []
 
 
 def _without_derived(plain: Kind, kinds: dict[Kind, Keys]) -> Keys:
-    """Leave out names that are another one with something behind it, if there are several."""
+    """Leave out names that are another one with an ending, if several have that ending."""
     keys = kinds[plain]
     derived = {
         name
         for kind, others in kinds.items()
-        if kind[1] and kind[2] == plain[2] and len(others) > 1 and others.keys() <= keys.keys()
+        if kind.end and kind.extension == plain.extension
+        if len(others) > 1 and others.keys() <= keys.keys()
         for name in others.values()
     }
     return {key: name for key, name in keys.items() if name not in derived}
 
 
-def _names_masks(kind: Kind) -> bool:
-    return has_mask_word(kind[0] + kind[1])
-
-
-def _possible_kinds(name: str) -> Iterator[tuple[Kind, str]]:
-    """Yield the kinds that a name may be of, each with the rest of the name."""
-    stem, ending = os.path.splitext(name)
-    yield ("", "", ending), stem
+def _list_kinds(name: str) -> Iterator[tuple[Kind, str]]:
+    """Yield the kinds that a file name may be of, each with the rest of the name."""
+    stem, extension = os.path.splitext(name)
+    yield Kind("", "", extension), stem
     if last := re.fullmatch(r"(.+)([_\-. ][^_\-. ]*[^\W\d_][^_\-. ]*)", stem):
-        yield ("", last[2], ending), last[1]
+        yield Kind("", last[2], extension), last[1]
     if first := re.fullmatch(r"([^\W\d_]+[_\-. ]?)(.+)", stem):
-        yield (first[1], "", ending), first[2]
+        yield Kind(first[1], "", extension), first[2]
     if re.search(r"[^\W\d_]", stem):  # in a folder for each case, the folder tells them apart
-        yield (stem, "", ending), ""
-
-
-def _shared_end(stems: list[str]) -> str:
-    """Return what all stems end with; digits belong to what differs."""
-    if len(stems) < 2:
-        return ""
-    return re.sub(r"^\d+", "", common_prefix([stem[::-1] for stem in stems])[::-1])
-
-
-def _folder_of(name: str) -> str:
-    return name.rpartition("/")[0]
+        yield Kind(stem, "", extension), ""

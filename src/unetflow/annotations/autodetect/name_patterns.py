@@ -1,4 +1,4 @@
-"""The options that make the layouts `folders` and `stacks` pair given files."""
+"""Options with which the layouts `folders` and `stacks` pair given files."""
 
 import os
 import posixpath
@@ -14,19 +14,17 @@ _NUMBERS = (r"^\D*(\d+)", r"^\D*(\d+)")
 
 
 def propose_options(pairs: Sequence[Names]) -> Iterator[dict[str, Any]]:
-    """Yield options that may pair the files, the plainest first.
-
-    None of them is sure to: a caller tries them out.
+    """Yield options that may pair the files, simplest first; the caller tries them out.
 
     Args:
         pairs: The paths of images and of their masks.
     """
     if len(pairs) == 1:
-        yield dict(zip(("images", "masks"), pairs[0], strict=True))
-    folders = [posixpath.commonpath([_split(pair[i])[0] for pair in pairs]) for i in (0, 1)]
-    names: list[Names] = [(_split(image)[1], _split(mask)[1]) for image, mask in pairs]
-    in_names = _name_patterns(names)
-    images, masks = folders
+        yield {"images": pairs[0][0], "masks": pairs[0][1]}
+    sides = list(zip(*pairs, strict=True))
+    images, masks = (posixpath.commonpath(map(posixpath.dirname, side)) for side in sides)
+    names = [(posixpath.basename(image), posixpath.basename(mask)) for image, mask in pairs]
+    in_names = _describe_names(names)
     if images != masks:
         yield _options(images, masks)
         yield from (
@@ -34,84 +32,92 @@ def propose_options(pairs: Sequence[Names]) -> Iterator[dict[str, Any]]:
         )
     elif in_names:
         yield _options(images, masks, *_exclude_each_other(in_names, names))
-    top = posixpath.commonpath(folders) if all(folders) else ""
-    below: list[Names] = [
-        (image.removeprefix(top).lstrip("/"), mask.removeprefix(top).lstrip("/"))
-        for image, mask in pairs
-    ]
-    in_folders = _folder_patterns([(_split(image)[0], _split(mask)[0]) for image, mask in below])
+    top = posixpath.commonpath((images, masks)) if images and masks else ""
+    within = [(_within(top, image), _within(top, mask)) for image, mask in pairs]
+    folders = [(posixpath.dirname(image), posixpath.dirname(mask)) for image, mask in within]
+    in_folders = _describe(folders) if all(map(all, folders)) else None
     for patterns in (in_names, _NUMBERS):
         if patterns and in_folders:
-            image, mask = (f"^{i}/{n[1:]}" for i, n in zip(in_folders, patterns, strict=True))
-            yield _options(top, top, *_exclude_each_other((image, mask), below))
+            image, mask = (f"^{f}/{n[1:]}" for f, n in zip(in_folders, patterns, strict=True))
+            yield _options(top, top, *_exclude_each_other((image, mask), within))
 
 
 def find_difference(one: str, other: str) -> tuple[str, str, str, str]:
-    """Return what two texts begin with alike, what is different, and what they end with alike.
+    """Split two texts into their common start, what is different, and their common end.
 
     Words stay whole: "images" and "masks" share no "s".
 
     Returns:
-        The common start, the middle of the first one, that of the other one, the common end.
+        The common start, the middle of the first text, that of the other, the common end.
     """
-    start = common_prefix([one, other])
+    start = common_start([one, other])
     rest = (one[len(start) :], other[len(start) :])
-    end = common_prefix([rest[0][::-1], rest[1][::-1]])[::-1]
+    end = common_end(rest)
     middle = [text[: len(text) - len(end)] for text in rest]
     if all(text[:1].isalpha() for text in middle):
-        word = re.search(r"[^\W\d_]*$", start)
-        cut = word.start() if word else len(start)
-        start, middle = start[:cut], [start[cut:] + text for text in middle]
+        start, word = _cut(r"[^\W\d_]*$", start)
+        middle = [word + text for text in middle]
     if all(text[-1:].isalpha() for text in middle):
-        word = re.match(r"[^\W\d_]*", end)
-        cut = word.end() if word else 0
-        end, middle = end[cut:], [text + end[:cut] for text in middle]
+        end, word = _cut(r"^[^\W\d_]*", end)
+        middle = [text + word for text in middle]
     return start, middle[0], middle[1], end
 
 
-def common_prefix(texts: Sequence[str]) -> str:
-    """Return what all texts begin with."""
+def common_start(texts: Sequence[str]) -> str:
+    """Return the longest start that all texts share."""
     # All of them share what the first and the last one in alphabetical order share.
-    first, last = min(texts), max(texts)
-    return first[
-        : sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False)))
-    ]
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(min(texts), max(texts), strict=False))
+    return "".join(character for character, _ in same)
 
 
-def _name_patterns(names: Sequence[Names]) -> Names | None:
-    stems = [(os.path.splitext(image)[0], os.path.splitext(mask)[0]) for image, mask in names]
-    patterns = _describe(stems)
+def common_end(texts: Sequence[str]) -> str:
+    """Return the longest end that all texts share."""
+    return common_start([text[::-1] for text in texts])[::-1]
+
+
+def escape_pattern(text: str) -> str:
+    """Return a regular expression for a text; unlike `re.escape`, leave spaces alone."""
+    return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", text)
+
+
+def _cut(pattern: str, text: str) -> tuple[str, str]:
+    """Return a text without what a pattern matches, and that part."""
+    match = re.search(pattern, text)
+    return (text[: match.start()] + text[match.end() :], match[0]) if match else (text, "")
+
+
+def _within(folder: str, name: str) -> str:
+    return name.removeprefix(folder).lstrip("/")
+
+
+def _describe_names(names: Sequence[Names]) -> Names | None:
+    """Return patterns with groups for what the names of each pair share; None without a rule."""
+    split = [tuple(map(os.path.splitext, pair)) for pair in names]
+    patterns = _describe([(image[0], mask[0]) for image, mask in split])
     if patterns is None:
         return None
-    endings = [{os.path.splitext(pair[i])[1] for pair in names} for i in (0, 1)]
-    finished = [
+    extensions = ({image[1] for image, _ in split}, {mask[1] for _, mask in split})
+    image, mask = (
         f"^{pattern}{escape_pattern(found.pop())}$" if len(found) == 1 else f"^{pattern}\\."
-        for pattern, found in zip(patterns, endings, strict=True)
-    ]
-    return finished[0], finished[1]
-
-
-def _folder_patterns(folders: Sequence[Names]) -> Names | None:
-    return _describe(folders) if all(all(pair) for pair in folders) else None
+        for pattern, found in zip(patterns, extensions, strict=True)
+    )
+    return image, mask
 
 
 def _describe(texts: Sequence[Names]) -> Names | None:
-    """Return expressions with groups for what the two sides share; None without such a rule."""
-    differences = [find_difference(*pair) for pair in texts]
-    middles = {(one, other) for _, one, other, _ in differences}
-    if len(middles) > 1:
+    """Return patterns with groups for what the two sides share; None without a rule."""
+    starts, ones, others, ends = zip(*(find_difference(*pair) for pair in texts), strict=True)
+    if len({*zip(ones, others, strict=True)}) > 1:
         return None
-    starts, ends = [d[0] for d in differences], [d[3] for d in differences]
     start, end = _generalise(starts), _generalise([text[::-1] for text in ends], backwards=True)
-    one, other = (f"{start}{escape_pattern(middle)}{end}" for middle in middles.pop())
-    return one, other
+    return f"{start}{escape_pattern(ones[0])}{end}", f"{start}{escape_pattern(others[0])}{end}"
 
 
-def _generalise(texts: list[str], backwards: bool = False) -> str:
-    """Return a text that all are, or else a group and the folders or signs that all end with."""
+def _generalise(texts: Sequence[str], backwards: bool = False) -> str:
+    """Return a pattern for all texts: their only value, or a group and their common end."""
     if len(set(texts)) == 1 and (len(texts) > 1 or not texts[0]):
         return escape_pattern(texts[0][::-1] if backwards else texts[0])
-    end = common_prefix([text[::-1] for text in texts])[::-1]
+    end = common_end(texts)
     folders, signs = re.search(r"/.*$", end), re.search(r"[_\-. ]*$", end)
     fixed = next(match[0] for match in (folders, signs) if match)
     group = "(.+)" if all(len(text) > len(fixed) for text in texts) else "(.*)"
@@ -119,7 +125,7 @@ def _generalise(texts: list[str], backwards: bool = False) -> str:
 
 
 def _exclude_each_other(patterns: Names, names: Sequence[Names]) -> Names:
-    """Let neither pattern match what is on the other side."""
+    """Keep each pattern from matching what is on the other side."""
     image, mask = patterns
     images_match = any(re.search(mask, name) for name, _ in names)
     masks_match = any(re.search(image, name) for _, name in names)
@@ -137,13 +143,3 @@ def _options(
     if image_pattern and mask_pattern:
         options |= {"image_pattern": image_pattern, "mask_pattern": mask_pattern}
     return options
-
-
-def escape_pattern(text: str) -> str:
-    """Return an expression for a text; unlike `re.escape`, leave spaces alone."""
-    return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", text)
-
-
-def _split(path: str) -> tuple[str, str]:
-    folder, _, name = path.rpartition("/")
-    return folder, name

@@ -48,6 +48,8 @@ def test_default_is_all_and_training_is_the_chain_up_to_evaluation():
         "raw_pairs",
         "training_log",
         "checkpoints",
+        "samples_before",
+        "weight_maps_before",
         "manifest_before",
         "start_model",
         "champion",

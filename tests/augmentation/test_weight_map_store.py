@@ -11,7 +11,7 @@ from unetflow.augmentation.weight_map_store import (
     WeightFolder,
     WeightMapRequest,
     WeightMapRule,
-    compute_weight_maps,
+    update_weight_maps,
 )
 from unetflow.data.samples import INSTANCES, Sample
 from unetflow.io.tiff_writer import write_tiff
@@ -51,7 +51,7 @@ def open_maps(folder, stored):
 
 
 def test_each_sample_gets_the_map_of_its_label(tmp_path, stored):
-    assert compute_weight_maps(tmp_path / "maps", WeightMapRequest(stored, RULE)) == 2
+    assert update_weight_maps(tmp_path / "maps", WeightMapRequest(stored, RULE)) == 2
     maps = open_maps(tmp_path / "maps", stored)
     assert list(maps) == ["a", "sub/b"]
     expected = weight_map(
@@ -68,9 +68,9 @@ def test_each_sample_gets_the_map_of_its_label(tmp_path, stored):
 def test_objects_are_those_of_the_source_or_the_pieces_of_a_class(tmp_path, stored):
     one_object = (two_squares().label == 1).astype(np.uint16)
     write_tiff(tmp_path / "samples/samples/a" / INSTANCES, one_object)
-    compute_weight_maps(tmp_path / "maps", WeightMapRequest(stored, RULE))
+    update_weight_maps(tmp_path / "maps", WeightMapRequest(stored, RULE))
     assert open_maps(tmp_path / "maps", stored)["a"].max() == 2.0
-    compute_weight_maps(tmp_path / "maps", WeightMapRequest(stored, replace(RULE, objects=0)))
+    update_weight_maps(tmp_path / "maps", WeightMapRequest(stored, replace(RULE, objects=0)))
     label = two_squares().label
     expected = weight_map(
         label, objects_of(label, 0), class_weights=(0.5, 2.0), border_weight=10, border_width=3
@@ -81,28 +81,28 @@ def test_objects_are_those_of_the_source_or_the_pieces_of_a_class(tmp_path, stor
 def test_maps_are_computed_once_and_again_when_anything_changes(tmp_path, stored, counted):
     folder = tmp_path / "maps"
     for _ in range(2):
-        compute_weight_maps(folder, WeightMapRequest(stored, RULE))
+        update_weight_maps(folder, WeightMapRequest(stored, RULE))
     assert len(counted) == 2
     assert (
-        compute_weight_maps(folder, WeightMapRequest(stored, replace(RULE, border_width=4.0))) == 2
+        update_weight_maps(folder, WeightMapRequest(stored, replace(RULE, border_width=4.0))) == 2
     )
     stored.descriptions["a"] = {**stored.descriptions["a"], "stamp": "another"}
     assert (
-        compute_weight_maps(folder, WeightMapRequest(stored, replace(RULE, border_width=4.0))) == 1
+        update_weight_maps(folder, WeightMapRequest(stored, replace(RULE, border_width=4.0))) == 1
     )
     (folder / "sub/b/weights.tif").unlink()
     assert (
-        compute_weight_maps(folder, WeightMapRequest(stored, replace(RULE, border_width=4.0))) == 1
+        update_weight_maps(folder, WeightMapRequest(stored, replace(RULE, border_width=4.0))) == 1
     )
 
 
 def test_maps_that_are_no_longer_wanted_go(tmp_path, stored):
     folder = tmp_path / "maps"
-    compute_weight_maps(folder, WeightMapRequest(stored, RULE))
-    compute_weight_maps(folder, WeightMapRequest(stored.select(["a"]), RULE))
+    update_weight_maps(folder, WeightMapRequest(stored, RULE))
+    update_weight_maps(folder, WeightMapRequest(stored.select(["a"]), RULE))
     assert sorted(path.name for path in folder.rglob("*.tif")) == ["weights.tif"]
-    assert compute_weight_maps(folder, WeightMapRequest(stored, None)) == 0
-    assert compute_weight_maps(folder, WeightMapRequest(stored.select(["a"]), RULE)) == 0
+    assert update_weight_maps(folder, WeightMapRequest(stored, None)) == 0
+    assert update_weight_maps(folder, WeightMapRequest(stored.select(["a"]), RULE)) == 0
 
 
 def test_a_run_that_is_killed_leaves_no_half_map(tmp_path, stored, monkeypatch):
@@ -113,13 +113,13 @@ def test_a_run_that_is_killed_leaves_no_half_map(tmp_path, stored, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(weighing, "write_tiff", die)
         with pytest.raises(KeyboardInterrupt):
-            compute_weight_maps(folder, WeightMapRequest(stored, RULE))
+            update_weight_maps(folder, WeightMapRequest(stored, RULE))
     assert not list(folder.rglob("weights.json"))
-    assert compute_weight_maps(folder, WeightMapRequest(stored, RULE)) == 2
+    assert update_weight_maps(folder, WeightMapRequest(stored, RULE)) == 2
 
 
 def test_samples_carry_their_maps(tmp_path, stored):
-    compute_weight_maps(tmp_path / "maps", WeightMapRequest(stored, RULE))
+    update_weight_maps(tmp_path / "maps", WeightMapRequest(stored, RULE))
     weighted = WeightedSamples(stored, open_maps(tmp_path / "maps", stored))
     assert list(weighted) == ["a", "sub/b"]
     assert len(weighted) == 2

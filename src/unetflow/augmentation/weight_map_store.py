@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from unetflow.augmentation.weight_map import objects_of, weight_map
 from unetflow.core.atomic import atomic_write
-from unetflow.data.samples import Sample, SampleFolder
+from unetflow.data.samples import INDEX, Sample, SampleFolder
 from unetflow.io.tiff_writer import write_tiff
 
 WEIGHTS, MARK = "weights.tif", "weights.json"
@@ -61,12 +61,27 @@ class WeightFolder(Mapping[str, NDArray[np.float32]]):
     """
 
     def __init__(self, folder: Path, ids: list[str]) -> None:
-        self._folder, self._ids = folder, dict.fromkeys(ids)
+        self.folder, self._ids = folder, dict.fromkeys(ids)
+
+    @classmethod
+    def read(cls, folder: Path) -> "WeightFolder":
+        """List the maps of a folder.
+
+        Raises:
+            FileNotFoundError: The list is missing.
+            ValueError: It is damaged.
+        """
+        return cls(folder, json.loads((folder / INDEX).read_text(encoding="utf-8")))
+
+    def write_index(self) -> None:
+        """Replace the list of the folder's maps in one step."""
+        with atomic_write(self.folder / INDEX) as temporary:
+            temporary.write_text(json.dumps(list(self._ids)), encoding="utf-8")
 
     def __getitem__(self, sample_id: str) -> NDArray[np.float32]:
         if sample_id not in self._ids:
             raise KeyError(sample_id)
-        weights: NDArray[np.float32] = tifffile.memmap(self._folder / sample_id / WEIGHTS, mode="r")
+        weights: NDArray[np.float32] = tifffile.memmap(self.folder / sample_id / WEIGHTS, mode="r")
         return weights
 
     def __iter__(self) -> Iterator[str]:
@@ -100,12 +115,12 @@ class WeightedSamples(Mapping[str, Sample]):
         return len(self._samples)
 
 
-def compute_weight_maps(folder: Path, weighing: WeightMapRequest) -> int:
+def update_weight_maps(folder: Path, weighing: WeightMapRequest) -> int:
     """Bring a folder of weight maps up to date.
 
     A map is left alone when its sample and the rule are those of before, and all are where there is
-    no rule. Each map is whole or
-    does not count, so that a run that is killed goes on where it was.
+    no rule. Each map is whole or does not count, so that a killed run resumes where it was. The
+    folder's index is removed first: until it is written again, the folder counts as empty.
 
     Args:
         folder: Holds a folder for each sample.
@@ -114,6 +129,7 @@ def compute_weight_maps(folder: Path, weighing: WeightMapRequest) -> int:
     Returns:
         How many maps were computed.
     """
+    (folder / INDEX).unlink(missing_ok=True)
     if weighing.rule is None:  # another preset may want the maps of before again
         return 0
     wanted = dict.fromkeys(weighing.samples)
@@ -122,11 +138,11 @@ def compute_weight_maps(folder: Path, weighing: WeightMapRequest) -> int:
             _remove(mark.parent)
     computed = 0
     for sample_id in wanted:
-        computed += _weigh_one(folder / sample_id, weighing, sample_id)
+        computed += _update_one(folder / sample_id, weighing, sample_id)
     return computed
 
 
-def _weigh_one(home: Path, weighing: WeightMapRequest, sample_id: str) -> bool:
+def _update_one(home: Path, weighing: WeightMapRequest, sample_id: str) -> bool:
     """Compute the map of one sample unless it is there, and tell whether it was needed."""
     rule = weighing.rule
     assert rule is not None  # noqa: S101 - nobody is weighed without one

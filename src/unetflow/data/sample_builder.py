@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,20 +22,25 @@ from unetflow.data.pair_reader import (
 from unetflow.data.samples import (
     DESCRIPTION,
     IMAGE,
+    INDEX,
     INSTANCES,
     LABEL,
     OVERVIEW,
+    RejectedPair,
+    SampleFolder,
     remove_sample,
     write_described,
     write_description,
 )
 from unetflow.io.files import file_signature, hide_home
 
+_log = logging.getLogger(__name__)
+
 _FORM = 5
 """Raised when samples or descriptions change their form, so that all are made anew."""
 _MANY_FILES = 4000
 """Files to read from which on further processes are worth the seconds that they need to start."""
-_OWN_NAMES = frozenset({IMAGE, LABEL, INSTANCES, OVERVIEW, DESCRIPTION, "index.json"})
+_OWN_NAMES = frozenset({IMAGE, LABEL, INSTANCES, OVERVIEW, DESCRIPTION, INDEX})
 """Names of files beside which no folder of a sample can have the same one."""
 
 
@@ -59,15 +65,6 @@ class SampleSources:
 
 
 @dataclass(frozen=True)
-class RejectedPair:
-    """A pair that could not be made a sample, and what its files were then."""
-
-    id: str
-    signature: str
-    error: InputError
-
-
-@dataclass(frozen=True)
 class BuildResult:
     """What an intake has come to.
 
@@ -83,9 +80,31 @@ class BuildResult:
     decoded: int
     removed: int
 
+    def __str__(self) -> str:
+        total = len(self.descriptions) + len(self.refused)
+        gone = f"; {self.removed} samples of before are gone" if self.removed else ""
+        if not self.decoded:
+            return f"Nothing has changed: none of {total} pairs was decoded{gone}"
+        return (
+            f"Decoded {self.decoded} new or changed of {total} pairs; "
+            f"{total - self.decoded} are as before{gone}"
+        )
+
 
 _Outcome = dict[str, Any] | RejectedPair
 """A sample's description, or why there is none."""
+
+
+def update_samples(before: SampleFolder, sources: SampleSources) -> SampleFolder:
+    """Bring a folder of samples up to date with its sources, and log how much of it was new.
+
+    Args:
+        before: The folder as the last run left it.
+        sources: What the samples shall be.
+    """
+    built = build_samples(before.folder, sources, before.rejected)
+    _log.info(built)
+    return SampleFolder(before.folder, built.descriptions, sources.refused, built.refused)
 
 
 def build_samples(
@@ -95,7 +114,8 @@ def build_samples(
 
     A pair is left alone when its files have the sizes and times of before and its annotation the
     same meaning, or when their bytes have the same digests. Each sample is complete or does not
-    count, so that a run that is killed goes on where it was.
+    count, so that a killed run resumes where it was. The folder's index is removed first: until it
+    is written again, there are no samples rather than some old and some new ones.
 
     Args:
         folder: Holds a folder for each sample.
@@ -105,6 +125,7 @@ def build_samples(
     Returns:
         The samples' descriptions and what happened.
     """
+    (folder / INDEX).unlink(missing_ok=True)
     before = dict(_read_descriptions(folder))
     wrong_before = {refusal.id: refusal for refusal in refused_before}
     removed = before.keys() - {pair.id for pair in intake.pairs}

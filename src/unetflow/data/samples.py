@@ -18,6 +18,8 @@ from unetflow.io.tiff_writer import write_tiff
 
 IMAGE, LABEL, INSTANCES = "image.tif", "label.tif", "instances.tif"
 OVERVIEW, DESCRIPTION = "overview.npz", "sample.json"
+INDEX = "index.json"
+"""The list of all samples; see `sample_index`."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,15 @@ class SampleRecord:
     histogram: NDArray[np.void]
     thumbnail: NDArray[np.uint8]
     description: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RejectedPair:
+    """A pair that could not be made a sample, and what its files were then."""
+
+    id: str
+    signature: str
+    error: InputError
 
 
 def write_sample(folder: Path, sample: Sample) -> None:
@@ -134,19 +145,27 @@ class SampleFolder(Mapping[str, Sample]):
     Args:
         folder: Holds a folder for each sample.
         descriptions: What is known of each sample, by id in natural order.
-        refused: An error for each pair that could not be made a sample.
+        left_out: An error for each file that the source has left out.
+        rejected: The pairs that could not be made samples.
+
+    Attributes:
+        folder: As given.
+        refused: All errors, those of the source first.
     """
 
     def __init__(
         self,
         folder: Path,
         descriptions: Mapping[str, Mapping[str, Any]],
-        refused: Sequence[InputError] = (),
+        left_out: Sequence[InputError] = (),
+        rejected: Sequence[RejectedPair] = (),
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._places: dict[Path, _Place] = {}
         self.descriptions = dict(descriptions)
-        self.refused = list(refused)
+        self.left_out = list(left_out)
+        self.rejected = list(rejected)
+        self.refused = [*left_out, *(pair.error for pair in rejected)]
 
     def __getitem__(self, sample_id: str) -> Sample:
         return _open_sample(self._folder_of(sample_id), self._places)
@@ -177,11 +196,11 @@ class SampleFolder(Mapping[str, Sample]):
         missing = [i for i in ids if i not in self.descriptions]
         if missing:
             raise InputError(
-                self._folder, f"sample '{missing[0]}' is not there", "Run the ingestion again"
+                self.folder, f"sample '{missing[0]}' is not there", "Run the ingestion again"
             )
-        return SampleFolder(self._folder, {i: self.descriptions[i] for i in ids})
+        return SampleFolder(self.folder, {i: self.descriptions[i] for i in ids})
 
     def _folder_of(self, sample_id: str) -> Path:
         if sample_id not in self.descriptions:
             raise KeyError(sample_id)
-        return self._folder / sample_id
+        return self.folder / sample_id

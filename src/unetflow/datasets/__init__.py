@@ -28,7 +28,7 @@ from unetflow.datasets.registry import (
     ChampionRecordDataset,
 )
 from unetflow.datasets.run_facts import RunFactsDataset
-from unetflow.datasets.samples import SamplesDataset
+from unetflow.datasets.sample_folders import SamplesDataset, WeightMapsDataset
 from unetflow.datasets.sources import (
     DemoPairsDataset,
     SourceDataset,
@@ -36,7 +36,6 @@ from unetflow.datasets.sources import (
 )
 from unetflow.datasets.tracked_runs import TrackedRunsDataset
 from unetflow.datasets.training_log import FoldLogDataset, TrainingLogDataset
-from unetflow.datasets.weights import WeightMapsDataset
 
 __all__ = [
     "AtomicDataset",

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from unetflow.augmentation.weight_map_store import WeightFolder, WeightMapRequest
+from unetflow.augmentation.weight_map_store import WeightFolder
 from unetflow.config.classes import read_classes
 from unetflow.core.errors import InputError
 from unetflow.data.folds import count_folds, manifest_of_fold
@@ -19,21 +19,22 @@ from unetflow.pipelines.evaluation.nodes import (
     score_test_images,
     summarise,
 )
-from unetflow.pipelines.training.nodes import request_weight_maps, train_unet
+from unetflow.pipelines.training.nodes import compute_weight_maps, train_unet
 from unetflow.pipelines.types import BeginFold, Segmenter
 from unetflow.training.checkpoints import CheckpointFolder
 
 Trained = tuple[dict[str, Segmenter], dict[str, pd.DataFrame]]
 
 
-def request_fold_weight_maps(
+def compute_fold_weight_maps(
     samples: SampleFolder,
     manifest: pd.DataFrame,
     fingerprint: dict[str, Any],
     classes: list[dict[str, Any]],
     plan: dict[str, Any],
-) -> WeightMapRequest:
-    """Tell which weight maps there shall be: those of all folds, each of which trains some time.
+    weight_maps_before: WeightFolder,
+) -> WeightFolder:
+    """Compute the weight maps of all samples in folds, since each fold trains at some time.
 
     Raises:
         InputError: A cross-validation with these parameters makes no sense.
@@ -46,7 +47,7 @@ def request_fold_weight_maps(
             "Set it to 0 for a cross-validation",
         )
     everyone = manifest[manifest["fold"] >= 0].assign(split="train")
-    return request_weight_maps(samples, everyone, fingerprint, classes, plan)
+    return compute_weight_maps(samples, everyone, fingerprint, classes, plan, weight_maps_before)
 
 
 def train_folds(

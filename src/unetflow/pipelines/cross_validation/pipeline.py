@@ -11,10 +11,17 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.request_fold_weight_maps,
-                inputs=["samples", "manifest", "fingerprint", "params:classes", "plan"],
+                nodes.compute_fold_weight_maps,
+                inputs=[
+                    "samples",
+                    "manifest",
+                    "fingerprint",
+                    "params:classes",
+                    "plan",
+                    "fold_weight_maps_before",
+                ],
                 outputs="fold_weight_maps",
-                name="request_fold_weight_maps",
+                name="compute_fold_weight_maps",
             ),
             Node(
                 nodes.train_folds,

@@ -13,7 +13,7 @@ from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.data import manifest as manifests
 from unetflow.data.duplicates import find_duplicates, find_leaks
-from unetflow.data.sample_builder import SampleSources
+from unetflow.data.sample_builder import SampleSources, update_samples
 from unetflow.data.samples import SampleFolder
 from unetflow.data.splitting.split import SplitRule, split_samples
 from unetflow.reporting.data_report.page import write_data_report
@@ -24,13 +24,20 @@ Table = pd.DataFrame
 _FAR = 0.1
 
 
-def request_samples(
-    pairing: Pairing, classes: list[dict[str, Any]], parameters: dict[str, Any]
-) -> SampleSources:
-    """Tell what the samples shall be; the catalog makes those that are not there yet.
+def build_samples(
+    pairing: Pairing,
+    samples_before: SampleFolder,
+    classes: list[dict[str, Any]],
+    parameters: dict[str, Any],
+) -> SampleFolder:
+    """Bring the folder of samples up to date with the sources.
+
+    Only what is new or has changed is decoded, a few pairs at a time, so that memory does not grow
+    with their number. A pair that cannot be read makes no sample; its reason is kept.
 
     Args:
         pairing: The pairs that were found.
+        samples_before: The folder as the last run left it.
         classes: The parameter `classes`.
         parameters: The parameters of the ingestion.
     """
@@ -38,13 +45,14 @@ def request_samples(
     _log.info("Found %d annotated images", len(pairing.pairs))
     if pairing.unlabelled:
         _log.info("Left %d images without annotation for inference", len(pairing.unlabelled))
-    return SampleSources(
+    sources = SampleSources(
         pairing.pairs,
         read_class_map(classes, parameters),
         settings.max_pixels,
         settings.workers,
         pairing.refused,
     )
+    return update_samples(samples_before, sources)
 
 
 def describe_samples(samples: SampleFolder, classes: list[dict[str, Any]]) -> tuple[Table, Table]:

@@ -10,10 +10,10 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.request_samples,
-                inputs=["raw_pairs", "params:classes", "params:ingestion"],
+                nodes.build_samples,
+                inputs=["raw_pairs", "samples_before", "params:classes", "params:ingestion"],
                 outputs="samples",
-                name="request_samples",
+                name="build_samples",
             ),
             Node(
                 nodes.describe_samples,

@@ -17,6 +17,7 @@ from unetflow.augmentation.weight_map_store import (
     WeightFolder,
     WeightMapRequest,
     WeightMapRule,
+    update_weight_maps,
 )
 from unetflow.config.classes import read_classes
 from unetflow.config.parameters import PlannedTraining
@@ -47,14 +48,15 @@ It is the one of the training steps: batch normalisation takes longer to settle 
 """
 
 
-def request_weight_maps(
+def compute_weight_maps(
     samples: SampleFolder,
     manifest: pd.DataFrame,
     fingerprint: dict[str, Any],
     classes: list[dict[str, Any]],
     plan: dict[str, Any],
-) -> WeightMapRequest:
-    """Tell which weight maps there shall be; the catalog computes those that are not there yet.
+    weight_maps_before: WeightFolder,
+) -> WeightFolder:
+    """Compute the weight maps of the training samples, unless they are there from before.
 
     Args:
         samples: All samples.
@@ -62,12 +64,28 @@ def request_weight_maps(
         fingerprint: Of the training split; balances the classes.
         classes: The parameter `classes`.
         plan: The settled parameters; see `planning.nodes.plan_run`.
+        weight_maps_before: The folder as the last run left it.
+
+    Returns:
+        The maps of all training samples; none where the plan asks for none.
     """
     settings = read_parameters(PlannedTraining, plan["training"], "training")
     training = samples_of_split(samples, manifest, "train")
+    rule = _weight_map_rule(settings, fingerprint, classes)
+    folder = weight_maps_before.folder
+    computed = update_weight_maps(folder, WeightMapRequest(training, rule))
+    if rule is None:
+        return WeightFolder(folder, [])
+    _log.info("Computed %d of %d weight maps; the others are as before", computed, len(training))
+    return WeightFolder(folder, list(training))
+
+
+def _weight_map_rule(
+    settings: PlannedTraining, fingerprint: dict[str, Any], classes: list[dict[str, Any]]
+) -> WeightMapRule | None:
     wanted = settings.weight_map
     if wanted is None:
-        return WeightMapRequest(training, None)
+        return None
     names = [c.name for c in read_classes(classes)]
     if wanted.objects is not None and wanted.objects not in names:
         raise InputError(
@@ -75,13 +93,12 @@ def request_weight_maps(
             f"there is no class '{wanted.objects}'",
             f"Use one of {', '.join(names)}, or null",
         )
-    rule = WeightMapRule(
+    return WeightMapRule(
         class_weights=_class_weights(settings, fingerprint) or (1.0,) * len(names),
         border_weight=wanted.border_weight,
         border_width=wanted.border_width,
         objects=None if wanted.objects is None else names.index(wanted.objects),
     )
-    return WeightMapRequest(training, rule)
 
 
 def train_unet(

@@ -10,16 +10,17 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.request_weight_maps,
+                nodes.compute_weight_maps,
                 inputs=[
                     "samples",
                     "manifest",
                     "fingerprint",
                     "params:classes",
                     "plan",
+                    "weight_maps_before",
                 ],
                 outputs="weight_maps",
-                name="request_weight_maps",
+                name="compute_weight_maps",
             ),
             Node(
                 nodes.train_unet,

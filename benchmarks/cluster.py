@@ -33,7 +33,6 @@ from turns import compare, take_turns
 from unetflow.core.parallel import count_cores
 from unetflow.data.intensity import IntensityRange
 from unetflow.inference.blockwise.segment import segment_large
-from unetflow.inference.cluster.serialise import pack
 from unetflow.inference.executor import (
     Executor,
     ExecutorSettings,
@@ -42,6 +41,7 @@ from unetflow.inference.executor import (
 from unetflow.inference.segment_image import SegmentingSettings
 from unetflow.inference.segment_images import segment_images
 from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.inference.serialise import serialise_segmenter
 from unetflow.io.image_file import ImageFile
 from unetflow.io.large_image import open_large
 from unetflow.models.device import describe_device
@@ -73,7 +73,7 @@ def write_images(folder: Path, count: int) -> tuple[dict[str, ImageFile], Path]:
     return {path.stem: ImageFile(path) for path in paths}, folder / "large.tif"
 
 
-def list_runners(stack: ExitStack) -> dict[str, ExecutorSettings]:
+def list_executors(stack: ExitStack) -> dict[str, ExecutorSettings]:
     """Return who takes part; clusters whose workers have one core each are begun here."""
     found = {ALONE: ExecutorSettings()}
     for number in (number for number in WORKERS if number <= count_cores()):
@@ -98,32 +98,32 @@ def begin(
     segmenter: Segmenter, images: dict[str, ImageFile], stack: ExitStack
 ) -> tuple[dict[str, Executor[Segmenter]], dict[str, float]]:
     """Begin whoever computes; return the seconds, too, that each took up to its first images."""
-    runners, seconds = {}, {}
-    for name, wanted in list_runners(stack).items():
+    executors, seconds = {}, {}
+    for name, wanted in list_executors(stack).items():
         started = time.perf_counter()
-        runners[name] = stack.enter_context(open_executor(wanted, segmenter, pack))
-        segment_all(segmenter, images, runners[name])
+        executors[name] = stack.enter_context(open_executor(wanted, segmenter, serialise_segmenter))
+        segment_all(segmenter, images, executors[name])
         seconds[name] = time.perf_counter() - started
-    return runners, seconds
+    return executors, seconds
 
 
 def segment_all(
-    segmenter: Segmenter, images: dict[str, ImageFile], runner: Executor[Segmenter]
+    segmenter: Segmenter, images: dict[str, ImageFile], executor: Executor[Segmenter]
 ) -> float:
     """Return the seconds that all images take."""
     started = time.perf_counter()
-    found = dict(segment_images(segmenter, images, SegmentingSettings(), runner))
+    found = dict(segment_images(segmenter, images, SegmentingSettings(), executor))
     seconds = time.perf_counter() - started
     assert len(found) == len(images)  # noqa: S101 - else the time means nothing
     return seconds
 
 
-def segment_one(segmenter: Segmenter, large: Path, runner: Executor[Segmenter]) -> float:
+def segment_one(segmenter: Segmenter, large: Path, executor: Executor[Segmenter]) -> float:
     """Return the seconds that the large image takes."""
     target = large.with_name("labels.tif")
     started = time.perf_counter()
     with open_large(large) as image:
-        segment_large(segmenter, image, target, runner=runner, block=BLOCK)
+        segment_large(segmenter, image, target, executor=executor, block=BLOCK)
     return time.perf_counter() - started
 
 
@@ -132,10 +132,10 @@ def measure(filters: int, count: int, rounds: int) -> dict[str, Any]:
     with TemporaryDirectory() as folder, ExitStack() as stack:
         segmenter = make_segmenter(filters)
         images, large = write_images(Path(folder), count)
-        runners, seconds = begin(segmenter, images, stack)
+        executors, seconds = begin(segmenter, images, stack)
 
         def actions(act: Callable[[Executor[Segmenter]], float]) -> Any:
-            return {name: lambda r=runner: [act(r)] for name, runner in runners.items()}
+            return {name: lambda r=executor: [act(r)] for name, executor in executors.items()}
 
         cases = {
             "images": (actions(lambda r: segment_all(segmenter, images, r)), count, "images"),

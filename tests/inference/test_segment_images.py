@@ -1,4 +1,4 @@
-"""Images that workers of Dask segment, by a segmenter that is no network."""
+"""Segmentation of many images by the workers of a Dask cluster."""
 
 from dataclasses import fields
 
@@ -9,16 +9,16 @@ import tifffile
 
 from tests.support.cluster_tasks import (
     Killer,
-    assert_only_the_victims_tasks_were_repeated,
+    assert_only_tasks_of_the_victim_were_repeated,
     read_notes,
 )
 from tests.support.images import random_pixels
-from tests.support.recording_segmenter import MakeSegmenter, pack
+from tests.support.recording_segmenter import MakeSegmenter, serialise
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.result_folders import ResultFolders
 from unetflow.inference.executor import (
     ExecutorSettings,
-    InProcess,
+    LocalExecutor,
     open_executor,
 )
 from unetflow.inference.segment_image import LargeSettings, SegmentingSettings
@@ -72,9 +72,9 @@ def assert_same(one, other):
             assert ours == theirs
 
 
-@pytest.mark.parametrize(("workers", "sees_files"), [(2, True), (2, False), (4, True)])
-def test_images_are_the_same_though_a_worker_is_killed(
-    images, tmp_path, notes, workers, sees_files, monkeypatch
+@pytest.mark.parametrize(("workers", "shares_files"), [(2, True), (2, False), (4, True)])
+def test_results_are_the_same_when_a_worker_is_killed(
+    images, tmp_path, notes, workers, shares_files, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
     images = {name: ImageFile(image.file.relative_to(tmp_path)) for name, image in images.items()}
@@ -84,9 +84,9 @@ def test_images_are_the_same_though_a_worker_is_killed(
     killer = Killer(notes, lambda: len(found))
     killer.start()
     segmenter = MakeSegmenter(notes, hold=COUNT // 2)()
-    with open_executor(ExecutorSettings("dask", workers=workers), segmenter, pack) as runner:
-        runner.sees_files = sees_files
-        outcomes = segment_images(segmenter, images, wanted(tmp_path / "there"), runner)
+    with open_executor(ExecutorSettings("dask", workers=workers), segmenter, serialise) as executor:
+        executor.shares_files = shares_files
+        outcomes = segment_images(segmenter, images, wanted(tmp_path / "there"), executor)
         for name, outcome in outcomes:  # one by one, as the killer counts them
             found[name] = outcome
     assert list(found) == list(expected) == list(images)
@@ -101,11 +101,11 @@ def test_images_are_the_same_though_a_worker_is_killed(
         np.testing.assert_array_equal(one, other, strict=True)
     assert killer.done < COUNT
     batches = read_notes(tmp_path / "unwatched")
-    assert_only_the_victims_tasks_were_repeated(notes, killer, batches, 2 * workers)
+    assert_only_tasks_of_the_victim_were_repeated(notes, killer, batches, 2 * workers)
 
 
-def test_one_process_is_a_runner_too(images, tmp_path, notes):
+def test_this_process_is_an_executor_too(images, tmp_path, notes):
     segmenter = MakeSegmenter(notes)()
     names = [name for name, _ in segment_images(segmenter, images, wanted(tmp_path))]
-    again = segment_images(segmenter, images, wanted(tmp_path), InProcess(segmenter))
+    again = segment_images(segmenter, images, wanted(tmp_path), LocalExecutor(segmenter))
     assert [name for name, _ in again] == names == list(images)

@@ -1,44 +1,46 @@
-"""A segmenter in workers of Dask: what it finds, and how it gets there."""
+"""Serialisation of segmenters for the workers of a Dask cluster."""
 
 import numpy as np
 import pytest
 import tifffile
 
 from unetflow.inference.blockwise.segment import segment_large
-from unetflow.inference.cluster.serialise import pack
 from unetflow.inference.executor import ExecutorSettings, open_executor
+from unetflow.inference.serialise import serialise_segmenter
 from unetflow.io.large_image import open_large
 
 
-def test_a_packed_segmenter_predicts_the_same(segmenter, random):
+def test_a_serialised_segmenter_predicts_the_same(segmenter, random):
     image = random.integers(0, 256, (70, 90), np.uint8)
-    unpacked = pack(segmenter)()
-    assert unpacked.settings == segmenter.settings
+    loaded = serialise_segmenter(segmenter)()
+    assert loaded.settings == segmenter.settings
     np.testing.assert_array_equal(
-        unpacked.predict_probabilities(image), segmenter.predict_probabilities(image), strict=True
+        loaded.predict_probabilities(image), segmenter.predict_probabilities(image), strict=True
     )
 
 
 @pytest.mark.parametrize("engine", ["openvino", "onnx"])
-def test_a_converted_network_is_packed_as_it_is(segmenter, random, engine):
+def test_a_converted_network_is_serialised_as_it_is(segmenter, random, engine):
     image = random.integers(0, 256, (70, 90), np.uint8)
     converted = segmenter.on_engine(engine)
-    packed = pack(converted)
-    unpacked = packed()
-    assert unpacked.engine.name == engine
-    assert unpacked.engine.parts == converted.engine.parts
+    serialised = serialise_segmenter(converted)
+    loaded = serialised()
+    assert loaded.engine.name == engine
+    assert loaded.engine.parts == converted.engine.parts
     np.testing.assert_array_equal(
-        unpacked.predict_probabilities(image), converted.predict_probabilities(image), strict=True
+        loaded.predict_probabilities(image), converted.predict_probabilities(image), strict=True
     )
-    assert pack(unpacked)().engine.parts == converted.engine.parts
+    assert serialise_segmenter(loaded)().engine.parts == converted.engine.parts
 
 
-def test_workers_find_the_blocks_that_one_process_finds(segmenter, tmp_path, random):
+def test_workers_return_the_blocks_of_one_process(segmenter, tmp_path, random):
     tifffile.imwrite(tmp_path / "image.tif", random.integers(0, 256, (150, 171), np.uint8))
     segmenter = segmenter.with_decision(0.4, 1.3, 9)
     found = {}
-    with open_executor(ExecutorSettings("dask", workers=2), segmenter, pack) as runner:
-        for name, options in {"here": {}, "there": {"runner": runner}}.items():
+    with open_executor(
+        ExecutorSettings("dask", workers=2), segmenter, serialise_segmenter
+    ) as executor:
+        for name, options in {"here": {}, "there": {"executor": executor}}.items():
             targets = tmp_path / f"{name}.tif", tmp_path / f"{name}_p.tif"
             with open_large(tmp_path / "image.tif") as image:
                 done = segment_large(

@@ -1,4 +1,4 @@
-"""Blocks of a large image, computed by workers of Dask."""
+"""Blocks of a large image, computed by the workers of a Dask cluster."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,11 @@ import tifffile
 
 from tests.support.cluster_tasks import (
     Killer,
-    assert_only_the_victims_tasks_were_repeated,
+    assert_only_tasks_of_the_victim_were_repeated,
     read_notes,
 )
 from tests.support.large_files import CLEANING, in_memory, read_result, smooth_pixels
-from tests.support.shared_blocks import NotingModel, pack
+from tests.support.shared_blocks import NotingModel, serialise
 from unetflow.config.background import BackgroundRule
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.computing import compute_by
@@ -23,8 +23,8 @@ OPTIONS = {"block": 60, "batch_size": 99}
 
 
 @pytest.fixture(scope="module")
-def runner():
-    with open_executor(ExecutorSettings("dask", workers=2), "model", pack) as opened:
+def executor():
+    with open_executor(ExecutorSettings("dask", workers=2), "model", serialise) as opened:
         yield opened
 
 
@@ -66,8 +66,8 @@ SOME_SKIPPED = BackgroundRule(least_deviation=float(np.std(PIXELS[:60, :60])) + 
 
 
 @pytest.mark.parametrize("background", [None, SOME_SKIPPED])
-def test_workers_find_what_one_process_finds(runner, image, tmp_path, notes, background):
-    shared = compute_by(runner, NotingModel(notes))
+def test_workers_return_the_results_of_one_process(executor, image, tmp_path, notes, background):
+    shared = compute_by(executor, NotingModel(notes))
     here = segment(image, tmp_path, "here", background=background)
     there = segment(image, tmp_path, "there", background=background, compute=shared)
     assert_same(there, here)
@@ -77,11 +77,11 @@ def test_workers_find_what_one_process_finds(runner, image, tmp_path, notes, bac
 
 
 @pytest.mark.parametrize("workers", [2, 4])
-def test_a_killed_worker_costs_no_more_than_its_blocks(image, tmp_path, notes, workers):
+def test_a_killed_worker_costs_its_own_blocks_only(image, tmp_path, notes, workers):
     done = []
     killer = Killer(notes, lambda: len(done))
     killer.start()
-    with open_executor(ExecutorSettings("dask", workers=workers), "model", pack) as opened:
+    with open_executor(ExecutorSettings("dask", workers=workers), "model", serialise) as opened:
         there = segment(
             image,
             tmp_path,
@@ -93,7 +93,7 @@ def test_a_killed_worker_costs_no_more_than_its_blocks(image, tmp_path, notes, w
     blocks = there[0][0]
     assert done == [(number + 1, blocks) for number in range(blocks)]
     assert killer.done < blocks == len(read_notes(notes))
-    assert_only_the_victims_tasks_were_repeated(notes, killer, read_notes(notes), 2 * workers)
+    assert_only_tasks_of_the_victim_were_repeated(notes, killer, read_notes(notes), 2 * workers)
 
 
 class CutOffError(Exception):
@@ -109,10 +109,10 @@ def stop_at(number):
 
 
 @pytest.mark.parametrize("first", ["here", "there"])
-def test_what_was_begun_here_goes_on_there_and_the_other_way_round(
-    runner, image, tmp_path, notes, first
+def test_a_call_in_one_process_is_resumed_by_workers_and_vice_versa(
+    executor, image, tmp_path, notes, first
 ):
-    ways = {"here": {}, "there": {"compute": compute_by(runner, NotingModel(notes))}}
+    ways = {"here": {}, "there": {"compute": compute_by(executor, NotingModel(notes))}}
     with pytest.raises(CutOffError):
         segment(image, tmp_path, "a", on_block=stop_at(6), **ways.pop(first))
     ((_, other),) = ways.items()
@@ -128,7 +128,7 @@ def test_what_was_begun_here_goes_on_there_and_the_other_way_round(
     np.testing.assert_array_equal(read_result(tmp_path / "a.tif"), expected[1], strict=True)
 
 
-def test_a_damaged_part_is_named_and_the_other_blocks_are_kept(runner, tmp_path, notes):
+def test_a_damaged_part_is_reported_and_the_other_blocks_are_kept(executor, tmp_path, notes):
     path = tmp_path / "image.tif"
     tifffile.imwrite(path, PIXELS, tile=(32, 32), compression="zlib")
     with tifffile.TiffFile(path) as tiff:
@@ -136,19 +136,19 @@ def test_a_damaged_part_is_named_and_the_other_blocks_are_kept(runner, tmp_path,
     with path.open("r+b") as opened:
         opened.seek(offset)
         opened.write(b"\xff" * 40)
-    shared = compute_by(runner, NotingModel(notes))
+    shared = compute_by(executor, NotingModel(notes))
     with open_large(path) as image, pytest.raises(InputError, match=r"block \d+:200, \d+:230") as e:
         segment(image, tmp_path, "a", compute=shared)
     assert e.value.where == str(path)
     assert len(list((tmp_path / ".a.tif.unfinished").glob("label_*"))) > 5
 
 
-def test_an_image_that_changes_meanwhile_is_refused(runner, image, tmp_path, notes):
+def test_an_image_that_changes_during_the_call_is_refused(executor, image, tmp_path, notes):
     tifffile.imwrite(tmp_path / "image.tif", PIXELS[::-1])
     with pytest.raises(InputError, match="a worker finds another file there"):
-        segment(image, tmp_path, "a", compute=compute_by(runner, NotingModel(notes)))
+        segment(image, tmp_path, "a", compute=compute_by(executor, NotingModel(notes)))
 
 
-def test_pixels_in_memory_cannot_be_shared(runner, tmp_path, notes):
-    with pytest.raises(InputError, match="no file that others could open"):
-        segment(in_memory(PIXELS), tmp_path, "a", compute=compute_by(runner, NotingModel(notes)))
+def test_pixels_in_memory_cannot_be_shared(executor, tmp_path, notes):
+    with pytest.raises(InputError, match="not a file that workers can open"):
+        segment(in_memory(PIXELS), tmp_path, "a", compute=compute_by(executor, NotingModel(notes)))

@@ -1,4 +1,4 @@
-"""Jobs for workers of Dask, which must be able to import them, and how one is killed amid them."""
+"""Functions for the workers of a Dask cluster, and a thread that kills a worker."""
 
 import logging
 import os
@@ -7,26 +7,26 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from unetflow.core.errors import DeclarationError, InputError
 from unetflow.core.parallel import count_cores
+from unetflow.inference.executor import TaskFunction
 
-PATIENCE = 60
-"""Seconds after which nobody waits any longer."""
+SECONDS = 120
+"""Upper limit of every wait; long, since the machine may be busy."""
 
 
-def pack(factor: int) -> Callable[[], int]:
-    """Return what gives a number in another process."""
-    return Constant(factor)
+def serialise(factor: int) -> Callable[[], int]:
+    """Return a picklable function that returns the factor."""
+    return LoadFactor(factor)
 
 
 @dataclass(frozen=True)
-class Constant:
-    """Gives a number, or an error."""
+class LoadFactor:
+    """Returns a factor, or raises an error if it is negative."""
 
     value: int
 
@@ -37,63 +37,77 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Multiply:
-    """Multiplies numbers, and leaves a note each time that it begins to.
+class Multiply(TaskFunction[int, int, int]):
+    """Multiplies numbers by the factor, and writes a note whenever it starts.
 
     Attributes:
         folder: Of the notes.
         hold: See `begin`.
-        deadly: A number that ends its process.
+        deadly: A number that kills its process.
     """
 
     folder: Path
     hold: int | None = None
     deadly: int | None = None
 
-    @contextmanager
-    def __call__(self, factor: int) -> Iterator[Callable[[int], int]]:
-        yield lambda number: self._multiply(factor, number)
-        (self.folder / f"over.{uuid.uuid4().hex}").touch()
-
-    def _multiply(self, factor: int, number: int) -> int:
-        begin(self.folder, str(number), self.hold)
+    def __call__(self, context: int, task: int) -> int:
+        begin(self.folder, str(task), self.hold)
         time.sleep(0.02)
-        if number == self.deadly:
+        if task == self.deadly:
             os.kill(os.getpid(), signal.SIGKILL)
-        if number < 0:
-            raise DeclarationError(f"number {number}", "it is negative", "Give another one")
-        return factor * number
+        if task < 0:
+            raise DeclarationError(f"number {task}", "it is negative", "Give another one")
+        return context * task
+
+    def close(self) -> None:
+        (self.folder / f"closed.{uuid.uuid4().hex}").touch()
 
 
-@dataclass(frozen=True)
-class CountCores:
-    """Tells how many cores a network would take, in a worker that is quiet."""
+class CountCores(TaskFunction[int, int, int]):
+    """Returns the number of cores that a network would use in a worker."""
 
-    @contextmanager
-    def __call__(self, factor: int) -> Iterator[Callable[[int], int]]:
+    def __call__(self, context: int, task: int) -> int:
         assert logging.getLogger("distributed.worker").getEffectiveLevel() == logging.CRITICAL
         assert os.environ["TF_NUM_INTRAOP_THREADS"] == str(count_cores())
-        yield lambda number: count_cores()
+        return count_cores()
+
+
+class UnpicklableError(Exception):
+    """An error that cannot be pickled."""
+
+    def __init__(self) -> None:
+        super().__init__(threading.Lock())
 
 
 @dataclass(frozen=True)
-class Open:
-    """Opens a file for each number."""
+class Fail(TaskFunction[int, int, int]):
+    """Raises an error that is the fault of no task.
 
-    name: str
+    Attributes:
+        error: The type of the error.
+    """
 
-    @contextmanager
-    def __call__(self, factor: int) -> Iterator[Callable[[int], bytes]]:
-        yield lambda number: Path(self.name).read_bytes()
+    error: type[Exception]
+
+    def __call__(self, context: int, task: int) -> int:
+        raise self.error
+
+
+@dataclass(frozen=True)
+class FailFromUnpicklable(TaskFunction[int, int, int]):
+    """Raises an `InputError` whose cause cannot be pickled."""
+
+    def __call__(self, context: int, task: int) -> int:
+        raise InputError("number", "it fails", "Give another one") from UnpicklableError()
 
 
 def begin(folder: Path, task: str, hold: int | None = None) -> None:
-    """Note that a task is begun, and by which process.
+    """Write a note that this process starts a task.
 
     Args:
         folder: Of the notes.
-        task: What it is called.
-        hold: The first task that is begun after so many others waits to be killed.
+        task: Name of the task.
+        hold: The first task that starts after so many others waits until its process is killed.
     """
     folder.mkdir(exist_ok=True)
     (folder / f"{task}.{os.getpid()}.{uuid.uuid4().hex}").touch()
@@ -104,30 +118,30 @@ def begin(folder: Path, task: str, hold: int | None = None) -> None:
     except FileExistsError:
         return
     (folder / f"held.{os.getpid()}").touch()
-    time.sleep(PATIENCE)
-    raise AssertionError("nobody has killed this process")
+    time.sleep(SECONDS)
+    raise AssertionError("this process was not killed")
 
 
 def read_notes(folder: Path) -> Counter[str]:
-    """Return how often each task was begun."""
+    """Return how often each task was started."""
     return Counter(note.name.split(".")[0] for note in folder.glob("*.*.*"))
 
 
 def find_processes(folder: Path, task: str = "*") -> set[int]:
-    """Return the processes that have begun a task."""
+    """Return the processes that have started a task."""
     return {int(note.name.split(".")[1]) for note in folder.glob(f"{task}.*.*")}
 
 
 class Killer(threading.Thread):
-    """Kills the process that is held amid a task.
+    """Kills the process that waits in a task; see `begin`.
 
     Args:
         folder: Of the notes.
-        count: Tells how many tasks are done.
+        count: Returns how many tasks are done.
 
     Attributes:
-        victim: The process.
-        done: How many tasks were done when it died.
+        victim: The process; 0 where none has waited in time.
+        done: How many tasks were done when it was killed.
     """
 
     def __init__(self, folder: Path, count: Callable[[], int]) -> None:
@@ -136,30 +150,34 @@ class Killer(threading.Thread):
         self.victim = self.done = 0
 
     def run(self) -> None:
-        ends = time.monotonic() + PATIENCE
-        while not (held := list(self._folder.glob("held.*"))) and time.monotonic() < ends:
+        deadline = time.monotonic() + SECONDS
+        while time.monotonic() < deadline:
+            for note in self._folder.glob("held.*"):
+                self.done = self._count()
+                self.victim = int(note.suffix[1:])
+                os.kill(self.victim, signal.SIGKILL)
+                return
             time.sleep(0.005)
-        self.done = self._count()
-        self.victim = int(held[0].suffix[1:])
-        os.kill(self.victim, signal.SIGKILL)
 
 
-def assert_only_the_victims_tasks_were_repeated(
-    folder: Path, killer: Killer, tasks: Iterable[object], under_way: int
+def assert_only_tasks_of_the_victim_were_repeated(
+    folder: Path, killer: Killer, tasks: Iterable[object], limit: int
 ) -> None:
-    """Hold the notes against what may happen.
+    """Check the notes of a run in which a worker was killed.
 
     Args:
         folder: Of the notes.
-        killer: Who has killed.
-        tasks: What each was called.
-        under_way: Tasks of one worker that are begun, or done and not yet with whoever wants them.
+        killer: The thread that killed the worker.
+        tasks: Names of all tasks.
+        limit: Largest number of tasks that one worker has at a time, running or with a result that
+            is not collected yet.
     """
-    killer.join(PATIENCE)
+    killer.join(SECONDS)
     notes = read_notes(folder)
     repeated = [task for task, times in notes.items() if times > 1]
+    assert killer.victim
     assert killer.done > 0
     assert set(notes) == set(map(str, tasks))
     assert sum(notes.values()) - len(notes) == len(repeated)
-    assert 1 <= len(repeated) <= under_way
+    assert 1 <= len(repeated) <= limit
     assert all(killer.victim in find_processes(folder, task) for task in repeated)

@@ -1,4 +1,4 @@
-"""A segmenter that is no network and notes what it predicts, for workers of Dask."""
+"""A segmenter without a network that writes notes, for the workers of a Dask cluster."""
 
 import hashlib
 from collections.abc import Callable
@@ -19,11 +19,11 @@ SETTINGS = SegmenterSettings(
 
 @dataclass
 class Brightness(Runtime):
-    """Takes a pixel's brightness for its probability.
+    """Returns the brightness of pixels as their probability.
 
     Attributes:
         folder: Of the notes.
-        hold: See `cluster_jobs.begin`.
+        hold: See `cluster_tasks.begin`.
     """
 
     folder: Path
@@ -45,5 +45,5 @@ class MakeSegmenter:
         return Segmenter(Brightness(self.folder, self.hold), SETTINGS)
 
 
-def pack(segmenter: Segmenter) -> Callable[[], Segmenter]:
+def serialise(segmenter: Segmenter) -> Callable[[], Segmenter]:
     return MakeSegmenter(segmenter.engine.folder, segmenter.engine.hold)

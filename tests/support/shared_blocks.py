@@ -1,4 +1,4 @@
-"""Models for workers of Dask, which must be able to import what makes them."""
+"""Models for the workers of a Dask cluster, which import this module."""
 
 import hashlib
 from collections.abc import Callable
@@ -10,18 +10,18 @@ from tests.support.large_files import CLEANING
 from unetflow.inference.blockwise.blocks import BlockModel
 
 
-def pack(name: str) -> Callable[[], str]:
-    """Return what gives a name in another process."""
+def serialise(name: str) -> Callable[[], str]:
+    """Return a picklable function that returns the name."""
     return name.strip
 
 
 @dataclass(frozen=True)
 class NotingModel:
-    """Makes a cheap model that leaves a note of each batch that it predicts.
+    """Returns a cheap model that writes a note of each batch that it predicts.
 
     Attributes:
         folder: Of the notes.
-        hold: See `cluster_jobs.begin`.
+        hold: See `cluster_tasks.begin`.
     """
 
     folder: Path

@@ -1,11 +1,11 @@
-"""Who computes many calls of one function: this process, or the workers of a cluster."""
+"""Executors: call a function for many tasks in this process or in the workers of a cluster."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
 from unetflow.core.errors import InputError
 
@@ -13,24 +13,16 @@ Context = TypeVar("Context")
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-Prepare: TypeAlias = Callable[[], Context]
-"""Makes in another process what all jobs of a runner share."""
-Job: TypeAlias = Callable[[Context], AbstractContextManager[Callable[[Task], Result]]]
-"""What is done for each task. It is called once in each process that takes part, with what all jobs
-share, and gives the function that is called for each task; what that needs, such as an open file,
-lasts until the job is over. A job, its tasks and their results must be such that they can be
-sent."""
-
 
 @dataclass(frozen=True)
 class ExecutorSettings:
-    """Who computes.
+    """Settings of an executor.
 
     Attributes:
         kind: "local" for this process, or "dask".
-        workers: Processes that Dask begins on this machine; None: see `dask_cluster`.
-        scheduler: Address of a Dask scheduler that runs already, such as `tcp://host:8786`; None:
-            Dask begins one on this machine.
+        workers: Number of worker processes that Dask starts on this machine; None: see `cluster`.
+        scheduler: Address of a running Dask scheduler, such as `tcp://host:8786`; None starts one
+            on this machine.
     """
 
     kind: str = "local"
@@ -38,66 +30,89 @@ class ExecutorSettings:
     scheduler: str | None = None
 
 
-class Executor(ABC, Generic[Context]):
-    """Calls a function for many tasks.
+class TaskFunction(ABC, Generic[Context, Task, Result]):
+    """Function that an executor calls for each task.
 
-    Attributes:
-        sees_files: Whether all that takes part sees the files of this machine, under their names
-            as this process calls them.
+    The function, its tasks and their results must be picklable.
     """
 
-    sees_files: bool = True
+    @abstractmethod
+    def __call__(self, context: Context, task: Task) -> Result:
+        """Compute the result of one task.
+
+        Args:
+            context: The context of the executor, such as a segmenter.
+            task: The task.
+
+        Raises:
+            InputError: The input of this task cannot be used; the other tasks are computed.
+        """
+
+    def close(self) -> None:
+        """Close what the calls have opened in this process."""
+
+
+class Executor(ABC, Generic[Context]):
+    """Calls functions for many tasks, all with the same context.
+
+    Attributes:
+        shares_files: Whether the files of this machine have the same paths where the tasks run.
+    """
+
+    shares_files: bool = True
 
     @abstractmethod
-    def call_each(
+    def map(
         self,
-        job: Job[Context, Task, Result],
+        function: TaskFunction[Context, Task, Result],
         tasks: Iterable[Task],
         *,
         in_order: bool = True,
     ) -> Iterator[tuple[Task, Result | InputError]]:
-        """Do a job for each task; few are under way at a time, however many there are.
+        """Call a function for each task.
 
         Args:
-            job: What is done.
-            tasks: What for; taken one by one, as there is room.
-            in_order: Whether the results come in the order of the tasks, else as they are done.
+            function: The function.
+            tasks: Consumed lazily, so that memory does not grow with their number.
+            in_order: Whether results come in the order of the tasks, or as they are completed.
 
         Yields:
-            Each task, and its result; where an `InputError` came of it, that.
+            Each task with its result, or with the `InputError` that its call raised.
 
         Raises:
-            InputError: Who computes cannot go on.
+            InputError: The executor cannot continue.
         """
 
 
-class InProcess(Executor[Context]):
-    """Calls the function here, for one task after the other.
+class LocalExecutor(Executor[Context]):
+    """Calls functions in this process, one task after the other.
 
     Args:
-        context: What all jobs share.
+        context: The context of all calls.
     """
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def call_each(
+    def map(
         self,
-        job: Job[Context, Task, Result],
+        function: TaskFunction[Context, Task, Result],
         tasks: Iterable[Task],
         *,
         in_order: bool = True,
     ) -> Iterator[tuple[Task, Result | InputError]]:
-        """See `Executor`."""
-        with job(self._context) as function:
+        """See `Executor.map`."""
+        try:
             for task in tasks:
-                yield task, attempt(function, task)
+                yield task, attempt(function, self._context, task)
+        finally:
+            function.close()
 
 
-def attempt(function: Callable[[Task], Result], task: Task) -> Result | InputError:
-    """Return what a function gives; the `InputError` that it raises, where it does."""
+def attempt(function: Callable[..., Result], *arguments: object) -> Result | InputError:
+    """Return the result of a call, or the `InputError` that it raises."""
     try:
-        return function(task)
+        return function(*arguments)
     except InputError as error:
         return error
 
@@ -106,35 +121,36 @@ def attempt(function: Callable[[Task], Result], task: Task) -> Result | InputErr
 def open_executor(
     settings: ExecutorSettings,
     context: Context,
-    pack: Callable[[Context], Prepare[Context]],
+    serialise: Callable[[Context], Callable[[], Context]],
 ) -> Iterator[Executor[Context]]:
-    """Get ready whoever computes, and let go of it at the end.
+    """Start an executor, and stop it when the block ends.
 
     Args:
-        settings: Who that is.
-        context: What all jobs share, for this process.
-        pack: Makes of it what can be sent to other processes and makes it there again.
+        settings: The kind of executor.
+        context: The context of all calls.
+        serialise: Returns a picklable function that loads the context in another process.
 
     Raises:
         InputError: Dask is not installed, or its scheduler or workers cannot be used.
 
     Example:
         ```python
-        with open_executor(ExecutorSettings("dask", workers=4), segmenter, pack) as runner:
-            for task, result in runner.call_each(job, tasks):
+        settings = ExecutorSettings("dask", workers=4)
+        with open_executor(settings, segmenter, serialise_segmenter) as executor:
+            for task, result in executor.map(function, tasks):
                 ...
         ```
     """
     if settings.kind == "local":
-        yield InProcess(context)
+        yield LocalExecutor(context)
         return
     if find_spec("distributed") is None:
         raise InputError(
-            "runner",
+            "mask_export.executor",
             "Dask is not installed",
-            "Install it with `pip install 'unetflow[cluster]'`, or use the runner 'local'",
+            "Install it with `pip install 'unetflow[cluster]'`, or use the executor 'local'",
         )
-    from unetflow.inference.cluster.dask_executor import open_dask_executor
+    from unetflow.inference.cluster import open_dask_executor
 
-    with open_dask_executor(settings, pack(context)) as runner:
-        yield runner
+    with open_dask_executor(settings, serialise(context)) as executor:
+        yield executor

@@ -126,7 +126,7 @@ def segment_image(
     name: str,
     image: ImageFile,
     settings: SegmentingSettings,
-    runner: Executor["Segmenter"] | None = None,
+    executor: Executor["Segmenter"] | None = None,
 ) -> SegmentedImage:
     """Segment one image.
 
@@ -135,7 +135,7 @@ def segment_image(
         name: What the image is called in the table of objects, and in the files of a large one.
         image: The image.
         settings: What is asked for.
-        runner: Who computes the blocks of a large image; None: this process.
+        executor: Computes the blocks of a large image; None: this process.
 
     Raises:
         InputError: The image cannot be read, or is not what the segmenter was trained on; a large
@@ -147,7 +147,7 @@ def segment_image(
             with opened:
                 size = image.read_pixel_size()
                 return _segment_by_blocks(
-                    segmenter, name, opened, size, settings, settings.large, runner
+                    segmenter, name, opened, size, settings, settings.large, executor
                 )
     return segment_whole(segmenter, name, image, settings)
 
@@ -187,7 +187,7 @@ def _segment_by_blocks(
     size: PixelSize | None,
     settings: SegmentingSettings,
     large: LargeSettings,
-    runner: Executor["Segmenter"] | None,
+    executor: Executor["Segmenter"] | None,
 ) -> SegmentedImage:
     height, width, _ = image.shape
     also = " and probabilities" if settings.probabilities else ""
@@ -205,7 +205,7 @@ def _segment_by_blocks(
         image,
         target,
         views=settings.views,
-        runner=runner,
+        executor=executor,
         probabilities=large.folders.probabilities_of(name) if settings.probabilities else None,
         background=large.background,
         batch_size=1,  # a window takes some hundred megabytes on its way through a wide network

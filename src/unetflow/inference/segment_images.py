@@ -1,7 +1,6 @@
-"""What a segmenter makes of many images, in this process or in the workers of a cluster."""
+"""Segmentation of many images, in this process or in the workers of a cluster."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
@@ -11,11 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
-from unetflow.inference.executor import (
-    Executor,
-    InProcess,
-    attempt,
-)
+from unetflow.inference.executor import Executor, LocalExecutor, TaskFunction, attempt
 from unetflow.inference.segment_image import (
     LargeSettings,
     Outcome,
@@ -36,36 +31,36 @@ def segment_images(
     segmenter: "Segmenter",
     images: Mapping[str, ImageFile],
     settings: SegmentingSettings,
-    runner: Executor["Segmenter"] | None = None,
+    executor: Executor["Segmenter"] | None = None,
 ) -> Iterator[tuple[str, Outcome]]:
     """Segment images one by one.
 
     Args:
         segmenter: The segmenter.
         images: By name.
-        settings: What is asked for.
-        runner: Who computes them, as `executor.open_executor` gives it with this segmenter and
-            `packing.pack`: whole images, and the blocks of large ones. None: this process.
+        settings: Which results are wanted.
+        executor: Computes whole images and the blocks of large ones; its context is the segmenter.
+            None: this process.
 
     Yields:
-        Each image's name, and what became of it, in their order.
+        Each image's name with its result or error, in the order of the images.
 
     Raises:
-        InputError: The runner cannot go on.
+        InputError: The executor cannot continue.
     """
-    runner = InProcess(segmenter) if runner is None else runner
-    job = _WholeImages(replace(settings, large=None))
-    by_kind = groupby(images.items(), lambda item: _is_large(item[1], settings.large))
-    for large, group in by_kind:
+    executor = executor or LocalExecutor(segmenter)
+    function = _SegmentWhole(replace(settings, large=None))
+    for large, group in groupby(images.items(), lambda item: _is_large(item[1], settings.large)):
         if large:
+            segment = partial(segment_image, settings=settings, executor=executor)
             for name, image in group:
-                segment = partial(segment_image, segmenter, name, settings=settings, runner=runner)
-                yield name, attempt(segment, image)
+                yield name, attempt(segment, segmenter, name, image)
             continue
-        tasks: Iterable[tuple[str, Readable]]
-        tasks = group if runner.sees_files else map(_decode, group)
-        for (name, _), found in runner.call_each(job, tasks):
-            yield name, found
+        tasks: Iterator[tuple[str, Readable]] = iter(group)
+        if not executor.shares_files:
+            tasks = (_decode(name, image) for name, image in group)
+        for (name, _), outcome in executor.map(function, tasks):
+            yield name, outcome
 
 
 def _is_large(image: ImageFile, large: LargeSettings | None) -> bool:
@@ -73,17 +68,16 @@ def _is_large(image: ImageFile, large: LargeSettings | None) -> bool:
         return False
     try:
         opened = image.open_if_large(large.from_pixels)
-    except InputError:  # which is told when it is the image's turn
+    except InputError:  # raised again when the image is segmented
         return True
-    if opened is None:
-        return False
-    opened.close()
-    return True
+    if opened is not None:
+        opened.close()
+    return opened is not None
 
 
 @dataclass(frozen=True)
 class _DecodedImage:
-    """An image that was read by who sees its file, or the error that came of it."""
+    """An image that was decoded for a worker that does not see its file, or the error of that."""
 
     pixels: NDArray[np.generic] | InputError
     size: PixelSize | None
@@ -97,19 +91,15 @@ class _DecodedImage:
         return self.size
 
 
-def _decode(item: tuple[str, ImageFile]) -> tuple[str, _DecodedImage]:
-    name, image = item
-    return name, _DecodedImage(attempt(ImageFile.read, image), image.read_pixel_size())
+def _decode(name: str, image: ImageFile) -> tuple[str, _DecodedImage]:
+    return name, _DecodedImage(attempt(image.read), image.read_pixel_size())
 
 
 @dataclass(frozen=True)
-class _WholeImages:
-    """A job for `Executor.call_each`, whose tasks are images with their names."""
+class _SegmentWhole(TaskFunction["Segmenter", tuple[str, Readable], SegmentedImage]):
+    """Segments an image with its name in one piece."""
 
     settings: SegmentingSettings
 
-    @contextmanager
-    def __call__(
-        self, segmenter: "Segmenter"
-    ) -> Iterator[Callable[[tuple[str, Readable]], SegmentedImage]]:
-        yield lambda task: segment_whole(segmenter, *task, self.settings)
+    def __call__(self, context: "Segmenter", task: tuple[str, Readable]) -> SegmentedImage:
+        return segment_whole(context, *task, self.settings)

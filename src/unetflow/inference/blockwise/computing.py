@@ -1,9 +1,8 @@
 """The blocks of a large image, computed here or by the workers of a runner."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias
+from typing import Any, TypeAlias
 
 from unetflow.config.background import BackgroundRule
 from unetflow.core.errors import InputError
@@ -13,7 +12,7 @@ from unetflow.inference.blockwise.blocks import (
     BlockModel,
     predict_block,
 )
-from unetflow.inference.executor import Context, Executor
+from unetflow.inference.executor import Context, Executor, TaskFunction
 from unetflow.io.lazy_image import LazyImage
 
 
@@ -81,20 +80,20 @@ def compute_here(
 
 
 def compute_by(
-    runner: Executor[Context], as_model: Callable[[Context], BlockModel]
+    executor: Executor[Context], as_model: Callable[[Context], BlockModel]
 ) -> ComputeBlocks:
-    """Return what lets a runner compute the blocks.
+    """Return a function that computes blocks with an executor.
 
-    Whoever takes part opens the image's file itself, so that pixels need not be sent: a cluster of
-    several machines must see the file under the same path.
+    Each process opens the image's file itself, so pixels are not sent: all machines of a cluster
+    must have the file under the same path.
 
     Args:
-        runner: The runner.
-        as_model: Makes the same model of what its jobs share; it must be such that it can be sent.
+        executor: The executor.
+        as_model: Returns the model for the executor's context; picklable.
 
     Example:
         ```python
-        segment_blocks(image, as_model(segmenter), target, compute=compute_by(runner, as_model))
+        segment_blocks(image, as_model(segmenter), target, compute=compute_by(executor, as_model))
         ```
     """
 
@@ -103,10 +102,10 @@ def compute_by(
     ) -> Iterator[tuple[Block, BlockResult]]:
         if image.reopen is None:
             raise InputError(
-                "image", "it is no file that others could open", "Open it with `open_large`"
+                "image", "it is not a file that workers can open", "Open it with `open_large`"
             )
-        job = _BlockJob(image.reopen, image.identity, as_model, terms)
-        for block, result in runner.call_each(job, blocks, in_order=False):
+        function = _ComputeBlock(image.reopen, image.identity, as_model, terms)
+        for block, result in executor.map(function, blocks, in_order=False):
             if isinstance(result, InputError):
                 raise InputError(
                     result.where,
@@ -119,13 +118,13 @@ def compute_by(
     return compute
 
 
-@dataclass(frozen=True)
-class _BlockJob(Generic[Context]):
-    """A job for `Executor.call_each`, whose tasks are blocks.
+@dataclass
+class _ComputeBlock(TaskFunction[Context, Block, BlockResult]):
+    """Computes a block of an image file, which each process opens once.
 
     Attributes:
         reopen: Opens the image.
-        identity: Of the image as whoever wants the blocks sees it.
+        identity: The image's identity in the process that asks for the blocks.
         as_model: See `compute_by`.
         terms: How the blocks are computed.
     """
@@ -134,15 +133,25 @@ class _BlockJob(Generic[Context]):
     identity: Mapping[str, Any]
     as_model: Callable[[Context], BlockModel]
     terms: BlockTerms
+    _opened: tuple[LazyImage, BlockModel] | None = None
 
-    @contextmanager
-    def __call__(self, context: Context) -> Iterator[Callable[[Block], BlockResult]]:
-        with self.reopen() as image:
-            if image.identity != self.identity:
-                raise InputError(
-                    image.where,
-                    "a worker finds another file there",
-                    "Let all workers see the same files under the same paths",
-                )
-            model = self.as_model(context)
-            yield lambda block: compute_block(image, model, self.terms, block)
+    def __call__(self, context: Context, task: Block) -> BlockResult:
+        if self._opened is None:
+            self._opened = self._open(), self.as_model(context)
+        return compute_block(*self._opened, self.terms, task)
+
+    def _open(self) -> LazyImage:
+        image = self.reopen()
+        if image.identity != self.identity:
+            image.close()
+            raise InputError(
+                image.where,
+                "a worker finds another file there",
+                "Let all workers see the same files under the same paths",
+            )
+        return image
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened[0].close()
+            self._opened = None

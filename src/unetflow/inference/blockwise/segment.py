@@ -43,7 +43,7 @@ def segment_large(
     target: Path,
     *,
     views: int = 1,
-    runner: Executor[Segmenter] | None = None,
+    executor: Executor[Segmenter] | None = None,
     **options: Any,
 ) -> BlockSummary:
     """Segment an image of any size in bounded memory as `Segmenter.predict` does in one piece.
@@ -53,8 +53,7 @@ def segment_large(
         image: What `io.large_image.open_large` opens.
         target: Where the labels shall be, a `.tif` or a `.zarr`.
         views: See `as_block_model`.
-        runner: Who computes the blocks, as `executor.open_executor` gives it with this segmenter
-            and `serialise.pack`; None: this process.
+        executor: Computes the blocks; its context is the segmenter. None: this process.
         **options: See `segment_blocks`.
 
     Raises:
@@ -68,6 +67,6 @@ def segment_large(
         ```
     """
     segmenter.require_fitting(image.shape, image.dtype)
-    if runner is not None:
-        options["compute"] = compute_by(runner, partial(as_block_model, views=views))
+    if executor is not None:
+        options["compute"] = compute_by(executor, partial(as_block_model, views=views))
     return segment_blocks(image, as_block_model(segmenter, views), target, **options)

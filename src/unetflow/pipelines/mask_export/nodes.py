@@ -13,7 +13,6 @@ from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.inference.blending_error import describe_seams
 from unetflow.inference.blockwise.result_folders import ResultFolders
-from unetflow.inference.cluster.serialise import pack
 from unetflow.inference.executor import ExecutorSettings, open_executor
 from unetflow.inference.segment_image import (
     LargeSettings,
@@ -21,6 +20,7 @@ from unetflow.inference.segment_image import (
     SegmentingSettings,
 )
 from unetflow.inference.segment_images import segment_images
+from unetflow.inference.serialise import serialise_segmenter
 from unetflow.instances.extraction import Objects, ObjectSettings
 from unetflow.instances.measurements import COLUMNS
 from unetflow.io.image_file import ImageFile
@@ -77,8 +77,8 @@ def export_masks(
         _log.info(describe_seams(segmenter, images, wanted))
     log = ExportLog(segmenter.settings.classes)
     who = ExecutorSettings(settings.runner, settings.workers, settings.scheduler)
-    with open_executor(who, segmenter, pack) as runner:
-        for name, found in segment_images(segmenter, images, wanted, runner):
+    with open_executor(who, segmenter, serialise_segmenter) as executor:
+        for name, found in segment_images(segmenter, images, wanted, executor):
             log.add(name, images[name], found)
             if isinstance(found, InputError):
                 yield {}, {}, {}, {}, {}, {}, {}, {}, log

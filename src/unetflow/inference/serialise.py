@@ -1,4 +1,4 @@
-"""A segmenter on its way to another process: the bytes of its file."""
+"""Serialisation of segmenters: the bytes of the segmenter's file, loaded in another process."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +9,13 @@ from unetflow.inference.segmenter_files import Exported
 
 
 @dataclass(frozen=True)
-class PackedSegmenter:
-    """A segmenter as the bytes of the file that `Segmenter.save` or `export` writes.
+class SerialisedSegmenter:
+    """A segmenter as the bytes of its file, loaded by calling the object.
 
-    So it is read as carefully as any file; nothing in it is run as code. Called, it gives the
-    segmenter again.
+    The bytes are checked as any segmenter's file is, and nothing in them is run as code.
 
     Attributes:
-        name: Of the file; it tells what computes the network.
+        name: File name, whose suffix tells the runtime.
         content: The bytes.
         precision: See `Segmenter.load`.
     """
@@ -26,10 +25,10 @@ class PackedSegmenter:
     precision: str
 
     def __call__(self) -> Segmenter:
-        """Read the segmenter.
+        """Load the segmenter.
 
         Raises:
-            InputError: What computes it is not installed.
+            InputError: The runtime is not installed.
         """
         with TemporaryDirectory() as folder:
             path = Path(folder, self.name)
@@ -37,11 +36,10 @@ class PackedSegmenter:
             return Segmenter.load(path, precision=self.precision)
 
 
-def pack(segmenter: Segmenter) -> PackedSegmenter:
-    """Return a segmenter such that it can be sent, as `executor.open_executor` wants it.
+def serialise_segmenter(segmenter: Segmenter) -> SerialisedSegmenter:
+    """Serialise a segmenter for `executor.open_executor`.
 
-    A network that was converted for another engine is sent as it is, so that nobody converts it
-    again and workers need no Keras.
+    A network that was converted for another runtime is sent converted, so workers need no Keras.
     """
     parts = segmenter.engine.parts
     with TemporaryDirectory() as folder:
@@ -50,4 +48,4 @@ def pack(segmenter: Segmenter) -> PackedSegmenter:
             segmenter.save(path)
         else:
             Exported(segmenter.engine.name, parts, segmenter.settings).write(path)
-        return PackedSegmenter(path.name, path.read_bytes(), segmenter.engine.precision)
+        return SerialisedSegmenter(path.name, path.read_bytes(), segmenter.engine.precision)

@@ -1,1 +1,0 @@
-"""Inference on the workers of a Dask cluster."""

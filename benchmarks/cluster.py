@@ -38,6 +38,7 @@ from unetflow.inference.executor import (
     ExecutorSettings,
     open_executor,
 )
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.segment_image import SegmentingSettings
 from unetflow.inference.segment_images import segment_images
 from unetflow.inference.segmenter import Segmenter, SegmenterSettings
@@ -60,7 +61,15 @@ def make_segmenter(filters: int) -> Segmenter:
     model = with_preprocessing(unet, IntensityRange([0.0], [255.0]))
     geometry = geometry_of(unet)
     return Segmenter(
-        model, SegmenterSettings(["background", "cell"], 0.5, 1, "uint8", geometry, TILE)
+        model,
+        SegmenterSettings(
+            classes=["background", "cell"],
+            channels=1,
+            dtype="uint8",
+            geometry=geometry,
+            tile=TILE,
+            postprocessing=Postprocessing(threshold=0.5),
+        ),
     )
 
 

@@ -64,7 +64,7 @@ def measure(examples: Iterator[Example], images: int) -> dict[str, list[float]]:
     """Return the seconds of the prediction and of each family, for each image."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from unetflow.core.geometry import unet_geometry
-    from unetflow.inference.postprocessing import decide
+    from unetflow.inference.postprocessing import Postprocessing
     from unetflow.inference.predict import as_predictor
     from unetflow.metrics.ranking import PooledCounts
     from unetflow.metrics.registry import (
@@ -81,7 +81,7 @@ def measure(examples: Iterator[Example], images: int) -> dict[str, list[float]]:
     for number in range(images + 1):  # the first one is for warming up
         truth, objects = next(examples)
         probabilities = blur(truth, number)
-        found = decide(probabilities, 0.5)
+        found = Postprocessing.untuned(1).apply(probabilities)
         image = (255 * probabilities).astype(np.uint8)
         actions = {"prediction": lambda image=image: predict_tiled(predictor, image, geometry)}
         for family in FAMILIES:

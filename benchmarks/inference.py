@@ -257,7 +257,7 @@ def segment_file(segmenter: Segmenter, path: Path, folder: Path) -> dict[str, fl
     probabilities, predicting = timed(
         lambda: predict_tiled(clock, image, settings.geometry, settings.tile)
     )
-    label, deciding = timed(lambda: segmenter.decide(probabilities))
+    label, deciding = timed(lambda: segmenter.postprocessing.apply(probabilities))
     _, writing = timed(lambda: write_masks(label, folder))
     return {
         "network": clock.seconds,

@@ -88,7 +88,7 @@ def ways(
         }
         segmenter = Segmenter.load(folder / "segmenter.keras")
         probabilities = [segmenter.predict_probabilities(image) for image in real.images]
-        masks = {"python": [segmenter.decide(found) for found in probabilities]}
+        masks = {"python": [segmenter.postprocessing.apply(found) for found in probabilities]}
         for engine in ("openvino", "onnx"):
             segmenter.export(folder / f"{engine}.zip", engine)
             exported = Segmenter.load(folder / f"{engine}.zip")
@@ -165,7 +165,7 @@ def test_in_float32_all_ways_give_the_mask_that_python_gives(ways: Ways, way: st
     print(f"{ways.name}, {way}: {_differing(found, ways.expected):.1e} of the pixels differ")
     for mask, expected, image in zip(found, ways.expected, ways.probabilities, strict=True):
         assert mask.shape == expected.shape
-        certain = ~_undecided(image, ways.segmenter.settings.threshold)
+        certain = ~_undecided(image, ways.segmenter.postprocessing.threshold)
         np.testing.assert_array_equal(mask[certain], expected[certain])
 
 

@@ -11,7 +11,7 @@ from unetflow.evaluation.calibration import (
     log_loss,
     measure_reliability,
 )
-from unetflow.inference.temperature import apply_temperature, scale_threshold
+from unetflow.inference.postprocessing import apply_temperature, scale_threshold
 
 
 def sample_of(truth, probabilities, size=10**6):

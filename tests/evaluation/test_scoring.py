@@ -11,7 +11,7 @@ from unetflow.evaluation.baselines import segment_by_otsu
 from unetflow.evaluation.scoring import choose_otsu_side, score_images
 from unetflow.evaluation.significance.intervals import confidence_interval
 from unetflow.evaluation.summary import Conditions, summarise_scores
-from unetflow.inference.postprocessing import decide
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.metrics.registry import FAMILIES, ScoreSettings
 
 TWO = ["background", "nucleus"]
@@ -80,7 +80,7 @@ def score(labels, samples, classes, families=("pixels",), **options):
     threshold = 0.5 if len(classes) == 2 else None
     return score_images(
         predict,
-        lambda probabilities: decide(probabilities, threshold),
+        Postprocessing(threshold=threshold).apply,
         samples,
         classes,
         ScoreSettings(families, 1.5),

@@ -3,38 +3,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from skimage.measure import label as connected_components
 
+from tests.inference.test_postprocessing import remove_one_by_one
+from unetflow.config.evaluation import CalibrationParameters, EvaluationParameters
 from unetflow.data.samples import Sample
 from unetflow.evaluation.threshold_tuning import (
-    DecisionSettings,
     choose_best,
-    settle_decision,
+    dice_by_threshold,
+    score_candidates,
     size_candidates,
-    try_decisions,
+    tune_postprocessing,
 )
-from unetflow.inference.postprocessing import decide, remove_small_objects
-from unetflow.inference.temperature import apply_temperature
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.metrics.pixels import mean_dice
 
-TRIED = DecisionSettings(
-    threshold_candidates=19, object_size_percentiles=(0, 5, 10), pixels=2000, bins=10
+CANDIDATES = EvaluationParameters(
+    threshold_candidates=19,
+    object_size_percentiles=[0, 5, 10],
+    calibration=CalibrationParameters(pixels=2000, bins=10),
 )
-
-
-def remove_slowly(label, minimum):
-    kept = label.copy()
-    objects = connected_components(label == 1, connectivity=2)
-    for number in range(1, objects.max() + 1):
-        if (objects == number).sum() < minimum:
-            kept[objects == number] = 0
-    return kept
-
-
-@given(hnp.arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 1])), st.integers(0, 6))
-def test_small_objects_are_removed_one_by_one(label, minimum):
-    found = remove_small_objects(label, minimum)
-    np.testing.assert_array_equal(found, remove_slowly(label, minimum), strict=True)
 
 
 @settings(max_examples=40)
@@ -42,16 +29,21 @@ def test_small_objects_are_removed_one_by_one(label, minimum):
     hnp.arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 1, 255])),
     hnp.arrays(np.float32, (6, 7), elements=st.sampled_from([0.0, 0.2, 0.25, 0.5, 0.8, 1.0])),
 )
-def test_every_decision_is_scored_as_if_it_were_made(truth, foreground):
+def test_every_candidate_is_scored_as_if_it_were_applied(truth, foreground):
     thresholds, sizes = np.array([0.1, 0.25, 0.6, 0.9]), [0, 2, 5]
     expected = [
         [
-            mean_dice(truth, remove_slowly(decide(foreground[..., None], t), size), 2)
+            mean_dice(
+                truth,
+                remove_one_by_one(Postprocessing(threshold=t).apply(foreground[..., None]), size),
+                2,
+            )
             for t in thresholds
         ]
         for size in sizes
     ]
-    assert try_decisions(truth, foreground, thresholds, sizes) == pytest.approx(np.array(expected))
+    found = score_candidates(truth, foreground, thresholds, sizes)
+    assert found == pytest.approx(np.array(expected))
 
 
 def test_sizes_are_percentiles_of_the_true_objects():
@@ -100,22 +92,18 @@ def test_specks_are_removed_where_that_helps_and_each_image_is_predicted_once():
         calls.append(image.shape)
         return predict_brightness(image)
 
-    found = settle_decision(predict, samples, 2, TRIED, np.random.default_rng(0))
+    found = tune_postprocessing(predict, samples, 2, CANDIDATES, np.random.default_rng(0))
     assert len(calls) == len(samples)
-    assert 2 < found.minimum_object_size < 100
+    tuned = found.postprocessing
+    assert 2 < tuned.min_object_size < 100
     assert len(found.curve) == 19
 
-    def validate(minimum):
+    def validate(min_size):
+        applied = tuned.model_copy(update={"min_object_size": min_size})
         dices = [
             mean_dice(
                 sample.label,
-                remove_small_objects(
-                    decide(
-                        apply_temperature(predict_brightness(sample.image), found.temperature),
-                        found.threshold,
-                    ),
-                    minimum,
-                ),
+                applied.apply(applied.calibrate(predict_brightness(sample.image))),
                 2,
             )
             for sample in samples.values()
@@ -123,24 +111,24 @@ def test_specks_are_removed_where_that_helps_and_each_image_is_predicted_once():
         return np.mean(dices)
 
     best = found.curve["validation_dice"].max()
-    assert validate(found.minimum_object_size) == pytest.approx(best)
+    assert validate(tuned.min_object_size) == pytest.approx(best)
     assert validate(0) < best
     assert found.curve["validation_dice_from_0"].max() == pytest.approx(validate(0))
-    chosen = found.curve[f"validation_dice_from_{found.minimum_object_size}"]
+    chosen = found.curve[f"validation_dice_from_{tuned.min_object_size}"]
     np.testing.assert_array_equal(chosen, found.curve["validation_dice"])
 
 
 def test_a_network_that_is_never_wrong_keeps_all_objects_and_a_threshold_amid():
     samples = {"a": Sample(np.eye(8, dtype=np.uint8)[..., None] * 255, np.eye(8, dtype=np.uint8))}
-    found = settle_decision(
+    found = tune_postprocessing(
         lambda image: np.where(image > 0, 0.8, 0.2).astype(np.float32),
         samples,
         2,
-        TRIED,
+        CANDIDATES,
         np.random.default_rng(0),
     )
-    assert found.minimum_object_size == 0
-    assert found.threshold == pytest.approx(0.5)
+    assert found.postprocessing.min_object_size == 0
+    assert found.postprocessing.threshold == pytest.approx(0.5)
 
 
 def test_more_than_two_classes_get_a_temperature_alone():
@@ -149,16 +137,29 @@ def test_more_than_two_classes_get_a_temperature_alone():
     sure = np.where(np.eye(3)[label] == 1, 0.98, 0.01).astype(np.float32)
     wrong = random.random(label.shape) < 0.3
     sure[wrong] = np.roll(sure[wrong], 1, axis=1)
-    found = settle_decision(
+    found = tune_postprocessing(
         lambda image: sure,
         {"a": Sample(np.zeros((20, 20, 1), np.uint8), label)},
         3,
-        TRIED,
+        CANDIDATES,
         np.random.default_rng(0),
     )
-    assert (found.threshold, found.minimum_object_size, len(found.curve)) == (None, 0, 0)
-    assert found.temperature > 1.5
+    tuned = found.postprocessing
+    assert (tuned.threshold, tuned.min_object_size, len(found.curve)) == (None, 0, 0)
+    assert tuned.temperature > 1.5
     before, after = (
         found.calibration[when]["expected_calibration_error"] for when in ("before", "after")
     )
     assert after < before / 2
+
+
+def test_the_dice_of_all_thresholds_in_one_pass_is_that_of_each_threshold():
+    random = np.random.default_rng(0)
+    truth = random.choice(np.array([0, 1, 255], np.uint8), (9, 11))
+    foreground = random.random(truth.shape).round(1)
+    thresholds = np.linspace(0, 1, 7)
+    expected = [
+        mean_dice(truth, Postprocessing(threshold=t).apply(np.float32(foreground)[..., None]), 2)
+        for t in thresholds
+    ]
+    assert dice_by_threshold(truth, foreground, thresholds) == pytest.approx(expected)

@@ -22,6 +22,7 @@ from unetflow.inference.bioimageio import package
 from unetflow.inference.bioimageio.facts import PackageFacts
 from unetflow.inference.bioimageio.package import write_bioimageio
 from unetflow.inference.bioimageio.sizes import choose_window, smallest_edge
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.runtimes.onnx_runtime import OnnxRuntime
 from unetflow.inference.runtimes.registry import convert_network
 from unetflow.inference.segmenter import Segmenter
@@ -233,7 +234,7 @@ def test_images_of_floating_point_have_no_range(tmp_path, quick, random):
 def test_the_threshold_for_the_networks_output_decides_as_the_segmenter(
     tmp_path, quick, temperature
 ):
-    segmenter = quick.with_decision(0.45, temperature)
+    segmenter = quick.with_postprocessing(Postprocessing(threshold=0.45, temperature=temperature))
     window = something_found(segmenter)
     write_bioimageio(tmp_path / "a.zip", segmenter, window, FACTS)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
@@ -362,7 +363,7 @@ def test_the_first_image_that_can_be_used_is_taken(random, plain):
     found = choose_window(plain, {name: lambda i=i: i for name, i in images.items()})
     assert found.std() > 20
     del images["noise"]
-    blind = plain.with_decision(1.0)
+    blind = plain.with_postprocessing(Postprocessing(threshold=1))
     images["empty"] = np.zeros((200, 200, 1), "u1")
     with pytest.raises(InputError, match="none of the 3 images") as caught:
         choose_window(blind, {name: lambda i=i: i for name, i in images.items()})

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import keras
 import numpy as np
@@ -7,10 +6,11 @@ import pytest
 import tifffile
 
 from tests.support.networks import randomise, threshold_amid, tiny_unet
+from tests.support.segmenter_settings import make_settings
 from unetflow.core.errors import InputError
 from unetflow.data.intensity import IntensityRange
 from unetflow.inference.blockwise.segment import as_block_model, segment_large
-from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.inference.segmenter import Segmenter
 from unetflow.inference.tta import predict_views
 from unetflow.io.large_image import open_large
 from unetflow.models.preprocessing import with_preprocessing
@@ -31,13 +31,20 @@ def test_blocks_of_a_large_image_are_what_the_segmenter_finds_in_the_whole(
 ):
     unet = randomise(tiny_unet(depth=2, padding=padding), seed=4)
     model = with_preprocessing(unet, IntensityRange(low=[10.0], high=[200.0]))
-    settings = SegmenterSettings(
-        ["background", "nucleus"], 0.5, 1, "uint8", geometry_of(unet), 64, 1.7, 6
+    settings = make_settings(
+        ["background", "nucleus"],
+        0.5,
+        1,
+        "uint8",
+        geometry_of(unet),
+        64,
+        temperature=1.7,
+        min_object_size=6,
     )
     pixels = tifffile.imread(image_file)
     expected = Segmenter(model, settings).predict_probabilities(pixels)
-    threshold = threshold_amid(expected)
-    segmenter = Segmenter(model, replace(settings, threshold=threshold))
+    tuned = settings.postprocessing.model_copy(update={"threshold": threshold_amid(expected)})
+    segmenter = Segmenter(model, settings).with_postprocessing(tuned)
     target, probabilities = tmp_path / "a.tif", tmp_path / "p.tif"
     with open_large(image_file) as image:
         done = segment_large(segmenter, image, target, probabilities=probabilities, block=60)

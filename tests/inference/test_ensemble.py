@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import keras
 import numpy as np
 import pytest
@@ -7,6 +5,7 @@ import pytest
 from tests.support.networks import randomise, tiny_unet
 from unetflow.data.intensity import IntensityRange
 from unetflow.inference.ensemble import average_segmenters
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.segmenter import Segmenter
 from unetflow.models.preprocessing import with_preprocessing
 
@@ -18,7 +17,11 @@ def members(segmenter):
     for number, threshold in enumerate((0.2, 0.6)):
         unet = randomise(tiny_unet(depth=2), seed=number)
         model = with_preprocessing(unet, IntensityRange([10.0 * number], [200.0 + number]))
-        made.append(Segmenter(model, replace(segmenter.settings, threshold=threshold)))
+        made.append(
+            Segmenter(model, segmenter.settings).with_postprocessing(
+                Postprocessing(threshold=threshold)
+            )
+        )
     return made
 
 
@@ -29,7 +32,7 @@ def test_an_ensemble_gives_the_mean_of_its_members_before_and_after_it_is_saved(
     expected = np.mean([member.predict_probabilities(image) for member in members], axis=0)
     ensemble = average_segmenters(members)
     np.testing.assert_allclose(ensemble.predict_probabilities(image), expected, atol=1e-6)
-    assert ensemble.settings.threshold == pytest.approx(0.4)
+    assert ensemble.postprocessing.threshold == pytest.approx(0.4)
     np.testing.assert_array_equal(ensemble.predict(image), expected[:, :, 0] >= 0.4)
     ensemble.save(tmp_path / "ensemble.keras")
     loaded = Segmenter.load(tmp_path / "ensemble.keras")
@@ -40,6 +43,6 @@ def test_an_ensemble_gives_the_mean_of_its_members_before_and_after_it_is_saved(
 
 
 def test_without_thresholds_there_is_none(members):
-    settings = replace(members[0].settings, threshold=None)
-    ensemble = average_segmenters([Segmenter(member.model, settings) for member in members])
-    assert ensemble.settings.threshold is None
+    most_probable = Postprocessing(threshold=None)
+    ensemble = average_segmenters([m.with_postprocessing(most_probable) for m in members])
+    assert ensemble.postprocessing.threshold is None

@@ -20,16 +20,18 @@ from tests.support.networks import (
     square_samples,
     tiny_unet,
 )
+from tests.support.segmenter_settings import make_settings
 from unetflow.augmentation.policy import Augmenter
 from unetflow.core.errors import InputError
 from unetflow.data.intensity import IntensityRange
 from unetflow.inference.ensemble import average_segmenters
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.runtimes import onnx_runtime as onnx_engine
 from unetflow.inference.runtimes import registry as engines
 from unetflow.inference.runtimes.onnx_runtime import OnnxRuntime
 from unetflow.inference.runtimes.registry import choose_runtime, start_runtime
 from unetflow.inference.runtimes.runtime import Runtime
-from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.inference.segmenter import Segmenter
 from unetflow.models.preprocessing import with_preprocessing
 from unetflow.models.unet import geometry_of
 from unetflow.training.callbacks import TrainingListeners
@@ -79,13 +81,13 @@ def test_every_engine_gives_the_masks_of_keras(options, random):
     for size in SIZES:
         image = draw(random, segmenter, size)
         expected = segmenter.predict_probabilities(image)
-        certain = ~undecided(expected, segmenter.settings.threshold)
+        certain = ~undecided(expected, segmenter.postprocessing.threshold)
         assert certain.mean() > 0.99 or size == (1, 1)
         for engine, other in others.items():
             found = other.predict_probabilities(image)
             assert (other.engine.name, found.dtype) == (engine, np.float32)
             np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=0)
-            masks = other.decide(found), segmenter.decide(expected)
+            masks = other.postprocessing.apply(found), segmenter.postprocessing.apply(expected)
             np.testing.assert_array_equal(*(mask[certain] for mask in masks))
     assert expected.std() > 0.01
 
@@ -100,7 +102,7 @@ def trained():
         unet, *many, GREY, Augmenter([]), fit_settings(epochs=12, crops_per_image=4), SILENT
     )
     assert table["val_dice"].max() > 0.9
-    settings = SegmenterSettings(["a", "square"], 0.5, 1, "uint8", geometry_of(unet), 64)
+    settings = make_settings(["a", "square"], 0.5, 1, "uint8", geometry_of(unet), 64)
     return Segmenter(with_preprocessing(unet, GREY), settings)
 
 
@@ -116,7 +118,7 @@ def test_in_bfloat16_at_most_one_pixel_of_a_thousand_differs(trained, dtype):
     if dtype == "uint16":  # the same images at 257 times the intensity
         wide = IntensityRange([0.0], [65_535.0])
         unet = trained.model.get_layer("U-Net")
-        settings = SegmenterSettings(["a", "square"], 0.5, 1, "uint16", geometry_of(unet), 64)
+        settings = make_settings(["a", "square"], 0.5, 1, "uint16", geometry_of(unet), 64)
         trained = Segmenter(with_preprocessing(unet, wide), settings)
     quick = trained.on_engine("openvino", "bfloat16")
     assert quick.engine.precision == "bfloat16"
@@ -150,7 +152,7 @@ def test_bfloat16_sees_what_a_bright_background_leaves_of_an_image(kind, random)
     # Numbers around 50,000 are 256 apart in bfloat16: the whole range of this image.
     narrow = IntensityRange([50_000.0] * 3, [50_250.0] * 3)
     unet = randomise(tiny_unet(input_shape=(None, None, 3), depth=2, base_filters=4), seed=5)
-    settings = SegmenterSettings(["a", "b"], 0.5, 3, "uint16", geometry_of(unet), 64)
+    settings = make_settings(["a", "b"], 0.5, 3, "uint16", geometry_of(unet), 64)
     segmenter = Segmenter(with_preprocessing(unet, narrow), settings)
     images = [random.integers(50_000, 50_250, (64, 64, 3), np.uint16) for _ in range(3)]
     exported = segmenter.convert("openvino", images[1:] if kind == "int8" else None)
@@ -217,7 +219,9 @@ def test_an_ensemble_runs_on_other_engines(engine, random):
 
 @pytest.mark.parametrize("engine", OTHERS)
 def test_an_exported_segmenter_decides_as_before_and_needs_no_keras(engine, random, tmp_path):
-    segmenter = make_segmenter().with_decision(0.6, temperature=1.4, minimum_object_size=5)
+    segmenter = make_segmenter().with_postprocessing(
+        Postprocessing(threshold=0.6, temperature=1.4, min_object_size=5)
+    )
     image = draw(random, segmenter, (70, 45))
     files = [tmp_path / name for name in (f"{engine}.zip", "image.npy", "mask.npy")]
     segmenter.export(files[0], engine)

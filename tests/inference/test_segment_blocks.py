@@ -23,8 +23,10 @@ from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.blocks import BlockModel, plan_blocks
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.inference.blockwise.small_objects import SmallObjects
-from unetflow.inference.postprocessing import remove_small_objects
+from unetflow.inference.postprocessing import Postprocessing, remove_small_objects
 from unetflow.io.large_image import open_large
+
+UNTUNED = Postprocessing.untuned(1)
 
 
 def assert_is_whole(image, model, folder, target="labels.tif", probabilities="p.tif", **options):
@@ -44,12 +46,13 @@ def assert_is_whole(image, model, folder, target="labels.tif", probabilities="p.
 @pytest.mark.parametrize("kind", GEOMETRIES)
 @pytest.mark.parametrize("targets", [("a.tif", "p.tif"), ("a.zarr", "p.zarr")])
 def test_blocks_give_what_the_whole_image_gives(tmp_path, kind, targets):
-    model = cheap_model(kind, temperature=1.7, threshold=0.45, minimum_object_size=25)
+    model = cheap_model(kind, temperature=1.7, threshold=0.45, min_object_size=25)
     pixels = smooth_pixels((163, 190))
     summary = assert_is_whole(in_memory(pixels), model, tmp_path, *targets, block=50)
     assert summary.blocks >= 9
     assert (summary.found, summary.skipped) == (0, 0)
-    label, _ = whole_result(replace(model, minimum_object_size=0), pixels[:, :, None])
+    keep_all = model.postprocessing.model_copy(update={"min_object_size": 0})
+    label, _ = whole_result(replace(model, postprocessing=keep_all), pixels[:, :, None])
     assert 0.1 < label.mean() < 0.9
 
 
@@ -63,7 +66,7 @@ def test_blocks_give_what_the_whole_image_gives(tmp_path, kind, targets):
 def test_blocks_of_any_size_give_what_the_whole_image_gives(
     tmp_path_factory, kind, size, tile, block
 ):
-    model = cheap_model(kind, tile=tile, minimum_object_size=8)
+    model = cheap_model(kind, tile=tile, min_object_size=8)
     folder = tmp_path_factory.mktemp("blocks")
     assert_is_whole(in_memory(smooth_pixels(size)), model, folder, block=block, batch_size=3)
 
@@ -122,14 +125,16 @@ def test_many_classes_are_decided_and_stored(tmp_path, targets):
         share = batch[:, :, :, :1] / np.float32(255)
         return np.concatenate([share / 2, 1 - share, share / 2], axis=3).astype(np.float32)
 
-    model = BlockModel(predict, GEOMETRIES["local"], 16, threshold=None, temperature=2.0)
+    model = BlockModel(
+        predict, GEOMETRIES["local"], 16, Postprocessing(threshold=None, temperature=2)
+    )
     image = in_memory(random_pixels((70, 60)))
     assert_is_whole(image, model, tmp_path, *targets, block=30)
 
 
 def test_a_predictor_may_give_labels(tmp_path):
     model = BlockModel(
-        lambda batch: (batch[:, :, :, 0] >> 14).astype(np.uint8), GEOMETRIES["local"], 16
+        lambda batch: (batch[:, :, :, 0] >> 14).astype(np.uint8), GEOMETRIES["local"], 16, UNTUNED
     )
     segment_blocks(in_memory(grey()), model, tmp_path / "a.tif", block=40)
     np.testing.assert_array_equal(tifffile.imread(tmp_path / "a.tif"), grey() >> 14)
@@ -195,7 +200,7 @@ def test_blocks_of_background_are_skipped_and_counted(tmp_path, rule, classes):
         calls.append(len(batch))
         return np.full((*batch.shape[:3], classes), 0.75, np.float32)
 
-    model = BlockModel(predict, GEOMETRIES["local"], 32)
+    model = BlockModel(predict, GEOMETRIES["local"], 32, UNTUNED)
     summary = segment_blocks(
         in_memory(pixels),
         model,

@@ -9,10 +9,11 @@ import pytest
 from skimage.measure import label
 
 from tests.support.networks import ONE_PIXEL, fit_settings, randomise, tiny_unet
+from tests.support.segmenter_settings import make_settings
 from unetflow.core.errors import InputError
 from unetflow.data.intensity import IntensityRange, normalise
-from unetflow.inference.segmenter import Segmenter, SegmenterSettings
-from unetflow.inference.temperature import scale_threshold
+from unetflow.inference.postprocessing import Postprocessing, scale_threshold
+from unetflow.inference.segmenter import Segmenter
 from unetflow.models.keras_io import save_keras
 from unetflow.models.losses.metric import dice
 from unetflow.models.losses.segmentation_loss import SegmentationLoss
@@ -69,7 +70,7 @@ def test_the_probabilities_are_the_networks_on_the_scaled_image(segmenter, rando
 
 def test_a_pixel_at_the_threshold_is_foreground(segmenter):
     probabilities = np.array([[[0.39], [0.4], [0.41]]], np.float32)
-    np.testing.assert_array_equal(segmenter.decide(probabilities), [[0, 1, 1]])
+    np.testing.assert_array_equal(segmenter.postprocessing.apply(probabilities), [[0, 1, 1]])
 
 
 def test_predicting_is_deciding_on_the_probabilities(segmenter, image):
@@ -80,15 +81,20 @@ def test_predicting_is_deciding_on_the_probabilities(segmenter, image):
 
 
 def test_another_threshold_gives_another_segmenter_of_the_same_model(segmenter, image):
-    strict = segmenter.with_decision(0.6)
-    assert (strict.settings.threshold, segmenter.settings.threshold) == (0.6, 0.4)
+    strict = segmenter.with_postprocessing(Postprocessing(threshold=0.6))
+    assert (strict.postprocessing.threshold, segmenter.postprocessing.threshold) == (
+        0.6,
+        0.4,
+    )
     assert strict.model is segmenter.model
     assert strict.predict(image).sum() < segmenter.predict(image).sum()
 
 
 def test_the_temperature_changes_the_probabilities_and_the_same_pixels_are_found(segmenter, image):
     plain = segmenter.predict_probabilities(image)
-    cooled = segmenter.with_decision(scale_threshold(0.4, 2.5), temperature=2.5)
+    cooled = segmenter.with_postprocessing(
+        Postprocessing(threshold=scale_threshold(0.4, 2.5), temperature=2.5)
+    )
     expected = 1 / (1 + np.exp(-np.log(plain / (1 - plain)) / 2.5))
     np.testing.assert_allclose(cooled.predict_probabilities(image), expected, atol=1e-5)
     np.testing.assert_array_equal(cooled.predict(image), segmenter.predict(image))
@@ -96,14 +102,18 @@ def test_the_temperature_changes_the_probabilities_and_the_same_pixels_are_found
 
 def test_objects_that_are_too_small_are_removed(segmenter, image):
     before = segmenter.predict(image)
-    after = segmenter.with_decision(0.4, minimum_object_size=6).predict(image)
+    after = segmenter.with_postprocessing(Postprocessing(threshold=0.4, min_object_size=6)).predict(
+        image
+    )
     sizes = np.bincount(label(before, connectivity=2).ravel())[1:]
     assert after.sum() == sizes[sizes >= 6].sum() < before.sum()
     assert set(np.bincount(label(after, connectivity=2).ravel())[1:]) == set(sizes[sizes >= 6])
 
 
 def test_what_was_settled_is_stored(segmenter, tmp_path):
-    settled = segmenter.with_decision(0.3, 1.7, 12)
+    settled = segmenter.with_postprocessing(
+        Postprocessing(threshold=0.3, temperature=1.7, min_object_size=12)
+    )
     settled.save(tmp_path / "settled.keras")
     assert Segmenter.load(tmp_path / "settled.keras").settings == settled.settings
 
@@ -112,17 +122,16 @@ def test_a_segmenter_that_was_stored_before_there_was_a_temperature_still_loads(
     saved, old = tmp_path / "saved.keras", tmp_path / "old.keras"
     inputs = keras.Input((None, None, 1))
     small = keras.Model(inputs, keras.layers.Identity()(inputs))
-    Segmenter(small, SegmenterSettings(["a"], 0.5, 1, "uint8", ONE_PIXEL, 8)).save(saved)
+    Segmenter(small, make_settings(["a"], 0.5, 1, "uint8", ONE_PIXEL, 8)).save(saved)
     with zipfile.ZipFile(saved) as now, zipfile.ZipFile(old, "w") as then:
         for name in set(now.namelist()) - {"digests.json"}:
             content = now.read(name)
             if name == "segmenter.json":
                 settings = json.loads(content)
-                del settings["temperature"], settings["minimum_object_size"]
+                settings["threshold"] = settings.pop("postprocessing")["threshold"]
                 content = json.dumps(settings)
             then.writestr(name, content)
-    settings = Segmenter.load(old).settings
-    assert (settings.threshold, settings.temperature, settings.minimum_object_size) == (0.5, 1, 0)
+    assert Segmenter.load(old).postprocessing == Postprocessing(threshold=0.5)
 
 
 def test_a_grey_image_needs_no_channel_axis(segmenter, image):
@@ -142,7 +151,7 @@ def test_another_number_of_channels_is_refused(segmenter, shape):
 def test_a_colour_segmenter_takes_colour_and_refuses_grey(random):
     unet = randomise(tiny_unet(input_shape=(None, None, 3), depth=1))
     model = with_preprocessing(unet, IntensityRange([0.0] * 3, [65535.0] * 3))
-    settings = SegmenterSettings(["a", "b"], 0.5, 3, "uint16", geometry_of(unet), 32)
+    settings = make_settings(["a", "b"], 0.5, 3, "uint16", geometry_of(unet), 32)
     colour = Segmenter(model, settings)
     assert colour.predict(random.integers(0, 65536, (5, 7, 3), np.uint16)).shape == (5, 7)
     with pytest.raises(InputError, match="trained on 3 channels"):
@@ -154,7 +163,7 @@ def test_plain_keras_opens_a_trained_segmenter_without_this_package(tmp_path, ra
     optimiser = build_optimiser(fit_settings().optimiser, total_steps=5)
     unet.compile(optimizer=optimiser, loss=SegmentationLoss("bce + dice"), metrics=[dice])
     unet.train_on_batch(random.random((1, 8, 8, 1)), np.ones((1, 8, 8, 1)))
-    settings = SegmenterSettings(["a", "b"], 0.5, 1, "uint8", geometry_of(unet), 32)
+    settings = make_settings(["a", "b"], 0.5, 1, "uint8", geometry_of(unet), 32)
     segmenter = Segmenter(with_preprocessing(unet, RANGE), settings)
     files = [tmp_path / name for name in ("segmenter.keras", "raw.npy", "probabilities.npy")]
     segmenter.save(files[0])
@@ -166,8 +175,8 @@ def test_plain_keras_opens_a_trained_segmenter_without_this_package(tmp_path, ra
 
 
 def test_saving_replaces_the_old_file_and_leaves_no_other(segmenter, saved):
-    segmenter.with_decision(0.9).save(saved)
-    assert Segmenter.load(saved).settings.threshold == 0.9
+    segmenter.with_postprocessing(Postprocessing(threshold=0.9)).save(saved)
+    assert Segmenter.load(saved).postprocessing.threshold == 0.9
     assert [path.name for path in saved.parent.iterdir()] == ["segmenter.keras"]
 
 
@@ -192,16 +201,26 @@ def _without(name):
         lambda settings: json.dumps({**settings, "unknown": 1}),
         lambda settings: json.dumps({**settings, "geometry": {"stride": 2}}),
         lambda settings: " " * 1_000_001,
-        _without("threshold"),
+        lambda settings: json.dumps(settings | {"postprocessing": {"temperature": 1}}),
+        _without("postprocessing"),
         _without("geometry"),
     ],
-    ids=["no JSON", "list", "unknown", "geometry", "too large", "no threshold", "no geometry"],
+    ids=[
+        "no JSON",
+        "list",
+        "unknown",
+        "geometry",
+        "too large",
+        "no threshold",
+        "no postprocessing",
+        "no geometry",
+    ],
 )
 def test_settings_that_make_no_sense_are_refused(tmp_path, change):
     saved, path = tmp_path / "saved.keras", tmp_path / "changed.keras"
     inputs = keras.Input((None, None, 1))
     small = keras.Model(inputs, keras.layers.Identity()(inputs))
-    Segmenter(small, SegmenterSettings(["a"], 0.5, 1, "uint8", ONE_PIXEL, 8)).save(saved)
+    Segmenter(small, make_settings(["a"], 0.5, 1, "uint8", ONE_PIXEL, 8)).save(saved)
     assert Segmenter.load(saved).settings.classes == ["a"]
     with zipfile.ZipFile(saved) as old, zipfile.ZipFile(path, "w") as new:
         for name in set(old.namelist()) - {"digests.json"}:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from tests.support.networks import ONE_PIXEL
+from tests.support.segmenter_settings import make_settings
 from unetflow.core.errors import InputError
-from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.inference.segmenter import Segmenter
 
 OTHERS = ("openvino", "onnx")
 FILES = {"keras": "segmenter.keras", "openvino": "openvino.zip", "onnx": "onnx.zip"}
@@ -218,7 +219,7 @@ def test_a_segmenter_that_would_run_code_is_refused_and_says_why(tmp_path):
     inputs = keras.Input((None, None, 1))
     outputs = keras.layers.Lambda(lambda x: ran.append(1) or x, output_shape=lambda s: s)(inputs)
     path = tmp_path / "lambda.keras"
-    settings = SegmenterSettings(["a"], 0.5, 1, "uint8", ONE_PIXEL, 8)
+    settings = make_settings(["a"], 0.5, 1, "uint8", ONE_PIXEL, 8)
     Segmenter(keras.Model(inputs, outputs), settings).save(path)
     ran.clear()
     problem = refused(path)

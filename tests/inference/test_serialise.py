@@ -6,6 +6,7 @@ import tifffile
 
 from unetflow.inference.blockwise.segment import segment_large
 from unetflow.inference.executor import ExecutorSettings, open_executor
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.serialise import serialise_segmenter
 from unetflow.io.large_image import open_large
 
@@ -35,7 +36,9 @@ def test_a_converted_network_is_serialised_as_it_is(segmenter, random, engine):
 
 def test_workers_return_the_blocks_of_one_process(segmenter, tmp_path, random):
     tifffile.imwrite(tmp_path / "image.tif", random.integers(0, 256, (150, 171), np.uint8))
-    segmenter = segmenter.with_decision(0.4, 1.3, 9)
+    segmenter = segmenter.with_postprocessing(
+        Postprocessing(threshold=0.4, temperature=1.3, min_object_size=9)
+    )
     found = {}
     with open_executor(
         ExecutorSettings("dask", workers=2), segmenter, serialise_segmenter

@@ -42,8 +42,12 @@ def test_finished_blocks_are_found_again(tmp_path):
 
 def test_another_smallest_object_needs_no_block_anew(tmp_path):
     cut_off(in_memory(grey()), CLEANING, tmp_path / "a.tif", 6)
-    other = replace(CLEANING, minimum_object_size=3)
+    smaller = CLEANING.postprocessing.model_copy(update={"min_object_size": 3})
+    other = replace(CLEANING, postprocessing=smaller)
     assert segment_blocks(in_memory(grey()), other, tmp_path / "a.tif", block=40).found == 6
+
+
+STRICTER = CLEANING.postprocessing.model_copy(update={"threshold": 0.9})
 
 
 @pytest.mark.parametrize(
@@ -54,7 +58,10 @@ def test_another_smallest_object_needs_no_block_anew(tmp_path):
             r"image \(first there, second now\)",
         ),
         (lambda o: o | {"model": replace(CLEANING, identity={"kind": "new"})}, r"model \(.*new"),
-        (lambda o: o | {"model": replace(CLEANING, threshold=0.9)}, r"threshold \(0.45 there, 0.9"),
+        (
+            lambda o: o | {"model": replace(CLEANING, postprocessing=STRICTER)},
+            r"threshold \(0.45 there, 0.9",
+        ),
         (lambda o: o | {"model": replace(CLEANING, tile=32)}, r"tile \(24 there, 32 now\)"),
         (lambda o: o | {"block": 41}, r"block \(40 there, 41 now\)"),
         (lambda o: o | {"background": RULES["mean"]}, "background"),

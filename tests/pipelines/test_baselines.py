@@ -13,6 +13,7 @@ from unetflow.data.samples import (
     SampleFolder,
     write_sample,
 )
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.pipelines.evaluation.baseline_nodes import compare, score_champion
 
 MANIFEST = pd.DataFrame(
@@ -39,8 +40,7 @@ class Constant:
         foreground = np.full(image.shape[:2], self.found, np.float32)
         return np.stack([1 - foreground, foreground], axis=-1)
 
-    def decide(self, probabilities):
-        return probabilities.argmax(axis=-1).astype(np.uint8)
+    postprocessing = Postprocessing(threshold=None)
 
 
 def segmenter(found=1, **changes):

@@ -12,7 +12,7 @@ from unetflow.config.evaluation import EvaluationParameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.data.samples import INSTANCES, Sample, SampleFolder, write_sample
-from unetflow.inference.postprocessing import decide
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.io.tiff_writer import write_tiff
 from unetflow.metrics.registry import FAMILIES
 from unetflow.pipelines.evaluation import nodes
@@ -56,12 +56,11 @@ def test_test_images_are_scored_by_object_where_they_have_numbers(tmp_path):
     manifest = pd.DataFrame(
         [{"id": i, "split": side, "image_file": i, "group": i, **SAME} for i, side in sides.items()]
     )
+    postprocessing = Postprocessing(threshold=0.5)
     segmenter = SimpleNamespace(
-        settings=SimpleNamespace(
-            classes=["background", "cell"], threshold=0.5, minimum_object_size=0
-        ),
+        settings=SimpleNamespace(classes=["background", "cell"], postprocessing=postprocessing),
         predict_probabilities=lambda image: image.astype(np.float32) / 255,
-        decide=lambda probabilities: decide(probabilities, 0.5),
+        postprocessing=postprocessing,
     )
     scored = nodes.score_test_images(segmenter, samples, manifest, BASE)
     metrics = nodes.summarise(*scored, segmenter, manifest, BASE, seed=1)

@@ -119,7 +119,7 @@ def test_probabilities_of_averaged_blended_windows_are_there_on_request(
         expected = segmenter.predict_probabilities(_read(images, name), views=4, overlap=overlap)
         np.testing.assert_array_equal(found, expected[:, :, 0], strict=True)
         np.testing.assert_array_equal(
-            _label(out / f"labels/{name}.tif"), segmenter.decide(expected)
+            _label(out / f"labels/{name}.tif"), segmenter.postprocessing.apply(expected)
         )
     assert read_pixel_size(out / "probabilities/like.tif") == PixelSize(0.25, 0.25)
     assert f"Windows overlap by {overlap} pixels and are blended" in caplog.text

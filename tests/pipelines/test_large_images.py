@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +17,9 @@ from PIL import Image
 from tests.conftest import ROOT, kedro_run
 from tests.support.large_files import smooth_pixels
 from tests.support.networks import randomise, threshold_amid, tiny_unet
+from tests.support.segmenter_settings import make_settings
 from unetflow.data.intensity import IntensityRange
-from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.inference.segmenter import Segmenter
 from unetflow.io.pixel_size import PixelSize, read_pixel_size
 from unetflow.models.preprocessing import with_preprocessing
 from unetflow.models.unet import geometry_of
@@ -40,12 +40,20 @@ def model(tmp_path_factory: pytest.TempPathFactory, pixels: np.ndarray) -> Path:
     """Return the file of a segmenter with random weights, of which half of the strip is a cell."""
     unet = randomise(tiny_unet(depth=2, base_filters=4), seed=4)
     network = with_preprocessing(unet, IntensityRange(low=[5_000.0], high=[60_000.0]))
-    settings = SegmenterSettings(
-        ["background", "cell"], 0.5, 1, "uint16", geometry_of(unet), 256, 1.7, 6
+    settings = make_settings(
+        ["background", "cell"],
+        0.5,
+        1,
+        "uint16",
+        geometry_of(unet),
+        256,
+        temperature=1.7,
+        min_object_size=6,
     )
     found = Segmenter(network, settings).predict_probabilities(pixels)
     path = tmp_path_factory.mktemp("model") / "segmenter.keras"
-    Segmenter(network, replace(settings, threshold=threshold_amid(found))).save(path)
+    tuned = settings.postprocessing.model_copy(update={"threshold": threshold_amid(found)})
+    Segmenter(network, settings).with_postprocessing(tuned).save(path)
     return path
 
 

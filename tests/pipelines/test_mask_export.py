@@ -11,13 +11,14 @@ import tifffile
 import yaml
 
 from tests.conftest import ROOT
+from tests.support.segmenter_settings import make_settings
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
 from unetflow.datasets.label_files import LabelFileDataset
 from unetflow.datasets.objects import CocoFileDataset, TablesDataset
 from unetflow.inference.blockwise.result_folders import ResultFolders
 from unetflow.inference.runtimes.runtime import Runtime
-from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.inference.segmenter import Segmenter
 from unetflow.io.image_file import ImageFile
 from unetflow.io.pixel_size import PixelSize
 from unetflow.pipelines.mask_export import nodes
@@ -51,7 +52,7 @@ class Brightness(Runtime):
 @pytest.fixture
 def segmenter():
     geometry = Geometry(stride=4, remainder=0, shrink=0, margin=4)
-    settings = SegmenterSettings(["background", "cell"], 0.5, 1, "uint8", geometry, 32)
+    settings = make_settings(["background", "cell"], 0.5, 1, "uint8", geometry, 32)
     segmenter = Segmenter(Brightness(), settings)
     segmenter.on_engine = lambda engine, precision: segmenter
     return segmenter

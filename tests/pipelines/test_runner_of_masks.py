@@ -11,6 +11,7 @@ import yaml
 from tests.conftest import ROOT, kedro_run
 from tests.support.images import random_pixels
 from tests.support.networks import randomise, tiny_unet
+from tests.support.segmenter_settings import make_settings
 from unetflow.config.mask_export import MaskExportParameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
@@ -21,14 +22,14 @@ BASE = yaml.safe_load((ROOT / "conf/base/parameters_mask_export.yml").read_text(
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+    from unetflow.inference.segmenter import Segmenter
     from unetflow.models.preprocessing import with_preprocessing
     from unetflow.models.unet import geometry_of
 
     unet = randomise(tiny_unet(depth=2), seed=4)
     network = with_preprocessing(unet, IntensityRange(low=[10.0], high=[200.0]))
     classes = ["background", "nucleus"]
-    settings = SegmenterSettings(classes, 0.4, 1, "uint8", geometry_of(unet), 64)
+    settings = make_settings(classes, 0.4, 1, "uint8", geometry_of(unet), 64)
     Segmenter(network, settings).save(tmp_path / "model.keras")
     return tmp_path / "model.keras"
 

@@ -31,7 +31,7 @@ def test_the_papers_recipe_runs_from_images_to_masks(project: Path) -> None:
     assert maps == set(manifest.index[manifest["split"] == "train"])
     segmenter = Segmenter.load(project / "data/06_models/segmenter.keras")
     assert segmenter.model.output_shape[-1] == 2
-    assert 0 < segmenter.settings.threshold < 1
+    assert 0 < segmenter.postprocessing.threshold < 1
     policy = (project / "data/05_model_input/augmentation_policy.yml").read_text()
     assert "ElasticGrid" in policy
     assert "Affine" in policy

@@ -14,7 +14,7 @@ from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.io import files
 from unetflow.io.large_image import open_large
 
-MODEL = cheap_model(temperature=1.7, threshold=0.45, minimum_object_size=25)
+MODEL = cheap_model(temperature=1.7, threshold=0.45, min_object_size=25)
 
 
 def die(*arguments: object) -> None:

@@ -11,8 +11,7 @@ from tests.support.images import random_pixels
 from unetflow.config.background import BackgroundRule
 from unetflow.core.geometry import Geometry
 from unetflow.inference.blockwise.blocks import BlockModel
-from unetflow.inference.postprocessing import decide, remove_small_objects
-from unetflow.inference.temperature import apply_temperature
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.io.lazy_image import LazyImage
 from unetflow.tiling.windows import predict_tiled
 
@@ -30,7 +29,7 @@ def smooth_pixels(shape, seed=0):
     return np.uint16(65535 * (smooth - smooth.min()) / max(np.ptp(smooth), 1e-9))
 
 
-def cheap_model(kind="same", **changes):
+def cheap_model(kind="same", tile=24, **postprocessing):
     """Return a model whose predictor filters with a box."""
     geometry = GEOMETRIES[kind]
     radius = {"same": 2, "valid": 3, "local": 0}[kind]
@@ -41,17 +40,15 @@ def cheap_model(kind="same", **changes):
         blurred = ndimage.uniform_filter(batch.astype(np.float64), size, mode="constant")
         return (blurred[:, cut, cut, :1] / 65535).astype(np.float32)
 
-    return BlockModel(
-        predict, **{"geometry": geometry, "tile": 24, "identity": {"kind": kind}} | changes
-    )
+    settled = Postprocessing(**{"threshold": 0.5} | postprocessing)
+    return BlockModel(predict, geometry, tile, settled, {"kind": kind})
 
 
 def whole_result(model, pixels):
     """Return labels and probabilities of an image in memory."""
     found = predict_tiled(model.predictor, pixels, model.geometry, model.tile)
-    probabilities = apply_temperature(found, model.temperature)
-    label = decide(probabilities, model.threshold)
-    return remove_small_objects(label, model.minimum_object_size), probabilities
+    probabilities = model.postprocessing.calibrate(found)
+    return model.postprocessing.apply(probabilities), probabilities
 
 
 def write_ome_pyramid(path: Path, pixels, levels=3):
@@ -115,7 +112,7 @@ RULES = {
     "mean": BackgroundRule(greatest_mean=40_000.0),
 }
 
-CLEANING = cheap_model(temperature=1.7, threshold=0.45, minimum_object_size=25)
+CLEANING = cheap_model(temperature=1.7, threshold=0.45, min_object_size=25)
 
 
 def in_memory(pixels, stamp="first"):

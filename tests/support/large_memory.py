@@ -18,6 +18,7 @@ from tests.support.large_files import smooth_pixels
 from unetflow.core.geometry import unet_geometry
 from unetflow.inference.blockwise.blocks import BlockModel
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.io.large_image import open_large
 
 PATTERN = 500
@@ -65,7 +66,8 @@ def peak() -> float:
 
 def main(folder: Path, edge: int, block: int, kind: str) -> None:
     path = write_image(folder, edge, kind)
-    model = BlockModel(predict, unet_geometry(4, "same"), 512, minimum_object_size=50)
+    postprocessing = Postprocessing(threshold=0.5, min_object_size=50)
+    model = BlockModel(predict, unet_geometry(4, "same"), 512, postprocessing=postprocessing)
     before, start = peak(), time.perf_counter()
     with open_large(path) as image:
         summary = segment_blocks(

@@ -11,6 +11,7 @@ import pytest
 from tests.support.networks import randomise, square_samples, tiny_unet
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.segmenter import Segmenter, SegmenterSettings
 from unetflow.models.preprocessing import with_preprocessing
 from unetflow.models.unet import geometry_of
@@ -51,10 +52,10 @@ def segmenter() -> Segmenter:
     model = with_preprocessing(unet, IntensityRange(low=[10.0], high=[200.0]))
     settings = SegmenterSettings(
         classes=["background", "nucleus"],
-        threshold=0.4,
         channels=1,
         dtype="uint8",
         geometry=geometry_of(unet),
         tile=64,
+        postprocessing=Postprocessing(threshold=0.4),
     )
     return Segmenter(model, settings)

@@ -7,10 +7,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.support.segmenter_settings import make_settings
 from unetflow.core.geometry import Geometry
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
-from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.inference.segmenter import Segmenter
 from unetflow.models.preprocessing import with_preprocessing
 from unetflow.models.unet import build_unet, geometry_of
 from unetflow.training.fit import FitSettings
@@ -60,7 +61,7 @@ def make_segmenter(
     ranges = IntensityRange([low + 3 * c for c in range(channels)], [high] * channels)
     names = [f"class {number}" for number in range(max(classes, 2))]
     threshold = 0.45 if classes <= 2 else None
-    settings = SegmenterSettings(names, threshold, channels, dtype, geometry_of(unet), tile)
+    settings = make_settings(names, threshold, channels, dtype, geometry_of(unet), tile)
     return Segmenter(with_preprocessing(unet, ranges), settings)
 
 

@@ -11,14 +11,16 @@ from PIL import Image
 
 from tests.conftest import ROOT
 from tests.support.networks import fit_settings
+from tests.support.segmenter_settings import make_settings
 from unetflow.annotations.class_map import read_class_map
 from unetflow.annotations.records import Pair
 from unetflow.augmentation.policy import Augmenter
+from unetflow.config.evaluation import EvaluationParameters
 from unetflow.data.intensity import measure_intensity
 from unetflow.data.pair_reader import read_pair
 from unetflow.data.samples import SampleRecord
-from unetflow.evaluation.threshold_tuning import DecisionSettings, settle_decision
-from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.evaluation.threshold_tuning import tune_postprocessing
+from unetflow.inference.segmenter import Segmenter
 from unetflow.io.formats.bounds import MAX_PIXELS
 from unetflow.models.preprocessing import with_preprocessing
 from unetflow.models.unet import build_unet, geometry_of
@@ -30,7 +32,7 @@ EPOCHS, STEPS = 3, 80
 TILE = 640
 """Longer than most images: each window is predicted with a margin around it."""
 _SILENT = TrainingListeners(lambda epoch, logs: None, lambda batch: None)
-_NO_OBJECTS = DecisionSettings(99, [], 100_000, 15)
+_NO_OBJECTS = EvaluationParameters(object_size_percentiles=[])
 """Nothing small is removed: one pixel would decide about all of an object's."""
 
 
@@ -107,16 +109,16 @@ def train(real: RealSet) -> Segmenter:
     )
     fit(unet, samples, validation, intensity, Augmenter([]), settings, _SILENT)
     dtype = str(real.images[0].dtype)
-    settled = SegmenterSettings(real.classes, None, channels, dtype, geometry_of(unet), TILE)
+    settled = make_settings(real.classes, None, channels, dtype, geometry_of(unet), TILE)
     segmenter = Segmenter(with_preprocessing(unet, intensity), settled)
-    decision = settle_decision(
+    tuned = tune_postprocessing(
         segmenter.predict_probabilities,
         validation,
         len(real.classes),
         _NO_OBJECTS,
         np.random.default_rng(0),
     )
-    return segmenter.with_decision(decision.threshold, decision.temperature)
+    return segmenter.with_postprocessing(tuned.postprocessing)
 
 
 def _evenly(numbers: Sequence[int], most: int) -> list[int]:

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from tests.support.cluster_tasks import begin
+from tests.support.segmenter_settings import make_settings
 from unetflow.core.geometry import Geometry
 from unetflow.inference.runtimes.runtime import Runtime
-from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.inference.segmenter import Segmenter
 
-SETTINGS = SegmenterSettings(
-    ["background", "cell"], 0.5, 1, "uint8", Geometry(4, 0, 0, 4), 128, minimum_object_size=4
+SETTINGS = make_settings(
+    ["background", "cell"], 0.5, 1, "uint8", Geometry(4, 0, 0, 4), 128, min_object_size=4
 )
 
 

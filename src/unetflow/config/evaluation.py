@@ -1,4 +1,4 @@
-"""What may stand in `conf/*/parameters_evaluation.yml`."""
+"""The parameters of `parameters_evaluation.yml`."""
 
 from typing import Annotated, Literal
 
@@ -7,50 +7,92 @@ from pydantic import Field, field_validator
 from unetflow.config.validation import Strict
 from unetflow.core.symmetries import MOST_VIEWS
 
-Count = Annotated[int, Field(ge=1)]
+Percentile = Annotated[float, Field(ge=0, le=100)]
 
 
 class CalibrationParameters(Strict):
-    """How probabilities are made to mean what they say; see `evaluation.calibration`."""
+    """How probabilities are calibrated; see `evaluation.calibration`."""
 
-    pixels: Count
-    bins: Annotated[int, Field(ge=2, le=1000)]
+    pixels: int = Field(
+        default=100_000,
+        ge=1,
+        description="validation pixels that the temperature is fitted on, drawn at random",
+    )
+    bins: int = Field(default=15, ge=2, le=1000, description="bins of the reliability curve")
 
 
 class UncertaintyParameters(Strict):
-    """How often a test image is predicted; see `evaluation.uncertainty`."""
+    """How test images are predicted for `evaluation.uncertainty`."""
 
-    views: Annotated[int, Field(ge=0, le=MOST_VIEWS)]
+    views: int = Field(
+        default=4,
+        ge=0,
+        le=MOST_VIEWS,
+        description="flips and right-angle rotations of each test image that are compared: 2 to "
+        "8, or 0 for none",
+    )
 
     @field_validator("views")
     @classmethod
-    def _take_two(cls, views: int) -> int:
+    def _require_two(cls, views: int) -> int:
         if views == 1:
             raise ValueError("one view cannot differ from itself; give 0 for none, or 2 up to 8")
         return views
 
 
 class SuspicionParameters(Strict):
-    """Which labels are looked at again; see `evaluation.label_quality`."""
+    """Which labels are listed for a second look; see `evaluation.label_quality`."""
 
-    z_score: Annotated[float, Field(gt=0)]
+    z_score: float = Field(
+        default=3.5,
+        gt=0,
+        description="robust z-score of the loss above which a training image is listed",
+    )
 
 
 class EvaluationParameters(Strict):
     """The stage `evaluation`."""
 
-    threshold_candidates: Annotated[int, Field(ge=1, le=999)]
-    object_size_percentiles: list[Annotated[float, Field(ge=0, le=100)]]
-    calibration: CalibrationParameters
-    uncertainty: UncertaintyParameters
-    suspicious_labels: SuspicionParameters
-    gallery_images: Count
-    scores: list[Literal["pixels", "surface", "instances", "centreline", "membranes"]]
-    surface_tolerance: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    threshold_candidates: int = Field(
+        default=99,
+        ge=1,
+        le=999,
+        description="thresholds between 0 and 1 that are compared on the validation images",
+    )
+    object_size_percentiles: list[Percentile] = Field(
+        default=[0, 1, 5, 10],
+        description="Percentiles of the object areas in the validation images. Each is a "
+        "candidate for the smallest area of an object, beside 0; the best one on the validation "
+        "images is kept. [] keeps all objects.",
+    )
+    calibration: CalibrationParameters = Field(
+        default=CalibrationParameters(),
+        description="one temperature that makes the probabilities match the frequencies",
+    )
+    scores: list[Literal["pixels", "surface", "instances", "centreline", "membranes"]] = Field(
+        default=["pixels", "surface", "instances"],
+        description="Families of scores of the test images: `pixels` (Dice and similar scores), "
+        "`surface` (distances between outlines), `instances` (single objects, where the samples "
+        "number them), `centreline` (for vessels and cracks), `membranes` (how boundaries "
+        "separate cells).",
+    )
+    surface_tolerance: float = Field(
+        default=2.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="distance in pixels that the surface Dice tolerates",
+    )
+    uncertainty: UncertaintyParameters = UncertaintyParameters()
+    suspicious_labels: SuspicionParameters = SuspicionParameters()
+    gallery_images: int = Field(
+        default=6,
+        ge=1,
+        description="half of them the worst, half the best; of suspicious labels the worst",
+    )
 
     @field_validator("scores")
     @classmethod
-    def _pixels_are_needed(cls, families: list[str]) -> list[str]:
+    def _require_pixels(cls, families: list[str]) -> list[str]:
         if "pixels" not in families:
             raise ValueError("the gallery and the end of the run need the Dice: list `pixels` too")
         return families

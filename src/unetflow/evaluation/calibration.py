@@ -9,7 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from unetflow.core.types import IGNORE, Label, Probabilities
-from unetflow.inference.temperature import _SMALLEST, apply_temperature
+from unetflow.inference.postprocessing import SMALLEST_PROBABILITY, apply_temperature
 
 TEMPERATURES = (0.1, 10.0)
 """Bounds, so that a network that makes no error at all does not get a temperature of 0."""
@@ -128,7 +128,8 @@ def fit_temperature(pixels: PixelSample) -> float:
 
 def log_loss(pixels: PixelSample, temperature: float) -> float:
     """Return the mean negative log likelihood of the true classes at a temperature."""
-    inner = np.clip(pixels.probabilities.astype(np.float64), _SMALLEST, 1 - _SMALLEST)
+    smallest = SMALLEST_PROBABILITY
+    inner = np.clip(pixels.probabilities.astype(np.float64), smallest, 1 - smallest)
     scaled = np.log(inner) / temperature
     of_truth = np.take_along_axis(scaled, pixels.truth[:, np.newaxis].astype(np.intp), axis=1)[:, 0]
     return float(np.mean(logsumexp(scaled, axis=1) - of_truth))

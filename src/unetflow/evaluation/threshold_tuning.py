@@ -1,13 +1,15 @@
-"""From probabilities to a mask: what is settled about it on the validation images."""
+"""Temperature, threshold and smallest object, tuned on the validation images."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from skimage.measure import label as connected_components
 
+from unetflow.config.evaluation import EvaluationParameters
 from unetflow.core.types import IGNORE, Label, Probabilities
 from unetflow.data.samples import Sample
 from unetflow.evaluation.calibration import (
@@ -15,93 +17,93 @@ from unetflow.evaluation.calibration import (
     describe_calibration,
     fit_temperature,
 )
-from unetflow.inference.postprocessing import Decision
-from unetflow.inference.temperature import scale_threshold
+from unetflow.inference.postprocessing import Postprocessing, scale_threshold
 from unetflow.metrics.pixels import Confusion
-from unetflow.metrics.thresholds import choose_threshold
 
 _EDGE = 1e-4
-"""How near to 0 and 1 a calibrated threshold may be: float32 must still tell its sides apart."""
+"""Distance of a calibrated threshold from 0 and 1, so that float32 resolves both of its sides."""
 
 
 @dataclass(frozen=True)
-class DecisionSettings:
-    """What is tried.
+class TunedPostprocessing:
+    """The result of tuning.
 
     Attributes:
-        threshold_candidates: Thresholds, evenly between 0 and 1 of the network's probability.
-        object_size_percentiles: Percentiles of the true objects' areas that are tried as the
-            smallest area of an object, beside 0.
-        pixels: Most validation pixels that the temperature is fitted on.
-        bins: Of the reliability curve.
+        postprocessing: The best one on the validation images.
+        curve: A row for each `threshold` with the mean `validation_dice` at the chosen size, and
+            `validation_dice_from_<size>` for each size; empty for more than two classes.
+        calibration: See `calibration.describe_calibration`.
     """
 
-    threshold_candidates: int
-    object_size_percentiles: Sequence[float]
-    pixels: int
-    bins: int
+    postprocessing: Postprocessing
+    curve: pd.DataFrame
+    calibration: dict[str, Any]
 
 
-def settle_decision(
+def tune_postprocessing(
     predict: Callable[[NDArray[np.generic]], Probabilities],
     samples: Mapping[str, Sample],
     classes: int,
-    settings: DecisionSettings,
+    evaluation: EvaluationParameters,
     random: np.random.Generator,
-) -> Decision:
-    """Fit the temperature and choose threshold and object size by the mean Dice over images.
+) -> TunedPostprocessing:
+    """Fit the temperature, and choose threshold and object size by the mean Dice over images.
 
-    Each image is predicted once and none is kept. A temperature leaves the order of the
-    probabilities of the foreground as it is, so that thresholds are tried on those of the network
-    and the chosen one is carried over afterwards.
+    Each image is predicted once and none is kept. A temperature keeps the order of the
+    foreground's probabilities, so thresholds are compared on the network's own probabilities, and
+    the best one is converted afterwards.
 
-    More than two classes have neither: the most probable class is taken, and what should stand in
-    the place of a small object could be any of the others.
+    More than two classes get neither: the most probable class is taken, and any of the others
+    could belong in the place of a small object.
 
     Args:
-        predict: Turns an image into probabilities at a temperature of 1.
+        predict: Returns the probabilities of an image at a temperature of 1.
         samples: Validation samples, opened one at a time.
         classes: Number of classes.
-        settings: What is tried.
+        evaluation: The candidates, and the pixels and bins of the calibration.
         random: Draws the pixels that the temperature is fitted on.
     """
-    pixels = PixelSample(settings.pixels, random)
-    thresholds = np.linspace(0, 1, settings.threshold_candidates + 2)[1:-1]
+    pixels = PixelSample(evaluation.calibration.pixels, random)
+    thresholds = np.linspace(0, 1, evaluation.threshold_candidates + 2)[1:-1]
     sizes = [0]
     if classes == 2:
         sizes = size_candidates(
-            (sample.label for sample in samples.values()), settings.object_size_percentiles
+            (sample.label for sample in samples.values()), evaluation.object_size_percentiles
         )
     dice = np.zeros((len(sizes), len(thresholds)))
     for sample in samples.values():
         probabilities = predict(sample.image)
         pixels.add(sample.label, probabilities)
         if classes == 2:
-            dice += try_decisions(sample.label, probabilities[:, :, -1], thresholds, sizes)
+            dice += score_candidates(sample.label, probabilities[:, :, -1], thresholds, sizes)
     temperature = fit_temperature(pixels)
-    calibration = describe_calibration(pixels, temperature, settings.bins)
+    calibration = describe_calibration(pixels, temperature, evaluation.calibration.bins)
     if classes > 2:
         empty = pd.DataFrame({"threshold": [], "validation_dice": []})
-        return Decision(temperature, None, 0, empty, calibration)
+        most_probable = Postprocessing(threshold=None, temperature=temperature)
+        return TunedPostprocessing(most_probable, empty, calibration)
     dice /= len(samples)
     calibrated = np.array([scale_threshold(t, temperature) for t in thresholds])
-    size, threshold = choose_best(dice, (calibrated >= _EDGE) & (calibrated <= 1 - _EDGE))
+    size, best = choose_best(dice, (calibrated >= _EDGE) & (calibrated <= 1 - _EDGE))
     curve = pd.DataFrame({"threshold": calibrated, "validation_dice": dice[size]})
-    for number, tried in enumerate(sizes):
-        curve[f"validation_dice_from_{tried}"] = dice[number]
-    return Decision(temperature, float(calibrated[threshold]), sizes[size], curve, calibration)
+    for number, min_size in enumerate(sizes):
+        curve[f"validation_dice_from_{min_size}"] = dice[number]
+    postprocessing = Postprocessing(
+        threshold=float(calibrated[best]), temperature=temperature, min_object_size=sizes[size]
+    )
+    return TunedPostprocessing(postprocessing, curve, calibration)
 
 
 def size_candidates(labels: Iterable[Label], percentiles: Sequence[float]) -> list[int]:
-    """Return smallest areas of an object that are worth trying, in rising order.
+    """Return candidates for the smallest area of an object, in ascending order.
 
     Args:
         labels: `(height, width)` class indices of two classes, one at a time.
-        percentiles: Of the areas of the true objects, which are the pieces of the foreground whose
-            pixels touch at a side or a corner.
+        percentiles: Of the areas of the true objects, the pieces of the foreground whose pixels
+            touch at a side or a corner.
 
     Returns:
-        0, and the percentiles in whole pixels that would remove anything at all.
+        0, and the percentiles in whole pixels that would remove anything.
     """
     areas = [np.bincount(_find_objects(label == 1).ravel())[1:] for label in labels]
     together = np.concatenate([np.zeros(0, np.intp), *areas])
@@ -111,7 +113,7 @@ def size_candidates(labels: Iterable[Label], percentiles: Sequence[float]) -> li
     return sorted({0, *(int(area) for area in found if area > 1)})
 
 
-def try_decisions(
+def score_candidates(
     truth: Label,
     foreground: NDArray[np.floating],
     thresholds: NDArray[np.float64],
@@ -122,15 +124,15 @@ def try_decisions(
     Args:
         truth: `(height, width)` class indices; 255 is ignored.
         foreground: `(height, width)`, the foreground's probability.
-        thresholds: In rising order; a pixel is foreground at or above one.
+        thresholds: In ascending order; a pixel is foreground at or above one.
         sizes: Areas in pixels, 0 first; smaller objects are removed. Ignored pixels count in an
-            object's area, since no new image tells which they are.
+            object's area, since they are unknown in a new image.
 
     Returns:
         `(sizes, thresholds)`.
     """
     dice = np.empty((len(sizes), len(thresholds)))
-    dice[0] = choose_threshold([(truth, foreground)], thresholds.tolist())[1]
+    dice[0] = dice_by_threshold(truth, foreground, thresholds)
     if len(sizes) == 1:
         return dice
     kind = np.where(truth == IGNORE, 2, truth).astype(np.intp)
@@ -138,7 +140,7 @@ def try_decisions(
     for column, threshold in enumerate(thresholds):
         found = foreground >= np.float32(threshold)
         objects = _find_objects(found)[found]
-        # For each object its pixels where there is background, foreground and nothing that counts.
+        # For each object, its pixels in the background, in the foreground and in ignored places
         pixels = np.bincount(objects * 3 + kind[found], minlength=3)
         pixels = np.append(pixels, np.zeros(-len(pixels) % 3, np.intp)).reshape(-1, 3)
         areas = pixels.sum(axis=1)
@@ -148,15 +150,33 @@ def try_decisions(
     return dice
 
 
+def dice_by_threshold(
+    truth: Label, foreground: NDArray[np.floating], thresholds: NDArray[np.float64]
+) -> list[float]:
+    """Return the Dice of one image at each threshold, as in `score_candidates`, in one pass."""
+    edges = thresholds.astype(np.float32)
+    # Position p means that a pixel passes the first p thresholds.
+    passed = np.searchsorted(edges, foreground.astype(np.float32), side="right")
+    counts = [
+        np.bincount(passed[pixels], minlength=len(edges) + 1)[::-1].cumsum()[::-1][1:]
+        for pixels in (truth == 1, truth == 0)
+    ]
+    positives, negatives = (int(np.count_nonzero(truth == index)) for index in (1, 0))
+    return [
+        Confusion(int(tp), int(fp), positives - int(tp), negatives - int(fp)).dice
+        for tp, fp in zip(*counts, strict=True)
+    ]
+
+
 def choose_best(dice: NDArray[np.float64], allowed: NDArray[np.bool_]) -> tuple[int, int]:
     """Return the row and the column of the best mean Dice.
 
     Args:
         dice: `(sizes, thresholds)`.
-        allowed: `(thresholds,)`, which thresholds may be chosen; at least one.
+        allowed: `(thresholds,)`, true where a threshold may be chosen; at least one.
 
     Returns:
-        Of equals the smallest size, which changes least, and of its thresholds the middle one.
+        Among equals, the smallest size, which changes least, and the middle one of its thresholds.
     """
     possible = np.where(allowed, dice, -np.inf)
     equal = possible >= possible.max() - 1e-12

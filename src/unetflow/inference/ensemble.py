@@ -1,11 +1,11 @@
 """Several segmenters as one."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import keras
 import numpy as np
 
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.segmenter import Segmenter
 
 
@@ -22,18 +22,15 @@ def average_segmenters(segmenters: Sequence[Segmenter]) -> Segmenter:
     inputs = keras.Input(segmenters[0].model.input_shape[1:], name="raw_image")
     members = [_rename(s.model, f"member_{i}") for i, s in enumerate(segmenters)]
     outputs = keras.layers.Average(name="mean")([member(inputs) for member in members])
-    thresholds = [s.settings.threshold for s in segmenters if s.settings.threshold is not None]
-    threshold = float(np.mean(thresholds)) if thresholds else None
     model = keras.Model(inputs, outputs, name="ensemble")
-    temperatures = [s.settings.temperature for s in segmenters]
-    sizes = [s.settings.minimum_object_size for s in segmenters]
-    combined = replace(
-        settings,
-        threshold=threshold,
-        temperature=float(np.exp(np.mean(np.log(temperatures)))),
-        minimum_object_size=round(float(np.median(sizes))),
+    each = [s.settings.postprocessing for s in segmenters]
+    thresholds = [p.threshold for p in each if p.threshold is not None]
+    postprocessing = Postprocessing(
+        threshold=float(np.mean(thresholds)) if thresholds else None,
+        temperature=float(np.exp(np.mean(np.log([p.temperature for p in each])))),
+        min_object_size=round(float(np.median([p.min_object_size for p in each]))),
     )
-    return Segmenter(model, combined)
+    return Segmenter(model, settings.model_copy(update={"postprocessing": postprocessing}))
 
 
 def _rename(model: keras.Model, name: str) -> keras.Model:

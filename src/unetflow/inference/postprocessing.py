@@ -1,59 +1,110 @@
-"""From probabilities to a mask."""
+"""The step from a network's probabilities to a label: the same in training, evaluation and use."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Self
 
 import numpy as np
-import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+from scipy.special import expit, logit, softmax
 from skimage.morphology import remove_small_objects as keep_large_objects
 
 from unetflow.core.types import Label, Probabilities
 
+SMALLEST_PROBABILITY = 1e-7
+"""Networks round to 0 and 1, which have no finite logit."""
 
-@dataclass(frozen=True)
-class Decision:
-    """What turns probabilities into a mask; see `inference.segmenter.SegmenterSettings`.
+
+class Postprocessing(BaseModel):
+    """How probabilities become a label.
 
     Attributes:
-        temperature: What the logits are divided by.
-        threshold: Of the calibrated foreground probability; None for more than two classes.
-        minimum_object_size: In pixels; 0 keeps all objects.
-        curve: A row for each `threshold` with the mean `validation_dice` at the chosen size, and
-            `validation_dice_from_<size>` for each size that was tried.
-        calibration: See `calibration.describe_calibration`.
+        threshold: With two classes, a pixel is foreground at or above this calibrated probability;
+            None takes the most probable class.
+        temperature: Divides the network's logits, which calibrates the probabilities; see
+            `evaluation.calibration`. 1 leaves them as they are.
+        min_object_size: With two classes, connected pieces of the foreground with fewer pixels are
+            removed; 0 keeps all.
     """
 
-    temperature: float
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
     threshold: float | None
-    minimum_object_size: int
-    curve: pd.DataFrame
-    calibration: dict[str, Any]
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    min_object_size: Annotated[int, Field(ge=0)] = 0
+
+    @classmethod
+    def untuned(cls, outputs: int) -> Self:
+        """Return the postprocessing of a network that nothing was tuned for yet.
+
+        Args:
+            outputs: Probabilities that the network returns for each pixel.
+        """
+        return cls(threshold=0.5 if outputs <= 2 else None)
+
+    @property
+    def network_threshold(self) -> float | None:
+        """The threshold on the scale of the network's own probabilities."""
+        if self.threshold is None or self.temperature == 1:
+            return self.threshold
+        return scale_threshold(self.threshold, 1 / self.temperature)
+
+    def calibrate(self, probabilities: Probabilities) -> Probabilities:
+        """Apply the temperature to the network's own probabilities; see `apply_temperature`."""
+        return apply_temperature(probabilities, self.temperature)
+
+    def classify(self, probabilities: Probabilities) -> Label:
+        """Choose the class of each pixel, and keep small objects.
+
+        Args:
+            probabilities: Calibrated, `(height, width, 1)` for the foreground alone, or
+                `(height, width, classes)`.
+
+        Returns:
+            `(height, width)` uint8, class indices; of equally probable classes the first.
+        """
+        if self.threshold is None:
+            return np.asarray(probabilities.argmax(axis=2), np.uint8)
+        return (probabilities[:, :, -1] >= np.float32(self.threshold)).astype(np.uint8)
+
+    def apply(self, probabilities: Probabilities) -> Label:
+        """Turn calibrated probabilities into a label without small objects; see `classify`."""
+        return remove_small_objects(self.classify(probabilities), self.min_object_size)
 
 
-def remove_small_objects(label: Label, minimum: int) -> Label:
-    """Remove pieces of the foreground that are smaller than a number of pixels.
+def remove_small_objects(label: Label, min_size: int) -> Label:
+    """Remove pieces of the foreground that have fewer than `min_size` pixels.
 
     Args:
-        label: `(height, width)` uint8, 0 or 1.
-        minimum: Smallest area in pixels that stays; pixels that touch at a corner are one piece.
+        label: `(height, width)` uint8, 0 or 1; pixels that touch at a corner are one piece.
+        min_size: In pixels; up to 1 nothing is removed.
     """
-    if minimum <= 1:
+    if min_size <= 1:
         return label
-    kept = keep_large_objects(label == 1, max_size=minimum - 1, connectivity=2)
+    kept = keep_large_objects(label == 1, max_size=min_size - 1, connectivity=2)
     return np.asarray(kept, np.uint8)
 
 
-def decide(probabilities: Probabilities, threshold: float | None) -> Label:
-    """Turn the probabilities of the classes into a label.
+def apply_temperature(probabilities: Probabilities, temperature: float) -> Probabilities:
+    """Divide the network's logits by a temperature (Guo et al. 2017, arXiv 1706.04599).
+
+    The logarithms of the probabilities are the logits but for a constant, which the softmax
+    cancels. A temperature above 1 brings probabilities closer to each other; the most probable
+    class stays the same.
 
     Args:
-        probabilities: `(height, width, 1)`, of the foreground alone, or `(height, width, classes)`.
-        threshold: Of two classes the second one, the foreground, is taken at or above it. None
-            takes the most probable class, the first one of equals.
+        probabilities: `(..., classes)`, or `(..., 1)` for the foreground alone.
+        temperature: 1 changes nothing.
 
     Returns:
-        `(height, width)` uint8, class indices.
+        The same shape, float32.
     """
-    if threshold is None:
-        return np.asarray(probabilities.argmax(axis=2), np.uint8)
-    return (probabilities[:, :, -1] >= np.float32(threshold)).astype(np.uint8)
+    if temperature == 1:
+        return probabilities
+    inner = np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    if probabilities.shape[-1] == 1:
+        return np.asarray(expit(logit(inner) / np.float32(temperature)), np.float32)
+    return np.asarray(softmax(np.log(inner) / np.float32(temperature), axis=-1), np.float32)
+
+
+def scale_threshold(threshold: float, temperature: float) -> float:
+    """Return the threshold that selects the same pixels after the temperature as before it."""
+    return float(expit(logit(threshold) / temperature))

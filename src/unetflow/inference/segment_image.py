@@ -160,7 +160,7 @@ def segment_whole(
     share, tile = settings.blended_overlap, segmenter.settings.tile
     overlap = None if share is None else round(share * tile)
     probabilities = segmenter.predict_probabilities(pixels, views=settings.views, overlap=overlap)
-    label = segmenter.decide(probabilities)
+    label = segmenter.postprocessing.apply(probabilities)
     classes = segmenter.settings.classes
     unlike = segmenter.describe_drift(pixels)
     size = image.read_pixel_size()

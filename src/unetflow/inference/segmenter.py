@@ -1,7 +1,6 @@
 """The finished model: raw image in, mask of the same size out."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label, Predictor, Probabilities
 from unetflow.data.drift import describe_drift
-from unetflow.inference.postprocessing import decide, remove_small_objects
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.runtimes.keras_runtime import KerasRuntime
 from unetflow.inference.runtimes.registry import (
     choose_runtime,
@@ -25,7 +24,6 @@ from unetflow.inference.segmenter_files import (
     read_own_settings,
 )
 from unetflow.inference.segmenter_settings import SegmenterSettings
-from unetflow.inference.temperature import apply_temperature
 from unetflow.tiling.blending import predict_blended
 from unetflow.tiling.windows import predict_tiled
 
@@ -67,6 +65,11 @@ class Segmenter:
             )
 
     @property
+    def postprocessing(self) -> Postprocessing:
+        """The step from calibrated probabilities to a label."""
+        return self.settings.postprocessing
+
+    @property
     def model(self) -> "keras.Model":
         """The Keras model.
 
@@ -94,7 +97,7 @@ class Segmenter:
         Raises:
             InputError: The channels or the type are not what the network was trained on.
         """
-        return self.decide(self.predict_probabilities(image))
+        return self.postprocessing.apply(self.predict_probabilities(image))
 
     def predict_probabilities(
         self, image: NDArray[np.generic], *, views: int = 1, overlap: int | None = None
@@ -122,7 +125,7 @@ class Segmenter:
             found = predict_tiled(predictor, image, settings.geometry, settings.tile)
         else:
             found = predict_blended(predictor, image, settings.geometry, overlap, settings.tile)
-        return apply_temperature(found, settings.temperature)
+        return settings.postprocessing.calibrate(found)
 
     def predictor(self, views: int = 1) -> Predictor:
         """Return what turns windows into probabilities, which are not calibrated yet.
@@ -166,23 +169,10 @@ class Segmenter:
             image = image[:, :, np.newaxis]
         return describe_drift(image, self.settings.seen, shape)
 
-    def decide(self, probabilities: Probabilities) -> Label:
-        """Turn calibrated probabilities into class indices, without objects that are too small."""
-        label = decide(probabilities, self.settings.threshold)
-        return remove_small_objects(label, self.settings.minimum_object_size)
-
-    def with_decision(
-        self, threshold: float | None, temperature: float = 1.0, minimum_object_size: int = 0
-    ) -> "Segmenter":
-        """Return a segmenter with the same network that decides otherwise."""
+    def with_postprocessing(self, postprocessing: Postprocessing) -> "Segmenter":
+        """Return a segmenter with the same network and another postprocessing."""
         return Segmenter(
-            self.engine,
-            replace(
-                self.settings,
-                threshold=threshold,
-                temperature=temperature,
-                minimum_object_size=minimum_object_size,
-            ),
+            self.engine, self.settings.model_copy(update={"postprocessing": postprocessing})
         )
 
     def on_engine(self, engine: str, precision: str = "float32") -> "Segmenter":

@@ -1,71 +1,85 @@
-"""What belongs to a finished network beside its weights."""
+"""The settings of a finished network, which are stored beside its weights."""
 
 import json
+import warnings
 import zipfile
-from dataclasses import asdict, dataclass
+from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from unetflow.core.geometry import Geometry
 from unetflow.data.drift import DriftReference
+from unetflow.inference.postprocessing import Postprocessing
 
 SETTINGS_MEMBER = "segmenter.json"
 """The member of a segmenter's file that holds its settings."""
 
-_LARGEST_MEMBER = 1_000_000
+_MAX_BYTES = 1_000_000
+
+_RENAMED = {"minimum_object_size": "min_object_size"}
+_FLAT = ("threshold", "temperature", *_RENAMED)
+"""Fields of `Postprocessing` that earlier versions stored beside the others."""
 
 
-@dataclass(frozen=True)
-class SegmenterSettings:
-    """What turns a network's output into a mask.
+class SegmenterSettings(BaseModel):
+    """Everything about a finished network except its weights.
 
     Attributes:
-        classes: Names of the classes in the order of their labels.
-        threshold: Of two classes, a pixel is foreground at or above this probability; None takes
-            the most probable class.
+        classes: Names of the classes in the order of their labels, the background first.
         channels: Channels that an image must have.
-        dtype: Type of the images that it was trained on, "uint8" or "uint16".
-        geometry: What tiling must know of the network.
+        dtype: Type of the images that the network was trained on, "uint8" or "uint16".
+        geometry: What tiling needs to know about the network.
         tile: Longest edge of a window in pixels.
-        temperature: What the network's logits are divided by, so that probabilities mean what they
-            say; see `evaluation.calibration`. 1, as in files without it, leaves them as they are.
-        minimum_object_size: Of two classes, pieces of the foreground with fewer pixels are
-            removed; 0, as in files that don't have it, keeps all.
-        seen: What the training images were like; None in files that don't have it.
+        postprocessing: How probabilities become a label.
+        seen: Intensities and sizes of the training images; None in files that lack them.
     """
 
-    __pydantic_config__ = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     classes: list[str]
-    threshold: float | None
     channels: int
     dtype: str
     geometry: Geometry
     tile: int
-    temperature: float = 1.0
-    minimum_object_size: int = 0
+    postprocessing: Postprocessing
     seen: DriftReference | None = None
 
-
-_CHECKED: TypeAdapter[SegmenterSettings] = TypeAdapter(SegmenterSettings)
+    @model_validator(mode="before")
+    @classmethod
+    def _read_earlier_layout(cls, values: Any) -> Any:
+        """Accept files of earlier versions, which stored postprocessing beside the other fields."""
+        if not isinstance(values, dict) or "postprocessing" in values:
+            return values
+        flat = {name: values[name] for name in _FLAT if name in values}
+        for old, new in _RENAMED.items():
+            if old in flat:
+                flat[new] = flat.pop(old)
+                warnings.warn(
+                    f"{SETTINGS_MEMBER}: '{old}' is now 'postprocessing.{new}'; save the segmenter "
+                    "again to store it under the new name",
+                    FutureWarning,
+                    stacklevel=2,
+                )
+        others = {name: value for name, value in values.items() if name not in _FLAT}
+        return {**others, "postprocessing": flat}
 
 
 def write_settings(archive: zipfile.ZipFile, settings: SegmenterSettings) -> None:
     """Add the settings to a segmenter's file."""
-    archive.writestr(SETTINGS_MEMBER, json.dumps(asdict(settings), indent=2))
+    archive.writestr(SETTINGS_MEMBER, json.dumps(settings.model_dump(mode="json"), indent=2))
 
 
 def read_settings(archive: zipfile.ZipFile) -> SegmenterSettings:
-    """Read what `write_settings` wrote.
+    """Read what `write_settings` wrote, or an earlier version.
 
     Raises:
-        KeyError: There are no settings.
-        ValueError: They make no sense.
+        KeyError: The file has no settings.
+        ValueError: The settings are not valid.
     """
-    if archive.getinfo(SETTINGS_MEMBER).file_size > _LARGEST_MEMBER:
+    if archive.getinfo(SETTINGS_MEMBER).file_size > _MAX_BYTES:
         raise ValueError(f"{SETTINGS_MEMBER} is too large")
     try:
-        return _CHECKED.validate_json(archive.read(SETTINGS_MEMBER))
+        return SegmenterSettings.model_validate_json(archive.read(SETTINGS_MEMBER))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or SETTINGS_MEMBER

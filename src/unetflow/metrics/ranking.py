@@ -8,7 +8,6 @@ from scipy.special import digamma
 
 from unetflow.core.types import IGNORE, Label, Probabilities
 from unetflow.metrics.definitions import Definition
-from unetflow.metrics.thresholds import tells_two_apart
 
 _EMPTY = "left out when no counted pixel has the class, or all have"
 _IGNORED = "pixels with label 255 are not counted"
@@ -76,7 +75,7 @@ class PooledCounts:
         """
         counted = truth != IGNORE
         for index in range(1, len(self._positives)):
-            layer = -1 if tells_two_apart(probabilities) else index
+            layer = -1 if probabilities.shape[2] <= 2 else index
             bins = probability_bins(probabilities[:, :, layer][counted])
             positive = truth[counted] == index
             self._positives[index] += np.bincount(bins[positive], minlength=BINS)

@@ -15,10 +15,9 @@ from unetflow.core.geometry import Geometry
 from unetflow.core.types import Label
 from unetflow.data.intensity import IntensityRange, normalise
 from unetflow.data.samples import Sample
-from unetflow.inference.postprocessing import decide
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.predict import as_predictor
 from unetflow.metrics.pixels import mean_dice
-from unetflow.metrics.thresholds import tells_two_apart
 from unetflow.tiling.windows import predict_tiled
 
 _log = logging.getLogger(__name__)
@@ -63,8 +62,8 @@ class ValidationScores(keras.callbacks.Callback):
 
     Both are means over whole validation images, predicted as an exported mask is, without
     augmentation: they depend neither on the batch size nor on where a crop happens to lie.
-    The Dice is taken of the most probable classes, and is the mean over those of the image but
-    the background (see `metrics.score_label`).
+    The Dice is the mean over the classes of the image except the background (see
+    `metrics.pixels.score_label`).
 
     Args:
         network: What predicts: the model that trains, or the part of it that stays.
@@ -73,6 +72,7 @@ class ValidationScores(keras.callbacks.Callback):
         intensity: What becomes 0 and 1.
         geometry: Of the network.
         tile: Longest edge of a window in pixels.
+        postprocessing: From probabilities to labels.
         on_prediction: See `TrainingListeners`.
     """
 
@@ -84,6 +84,7 @@ class ValidationScores(keras.callbacks.Callback):
         intensity: IntensityRange,
         geometry: Geometry,
         tile: int,
+        postprocessing: Postprocessing,
         on_prediction: PredictionListener = ignore_prediction,
     ) -> None:
         super().__init__()
@@ -93,6 +94,7 @@ class ValidationScores(keras.callbacks.Callback):
         self._intensity = intensity
         self._geometry = geometry
         self._tile = tile
+        self._postprocessing = postprocessing
         self._on_prediction = on_prediction
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
@@ -103,8 +105,7 @@ class ValidationScores(keras.callbacks.Callback):
             probabilities = predict_tiled(self._predictor, image, self._geometry, self._tile)
             label = sample.label[np.newaxis, :, :, np.newaxis]
             losses.append(float(self._loss(label, probabilities[np.newaxis])))
-            threshold = 0.5 if tells_two_apart(probabilities) else None
-            found = decide(probabilities, threshold)
+            found = self._postprocessing.apply(probabilities)
             classes = max(probabilities.shape[2], 2)
             dices.append(mean_dice(sample.label, found, classes))
             self._on_prediction(epoch, sample_id, sample, found, classes)

@@ -10,6 +10,7 @@ import pandas as pd
 from unetflow.augmentation.policy import Augmenter
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.models.device import compiles_with_xla
 from unetflow.models.losses.metric import dice
 from unetflow.models.losses.segmentation_loss import SegmentationLoss
@@ -213,13 +214,15 @@ def _scoring(
     settings: FitSettings,
     listeners: TrainingListeners,
 ) -> list[keras.callbacks.Callback]:
+    network = without_deep_supervision(unet)
     scores = ValidationScores(
-        without_deep_supervision(unet),
+        network,
         SegmentationLoss(settings.loss, settings.class_weights),
         validation,
         intensity,
         geometry_of(unet),
         settings.tile,
+        Postprocessing.untuned(network.output_shape[-1]),
         listeners.on_prediction,
     )
     if not settings.optimiser.moving_average:

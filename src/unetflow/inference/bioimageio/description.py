@@ -15,7 +15,6 @@ from unetflow.inference.bioimageio.facts import PackageFacts
 from unetflow.inference.bioimageio.readme import summarise
 from unetflow.inference.bioimageio.sizes import smallest_edge
 from unetflow.inference.segmenter_settings import SegmenterSettings
-from unetflow.inference.temperature import scale_threshold
 
 DESCRIPTION = "rdf.yaml"
 KERAS, ONNX = "segmenter.keras", "network.onnx"
@@ -177,18 +176,16 @@ def _describe_config(settings: SegmenterSettings, parameters: int) -> Any:
     """
     from bioimageio.spec.model import v0_5
 
-    decision: dict[str, Any] = {
+    postprocessing = settings.postprocessing
+    facts = {
         "version": __version__,
         "classes": list(settings.classes),
-        "temperature": settings.temperature,
-        "threshold": settings.threshold,
-        "minimum_object_size": settings.minimum_object_size,
+        **postprocessing.model_dump(),
         "geometry": asdict(settings.geometry),
     }
-    if settings.threshold is not None:
-        # The same on the scale of the network's own probabilities
-        own = scale_threshold(settings.threshold, 1 / settings.temperature)
-        decision["network_threshold"] = settings.threshold if settings.temperature == 1 else own
+    own = postprocessing.network_threshold
+    if own is not None:
+        facts["network_threshold"] = own
     return v0_5.Config(
         bioimageio=v0_5.BioimageioConfig(
             architecture_type="U-Net",
@@ -197,7 +194,7 @@ def _describe_config(settings: SegmenterSettings, parameters: int) -> Any:
             model_parameter_count=parameters,
             reproducibility_tolerance=[v0_5.ReproducibilityTolerance(**_ROUNDING)],
         ),
-        unetflow=decision,
+        unetflow=facts,
     )
 
 

@@ -30,7 +30,6 @@ from unetflow.inference.bioimageio.facts import PackageFacts
 from unetflow.inference.bioimageio.readme import write_readme
 from unetflow.inference.runtimes.registry import convert_network
 from unetflow.inference.segmenter import Segmenter
-from unetflow.inference.temperature import apply_temperature
 from unetflow.visualization.overlays import (
     PREDICTION_COLOUR,
     draw_label,
@@ -128,7 +127,8 @@ def _draw_cover(
 ) -> NDArray[np.uint8]:
     """Draw what is found on that part of the window that has an output."""
     settings = segmenter.settings
-    label = segmenter.decide(apply_temperature(output, settings.temperature))
+    postprocessing = segmenter.postprocessing
+    label = postprocessing.apply(postprocessing.calibrate(output))
     cut = settings.geometry.shrink
     picture = to_picture(window[cut : cut + label.shape[0], cut : cut + label.shape[1]])
     return draw_label(picture, label, len(settings.classes), PREDICTION_COLOUR)
@@ -143,7 +143,7 @@ def _is_of(model_card: Mapping[str, Any] | None, segmenter: Segmenter) -> bool:
     stated += [model_card["input"][name] for name in ("channels", "dtype")]
     return stated == [
         settings.classes,
-        settings.threshold,
+        settings.postprocessing.threshold,
         segmenter.model.count_params(),
         settings.channels,
         settings.dtype,

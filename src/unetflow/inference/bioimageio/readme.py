@@ -86,19 +86,20 @@ def _describe_output(geometry: Geometry, names: Sequence[str]) -> str:
 
 
 def _describe_decision(settings: SegmenterSettings) -> str:
-    if settings.threshold is None:
+    postprocessing = settings.postprocessing
+    if postprocessing.threshold is None:
         return "The most probable class of each pixel is its class."
     text = (
         f"A pixel is {settings.classes[-1]} from a probability of `network_threshold` on, which "
         "stands under `config.unetflow` in `rdf.yaml`."
     )
-    if settings.temperature != 1:
+    if postprocessing.temperature != 1:
         text += (
             " The probabilities mean what they say once their logits are divided by the "
             "`temperature` there; `threshold` is on that scale."
         )
-    if settings.minimum_object_size:
-        text += f" Pieces of fewer than {settings.minimum_object_size} pixels are to be removed."
+    if postprocessing.min_object_size:
+        text += f" Remove pieces of fewer than {postprocessing.min_object_size} pixels."
     return text
 
 

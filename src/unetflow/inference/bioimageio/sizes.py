@@ -9,7 +9,6 @@ from unetflow.augmentation.crops import mirrored_places
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
 from unetflow.inference.segmenter import Segmenter
-from unetflow.inference.temperature import apply_temperature
 
 _TESTED = 64
 """Edge in pixels of what is left of the test output without its halo, at least."""
@@ -43,7 +42,7 @@ def choose_window(
     Raises:
         InputError: No image can be used, or nothing is found in any.
     """
-    settings, problems = segmenter.settings, []
+    postprocessing, problems = segmenter.postprocessing, []
     for name, read in images.items():
         try:
             image = read()
@@ -53,7 +52,7 @@ def choose_window(
             continue
         window = _cut_around_foreground(segmenter, image)
         output = segmenter.engine(window[np.newaxis])[0]
-        if segmenter.decide(apply_temperature(output, settings.temperature)).any():
+        if postprocessing.apply(postprocessing.calibrate(output)).any():
             return window
         problems.append(f"  {name}: the model finds nothing in it")
     listing = "\n".join(problems[:10])

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from unetflow.augmentation.crops import mirrored_places
 from unetflow.core.geometry import Geometry
 from unetflow.core.types import Label, Probabilities
-from unetflow.inference.postprocessing import decide
-from unetflow.inference.temperature import apply_temperature
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.io.lazy_image import LazyImage
 from unetflow.tiling.windows import Window, plan_windows
 
@@ -27,20 +26,15 @@ class BlockModel:
             uint8, smaller by the shrinking of valid convolutions.
         geometry: Of the predictor's network.
         tile: Longest edge of a window.
+        postprocessing: How the probabilities become a label.
         identity: What changes when the predictor changes, as plain values that JSON can hold.
-        threshold: Of probabilities, see `scores.decide`.
-        temperature: Of probabilities, see `calibration.apply_temperature`.
-        minimum_object_size: Pieces of class 1 with fewer pixels are removed, and class 1 alone is
-            kept; up to 1 nothing changes.
     """
 
     predictor: Callable[[NDArray[np.generic]], NDArray[Any]]
     geometry: Geometry
     tile: int
+    postprocessing: Postprocessing
     identity: Mapping[str, Any] = field(default_factory=dict)
-    threshold: float | None = 0.5
-    temperature: float = 1.0
-    minimum_object_size: int = 0
 
     def describe(self) -> dict[str, Any]:
         """Return all that the labels of a block depend on; small objects are removed later."""
@@ -48,8 +42,7 @@ class BlockModel:
             "model": dict(self.identity),
             "geometry": asdict(self.geometry),
             "tile": self.tile,
-            "threshold": self.threshold,
-            "temperature": self.temperature,
+            **self.postprocessing.model_dump(exclude={"min_object_size"}),
         }
 
 
@@ -158,8 +151,8 @@ def predict_block(
     assert found is not None  # noqa: S101 - a block has at least one window
     if found.ndim == 2:
         return found.astype(np.uint8, copy=False), None
-    probabilities = apply_temperature(found, model.temperature)
-    return decide(probabilities, model.threshold), probabilities
+    probabilities = model.postprocessing.calibrate(found)
+    return model.postprocessing.classify(probabilities), probabilities
 
 
 def _keep(found: NDArray[Any], output: NDArray[Any], block: Block, r: Window, c: Window) -> None:

@@ -30,10 +30,8 @@ def as_block_model(segmenter: Segmenter, views: int = 1) -> BlockModel:
         segmenter.predictor(views),
         settings.geometry,
         min(settings.tile, LONGEST_WINDOW),
+        settings.postprocessing,
         {**segmenter.engine.identity, "views": views},
-        settings.threshold,
-        settings.temperature,
-        settings.minimum_object_size,
     )
 
 

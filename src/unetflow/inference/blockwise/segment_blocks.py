@@ -68,10 +68,10 @@ def segment_blocks(
 ) -> BlockSummary:
     """Segment an image of any size in bounded memory.
 
-    The result is that of `tiling.predict_tiled`, the decision and `decision.remove_small_objects`
-    on the whole image, but for blocks that `background` skips. Finished blocks are kept in a hidden
-    folder beside the target: a call that is cut off at any moment goes on from them when it is
-    repeated, and the folder goes when the target is in its place.
+    The result is that of `tiling.predict_tiled` and `Postprocessing.apply` on the whole image, but
+    for blocks that `background` skips. Finished blocks are kept in a hidden folder beside the
+    target: a call that was interrupted resumes from them when it is repeated, and the folder is
+    removed once the target is in its place.
 
     Args:
         image: The image.
@@ -124,7 +124,9 @@ def segment_blocks(
         if probabilities is not None:
             image_of_them = _mosaic_of_probabilities(store, grid, (height, width))
             _assemble(store, probabilities, image_of_them, pixel_size)
-        labels = _mosaic_of_labels(store, grid, (height, width), model.minimum_object_size)
+        labels = _mosaic_of_labels(
+            store, grid, (height, width), model.postprocessing.min_object_size
+        )
         _assemble(store, target, labels, pixel_size)
         store.remove()
         return BlockSummary(len(grid.blocks), found, skipped)

@@ -26,7 +26,7 @@ class SmallObjects:
         grid: The blocks.
         read: Returns the label of a block, `(height, width)`, of which 1 is the foreground.
         minimum: Smallest area of an object that stays, in pixels; see
-            `decision.remove_small_objects`, which does the same for an image in memory.
+            `postprocessing.remove_small_objects`, which does the same for an image in memory.
     """
 
     def __init__(self, grid: Grid, read: Callable[[Block], Label], minimum: int) -> None:

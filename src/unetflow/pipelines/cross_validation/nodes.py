@@ -108,7 +108,7 @@ def train_folds(
             tell_scores(summarise(scores, pooled, segmenter, part, evaluation, seed))
         yield (
             {name: segmenter},
-            {name: scores.assign(fold=fold, threshold=segmenter.settings.threshold)},
+            {name: scores.assign(fold=fold, threshold=segmenter.postprocessing.threshold)},
         )
 
 

@@ -64,7 +64,7 @@ def score_pixels(segmenter: Segmenter, samples: SampleFolder) -> pd.DataFrame:
     """Score a segmenter on samples by their pixels alone; see `evaluation.score_images`."""
     scores, _ = score_images(
         segmenter.predict_probabilities,
-        segmenter.decide,
+        segmenter.postprocessing.apply,
         samples,
         segmenter.settings.classes,
         ScoreSettings(["pixels"]),

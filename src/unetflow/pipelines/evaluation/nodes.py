@@ -15,7 +15,7 @@ from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
 from unetflow.evaluation.scoring import choose_otsu_side, score_images
 from unetflow.evaluation.summary import Conditions, summarise_scores
-from unetflow.evaluation.threshold_tuning import DecisionSettings, settle_decision
+from unetflow.evaluation.threshold_tuning import tune_postprocessing
 from unetflow.metrics.registry import ScoreSettings
 from unetflow.pipelines.types import KerasModel, Segmenter
 from unetflow.visualization.figures import Specimen, draw_gallery
@@ -31,10 +31,9 @@ def finish_segmenter(
     plan: dict[str, Any],
     seed: int,
 ) -> tuple[Segmenter, pd.DataFrame, dict[str, Any]]:
-    """Settle on the validation images what the finished segmenter makes of probabilities.
+    """Tune the postprocessing of the trained network on the validation images.
 
-    Of two classes these are temperature, threshold and smallest object, of more the temperature
-    alone; see `evaluation.threshold_tuning.settle_decision`.
+    See `evaluation.threshold_tuning.tune_postprocessing`.
 
     Args:
         unet: The trained U-Net that takes raw images.
@@ -50,37 +49,31 @@ def finish_segmenter(
         The segmenter; a table with the mean validation Dice at each `threshold`, empty for more
         than two classes; and the calibration before and after the temperature.
     """
+    from unetflow.inference.postprocessing import Postprocessing
     from unetflow.inference.segmenter import Segmenter, SegmenterSettings
     from unetflow.models.unet import geometry_of
 
     settings = read_parameters(EvaluationParameters, parameters, "evaluation")
     names = [c.name for c in read_classes(classes)]
-    finished = SegmenterSettings(
+    untuned = SegmenterSettings(
         classes=names,
-        threshold=None,
         channels=fingerprint["channels"],
         dtype=fingerprint["dtype"],
         geometry=geometry_of(unet.get_layer("U-Net")),
         tile=read_parameters(PlannedTraining, plan["training"], "training").tile,
+        postprocessing=Postprocessing.untuned(len(names)),
         seen=DriftReference.from_dict(fingerprint["range"]) if "range" in fingerprint else None,
     )
-    segmenter = Segmenter(unet, finished)
-    decision = settle_decision(
+    segmenter = Segmenter(unet, untuned)
+    tuned = tune_postprocessing(
         segmenter.predict_probabilities,
         samples_of_split(samples, manifest, "validation"),
         len(names),
-        DecisionSettings(
-            threshold_candidates=settings.threshold_candidates,
-            object_size_percentiles=settings.object_size_percentiles,
-            pixels=settings.calibration.pixels,
-            bins=settings.calibration.bins,
-        ),
+        settings,
         generator_for(seed, "calibration"),
     )
-    settled = segmenter.with_decision(
-        decision.threshold, decision.temperature, decision.minimum_object_size
-    )
-    return settled, decision.curve, decision.calibration
+    finished = segmenter.with_postprocessing(tuned.postprocessing)
+    return finished, tuned.curve, tuned.calibration
 
 
 def score_test_images(
@@ -106,7 +99,7 @@ def score_test_images(
     test = samples_of_split(samples, manifest, "test")
     image_scores, pooled = score_images(
         segmenter.predict_probabilities,
-        segmenter.decide,
+        segmenter.postprocessing.apply,
         test,
         classes,
         _score_settings(parameters),
@@ -128,9 +121,9 @@ def summarise(
     known = segmenter.settings
     conditions = Conditions(
         known.classes,
-        known.threshold,
+        known.postprocessing.threshold,
         _score_settings(parameters),
-        known.minimum_object_size,
+        known.postprocessing.min_object_size,
         groups=manifest.set_index("id")["group"].loc[image_scores["id"]].tolist(),
         seed=seed,
     )

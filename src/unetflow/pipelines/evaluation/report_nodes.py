@@ -34,7 +34,7 @@ def describe_model(
     settings = segmenter.settings
     weights = segmenter.model.get_layer("U-Net").count_params()
     return card.describe_model(
-        plan, fingerprint, settings.classes, settings.threshold, weights, run_facts
+        plan, fingerprint, settings.classes, settings.postprocessing.threshold, weights, run_facts
     )
 
 

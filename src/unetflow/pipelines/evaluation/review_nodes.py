@@ -37,7 +37,7 @@ def map_uncertainty(
     tested = samples_of_split(samples, manifest, "test") if views else {}
     for sample_id, sample in tested.items():
         numbers, spread = uncertainty.assess_image(
-            segmenter.predict_probabilities, segmenter.decide, sample, views
+            segmenter.predict_probabilities, segmenter.postprocessing.apply, sample, views
         )
         rows.append({"id": sample_id, **numbers})
         yield {sample_id: spread}, pd.DataFrame(rows, columns=columns)
@@ -64,7 +64,7 @@ def look_for_suspicious_labels(
     training = samples_of_split(samples, manifest, "train")
     classes = segmenter.settings.classes
     losses = measure_losses(
-        segmenter.predict_probabilities, segmenter.decide, training, len(classes)
+        segmenter.predict_probabilities, segmenter.postprocessing.apply, training, len(classes)
     )
     suspicious = losses[losses["z_score"] > settings.suspicious_labels.z_score]
     files = manifest.set_index("id")["mask_file"]

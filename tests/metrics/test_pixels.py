@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from unetflow.inference.postprocessing import decide
 from unetflow.metrics.pixels import (
     Confusion,
     count_confusion,
@@ -13,7 +12,6 @@ from unetflow.metrics.pixels import (
     score_label,
     score_pixels,
 )
-from unetflow.metrics.thresholds import choose_threshold, tells_two_apart
 
 LABELS = hnp.arrays(np.uint8, (4, 5), elements=st.sampled_from([0, 1, 255]))
 FOUND = hnp.arrays(bool, (4, 5))
@@ -89,91 +87,6 @@ def test_what_is_predicted_on_ignored_pixels_never_counts(truth, found, other):
 def test_dice_and_iou_follow_from_each_other(truth, found):
     confusion = count_confusion(truth, found)
     assert confusion.dice == pytest.approx(2 * confusion.iou / (1 + confusion.iou))
-
-
-def brute_force(pairs, candidates):
-    means = []
-    for candidate in candidates:
-        dices = []
-        for truth, probability in pairs:
-            found = decide(probability[:, :, None], candidate) == 1
-            dices.append(count_confusion(truth, found).dice)
-        means.append(sum(dices) / len(dices))
-    best = [i for i, mean in enumerate(means) if mean >= max(means) - 1e-12]
-    return candidates[best[len(best) // 2]], means
-
-
-@given(
-    st.lists(
-        st.tuples(
-            LABELS,
-            hnp.arrays(
-                np.float32,
-                (4, 5),
-                elements=st.floats(0, 1, width=32) | st.sampled_from([0.25, 0.5, 0.75]),
-            ),
-        ),
-        min_size=1,
-        max_size=4,
-    ),
-    st.lists(
-        st.sampled_from([0.0, 0.1, 0.25, 0.3, 0.5, 0.7, 0.75, 1.0]), min_size=1, unique=True
-    ).map(sorted),
-)
-def test_threshold_equals_trying_each_candidate_on_each_image(pairs, candidates):
-    chosen, means = choose_threshold(iter(pairs), candidates)
-    expected, expected_means = brute_force(pairs, candidates)
-    assert means == pytest.approx(expected_means)
-    assert chosen == expected
-
-
-def test_middle_one_of_equally_good_thresholds_is_chosen():
-    truth, probability = label([0, 1]), np.array([[0.15, 0.85]])
-    candidates = [number / 10 for number in range(1, 10)]
-    assert choose_threshold([(truth, probability)], candidates)[0] == 0.5
-
-
-def test_images_are_averaged_not_pooled():
-    small = label([1, 0]), np.array([[0.4, 0.1]])
-    large = np.tile(label([1, 0]), (1, 100)), np.tile([[0.9, 0.6]], (1, 100))
-    _, means = choose_threshold([small, large], [0.3, 0.7])
-    assert means == pytest.approx([(1 + 2 / 3) / 2, (0 + 1) / 2])
-
-
-def test_ignored_pixels_do_not_move_the_threshold():
-    truth = label([0, 1, 255, 255])
-    chosen = [
-        choose_threshold([(truth, np.array([[0.2, 0.6, *ignored]]))], [0.1, 0.4, 0.8])
-        for ignored in ([0.0, 0.0], [0.9, 0.5])
-    ]
-    assert chosen[0] == chosen[1]
-    assert chosen[0] == (0.4, [pytest.approx(2 / 3), 1.0, 0.0])
-
-
-@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.7])
-def test_pixel_at_the_threshold_is_foreground(threshold):
-    at = np.float32(threshold)
-    below = np.nextafter(at, np.float32(0))
-    found = decide(np.array([[[at], [below]]], np.float32), threshold)
-    assert found.dtype == np.uint8
-    assert found.tolist() == [[1, 0]]
-    _, (mean,) = choose_threshold([(label([1, 0]), np.array([[at, below]]))], [threshold])
-    assert mean == 1.0
-
-
-def test_without_a_threshold_the_most_probable_class_is_taken():
-    probabilities = np.array([[[0.2, 0.5, 0.3], [0.4, 0.4, 0.2], [0.1, 0.2, 0.7]]], np.float32)
-    found = decide(probabilities, None)
-    np.testing.assert_array_equal(found, np.array([[1, 0, 2]], np.uint8), strict=True)
-
-
-def test_of_two_probabilities_the_second_one_decides():
-    both = np.array([[[0.3, 0.7], [0.8, 0.2]]], np.float32)
-    np.testing.assert_array_equal(decide(both, 0.7), [[1, 0]])
-    np.testing.assert_array_equal(decide(both, 0.71), [[0, 0]])
-    assert tells_two_apart(both)
-    assert tells_two_apart(both[:, :, :1])
-    assert not tells_two_apart(np.zeros((1, 1, 3), np.float32))
 
 
 def test_classes_that_an_image_lacks_do_not_count():

@@ -10,10 +10,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
-from kedro.config import OmegaConfigLoader
 from turns import run_json
 
-from unetflow.augmentation.policy import PolicySettings, build_policy
+from unetflow.augmentation.policy import build_policy
+from unetflow.config.augmentation import AugmentationParameters
 from unetflow.core.parallel import count_cores
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import (
@@ -23,6 +23,7 @@ from unetflow.data.samples import (
 )
 from unetflow.models.device import has_gpu
 from unetflow.models.unet import build_unet
+from unetflow.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 from unetflow.training.callbacks import TrainingListeners
 from unetflow.training.fit import FitSettings
 from unetflow.training.optimisers import OptimiserSettings
@@ -36,13 +37,8 @@ SILENT = TrainingListeners(lambda epoch, scores: None, lambda batch: None)
 
 def policy() -> list[dict[str, Any]]:
     """Return the augmentation policy of the configuration."""
-    loader = OmegaConfigLoader(
-        str(CONFIGURATION),
-        base_env="base",
-        default_run_env="base",
-        config_patterns={"globals": ["globals*"], "parameters": ["parameters*"]},
-    )
-    return build_policy(PolicySettings(**loader["parameters"]["augmentation"]))
+    loader = CONFIG_LOADER_CLASS(str(CONFIGURATION), env="base", **CONFIG_LOADER_ARGS)
+    return build_policy(AugmentationParameters(**loader["parameters"]["augmentation"]))
 
 
 def write_samples(folder: Path, count: int, edge: int) -> SampleFolder:
@@ -76,7 +72,7 @@ def settings(**changes: Any) -> FitSettings:
         "crop_size": CROP,
         "crops_per_image": 1,
         "batch_size": 4,
-        "foreground_share": 0.0,
+        "foreground_fraction": 0.0,
         "optimiser": plain,
         "loss": "bce + dice",
         "patience": 10,

@@ -35,7 +35,7 @@ configure_project("unetflow")
 
 # A network and a demo so small that a whole run takes seconds.
 TINY = (
-    "construction.base_filters=4,construction.depth=2,training.crop_size=32,training.epochs=2,"
+    "model.base_filters=4,model.depth=2,training.crop_size=32,training.epochs=2,"
     "training.crops_per_image=1"
 )
 TINY_DEMO = """

@@ -36,7 +36,7 @@ SIZE = 96
 RETRAIN = [sys.executable, "-m", "unetflow", "--pipelines", "retraining"]
 ROLL_BACK = [sys.executable, "-m", "unetflow", "--pipelines", "rollback"]
 PARAMETERS = {
-    "construction": {"base_filters": 8, "depth": 2},
+    "model": {"base_filters": 8, "depth": 2},
     "training": {"crop_size": 64, "crops_per_image": 4, "epochs": 12, "patience": 12},
 }
 ALWAYS_DUE = {"max_age_days": 1e-6, "start_from": "champion", "non_inferiority_margin": 0.05}

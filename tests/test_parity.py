@@ -130,7 +130,7 @@ def _by_kedro(real: RealSet, folder: Path, database: Path) -> Masks:
     make_project(project, database)
     for number, (suffix, data) in enumerate(real.files):
         (images / f"{number}{suffix}").write_bytes(data)
-    params = f"images={images},output={folder / 'out'},model={folder / 'segmenter.keras'}"
+    params = f"images={images},output={folder / 'out'},segmenter={folder / 'segmenter.keras'}"
     result = kedro_run(project, "--pipelines", "inference", "--params", params)
     assert result.exit_code == 0, result.output
     masks = [read_mask(folder / f"out/labels/{n}.tif") for n in range(len(real.files))]

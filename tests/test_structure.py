@@ -127,9 +127,9 @@ def test_the_papers_preset_is_the_papers_network_and_recipe():
     from unetflow.models.unet import build_unet
 
     presets = yaml.safe_load((ROOT / "conf/base/globals_presets.yml").read_text())["presets"]
-    construction, training = presets["paper"]["construction"], presets["paper"]["training"]
-    assert construction.pop("head") == "softmax"
-    unet = build_unet((training["crop_size"],) * 2 + (1,), classes=2, **construction)
+    model, training = presets["paper"]["model"], presets["paper"]["training"]
+    assert model.pop("head") == "softmax"
+    unet = build_unet((training["crop_size"],) * 2 + (1,), classes=2, **model)
     assert unet.count_params() == 31_030_658
     assert unet.output_shape == (None, 388, 388, 2)
     assert training["batch_size"] == 1
@@ -143,9 +143,9 @@ def test_the_seeds_preset_is_the_default_network():
     from unetflow.models.unet import build_unet
 
     presets = yaml.safe_load((ROOT / "conf/base/globals_presets.yml").read_text())["presets"]
-    construction = presets["seed"]["construction"]
-    assert construction.pop("head") == "auto"
-    assert build_unet((None, None, 3), **construction).count_params() == 31_055_297
+    model = presets["seed"]["model"]
+    assert model.pop("head") == "auto"
+    assert build_unet((None, None, 3), **model).count_params() == 31_055_297
 
 
 def test_the_readme_names_every_preset():

@@ -31,9 +31,11 @@ def _run(**options: Any) -> Any:
     """Run the pipeline."""
     # TensorFlow's notices about its build would bury what a person wants to read.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    for name in ("images", "output", "model", "start_from"):  # as seen from where the user stands
+    # Relative to where the user stands; `model` is an earlier name of `segmenter`.
+    for name in ("images", "output", "segmenter", "model", "start_from"):
         path = options["params"].get(name)
-        if path is not None and not str(path).startswith("models:/"):
+        is_path = path is not None and not isinstance(path, dict)  # of the section `model`
+        if is_path and not str(path).startswith("models:/"):
             options["params"][name] = str(Path(path).absolute())
     try:
         with _ended_in_order():

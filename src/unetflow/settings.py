@@ -3,6 +3,7 @@
 import os
 from typing import Any
 
+from unetflow.config_loader import RenamingConfigLoader
 from unetflow.core.errors import InputError
 from unetflow.hooks.checkpoints import CheckpointHooks
 from unetflow.hooks.retraining import RetrainingHooks
@@ -28,6 +29,7 @@ HOOKS = (CheckpointHooks(), TrackingHooks(), RetrainingHooks(), CheckHooks())
 # Those of Kedro-Viz would write statistics and events of every run to files that nothing reads.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)
 
+CONFIG_LOADER_CLASS = RenamingConfigLoader
 CONFIG_LOADER_ARGS: dict[str, Any] = {
     "base_env": "base",
     "default_run_env": "local",

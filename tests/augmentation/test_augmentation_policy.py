@@ -1,6 +1,5 @@
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,9 @@ from tests.augmentation.test_augmenter import FULL, NOTHING, always, policy_of
 from tests.support.images import random_pixels
 from unetflow.augmentation.policy import (
     Augmenter,
-    PolicySettings,
     build_policy,
 )
-from unetflow.config.parameters import AugmentationParameters
+from unetflow.config.augmentation import AugmentationParameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 
@@ -28,14 +26,14 @@ DEFAULTS = {
 }
 
 SETTINGS = st.builds(
-    PolicySettings,
+    AugmentationParameters,
     flips=st.booleans(),
     right_angle_rotations=st.booleans(),
     rotation=st.floats(0, 180),
     shift=st.floats(0, 1),
     scale=st.floats(0, 0.9),
     elastic_grid=st.floats(0, 20),
-    elastic_displacement=st.floats(0, 20),
+    elastic_displacement=st.floats(0, 1),
     elastic_smoothness=st.floats(1, 10),
     brightness=st.floats(0, 1),
     contrast=st.floats(0, 1),
@@ -160,7 +158,7 @@ def test_grid_bends_more_with_a_larger_deviation():
 
 def test_default_policy_is_the_one_of_before():
     chosen = read_parameters(AugmentationParameters, DEFAULTS, "augmentation")
-    assert build_policy(PolicySettings(**chosen.model_dump())) == [
+    assert build_policy(chosen) == [
         {"transform": "HorizontalFlip", "p": 0.5},
         {"transform": "VerticalFlip", "p": 0.5},
         {"transform": "RandomRotate90", "p": 1.0},
@@ -177,7 +175,9 @@ def test_default_policy_is_the_one_of_before():
 
 @pytest.mark.parametrize("setting", ["rotation", "shift", "scale"])
 def test_one_of_rotation_shift_and_scale_is_enough_for_the_step(setting):
-    step = {s["transform"]: s for s in build_policy(replace(NOTHING, **{setting: 0.5}))}["Affine"]
+    step = {s["transform"]: s for s in build_policy(NOTHING.model_copy(update={setting: 0.5}))}[
+        "Affine"
+    ]
     still = {"rotation": ("rotate", [0, 0]), "scale": ("scale", [1, 1])}
     for name, (argument, value) in still.items():
         assert (step[argument] == value) == (name != setting)

@@ -1,7 +1,6 @@
 import warnings
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,12 +10,12 @@ from tests.support.images import random_pixels
 from unetflow.augmentation.policy import (
     TRANSFORMS,
     Augmenter,
-    PolicySettings,
     build_policy,
 )
+from unetflow.config.augmentation import AugmentationParameters
 from unetflow.core.errors import InputError
 
-NOTHING = PolicySettings(
+NOTHING = AugmentationParameters(
     flips=False,
     right_angle_rotations=False,
     rotation=0,
@@ -30,7 +29,7 @@ NOTHING = PolicySettings(
     noise=0,
 )
 FULL = build_policy(
-    PolicySettings(
+    AugmentationParameters(
         flips=True,
         right_angle_rotations=True,
         rotation=30,
@@ -47,7 +46,7 @@ FULL = build_policy(
 
 
 def policy_of(**settings):
-    return build_policy(replace(NOTHING, **settings))
+    return build_policy(NOTHING.model_copy(update=settings))
 
 
 def always(policy):

@@ -163,7 +163,7 @@ def test_a_share_of_the_crops_holds_foreground(margin, spot):
     sample = spotted((*spot, 1))
     inner = slice(margin, 10 - margin)
     found = [
-        draw_crop(sample, 10, generator_for(n), margin=margin, foreground_share=0.5).label[
+        draw_crop(sample, 10, generator_for(n), margin=margin, foreground_fraction=0.5).label[
             inner, inner
         ]
         for n in range(400)
@@ -177,7 +177,7 @@ def test_a_share_of_the_crops_holds_foreground(margin, spot):
 
 def test_a_sample_without_foreground_gives_any_crop():
     sample = spotted()
-    crop = draw_crop(sample, 10, generator_for(1), foreground_share=1.0)
+    crop = draw_crop(sample, 10, generator_for(1), foreground_fraction=1.0)
     assert crop.label.shape == (10, 10)
     assert find_foreground(sample.label, generator_for(1)) is None
 

@@ -38,7 +38,7 @@ def make_project(folder: Path) -> None:
     (local / "catalog.yml").write_text(TINY_DEMO)
     training = {"crop_size": 32, "epochs": 2, "crops_per_image": 1}
     network = {"base_filters": 4, "depth": 2}
-    parameters = {"construction": network, "training": training}
+    parameters = {"model": network, "training": training}
     (local / "parameters.yml").write_text(yaml.safe_dump(parameters))
 
 

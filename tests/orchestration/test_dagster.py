@@ -146,7 +146,7 @@ def test_a_failed_stage_shows_and_the_run_resumes_there_as_one_run_of_mlflow(
 ) -> None:
     project = make_project(tmp_path / "project", empty_mlflow)
     tiny = {
-        "construction": {"base_filters": 4, "depth": 2},
+        "model": {"base_filters": 4, "depth": 2},
         "training": {"crop_size": 32, "epochs": 2, "crops_per_image": 1},
     }
     (project / "conf/local/parameters.yml").write_text(yaml.safe_dump(tiny))

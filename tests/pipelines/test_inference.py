@@ -39,7 +39,7 @@ def images(finished: Finished, tmp_path: Path) -> Path:
 
 def _infer(project: Path, images: Path, model: str, *more: str) -> tuple[int, str, Path]:
     out = images.parent / "out"
-    params = ",".join([f"images={images}", f"output={out}", f"model={model}", *more])
+    params = ",".join([f"images={images}", f"output={out}", f"segmenter={model}", *more])
     result = kedro_run(project, "--pipelines", "inference", "--params", params)
     return result.exit_code, result.output, out
 
@@ -174,8 +174,8 @@ def test_labels_have_the_header_of_ome_if_the_catalog_says_so(
 @pytest.mark.parametrize(
     ("model", "told"),
     [
-        ("nowhere.keras", "model: there is no file"),
-        ("models:/unetflow@nobody", "model: there is no model models:/unetflow@nobody"),
+        ("nowhere.keras", "segmenter: there is no file"),
+        ("models:/unetflow@nobody", "segmenter: there is no model models:/unetflow@nobody"),
     ],
 )
 def test_a_model_that_is_not_there_is_named(

@@ -80,7 +80,7 @@ def _arguments(model: Path, images: Path, *more: str) -> tuple[str, ...]:
     params = [
         f"images={images}",
         f"output={images.parent / 'out'}",
-        f"model={model}",
+        f"segmenter={model}",
         f"mask_export.large.from_pixels={FROM}",
         *more,
     ]

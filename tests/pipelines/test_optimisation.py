@@ -35,7 +35,7 @@ def test_what_is_kept_gives_masks_through_the_pipeline_inference(
     images.mkdir()
     (images / image.name).write_bytes(image.read_bytes())
     model = exports / "openvino.zip"
-    params = f"images={images},output={tmp_path / 'out'},model={model}"
+    params = f"images={images},output={tmp_path / 'out'},segmenter={model}"
     result = kedro_run(copy, "--pipelines", "inference", "--params", params)
     assert result.exit_code == 0, result.output
     found = read_image(tmp_path / "out/labels" / f"{image.stem}.tif")[:, :, 0]

@@ -59,7 +59,9 @@ def test_a_model_from_elsewhere_needs_no_project_and_no_author(
     finished: tuple[Path, Result], project: Path
 ) -> None:
     model, images = "data/06_models/segmenter.keras", "data/01_raw/demo/images"
-    params = f"model={finished[0] / model},images={finished[0] / images},packaging.version='2.0'"
+    params = (
+        f"segmenter={finished[0] / model},images={finished[0] / images},packaging.version='2.0'"
+    )
     result = kedro_run(project, "--pipelines", "packaging", "--params", params)
     assert result.exit_code == 0, result.output
     assert "names no author" in " ".join(result.output.split())

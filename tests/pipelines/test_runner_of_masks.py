@@ -70,7 +70,7 @@ def test_workers_of_dask_write_what_one_process_writes(
     for runner, workers in (("local", "null"), ("dask", "2")):
         out = tmp_path / runner
         params = (
-            f"images={images},output={out},model={model},mask_export.runner={runner},"
+            f"images={images},output={out},segmenter={model},mask_export.runner={runner},"
             f"mask_export.workers={workers},mask_export.large.from_pixels=18200,"
             "mask_export.probabilities=true"
         )

@@ -7,7 +7,7 @@ import pytest
 
 from tests.conftest import ROOT
 from unetflow.config.loss_terms import LOSS_NAMES
-from unetflow.config.parameters import PlannedTraining
+from unetflow.config.training import PlannedTraining
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.core.parallel import count_cores
@@ -19,22 +19,22 @@ PARAMETERS = {
     "crop_size": 32,
     "crops_per_image": 1,
     "batch_size": 1,
-    "foreground_share": 0.0,
+    "foreground_fraction": 0.0,
     "optimiser": "adam",
     "momentum": 0.9,
     "nesterov": True,
     "weight_decay": 0.0,
     "learning_rate": 0.001,
     "schedule": "constant",
-    "warmup_share": 0.0,
-    "clip_norm": None,
-    "moving_average": 0.0,
+    "warmup_fraction": 0.0,
+    "global_clipnorm": None,
+    "ema_momentum": 0.0,
     "loss": "bce + dice",
     "class_weights": "none",
     "weight_map": None,
     "patience": 1,
     "minutes": None,
-    "memorise_crops": 0,
+    "overfit_crops": 0,
     "precision": "auto",
     "workers": 0,
     "processes": None,
@@ -64,7 +64,7 @@ def settings_of(monkeypatch):
 
     def train(**changes):
         parameters = {**PARAMETERS, **changes}
-        plan = {"training": parameters, "construction": {"base_filters": 16}}
+        plan = {"training": parameters, "model": {"base_filters": 16}}
         nodes.train_unet(unet, {}, None, FINGERPRINT, [], {}, plan, 1, None, None)
         return seen[-1]
 

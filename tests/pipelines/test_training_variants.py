@@ -18,7 +18,7 @@ from unetflow.io.formats.registry import read_image, read_mask
 COLOURS = np.zeros((10, 3))
 COLOURS[:4] = [30, 60, 200], [90, 90, 90], [200, 40, 30], [240, 240, 90]
 SMALL_PAPER = (
-    "preset=paper,construction.base_filters=4,construction.depth=2,training.crop_size=76,"
+    "preset=paper,model.base_filters=4,model.depth=2,training.crop_size=76,"
     "training.epochs=2,training.weight_map.border_width=4"
 )
 
@@ -72,7 +72,7 @@ def streets(project: Path) -> Path:
             for value, name in enumerate(("sky", "road", "car", "sign"))
         )
         + "ingestion: {masks: {ignore: [9]}, leakage: {duplicates: allow}}\n"
-        "training: {loss: cce + dice, class_weights: balanced, foreground_share: 0.5}\n"
+        "training: {loss: cce + dice, class_weights: balanced, foreground_fraction: 0.5}\n"
     )
     return project
 
@@ -96,7 +96,7 @@ def test_many_classes_go_the_same_way_as_two(streets: Path) -> None:
 
 
 def test_deep_supervision_trains_more_outputs_and_exports_the_networks_own(streets: Path) -> None:
-    params = TINY + ",construction.deep_supervision=1"
+    params = TINY + ",model.deep_supervision=1"
     result = kedro_run(streets, "--params", params)
     assert result.exit_code == 0, result.output
     unet = keras.saving.load_model(streets / "data/06_models/unet_untrained.keras")
@@ -110,11 +110,9 @@ def test_deep_supervision_trains_more_outputs_and_exports_the_networks_own(stree
 
 
 def test_one_sigmoid_output_for_many_classes_is_refused(streets: Path) -> None:
-    result = kedro_run(
-        streets, "--pipelines", "training", "--params", TINY + ",construction.head=sigmoid"
-    )
+    result = kedro_run(streets, "--pipelines", "training", "--params", TINY + ",model.head=sigmoid")
     assert result.exit_code == 1
-    assert "construction.head: 'sigmoid' gives the probability of one class" in result.output
+    assert "model.head: 'sigmoid' gives the probability of one class" in result.output
 
 
 @pytest.mark.xdist_group("finished")
@@ -162,7 +160,7 @@ def test_a_few_crops_are_learnt_by_heart_or_it_is_said_that_they_are_not(project
     shutil.copytree(ROOT / "conf/debug", project / "conf/debug", dirs_exist_ok=True)
     with (project / "conf/debug/catalog.yml").open("a") as catalog:
         catalog.write((project / "conf/local/catalog.yml").read_text())
-    small = "construction.base_filters=8,construction.depth=2,training.crop_size=32"
+    small = "model.base_filters=8,model.depth=2,training.crop_size=32"
     run = ("--env", "debug", "--pipelines", "training", "--params")
     result = kedro_run(project, *run, small)
     assert result.exit_code == 0, result.output
@@ -176,13 +174,13 @@ def test_a_few_crops_are_learnt_by_heart_or_it_is_said_that_they_are_not(project
 
 
 def test_a_budget_is_planned_for_and_what_is_given_stays(project: Path) -> None:
-    params = "preset=planned,budget.memory_gb=2,budget.minutes=1,construction.base_filters=4"
+    params = "preset=planned,budget.memory_gb=2,budget.minutes=1,model.base_filters=4"
     result = kedro_run(
         project, "--params", params + ",training.epochs=2,training.crops_per_image=1"
     )
     assert result.exit_code == 0, result.output
     plan = json.loads((project / "data/05_model_input/plan.json").read_text())
-    assert plan["construction"]["base_filters"] == 4
+    assert plan["model"]["base_filters"] == 4
     assert plan["reasons"]["base_filters"] == "given"
     assert plan["training"]["crop_size"] <= 64
     assert plan["reasons"]["crop_size"].startswith("the largest size that fits")
@@ -196,7 +194,7 @@ def test_a_budget_is_planned_for_and_what_is_given_stays(project: Path) -> None:
 def test_nothing_is_planned_without_a_budget_nor_beyond_it(project: Path) -> None:
     result = kedro_run(project, "--pipelines", "training", "--params", "preset=planned")
     assert result.exit_code == 1
-    assert "budget.memory_gb: it is null, and construction.depth, construc" in result.output
+    assert "budget.memory_gb: it is null, and model.depth, construc" in result.output
     params = "preset=planned,budget.minutes=1,budget.memory_gb=0.5"
     result = kedro_run(project, "--pipelines", "training", "--params", params)
     assert result.exit_code == 1
@@ -217,7 +215,7 @@ def test_a_plan_for_other_parameters_is_not_gone_on_with(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ("construction.deep_supervision=2", "construction.deep_supervision: a U-Net of depth 2"),
+        ("model.deep_supervision=2", "model.deep_supervision: a U-Net of depth 2"),
         ("training.weight_map.objects=cell", "training.weight_map.objects: there is no class"),
     ],
 )

@@ -175,8 +175,8 @@ def test_errors_are_shown_over_size_only_where_sizes_differ():
 def test_every_parameter_is_there_and_what_the_plan_made_of_it():
     rows = plain().tables["Every parameter of the run"][1:]
     assert ["seed", "42", ""] in rows
-    assert ["construction.depth", "null", "3"] in rows
-    assert ["construction.base_filters", "16", ""] in rows
+    assert ["model.depth", "null", "3"] in rows
+    assert ["model.base_filters", "16", ""] in rows
     assert ["training.loss", "bce + dice", ""] in rows
     assert len(rows) == 6
 

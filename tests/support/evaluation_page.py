@@ -21,12 +21,12 @@ RUN = {
     "versions": {"Python": "3.11.9", "keras": "3.15.0"},
 }
 PLAN = {
-    "construction": {"base_filters": 16, "depth": 3},
+    "model": {"base_filters": 16, "depth": 3},
     "training": {"epochs": 3, "loss": "bce + dice", "weight_map": None},
 }
 PARAMETERS = {
     "seed": 42,
-    "construction": {"base_filters": 16, "depth": None},
+    "model": {"base_filters": 16, "depth": None},
     "training": {"epochs": 3, "loss": "bce + dice", "weight_map": None},
 }
 

@@ -20,7 +20,7 @@ EPOCHS = 6
 POLICY = [{"transform": "HorizontalFlip", "p": 0.5}, {"transform": "GaussNoise", "p": 0.5}]
 VARIANTS = {
     # All that a state may hold: dropout, moments, moving average, rates of a schedule, patience
-    "average": {"moving_average": 0.9, "schedule": "cosine", "warmup_share": 0.3},
+    "average": {"ema_momentum": 0.9, "schedule": "cosine", "warmup_fraction": 0.3},
     "plateau": {"schedule": "plateau", "patience": 3, "learning_rate": 0.03},
 }
 

@@ -99,9 +99,9 @@ def fit_settings(**changes: Any) -> FitSettings:
         weight_decay=0.004,
         learning_rate=0.01,
         schedule="constant",
-        warmup_share=0.0,
-        clip_norm=None,
-        moving_average=0.0,
+        warmup_fraction=0.0,
+        global_clipnorm=None,
+        ema_momentum=0.0,
     )
     return replace(
         FitSettings(
@@ -109,7 +109,7 @@ def fit_settings(**changes: Any) -> FitSettings:
             crop_size=16,
             crops_per_image=2,
             batch_size=4,
-            foreground_share=0.0,
+            foreground_fraction=0.0,
             optimiser=replace(plain, **of_optimiser),
             loss="bce + dice",
             patience=10,

@@ -45,7 +45,7 @@ def main() -> None:
         "normalised, bfloat16": train(precision="bfloat16"),
     }
     try:
-        train(moving_average=0.9)
+        train(ema_momentum=0.9)
     except InputError as error:
         results["average"] = str(error)
     json.dump(results, sys.stdout)

@@ -12,7 +12,7 @@ from PIL import Image
 from tests.conftest import ROOT
 from tests.support.networks import fit_settings
 from tests.support.segmenter_settings import make_settings
-from unetflow.annotations.class_map import read_class_map
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.records import Pair
 from unetflow.augmentation.policy import Augmenter
 from unetflow.config.evaluation import EvaluationParameters
@@ -68,7 +68,7 @@ def read_set(name: str) -> RealSet:
     with KedroSession.create(ROOT, env=name) as session:
         context = session.load_context()
         pairs: list[Pair] = context.catalog.load("raw_pairs").pairs
-        class_map = read_class_map(context.params["classes"], context.params["ingestion"])
+        class_map = ClassMap.of(context.params["classes"], context.params["ingestion"].masks)
     order = sorted(range(len(pairs)), key=lambda number: (_pixels(pairs[number]), number))
     tested = _evenly(order, TESTED)
     rest = [number for number in order if number not in tested]
@@ -104,7 +104,7 @@ def train(real: RealSet) -> Segmenter:
         workers=2,
         tile=TILE,
         schedule="cosine",
-        warmup_share=0.1,
+        warmup_fraction=0.1,
         learning_rate=0.01,
     )
     fit(unet, samples, validation, intensity, Augmenter([]), settings, _SILENT)

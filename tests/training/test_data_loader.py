@@ -169,7 +169,7 @@ def test_a_share_of_the_crops_is_made_to_hold_foreground():
     sample = Sample(label[..., None], label)
     shares = {}
     for share in (0.0, 0.5):
-        feed = _feed({"a": sample}, crops_per_image=200, foreground_share=share)
+        feed = _feed({"a": sample}, crops_per_image=200, foreground_fraction=share)
         hits = [labels.any(axis=(1, 2, 3)) for _, labels in _epoch(feed)]
         shares[share] = np.concatenate(hits).mean()
     assert shares[0.0] < 0.1

@@ -64,9 +64,9 @@ def test_deep_supervision_learns_and_trains_each_level(squares, other_squares):
     "changes",
     [
         {"optimiser": "sgd", "momentum": 0.9, "learning_rate": 0.05},
-        {"optimiser": "adamw", "schedule": "poly", "warmup_share": 0.1},
-        {"schedule": "plateau", "warmup_share": 0.1, "clip_norm": 1.0},
-        {"foreground_share": 0.5, "loss": "0.5*focal + tversky", "learning_rate": 0.02},
+        {"optimiser": "adamw", "schedule": "poly", "warmup_fraction": 0.1},
+        {"schedule": "plateau", "warmup_fraction": 0.1, "global_clipnorm": 1.0},
+        {"foreground_fraction": 0.5, "loss": "0.5*focal + tversky", "learning_rate": 0.02},
     ],
     ids=str,
 )
@@ -102,7 +102,7 @@ def test_the_moving_average_is_validated_and_kept(squares, other_squares):
             on_epoch=lambda epoch, logs: seen.append(trains[0].get_weights()),
             epochs=1,
             crops_per_image=2,
-            moving_average=keep,
+            ema_momentum=keep,
         )
     assert len(raw) == steps
     average = raw[0]
@@ -115,7 +115,7 @@ def test_the_moving_average_is_validated_and_kept(squares, other_squares):
 
 
 def test_the_moving_average_learns_over_many_epochs(squares, other_squares):
-    table = train(network(), squares, other_squares, moving_average=0.9, epochs=15)
+    table = train(network(), squares, other_squares, ema_momentum=0.9, epochs=15)
     assert table["val_dice"].max() > 0.9
 
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from unetflow.config.parameters import TrainingParameters
+from unetflow.config.training import TrainingParameters
 from unetflow.training.optimisers import (
     OptimiserSettings,
     PlateauRate,
@@ -24,9 +24,9 @@ PLAIN = OptimiserSettings(
     weight_decay=0.004,
     learning_rate=0.1,
     schedule="constant",
-    warmup_share=0.0,
-    clip_norm=None,
-    moving_average=0.0,
+    warmup_fraction=0.0,
+    global_clipnorm=None,
+    ema_momentum=0.0,
 )
 
 
@@ -92,12 +92,12 @@ def test_sgd_takes_its_momentum_and_adamw_its_decay():
 
 
 def test_gradients_are_clipped_to_their_norm():
-    assert walk([300.0], clip_norm=2.0)[0] == pytest.approx([0.8])
-    assert walk([1.0], clip_norm=2.0)[0] == pytest.approx([0.9])
+    assert walk([300.0], global_clipnorm=2.0)[0] == pytest.approx([0.8])
+    assert walk([1.0], global_clipnorm=2.0)[0] == pytest.approx([0.9])
 
 
 def test_the_moving_average_follows_the_weights():
-    places, optimiser = walk([1.0, -2.0, 0.5], moving_average=0.75)
+    places, optimiser = walk([1.0, -2.0, 0.5], ema_momentum=0.75)
     average = 1.0
     for number, place in enumerate(places):
         # Keras starts the average at the weights of the first step.
@@ -121,7 +121,7 @@ def test_a_constant_rate_stays():
 @pytest.mark.parametrize("rising", [0, 5])
 def test_rates_follow_their_formula_after_a_rise_from_zero(schedule, formula, rising):
     steps = 20
-    found = rates(steps, schedule=schedule, warmup_share=rising / steps)
+    found = rates(steps, schedule=schedule, warmup_fraction=rising / steps)
     assert found[:rising] == pytest.approx([0.1 * step / rising for step in range(rising)])
     rest = [0.1 * formula((step - rising) / (steps - rising)) for step in range(rising, steps + 1)]
     assert found[rising:] == pytest.approx(rest, abs=1e-7)
@@ -136,13 +136,13 @@ def test_falling_rates_fall_to_zero_and_stay_there(schedule):
 
 
 def test_a_rise_over_all_steps_goes_to_the_end():
-    assert rates(4, schedule="cosine", warmup_share=1.0)[:4] == pytest.approx(
+    assert rates(4, schedule="cosine", warmup_fraction=1.0)[:4] == pytest.approx(
         [0, 0.025, 0.05, 0.075]
     )
 
 
 def test_a_rise_shorter_than_half_a_step_is_none():
-    assert rates(4, schedule="cosine", warmup_share=0.1)[0] == pytest.approx(0.1)
+    assert rates(4, schedule="cosine", warmup_fraction=0.1)[0] == pytest.approx(0.1)
 
 
 def test_a_schedule_can_be_stored():

@@ -34,5 +34,5 @@ def test_it_trains_in_bfloat16_there_too(results):
 
 
 def test_what_keras_cannot_do_there_is_refused(results):
-    assert "training.moving_average" in results["average"]
+    assert "training.ema_momentum" in results["average"]
     assert "KERAS_BACKEND=tensorflow" in results["average"]

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.config.classes import ClassSpec, Value, is_colour, read_classes
-from unetflow.config.parameters import IngestionParameters
-from unetflow.config.validation import read_parameters
+from unetflow.config.classes import Classes, ClassSpec, Value, is_colour
+from unetflow.config.ingestion import MaskParameters
 from unetflow.core.errors import DeclarationError, InputError
 from unetflow.core.types import IGNORE, Label
 
@@ -30,6 +29,11 @@ class ClassMap:
     classes: tuple[ClassSpec, ...]
     ignore: tuple[Value, ...] = ()
     threshold: int | None = None
+
+    @classmethod
+    def of(cls, classes: Classes, masks: MaskParameters) -> Self:
+        """Return what the parameters `classes` and `ingestion.masks` say."""
+        return cls(classes.root, tuple(masks.ignore), masks.threshold)
 
     @property
     def in_colour(self) -> bool:
@@ -197,32 +201,3 @@ def _suggestion(
             "from 128 on 255 and all others 0"
         )
     return "Write the missing values into `classes`, or give one class `values: rest`"
-
-
-def read_class_map(classes: Any, ingestion: Mapping[str, Any]) -> ClassMap:
-    """Check the parameter `classes` together with `ingestion.masks`.
-
-    Raises:
-        InputError: One of them is wrong, or they contradict each other.
-    """
-    masks = read_parameters(IngestionParameters, ingestion, "ingestion").masks
-    class_map = ClassMap(tuple(read_classes(classes)), tuple(masks.ignore), masks.threshold)
-    values = [value for c in class_map.classes for value in c.values or ()]
-    for value in class_map.ignore:
-        if value in values:
-            raise InputError(
-                "ingestion.masks.ignore", f"{value!r} is also a value of a class", "Remove one"
-            )
-    used = [*values, *class_map.ignore]
-    if class_map.in_colour and not all(is_colour(value) for value in used):
-        plain = next(value for value in used if not is_colour(value))
-        raise InputError(
-            "classes",
-            f"it mixes colours with {plain!r}",
-            "Give all values as colours, as in `[0, 0, 0]` for black",
-        )
-    if class_map.in_colour and class_map.threshold is not None:
-        raise InputError(
-            "ingestion.masks.threshold", "it is for grey masks, not for colours", "Remove it"
-        )
-    return class_map

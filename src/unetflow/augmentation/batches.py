@@ -28,7 +28,7 @@ class CropSampler:
         augmenter: Changes each crop.
         crop_size: Edge of a crop in pixels.
         label_margin: Pixels to cut off each side of the label, for valid convolutions.
-        foreground_share: Share of the crops that are made to hold a foreground pixel.
+        foreground_fraction: Share of the crops that are made to hold a foreground pixel.
         seed: Another seed gives other crops.
     """
 
@@ -37,7 +37,7 @@ class CropSampler:
     augmenter: Augmenter
     crop_size: int
     label_margin: int
-    foreground_share: float
+    foreground_fraction: float
     seed: int
 
     def make_batch(self, order: Order) -> Batch:
@@ -59,7 +59,7 @@ class CropSampler:
             self.crop_size,
             random,
             margin=self.label_margin,
-            foreground_share=self.foreground_share,
+            foreground_fraction=self.foreground_fraction,
         )
         image = normalise(crop.image, self.intensity)
         seed = int(random.integers(2**32))

@@ -16,7 +16,7 @@ def draw_crop(
     random: np.random.Generator,
     *,
     margin: int = 0,
-    foreground_share: float = 0.0,
+    foreground_fraction: float = 0.0,
 ) -> Sample:
     """Cut a square at a random place out of a sample.
 
@@ -30,7 +30,7 @@ def draw_crop(
         margin: Pixels at each side of the square that only give context, as valid convolutions
             need it. What is left in the middle lies inside the sample where it fits, so that all
             its pixels can be learnt, those at its borders too.
-        foreground_share: Share of the crops whose middle is made to hold a foreground pixel,
+        foreground_fraction: Share of the crops whose middle is made to hold a foreground pixel,
             where the sample has one; see `find_foreground`.
 
     Returns:
@@ -39,7 +39,7 @@ def draw_crop(
     shape, inner = sample.label.shape, size - 2 * margin
     lows = [0, 0]
     highs = [max(length - inner, 0) for length in shape]
-    if foreground_share and random.random() < foreground_share:
+    if foreground_fraction and random.random() < foreground_fraction:
         place = find_foreground(sample.label, random)
         if place is not None:
             lows = [max(p - inner + 1, 0) for p in place]
@@ -69,7 +69,7 @@ def fixed_crops(
             samples[ids[order[number % len(ids)]]],
             size,
             generator_for(seed, "fixed crop", number),
-            foreground_share=1.0,
+            foreground_fraction=1.0,
         )
         for number in range(count)
     }

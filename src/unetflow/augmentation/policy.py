@@ -9,12 +9,12 @@ import inspect
 import random
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unetflow.config.augmentation import AugmentationParameters
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label
 
@@ -154,41 +154,7 @@ def _transform_class(name: str) -> Any:
     return own[name] if name in own else getattr(albumentations, name)
 
 
-@dataclass(frozen=True, kw_only=True)
-class PolicySettings:
-    """What a policy is made of; 0 or false leaves a step out.
-
-    Attributes:
-        flips: Mirror left to right and top to bottom, each for half of the crops.
-        right_angle_rotations: Turn by 0, 90, 180 or 270 degrees.
-        rotation: Largest angle in degrees, to either side. Rotation, shift and scale are one step,
-            for half of the crops; what comes in from beyond the border is the mirror image.
-        shift: Largest shift along each axis, as a share of the edge.
-        scale: Largest relative change of size, up or down: 0.1 for 90 % to 110 %.
-        elastic_grid: Standard deviation in pixels of the displacements on a grid of 3 x 3 nodes,
-            between which half of the crops are bent; see `elastic_grid.ElasticGrid`.
-        elastic_displacement: Standard deviation in pixels of the displacements of a finer field,
-            by which 3 of 10 crops are bent; see `elastic_field.ElasticField`.
-        elastic_smoothness: Standard deviation in pixels of the Gaussian that smooths that field.
-        brightness: Largest shift, as a share of the training data's intensity range.
-        contrast: Largest change of contrast, as a share.
-        noise: Largest standard deviation of Gaussian noise, as a share of the range.
-    """
-
-    flips: bool
-    right_angle_rotations: bool
-    rotation: float
-    shift: float
-    scale: float
-    elastic_grid: float
-    elastic_displacement: float
-    elastic_smoothness: float
-    brightness: float
-    contrast: float
-    noise: float
-
-
-def build_policy(settings: PolicySettings) -> list[dict[str, Any]]:
+def build_policy(settings: AugmentationParameters) -> list[dict[str, Any]]:
     """Write a policy from a few plain settings.
 
     Returns:
@@ -198,7 +164,7 @@ def build_policy(settings: PolicySettings) -> list[dict[str, Any]]:
     return [*_rigid_steps(settings), *_elastic_steps(settings), *_intensity_steps(settings)]
 
 
-def _rigid_steps(settings: PolicySettings) -> Iterator[dict[str, Any]]:
+def _rigid_steps(settings: AugmentationParameters) -> Iterator[dict[str, Any]]:
     if settings.flips:
         yield {"transform": "HorizontalFlip", "p": 0.5}
         yield {"transform": "VerticalFlip", "p": 0.5}
@@ -217,7 +183,7 @@ def _rigid_steps(settings: PolicySettings) -> Iterator[dict[str, Any]]:
         }
 
 
-def _elastic_steps(settings: PolicySettings) -> Iterator[dict[str, Any]]:
+def _elastic_steps(settings: AugmentationParameters) -> Iterator[dict[str, Any]]:
     if settings.elastic_grid:
         yield {
             "transform": "ElasticGrid",
@@ -233,7 +199,7 @@ def _elastic_steps(settings: PolicySettings) -> Iterator[dict[str, Any]]:
         }
 
 
-def _intensity_steps(settings: PolicySettings) -> Iterator[dict[str, Any]]:
+def _intensity_steps(settings: AugmentationParameters) -> Iterator[dict[str, Any]]:
     if settings.brightness or settings.contrast:
         yield {
             "transform": "RandomBrightnessContrast",

@@ -1,25 +1,29 @@
-"""How parameters are checked, and what is said when they are wrong."""
+"""Base of all parameter models, and the messages for wrong parameters."""
 
 import difflib
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from unetflow.core.errors import InputError
 
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
 
 class Strict(BaseModel):
-    """Refuses names that it does not know, and text where a number belongs."""
+    """Immutable model that refuses unknown names, and text in place of a number."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_parameters(model: type[Model], values: Mapping[str, Any], prefix: str = "") -> Model:
-    """Check a dictionary of parameters.
+    """Validate a dictionary of parameters.
 
     Args:
         model: What it must look like.
@@ -27,7 +31,7 @@ def read_parameters(model: type[Model], values: Mapping[str, Any], prefix: str =
         prefix: Where it stands among all parameters, such as "training".
 
     Returns:
-        The checked parameters.
+        The validated parameters.
 
     Raises:
         InputError: A name is unknown or missing, or a value is out of range.
@@ -42,11 +46,19 @@ def read_parameters(model: type[Model], values: Mapping[str, Any], prefix: str =
     raise InputError("parameters", f"several are wrong:\n{listing}\n", "Correct them all")
 
 
+def dump_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all parameters as plain values: Kedro has made models of some sections."""
+    return {
+        name: value.model_dump() if isinstance(value, BaseModel) else value
+        for name, value in parameters.items()
+    }
+
+
 def _explain(error: ValidationError, model: type[BaseModel], prefix: str) -> Iterator[InputError]:
     for detail in error.errors(include_url=False):
         path = [str(part) for part in detail["loc"]]
         where = ".".join([prefix, *path] if prefix else path) or "parameters"
-        if detail["type"] == "extra_forbidden":
+        if detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             known = _fields(model, path[:-1])
             similar = difflib.get_close_matches(path[-1], known, n=1)
             fix = f"Did you mean '{similar[0]}'" if similar else f"Known: {', '.join(known)}"
@@ -56,7 +68,7 @@ def _explain(error: ValidationError, model: type[BaseModel], prefix: str) -> Ite
         elif detail["type"] == "value_error":
             cause = detail["ctx"]["error"]
             if isinstance(cause, InputError):
-                yield InputError(where, cause.problem, cause.fix)
+                yield InputError(where if path else cause.where, cause.problem, cause.fix)
             else:
                 yield InputError(where, str(cause), "Correct it")
         else:
@@ -66,9 +78,19 @@ def _explain(error: ValidationError, model: type[BaseModel], prefix: str) -> Ite
 
 def _fields(model: type[BaseModel], path: list[str]) -> list[str]:
     """Return the names of a section's parameters."""
+    section: Any = model
     for part in path:
-        field = model.model_fields.get(part)
-        if field is None or not isinstance(field.annotation, type):
-            return []
-        model = field.annotation
-    return list(model.model_fields)
+        if not part.isdecimal():  # else an item of a list
+            field = section.__pydantic_fields__.get(part)
+            section = next(_sections(field and field.annotation), Strict)
+    return list(section.__pydantic_fields__)
+
+
+def _sections(annotation: Any) -> Iterator[Any]:
+    """Yield the classes with fields in a type such as `list[Section] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, RootModel):
+        annotation = annotation.model_fields["root"].annotation
+    if hasattr(annotation, "__pydantic_fields__"):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)

@@ -62,7 +62,7 @@ class ChosenSegmenterDataset(AbstractDataset[Any, Any]):
         """Read the segmenter in safe mode."""
         from unetflow.inference.segmenter import Segmenter
 
-        return Segmenter.load(find_model(self._source, "model"))
+        return Segmenter.load(find_model(self._source, "segmenter"))
 
     def save(self, data: Any) -> None:
         """Refuse: a model is used here, not made."""

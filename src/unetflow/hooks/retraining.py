@@ -13,6 +13,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
+from unetflow.config.validation import dump_parameters
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError, NothingToDo
 from unetflow.tracking.stage_runs import read_run_key
@@ -56,7 +57,7 @@ class RetrainingHooks:
         self._decides = "retraining_decision" in pipeline.all_outputs()  # not if run in parts
         if not names & {"retraining", "rollback"}:
             return
-        parameters = catalog.load("parameters")
+        parameters = dump_parameters(catalog.load("parameters"))
         if self._retrains and parameters.get("start_from") is not None:
             raise InputError(
                 "start_from",

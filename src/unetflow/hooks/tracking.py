@@ -11,6 +11,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
+from unetflow.config.validation import dump_parameters
 from unetflow.core.errors import NothingToDo
 from unetflow.datasets.training_log import FoldLogDataset, TrainingLogDataset
 from unetflow.tracking.redaction import find_secrets
@@ -61,7 +62,7 @@ class TrackingHooks:
         name = "+".join(run_params["pipeline_names"] or ["__default__"])
         trains = any("training" in node.tags for node in pipeline.nodes)
         self._context = "training" if trains else name
-        parameters = catalog.load("parameters")
+        parameters = dump_parameters(catalog.load("parameters"))
         self._tracker.start(
             name,
             parameters,

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from unetflow.annotations.class_map import read_class_map
 from unetflow.config.parameters import Parameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
@@ -20,6 +20,12 @@ class CheckHooks:
 
     def __init__(self) -> None:
         self._entries: dict[str, dict[str, Any]] = {}
+        self._parameters: Parameters
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Stop with a clear error when a parameter is wrong, before Kedro makes models of them."""
+        self._parameters = read_parameters(Parameters, context.config_loader["parameters"])
 
     @hook_impl
     def after_catalog_created(self, conf_catalog: dict[str, Any]) -> None:
@@ -28,17 +34,15 @@ class CheckHooks:
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Stop with a clear error when a parameter or a folder cannot be right."""
-        parameters = catalog.load("parameters")
-        read_parameters(Parameters, parameters)
-        read_class_map(parameters["classes"], parameters["ingestion"])
+        """Stop with a clear error when the plan, the start model or a folder cannot be right."""
+        parameters = self._parameters
         if "plan" in pipeline.inputs() and catalog.exists("plan"):
             trains = any("training" in node.tags for node in pipeline.nodes)
             check_plan(catalog.load("plan"), parameters, None if trains else {"training.tile"})
         tags = {tag for node in pipeline.nodes for tag in node.tags}
         if "cross_validation" in tags:
             _check_cross_validation(parameters, deals_folds="ingestion" in tags)
-        begins_with = parameters.get("start_from")
+        begins_with = parameters.start_from
         if begins_with is not None and begins_with != self._entries["start_model"].get("source"):
             raise InputError(
                 "start_from",
@@ -82,10 +86,10 @@ class CheckHooks:
                 )
 
 
-def _check_cross_validation(parameters: dict[str, Any], *, deals_folds: bool) -> None:
+def _check_cross_validation(parameters: Parameters, *, deals_folds: bool) -> None:
     if deals_folds:  # else those of the manifest count
-        require_folds(parameters["ingestion"]["split"]["folds"])
-    if parameters.get("start_from") is not None:
+        require_folds(parameters.ingestion.split.folds)
+    if parameters.start_from is not None:
         raise InputError(
             "start_from",
             "a model to start from may have seen the images that a fold holds out",

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from kedro.config import OmegaConfigLoader
 from pydantic import Field
 
 from unetflow.config.validation import Strict, read_parameters
-from unetflow.settings import CONFIG_LOADER_ARGS
+from unetflow.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 
 
 class OrchestrationParameters(Strict):
@@ -56,7 +55,7 @@ def read_configuration(project: Path) -> Configuration:
     Raises:
         InputError: A parameter of `orchestration.yml` cannot be right.
     """
-    loader = OmegaConfigLoader(
+    loader = CONFIG_LOADER_CLASS(
         str(project / "conf"), env=os.environ.get("KEDRO_ENV"), **CONFIG_LOADER_ARGS
     )
     catalog = loader["catalog"]

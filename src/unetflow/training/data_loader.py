@@ -29,7 +29,7 @@ class CropLoader(keras.utils.PyDataset):
         label_margin: Pixels to cut off each side of the label, for valid convolutions.
         batch_size: Crops in a batch; the last batch of an epoch may have fewer.
         crops_per_image: Crops of each sample in an epoch.
-        foreground_share: Share of the crops that are made to hold a foreground pixel.
+        foreground_fraction: Share of the crops that are made to hold a foreground pixel.
         seed: Another seed gives other crops in another order.
         workers: Threads that prepare batches ahead of the training step.
         processes: Processes that prepare them instead, as a GPU may need it: threads of Python
@@ -46,7 +46,7 @@ class CropLoader(keras.utils.PyDataset):
         label_margin: int = 0,
         batch_size: int,
         crops_per_image: int,
-        foreground_share: float = 0.0,
+        foreground_fraction: float = 0.0,
         seed: int,
         workers: int = 2,
         processes: int = 0,
@@ -54,7 +54,7 @@ class CropLoader(keras.utils.PyDataset):
         # With processes the threads only wait for them.
         super().__init__(workers=2 if processes else workers, max_queue_size=QUEUE_LENGTH)
         self._maker = CropSampler(
-            samples, intensity, augmenter, crop_size, label_margin, foreground_share, seed
+            samples, intensity, augmenter, crop_size, label_margin, foreground_fraction, seed
         )
         self._processes = (
             BatchProcesses(self._maker, batch_size, processes, QUEUE_LENGTH) if processes else None

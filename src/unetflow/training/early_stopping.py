@@ -127,5 +127,5 @@ def _not_finite(loss: float, when: str) -> InputError:
     return InputError(
         "training.learning_rate",
         f"the loss became {loss} {when}",
-        "Lower it, or set `training.clip_norm: 1.0`; look at these images if it stays so",
+        "Lower it, or set `training.global_clipnorm: 1.0`; look at these images if it stays so",
     )

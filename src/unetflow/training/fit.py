@@ -58,7 +58,7 @@ class FitSettings:
         crop_size: Edge of a training crop in pixels.
         crops_per_image: Crops of each image in an epoch.
         batch_size: Crops in a batch.
-        foreground_share: Share of the crops that are made to hold a foreground pixel.
+        foreground_fraction: Share of the crops that are made to hold a foreground pixel.
         optimiser: How weights follow their gradients.
         loss: What is minimised, such as "bce + dice"; see `config.loss_terms`.
         patience: Epochs without a better validation Dice after which training stops.
@@ -77,7 +77,7 @@ class FitSettings:
     crop_size: int
     crops_per_image: int
     batch_size: int
-    foreground_share: float
+    foreground_fraction: float
     optimiser: OptimiserSettings
     loss: str
     patience: int
@@ -183,7 +183,7 @@ def _feed(
         label_margin=label_margin,
         batch_size=settings.batch_size,
         crops_per_image=settings.crops_per_image,
-        foreground_share=settings.foreground_share,
+        foreground_fraction=settings.foreground_fraction,
         seed=settings.seed,
         workers=settings.workers,
         processes=settings.processes,
@@ -225,7 +225,7 @@ def _scoring(
         Postprocessing.untuned(network.output_shape[-1]),
         listeners.on_prediction,
     )
-    if not settings.optimiser.moving_average:
+    if not settings.optimiser.ema_momentum:
         return [scores]
     # The average takes the weights' place before an epoch is validated.
     return [AveragedWeights(), scores]

@@ -24,9 +24,9 @@ class OptimiserSettings:
         schedule: "constant"; "cosine" or "poly" (power 0.9), which fall to zero over all steps; or
             "plateau", which halves the rate whenever the validation Dice has not risen for a third
             of the patience.
-        warmup_share: Share of all steps in which the rate first rises from zero.
-        clip_norm: Largest norm of all gradients together; None does not clip.
-        moving_average: Share of itself that the moving average of the weights keeps in each step,
+        warmup_fraction: Share of all steps in which the rate first rises from zero.
+        global_clipnorm: Largest norm of all gradients together; None does not clip.
+        ema_momentum: Share of itself that the moving average of the weights keeps in each step,
             such as 0.999; the average is then validated and kept. 0 takes the weights themselves.
     """
 
@@ -36,13 +36,13 @@ class OptimiserSettings:
     weight_decay: float
     learning_rate: float
     schedule: str
-    warmup_share: float
-    clip_norm: float | None
-    moving_average: float
+    warmup_fraction: float
+    global_clipnorm: float | None
+    ema_momentum: float
 
     def rising_steps(self, total_steps: int) -> int:
         """Return how many of all steps the learning rate rises."""
-        return round(total_steps * self.warmup_share)
+        return round(total_steps * self.warmup_fraction)
 
 
 def build_optimiser(settings: OptimiserSettings, total_steps: int) -> keras.optimizers.Optimizer:
@@ -59,9 +59,9 @@ def build_optimiser(settings: OptimiserSettings, total_steps: int) -> keras.opti
     rising = settings.rising_steps(total_steps)
     if settings.schedule != "plateau":
         rate = WarmUpRate(rate, settings.schedule, rising, max(total_steps - rising, 1))
-    options: dict[str, Any] = {"global_clipnorm": settings.clip_norm}
-    if settings.moving_average:
-        options |= {"use_ema": True, "ema_momentum": settings.moving_average}
+    options: dict[str, Any] = {"global_clipnorm": settings.global_clipnorm}
+    if settings.ema_momentum:
+        options |= {"use_ema": True, "ema_momentum": settings.ema_momentum}
     if settings.optimiser == "sgd":
         momentum = {"momentum": settings.momentum, "nesterov": settings.nesterov}
         return keras.optimizers.SGD(rate, **momentum, **options)
@@ -144,7 +144,7 @@ class AveragedWeights(keras.callbacks.SwapEMAWeights):
     def __init__(self) -> None:
         if keras.backend.backend() == "jax":
             raise InputError(
-                "training.moving_average",
+                "training.ema_momentum",
                 "Keras cannot average weights under JAX",
                 "Set it to 0, or train with KERAS_BACKEND=tensorflow",
             )

@@ -5,12 +5,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from unetflow.augmentation.policy import (
-    Augmenter,
-    PolicySettings,
-    build_policy,
-)
-from unetflow.config.parameters import AugmentationParameters, PlannedTraining
+from unetflow.augmentation.policy import Augmenter, build_policy
+from unetflow.config.augmentation import AugmentationParameters
+from unetflow.config.training import PlannedTraining
 from unetflow.config.validation import read_parameters
 from unetflow.data.manifest import intensity_range, samples_of_split
 from unetflow.data.samples import SampleFolder
@@ -19,10 +16,9 @@ from unetflow.visualization.figures import draw_augmentation_preview
 _PREVIEWED = 4
 
 
-def write_policy(parameters: dict[str, Any]) -> list[dict[str, Any]]:
+def write_policy(augmentation: AugmentationParameters) -> list[dict[str, Any]]:
     """Write the augmentation policy as data; see `augmentation.policy.build_policy`."""
-    settings = read_parameters(AugmentationParameters, parameters, "augmentation")
-    return build_policy(PolicySettings(**settings.model_dump()))
+    return build_policy(augmentation)
 
 
 def preview_policy(

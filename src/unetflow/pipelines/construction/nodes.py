@@ -5,10 +5,10 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from unetflow.config.classes import read_classes
-from unetflow.config.parameters import PlannedConstruction, PlannedTraining
+from unetflow.config.classes import Classes
+from unetflow.config.model import PlannedModel
+from unetflow.config.training import PlannedTraining
 from unetflow.config.validation import read_parameters
-from unetflow.core.errors import InputError
 from unetflow.pipelines.types import KerasModel
 
 _log = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 def construct_unet(
     fingerprint: dict[str, Any],
-    classes: list[dict[str, Any]],
+    classes: Classes,
     plan: dict[str, Any],
     seed: int,
     start_model: tuple[str, KerasModel] | None,
@@ -33,16 +33,13 @@ def construct_unet(
 
     Returns:
         The U-Net, for images of any size that its depth can halve.
-
-    Raises:
-        InputError: One sigmoid output cannot tell so many classes apart.
     """
     import keras
 
     from unetflow.models.unet import build_unet
     from unetflow.models.warm_start import take_weights
 
-    settings = read_parameters(PlannedConstruction, plan["construction"], "construction")
+    settings = read_parameters(PlannedModel, plan["model"], "model")
     if settings.normalisation in ("group", "instance"):
         _log.warning(
             "%s normalisation looks at a whole piece of an image: masks of images larger than "
@@ -52,7 +49,7 @@ def construct_unet(
     keras.utils.set_random_seed(seed)
     unet = build_unet(
         (None, None, fingerprint["channels"]),
-        classes=_outputs(settings.head, len(read_classes(classes))),
+        classes=settings.count_outputs(len(classes)),
         **settings.model_dump(exclude={"head"}),
     )
     if start_model is not None:
@@ -66,14 +63,3 @@ def draw_network(unet: KerasModel, plan: dict[str, Any]) -> Figure:
     from unetflow.models.diagram import draw_unet
 
     return draw_unet(unet, read_parameters(PlannedTraining, plan["training"], "training").crop_size)
-
-
-def _outputs(head: str, classes: int) -> int:
-    """Return how many probabilities the network gives for each pixel."""
-    if head == "sigmoid" and classes > 2:
-        raise InputError(
-            "construction.head",
-            f"'sigmoid' gives the probability of one class, and `classes` lists {classes}",
-            "Use `softmax` or `auto`",
-        )
-    return 1 if classes == 2 and head != "softmax" else classes

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from unetflow.augmentation.weight_map_store import WeightFolder
-from unetflow.config.classes import read_classes
+from unetflow.config.classes import Classes
 from unetflow.core.errors import InputError
 from unetflow.data.folds import count_folds, manifest_of_fold
 from unetflow.data.manifest import measure_fingerprint
@@ -30,7 +30,7 @@ def compute_fold_weight_maps(
     samples: SampleFolder,
     manifest: pd.DataFrame,
     fingerprint: dict[str, Any],
-    classes: list[dict[str, Any]],
+    classes: Classes,
     plan: dict[str, Any],
     weight_maps_before: WeightFolder,
 ) -> WeightFolder:
@@ -40,9 +40,9 @@ def compute_fold_weight_maps(
         InputError: A cross-validation with these parameters makes no sense.
     """
     count_folds(manifest)
-    if plan["training"]["memorise_crops"]:
+    if plan["training"]["overfit_crops"]:
         raise InputError(
-            "training.memorise_crops",
+            "training.overfit_crops",
             "what is learnt by heart says nothing about other images",
             "Set it to 0 for a cross-validation",
         )
@@ -53,7 +53,7 @@ def compute_fold_weight_maps(
 def train_folds(
     samples: SampleFolder,
     manifest: pd.DataFrame,
-    classes: list[dict[str, Any]],
+    classes: Classes,
     policy: list[dict[str, Any]],
     weight_maps: WeightFolder,
     plan: dict[str, Any],
@@ -87,7 +87,7 @@ def train_folds(
     for fold in range(count_folds(manifest)):
         name = name_fold(fold)
         part = manifest_of_fold(manifest, fold)
-        fingerprint = measure_fingerprint(part, samples, read_classes(classes))
+        fingerprint = measure_fingerprint(part, samples, list(classes))
         with begin(name) as (listeners, tell_scores):
             unet, _ = train_unet(
                 construct_unet(fingerprint, classes, plan, seed, None),
@@ -115,13 +115,13 @@ def train_folds(
 def gather_scores(
     fold_scores: dict[str, Callable[[], pd.DataFrame]],
     manifest: pd.DataFrame,
-    classes: list[dict[str, Any]],
+    classes: Classes,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Put the scores of all folds into one table, and sum them up."""
     folds = range(count_folds(manifest))
     tables = [fold_scores[name_fold(fold)]() for fold in folds]  # there may be more of before
     scores = cross_validation.gather_scores(tables, manifest)
-    return scores, summarise_folds(scores, [c.name for c in read_classes(classes)])
+    return scores, summarise_folds(scores, classes.names)
 
 
 def average_folds(

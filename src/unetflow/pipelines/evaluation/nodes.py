@@ -5,9 +5,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from unetflow.config.classes import read_classes
+from unetflow.config.classes import Classes
 from unetflow.config.evaluation import EvaluationParameters
-from unetflow.config.parameters import PlannedTraining
+from unetflow.config.training import PlannedTraining
 from unetflow.config.validation import read_parameters
 from unetflow.core.rng import generator_for
 from unetflow.data.drift import DriftReference
@@ -26,7 +26,7 @@ def finish_segmenter(
     samples: SampleFolder,
     manifest: pd.DataFrame,
     fingerprint: dict[str, Any],
-    classes: list[dict[str, Any]],
+    classes: Classes,
     parameters: dict[str, Any],
     plan: dict[str, Any],
     seed: int,
@@ -54,7 +54,7 @@ def finish_segmenter(
     from unetflow.models.unet import geometry_of
 
     settings = read_parameters(EvaluationParameters, parameters, "evaluation")
-    names = [c.name for c in read_classes(classes)]
+    names = classes.names
     untuned = SegmenterSettings(
         classes=names,
         channels=fingerprint["channels"],

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from unetflow.config.validation import dump_parameters
 from unetflow.data.samples import SampleFolder
 from unetflow.pipelines.types import Segmenter
 from unetflow.reporting.evaluation_report import model_card as card
@@ -57,7 +58,7 @@ def write_report(
     return write_evaluation_report(
         Evaluation(**evaluation),
         model_card,
-        parameters,
+        dump_parameters(parameters),
         samples,
         segmenter.predict,
         "Evaluation report",

@@ -5,11 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from unetflow.annotations.class_map import read_class_map
+from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.records import Pairing
-from unetflow.config.classes import read_classes
-from unetflow.config.parameters import IngestionParameters, SplitParameters
-from unetflow.config.validation import read_parameters
+from unetflow.config.classes import Classes
+from unetflow.config.ingestion import IngestionParameters, SplitParameters
 from unetflow.core.errors import InputError
 from unetflow.data import manifest as manifests
 from unetflow.data.duplicates import find_duplicates, find_leaks
@@ -27,8 +26,8 @@ _FAR = 0.1
 def build_samples(
     pairing: Pairing,
     samples_before: SampleFolder,
-    classes: list[dict[str, Any]],
-    parameters: dict[str, Any],
+    classes: Classes,
+    ingestion: IngestionParameters,
 ) -> SampleFolder:
     """Bring the folder of samples up to date with the sources.
 
@@ -39,23 +38,22 @@ def build_samples(
         pairing: The pairs that were found.
         samples_before: The folder as the last run left it.
         classes: The parameter `classes`.
-        parameters: The parameters of the ingestion.
+        ingestion: The parameters of the stage.
     """
-    settings = read_parameters(IngestionParameters, parameters, "ingestion")
     _log.info("Found %d annotated images", len(pairing.pairs))
     if pairing.unlabelled:
         _log.info("Left %d images without annotation for inference", len(pairing.unlabelled))
     sources = SampleSources(
         pairing.pairs,
-        read_class_map(classes, parameters),
-        settings.max_pixels,
-        settings.workers,
+        ClassMap.of(classes, ingestion.masks),
+        ingestion.max_pixels,
+        ingestion.workers,
         pairing.refused,
     )
     return update_samples(samples_before, sources)
 
 
-def describe_samples(samples: SampleFolder, classes: list[dict[str, Any]]) -> tuple[Table, Table]:
+def describe_samples(samples: SampleFolder, classes: Classes) -> tuple[Table, Table]:
     """Make a table of all samples that can be used, and one of all files that cannot.
 
     Args:
@@ -66,7 +64,7 @@ def describe_samples(samples: SampleFolder, classes: list[dict[str, Any]]) -> tu
         The description of the samples (see `data.manifest.tabulate`), and the quarantine with
         the columns `path`, `reason`, `fix` and `kind` (see `core.errors`).
     """
-    described = manifests.tabulate(samples, read_classes(classes))
+    described = manifests.tabulate(samples, list(classes))
     refused = list(samples.refused)
     if len(described):
         others = manifests.find_channel_mismatches(described)
@@ -78,18 +76,17 @@ def describe_samples(samples: SampleFolder, classes: list[dict[str, Any]]) -> tu
 
 
 def look_for_duplicates(
-    described: Table, samples: SampleFolder, parameters: dict[str, Any]
+    described: Table, samples: SampleFolder, ingestion: IngestionParameters
 ) -> Table:
     """List images that are the same or nearly; see `data.duplicates.find_duplicates`."""
-    settings = read_parameters(IngestionParameters, parameters, "ingestion").leakage
-    return find_duplicates(described, samples.thumbnail, settings.distance)
+    return find_duplicates(described, samples.thumbnail, ingestion.leakage.distance)
 
 
 def split(
     described: Table,
     duplicates: Table,
     manifest_before: Table | None,
-    parameters: dict[str, Any],
+    ingestion: IngestionParameters,
     seed: int,
 ) -> tuple[Table, Table]:
     """Give each sample its split, and list what is on two sides of it.
@@ -98,15 +95,14 @@ def split(
         described: The samples.
         duplicates: Images that are the same or nearly.
         manifest_before: The manifest of the last run, so that nobody changes sides.
-        parameters: The parameters of the ingestion.
+        ingestion: The parameters of the stage.
         seed: What chance depends on.
 
     Returns:
         `described` with the columns `group`, `split`, `fold` and `split_rule`, and the leaks (see
         `data.duplicates.find_leaks`).
     """
-    settings = read_parameters(IngestionParameters, parameters, "ingestion")
-    rule = SplitRule(seed=seed, **settings.split.model_dump())
+    rule = SplitRule(seed=seed, **ingestion.split.model_dump())
     if rule.strategy != "given" and described["source_split"].notna().any():
         _log.warning(
             "The source gives a split, which ingestion.split.strategy '%s' passes over; set it to "
@@ -115,7 +111,7 @@ def split(
         )
     together = (
         zip(duplicates["first"], duplicates["second"], strict=True)
-        if settings.leakage.duplicates == "together"
+        if ingestion.leakage.duplicates == "together"
         else ()
     )
     splits = split_samples(described, rule, manifest_before, together)
@@ -128,17 +124,16 @@ def report_data(
     duplicates: Table,
     leaks: Table,
     samples: SampleFolder,
-    classes: list[dict[str, Any]],
+    classes: Classes,
 ) -> str:
     """Write the data report as one HTML page; see `reporting.data_report`."""
-    names = [c.name for c in read_classes(classes)]
     return write_data_report(
         split_samples,
         quarantine,
         duplicates,
         leaks,
         samples,
-        names,
+        classes.names,
         "Data report",
     )
 
@@ -148,8 +143,8 @@ def accept_data(
     quarantine: Table,
     leaks: Table,
     data_report: str,
-    classes: list[dict[str, Any]],
-    parameters: dict[str, Any],
+    classes: Classes,
+    ingestion: IngestionParameters,
 ) -> Table:
     """Pass the samples on as the manifest, provided that they can be trained on.
 
@@ -159,42 +154,39 @@ def accept_data(
         leaks: What is on two sides of the split.
         data_report: Only here so that it is written before anything stops the run.
         classes: The parameter `classes`.
-        parameters: The parameters of the ingestion.
+        ingestion: The parameters of the stage.
 
     Raises:
         InputError: Masks hold what is not declared, too many files are in quarantine, too few
             samples are left, all masks hold a single class, a split has no pixel that counts, or
             the split leaks.
     """
-    settings = read_parameters(IngestionParameters, parameters, "ingestion")
-    _check_quarantine(quarantine, len(split_samples), settings.max_quarantined_fraction)
+    _check_quarantine(quarantine, len(split_samples), ingestion.max_quarantined_fraction)
     if len(split_samples) < 3:
         raise InputError(
             "raw_pairs",
             f"only {len(split_samples)} annotated images can be used",
             "Give at least 3, one each to train, to validate and to test; better 20 or more",
         )
-    manifests.require_several_classes(split_samples, read_classes(classes))
+    manifests.require_several_classes(split_samples, list(classes))
     manifests.require_counted_pixels(split_samples)
     of_groups = leaks["kind"] == "same group"
     # Blocks may cut a series, such as the slices of a volume, unless an expression makes groups.
-    may_cut = settings.split.strategy == "contiguous" and settings.split.group is None
+    may_cut = ingestion.split.strategy == "contiguous" and ingestion.split.group is None
     series = split_samples.loc[split_samples["is_series"].astype(bool), "id"]
     cut = of_groups & leaks["first"].isin(series) & may_cut
     # Copies come first: those that shall stay together make one group of theirs.
-    _check_leaks(leaks[~of_groups], "duplicates", settings.leakage.duplicates)
+    _check_leaks(leaks[~of_groups], "duplicates", ingestion.leakage.duplicates)
     _check_leaks(leaks[cut], "groups", "allow")
-    _check_leaks(leaks[of_groups & ~cut], "groups", settings.leakage.groups)
+    _check_leaks(leaks[of_groups & ~cut], "groups", ingestion.leakage.groups)
     _log.info("Split: %s", split_samples["split"].value_counts().to_dict())
-    _compare_shares(split_samples["split"], settings.split)
+    _compare_shares(split_samples["split"], ingestion.split)
     return split_samples
 
 
-def measure_fingerprint(
-    manifest: Table, samples: SampleFolder, classes: list[dict[str, Any]]
-) -> dict[str, Any]:
+def measure_fingerprint(manifest: Table, samples: SampleFolder, classes: Classes) -> dict[str, Any]:
     """Measure the training split; see `data.manifest.measure_fingerprint`."""
-    return manifests.measure_fingerprint(manifest, samples, read_classes(classes))
+    return manifests.measure_fingerprint(manifest, samples, list(classes))
 
 
 def _check_quarantine(quarantine: Table, usable: int, allowed: float) -> None:

@@ -4,12 +4,9 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from unetflow.config.parameters import (
-    BudgetParameters,
-    ConstructionParameters,
-    TrainingParameters,
-)
-from unetflow.config.validation import read_parameters
+from unetflow.config.model import ModelParameters
+from unetflow.config.parameters import BudgetParameters, Parameters
+from unetflow.config.training import TrainingParameters
 from unetflow.core.errors import InputError
 from unetflow.training.planner.cost import Speed
 from unetflow.training.planner.plan import plan_training
@@ -17,7 +14,7 @@ from unetflow.training.planner.plan import plan_training
 _log = logging.getLogger(__name__)
 
 _FIELDS = {
-    "construction": ("depth", "base_filters"),
+    "model": ("depth", "base_filters"),
     "training": ("crop_size", "batch_size", "tile", "epochs", "crops_per_image"),
 }
 """What can be planned."""
@@ -25,32 +22,27 @@ _FIELDS = {
 
 def plan_run(
     fingerprint: dict[str, Any],
-    budget: dict[str, Any],
-    construction: dict[str, Any],
-    training: dict[str, Any],
+    budget: BudgetParameters,
+    model: ModelParameters,
+    training: TrainingParameters,
 ) -> dict[str, Any]:
-    """Settle the parameters of construction and training.
+    """Settle the parameters of model and training.
 
     Args:
         fingerprint: Of the data set.
         budget: The parameter `budget`.
-        construction: The parameters of the construction; what is null is chosen.
+        model: The parameters of the network; what is null is chosen.
         training: Those of the training, likewise.
 
     Returns:
-        `construction` and `training` with nothing left open, and, where anything was open,
+        `model` and `training` with nothing left open, and, where anything was open,
         `reasons`, `steps`, and the predicted `memory_gb` (10^9 bytes) and `minutes`.
 
     Raises:
         InputError: Something is open and no budget is granted, or the budget does not suffice.
     """
-    settled = {
-        "construction": read_parameters(
-            ConstructionParameters, construction, "construction"
-        ).model_dump(),
-        "training": read_parameters(TrainingParameters, training, "training").model_dump(),
-    }
-    granted = read_parameters(BudgetParameters, budget, "budget").model_dump()
+    settled = {"model": model.model_dump(), "training": training.model_dump()}
+    granted = budget.model_dump()
     is_open = [
         f"{stage}.{name}"
         for stage, names in _FIELDS.items()
@@ -75,20 +67,20 @@ def plan_run(
 
 
 def check_plan(
-    plan: Mapping[str, Any], parameters: Mapping[str, Any], names: Iterable[str] | None = None
+    plan: Mapping[str, Any], parameters: Parameters, names: Iterable[str] | None = None
 ) -> None:
     """Refuse a plan of an earlier run that was made for other parameters.
 
     Args:
         plan: What `plan_run` gave then.
         parameters: All parameters of this run.
-        names: What must agree, as in "training.tile"; None: all of construction and training.
+        names: What must agree, as in "training.tile"; None: all of model and training.
 
     Raises:
         InputError: A parameter that is set has another value in the plan.
     """
     for stage in _FIELDS:
-        for name, value in parameters[stage].items():
+        for name, value in getattr(parameters, stage).model_dump().items():
             wanted = names is None or f"{stage}.{name}" in names
             if wanted and value is not None and plan[stage].get(name, value) != value:
                 raise InputError(
@@ -103,8 +95,8 @@ def check_plan(
 def _plan(
     fingerprint: Mapping[str, Any], budget: Mapping[str, float], settled: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    given = {**settled["construction"], **settled["training"]}
-    speed = _measure_speed(settled["training"]["precision"], settled["construction"])
+    given = {**settled["model"], **settled["training"]}
+    speed = _measure_speed(settled["training"]["precision"], settled["model"]["base_filters"])
     plan = plan_training(fingerprint, budget, given, speed)
     chosen = {
         stage: {**values, **{name: getattr(plan, name) for name in _FIELDS[stage]}}
@@ -130,10 +122,9 @@ def _plan(
     }
 
 
-def _measure_speed(precision: str, construction: Mapping[str, Any]) -> Speed:
+def _measure_speed(precision: str, base_filters: int | None) -> Speed:
     from unetflow.training.precision import choose_precision
     from unetflow.training.speed import measure_speed
 
     # Where the width is open too, most budgets lead to one that bfloat16 suits.
-    width = construction["base_filters"] or 16
-    return measure_speed(choose_precision(precision, width))
+    return measure_speed(choose_precision(precision, base_filters or 16))

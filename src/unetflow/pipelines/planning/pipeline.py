@@ -11,7 +11,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.plan_run,
-                inputs=["fingerprint", "params:budget", "params:construction", "params:training"],
+                inputs=["fingerprint", "params:budget", "params:model", "params:training"],
                 outputs="plan",
                 name="plan_run",
             )

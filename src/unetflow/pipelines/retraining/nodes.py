@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from unetflow.config.classes import read_classes
+from unetflow.config.classes import Classes
 from unetflow.config.retraining import RetrainingParameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError, NothingToDo
@@ -30,7 +30,7 @@ def look_for_reason(
     samples: SampleFolder,
     manifest: pd.DataFrame,
     fingerprint: dict[str, Any],
-    classes: list[dict[str, Any]],
+    classes: Classes,
     parameters: dict[str, Any],
 ) -> dict[str, Any]:
     """Look whether there is reason to train; see `evaluation.promotion`.
@@ -95,7 +95,7 @@ def go_on_if_due(retraining_reason: dict[str, Any], fingerprint: dict[str, Any])
 
 def construct_challenger(
     fingerprint: dict[str, Any],
-    classes: list[dict[str, Any]],
+    classes: Classes,
     plan: dict[str, Any],
     seed: int,
     champion: tuple[str, Segmenter] | None,
@@ -229,13 +229,13 @@ def promote(
 
 
 def _fitting_segmenter(
-    record: ChampionRecord, fingerprint: dict[str, Any], classes: list[dict[str, Any]]
+    record: ChampionRecord, fingerprint: dict[str, Any], classes: Classes
 ) -> Segmenter:
     """Load the champion, and make sure that it is for such images and classes."""
     segmenter = record.load_segmenter()
     wanted = replace(
         segmenter.settings,
-        classes=[c.name for c in read_classes(classes)],
+        classes=classes.names,
         channels=fingerprint["channels"],
         dtype=fingerprint["dtype"],
     )

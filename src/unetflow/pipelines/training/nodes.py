@@ -19,8 +19,8 @@ from unetflow.augmentation.weight_map_store import (
     WeightMapRule,
     update_weight_maps,
 )
-from unetflow.config.classes import read_classes
-from unetflow.config.parameters import PlannedTraining
+from unetflow.config.classes import Classes
+from unetflow.config.training import PlannedTraining
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.core.parallel import count_cores
@@ -52,7 +52,7 @@ def compute_weight_maps(
     samples: SampleFolder,
     manifest: pd.DataFrame,
     fingerprint: dict[str, Any],
-    classes: list[dict[str, Any]],
+    classes: Classes,
     plan: dict[str, Any],
     weight_maps_before: WeightFolder,
 ) -> WeightFolder:
@@ -81,18 +81,12 @@ def compute_weight_maps(
 
 
 def _weight_map_rule(
-    settings: PlannedTraining, fingerprint: dict[str, Any], classes: list[dict[str, Any]]
+    settings: PlannedTraining, fingerprint: dict[str, Any], classes: Classes
 ) -> WeightMapRule | None:
     wanted = settings.weight_map
     if wanted is None:
         return None
-    names = [c.name for c in read_classes(classes)]
-    if wanted.objects is not None and wanted.objects not in names:
-        raise InputError(
-            "training.weight_map.objects",
-            f"there is no class '{wanted.objects}'",
-            f"Use one of {', '.join(names)}, or null",
-        )
+    names = classes.names
     return WeightMapRule(
         class_weights=_class_weights(settings, fingerprint) or (1.0,) * len(names),
         border_weight=wanted.border_weight,
@@ -146,9 +140,9 @@ def train_unet(
     validation: Mapping[str, Sample] = samples_of_split(samples, manifest, "validation")
     if weight_maps:
         training = WeightedSamples(training, weight_maps)
-    if settings.memorise_crops:
+    if settings.overfit_crops:
         edge = settings.crop_size - 2 * geometry_of(unet).shrink
-        training = validation = fixed_crops(training, settings.memorise_crops, edge, seed)
+        training = validation = fixed_crops(training, settings.overfit_crops, edge, seed)
         _require_foreground(training)
         policy = []
     intensity = intensity_range(fingerprint)
@@ -161,11 +155,11 @@ def train_unet(
         validation,
         intensity,
         Augmenter(policy),
-        _fit_settings(settings, plan["construction"]["base_filters"], fingerprint, seed),
+        _fit_settings(settings, plan["model"]["base_filters"], fingerprint, seed),
         listeners,
         checkpoint,
     )
-    if settings.memorise_crops:
+    if settings.overfit_crops:
         _check_memory(history, len(training))
     return with_preprocessing(without_deep_supervision(unet), intensity), history
 
@@ -189,7 +183,7 @@ def _identify(
 
     parameters = {  # a plan also says what it predicts
         f"{stage}.{name}": value
-        for stage in ("construction", "training")
+        for stage in ("model", "training")
         for name, value in plan[stage].items()
     }
     for name in ("training.workers", "training.processes"):  # which change nothing
@@ -202,7 +196,7 @@ def _identify(
         "seed": seed,
         **parameters,
         "training.precision": choose_precision(
-            parameters["training.precision"], parameters["construction.base_filters"]
+            parameters["training.precision"], parameters["model.base_filters"]
         ),
     }
 
@@ -215,13 +209,13 @@ def _fit_settings(
     from unetflow.training.optimisers import OptimiserSettings
     from unetflow.training.precision import choose_precision
 
-    values = settings.model_dump(exclude={"weight_map", "memorise_crops"})
+    values = settings.model_dump(exclude={"weight_map", "overfit_crops"})
     values["precision"] = choose_precision(settings.precision, base_filters)
     if settings.processes is None:
         values["processes"] = count_cores() if has_gpu() else 0
     _log.info("Training in %s", values["precision"])
     own = {field.name: values.pop(field.name) for field in fields(OptimiserSettings)}
-    values["target_dice"] = _BY_HEART + 0.005 if settings.memorise_crops else None
+    values["target_dice"] = _BY_HEART + 0.005 if settings.overfit_crops else None
     # A weight map holds the classes' weights already.
     in_map = settings.weight_map is not None
     values["class_weights"] = None if in_map else _class_weights(settings, fingerprint)
@@ -248,7 +242,7 @@ def _class_weights(
 def _require_foreground(crops: Mapping[str, Sample]) -> None:
     if not any(np.isin(crop.label, (0, IGNORE), invert=True).any() for crop in crops.values()):
         raise InputError(
-            "training.memorise_crops",
+            "training.overfit_crops",
             "the training images that it takes crops of hold no foreground to learn",
             "Take more crops, or check the values in `classes`",
         )
@@ -268,7 +262,7 @@ def _check_memory(history: pd.DataFrame, crops: int) -> None:
         )
         return
     raise InputError(
-        "training.memorise_crops",
+        "training.overfit_crops",
         f"after {len(history)} epochs the Dice of the {crops} crops is {best:.3f}, not above "
         f"{_BY_HEART}: something keeps the network from learning",
         "Look whether the masks fit the images in data/08_reporting/data_report.html, then at "

@@ -112,7 +112,7 @@ def _judge_balance(evaluation: Evaluation) -> Iterator[Finding]:
         yield Finding(
             DOUBTFUL,
             f"It misses more than it adds: recall {recall:.3f}, precision {precision:.3f}.",
-            "Try `training.loss: bce + tversky`, or a larger `training.foreground_share`.",
+            "Try `training.loss: bce + tversky`, or a larger `training.foreground_fraction`.",
             "images",
         )
     elif recall - precision > _CLEAR:

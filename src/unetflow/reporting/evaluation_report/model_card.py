@@ -21,7 +21,7 @@ def describe_model(
     """Put together what a person must know before using a model.
 
     Args:
-        plan: The settled parameters under `construction` and `training`.
+        plan: The settled parameters under `model` and `training`.
         fingerprint: Of the data; see `manifest.measure_fingerprint`.
         classes: The names of the classes, the background first.
         threshold: The foreground's least probability; None where the most probable class counts.
@@ -30,7 +30,7 @@ def describe_model(
             the commit), `mlflow_run`, `time`, `device`, each None where unknown, and `versions`.
 
     Returns:
-        Plain values: `classes`, `threshold`, `weights`, `input`, `construction`, `training`,
+        Plain values: `classes`, `threshold`, `weights`, `input`, `model`, `training`,
         `data`, `run`, `intended_use` and `limits`.
     """
     kinds = count_of(int(fingerprint["channels"]), "channel")
@@ -51,7 +51,7 @@ def describe_model(
             "low": list(intensity["low"]),
             "high": list(intensity["high"]),
         },
-        "construction": dict(plan["construction"]),
+        "model": dict(plan["model"]),
         "training": dict(plan["training"]),
         "data": {"digest": fingerprint["digest"], "samples": dict(fingerprint["samples"])},
         "run": dict(run),

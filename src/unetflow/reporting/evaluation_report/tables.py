@@ -140,7 +140,7 @@ def plain_table(frame: pd.DataFrame, most: int) -> Table:
 
 def parameter_table(parameters: Mapping[str, Any], card: Mapping[str, Any]) -> Table:
     """Return every parameter as given, and what a plan made of it where that differs."""
-    settled = _flatten({stage: card[stage] for stage in ("construction", "training")})
+    settled = _flatten({stage: card[stage] for stage in ("model", "training")})
     rows = []
     for name, value in _flatten(parameters).items():
         other = settled.get(name, value)

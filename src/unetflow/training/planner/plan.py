@@ -82,7 +82,7 @@ def plan_training(
             `crop_size`, `batch_size`, `tile`, `epochs` and `crops_per_image`, those that are there
             and not None are kept. `normalisation` ("batch" if not there), `padding` ("same"),
             `head` ("auto"), `deep_supervision` (0), `loss` ("bce + dice"), `optimiser` ("adam")
-            and `moving_average` (0) are reckoned with; others don't matter.
+            and `ema_momentum` (0) are reckoned with; others don't matter.
         speed: What the machine reaches.
 
     Returns:
@@ -179,8 +179,8 @@ def _refuse(task: Task, smallest: Choice) -> InputError:
         "crop_size": "training.crop_size",
         "batch_size": "training.batch_size",
         "tile": "training.tile",
-        "base_filters": "construction.base_filters",
-        "depth": "construction.depth",
+        "base_filters": "model.base_filters",
+        "depth": "model.depth",
     }
     fix = f"Grant {needed + 0.05:.1f}"
     names = [where for name, where in shrinkable.items() if name in task.given]

@@ -115,6 +115,6 @@ def read_task(
         deep_supervision=given.get("deep_supervision") or 0,
         loss=given.get("loss") or "bce + dice",
         optimiser=given.get("optimiser") or "adam",
-        averaged=bool(given.get("moving_average")),
+        averaged=bool(given.get("ema_momentum")),
         given={name: given[name] for name in CHOSEN if given.get(name) is not None},
     )

@@ -1,0 +1,84 @@
+"""The parameters of `parameters_ingestion.yml`."""
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from unetflow.config.classes import Value, read_value
+from unetflow.config.validation import Count, Fraction, Strict
+
+
+class MaskParameters(Strict):
+    """What masks hold besides the classes."""
+
+    ignore: list[Any] = Field(
+        description="mask values (numbers, colours or names) of pixels that are ignored"
+    )
+    threshold: int | None = Field(
+        ge=1,
+        le=65535,
+        description="for soft edges: values from it on become 255, all others 0, except ignored "
+        "ones",
+    )
+
+    @field_validator("ignore")
+    @classmethod
+    def _read_ignored(cls, values: list[Any]) -> list[Value]:
+        return [read_value(value) for value in values]
+
+
+class SplitParameters(Strict):
+    """How samples are split; see `data.splitting.split`."""
+
+    strategy: Literal["random", "stratified", "contiguous", "given"] = Field(
+        description="random; stratified: alike in foreground; contiguous: blocks of neighbours, "
+        "for slices of a volume or frames of a film; given: by `splits` or `split_table` in the "
+        "catalog"
+    )
+    validation: float = Field(gt=0, lt=1, description="fraction of the samples")
+    test: float = Field(gt=0, lt=1, description="fraction of the samples; the rest is for training")
+    group: str | None = Field(
+        description="regular expression searched in the id: samples in which its groups capture "
+        r"the same text stay together, as in '^(patient\d+)'"
+    )
+    folds: int = Field(ge=0, le=100, description="for cross-validation: 3 or more")
+
+    @model_validator(mode="after")
+    def _leaves_training_samples(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test together leave nothing to train on")
+        if self.folds == 1:
+            raise ValueError("folds: one fold cannot be held out against others; give 0 or 2 up")
+        return self
+
+
+class LeakageParameters(Strict):
+    """What is done about images that are on two sides of the split."""
+
+    duplicates: Literal["stop", "together", "allow"] = Field(
+        description="stop; together: keep them on one side; allow: only warn"
+    )
+    groups: Literal["stop", "allow"] = Field(description="stop or allow")
+    distance: int = Field(
+        ge=0, le=16, description="bits of 64 in which the hashes of near duplicates may differ"
+    )
+
+
+class IngestionParameters(Strict):
+    """The stage `ingestion`."""
+
+    masks: MaskParameters
+    split: SplitParameters
+    leakage: LeakageParameters = Field(
+        description="the same image, or the same group, on two sides of the split"
+    )
+    max_quarantined_fraction: Fraction = Field(
+        description="Fraction of the files that may be unusable; above it the run stops with a "
+        "list of them."
+    )
+    max_pixels: Count = Field(
+        description="Width times height above which an image is refused before it is decoded."
+    )
+    workers: Count = Field(
+        description="that decode: threads, or processes where there are thousands of files"
+    )

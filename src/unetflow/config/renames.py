@@ -1,0 +1,74 @@
+"""Names of parameters in earlier versions, and the names that took their place."""
+
+from collections.abc import Iterator
+from typing import Any
+
+RENAMED = {
+    "construction": "model",
+    "training.foreground_share": "training.foreground_fraction",
+    "training.warmup_share": "training.warmup_fraction",
+    "training.clip_norm": "training.global_clipnorm",
+    "training.moving_average": "training.ema_momentum",
+    "training.memorise_crops": "training.overfit_crops",
+}
+"""Old names as they stand in `parameters` and in a preset; of a section, all that is in it."""
+
+RENAMED_VALUES = {"evaluation.scores": {"thin": "centreline"}}
+"""By the present name of a parameter, its old values (or those in its list) and the new ones."""
+
+
+def rename(name: str) -> str:
+    """Return the present name of a parameter or a section."""
+    for old, new in RENAMED.items():
+        if name == old or name.startswith(f"{old}."):
+            name = new + name.removeprefix(old)
+    return name
+
+
+def rename_parameters(parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Move values from old names to the present ones, in place, where they win.
+
+    Args:
+        parameters: Of a run, or of a preset, after all files have been merged.
+
+    Yields:
+        Each old name that was there, and the present one.
+    """
+    if isinstance(parameters.get("model"), str):  # the section `model` was `construction` then
+        parameters["segmenter"] = parameters.pop("model")
+        yield "model", "segmenter"
+    for old, new in RENAMED.items():
+        section, _, name = old.rpartition(".")
+        holder = _find(parameters, section)
+        if name not in holder:
+            continue
+        yield old, new
+        value = holder.pop(name)
+        section, _, name = new.rpartition(".")
+        holder = _find(parameters, section, make=True)
+        if isinstance(value, dict) and isinstance(holder.get(name), dict):
+            holder[name].update(value)
+        else:
+            holder[name] = value
+    for where, values in RENAMED_VALUES.items():
+        section, _, name = where.rpartition(".")
+        holder = _find(parameters, section)
+        found = holder.get(name)
+        listed = found if isinstance(found, list) else [found]
+        for old, new in values.items():
+            if old in listed:
+                listed = [new if value == old else value for value in listed]
+                holder[name] = listed if isinstance(found, list) else new
+                yield f"{where}: {old}", f"{where}: {new}"
+
+
+def _find(parameters: dict[str, Any], section: str, *, make: bool = False) -> dict[str, Any]:
+    """Return a section; an empty one where it is missing or null."""
+    for part in section.split(".") if section else ():
+        found = parameters.get(part)
+        if not isinstance(found, dict):
+            found = {}
+            if make:
+                parameters[part] = found
+        parameters = found
+    return parameters

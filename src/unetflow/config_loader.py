@@ -1,0 +1,63 @@
+"""Kedro's configuration loader of this project: it understands the names of earlier versions."""
+
+import logging
+from typing import Any
+
+from kedro.config import OmegaConfigLoader
+
+from unetflow.config.renames import rename, rename_parameters
+
+_log = logging.getLogger(__name__)
+
+
+class RenamingConfigLoader(OmegaConfigLoader):
+    """Loads each kind of configuration once, with the names that parameters have now.
+
+    Old names in `parameters`, in presets among the `globals` and in `--params` are renamed, each
+    with one warning; see `config.renames`.
+    """
+
+    def __init__(
+        self,
+        conf_source: str,
+        env: str | None = None,
+        runtime_params: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        self._warned: set[str] = set()
+        runtime_params = dict(runtime_params or {})
+        self._rename(runtime_params)
+        super().__init__(conf_source, env, runtime_params, **options)
+
+    def __getitem__(self, key: str) -> dict[str, Any]:
+        """Return the merged configuration of a kind, such as "parameters"."""
+        found: dict[str, Any] = super().__getitem__(key)
+        if key in self or key not in ("parameters", "globals"):
+            return found
+        if key == "globals":
+            for preset in found.get("presets", {}).values():
+                self._rename(preset)
+        elif self._rename(found):  # old names in files win over present ones in files alone
+            found = self._soft_merge(found, self.runtime_params, "")
+        self[key] = found
+        return found
+
+    def _get_globals_value(self, variable: str, *default: Any) -> Any:
+        """Resolve `${globals:presets.NAME.OLD_NAME}`, too."""
+        parts = variable.split(".", 2)
+        if parts[0] == "presets" and len(parts) == 3:
+            parts[2] = rename(parts[2])
+        return super()._get_globals_value(".".join(parts), *default)
+
+    def _rename(self, parameters: dict[str, Any]) -> bool:
+        renamed = dict(rename_parameters(parameters))
+        for old, new in renamed.items():
+            if old not in self._warned:
+                _log.warning(
+                    "The parameter %s is now called %s. The old name still works; "
+                    "write the new one",
+                    old,
+                    new,
+                )
+        self._warned |= renamed.keys()
+        return bool(renamed)

@@ -10,9 +10,9 @@ from tests.support.images import random_pixels
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
 from unetflow.core.symmetries import (
-    MOST_VIEWS,
-    turn,
-    turn_back,
+    MAX_VIEWS,
+    apply_symmetry,
+    invert_symmetry,
 )
 from unetflow.data.samples import Sample
 from unetflow.evaluation.uncertainty import (
@@ -25,18 +25,18 @@ from unetflow.inference.tta import average_views, predict_views
 from unetflow.tiling.windows import predict_tiled
 
 
-@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, MOST_VIEWS - 1))
+@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, MAX_VIEWS - 1))
 def test_every_view_is_undone_exactly(height, width, view):
     image = np.arange(height * width * 2).reshape(height, width, 2)
-    seen = turn(image, view)
+    seen = apply_symmetry(image, view)
     assert seen.shape[:2] == ((height, width) if view < 4 else (width, height))
-    np.testing.assert_array_equal(turn_back(seen, view), image)
+    np.testing.assert_array_equal(invert_symmetry(seen, view), image)
 
 
 def test_the_views_are_the_eight_symmetries_of_a_square():
     image = np.arange(9).reshape(3, 3)
-    assert len({turn(image, view).tobytes() for view in range(MOST_VIEWS)}) == 8
-    np.testing.assert_array_equal(turn(image, 0), image)
+    assert len({apply_symmetry(image, view).tobytes() for view in range(MAX_VIEWS)}) == 8
+    np.testing.assert_array_equal(apply_symmetry(image, 0), image)
 
 
 def blur(image):
@@ -66,7 +66,9 @@ def test_mean_and_spread_are_those_of_all_views(views):
         return np.concatenate([1 - both, both], axis=2).astype(np.float32)
 
     seen = predict_views(predict, image, views)
-    stack = np.stack([turn_back(predict(turn(image, view)), view) for view in range(views)])
+    stack = np.stack(
+        [invert_symmetry(predict(apply_symmetry(image, view)), view) for view in range(views)]
+    )
     np.testing.assert_allclose(seen.mean, stack.mean(axis=0), atol=1e-6)
     np.testing.assert_allclose(seen.spread, stack.std(axis=0).max(axis=2), atol=1e-6)
     assert seen.spread.max() > 0.05
@@ -84,8 +86,8 @@ def test_the_average_over_views_is_that_of_each_window(views):
     windows = random_pixels((3, 6, 8, 1))
     found = average_views(slanted, views)(windows)
     for window, one in zip(windows, found, strict=True):
-        turned = (turn(window, view)[np.newaxis] for view in range(views))
-        stack = [turn_back(slanted(t)[0], view) for view, t in enumerate(turned)]
+        turned = (apply_symmetry(window, view)[np.newaxis] for view in range(views))
+        stack = [invert_symmetry(slanted(t)[0], view) for view, t in enumerate(turned)]
         np.testing.assert_allclose(one, np.mean(stack, axis=0), atol=1e-6)
     assert views == 1 or np.abs(found - slanted(windows)).max() > 0.05
 
@@ -93,7 +95,7 @@ def test_the_average_over_views_is_that_of_each_window(views):
 @given(st.tuples(st.integers(1, 60), st.integers(1, 60)), st.integers(1, 30))
 def test_the_average_over_views_is_the_same_in_tiles_as_in_the_whole(size, tile):
     image, geometry = random_pixels((*size, 1)), Geometry(4, 0, 0, 4)
-    predict = average_views(slanted, MOST_VIEWS)
+    predict = average_views(slanted, MAX_VIEWS)
     tiled = predict_tiled(predict, image, geometry, tile)
     np.testing.assert_allclose(tiled, predict_tiled(predict, image, geometry, 1000), atol=1e-6)
 

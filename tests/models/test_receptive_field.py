@@ -1,140 +1,133 @@
+"""The geometry of `build_unet`'s networks against changes of single input pixels."""
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
 
-from tests.support.networks import tiny_unet
+from tests.support.networks import randomise, tiny_unet
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import lost_pixels, unet_geometry
 from unetflow.data.intensity import IntensityRange
+from unetflow.models.keras_io import load_keras, save_keras
 from unetflow.models.preprocessing import with_preprocessing
-from unetflow.models.receptive_field import measure_geometry, receptive_field
-from unetflow.models.unet import build_unet, geometry_of
+from unetflow.models.unet import geometry_of, without_deep_supervision
 
 
+def _transparent(unet):
+    """Return the network with linear heads and weights that let no change of a pixel vanish.
+
+    Kernels are positive and biases zero, so that an image of zeros gives zeros and nothing is lost
+    by rounding.
+    """
+    for layer in unet.layers:
+        if hasattr(layer, "kernel"):
+            kernel, bias = layer.kernel, layer.bias
+            kernel.assign(np.full(kernel.shape, 1 / np.prod(kernel.shape[:3]), np.float32))
+            bias.assign(np.zeros(bias.shape, np.float32))
+        if layer.name.startswith("probabilities"):
+            layer.activation = keras.activations.linear
+    return unet
+
+
+def _measured_reach(network, geometry, edge, axis):
+    """Change one pixel after another of a whole period, in the middle of an image.
+
+    Args:
+        network: With transparent weights.
+        geometry: Its stride, and the smallest size across the measured axis.
+        edge: Pixels along the measured axis.
+        axis: 0 for the height, 1 for the width.
+
+    Returns:
+        How many pixels an output pixel depends on before and after its own place.
+    """
+    across = geometry.fit(2 * geometry.shrink + 1)
+    places = edge // 2 + np.arange(geometry.stride)
+    images = np.zeros((geometry.stride, across, edge, 1), np.float32)
+    images[np.arange(geometry.stride), across // 2, places] = 1
+    outputs = np.asarray(network(images if axis else images.swapaxes(1, 2)))
+    changed = outputs.any(axis=(2 - axis, 3))
+    first = changed.argmax(axis=1) + geometry.shrink
+    last = changed.shape[1] - 1 - changed[:, ::-1].argmax(axis=1) + geometry.shrink
+    return (last - places).max(), (places - first).max()
+
+
+VARIANTS = [
+    *({"depth": depth} for depth in (1, 2, 3, 4, 5)),
+    *({"depth": depth, "padding": "valid"} for depth in (1, 2, 3, 4, 5)),
+    {"depth": 2, "normalisation": "none", "dropout": 0.5, "up_activation": "relu"},
+    {"depth": 3, "deep_supervision": 2},
+    {"depth": 3, "deep_supervision": 2, "padding": "valid"},
+]
+
+
+@pytest.mark.parametrize("options", VARIANTS, ids=str)
+def test_the_formula_gives_the_measured_receptive_field(options):
+    unet = tiny_unet(base_filters=1, **options)
+    depth, padding = options["depth"], options.get("padding", "same")
+    geometry = unet_geometry(depth, padding)
+    assert geometry_of(unet) == geometry
+    radius = 7 * 2**depth - 5
+    edge = geometry.fit(2 * (radius + geometry.shrink) + 2 * geometry.stride)
+    for axis in (0, 1):
+        assert _measured_reach(_transparent(unet), geometry, edge, axis) == (radius, radius)
+    if padding == "same":
+        assert 0 <= geometry.margin - radius < geometry.stride
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5])
+def test_a_valid_network_loses_as_many_pixels_as_the_formula_says(depth):
+    edge = unet_geometry(depth, "valid").fit(lost_pixels(depth) + 1)
+    unet = tiny_unet(input_shape=(edge, edge, 1), depth=depth, padding="valid", base_filters=1)
+    assert unet.output_shape[1] == edge - lost_pixels(depth)
+
+
+@pytest.mark.parametrize("normalisation", ["batch", "group", "instance", "none"])
+@pytest.mark.parametrize("supervised", [0, 1])
 @pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize("depth", range(1, 6))
-def test_the_layers_say_what_the_formula_says(depth, padding):
-    unet = tiny_unet(depth=depth, padding=padding, base_filters=1)
-    field = receptive_field(unet)
-    assert measure_geometry(unet) == geometry_of(unet) == unet_geometry(depth, padding)
-    assert (field.before, field.after) == (7 * 2**depth - 5,) * 2
-    assert field.pads == (padding == "same")
-    assert 2 * field.shrink == (lost_pixels(depth) if padding == "valid" else 0)
+def test_the_geometry_survives_saving_and_loading(tmp_path, normalisation, supervised, padding):
+    options = {"normalisation": normalisation, "deep_supervision": supervised, "padding": padding}
+    unet = randomise(tiny_unet(depth=2, classes=3, dropout=0.2, up_activation="relu", **options))
+    save_keras(unet, tmp_path / "unet.keras")
+    loaded = load_keras(tmp_path / "unet.keras")
+    assert geometry_of(loaded) == unet_geometry(2, padding)
+    assert geometry_of(without_deep_supervision(loaded)) == unet_geometry(2, padding)
 
 
-def _all_positive(network):
-    """Let no change of an input pixel be lost on its way to the output."""
-    for weight in network.weights:
-        weight.assign(np.full(weight.shape, 1 / np.prod(weight.shape[:3]), np.float32))
-    return network
+def test_the_geometry_of_a_network_behind_its_preprocessing_is_the_networks():
+    whole = with_preprocessing(tiny_unet(depth=2), IntensityRange([0.0], [255.0]))
+    assert geometry_of(whole.get_layer("U-Net")) == unet_geometry(2, "same")
 
 
-def _changed(network, image, row, column):
-    """Return the outputs that a change of one input pixel changes, as seen from its place."""
-    other = image.copy()
-    other[0, row, column, 0] += 1e3
-    difference = np.asarray(network(other) - network(image))[0].any(axis=2)
-    lost = (image.shape[1] - difference.shape[0]) // 2
-    rows, columns = np.nonzero(difference)
-    return rows + lost - row, columns + lost - column
+def _small_network():
+    inputs = keras.Input((None, None, 1))
+    return keras.Model(inputs, layers.Conv2D(1, 3, padding="same")(inputs))
 
 
-def _empirical_reach(network, edge, stride):
-    """Change one pixel after another of a whole period, and see how far away outputs change."""
-    image = np.zeros((1, edge, edge, 1), np.float32)
-    middle, back, ahead = edge // 2, 0, 0
-    for shift in range(stride):
-        for seen in _changed(network, image, middle + shift, middle + shift):
-            back, ahead = max(back, -int(seen.min())), max(ahead, int(seen.max()))
-    # An output before the pixel looks ahead to it.
-    return ahead, back
+def _with_a_layer_in_front():
+    unet = tiny_unet()
+    inputs = keras.Input((None, None, 1))
+    x = layers.Conv2D(1, 7, padding="same")(inputs)
+    return keras.Model(inputs, unet(x))
 
 
-@pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize("depth", [1, 2, 3])
-def test_no_output_further_away_changes_with_a_pixel_and_the_farthest_does(depth, padding):
-    field_of = tiny_unet(depth=depth, padding=padding, base_filters=1, normalisation="none")
-    head = field_of.get_layer("probabilities").input
-    network = _all_positive(keras.Model(field_of.input, head))  # a sigmoid would saturate
-    field, geometry = receptive_field(network), unet_geometry(depth, padding)
-    edge = geometry.fit(2 * (field.before + field.shrink) + 6 * geometry.stride)
-    assert _empirical_reach(network, edge, field.stride) == (field.before, field.after)
+def _with_a_layer_behind():
+    unet = tiny_unet()
+    return keras.Model(unet.input, layers.Conv2D(1, 7, padding="same")(unet.output))
 
 
-def _network(*steps):
-    x = inputs = keras.Input((None, None, 1))
-    for step in steps:
-        x = step(x)
-    return keras.Model(inputs, x)
-
-
-def _with_skip(x):
-    low = layers.UpSampling2D(2, interpolation="bilinear")(layers.AveragePooling2D(2)(x))
-    return layers.Add()([low, layers.Conv2D(1, 5, padding="same", dilation_rate=2)(x)])
+def _with_other_kernels():
+    config = tiny_unet().get_config()
+    for layer in config["layers"]:
+        if layer["name"] == "encoder_1_conv_2":
+            layer["config"]["dilation_rate"] = (2, 2)
+    return keras.Model.from_config(config)
 
 
 @pytest.mark.parametrize(
-    ("steps", "stride"),
-    [
-        ([layers.Conv2D(1, 3, padding="same")], 1),
-        ([layers.Conv2D(1, 4, padding="same")], 1),
-        ([layers.Conv2D(1, 3, strides=2, padding="same"), layers.UpSampling2D(2)], 2),
-        ([layers.MaxPooling2D(3), layers.UpSampling2D(3, interpolation="bilinear")], 3),
-        (
-            [layers.MaxPooling2D(2), layers.Conv2DTranspose(1, 4, strides=2), layers.Cropping2D(1)],
-            2,
-        ),
-        ([layers.ZeroPadding2D(3), layers.Conv2D(1, 7)], 1),
-        ([layers.DepthwiseConv2D(3, padding="same", dilation_rate=3)], 1),
-        ([_with_skip], 2),
-    ],
-    ids=["odd", "even", "strided", "by 3", "overlapping", "padded", "dilated", "skip"],
+    "build", [_small_network, _with_a_layer_in_front, _with_a_layer_behind, _with_other_kernels]
 )
-def test_each_kind_of_layer_looks_as_far_as_it_does(steps, stride):
-    network = _all_positive(_network(*steps))
-    field = receptive_field(network)
-    assert field.stride == stride
-    assert _empirical_reach(network, 12 * stride + 36 // stride * stride, stride) == (
-        field.before,
-        field.after,
-    )
-
-
-def test_models_in_a_model_are_followed():
-    unet = tiny_unet(depth=2, base_filters=1)
-    whole = with_preprocessing(unet, IntensityRange([0.0], [255.0]))
-    assert measure_geometry(whole) == unet_geometry(2, "same")
-
-
-@pytest.mark.parametrize("padding", ["same", "valid"])
-def test_deep_supervision_looks_no_further(padding):
-    unet = tiny_unet(depth=3, padding=padding, deep_supervision=2)
-    assert measure_geometry(unet) == unet_geometry(3, padding)
-
-
-def test_height_and_width_are_told_apart():
-    network = _network(layers.Conv2D(1, (3, 7), padding="same"))
-    assert receptive_field(network, 0).before == 1
-    assert receptive_field(network, 1).before == 3
-    assert measure_geometry(network).margin == 3
-
-
-@pytest.mark.parametrize(
-    ("steps", "message"),
-    [
-        ([layers.GlobalAveragePooling2D(keepdims=True)], "how far a GlobalAveragePooling2D"),
-        ([layers.MaxPooling2D(2)], "its output has 1/2 n"),
-        ([layers.UpSampling2D(2), layers.MaxPooling2D(2), layers.Cropping2D(((1, 0), 0))], "n"),
-        ([layers.UpSampling2D(2, interpolation="bicubic")], "an? UpSampling2D of this kind"),
-        ([layers.Conv2DTranspose(1, 3, padding="same")], "a Conv2DTranspose of this kind"),
-        ([layers.MaxPooling2D((2, 1)), layers.UpSampling2D((2, 1))], "height and width differ"),
-    ],
-)
-def test_a_network_of_which_nothing_can_be_said_is_refused(steps, message):
-    with pytest.raises(InputError, match=message):
-        measure_geometry(_network(*steps))
-
-
-def test_a_network_of_any_size_is_followed_in_no_time():
-    assert receptive_field(build_unet((None, None, 1), base_filters=1, depth=7)).before == 891
+def test_a_network_that_build_unet_did_not_make_is_refused(build):
+    with pytest.raises(InputError, match="its receptive field is unknown"):
+        geometry_of(build())

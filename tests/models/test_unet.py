@@ -6,9 +6,7 @@ from keras import layers
 
 from tests.support.networks import randomise, tiny_unet
 from unetflow.core.errors import InputError
-from unetflow.core.geometry import unet_geometry
-from unetflow.models.keras_io import load_keras, save_keras
-from unetflow.models.unet import build_unet, geometry_of
+from unetflow.models.unet import build_unet
 
 
 @pytest.fixture(scope="module")
@@ -238,17 +236,3 @@ def test_a_size_that_cannot_be_halved_gives_the_nearest_that_can(
 def test_the_smallest_size_that_is_named_can_be_built():
     unet = tiny_unet(input_shape=(188, 188, 1), depth=4, padding="valid")
     assert unet.output_shape == (None, 4, 4, 1)
-
-
-@pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize("depth", [1, 2, 3, 4])
-def test_the_geometry_is_read_off_the_network(depth, padding):
-    unet = tiny_unet(depth=depth, padding=padding, base_filters=1, normalisation="none")
-    assert geometry_of(unet) == unet_geometry(depth, padding)
-
-
-@pytest.mark.parametrize("padding", ["same", "valid"])
-def test_the_geometry_is_the_same_after_saving_and_loading(padding, tmp_path):
-    unet = tiny_unet(depth=2, padding=padding, normalisation="none")
-    save_keras(unet, tmp_path / "unet.keras")
-    assert geometry_of(load_keras(tmp_path / "unet.keras")) == unet_geometry(2, padding)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from unetflow.config.validation import Strict
-from unetflow.core.symmetries import MOST_VIEWS
+from unetflow.core.symmetries import MAX_VIEWS
 
 Percentile = Annotated[float, Field(ge=0, le=100)]
 
@@ -27,7 +27,7 @@ class UncertaintyParameters(Strict):
     views: int = Field(
         default=4,
         ge=0,
-        le=MOST_VIEWS,
+        le=MAX_VIEWS,
         description="flips and right-angle rotations of each test image that are compared: 2 to "
         "8, or 0 for none",
     )

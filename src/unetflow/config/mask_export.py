@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from unetflow.config.background import BackgroundRule
 from unetflow.config.validation import Strict
-from unetflow.core.symmetries import MOST_VIEWS
+from unetflow.core.symmetries import MAX_VIEWS
 
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -51,7 +51,7 @@ class MaskExportParameters(Strict):
     engine: Literal["auto", "keras", "openvino", "onnx"]
     precision: Literal["float32", "bfloat16"]
     probabilities: bool
-    views: Annotated[int, Field(ge=1, le=MOST_VIEWS)]
+    views: Annotated[int, Field(ge=1, le=MAX_VIEWS)]
     blended_overlap: Annotated[float, Field(ge=0, le=0.5)] | None
     objects: ObjectParameters | None
     large: LargeParameters

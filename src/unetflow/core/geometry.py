@@ -1,18 +1,19 @@
-"""Which input sizes a U-Net takes, and how far it looks."""
+"""Input sizes, output size and receptive field of a U-Net."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What tiling must know of a network.
+    """The properties of a network that tiling depends on, in pixels.
 
     Attributes:
-        stride: Windows begin at multiples of this many pixels, as pooling demands.
-        remainder: An input edge fits when it leaves this remainder divided by the stride.
-        shrink: Pixels that valid convolutions cut off each side; 0 for same convolutions.
-        margin: Pixels at an inner border of a window whose output the cut may have changed: the
-            network's reach for same convolutions, 0 for valid ones. A multiple of the stride.
+        stride: Windows start at multiples of this, the product of all pooling strides.
+        remainder: An input edge fits if it leaves this remainder when divided by the stride.
+        shrink: Pixels that valid convolutions remove at each side; 0 for same convolutions.
+        margin: Width of the border of a window's output that depends on what lies beyond the
+            window: the receptive field's radius for same convolutions, rounded up to a multiple
+            of the stride; 0 for valid convolutions.
     """
 
     stride: int
@@ -21,51 +22,50 @@ class Geometry:
     margin: int
 
     def fit(self, edge: int) -> int:
-        """Return the smallest input edge that the network takes and that is at least `edge`."""
+        """Return the smallest input edge that fits the network and is at least `edge`."""
         return edge + (self.remainder - edge) % self.stride
 
     def fits(self, edge: int) -> bool:
-        """Tell whether the network takes an input of this edge."""
+        """Return whether an input of this edge fits the network."""
         return edge == self.fit(max(edge, 2 * self.shrink + 1))
 
     def nearest(self, edge: int) -> str:
-        """Name the input edges around this one that the network takes, for a message."""
+        """Return the fitting input edges next to this one as text, for messages."""
         above = self.fit(max(edge, 2 * self.shrink + 1))
         below = above - self.stride
         return f"{below} and {above}" if below > 2 * self.shrink else str(above)
 
 
 def unet_geometry(depth: int, padding: str) -> Geometry:
-    """Return what tiling must know of a U-Net.
+    """Return the geometry of a U-Net as `models.unet.build_unet` builds it.
 
-    With same convolutions, an output pixel looks at 2 pixels to each side for each of the two
-    `conv_block`s of a level, counted in that level's pixels of 2^level, and at 1 more for its
-    pooling: 4 (2^depth - 1) + 2 2^depth + (2^depth - 1) = 7 2^depth - 5 in all.
+    With same convolutions, the radius of the receptive field is 7 2^depth - 5: each of the two
+    `conv_block`s of a level adds 2 pixels of that level, which are 2^level pixels of the image,
+    and each pooling adds one pixel, so that 4 (2^depth - 1) + 2 2^depth + (2^depth - 1).
 
-    With valid convolutions each `conv_block` cuts off 4 pixels of its level, so that an input
-    edge fits when it is 4 (2^depth - 1) more than a multiple of 2^depth.
+    With valid convolutions each `conv_block` removes 4 pixels of its level, so that an input edge
+    fits if it is 4 (2^depth - 1) plus a multiple of 2^depth.
 
     Args:
-        depth: How often the size is halved.
+        depth: Number of poolings.
         padding: "same" or "valid".
 
     Returns:
-        The geometry. It holds for batch normalisation and none; group and instance normalisation
-        look at the whole window.
+        The geometry. It is exact for batch normalisation and for none; group and instance
+        normalisation depend on the whole window.
     """
     stride = 2**depth
     if padding == "same":
-        reach = 7 * stride - 5
-        return Geometry(stride, remainder=0, shrink=0, margin=-(-reach // stride) * stride)
+        radius = 7 * stride - 5
+        return Geometry(stride, remainder=0, shrink=0, margin=-(-radius // stride) * stride)
     return Geometry(stride, remainder=-4 % stride, shrink=lost_pixels(depth) // 2, margin=0)
 
 
 def lost_pixels(depth: int) -> int:
-    """Return by how much the output of a valid U-Net of this depth is smaller than its input.
+    """Return the difference between the input edge and the output edge of a valid U-Net.
 
-    A level loses 4 pixels before its pooling, twice what is lost below, and 4 after it.
+    A level removes 4 pixels before its pooling, twice what the levels below remove, and 4 after
+    the up-convolution: lost(d) = 8 + 2 lost(d - 1) with lost(0) = 4.
     """
-    lost = 4
-    for _ in range(depth):
-        lost = 4 + 2 * lost + 4
-    return lost
+    stride: int = 2**depth
+    return 12 * stride - 8

@@ -1,4 +1,4 @@
-"""The eight symmetries of a square."""
+"""The eight symmetries of a square: rotations by 90 degrees, with and without a reflection."""
 
 from typing import TypeVar
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixel = TypeVar("Pixel", bound=np.generic)
-# Quarter turns, and whether columns are mirrored before. The first four keep the image's shape.
+
 _SYMMETRIES = (
     (0, False),
     (2, False),
@@ -17,22 +17,27 @@ _SYMMETRIES = (
     (1, True),
     (3, True),
 )
-MOST_VIEWS = len(_SYMMETRIES)
+"""Quarter turns and whether columns are mirrored first. The first four keep the image's shape."""
+
+MAX_VIEWS = len(_SYMMETRIES)
 
 
-def turn(image: NDArray[Pixel], view: int) -> NDArray[Pixel]:
-    """Return one of the 8 views of an image; view 0 is the image itself.
+def apply_symmetry(image: NDArray[Pixel], view: int) -> NDArray[Pixel]:
+    """Return one of the eight views of an image.
 
     Args:
         image: `(height, width, ...)`.
-        view: From 0 to 7; from 4 on height and width change places.
+        view: From 0, the image itself, to 7; views from 4 on swap height and width.
+
+    Returns:
+        A view of the same memory.
     """
     quarters, mirrored = _SYMMETRIES[view]
     return np.rot90(image[:, ::-1] if mirrored else image, quarters)
 
 
-def turn_back(image: NDArray[Pixel], view: int) -> NDArray[Pixel]:
-    """Undo `turn`."""
+def invert_symmetry(image: NDArray[Pixel], view: int) -> NDArray[Pixel]:
+    """Undo `apply_symmetry`."""
     quarters, mirrored = _SYMMETRIES[view]
     back = np.rot90(image, -quarters)
     return back[:, ::-1] if mirrored else back

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
-from unetflow.core.symmetries import MOST_VIEWS, turn, turn_back
+from unetflow.core.symmetries import MAX_VIEWS, apply_symmetry, invert_symmetry
 from unetflow.core.types import Predictor, Probabilities
 
 Predict = Callable[[NDArray[np.generic]], Probabilities]
@@ -45,7 +45,7 @@ def predict_views(predict: Predict, image: NDArray[np.generic], views: int) -> V
     plain = predict(image)
     mean, squares = plain.copy(), np.zeros_like(plain)
     for view in range(1, views):
-        found = turn_back(predict(np.ascontiguousarray(turn(image, view))), view)
+        found = invert_symmetry(predict(np.ascontiguousarray(apply_symmetry(image, view))), view)
         step = found - mean
         mean += step / np.float32(view + 1)
         squares += step * (found - mean)
@@ -67,9 +67,9 @@ def average_views(predictor: Predictor, views: int) -> Predictor:
     Raises:
         InputError: There are no so many.
     """
-    if not 1 <= views <= MOST_VIEWS:
+    if not 1 <= views <= MAX_VIEWS:
         raise InputError(
-            "views", f"there are no {views} views of an image", f"Use 1 to {MOST_VIEWS}"
+            "views", f"there are no {views} views of an image", f"Use 1 to {MAX_VIEWS}"
         )
 
     def predict(stacked: NDArray[np.generic]) -> Probabilities:

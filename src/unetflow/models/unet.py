@@ -1,14 +1,12 @@
 """The U-Net, built from its blocks."""
 
+from typing import Any
+
 import keras
 from keras import layers
 
 from unetflow.core.errors import InputError
-from unetflow.core.geometry import (
-    Geometry,
-    lost_pixels,
-    unet_geometry,
-)
+from unetflow.core.geometry import Geometry, lost_pixels, unet_geometry
 from unetflow.models.blocks import (
     NORMALISATIONS,
     PADDINGS,
@@ -18,9 +16,27 @@ from unetflow.models.blocks import (
     decoder_block,
     encoder_block,
 )
-from unetflow.models.receptive_field import measure_geometry
 
 _HEAD = "probabilities"
+_BOTTLENECK = "bottleneck_conv_1"
+
+_POINTWISE = (
+    layers.BatchNormalization,
+    layers.Dropout,
+    layers.GroupNormalization,
+    layers.ReLU,
+)
+"""Layers that leave the receptive field as it is; a group's statistics are left aside."""
+
+_SPATIAL_OPTIONS = (
+    "kernel_size",
+    "pool_size",
+    "size",
+    "strides",
+    "dilation_rate",
+    "padding",
+    "cropping",
+)
 
 
 def build_unet(
@@ -119,6 +135,48 @@ def count_outputs(unet: keras.Model) -> int:
     return int(unet.output_shape[-1] // unet.get_layer(_HEAD).filters)
 
 
+def geometry_of(unet: keras.Model) -> Geometry:
+    """Return the geometry of a network that `build_unet` made, also after saving and loading.
+
+    Depth and padding follow from the layers' names and options. The formula behind the geometry
+    holds for this architecture alone, so a network with any other layer is refused.
+
+    Args:
+        unet: The network, with or without deep supervision, without preprocessing.
+
+    Raises:
+        InputError: `build_unet` does not make this network.
+    """
+    names = [layer.name for layer in unet.layers]
+    depth = sum(name.endswith("_pool") for name in names)
+    padding = unet.get_layer(_BOTTLENECK).padding if depth and _BOTTLENECK in names else None
+    if padding is not None:
+        supervised = sum(name.startswith(f"{_HEAD}_") for name in names)
+        twin = build_unet(
+            (None, None, 1),
+            base_filters=1,
+            depth=depth,
+            padding=padding,
+            deep_supervision=supervised,
+        )
+        if _spatial_options(unet) == _spatial_options(twin):
+            return unet_geometry(depth, padding)
+    raise InputError(
+        f"network '{unet.name}'",
+        "its receptive field is unknown, since `build_unet` did not make it",
+        "Build the network with `build_unet`",
+    )
+
+
+def _spatial_options(unet: keras.Model) -> dict[str, dict[str, Any]]:
+    """Return kernel, stride, padding and the like of each layer that is not pointwise, by name."""
+    configs = (x.get_config() for x in unet.layers if not isinstance(x, _POINTWISE))
+    return {
+        config["name"]: {option: config.get(option) for option in _SPATIAL_OPTIONS}
+        for config in configs
+    }
+
+
 def _head(x: Tensor, classes: int, name: str) -> Tensor:
     return layers.Conv2D(
         classes,
@@ -137,11 +195,6 @@ def _enlarge(probabilities: Tensor, level: int, padding: str) -> Tensor:
     # Each valid `conv_block` above would have cut 2 pixels of its level off each side.
     crop = 2 * (2**level - 1) if padding == "valid" else 0
     return layers.Cropping2D(crop, name=f"cut_{level + 1}")(x) if crop else x
-
-
-def geometry_of(unet: keras.Model) -> Geometry:
-    """Return what tiling must know of a U-Net, counted from its layers."""
-    return measure_geometry(unet)
 
 
 def _check_counts(base_filters: int, depth: int, classes: int, deep_supervision: int) -> None:

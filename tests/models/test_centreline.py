@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 from skimage.draw import line
 
-from tests.support.losses import losses_of, random_chance, random_truth
+from tests.support.losses import losses_of, random_prediction, random_truth
 from unetflow.models.losses.centreline import soft_skeleton
 
 CROSS = ndimage.generate_binary_structure(2, 1)
@@ -50,7 +50,7 @@ def _thin(mask, **options):
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_it_equals_the_papers_algorithm_in_scipy(channels):
     size = (9, 12)
-    truth, chance = random_truth(5, 3, channels, size), random_chance(5, 3, channels, size)
+    truth, chance = random_truth(5, 3, channels, size), random_prediction(5, 3, channels, size)
     expected = _loss_slowly(truth, chance)
     np.testing.assert_allclose(losses_of("cldice", truth, chance), expected, rtol=1e-4)
 

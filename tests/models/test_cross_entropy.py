@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
-from tests.support.losses import images, losses_of, random_chance, random_truth
+from tests.support.losses import images, losses_of, random_prediction, random_truth
 
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 
@@ -50,7 +50,7 @@ def _slowly(name, truth, chance, class_weights=None, weight_map=None):
     mapped=st.booleans(),
 )
 def test_they_equal_a_walk_over_the_pixels(name, seed, batch, channels, weighted, mapped):
-    truth, chance = random_truth(seed, batch, channels), random_chance(seed, batch, channels)
+    truth, chance = random_truth(seed, batch, channels), random_prediction(seed, batch, channels)
     class_weights = (0.5, 2.0, 3.0, 0.25)[: max(channels, 2)] if weighted else None
     weight_map, y_true = None, truth
     if mapped:
@@ -63,7 +63,7 @@ def test_they_equal_a_walk_over_the_pixels(name, seed, batch, channels, weighted
 
 @pytest.mark.parametrize("channels", [2, 3])
 def test_scikit_learn_has_the_same_cross_entropy(channels):
-    truth, chance = random_truth(3, 4, channels), random_chance(3, 4, channels)
+    truth, chance = random_truth(3, 4, channels), random_prediction(3, 4, channels)
     expected = [
         log_loss(label, p.astype(np.float32), labels=range(channels))
         for label, p in images(truth, chance)
@@ -72,7 +72,7 @@ def test_scikit_learn_has_the_same_cross_entropy(channels):
 
 
 def test_with_a_sigmoid_channel_both_cross_entropies_are_the_same():
-    truth, chance = random_truth(4, 3, 1), random_chance(4, 3, 1)
+    truth, chance = random_truth(4, 3, 1), random_prediction(4, 3, 1)
     found = losses_of("cce", truth, chance, (0.3, 2.0))
     np.testing.assert_allclose(found, losses_of("bce", truth, chance, (0.3, 2.0)), rtol=1e-5)
 

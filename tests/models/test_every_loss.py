@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.support.losses import gradient_of, losses_of, random_chance, random_truth
+from tests.support.losses import gradient_of, losses_of, random_prediction, random_truth
 from unetflow.config.loss_terms import LOSS_NAMES
 from unetflow.models.losses.segmentation_loss import LOSSES, SegmentationLoss
 
@@ -15,7 +15,7 @@ every_head = pytest.mark.parametrize("channels", [1, 2, 3])
 
 def _batch(seed, batch, channels):
     size = (6, 7)
-    return random_truth(seed, batch, channels, size), random_chance(seed, batch, channels, size)
+    return random_truth(seed, batch, channels, size), random_prediction(seed, batch, channels, size)
 
 
 def test_the_parser_knows_all_of_them():

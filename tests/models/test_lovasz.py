@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import jaccard_score
 
-from tests.support.losses import images, losses_of, random_chance, random_truth
+from tests.support.losses import images, losses_of, random_prediction, random_truth
 
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 
@@ -44,14 +44,14 @@ def _slowly(label, p, sigmoid):
 def test_it_equals_the_definition(seed, batch, channels, width):
     size = (3, width)
     truth = random_truth(seed, batch, channels, size)
-    chance = random_chance(seed, batch, channels, size)
+    chance = random_prediction(seed, batch, channels, size)
     expected = [_slowly(label, p, channels == 1) for label, p in images(truth, chance)]
     np.testing.assert_allclose(losses_of("lovasz", truth, chance), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_of_a_hard_prediction_it_is_one_minus_the_jaccard_index():
     truth = random_truth(1, 6, 1)
-    found = (random_chance(1, 6, 1) > 0.4).astype(np.float32)
+    found = (random_prediction(1, 6, 1) > 0.4).astype(np.float32)
     expected = [
         1 - jaccard_score(t[t != 255], p[t != 255]) for t, p in zip(truth, found, strict=True)
     ]
@@ -61,7 +61,7 @@ def test_of_a_hard_prediction_it_is_one_minus_the_jaccard_index():
 
 def test_of_several_hard_classes_it_is_one_minus_the_mean_jaccard_index():
     truth = random_truth(2, 4, 3)
-    found = np.eye(3, dtype=np.float32)[random_chance(2, 4, 3).argmax(axis=-1)]
+    found = np.eye(3, dtype=np.float32)[random_prediction(2, 4, 3).argmax(axis=-1)]
     expected = [
         1 - jaccard_score(label, p.argmax(axis=1), labels=np.unique(label), average="macro")
         for label, p in images(truth, found)

@@ -5,7 +5,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.losses import images, random_chance, random_truth
+from tests.support.losses import images, random_prediction, random_truth
 from tests.support.networks import dice_slowly
 from unetflow.metrics.pixels import count_confusion
 from unetflow.models.losses.metric import dice
@@ -16,7 +16,10 @@ few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 @few
 @given(seed=st.integers(0, 2**32 - 1), height=st.integers(1, 5))
 def test_with_a_sigmoid_channel_it_equals_a_walk_over_the_pixels(seed, height):
-    truth, chance = random_truth(seed, 3, 1, (height, 2)), random_chance(seed, 3, 1, (height, 2))
+    truth, chance = (
+        random_truth(seed, 3, 1, (height, 2)),
+        random_prediction(seed, 3, 1, (height, 2)),
+    )
     expected = [dice_slowly(t, p) for t, p in zip(truth, chance, strict=True)]
     np.testing.assert_allclose(dice(truth, tf.constant(chance)), expected, rtol=1e-6)
 
@@ -27,7 +30,10 @@ def test_with_several_channels_it_is_the_mean_over_the_classes_that_are_there(
     seed, channels, height
 ):
     size = (height, 2)
-    truth, chance = random_truth(seed, 3, channels, size), random_chance(seed, 3, channels, size)
+    truth, chance = (
+        random_truth(seed, 3, channels, size),
+        random_prediction(seed, 3, channels, size),
+    )
     expected = []
     for label, p in images(truth, chance):
         found = p.argmax(axis=1)
@@ -65,7 +71,7 @@ def test_it_is_the_mean_over_images_with_empty_ones_perfect():
 
 
 def test_ignored_pixels_and_weights_do_not_change_it():
-    truth, chance = random_truth(1, 3, 1), random_chance(1, 3, 1)
+    truth, chance = random_truth(1, 3, 1), random_prediction(1, 3, 1)
     other = np.where(truth == 255, 1 - chance, chance)
     weighted = np.concatenate([truth, np.full_like(truth, 7)], axis=-1).astype(np.float32)
     np.testing.assert_array_equal(dice(truth, chance), dice(truth, other))

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.losses import images, losses_of, random_chance, random_truth
+from tests.support.losses import images, losses_of, random_prediction, random_truth
 from tests.support.networks import loss_slowly
 
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
@@ -37,7 +37,7 @@ def _tversky_loss(hit, wrong, missed):
 )
 def test_they_equal_a_walk_over_the_pixels(loss, seed, batch, channels):
     name, slowly = loss
-    truth, chance = random_truth(seed, batch, channels), random_chance(seed, batch, channels)
+    truth, chance = random_truth(seed, batch, channels), random_prediction(seed, batch, channels)
     expected = [
         np.mean([slowly(*_counts(label, p, c)) for c in range(1, p.shape[1])])
         for label, p in images(truth, chance)
@@ -48,7 +48,10 @@ def test_they_equal_a_walk_over_the_pixels(loss, seed, batch, channels):
 @few
 @given(seed=st.integers(0, 2**32 - 1), height=st.integers(1, 5))
 def test_bce_plus_dice_is_what_training_has_always_minimised(seed, height):
-    truth, chance = random_truth(seed, 3, 1, (height, 5)), random_chance(seed, 3, 1, (height, 5))
+    truth, chance = (
+        random_truth(seed, 3, 1, (height, 5)),
+        random_prediction(seed, 3, 1, (height, 5)),
+    )
     expected = [loss_slowly(t, p) for t, p in zip(truth, chance, strict=True)]
     np.testing.assert_allclose(losses_of("bce + dice", truth, chance), expected, rtol=1e-4)
 

@@ -202,8 +202,8 @@ def test_the_name_can_be_chosen():
             "normalisation: 'layer' is unknown. Use one of batch, group, instance, none.",
         ),
         ("padding", "full", "padding: 'full' is unknown. Use one of same, valid."),
-        ("dropout", -0.1, "dropout: -0.1 is no share. Use at least 0 and less than 1."),
-        ("dropout", 1.0, "dropout: 1.0 is no share. Use at least 0 and less than 1."),
+        ("dropout", -0.1, "dropout: -0.1 is not a fraction. Use 0 or more, less than 1."),
+        ("dropout", 1.0, "dropout: 1.0 is not a fraction. Use 0 or more, less than 1."),
     ],
 )
 def test_a_bad_argument_is_named(option, value, message):
@@ -230,7 +230,7 @@ def test_a_size_that_cannot_be_halved_gives_the_nearest_that_can(
         build_unet((height, width, 1), padding=padding)
     assert caught.value.where == where
     assert "depth 4" in caught.value.problem
-    assert caught.value.fix == f"The nearest sizes that it can are {sizes}"
+    assert caught.value.fix == f"The nearest sizes that fit are {sizes}"
 
 
 def test_the_smallest_size_that_is_named_can_be_built():

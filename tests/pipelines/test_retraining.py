@@ -94,7 +94,7 @@ def test_challenger_that_is_not_worse_is_promoted_and_rolled_back(with_champion:
     easy += ",retraining.largest_fall=1.0,retraining.start_from=champion"
     result = kedro_run(with_champion, *RETRAINING, f"{TINY},{easy}")
     assert result.exit_code == 0, result.output
-    assert "Began with the weights of" in " ".join(result.output.split())
+    assert "Copied the weights of" in " ".join(result.output.split())
     new = latest(with_champion)
     assert aliases(with_champion) == {"champion": new, "previous": "1"}
     told = outcome(with_champion)

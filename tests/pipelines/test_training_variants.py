@@ -135,7 +135,7 @@ def test_a_training_begins_with_a_file_or_a_registered_model(copy: Path) -> None
     start = f"start_from={copy / 'before.keras'}"
     result = kedro_run(copy, "--pipelines", "construction", "--params", f"{TINY},{start}")
     assert result.exit_code == 0, result.output
-    assert "Began with the weights of" in " ".join(result.output.split())
+    assert "Copied the weights of" in " ".join(result.output.split())
 
     client = mlflow.MlflowClient(f"sqlite:///{copy / 'mlflow.db'}")
     client.set_registered_model_alias("unetflow", "champion", "1")

@@ -1,4 +1,4 @@
-"""Random truths and predictions, and what a loss and its gradient are for them."""
+"""Random truths and predictions, their losses and gradients."""
 
 import numpy as np
 import tensorflow as tf
@@ -14,35 +14,35 @@ def random_truth(seed: int, batch: int, channels: int, size: tuple[int, int] = (
     return random.choice(classes, (batch, *size, 1)).astype(np.uint8)
 
 
-def random_chance(
+def random_prediction(
     seed: int, batch: int, channels: int, size: tuple[int, int] = (4, 5)
 ) -> NDArray[np.float32]:
-    """Return probabilities of as many channels, which sum to 1 where there are several."""
-    chance = np.random.default_rng(seed).uniform(0.02, 0.98, (batch, *size, channels))
+    """Return probabilities; those of several channels sum to 1."""
+    values = np.random.default_rng(seed).uniform(0.02, 0.98, (batch, *size, channels))
     if channels > 1:
-        chance /= chance.sum(axis=-1, keepdims=True)
-    return chance.astype(np.float32)
+        values /= values.sum(axis=-1, keepdims=True)
+    return values.astype(np.float32)
 
 
-def losses_of(formula, truth, chance, class_weights=None) -> NDArray:
+def losses_of(terms, truth, chance, class_weights=None) -> NDArray:
     """Return the loss of each image."""
-    loss = SegmentationLoss(formula, class_weights)
+    loss = SegmentationLoss(terms, class_weights)
     return np.asarray(loss.call(tf.constant(truth), tf.constant(chance)))
 
 
-def gradient_of(formula, truth, chance, class_weights=None) -> NDArray:
+def gradient_of(terms, truth, chance, class_weights=None) -> NDArray:
     """Return the gradient of the batch's loss with respect to the prediction."""
     variable = tf.Variable(chance)
     with tf.GradientTape() as tape:
-        value = SegmentationLoss(formula, class_weights)(truth, variable)
+        value = SegmentationLoss(terms, class_weights)(truth, variable)
     return tape.gradient(value, variable).numpy()
 
 
 def images(truth, chance):
-    """Walk over the images: labels and probabilities of the pixels that count, class by class.
+    """Yield the labels and the probabilities of each image's counted pixels.
 
-    Yields `(pixels,)` labels and `(pixels, classes)` float64 probabilities of all classes, the
-    background's too where the network gives the foreground's alone.
+    Labels are `(pixels,)`, probabilities `(pixels, classes)` float64 of all classes, with the
+    background's added where there is one channel.
     """
     for label, image in zip(truth[..., 0], chance.astype(np.float64), strict=True):
         counted = label != 255

@@ -10,7 +10,7 @@ from tests.support.images import random_pixels
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry, unet_geometry
 from unetflow.tiling.blending import (
-    measure_seams,
+    measure_blending_error,
     plan_blended_windows,
     predict_blended,
 )
@@ -20,7 +20,7 @@ GEOMETRIES = st.builds(unet_geometry, st.integers(1, 5), st.sampled_from(["same"
 
 
 @given(GEOMETRIES, st.integers(1, 2000), st.integers(0, 200), st.integers(1, 700))
-def test_the_weights_of_all_windows_add_up_to_one(geometry, length, overlap, tile):
+def test_weights_of_all_windows_sum_to_one(geometry, length, overlap, tile):
     windows = plan_blended_windows(length, geometry, overlap, tile)
     lost = 2 * geometry.shrink
     total = np.zeros(windows[-1].stop - lost)
@@ -36,9 +36,7 @@ def test_the_weights_of_all_windows_add_up_to_one(geometry, length, overlap, til
 
 
 @given(GEOMETRIES, st.integers(1, 2000), st.integers(0, 200), st.integers(1, 700))
-def test_windows_overlap_by_what_was_asked_for_and_are_no_longer_than_needed(
-    geometry, length, overlap, tile
-):
+def test_windows_have_the_requested_overlap_and_no_unneeded_length(geometry, length, overlap, tile):
     windows = plan_blended_windows(length, geometry, overlap, tile)
     lost = 2 * geometry.shrink
     for one, following in pairwise(windows):
@@ -54,7 +52,7 @@ def test_a_smaller_overlap_needs_fewer_windows():
     assert len(plan_windows(4000, geometry, tile=512)) == 14
 
 
-def test_weights_are_highest_in_the_middle_and_fall_to_its_sides():
+def test_weights_are_highest_in_the_middle_and_fall_towards_the_sides():
     (_, middle, _) = plan_blended_windows(60, Geometry(1, 0, 0, 0), overlap=10, tile=30)[:3]
     assert middle.weights.argmax() in range(10, 20)
     assert np.all(np.diff(middle.weights[:10]) >= 0)
@@ -67,7 +65,7 @@ def test_weights_are_highest_in_the_middle_and_fall_to_its_sides():
     st.integers(0, 40),
     st.integers(1, 120),
 )
-def test_a_predictor_without_context_has_no_seams(geometry, size, overlap, tile):
+def test_a_pointwise_predictor_has_no_blending_error(geometry, size, overlap, tile):
     image, cut = random_pixels((*size, 2)), slice(geometry.shrink, -geometry.shrink or None)
 
     def predict(batch):
@@ -76,17 +74,19 @@ def test_a_predictor_without_context_has_no_seams(geometry, size, overlap, tile)
 
     found = predict_blended(predict, image, geometry, overlap, tile)
     np.testing.assert_allclose(found, image.astype(np.float32) / 255, atol=1e-5)
-    seams = measure_seams(predict, image, geometry, overlap, tile)
-    assert 0 <= seams.mean <= seams.largest < 1e-5
+    error = measure_blending_error(predict, image, geometry, overlap, tile)
+    assert 0 <= error.mean <= error.largest < 1e-5
 
 
 def blur(batch):
     return ndimage.uniform_filter(batch.astype(np.float32) / 255, (1, 9, 9, 1), mode="constant")
 
 
-def test_the_seam_error_is_the_difference_from_the_exact_result_and_falls_with_the_overlap():
+def test_the_blending_error_is_the_difference_from_the_exact_result_and_falls_with_the_overlap():
     image, geometry = random_pixels((150, 130, 1)), Geometry(1, 0, 0, 4)
-    found = [measure_seams(blur, image, geometry, overlap, tile=50) for overlap in (0, 8, 24)]
+    found = [
+        measure_blending_error(blur, image, geometry, overlap, tile=50) for overlap in (0, 8, 24)
+    ]
     assert found[0].largest > 0.1
     assert found[0].mean > 2 * found[1].mean > 4 * found[2].mean > 0
     difference = np.abs(

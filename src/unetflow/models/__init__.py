@@ -1,1 +1,1 @@
-"""The U-Net in Keras, its losses and its files."""
+"""The U-Net in Keras: architecture, losses, weights and model files."""

@@ -1,4 +1,4 @@
-"""The three blocks that a U-Net is made of (arXiv 1505.04597, figure 1)."""
+"""The three blocks of a U-Net (arXiv 1505.04597, figure 1)."""
 
 import math
 from typing import Any
@@ -6,14 +6,16 @@ from typing import Any
 from keras import initializers, layers
 
 Tensor = Any
-"""A symbolic Keras tensor; Keras has no type of its own for it that all backends share."""
+"""A symbolic Keras tensor; Keras has no type for it that all backends share."""
 
 NORMALISATIONS = ("batch", "group", "instance", "none")
 PADDINGS = ("same", "valid")
 UP_ACTIVATIONS = ("none", "relu")
 
-_TRUNCATED = 0.87962566103423978
-"""Standard deviation of a normal distribution that is cut off at two standard deviations."""
+_MAX_GROUPS = 8
+
+_TRUNCATED_STDDEV = 0.87962566103423978
+"""Standard deviation of a standard normal distribution truncated at two standard deviations."""
 
 
 def conv_block(
@@ -25,18 +27,23 @@ def conv_block(
     dropout: float = 0.0,
     name: str | None = None,
 ) -> Tensor:
-    """Convolve twice with 3x3 kernels, each time followed by normalisation and ReLU.
+    """Apply two 3x3 convolutions, each followed by normalisation and ReLU.
 
     Args:
         x: `(batch, height, width, channels)`.
         filters: Channels of the result.
         normalisation: "batch", "group" (at most 8 groups), "instance" or "none".
-        padding: "same" keeps the size, "valid" loses 4 pixels of height and of width.
-        dropout: Share of the result's elements that are set to zero during training.
+        padding: "same" keeps the size, "valid" removes 4 pixels of height and of width.
+        dropout: Fraction of the result's elements that are set to zero in training.
         name: Prefix of the layers' names.
 
     Returns:
-        `(batch, height, width, filters)`, smaller by 4 with valid padding.
+        `(batch, height, width, filters)`, 4 pixels smaller with valid padding.
+
+    Example:
+        ```python
+        conv_block(keras.Input((64, 64, 3)), 16).shape  # (None, 64, 64, 16)
+        ```
     """
     for number in (1, 2):
         x = layers.Conv2D(
@@ -55,16 +62,22 @@ def conv_block(
 def encoder_block(
     x: Tensor, filters: int, *, name: str | None = None, **options: Any
 ) -> tuple[Tensor, Tensor]:
-    """Apply a `conv_block`, then halve the size by 2x2 max pooling.
+    """Apply a `conv_block`, then 2x2 max pooling.
 
     Args:
         x: `(batch, height, width, channels)`.
         filters: Channels of the result.
         name: Prefix of the layers' names.
-        **options: Passed on to `conv_block`.
+        **options: Further arguments of `conv_block`.
 
     Returns:
-        The feature map before pooling, which is the skip connection, and the one after it.
+        The feature map before pooling, which is the skip connection, and the one after.
+
+    Example:
+        ```python
+        skip, pooled = encoder_block(keras.Input((64, 64, 3)), 16)
+        skip.shape, pooled.shape  # (None, 64, 64, 16), (None, 32, 32, 16)
+        ```
     """
     skip = conv_block(x, filters, name=name, **options)
     return skip, layers.MaxPooling2D(2, name=_join(name, "pool"))(skip)
@@ -80,23 +93,29 @@ def decoder_block(
     name: str | None = None,
     **options: Any,
 ) -> Tensor:
-    """Double the size by a 2x2 transposed convolution, join the skip, apply a `conv_block`.
+    """Apply a 2x2 transposed convolution, concatenate the skip connection, apply a `conv_block`.
 
     Args:
         x: `(batch, height, width, channels)`, from the level below.
         skip: The encoder's feature map of this level.
         filters: Channels of the up-convolution and of the result.
-        crop: Pixels to cut off each side of the skip, needed with valid padding.
-        up_activation: What follows the up-convolution, "none" or "relu".
+        crop: Pixels to remove at each side of the skip connection, for valid padding.
+        up_activation: Activation of the up-convolution, "none" or "relu".
         name: Prefix of the layers' names.
-        **options: Passed on to `conv_block`.
+        **options: Further arguments of `conv_block`.
 
     Returns:
-        `(batch, 2 height, 2 width, filters)`, smaller by 4 with valid padding.
+        `(batch, 2 height, 2 width, filters)`, 4 pixels smaller with valid padding.
+
+    Example:
+        ```python
+        below, skip = keras.Input((32, 32, 32)), keras.Input((64, 64, 16))
+        decoder_block(below, skip, 16).shape  # (None, 64, 64, 16)
+        ```
     """
-    # Each output pixel of this convolution has one incoming node for each channel, where Keras's
-    # "he_normal" counts four for each filter.
-    initial = initializers.TruncatedNormal(stddev=math.sqrt(2 / x.shape[-1]) / _TRUNCATED)
+    # An output pixel of this convolution has one incoming node per channel, where Keras's
+    # "he_normal" counts four per filter.
+    initial = initializers.TruncatedNormal(stddev=math.sqrt(2 / x.shape[-1]) / _TRUNCATED_STDDEV)
     x = layers.Conv2DTranspose(
         filters, 2, strides=2, kernel_initializer=initial, name=_join(name, "up")
     )(x)
@@ -113,7 +132,7 @@ def _normalisation(kind: str, filters: int, name: str | None) -> layers.Layer:
         return layers.BatchNormalization(name=name)
     if kind == "instance":
         return layers.GroupNormalization(groups=-1, name=name)
-    groups = next(g for g in range(min(8, filters), 0, -1) if filters % g == 0)
+    groups = next(g for g in range(min(_MAX_GROUPS, filters), 0, -1) if filters % g == 0)
     return layers.GroupNormalization(groups=groups, name=name)
 
 

@@ -1,4 +1,4 @@
-"""What a network is computed on."""
+"""The GPU or processor that Keras computes on."""
 
 import platform
 from pathlib import Path
@@ -10,8 +10,11 @@ _CPU_INFO = Path("/proc/cpuinfo")
 
 
 def describe_device() -> str:
-    """Return the name of the first GPU that Keras uses, or of the processor where there is none."""
-    return _name_gpu() or _name_processor()
+    """Return the name of the first GPU that Keras uses, or else of the processor."""
+    gpu = _describe_gpu()
+    if gpu:
+        return str(gpu["name"])
+    return _read_cpu_info("model name") or platform.processor() or platform.machine()
 
 
 def has_gpu() -> bool:
@@ -20,62 +23,53 @@ def has_gpu() -> bool:
 
 
 def find_gpu_capability() -> tuple[int, int] | None:
-    """Return the compute capability of the first GPU, None without one of NVIDIA."""
+    """Return the compute capability of the first GPU; None without an NVIDIA GPU."""
     capability: tuple[int, int] | None = _describe_gpu().get("compute_capability")
     return capability
 
 
 def compiles_with_xla() -> bool:
-    """Return whether steps and predictions are compiled as a whole.
+    """Return whether XLA compiles steps and predictions as a whole.
 
-    Without it JAX is many times slower. TensorFlow on a CPU is slower with it, and each size of an
-    image is compiled anew.
+    JAX is many times slower without it. TensorFlow on a CPU is slower with it and compiles again
+    for every image size.
     """
     return str(keras.backend.backend()) == "jax"
 
 
 def read_processor_flags() -> set[str]:
-    """Return what Linux says that the processor can do; nothing on other systems."""
-    return set(_read_processor("flags").split())
-
-
-def _name_gpu() -> str | None:
-    gpu = _describe_gpu()
-    return str(gpu.get("device_name", gpu["name"])) if gpu else None
+    """Return the processor's feature flags as Linux names them; empty on other systems."""
+    return set(_read_cpu_info("flags").split())
 
 
 def _describe_gpu() -> dict[str, Any]:
-    """Return name and compute capability of the first GPU that the backend sees, if it tells."""
-    ask = {"tensorflow": _ask_tensorflow, "jax": _ask_jax, "torch": _ask_torch}
-    return ask[keras.backend.backend()]() if keras.backend.backend() in ask else {}
+    """Return `name` and, if known, `compute_capability` of the backend's first GPU, or nothing."""
+    describe = {"tensorflow": _describe_tensorflow, "jax": _describe_jax, "torch": _describe_torch}
+    return describe.get(keras.backend.backend(), dict)()
 
 
-def _ask_tensorflow() -> dict[str, Any]:
+def _describe_tensorflow() -> dict[str, Any]:
     import tensorflow
 
     gpus = tensorflow.config.list_physical_devices("GPU")
     if not gpus:
         return {}
-    return {
-        "name": gpus[0].name,
-        **tensorflow.config.experimental.get_device_details(gpus[0]),
-    }
+    details = tensorflow.config.experimental.get_device_details(gpus[0])
+    return {**details, "name": details.get("device_name", gpus[0].name)}
 
 
-def _ask_jax() -> dict[str, Any]:
+def _describe_jax() -> dict[str, Any]:
     import jax
 
     first = jax.devices()[0]
     if first.platform != "gpu":
         return {}
     capability = getattr(first, "compute_capability", None)
-    return {
-        "name": first.device_kind,
-        **({"compute_capability": tuple(map(int, capability.split(".")))} if capability else {}),
-    }
+    known = {"compute_capability": tuple(map(int, capability.split(".")))} if capability else {}
+    return {"name": first.device_kind, **known}
 
 
-def _ask_torch() -> dict[str, Any]:
+def _describe_torch() -> dict[str, Any]:
     import torch
 
     if not torch.cuda.is_available():
@@ -86,15 +80,11 @@ def _ask_torch() -> dict[str, Any]:
     }
 
 
-def _name_processor() -> str:
-    """Ask Linux, whose answer to Python's own question is often empty."""
-    return _read_processor("model name") or platform.processor() or platform.machine()
-
-
-def _read_processor(wanted: str) -> str:
+def _read_cpu_info(field: str) -> str:
+    """Return the first value of a field in Linux's description of the processor."""
     if _CPU_INFO.exists():
         for line in _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines():
             name, _, value = line.partition(":")
-            if name.strip() == wanted:
+            if name.strip() == field:
                 return value.strip()
     return ""

@@ -1,4 +1,4 @@
-"""A drawing of a U-Net as the paper draws it."""
+"""A diagram of a U-Net in the paper's form."""
 
 from itertools import pairwise
 
@@ -9,23 +9,29 @@ _BLOCK, _SKIP = "#0072b2", "#999999"
 
 
 def draw_unet(unet: keras.Model, edge: int) -> Figure:
-    """Draw the levels of a U-Net with their sizes and filters.
+    """Draw the blocks of a U-Net with their sizes and filters.
 
     Args:
-        unet: A model that `build_unet` made.
+        unet: A network made by `build_unet`.
         edge: Height and width in pixels of the input for which sizes are given.
 
     Returns:
         The figure.
+
+    Example:
+        ```python
+        unet = build_unet((None, None, 3), base_filters=16)
+        draw_unet(unet, edge=256).savefig("unet.png")
+        ```
     """
-    shapes = _block_shapes(unet, edge)
+    shapes = _output_shapes(unet, edge)
     depth = sum(name.startswith("encoder") for name in shapes)
     figure = Figure(figsize=(2.2 * (2 * depth + 1), 1.3 * (depth + 2)), layout="constrained")
     axes = figure.add_subplot()
     axes.set_axis_off()
-    places = {f"encoder_{level + 1}": (level, -level) for level in range(depth)}
-    places["bottleneck"] = (depth, -depth)
-    places |= {f"decoder_{level + 1}": (2 * depth - level, -level) for level in range(depth)}
+    path = [f"encoder_{level}" for level in range(1, depth + 1)]
+    path += ["bottleneck", *(f"decoder_{level}" for level in range(depth, 0, -1))]
+    places = {name: (x, abs(x - depth) - depth) for x, name in enumerate(path)}
     boxes = {}
     for name, (x, y) in places.items():
         height, width, filters = shapes[name]
@@ -38,26 +44,13 @@ def draw_unet(unet: keras.Model, edge: int) -> Figure:
             color="white",
             bbox={"boxstyle": "round,pad=0.5", "facecolor": _BLOCK, "edgecolor": "none"},
         )
-        boxes[x, y] = text.get_bbox_patch()
-    way = [places[f"encoder_{level + 1}"] for level in range(depth)]
-    way += [places["bottleneck"]]
-    way += [places[f"decoder_{level + 1}"] for level in reversed(range(depth))]
-    for start, end in pairwise(way):
+        boxes[name] = text.get_bbox_patch()
+    for start, end in pairwise(path):
         ends = {"patchA": boxes[start], "patchB": boxes[end], "shrinkA": 2, "shrinkB": 2}
-        axes.annotate("", end, start, arrowprops={"arrowstyle": "->", **ends})
-    for level in range(depth):
-        axes.annotate(
-            "",
-            places[f"decoder_{level + 1}"],
-            places[f"encoder_{level + 1}"],
-            arrowprops={
-                "arrowstyle": "->",
-                "color": _SKIP,
-                "ls": "--",
-                "shrinkA": 40,
-                "shrinkB": 40,
-            },
-        )
+        axes.annotate("", places[end], places[start], arrowprops={"arrowstyle": "->", **ends})
+    dashed = {"arrowstyle": "->", "color": _SKIP, "ls": "--", "shrinkA": 40, "shrinkB": 40}
+    for encoder, decoder in zip(path[:depth], reversed(path), strict=False):
+        axes.annotate("", places[decoder], places[encoder], arrowprops=dashed)
     axes.set_xlim(-0.7, 2 * depth + 0.7)
     axes.set_ylim(-depth - 0.6, 0.6)
     axes.set_title(
@@ -67,14 +60,11 @@ def draw_unet(unet: keras.Model, edge: int) -> Figure:
     return figure
 
 
-def _block_shapes(unet: keras.Model, edge: int) -> dict[str, tuple[int, ...]]:
-    """Return the shape of each block's output for a square input of this size."""
-    layers = {layer.name: layer for layer in unet.layers}
-    names = [name.removesuffix("_relu_2") for name in layers if name.endswith("_relu_2")]
-    outputs = {name: layers[f"{name}_relu_2"].output for name in names}
-    outputs["output"] = layers["probabilities"].output
-    probe = keras.Model(unet.inputs, outputs)
-    computed = probe.compute_output_spec(
-        keras.KerasTensor((1, edge, edge, unet.input_shape[-1]), dtype="float32")
-    )
+def _output_shapes(unet: keras.Model, edge: int) -> dict[str, tuple[int, ...]]:
+    """Return `(height, width, channels)` behind each block and as `output`, for a square input."""
+    blocks = [x.name.removesuffix("_relu_2") for x in unet.layers if x.name.endswith("_relu_2")]
+    outputs = {name: unet.get_layer(f"{name}_relu_2").output for name in blocks}
+    outputs["output"] = unet.get_layer("probabilities").output
+    image = keras.KerasTensor((1, edge, edge, unet.input_shape[-1]), dtype="float32")
+    computed = keras.Model(unet.inputs, outputs).compute_output_spec(image)
     return {name: tuple(tensor.shape[1:]) for name, tensor in computed.items()}

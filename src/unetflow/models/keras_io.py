@@ -1,4 +1,4 @@
-"""Keras models on disk: `.keras` files only, whole or not at all, loaded in safe mode."""
+"""Keras models on disk: `.keras` files, written atomically and loaded in safe mode."""
 
 import hashlib
 from collections.abc import Callable
@@ -14,12 +14,12 @@ from unetflow.io.files import require_file
 def save_keras(
     model: keras.Model, path: Path, finish: Callable[[Path], None] | None = None
 ) -> None:
-    """Write a model to a `.keras` file in one step.
+    """Write a model to a `.keras` file atomically.
 
     Args:
         model: The model.
-        path: Where the file shall be.
-        finish: Called with the path of the written file before it takes its place.
+        path: The file's path.
+        finish: Called with the temporary file's path before the file is moved to its place.
     """
     with atomic_write(path) as temporary:
         model.save(temporary)
@@ -30,7 +30,7 @@ def save_keras(
 def load_keras(path: Path) -> keras.Model:
     """Read a model from a `.keras` file.
 
-    Safe mode refuses Lambda layers and everything else that would run code from the file.
+    Safe mode refuses Lambda layers and all else that would run code from the file.
 
     Raises:
         InputError: The file is missing or cannot be loaded.
@@ -45,7 +45,7 @@ def load_keras(path: Path) -> keras.Model:
 
 
 def digest_weights(model: keras.Model) -> str:
-    """Return a digest of all weights of a model, in their order."""
+    """Return the SHA-256 digest of a model's weights, their dtypes and shapes, in order."""
     digest = hashlib.sha256()
     for weight in model.get_weights():
         digest.update(f"{weight.dtype.name}{weight.shape}".encode())

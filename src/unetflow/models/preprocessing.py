@@ -1,4 +1,4 @@
-"""A network together with the scaling of its input."""
+"""The scaling of raw intensities as layers in front of a network."""
 
 import keras
 import numpy as np
@@ -8,26 +8,31 @@ from unetflow.data.intensity import IntensityRange
 
 
 def with_preprocessing(unet: keras.Model, intensity: IntensityRange) -> keras.Model:
-    """Put the scaling of raw intensities in front of a network.
+    """Put the scaling of raw intensities in front of a copy of a network.
 
-    The result computes what `data.intensity.normalise` does and then the network. It is made
-    of Keras's own layers alone, and carries neither the loss nor the optimiser that the network was
-    trained with, so that plain Keras can load it.
+    The result computes `data.intensity.normalise`, then the network. It consists of Keras's own
+    layers and has neither loss nor optimiser, so that plain Keras loads it.
 
     Args:
-        unet: Takes images in [0, 1].
-        intensity: What becomes 0 and 1.
+        unet: A network for images in [0, 1].
+        intensity: The intensities that become 0 and 1, per channel.
 
     Returns:
-        A model of images at their source's intensities, with a copy of the network's weights.
+        A model for images of raw intensities, with a copy of the network's weights.
+
+    Example:
+        ```python
+        unet = build_unet((None, None, 1), base_filters=16)
+        with_preprocessing(unet, IntensityRange([0.0], [255.0]))
+        ```
     """
     low = np.asarray(intensity.low, np.float64)
     scale = 1 / (np.asarray(intensity.high, np.float64) - low)
     inputs = keras.Input(unet.input_shape[1:], name="raw_image")
-    # First subtract, then scale: in one step large numbers would lose their last digits.
+    # Subtracting first keeps the last digits of large intensities.
     x = layers.Rescaling(1.0, (-low).tolist(), name="subtract")(inputs)
     x = layers.Rescaling(scale.tolist(), name="scale")(x)
     x = layers.ReLU(max_value=1.0, name="clip")(x)
-    uncompiled = keras.Model.from_config(unet.get_config())  # `clone_model` would keep the loss
-    uncompiled.set_weights(unet.get_weights())
-    return keras.Model(inputs, uncompiled(x), name="segmenter")
+    copy = keras.Model.from_config(unet.get_config())  # `clone_model` would keep the loss
+    copy.set_weights(unet.get_weights())
+    return keras.Model(inputs, copy(x), name="segmenter")

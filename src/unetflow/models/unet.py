@@ -18,7 +18,6 @@ from unetflow.models.blocks import (
 )
 
 _HEAD = "probabilities"
-_BOTTLENECK = "bottleneck_conv_1"
 
 _POINTWISE = (
     layers.BatchNormalization,
@@ -26,7 +25,7 @@ _POINTWISE = (
     layers.GroupNormalization,
     layers.ReLU,
 )
-"""Layers that leave the receptive field as it is; a group's statistics are left aside."""
+"""Layers without an effect on the geometry; the statistics of groups are disregarded."""
 
 _SPATIAL_OPTIONS = (
     "kernel_size",
@@ -54,28 +53,29 @@ def build_unet(
 ) -> keras.Model:
     """Build a U-Net.
 
-    The defaults give 64, 128, 256, 512 and 1024 filters and 31,055,297 parameters at 3 channels.
+    The defaults give 64, 128, 256, 512 and 1024 filters and 31,055,297 parameters for 3 channels.
 
     Args:
         input_shape: `(height, width, channels)`; height and width may be None for any size.
         base_filters: Filters of the first level; each level below has twice as many.
-        depth: How often the size is halved.
-        classes: 1 for a sigmoid head (the foreground's probability), more for a softmax head.
+        depth: Number of poolings.
+        classes: 1 for a sigmoid head (probability of the foreground), more for a softmax head.
         normalisation: "batch", "group", "instance" or "none".
-        dropout: Share of elements dropped at the end of the contracting path: after the deepest
-            encoder level and after the bottleneck.
+        dropout: Fraction of elements dropped at the end of the contracting path: after the
+            deepest encoder level and after the bottleneck.
         padding: "same" gives an output of the input's size. "valid" gives a smaller one that
-            needs no invented pixels, 388 for 572, with the skips cropped to the middle.
-        up_activation: What follows each up-convolution, "none" or "relu".
-        deep_supervision: Number of decoder levels below the first that give probabilities too,
-            enlarged to the output's size, so that they can be trained directly. They follow the
-            network's own along the last axis; `without_deep_supervision` takes them away.
+            depends on no invented pixels, 388 for 572, from skip connections cropped to their
+            middle.
+        up_activation: Activation of the up-convolutions, "none" or "relu".
+        deep_supervision: Number of decoder levels below the first with a head of their own. Their
+            probabilities are enlarged to the output's size and follow the network's own along the
+            last axis; `without_deep_supervision` removes them.
         name: The model's name.
 
     Returns:
         An untrained model from `(batch, height, width, channels)` float32, scaled to about
         [0, 1], to class probabilities `(batch, height, width, classes)`; with deep supervision
-        to as many more for each level.
+        `classes` more channels per level.
 
     Raises:
         InputError: An argument is out of range, or the size does not fit the depth.
@@ -85,8 +85,8 @@ def build_unet(
         build_unet((256, 256, 3)).count_params()  # 31055297
         ```
     """
-    _check_counts(base_filters, depth, classes, deep_supervision)
-    _check_choices(normalisation, padding, up_activation, dropout)
+    _check_numbers(base_filters, depth, classes, deep_supervision, dropout)
+    _check_choices(normalisation, padding, up_activation)
     _check_input_shape(input_shape, depth, padding)
     options = {"normalisation": normalisation, "padding": padding}
 
@@ -104,18 +104,17 @@ def build_unet(
     # === Expanding path ===
     heads = []
     for level in reversed(range(depth)):
-        crop = lost_pixels(depth - level - 1) if padding == "valid" else 0
         x = decoder_block(
             x,
             skips[level],
             base_filters * 2**level,
-            crop=crop,
+            crop=lost_pixels(depth - level - 1) if padding == "valid" else 0,
             up_activation=up_activation,
             name=f"decoder_{level + 1}",
             **options,
         )
         if 0 < level <= deep_supervision:
-            heads.append(_enlarge(_head(x, classes, f"probabilities_{level + 1}"), level, padding))
+            heads.append(_enlarge(_head(x, classes, f"{_HEAD}_{level + 1}"), level, padding))
 
     # === Head ===
     outputs = _head(x, classes, _HEAD)
@@ -125,32 +124,39 @@ def build_unet(
 
 
 def without_deep_supervision(unet: keras.Model) -> keras.Model:
-    """Return the network alone, with the same weights, as it is used once it is trained."""
+    """Return the network with its own head alone, which shares the weights.
+
+    Example:
+        ```python
+        unet = build_unet((64, 64, 1), base_filters=16, deep_supervision=2)
+        without_deep_supervision(unet).output_shape  # (None, 64, 64, 1)
+        ```
+    """
     head = unet.get_layer(_HEAD).output
     return unet if unet.output is head else keras.Model(unet.input, head, name=unet.name)
 
 
 def count_outputs(unet: keras.Model) -> int:
-    """Return how many outputs stand behind each other, the network's own and further ones."""
+    """Return the number of concatenated outputs: the network's own and those of lower levels."""
     return int(unet.output_shape[-1] // unet.get_layer(_HEAD).filters)
 
 
 def geometry_of(unet: keras.Model) -> Geometry:
-    """Return the geometry of a network that `build_unet` made, also after saving and loading.
+    """Return the geometry of a network made by `build_unet`, also after saving and loading.
 
-    Depth and padding follow from the layers' names and options. The formula behind the geometry
-    holds for this architecture alone, so a network with any other layer is refused.
+    Depth and padding follow from the layers' names and options. The formula of the geometry holds
+    for this architecture alone, so a network with other spatial layers is refused.
 
     Args:
         unet: The network, with or without deep supervision, without preprocessing.
 
     Raises:
-        InputError: `build_unet` does not make this network.
+        InputError: The network was not made by `build_unet`.
     """
     names = [layer.name for layer in unet.layers]
     depth = sum(name.endswith("_pool") for name in names)
-    padding = unet.get_layer(_BOTTLENECK).padding if depth and _BOTTLENECK in names else None
-    if padding is not None:
+    if depth and "bottleneck_conv_1" in names:
+        padding = unet.get_layer("bottleneck_conv_1").padding
         supervised = sum(name.startswith(f"{_HEAD}_") for name in names)
         twin = build_unet(
             (None, None, 1),
@@ -168,13 +174,10 @@ def geometry_of(unet: keras.Model) -> Geometry:
     )
 
 
-def _spatial_options(unet: keras.Model) -> dict[str, dict[str, Any]]:
+def _spatial_options(unet: keras.Model) -> dict[str, list[Any]]:
     """Return kernel, stride, padding and the like of each layer that is not pointwise, by name."""
     configs = (x.get_config() for x in unet.layers if not isinstance(x, _POINTWISE))
-    return {
-        config["name"]: {option: config.get(option) for option in _SPATIAL_OPTIONS}
-        for config in configs
-    }
+    return {c["name"]: [c.get(option) for option in _SPATIAL_OPTIONS] for c in configs}
 
 
 def _head(x: Tensor, classes: int, name: str) -> Tensor:
@@ -189,23 +192,25 @@ def _head(x: Tensor, classes: int, name: str) -> Tensor:
 
 
 def _enlarge(probabilities: Tensor, level: int, padding: str) -> Tensor:
-    """Bring the probabilities of a decoder level to the size of the network's output."""
+    """Enlarge the probabilities of a decoder level to the size of the network's output."""
     name = f"enlarge_{level + 1}"
     x = layers.UpSampling2D(2**level, interpolation="bilinear", name=name)(probabilities)
-    # Each valid `conv_block` above would have cut 2 pixels of its level off each side.
+    # Each valid `conv_block` above would have removed 2 pixels of its level at each side.
     crop = 2 * (2**level - 1) if padding == "valid" else 0
     return layers.Cropping2D(crop, name=f"cut_{level + 1}")(x) if crop else x
 
 
-def _check_counts(base_filters: int, depth: int, classes: int, deep_supervision: int) -> None:
-    for name, value, least in (
+def _check_numbers(
+    base_filters: int, depth: int, classes: int, deep_supervision: int, dropout: float
+) -> None:
+    for name, value, minimum in (
         ("base_filters", base_filters, 1),
         ("depth", depth, 1),
         ("classes", classes, 1),
         ("deep_supervision", deep_supervision, 0),
     ):
-        if value < least:
-            raise InputError(name, f"{value} is too small", f"Use {least} or more")
+        if value < minimum:
+            raise InputError(name, f"{value} is too small", f"Use {minimum} or more")
     if deep_supervision >= depth:
         raise InputError(
             "deep_supervision",
@@ -213,9 +218,11 @@ def _check_counts(base_filters: int, depth: int, classes: int, deep_supervision:
             f"not {deep_supervision}",
             f"Use at most {depth - 1}",
         )
+    if not 0 <= dropout < 1:
+        raise InputError("dropout", f"{dropout} is not a fraction", "Use 0 or more, less than 1")
 
 
-def _check_choices(normalisation: str, padding: str, up_activation: str, dropout: float) -> None:
+def _check_choices(normalisation: str, padding: str, up_activation: str) -> None:
     for name, choice, choices in (
         ("normalisation", normalisation, NORMALISATIONS),
         ("padding", padding, PADDINGS),
@@ -223,8 +230,6 @@ def _check_choices(normalisation: str, padding: str, up_activation: str, dropout
     ):
         if choice not in choices:
             raise InputError(name, f"'{choice}' is unknown", f"Use one of {', '.join(choices)}")
-    if not 0 <= dropout < 1:
-        raise InputError("dropout", f"{dropout} is no share", "Use at least 0 and less than 1")
 
 
 def _check_input_shape(
@@ -236,5 +241,5 @@ def _check_input_shape(
             raise InputError(
                 f"{axis} {edge}",
                 f"a U-Net of depth {depth} with {padding} padding cannot halve it {depth} times",
-                f"The nearest sizes that it can are {geometry.nearest(edge)}",
+                f"The nearest sizes that fit are {geometry.nearest(edge)}",
             )

@@ -1,4 +1,4 @@
-"""Beginning with what another network has learnt."""
+"""Warm start: initial weights from a trained network."""
 
 import logging
 
@@ -9,48 +9,50 @@ from unetflow.core.errors import InputError
 _log = logging.getLogger(__name__)
 
 
-def take_weights(unet: keras.Model, trained: keras.Model, where: str) -> None:
-    """Give a network the weights of another one, layer by layer.
+def copy_matching_weights(unet: keras.Model, trained: keras.Model, source: str) -> None:
+    """Copy the weights of each layer with the same name and the same shapes.
 
-    A layer takes the weights of the layer of the same name if all have the same shapes; the others
-    keep their initial ones, such as a head for other classes or a first layer for other channels.
+    Other layers keep their initial weights, for example a head for other classes or a first layer
+    for another number of channels.
 
     Args:
-        unet: The network to begin with, as `build_unet` made it.
-        trained: A network as `build_unet` made it, or one with preprocessing in front of it.
-        where: Where `trained` comes from, for messages.
+        unet: The network to initialise in place, made by `build_unet`.
+        trained: A network made by `build_unet`, with or without preprocessing in front.
+        source: Where `trained` comes from, for messages.
 
     Raises:
-        InputError: No layer fits.
+        InputError: No layer matches.
+
+    Example:
+        ```python
+        unet = build_unet((None, None, 3), base_filters=16, classes=4)
+        copy_matching_weights(unet, load_keras(path), str(path))
+        ```
     """
-    source = _find_unet(trained)
-    known = {layer.name: layer for layer in source.layers if layer.weights}
+    inner = [layer for layer in trained.layers if isinstance(layer, keras.Model)]
+    network = inner[0] if inner else trained
+    known = {layer.name: layer for layer in network.layers if layer.weights}
     own = [layer for layer in unet.layers if layer.weights]
-    fresh = []
+    initial = []
     for layer in own:
         other = known.get(layer.name)
         if other is None or _shapes(other) != _shapes(layer):
-            fresh.append(layer.name)
+            initial.append(layer.name)
         else:
             layer.set_weights(other.get_weights())
-    if len(fresh) == len(own):
+    if len(initial) == len(own):
         raise InputError(
-            where,
-            "none of its layers fits the network",
-            "Give a model that was trained with the same `construction`, or begin without one",
+            source,
+            "none of its layers matches the network",
+            "Give a model that was trained with the same `construction`, or train without one",
         )
     _log.info(
-        "Began with the weights of %s in %d of %d layers%s",
-        where,
-        len(own) - len(fresh),
+        "Copied the weights of %s to %d of %d layers%s",
+        source,
+        len(own) - len(initial),
         len(own),
-        f"; afresh: {', '.join(fresh)}" if fresh else "",
+        f"; initial weights: {', '.join(initial)}" if initial else "",
     )
-
-
-def _find_unet(trained: keras.Model) -> keras.Model:
-    inner = [layer for layer in trained.layers if isinstance(layer, keras.Model)]
-    return inner[0] if inner else trained
 
 
 def _shapes(layer: keras.layers.Layer) -> list[tuple[int, ...]]:

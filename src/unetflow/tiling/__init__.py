@@ -1,1 +1,1 @@
-"""Images of any size through a network, window by window."""
+"""Prediction of images of any size, window by window."""

@@ -1,6 +1,7 @@
-"""Predicting with windows that overlap little, blended into each other: quicker, and not exact."""
+"""Approximate tiled prediction: windows with a small overlap, blended with Gaussian weights."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,21 +11,21 @@ from unetflow.core.geometry import Geometry
 from unetflow.core.types import Predictor, Probabilities
 from unetflow.tiling.windows import predict_tiled, predict_windows
 
-_DEVIATION = 1 / 8
-"""Of the Gaussian weights, as a share of a window's edge (Isensee et al. 2021, nnU-Net)."""
-_LEAST_WEIGHT = 1e-3
-"""Of the middle's: what only one window sees must not vanish in rounding."""
+_SIGMA = 1 / 8
+"""Standard deviation of the Gaussian as a fraction of a window's edge (nnU-Net, Isensee 2021)."""
+_MIN_WEIGHT = 1e-3
+"""Smallest weight relative to the largest, so that pixels of one window alone stay exact."""
 
 
 @dataclass(frozen=True)
 class BlendedWindow:
-    """One window along one axis.
+    """One window along one axis, in pixels.
 
     Attributes:
         start: First input pixel, counted on the padded image, and first output pixel, counted on
             the output.
         stop: One after the last input pixel.
-        weights: `(output pixels,)` float32, its part in each; those of all windows add up to 1.
+        weights: `(output pixels,)` float32; the weights of all windows at a pixel sum to 1.
     """
 
     start: int
@@ -32,13 +33,12 @@ class BlendedWindow:
     weights: NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class SeamError:
-    """How far blended probabilities are from the exact ones, over all pixels and classes.
+class BlendingError(NamedTuple):
+    """Difference between blended and exact probabilities over all pixels and classes.
 
     Attributes:
-        largest: The largest difference.
-        mean: The mean of the differences, without their signs.
+        largest: Largest absolute difference.
+        mean: Mean absolute difference.
     """
 
     largest: float
@@ -52,10 +52,9 @@ def plan_blended_windows(
 
     Args:
         length: Pixels of the image along the axis.
-        geometry: Of the network; its margin counts for nothing here.
-        overlap: By how many output pixels neighbours overlap at least.
-        tile: Longest edge of a window; a longer one is used where the network or the overlap
-            needs it.
+        geometry: Geometry of the network; its margin is not used.
+        overlap: Minimum overlap of neighbouring outputs in pixels.
+        tile: Longest edge of a window; exceeded where the network or the overlap needs more.
 
     Raises:
         InputError: The overlap is negative.
@@ -68,8 +67,8 @@ def plan_blended_windows(
     step = max((edge - lost - overlap) // stride * stride, stride)
     starts = [*range(0, whole - edge, step), whole - edge]
     middle = (edge - lost - 1) / 2
-    distance = (np.arange(edge - lost) - middle) / (_DEVIATION * (edge - lost))
-    bell = np.maximum(np.exp(-(distance**2) / 2), _LEAST_WEIGHT)
+    distance = (np.arange(edge - lost) - middle) / (_SIGMA * (edge - lost))
+    bell = np.maximum(np.exp(-(distance**2) / 2), _MIN_WEIGHT)
     total = np.zeros(whole - lost)
     for start in starts:
         total[start : start + len(bell)] += bell
@@ -89,19 +88,18 @@ def predict_blended(
     tile: int = 1024,
     batch_size: int = 1,
 ) -> Probabilities:
-    """Predict an image of any size, with as small an overlap as is asked for.
+    """Predict an image of any size with overlapping windows.
 
-    Where windows overlap, the mean of their outputs is taken, weighted by a Gaussian that is
-    highest in a window's middle. Unlike those of `tiling.predict_tiled` the borders of windows
-    change the result; `measure_seams` says by how much.
+    Overlapping outputs are averaged with Gaussian weights. Unlike in `predict_tiled`, window
+    borders change the result; `measure_blending_error` returns by how much.
 
     Args:
-        predictor: See `tiling.predict_tiled`.
+        predictor: See `predict_tiled`.
         image: `(height, width, channels)`.
-        geometry: Of the predictor's network.
-        overlap: By how many output pixels neighbouring windows overlap at least.
+        geometry: Geometry of the predictor's network.
+        overlap: Minimum overlap of neighbouring outputs in pixels.
         tile: Longest edge of a window.
-        batch_size: Windows for each call of the predictor.
+        batch_size: Windows per call of the predictor.
 
     Returns:
         `(height, width, classes)` float32.
@@ -120,15 +118,15 @@ def predict_blended(
     return result[:height, :width]
 
 
-def measure_seams(
+def measure_blending_error(
     predictor: Predictor,
     image: NDArray[np.generic],
     geometry: Geometry,
     overlap: int,
     tile: int = 1024,
-) -> SeamError:
-    """Say how far `predict_blended` is from `tiling.predict_tiled` on an image."""
+) -> BlendingError:
+    """Compare `predict_blended` with `predict_tiled` on an image."""
     exact = predict_tiled(predictor, image, geometry, tile)
     blended = predict_blended(predictor, image, geometry, overlap, tile)
     difference = np.abs(blended.astype(np.float64) - exact)
-    return SeamError(float(difference.max()), float(difference.mean()))
+    return BlendingError(float(difference.max()), float(difference.mean()))

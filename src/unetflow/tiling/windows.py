@@ -1,4 +1,4 @@
-"""Predicting an image of any size, window by window, without seams."""
+"""Exact tiled prediction: windows that overlap by the network's margin."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from unetflow.core.types import Predictor, Probabilities
 
 @dataclass(frozen=True)
 class Window:
-    """One window along one axis.
+    """One window along one axis, in pixels.
 
     Attributes:
         start: First input pixel, counted on the padded image.
-        stop: One after the last.
-        keep_start: First output pixel that this window decides, counted on the output.
+        stop: One after the last input pixel.
+        keep_start: First output pixel that is taken from this window, counted on the output.
         keep_stop: One after the last.
     """
 
@@ -30,8 +30,8 @@ class Window:
     keep_stop: int
 
 
-class _Placed(Protocol):
-    """What all windows have, whatever becomes of their outputs."""
+class _Span(Protocol):
+    """What `predict_windows` needs of a window along one axis."""
 
     @property
     def start(self) -> int:
@@ -39,10 +39,10 @@ class _Placed(Protocol):
 
     @property
     def stop(self) -> int:
-        """One after the last."""
+        """One after the last input pixel."""
 
 
-Stretch = TypeVar("Stretch", bound=_Placed)
+Span = TypeVar("Span", bound=_Span)
 
 
 def plan_windows(length: int, geometry: Geometry, tile: int) -> list[Window]:
@@ -50,20 +50,17 @@ def plan_windows(length: int, geometry: Geometry, tile: int) -> list[Window]:
 
     Args:
         length: Pixels of the image along the axis.
-        geometry: Of the network.
-        tile: Longest edge of a window; a longer one is used where the network needs it.
+        geometry: Geometry of the network.
+        tile: Longest edge of a window; exceeded where the network needs more.
 
     Returns:
-        Windows of equal length whose kept parts follow each other without gap or overlap. The
-        padded image begins `geometry.shrink` pixels before the image and ends with the last
-        window.
+        Windows of equal length, the shortest with which this number of windows covers the axis.
+        Their kept parts follow each other without gap or overlap. The padded image starts
+        `geometry.shrink` pixels before the image and ends with the last window.
     """
-    lost, margin = 2 * geometry.shrink, geometry.margin
+    stride, lost, margin = geometry.stride, 2 * geometry.shrink, geometry.margin
     whole = geometry.fit(length + lost)
-    edge = max(
-        geometry.fit(tile - geometry.stride + 1),
-        geometry.fit(lost + 2 * margin + geometry.stride),
-    )
+    edge = max(geometry.fit(tile - stride + 1), geometry.fit(lost + 2 * margin + stride))
     if whole <= edge:
         return [Window(0, whole, 0, whole - lost)]
     edge = _shorten(edge, whole, geometry)
@@ -76,15 +73,15 @@ def plan_windows(length: int, geometry: Geometry, tile: int) -> list[Window]:
 
 
 def _step(edge: int, geometry: Geometry) -> int:
-    """Return how far apart windows of this length may begin."""
+    """Return the largest distance between the starts of two windows of this length."""
     kept = edge - 2 * geometry.shrink - 2 * geometry.margin
     return kept // geometry.stride * geometry.stride
 
 
 def _shorten(edge: int, whole: int, geometry: Geometry) -> int:
-    """Return the shortest length with which as many windows cover the padded axis.
+    """Return the shortest length with which the same number of windows covers the padded axis.
 
-    The last of longer ones would compute again much of what the one before has computed.
+    With longer windows, the last one would repeat much of the computation of its neighbour.
     """
 
     def count(edge: int) -> int:
@@ -103,20 +100,19 @@ def predict_tiled(
     tile: int = 1024,
     batch_size: int = 1,
 ) -> Probabilities:
-    """Predict an image of any size.
+    """Predict an image of any size as if it were predicted whole.
 
-    An image that fits into one tile is predicted whole. A larger one is cut into windows that
-    overlap by twice the network's margin, and of each only the part is kept that the cut cannot
-    have changed. Where an edge does not fit the network, and where valid convolutions need
-    context, the image is continued by mirroring (as in arXiv 1505.04597, figure 2).
+    Windows overlap by twice the network's margin, and only the part of each is kept that does not
+    depend on pixels outside the window. The image is mirrored at its border where its size does
+    not fit the network or valid convolutions need context (arXiv 1505.04597, figure 2).
 
     Args:
-        predictor: Turns `(batch, height, width, channels)` into probabilities of the classes,
-            `(batch, height, width, classes)`, smaller by the shrinking of valid convolutions.
+        predictor: Turns `(batch, height, width, channels)` into class probabilities
+            `(batch, height, width, classes)`, smaller by twice `geometry.shrink`.
         image: `(height, width, channels)`.
-        geometry: Of the predictor's network.
-        tile: Longest edge of a window; a longer one is used where the network needs it.
-        batch_size: Windows for each call of the predictor.
+        geometry: Geometry of the predictor's network.
+        tile: Longest edge of a window; exceeded where the network needs more.
+        batch_size: Windows per call of the predictor.
 
     Returns:
         `(height, width, classes)` float32.
@@ -141,22 +137,22 @@ def predict_windows(
     predictor: Predictor,
     image: NDArray[np.generic],
     geometry: Geometry,
-    rows: Sequence[Stretch],
-    columns: Sequence[Stretch],
+    rows: Sequence[Span],
+    columns: Sequence[Span],
     batch_size: int,
-) -> Iterator[tuple[Stretch, Stretch, Probabilities]]:
-    """Predict the windows of an image, which is continued by mirroring where they reach beyond it.
+) -> Iterator[tuple[Span, Span, Probabilities]]:
+    """Predict all windows of an image, which is mirrored where they extend beyond it.
 
     Args:
         predictor: See `predict_tiled`.
         image: `(height, width, channels)`.
-        geometry: Of the predictor's network.
-        rows: The windows along the height, counted on the padded image.
-        columns: Likewise along the width.
-        batch_size: Windows for each call of the predictor.
+        geometry: Geometry of the predictor's network.
+        rows: Windows along the height.
+        columns: Windows along the width.
+        batch_size: Windows per call of the predictor.
 
     Yields:
-        For each window its place along both axes, and its output `(height, width, classes)`.
+        Each window's row, its column, and its output `(height, width, classes)`.
     """
     height, width = image.shape[:2]
     before = geometry.shrink
@@ -168,8 +164,6 @@ def predict_windows(
     windows = list(product(rows, columns))
     for first in range(0, len(windows), batch_size):
         batch = windows[first : first + batch_size]
-        outputs = predictor(
-            np.stack([padded[r.start : r.stop, c.start : c.stop] for r, c in batch])
-        )
-        for (r, c), output in zip(batch, outputs, strict=True):
+        pixels = np.stack([padded[r.start : r.stop, c.start : c.stop] for r, c in batch])
+        for (r, c), output in zip(batch, predictor(pixels), strict=True):
             yield r, c, output

@@ -1,1 +1,1 @@
-"""What training minimises, by name and as a weighted sum, and the Dice that it shows."""
+"""The training loss, a weighted sum of named losses, and the Dice metric."""

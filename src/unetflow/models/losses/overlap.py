@@ -1,7 +1,7 @@
-"""Losses that compare areas: soft Dice and Tversky, each for each image by itself.
+"""Losses that compare areas: soft Dice and Tversky.
 
-Both are means over the classes but the background, however many pixels each has. Weights of
-pixels and of classes are left aside.
+Both take truth and prediction and return the loss of each image, `(batch,)`: the mean over the
+classes except the background, whatever their sizes. Weights of pixels and classes are not used.
 """
 
 from keras import ops
@@ -9,43 +9,30 @@ from keras import ops
 from unetflow.models.blocks import Tensor
 from unetflow.models.losses.targets import TargetPair, sum_pixels
 
-_FALSE_POSITIVE = 0.3
-_FALSE_NEGATIVE = 0.7
-"""The alpha and beta that the paper found best."""
+_ALPHA, _BETA = 0.3, 0.7
+"""Weights of false positives and false negatives, the best ones in the paper of the loss."""
 
 
-def soft_dice(pixels: TargetPair) -> Tensor:
-    """Return 1 - (2 sum(p t) + 1) / (sum(p) + sum(t) + 1) of probabilities p and truth t.
+def soft_dice(pair: TargetPair) -> Tensor:
+    """Return 1 - (2 sum(p t) + 1) / (sum(p) + sum(t) + 1) for probabilities p and truth t.
 
-    The ones make an empty class with an empty prediction perfect.
-
-    Args:
-        pixels: Truth and prediction.
-
-    Returns:
-        `(batch,)`.
+    With the added ones, an empty class that is not predicted has a loss of 0.
     """
-    chance, truth = pixels.foreground
-    overlap = 2 * sum_pixels(chance * truth) + 1
-    return ops.mean(1 - overlap / (sum_pixels(chance) + sum_pixels(truth) + 1), axis=-1)
+    p, t = pair.foreground
+    overlap = 2 * sum_pixels(p * t) + 1
+    return ops.mean(1 - overlap / (sum_pixels(p) + sum_pixels(t) + 1), axis=-1)
 
 
-def tversky(pixels: TargetPair) -> Tensor:
-    """Return 1 - (TP + 1/2) / (TP + 0.3 FP + 0.7 FN + 1/2) of soft counts.
+def tversky(pair: TargetPair) -> Tensor:
+    """Return 1 - (TP + 1/2) / (TP + 0.3 FP + 0.7 FN + 1/2) with soft counts.
 
     TP = sum(p t), FP = sum(p (1 - t)), FN = sum((1 - p) t): the Tversky index (Salehi et al. 2017,
-    arXiv 1706.05721), in which a missed pixel costs more than a wrongly found one.
-    With 0.5 twice it would be the soft Dice, of which it takes over the smoothing.
-
-    Args:
-        pixels: Truth and prediction.
-
-    Returns:
-        `(batch,)`.
+    arXiv 1706.05721), where a missed pixel costs more than a false one. With 0.5 for both weights
+    it would be the soft Dice, whose smoothing it shares.
     """
-    chance, truth = pixels.foreground
-    hit = sum_pixels(chance * truth)
-    wrong = sum_pixels(chance * (1 - truth))
-    missed = sum_pixels((1 - chance) * truth)
-    size = hit + _FALSE_POSITIVE * wrong + _FALSE_NEGATIVE * missed
-    return ops.mean(1 - (hit + 0.5) / (size + 0.5), axis=-1)
+    p, t = pair.foreground
+    true_positive = sum_pixels(p * t)
+    false_positive = sum_pixels(p * (1 - t))
+    false_negative = sum_pixels((1 - p) * t)
+    size = true_positive + _ALPHA * false_positive + _BETA * false_negative
+    return ops.mean(1 - (true_positive + 0.5) / (size + 0.5), axis=-1)

@@ -1,7 +1,7 @@
-"""The loss that a text describes."""
+"""The training loss: a weighted sum of losses, given by their names."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -32,86 +32,106 @@ LOSSES: Mapping[str, Callable[[TargetPair], Tensor]] = MappingProxyType(
         "cldice": centreline_dice,
     }
 )
-"""Each takes truth and prediction and returns `(batch,)`."""
+"""Functions from truth and prediction to the loss of each image, `(batch,)`."""
 
 
 @keras.saving.register_keras_serializable("unetflow")
 class SegmentationLoss(keras.losses.Loss):
-    """A weighted sum of losses, each taken for each image by itself.
+    """A weighted sum of losses, computed for each image separately.
 
-    Ignored pixels change neither its value nor its gradient. Since no sum runs over the batch,
-    the loss of a batch is the mean of its images' losses, whatever its size.
+    Ignored pixels change neither the value nor the gradient. No sum runs over the batch, so the
+    loss of a batch is the mean over its images, whatever its size.
 
     Args:
-        formula: Such as "bce + dice" or "0.5*focal + tversky"; see `parse_formula`.
-        class_weights: A weight for each class, two for a sigmoid channel, by which `bce`, `cce`
-            and `focal` multiply the pixels of the class.
-        outputs: How many outputs stand behind each other in the prediction, the network's own
-            and those of deep supervision. Each counts half as much as the one before, as in
-            nnU-Net (Isensee et al. 2021), and all together as much as one.
-        **options: Keras's own, such as `name`.
+        terms: Names of losses (see `LOSSES`) and their weights, or the sum as a text such as
+            "0.5*focal + tversky".
+        class_weights: A weight per class, two for a sigmoid channel. `bce`, `cce` and `focal`
+            multiply the pixels of a class by it.
+        outputs: Number of outputs concatenated in the prediction: the network's own and those of
+            deep supervision. Each has half the weight of the one before, as in nnU-Net (Isensee
+            et al. 2021); all weights sum to 1.
+        **options: Arguments of `keras.losses.Loss`, such as `name`.
 
     Raises:
-        InputError: The formula cannot be read, or a weight is negative or not finite.
+        InputError: A loss is unknown, or a weight is negative or not finite.
 
     Example:
         ```python
-        unet.compile(optimizer="adam", loss=SegmentationLoss("bce + dice"), metrics=[dice])
+        loss = SegmentationLoss({"bce": 1, "dice": 1})
+        unet.compile(optimizer="adam", loss=loss, metrics=[dice])
         ```
     """
 
     def __init__(
         self,
-        formula: str,
+        terms: Mapping[str, float] | str,
         class_weights: Sequence[float] | None = None,
         outputs: int = 1,
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.formula = formula
+        if isinstance(terms, str):
+            terms = {name: weight for weight, name in parse_formula(terms)}
+        self.terms = {name: float(weight) for name, weight in terms.items()}
         self.outputs = outputs
         self.class_weights = None if class_weights is None else tuple(map(float, class_weights))
-        self._terms = parse_formula(formula)
-        for weight in self.class_weights or ():
-            if not 0 <= weight < math.inf:
-                raise InputError(
-                    "training.class_weights", f"{weight} is no weight", "Give positive numbers"
-                )
+        if not terms or not terms.keys() <= LOSSES.keys():
+            raise InputError(
+                "training.loss", f"{dict(terms)} names no or unknown losses", f"Use {[*LOSSES]}"
+            )
+        _check_weights("training.loss", self.terms.values())
+        _check_weights("training.class_weights", self.class_weights or ())
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each image.
 
         Args:
-            y_true: `(batch, height, width, 1)` labels from 0, or 255 to be ignored; or
-                `(batch, height, width, 2)` float32 with a weight for each pixel as the second
-                channel, for `bce`, `cce` and `focal`.
-            y_pred: `(batch, height, width, 1)` probabilities of class 1 or
-                `(batch, height, width, classes)` probabilities of all classes, and as many
-                channels more for each further output.
+            y_true: `(batch, height, width, 1)` labels from 0, with 255 for ignored pixels; or
+                `(batch, height, width, 2)` float32 with pixel weights for `bce`, `cce` and
+                `focal` as the second channel.
+            y_pred: `(batch, height, width, 1)` probabilities of class 1, or
+                `(batch, height, width, classes)` probabilities of all classes; the same number of
+                channels again for each further output.
 
         Returns:
             `(batch,)`.
 
         Raises:
-            InputError: There is not one class weight for each class.
+            InputError: The number of class weights is not the number of classes.
         """
-        shares = [0.5**number for number in range(self.outputs)]
+        factors = [0.5**number for number in range(self.outputs)]
         first, *others = (
-            share / sum(shares) * self._loss_of(y_true, output)
-            for share, output in zip(shares, ops.split(y_pred, self.outputs, axis=-1), strict=True)
+            factor / sum(factors) * self._loss_of(y_true, output)
+            for factor, output in zip(
+                factors, ops.split(y_pred, self.outputs, axis=-1), strict=True
+            )
         )
         return sum(others, start=first)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments, so that Keras can store the loss."""
+        """Return the arguments of the constructor, which Keras stores with a model."""
         return {
             **super().get_config(),
-            "formula": self.formula,
+            "terms": self.terms,
             "class_weights": None if self.class_weights is None else list(self.class_weights),
             "outputs": self.outputs,
         }
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "SegmentationLoss":
+        """Restore a loss; files written by earlier versions have the terms as `formula`."""
+        names = {"formula": "terms"}
+        return cls(**{names.get(key, key): value for key, value in config.items()})
+
     def _loss_of(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        pixels = pair_targets(y_true, y_pred, self.class_weights)
-        first, *others = (factor * LOSSES[name](pixels) for factor, name in self._terms)
+        pair = pair_targets(y_true, y_pred, self.class_weights)
+        first, *others = (weight * LOSSES[name](pair) for name, weight in self.terms.items())
         return sum(others, start=first)
+
+
+def _check_weights(where: str, weights: Iterable[float]) -> None:
+    for weight in weights:
+        if not 0 <= weight < math.inf:
+            raise InputError(
+                where, f"{weight} is not a weight", "Use finite numbers that are not negative"
+            )

@@ -1,4 +1,4 @@
-"""Truth and prediction side by side, as every loss needs them."""
+"""The pair of truth and prediction from which every loss is computed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,58 +12,58 @@ from unetflow.models.blocks import Tensor
 
 @dataclass(frozen=True)
 class TargetPair:
-    """A batch's truth and prediction; at ignored pixels all four are 0, whatever was predicted.
+    """Truth and prediction of a batch. All four tensors are 0 at ignored pixels.
 
     Attributes:
-        chance: `(batch, height, width, channels)` predicted probabilities: of class 1 where
-            there is one channel, else of all classes.
-        truth: Of the same shape and type: 1 where a pixel is of the channel's class, else 0.
-        counted: `(batch, height, width, 1)`: 0 where a pixel is ignored, else 1.
-        weight: `(batch, height, width, 1)`: of each pixel, in the cross-entropies.
+        prediction: `(batch, height, width, channels)` probabilities: of class 1 for one channel,
+            of all classes for several.
+        truth: Same shape and dtype: 1 where the pixel belongs to the channel's class, else 0.
+        counted: `(batch, height, width, 1)`: 0 at ignored pixels, else 1.
+        weight: `(batch, height, width, 1)`: the pixels' weights in the cross-entropies.
     """
 
-    chance: Tensor
+    prediction: Tensor
     truth: Tensor
     counted: Tensor
     weight: Tensor
 
     @property
     def is_sigmoid(self) -> bool:
-        """Whether there is one channel, of class 1, and none of the background."""
-        return bool(self.chance.shape[-1] == 1)
+        """Whether there is a single channel, that of class 1."""
+        return bool(self.prediction.shape[-1] == 1)
 
     @property
     def foreground(self) -> tuple[Tensor, Tensor]:
-        """Chance and truth without the channel of the background."""
+        """Prediction and truth without the background's channel."""
         first = 0 if self.is_sigmoid else 1
-        return self.chance[..., first:], self.truth[..., first:]
+        return self.prediction[..., first:], self.truth[..., first:]
 
 
 def pair_targets(
     y_true: Tensor, y_pred: Tensor, class_weights: Sequence[float] | None = None
 ) -> TargetPair:
-    """Split the truth and leave out the prediction at ignored pixels.
+    """Encode the truth like the prediction and mask ignored pixels in both.
 
     Args:
-        y_true: `(batch, height, width, 1)` labels from 0, or 255 to be ignored;
-            `(batch, height, width, 2)` float32 adds a weight for each pixel (the weight map of
-            arXiv 1505.04597, equation 2).
-        y_pred: `(batch, height, width, 1)` probabilities of class 1 or
+        y_true: `(batch, height, width, 1)` labels from 0, with 255 for ignored pixels; or
+            `(batch, height, width, 2)` float32 with pixel weights as the second channel (the
+            weight map of arXiv 1505.04597, equation 2).
+        y_pred: `(batch, height, width, 1)` probabilities of class 1, or
             `(batch, height, width, classes)` probabilities of all classes.
-        class_weights: A weight for each class, by which its pixels' weights are multiplied.
+        class_weights: A factor for the weights of each class's pixels.
 
     Returns:
-        Both, in the type of `y_pred`.
+        The pair, in the dtype of `y_pred`.
 
     Raises:
-        InputError: There is not one weight for each class.
+        InputError: The number of class weights is not the number of classes.
     """
     dtype, channels = y_pred.dtype, y_pred.shape[-1]
     label = ops.cast(y_true[..., :1], "int32")
     is_counted = ops.not_equal(label, IGNORE)
-    # A selection and no product: it keeps out a prediction that is no number, too.
-    chance = ops.where(is_counted, y_pred, ops.zeros_like(y_pred))
-    # No channel has the number of ignored pixels, so that they are of no class.
+    # `where` also masks a prediction that is not a number; a product with 0 would keep it.
+    prediction = ops.where(is_counted, y_pred, ops.zeros_like(y_pred))
+    # No channel has the number 255, so ignored pixels belong to no class.
     numbers = [1] if channels == 1 else range(channels)
     truth = ops.cast(ops.equal(label, ops.array(list(numbers), "int32")), dtype)
     counted = ops.cast(is_counted, dtype)
@@ -72,8 +72,8 @@ def pair_targets(
         given = ops.cast(y_true[..., 1:], dtype)
         weight = ops.where(is_counted, given, ops.zeros_like(given))
     if class_weights is not None:
-        weight = weight * _weight_of_class(label, class_weights, max(channels, 2), dtype)
-    return TargetPair(chance, truth, counted, weight)
+        weight = weight * _weight_by_class(label, class_weights, max(channels, 2), dtype)
+    return TargetPair(prediction, truth, counted, weight)
 
 
 def sum_pixels(values: Tensor) -> Tensor:
@@ -81,14 +81,14 @@ def sum_pixels(values: Tensor) -> Tensor:
     return ops.sum(values, axis=(1, 2))
 
 
-def _weight_of_class(
+def _weight_by_class(
     label: Tensor, class_weights: Sequence[float], classes: int, dtype: str
 ) -> Tensor:
     if len(class_weights) != classes:
         raise InputError(
             "training.class_weights",
             f"it lists {len(class_weights)} weights for {classes} classes",
-            "Give one for each class, the background first",
+            "Give one weight per class, the background first",
         )
     is_class = ops.cast(ops.equal(label, ops.arange(classes, dtype="int32")), dtype)
     return ops.sum(is_class * ops.array(list(class_weights), dtype), axis=-1, keepdims=True)

@@ -37,7 +37,7 @@ def construct_unet(
     import keras
 
     from unetflow.models.unet import build_unet
-    from unetflow.models.warm_start import take_weights
+    from unetflow.models.warm_start import copy_matching_weights
 
     settings = read_parameters(PlannedModel, plan["model"], "model")
     if settings.normalisation in ("group", "instance"):
@@ -54,7 +54,7 @@ def construct_unet(
     )
     if start_model is not None:
         where, trained = start_model
-        take_weights(unet, trained, where)
+        copy_matching_weights(unet, trained, where)
     return unet
 
 

@@ -13,20 +13,20 @@ def _no_gpu(monkeypatch):
     monkeypatch.setattr(tensorflow.config, "list_physical_devices", lambda kind: [])
 
 
-def test_the_processor_is_named_as_linux_does(monkeypatch, tmp_path):
+def test_linux_names_the_processor(monkeypatch, tmp_path):
     path = tmp_path / "cpuinfo"
     path.write_text("processor\t: 0\nmodel\t\t: 17\nmodel name\t: Some CPU: 2 GHz\nmodel name: x\n")
     monkeypatch.setattr(device, "_CPU_INFO", path)
     assert device.describe_device() == "Some CPU: 2 GHz"
 
 
-def test_elsewhere_the_architecture_is_better_than_nothing(monkeypatch, tmp_path):
+def test_other_systems_give_the_architecture(monkeypatch, tmp_path):
     monkeypatch.setattr(device, "_CPU_INFO", tmp_path / "none")
     monkeypatch.setattr(platform, "processor", lambda: "")
     assert device.describe_device() == platform.machine()
 
 
-def test_a_gpu_goes_before_the_processor(monkeypatch):
+def test_a_gpu_is_named_rather_than_the_processor(monkeypatch):
     gpus = [tensorflow.config.PhysicalDevice("/physical_device:GPU:0", "GPU")]
     monkeypatch.setattr(tensorflow.config, "list_physical_devices", lambda kind: gpus)
     details = {"device_name": "Some GPU"}
@@ -54,7 +54,7 @@ def _take_backend(monkeypatch, name, module):
         (_JaxDevice("gpu", "GPU of others"), True, None),
     ],
 )
-def test_jax_is_asked_for_its_gpu(monkeypatch, first, there, capability):
+def test_the_gpu_of_jax_is_described(monkeypatch, first, there, capability):
     _take_backend(monkeypatch, "jax", SimpleNamespace(devices=lambda: [first]))
     assert device.has_gpu() is there
     assert device.find_gpu_capability() == capability
@@ -62,19 +62,6 @@ def test_jax_is_asked_for_its_gpu(monkeypatch, first, there, capability):
     assert device.compiles_with_xla()
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_torch_is_asked_for_its_gpu(monkeypatch, there):
-    cuda = SimpleNamespace(
-        is_available=lambda: there,
-        get_device_name=lambda: "Some GPU",
-        get_device_capability=lambda: (9, 0),
-    )
-    _take_backend(monkeypatch, "torch", SimpleNamespace(cuda=cuda))
-    assert device.has_gpu() is there
-    assert device.find_gpu_capability() == ((9, 0) if there else None)
-    assert not device.compiles_with_xla()
-
-
-def test_tensorflow_compiles_no_whole_steps():
+def test_tensorflow_does_not_compile_whole_steps():
     assert not device.compiles_with_xla()
     assert not device.has_gpu()

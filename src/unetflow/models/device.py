@@ -44,7 +44,7 @@ def read_processor_flags() -> set[str]:
 
 def _describe_gpu() -> dict[str, Any]:
     """Return `name` and, if known, `compute_capability` of the backend's first GPU, or nothing."""
-    describe = {"tensorflow": _describe_tensorflow, "jax": _describe_jax, "torch": _describe_torch}
+    describe = {"tensorflow": _describe_tensorflow, "jax": _describe_jax}
     return describe.get(keras.backend.backend(), dict)()
 
 
@@ -67,17 +67,6 @@ def _describe_jax() -> dict[str, Any]:
     capability = getattr(first, "compute_capability", None)
     known = {"compute_capability": tuple(map(int, capability.split(".")))} if capability else {}
     return {"name": first.device_kind, **known}
-
-
-def _describe_torch() -> dict[str, Any]:
-    import torch
-
-    if not torch.cuda.is_available():
-        return {}
-    return {
-        "name": torch.cuda.get_device_name(),
-        "compute_capability": torch.cuda.get_device_capability(),
-    }
 
 
 def _read_cpu_info(field: str) -> str:

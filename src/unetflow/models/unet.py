@@ -19,15 +19,10 @@ from unetflow.models.blocks import (
 
 _HEAD = "probabilities"
 
-_POINTWISE = (
-    layers.BatchNormalization,
-    layers.Dropout,
-    layers.GroupNormalization,
-    layers.ReLU,
-)
+_POINTWISE = (layers.BatchNormalization, layers.Dropout, layers.GroupNormalization, layers.ReLU)
 """Layers without an effect on the geometry; the statistics of groups are disregarded."""
 
-_SPATIAL_OPTIONS = (
+_SPATIAL_OPTIONS = {
     "kernel_size",
     "pool_size",
     "size",
@@ -35,7 +30,7 @@ _SPATIAL_OPTIONS = (
     "dilation_rate",
     "padding",
     "cropping",
-)
+}
 
 
 def build_unet(
@@ -86,7 +81,9 @@ def build_unet(
         ```
     """
     _check_numbers(base_filters, depth, classes, deep_supervision, dropout)
-    _check_choices(normalisation, padding, up_activation)
+    _check_choice("normalisation", normalisation, NORMALISATIONS)
+    _check_choice("padding", padding, PADDINGS)
+    _check_choice("up_activation", up_activation, UP_ACTIVATIONS)
     _check_input_shape(input_shape, depth, padding)
     options = {"normalisation": normalisation, "padding": padding}
 
@@ -174,10 +171,10 @@ def geometry_of(unet: keras.Model) -> Geometry:
     )
 
 
-def _spatial_options(unet: keras.Model) -> dict[str, list[Any]]:
+def _spatial_options(unet: keras.Model) -> dict[str, dict[str, Any]]:
     """Return kernel, stride, padding and the like of each layer that is not pointwise, by name."""
     configs = (x.get_config() for x in unet.layers if not isinstance(x, _POINTWISE))
-    return {c["name"]: [c.get(option) for option in _SPATIAL_OPTIONS] for c in configs}
+    return {c["name"]: {key: c[key] for key in _SPATIAL_OPTIONS & c.keys()} for c in configs}
 
 
 def _head(x: Tensor, classes: int, name: str) -> Tensor:
@@ -203,33 +200,23 @@ def _enlarge(probabilities: Tensor, level: int, padding: str) -> Tensor:
 def _check_numbers(
     base_filters: int, depth: int, classes: int, deep_supervision: int, dropout: float
 ) -> None:
-    for name, value, minimum in (
-        ("base_filters", base_filters, 1),
-        ("depth", depth, 1),
-        ("classes", classes, 1),
-        ("deep_supervision", deep_supervision, 0),
-    ):
-        if value < minimum:
-            raise InputError(name, f"{value} is too small", f"Use {minimum} or more")
-    if deep_supervision >= depth:
+    for name, value in {"base_filters": base_filters, "depth": depth, "classes": classes}.items():
+        if value < 1:
+            raise InputError(name, f"{value} is too small", "Use 1 or more")
+    if not 0 <= deep_supervision < depth:
         raise InputError(
             "deep_supervision",
             f"a U-Net of depth {depth} has {depth - 1} decoder levels below the first, "
             f"not {deep_supervision}",
-            f"Use at most {depth - 1}",
+            f"Use 0 to {depth - 1}",
         )
     if not 0 <= dropout < 1:
         raise InputError("dropout", f"{dropout} is not a fraction", "Use 0 or more, less than 1")
 
 
-def _check_choices(normalisation: str, padding: str, up_activation: str) -> None:
-    for name, choice, choices in (
-        ("normalisation", normalisation, NORMALISATIONS),
-        ("padding", padding, PADDINGS),
-        ("up_activation", up_activation, UP_ACTIVATIONS),
-    ):
-        if choice not in choices:
-            raise InputError(name, f"'{choice}' is unknown", f"Use one of {', '.join(choices)}")
+def _check_choice(name: str, choice: str, choices: tuple[str, ...]) -> None:
+    if choice not in choices:
+        raise InputError(name, f"'{choice}' is unknown", f"Use one of {', '.join(choices)}")
 
 
 def _check_input_shape(

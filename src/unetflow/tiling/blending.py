@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
 from unetflow.core.types import Predictor, Probabilities
-from unetflow.tiling.windows import predict_tiled, predict_windows
+from unetflow.tiling.windows import Span, predict_tiled, predict_windows
 
 _SIGMA = 1 / 8
 """Standard deviation of the Gaussian as a fraction of a window's edge (nnU-Net, Isensee 2021)."""
@@ -18,18 +18,13 @@ _MIN_WEIGHT = 1e-3
 
 
 @dataclass(frozen=True)
-class BlendedWindow:
-    """One window along one axis, in pixels.
+class BlendedWindow(Span):
+    """A window whose whole output is used; it starts at pixel `start` of the output.
 
     Attributes:
-        start: First input pixel, counted on the padded image, and first output pixel, counted on
-            the output.
-        stop: One after the last input pixel.
         weights: `(output pixels,)` float32; the weights of all windows at a pixel sum to 1.
     """
 
-    start: int
-    stop: int
     weights: NDArray[np.float32]
 
 
@@ -86,7 +81,6 @@ def predict_blended(
     geometry: Geometry,
     overlap: int,
     tile: int = 1024,
-    batch_size: int = 1,
 ) -> Probabilities:
     """Predict an image of any size with overlapping windows.
 
@@ -94,12 +88,11 @@ def predict_blended(
     borders change the result; `measure_blending_error` returns by how much.
 
     Args:
-        predictor: See `predict_tiled`.
+        predictor: As for `predict_tiled`, like `image`, `geometry` and `tile`.
         image: `(height, width, channels)`.
         geometry: Geometry of the predictor's network.
         overlap: Minimum overlap of neighbouring outputs in pixels.
         tile: Longest edge of a window.
-        batch_size: Windows per call of the predictor.
 
     Returns:
         `(height, width, classes)` float32.
@@ -108,7 +101,7 @@ def predict_blended(
     rows = plan_blended_windows(height, geometry, overlap, tile)
     columns = plan_blended_windows(width, geometry, overlap, tile)
     result: Probabilities | None = None
-    for r, c, output in predict_windows(predictor, image, geometry, rows, columns, batch_size):
+    for r, c, output in predict_windows(predictor, image, geometry, rows, columns):
         if result is None:
             edges = (axis[-1].start + len(axis[-1].weights) for axis in (rows, columns))
             result = np.zeros((*edges, output.shape[-1]), np.float32)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,35 +14,32 @@ from unetflow.core.types import Predictor, Probabilities
 
 
 @dataclass(frozen=True)
-class Window:
-    """One window along one axis, in pixels.
+class Span:
+    """The input of one window along one axis, in pixels of the padded image.
 
     Attributes:
-        start: First input pixel, counted on the padded image.
-        stop: One after the last input pixel.
-        keep_start: First output pixel that is taken from this window, counted on the output.
-        keep_stop: One after the last.
+        start: First pixel.
+        stop: One after the last.
     """
 
     start: int
     stop: int
+
+
+@dataclass(frozen=True)
+class Window(Span):
+    """A window of which a part of the output is kept.
+
+    Attributes:
+        keep_start: First output pixel that is taken from this window, counted on the output.
+        keep_stop: One after the last.
+    """
+
     keep_start: int
     keep_stop: int
 
 
-class _Span(Protocol):
-    """What `predict_windows` needs of a window along one axis."""
-
-    @property
-    def start(self) -> int:
-        """First input pixel, counted on the padded image."""
-
-    @property
-    def stop(self) -> int:
-        """One after the last input pixel."""
-
-
-Span = TypeVar("Span", bound=_Span)
+AnySpan = TypeVar("AnySpan", bound=Span)
 
 
 def plan_windows(length: int, geometry: Geometry, tile: int) -> list[Window]:
@@ -98,7 +95,6 @@ def predict_tiled(
     image: NDArray[np.generic],
     geometry: Geometry,
     tile: int = 1024,
-    batch_size: int = 1,
 ) -> Probabilities:
     """Predict an image of any size as if it were predicted whole.
 
@@ -107,12 +103,11 @@ def predict_tiled(
     not fit the network or valid convolutions need context (arXiv 1505.04597, figure 2).
 
     Args:
-        predictor: Turns `(batch, height, width, channels)` into class probabilities
-            `(batch, height, width, classes)`, smaller by twice `geometry.shrink`.
+        predictor: Turns `(1, height, width, channels)` into class probabilities
+            `(1, height, width, classes)`, smaller by twice `geometry.shrink`.
         image: `(height, width, channels)`.
         geometry: Geometry of the predictor's network.
         tile: Longest edge of a window; exceeded where the network needs more.
-        batch_size: Windows per call of the predictor.
 
     Returns:
         `(height, width, classes)` float32.
@@ -121,7 +116,7 @@ def predict_tiled(
     rows = plan_windows(height, geometry, tile)
     columns = plan_windows(width, geometry, tile)
     result: Probabilities | None = None
-    for r, c, output in predict_windows(predictor, image, geometry, rows, columns, batch_size):
+    for r, c, output in predict_windows(predictor, image, geometry, rows, columns):
         if result is None:
             shape = (rows[-1].keep_stop, columns[-1].keep_stop, output.shape[-1])
             result = np.empty(shape, np.float32)
@@ -137,10 +132,9 @@ def predict_windows(
     predictor: Predictor,
     image: NDArray[np.generic],
     geometry: Geometry,
-    rows: Sequence[Span],
-    columns: Sequence[Span],
-    batch_size: int,
-) -> Iterator[tuple[Span, Span, Probabilities]]:
+    rows: Sequence[AnySpan],
+    columns: Sequence[AnySpan],
+) -> Iterator[tuple[AnySpan, AnySpan, Probabilities]]:
     """Predict all windows of an image, which is mirrored where they extend beyond it.
 
     Args:
@@ -149,7 +143,6 @@ def predict_windows(
         geometry: Geometry of the predictor's network.
         rows: Windows along the height.
         columns: Windows along the width.
-        batch_size: Windows per call of the predictor.
 
     Yields:
         Each window's row, its column, and its output `(height, width, classes)`.
@@ -161,9 +154,7 @@ def predict_windows(
         (before, rows[-1].stop - height - before),
         (before, columns[-1].stop - width - before),
     )
-    windows = list(product(rows, columns))
-    for first in range(0, len(windows), batch_size):
-        batch = windows[first : first + batch_size]
-        pixels = np.stack([padded[r.start : r.stop, c.start : c.stop] for r, c in batch])
-        for (r, c), output in zip(batch, predictor(pixels), strict=True):
-            yield r, c, output
+    for r, c in product(rows, columns):
+        pixels = np.ascontiguousarray(padded[r.start : r.stop, c.start : c.stop])
+        (output,) = predictor(pixels[np.newaxis])
+        yield r, c, output

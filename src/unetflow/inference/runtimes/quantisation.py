@@ -77,7 +77,7 @@ def _windows_of(
         return np.zeros((len(batch), height, width, 1), np.float32)
 
     for image in images:
-        predict_tiled(note, image, geometry, tile, batch_size=1)
+        predict_tiled(note, image, geometry, tile)
         if len(windows) >= _MOST_WINDOWS:
             break
     return windows[:_MOST_WINDOWS]

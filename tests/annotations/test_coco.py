@@ -148,7 +148,7 @@ def test_image_without_annotation_is_a_negative_unless_said_otherwise(tmp_path):
     pairing = find(tmp_path, table, empty="unlabelled")
     assert [pair.id for pair in pairing.pairs] == ["a"]
     assert list(pairing.unlabelled) == ["b"]
-    with pytest.raises(InputError, match=r"'no' is no choice\. Use 'negative' or 'unlabelled'"):
+    with pytest.raises(InputError, match=r"'no' is not a choice\. Use 'negative' or 'unlabelled'"):
         find(tmp_path, table, empty="no")
 
 
@@ -185,9 +185,9 @@ def test_file_in_an_archive_with_a_byte_order_mark_is_read(tmp_path):
         ("gone.png", "its file 'gone.png' is not in the folder of images", "Add the image"),
         ("text.txt", "no reader knows its file 'text.txt'", "Convert it to PNG or TIFF"),
         ("", "no reader knows its file ''", "Convert"),
-        ("b.png", "its id or its file_name stands twice", "Export"),
-        ("./x/../b.png", "its id or its file_name stands twice", "Export"),
-        (5, "its 'file_name' is not a text", "Export"),
+        ("b.png", "its id or its file_name is not unique", "Export"),
+        ("./x/../b.png", "its id or its file_name is not unique", "Export"),
+        (5, "its 'file_name' is 5, but it must be a valid string", "Export"),
     ],
 )
 def test_wrong_file_name_is_refused_and_the_other_images_stay(tmp_path, name, problem, fix):
@@ -197,22 +197,26 @@ def test_wrong_file_name_is_refused_and_the_other_images_stay(tmp_path, name, pr
     error = pairing.refused[0]
     assert problem in error.problem
     assert fix in error.fix
-    assert error.where == f"{tmp_path / 'ann.json'}, image 1"
-    assert [pair.id for pair in pairing.pairs] == (["c"] if "twice" in problem else ["b", "c"])
+    place = "images[0]" if name == 5 else "image 1"
+    assert error.where == f"{tmp_path / 'ann.json'}, {place}"
+    assert [pair.id for pair in pairing.pairs] == (["c"] if "unique" in problem else ["b", "c"])
     assert pairing.unlabelled == {}
 
 
 @pytest.mark.parametrize(
     ("images", "problem"),
     [
-        ([{"file_name": "a.png"}], "its 'id' is missing or no id: None"),
-        ([{"file_name": "a.png", "id": [1]}], "no id: a list"),
-        ([{"file_name": "a.png", "id": True}], "no id: True"),
-        ([{"id": 1}], "it has no key 'file_name'"),
-        ([image(1, "a.png"), image(1, "c.png")], "its id or its file_name stands twice"),
-        ([image(1, "a.png", height=0)], "its 'height' 0 and 'width' 15 are no size"),
-        ([image(1, "a.png", width="15")], "are no size"),
-        ([image(1, "a.png", width=None)], "are no size"),
+        ([{"file_name": "a.png"}], "its 'id' is missing"),
+        (
+            [{"file_name": "a.png", "id": [1]}],
+            "its 'id' is a list, but it must be a whole number or a text",
+        ),
+        ([{"file_name": "a.png", "id": True}], "its 'id' is True, but it must be a whole number"),
+        ([{"id": 1}], "its 'file_name' is missing"),
+        ([image(1, "a.png"), image(1, "c.png")], "its id or its file_name is not unique"),
+        ([image(1, "a.png", height=0)], "its 'height' 0 and 'width' 15 are not a size"),
+        ([image(1, "a.png", width="15")], "are not a size"),
+        ([image(1, "a.png", width=None)], "are not a size"),
     ],
 )
 def test_wrong_image_is_refused_and_the_others_stay(tmp_path, images, problem):
@@ -229,27 +233,46 @@ def test_wrong_image_is_refused_and_the_others_stay(tmp_path, images, problem):
     ("change", "problem"),
     [
         ({"category_id": 9}, "there is no category with the id 9"),
-        ({"category_id": None}, "its 'category_id' is missing or no id"),
+        (
+            {"category_id": None},
+            "its 'category_id' is None, but it must be a whole number or a text",
+        ),
         ({"iscrowd": 2}, "its iscrowd is 2, not 0 or 1"),
         ({"iscrowd": []}, "its iscrowd is a list"),
         ({"segmentation": []}, "it has no outline in 'segmentation', perhaps only a box"),
         ({"segmentation": None}, "it has no outline"),
-        ({"segmentation": "x"}, "it has no outline"),
-        ({"segmentation": [1, 2, 3, 4, 5, 6]}, "not a list of x and y of at least 3 corners"),
-        ({"segmentation": [[1, 2, 3, 4]]}, "at least 3 corners"),
-        ({"segmentation": [[1, 2, 3, 4, 5, 6, 7]]}, "at least 3 corners"),
-        ({"segmentation": [[]]}, "at least 3 corners"),
-        ({"segmentation": [[1, 2, 3, 4, 5, None]]}, "its coordinate None is no number"),
-        ({"segmentation": [[1, 2, 3, 4, 5, float("nan")]]}, "its coordinate nan is no number"),
-        ({"segmentation": [[1, 2, 3, 4, 5, 1e99]]}, "its coordinate 1e+99 is no number"),
+        ({"segmentation": "x"}, "its 'segmentation' is 'x', but it must be a valid list"),
+        (
+            {"segmentation": [1, 2, 3, 4, 5, 6]},
+            "its 'segmentation[0]' is 1, but it must be a valid tuple",
+        ),
+        (
+            {"segmentation": [[1, 2, 3, 4]]},
+            "a list, but it must hold x and y of at least 3 corners",
+        ),
+        (
+            {"segmentation": [[1, 2, 3, 4, 5, 6, 7]]},
+            "a list, but it must hold x and y of at least 3 corners",
+        ),
+        ({"segmentation": [[]]}, "a list, but it must hold x and y of at least 3 corners"),
+        (
+            {"segmentation": [[1, 2, 3, 4, 5, None]]},
+            "its 'segmentation[0][5]' is None, but it must be a valid number",
+        ),
+        (
+            {"segmentation": [[1, 2, 3, 4, 5, float("nan")]]},
+            "its 'segmentation[0][5]' is nan, but it must be a finite number",
+        ),
+        (
+            {"segmentation": [[1, 2, 3, 4, 5, 1e99]]},
+            "is 1e+99, but it must be less than or equal to 134217728",
+        ),
         ({"segmentation": {"counts": [180]}}, "without 'size' or 'counts'"),
         ({"segmentation": {"size": [12, 15], "counts": 180}}, "without 'size' or 'counts'"),
         ({"segmentation": {"size": [12], "counts": [180]}}, "without 'size' or 'counts'"),
-        ({"segmentation": {"size": [12, 15], "counts": [181]}}, "that fill 12 x 15 px"),
-        ({"segmentation": {"size": [12, 15], "counts": [-1, 181]}}, "whole numbers that fill"),
-        ({"segmentation": {"size": [12, 15], "counts": [180.0]}}, "whole numbers that fill"),
-        ({"segmentation": {"size": [12, 15], "counts": [True, 179]}}, "whole numbers that fill"),
-        ({"id": 1}, "its id stands twice"),
+        ({"segmentation": {"size": [12, 15], "counts": [180.0]}}, "without 'size' or 'counts'"),
+        ({"segmentation": {"size": [12, 15], "counts": [True, 179]}}, "without 'size' or 'counts'"),
+        ({"id": 1}, "its id is not unique"),
     ],
 )
 def test_wrong_annotation_refuses_its_image_and_is_named(tmp_path, change, problem):
@@ -268,7 +291,7 @@ def test_annotation_without_id_is_refused(tmp_path):
     del record["id"]
     error = only_error(find(tmp_path, content([image(1, "a.png")], [record]), "a.png"))
     assert "its 'id' is missing" in error.problem
-    assert error.where == f"{tmp_path / 'ann.json'}[a.png], one of its annotations"
+    assert error.where == f"{tmp_path / 'ann.json'}[a.png], annotation None"
 
 
 def test_annotations_of_an_unknown_image_are_counted_and_refused(tmp_path):
@@ -288,8 +311,9 @@ def test_object_outside_its_image_is_refused_when_it_is_drawn(tmp_path):
     assert caught.value.where == f"{tmp_path / 'ann.json'}[a.png], annotation 12"
 
 
-def test_hostile_runs_are_refused_when_they_are_drawn(tmp_path):
-    runs = {"size": [12, 15], "counts": "0" + "o" * 5 + "7"}
+@pytest.mark.parametrize("counts", ["0" + "o" * 5 + "7", [181], [-1, 181], []])
+def test_runs_that_do_not_fill_the_image_are_refused_when_they_are_drawn(tmp_path, counts):
+    runs = {"size": [12, 15], "counts": counts}
     table = content([image(1, "a.png")], [annotation(12, 1, runs)])
     (pair,) = find(tmp_path, table, "a.png").pairs
     with pytest.raises(InputError, match="do not fill the image's 180 pixels"):
@@ -299,16 +323,16 @@ def test_hostile_runs_are_refused_when_they_are_drawn(tmp_path):
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ("", r"no JSON file \(Expecting value"),
-        ("[" * 100_000, "no JSON file"),
-        ('{"images": ' + "9" * 5000 + "}", "no JSON file"),
-        ("[]", "holds no object with keys"),
-        ("{}", "it has no key 'images'"),
-        ({"images": [], "annotations": []}, "it has no key 'categories'"),
-        ({"images": [], "categories": []}, "it has no key 'annotations'"),
-        ({**content([], []), "images": {}}, "its 'images' is not a list"),
-        (content([3], []), r"images\[0\]: it is no object with keys"),
-        (content([], ["x"]), r"annotations\[0\]: it is no object"),
+        ("", r"not a JSON file \(Expecting value"),
+        ("[" * 100_000, "not a JSON file"),
+        ('{"images": ' + "9" * 5000 + "}", "not a JSON file"),
+        ("[]", "its JSON is not an object with keys"),
+        ("{}", "its 'images' is missing"),
+        ({"images": [], "annotations": []}, "its 'categories' is missing"),
+        ({"images": [], "categories": []}, "its 'annotations' is missing"),
+        ({**content([], []), "images": {}}, "its 'images' is a dict, but it must be a valid list"),
+        (content([3], []), r"its 'images\[0\]' is 3, but it must be a valid dictionary"),
+        (content([], ["x"]), r"annotations\[0\]: it is 'x', but it must be a valid dictionary\."),
         (content([], [{"id": 1}]), r"annotations\[0\]: its 'image_id' is missing"),
         (
             {**content([], []), "categories": [{"name": "x"}]},
@@ -316,11 +340,11 @@ def test_hostile_runs_are_refused_when_they_are_drawn(tmp_path):
         ),
         (
             {**content([], []), "categories": [{"id": 1}]},
-            r"categories\[0\]: it has no key 'name'",
+            r"categories\[0\]: its 'name' is missing",
         ),
         (
             {**content([], []), "categories": [{"id": 1, "name": "x"}] * 2},
-            r"categories\[1\]: its id 1 stands twice",
+            r"categories\[1\]: its id 1 is not unique",
         ),
     ],
 )

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.layouts.labelme import Circle, Patch, find_labelme
+from unetflow.annotations.geometries import Circle, Patch
+from unetflow.annotations.layouts.labelme import find_labelme
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files
@@ -210,18 +211,27 @@ PNG = base64_png(np.ones((2, 3), bool))
         (shape("polygon", (0, 0), (1, 1)), "there is no shape 'polygon' with 2 points"),
         (shape("rectangle", (0, 0)), "there is no shape 'rectangle' with 1 points"),
         (shape("circle", (0, 0)), "there is no shape 'circle' with 1 points"),
-        (shape("polygon", (0, 0), (1, 1), (1,)), "one of its points is not an x and a y"),
-        (shape("polygon", (0, 0), (1, 1), (1, "2")), "its coordinate '2' is no number"),
-        (shape("circle", (0, 0), (1, float("inf"))), "its coordinate inf is no number"),
-        (shape("mask", (0, 0), (2, 1)), "it has no key 'mask'"),
-        (shape("mask", (0, 0), (2, 1), mask=None), "its 'mask' is not a text"),
-        (shape("mask", (0, 0), (2, 1), mask="*"), "its mask is no text in base64"),
-        (shape("mask", (0, 0), (2, 1), mask="é"), "its mask is no text in base64"),
-        (shape("polygon", label=3), "its 'label' is not a text"),
-        (shape("polygon", group_id=[]), "its 'group_id' is missing or no id: a list"),
-        ({"label": "cell"}, "it has no key 'points'"),
-        ({"label": "cell", "points": {}}, "its 'points' is not a list"),
-        (7, "it is no object with keys"),
+        (shape("polygon", (0, 0), (1, 1), (1,)), "its 'points[2][1]' is missing"),
+        (
+            shape("polygon", (0, 0), (1, 1), (1, "2")),
+            "its 'points[2][1]' is '2', but it must be a valid number",
+        ),
+        (
+            shape("circle", (0, 0), (1, float("inf"))),
+            "its 'points[1][1]' is inf, but it must be a finite number",
+        ),
+        (shape("mask", (0, 0), (2, 1)), "its mask is not a text in base64"),
+        (shape("mask", (0, 0), (2, 1), mask=None), "its mask is not a text in base64"),
+        (shape("mask", (0, 0), (2, 1), mask="*"), "its mask is not a text in base64"),
+        (shape("mask", (0, 0), (2, 1), mask="é"), "its mask is not a text in base64"),
+        (shape("polygon", label=3), "its 'label' is 3, but it must be a valid string"),
+        (
+            shape("polygon", group_id=[]),
+            "its 'group_id' is a list, but it must be a whole number or a text",
+        ),
+        ({"label": "cell"}, "its 'points' is missing"),
+        ({"label": "cell", "points": {}}, "its 'points' is a dict, but it must be a valid list"),
+        (7, "it is 7, but it must be a valid dictionary"),
     ],
 )
 def test_wrong_shape_refuses_its_image_and_is_named(tmp_path, wrong, problem):
@@ -237,8 +247,8 @@ def test_wrong_shape_refuses_its_image_and_is_named(tmp_path, wrong, problem):
 @pytest.mark.parametrize(
     ("png", "problem"),
     [
-        (base64.b64encode(b"no image").decode(), "no PNG image that can be decoded"),
-        (PNG[:60], "no PNG image that can be decoded"),
+        (base64.b64encode(b"no image").decode(), "not a PNG image that can be decoded"),
+        (PNG[:60], "not a PNG image that can be decoded"),
         (base64_png(np.ones((2, 6), bool)), "its mask of 6 x 2 pixels does not fit its box of 2 x"),
         (claim_size(PNG, 60_000), "its mask of 60000 x 60000 pixels does not fit its box"),
         (base64_png(np.ones((2, 3, 3), np.uint8)), "the colours of its mask are RGB"),
@@ -258,18 +268,18 @@ def test_jpeg_as_mask_is_refused(tmp_path):
     Image.fromarray(np.full((2, 3), 255, np.uint8)).save(buffer, "JPEG")
     jpeg = base64.b64encode(buffer.getvalue()).decode()
     pairing = find_one(tmp_path, shape("mask", (1, 1), (3, 2), mask=jpeg))
-    with pytest.raises(InputError, match="no PNG image that can be decoded"):
+    with pytest.raises(InputError, match="not a PNG image that can be decoded"):
         pairing.pairs[0].annotation.draw(SHAPE, MEANING, ENOUGH)
 
 
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("{", "it is no JSON file"),
-        ("[]", "its JSON holds no object with keys"),
-        ({"images": []}, "it is no file of LabelMe: it has no key 'shapes'"),
-        ({"shapes": {}}, "its 'shapes' is not a list"),
-        (record("a.png", imageHeight=-1), "its 'imageHeight' -1 and 'imageWidth' 9 are no size"),
+        ("{", "it is not a JSON file"),
+        ("[]", "its JSON is not an object with keys"),
+        ({"images": []}, "it is not a file of LabelMe: it has no list 'shapes'"),
+        ({"shapes": {}}, "it has no list 'shapes'"),
+        (record("a.png", imageHeight=-1), "its 'imageHeight' -1 and 'imageWidth' 9 are not a size"),
     ],
 )
 def test_wrong_file_is_refused_and_its_image_is_not_unlabelled(tmp_path, content, problem):

@@ -8,8 +8,8 @@ from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_masks
 
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.layouts.rle_table import RunLengths, RunPairs, find_rle_table
-from unetflow.annotations.polygons import decode_coco_counts
+from unetflow.annotations.geometries import RunLengths, RunPairs, decode_coco_counts
+from unetflow.annotations.layouts.rle_table import find_rle_table
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files
@@ -300,9 +300,9 @@ def test_id_that_stands_for_two_images_is_refused(tmp_path):
         ("Image,EncodedPixels\na,1 1\n", r"no column 'ImageId'\. Its columns: 'Image', 'Enc"),
         ("ImageId,pixels\na,1 1\n", "no column 'EncodedPixels'"),
         ("ImageId,EncodedPixels\na,1 1,x\n", "rows have more fields than its header"),
-        ("ImageId,EncodedPixels\na,1 1\na,1 1,x\n", "it is no CSV table"),
+        ("ImageId,EncodedPixels\na,1 1\na,1 1,x\n", "it is not a CSV table"),
         ("ImageId,EncodedPixels\n,1 1\n", "row 1 names no image"),
-        ("", "it is no CSV table"),
+        ("", "it is not a CSV table"),
     ],
 )
 def test_wrong_table_is_refused_as_a_whole(tmp_path, table, message):

@@ -116,8 +116,8 @@ def test_the_table_may_be_in_the_archive(tmp_path):
         ("id,side\na,both\n", "'both' is no split"),
         ("name,side\na,train\n", "it has no column 'id'"),
         ("id,side\na,train,p1\n", "more fields than its header"),
-        ("", "it is no CSV table"),
-        ("id,side\na,train\nb,test,p1,p2\n", "it is no CSV table"),
+        ("", "it is not a CSV table"),
+        ("id,side\na,train\nb,test,p1,p2\n", "it is not a CSV table"),
     ],
 )
 def test_a_wrong_table_is_refused_with_its_file(tmp_path, text, problem):

@@ -1,4 +1,4 @@
-"""The paths of a listing as options and tables name them, and the images among them."""
+"""Paths in a file listing as options and tables write them, and the images among them."""
 
 import posixpath
 import re
@@ -10,37 +10,37 @@ from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File
 from unetflow.io.formats.registry import is_image
 
-_FOREIGN = re.compile(
+_UNSUPPORTED = re.compile(
     r"\.(avif|czi|dcm|exr|heic|ims|j2k|jp2|lif|lsm|mha|mrxs|nd2|ndpi|nii|nii\.gz|npy|nrrd|oib|oif"
     r"|pbm|pgm|pnm|ppm|svs|vsi|webp)$",
     re.IGNORECASE,
 )
-"""Endings of images that no reader knows; they are not passed over in silence."""
+"""Extensions of images that no reader knows; leaving them out silently would hide them."""
 
 
 def folder_prefix(folder: str) -> str:
-    """Return what the paths of files below a folder begin with."""
+    """Return the common start of the paths within a folder."""
     return "" if folder in (".", "") else folder.strip("/") + "/"
 
 
 def without_suffix(name: str) -> str:
-    """Return a path without the ending of its last part."""
+    """Return a path without the extension of its last part."""
     return posixpath.splitext(name)[0]
 
 
 def list_images(listing: FileListing, folder: str) -> dict[str, File]:
-    """Return the images below a folder by their paths in it.
+    """Return the images within a folder by their paths in it.
 
     Raises:
-        InputError: There is no file below it.
+        InputError: The folder holds no file.
     """
     return {name: file for name, file in listing.within(folder).items() if is_image(name)}
 
 
 def resolve_path(folder: str, name: str) -> str | None:
-    """Return where a path in a table leads, seen from a folder; None where it leaves the root.
+    """Return the target of a path in a table, relative to a folder; None outside the root.
 
-    Slashes of both kinds are understood, since tables are written on Windows too.
+    Both kinds of slashes are understood, since tables are written on Windows too.
     """
     path = PureWindowsPath(name)
     if path.anchor:
@@ -50,10 +50,10 @@ def resolve_path(folder: str, name: str) -> str | None:
 
 
 def refuse_unsupported_formats(listing: FileListing, folders: Iterable[str]) -> list[InputError]:
-    """Return an error for each image in the folders whose format no reader knows."""
+    """Return an error for each image within the folders whose format no reader knows."""
     prefixes = tuple(folder_prefix(folder) for folder in folders)
     return [
         InputError(file, f"no reader knows {file.suffix} files", "Convert it to TIFF")
         for name, file in listing.files.items()
-        if name.startswith(prefixes) and _FOREIGN.search(name)
+        if name.startswith(prefixes) and _UNSUPPORTED.search(name)
     ]

@@ -1,5 +1,7 @@
-"""What every source of data says of each image: where it lies and how it is annotated."""
+"""What every layout finds for each image: its file, its annotation, its group and its split."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -9,15 +11,16 @@ from numpy.typing import NDArray
 from unetflow.annotations.class_map import ClassMap
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label
+from unetflow.io.file_listing import natural_order
 from unetflow.io.files import File
 
 
 @dataclass(frozen=True)
 class SourceImage:
-    """Where pixels lie.
+    """An image in a file.
 
     Attributes:
-        file: An image file.
+        file: The file.
         page: The number of the image in a file that holds several; None where there is one.
     """
 
@@ -35,8 +38,8 @@ class RasterAnnotation:
     Attributes:
         label: `(height, width)` uint8, class indices; 255 is ignored.
         instances: `(height, width)` uint16 or uint32, the number of each pixel's object from 1
-            on, 0 for none; None where the source does not tell objects apart.
-        overlap: Number of pixels that more than one object claims; the last one got them.
+            on, 0 for none; None where the source does not separate objects.
+        overlap: Number of pixels that more than one object covers; the last one gets them.
     """
 
     label: Label
@@ -45,19 +48,19 @@ class RasterAnnotation:
 
 
 class Annotation(Protocol):
-    """How one image is annotated; frozen, so that it can be compared and passed on."""
+    """The annotation of one image; immutable, so that it can be compared and sent to workers."""
 
     @property
     def files(self) -> tuple[File, ...]:
-        """The files that are read when it is drawn, none for what has been read already."""
+        """The files that `draw` reads; none for what is in memory."""
 
     @property
     def where(self) -> str:
-        """What to name in an error message and in the manifest."""
+        """Its name in error messages and in the manifest."""
 
     @property
     def content(self) -> str:
-        """Everything but the files' bytes that decides what is drawn."""
+        """Everything but the files' bytes that determines what is drawn."""
 
     def draw(
         self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int
@@ -74,13 +77,13 @@ class Pair:
     """One image and its annotation.
 
     Attributes:
-        id: A name that no other image of the data set has: a path with slashes, without ending.
-        image: Where the image lies.
-        annotation: How it is annotated.
+        id: A name that no other image of the data set has: a path with slashes, without extension.
+        image: The image.
+        annotation: Its annotation.
         region: A mask of the pixels that count (all but 0); None where all do.
         group: What must stay on one side of a split, such as the volume of a slice; None where
-            the source does not know.
-        split: "train", "validation" or "test", where the source says so.
+            the source states none.
+        split: "train", "validation" or "test"; None where the source states none.
         is_series: Whether the group is a series of neighbours, such as the slices of a volume,
             which a split into contiguous blocks may cut.
     """
@@ -96,17 +99,56 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairing:
-    """What a source has found.
+    """What a layout finds.
 
     Attributes:
         pairs: The annotated images in natural order.
         refused: An error for each file that is left out.
-        unlabelled: The images without annotation by id: nothing is wrong with them, they wait
-            for a model's masks.
-        recognised: What was recognised in a folder without a layout; "" where one was given.
+        unlabelled: The images without annotation by id; they wait for a model's masks.
+        detected_layout: Explanation of a layout that was detected; "" where one was given.
     """
 
     pairs: list[Pair]
     refused: list[InputError]
     unlabelled: dict[str, SourceImage] = field(default_factory=dict)
     detected_layout: str = ""
+
+
+def build_pairing(
+    pairs: Iterable[Pair], unlabelled: Iterable[tuple[str, File]], refused: Iterable[InputError]
+) -> Pairing:
+    """Put what a layout finds in natural order, and refuse images that share their id.
+
+    Args:
+        pairs: The annotated images.
+        unlabelled: The ids and files of the others.
+        refused: The errors so far.
+    """
+    pairs = list(pairs)
+    images: dict[str, list[SourceImage]] = defaultdict(list)
+    for pair in pairs:
+        images[pair.id].append(pair.image)
+    for identifier, file in unlabelled:
+        images[identifier].append(SourceImage(file))
+    annotated = {pair.id: pair for pair in pairs}
+    sole = [i for i in sorted(images, key=natural_order) if len(images[i]) == 1]
+    shared = [
+        InputError(
+            image,
+            f"'{identifier}' stands for several images: {', '.join(i.file.name for i in found)}",
+            "Rename or remove all but one of them",
+        )
+        for identifier, found in images.items()
+        if len(found) > 1
+        for image in found
+    ]
+    return Pairing(
+        [annotated[i] for i in sole if i in annotated],
+        sort_errors([*refused, *shared]),
+        {i: images[i][0] for i in sole if i not in annotated},
+    )
+
+
+def sort_errors(errors: Iterable[InputError]) -> list[InputError]:
+    """Return errors in the natural order of what they are about."""
+    return sorted(errors, key=lambda error: natural_order(error.where))

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from unetflow.annotations.csv_tables import read_columns
 from unetflow.annotations.records import Pair, Pairing
+from unetflow.annotations.tables import read_columns
 from unetflow.core.errors import InputError
 from unetflow.core.types import SPLITS
 from unetflow.io.file_listing import list_files

@@ -1,35 +1,31 @@
-"""The layout `coco`: images in a folder, and their objects in one JSON file as COCO has it."""
+"""The layout `coco`: images in a folder, and their objects in one JSON file in COCO's format."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Annotated, Any
 
-from unetflow.annotations.json_tables import (
-    AGAIN,
-    Identifier,
-    Record,
-    read_id,
-    read_json,
-    read_size,
-    value_of,
-)
-from unetflow.annotations.layouts.rle_table import RunLengths
-from unetflow.annotations.pairing import build_pairing
+from pydantic import AfterValidator, FailFast, Field
+
+from unetflow.annotations.geometries import Geometry, Polygon, RunLengths
 from unetflow.annotations.paths import (
     list_images,
     refuse_unsupported_formats,
     resolve_path,
     without_suffix,
 )
-from unetflow.annotations.polygons import (
-    Geometry,
-    Polygon,
-    ShapeAnnotation,
-    ShapedObject,
-    parse_coordinates,
+from unetflow.annotations.records import Pair, Pairing, SourceImage, build_pairing
+from unetflow.annotations.shapes import ShapeAnnotation, ShapedObject
+from unetflow.annotations.tables import (
+    AGAIN,
+    Coordinate,
+    Identifier,
+    Record,
+    parse_record,
+    read_json,
+    read_size,
+    shorten,
 )
-from unetflow.annotations.records import Pair, Pairing, SourceImage
-from unetflow.annotations.tables import shorten
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File
@@ -39,203 +35,197 @@ from unetflow.io.formats.registry import is_image
 def find_coco(
     listing: FileListing, *, annotations: str, images: str = ".", empty: str = "negative"
 ) -> Pairing:
-    """Find images whose objects are listed in a JSON file as that of the COCO data set.
+    """Find images whose objects are listed in a JSON file like that of the COCO data set.
 
     Args:
         listing: The files.
         annotations: The JSON file.
         images: The folder that its `file_name`s start from, searched with its subfolders.
-        empty: What an image is that the file lists without any annotation: "negative", an image
-            without objects, or "unlabelled".
+        empty: What an image without any annotation in the file is: "negative", an image without
+            objects, or "unlabelled".
 
     Returns:
         A pair for each image that the file lists; the folder's other images are unlabelled.
 
     Raises:
-        InputError: The file or the folder is not there, or the file as a whole is wrong.
+        InputError: The file or the folder does not exist, or the file as a whole is wrong.
     """
     if empty not in ("negative", "unlabelled"):
-        raise InputError(
-            "empty", f"{shorten(empty)} is no choice", "Use 'negative' or 'unlabelled'"
-        )
+        problem = f"{shorten(empty)} is not a choice"
+        raise InputError("empty", problem, "Use 'negative' or 'unlabelled'")
     table = _read_table(listing.file(annotations))
     files = list_images(listing, images)
-    refused = [
-        *listing.refused,
-        *refuse_unsupported_formats(listing, {images}),
-        *_refuse_strangers(table),
-    ]
+    refused = [*listing.refused, *refuse_unsupported_formats(listing, {images})]
     ids = _count(table.images, "id")
-    names = Counter(
-        resolve_path(".", str(name)) for name in _count(table.images, "file_name").elements()
-    )
-    pairs, unlabelled = [], []
-    for number, record in enumerate(table.images):
-        try:
-            image_id = read_id(record, "id", f"{table.file}, images[{number}]")
-            where = f"{table.file}, image {shorten(image_id)}"
-            name = _image_name(record, files, where)
-            if ids[image_id] > 1 or names[name] > 1:
-                raise InputError(where, "its id or its file_name stands twice", AGAIN)
-            shapes = _shapes(record, image_id, table, f"{table.file}[{name}]")
-        except InputError as error:
-            refused.append(error)
-            continue
-        if shapes.objects or empty == "negative":
-            pairs.append(Pair(without_suffix(name), SourceImage(files[name]), shapes))
-        else:
-            unlabelled.append((without_suffix(name), files[name]))
-    unlabelled += [(without_suffix(name), files[name]) for name in files if name not in names]
-    return build_pairing(pairs, unlabelled, refused)
-
-
-@dataclass(frozen=True)
-class _Table:
-    """What a file says.
-
-    Attributes:
-        file: The file.
-        images: Its images.
-        annotations: Its annotations by the id of their image.
-        names: The names of its categories by their ids.
-        twice: The ids that several annotations have.
-    """
-
-    file: File
-    images: list[Record]
-    annotations: dict[Identifier, list[Record]]
-    names: dict[Identifier, str]
-    twice: set[Identifier]
-
-
-def _read_table(file: File) -> _Table:
-    content = read_json(file)
-    images, annotations, categories = (
-        _records(content, key, file) for key in ("images", "annotations", "categories")
-    )
-    by_image: dict[Identifier, list[Record]] = defaultdict(list)
-    for number, record in enumerate(annotations):
-        # Nobody knows which image is incomplete if this one is left out: the whole file is wrong.
-        by_image[read_id(record, "image_id", f"{file}, annotations[{number}]")].append(record)
-    names: dict[Identifier, str] = {}
-    for number, record in enumerate(categories):
-        where = f"{file}, categories[{number}]"
-        identifier = read_id(record, "id", where)
-        if identifier in names:
-            raise InputError(where, f"its id {shorten(identifier)} stands twice", AGAIN)
-        names[identifier] = value_of(record, "name", str, where)
-    counts = _count(annotations, "id")
-    return _Table(file, images, by_image, names, {i for i, count in counts.items() if count > 1})
-
-
-def _records(content: Record, key: str, file: File) -> list[Record]:
-    records = value_of(content, key, list, file)
-    for number, record in enumerate(records):
-        if not isinstance(record, dict):
-            raise InputError(f"{file}, {key}[{number}]", "it is no object with keys", AGAIN)
-    return records
-
-
-def _count(records: Iterable[Record], key: str) -> Counter[Identifier]:
-    """Count the ids under a key; what is no id does not count."""
-    values = (record.get(key) for record in records)
-    return Counter(value for value in values if isinstance(value, int | str))
-
-
-def _refuse_strangers(table: _Table) -> list[InputError]:
-    """Return an error for each image that has annotations, but is not listed."""
-    listed = _count(table.images, "id")
-    return [
+    refused += [
         InputError(
             f"{table.file}, image {shorten(image_id)}",
             f"{len(records)} annotations are of it, but it is not among the `images`",
             AGAIN,
         )
         for image_id, records in table.annotations.items()
-        if image_id not in listed
+        if image_id not in ids
     ]
+    file_names = _count(table.images, "file_name").elements()
+    names = Counter(resolve_path(".", str(name)) for name in file_names)
+    pairs, unlabelled = [], []
+    for number, record in enumerate(table.images):
+        try:
+            image = parse_record(_Image, record, f"{table.file}, images[{number}]")
+            where = f"{table.file}, image {shorten(image.id)}"
+            name = _resolve_name(image.file_name, files, where)
+            if ids[image.id] > 1 or names[name] > 1:
+                raise InputError(where, "its id or its file_name is not unique", AGAIN)
+            where = f"{table.file}[{name}]"
+            size = read_size(record, "height", "width", where)
+            found = table.annotations.get(image.id, [])
+            objects = tuple(_read_object(annotation, table, where) for annotation in found)
+        except InputError as error:
+            refused.append(error)
+            continue
+        if objects or empty == "negative":
+            annotation = ShapeAnnotation(objects, where, size)
+            pairs.append(Pair(without_suffix(name), SourceImage(files[name]), annotation))
+        else:
+            unlabelled.append((without_suffix(name), files[name]))
+    unlabelled += [(without_suffix(name), files[name]) for name in files if name not in names]
+    return build_pairing(pairs, unlabelled, refused)
 
 
-def _image_name(record: Record, files: Mapping[str, File], where: str) -> str:
+class _Lists(Record):
+    images: list[dict[str, Any]]
+    annotations: list[Any]
+    categories: list[Any]
+
+
+class _Image(Record):
+    id: Identifier
+    file_name: str
+
+
+class _Category(Record):
+    id: Identifier
+    name: str
+
+
+class _Reference(Record):
+    image_id: Identifier
+
+
+class _Annotation(Record):
+    id: Identifier
+    category_id: Identifier
+    iscrowd: Any = None
+    segmentation: Any = None
+
+
+def _check_corners(numbers: tuple[float, ...]) -> tuple[float, ...]:
+    if len(numbers) < 6 or len(numbers) % 2:
+        raise ValueError("it must hold x and y of at least 3 corners")
+    return numbers
+
+
+_Outline = Annotated[
+    tuple[Coordinate, ...], Field(strict=False), FailFast(), AfterValidator(_check_corners)
+]
+
+
+class _Outlines(Record):
+    segmentation: Annotated[list[_Outline], FailFast()]
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The content of a file.
+
+    Attributes:
+        file: The file.
+        images: Its images.
+        annotations: Its annotations by the id of their image.
+        names: The names of its categories by their ids.
+        repeated: The ids that several annotations have.
+    """
+
+    file: File
+    images: list[dict[str, Any]]
+    annotations: dict[int | str, list[dict[str, Any]]]
+    names: dict[int | str, str]
+    repeated: set[int | str]
+
+
+def _read_table(file: File) -> _Table:
+    lists = parse_record(_Lists, read_json(file), file)
+    by_image: dict[int | str, list[dict[str, Any]]] = defaultdict(list)
+    for number, record in enumerate(lists.annotations):
+        # Without its image's id nobody knows which image is incomplete: the whole file is wrong.
+        image_id = parse_record(_Reference, record, f"{file}, annotations[{number}]").image_id
+        by_image[image_id].append(record)
+    names: dict[int | str, str] = {}
+    for number, record in enumerate(lists.categories):
+        where = f"{file}, categories[{number}]"
+        category = parse_record(_Category, record, where)
+        if category.id in names:
+            raise InputError(where, f"its id {shorten(category.id)} is not unique", AGAIN)
+        names[category.id] = category.name
+    counts = _count(lists.annotations, "id")
+    repeated = {identifier for identifier, count in counts.items() if count > 1}
+    return _Table(file, lists.images, by_image, names, repeated)
+
+
+def _count(records: Iterable[dict[str, Any]], key: str) -> Counter[int | str]:
+    """Count the ids under a key; other values do not count."""
+    values = (record.get(key) for record in records)
+    return Counter(value for value in values if isinstance(value, int | str))
+
+
+def _resolve_name(file_name: str, files: Mapping[str, File], where: str) -> str:
     """Return an image's path in the folder of images."""
-    file_name = value_of(record, "file_name", str, where)
     name = resolve_path(".", file_name)
     if name is None:
-        raise InputError(
-            where,
-            f"its file_name {shorten(file_name)} leads out of the folder of images",
-            "Write it as a path that starts from there",
-        )
+        problem = f"its file_name {shorten(file_name)} leads out of the folder of images"
+        raise InputError(where, problem, "Write it as a path that starts from there")
     if not is_image(name):
-        raise InputError(
-            where, f"no reader knows its file {shorten(file_name)}", "Convert it to PNG or TIFF"
-        )
+        problem = f"no reader knows its file {shorten(file_name)}"
+        raise InputError(where, problem, "Convert it to PNG or TIFF")
     if name not in files:
-        raise InputError(
-            where,
-            f"its file {shorten(file_name)} is not in the folder of images",
-            "Add the image, or correct `images`",
-        )
+        problem = f"its file {shorten(file_name)} is not in the folder of images"
+        raise InputError(where, problem, "Add the image, or correct `images`")
     return name
 
 
-def _shapes(record: Record, image_id: Identifier, table: _Table, where: str) -> ShapeAnnotation:
-    size = read_size(record, "height", "width", where)
-    found = table.annotations.get(image_id, [])
-    return ShapeAnnotation(
-        tuple(_object(annotation, table, where) for annotation in found), where, size
-    )
+def _read_object(record: dict[str, Any], table: _Table, image: str) -> ShapedObject:
+    place = f"annotation {shorten(record.get('id'))}"
+    where = f"{image}, {place}"
+    annotation = parse_record(_Annotation, record, where)
+    if annotation.id in table.repeated:
+        raise InputError(where, "its id is not unique", AGAIN)
+    if annotation.category_id not in table.names:
+        problem = f"there is no category with the id {shorten(annotation.category_id)}"
+        raise InputError(where, problem, AGAIN)
+    if annotation.iscrowd not in (None, 0, 1):
+        problem = f"its iscrowd is {shorten(annotation.iscrowd)}, not 0 or 1"
+        raise InputError(where, problem, AGAIN)
+    parts = _read_parts(annotation.segmentation, where)
+    name = table.names[annotation.category_id]
+    return ShapedObject(name, parts, place, ignored=bool(annotation.iscrowd))
 
 
-def _object(record: Record, table: _Table, image: str) -> ShapedObject:
-    identifier = read_id(record, "id", f"{image}, one of its annotations")
-    where = f"annotation {shorten(identifier)}"
-    whole = f"{image}, {where}"
-    if identifier in table.twice:
-        raise InputError(whole, "its id stands twice", AGAIN)
-    category = read_id(record, "category_id", whole)
-    if category not in table.names:
-        raise InputError(whole, f"there is no category with the id {shorten(category)}", AGAIN)
-    crowd = record.get("iscrowd")
-    if crowd not in (None, 0, 1):
-        raise InputError(whole, f"its iscrowd is {shorten(crowd)}, not 0 or 1", AGAIN)
-    parts = _parts(record.get("segmentation"), whole)
-    return ShapedObject(table.names[category], parts, where, ignored=bool(crowd))
-
-
-def _parts(segmentation: object, where: str) -> tuple[Geometry, ...]:
+def _read_parts(segmentation: Any, where: str) -> tuple[Geometry, ...]:
     if isinstance(segmentation, dict):
-        return (_runs(segmentation, where),)
-    if isinstance(segmentation, list) and segmentation:
-        return tuple(_polygon(numbers, where) for numbers in segmentation)
-    raise InputError(
-        where,
-        "it has no outline in 'segmentation', perhaps only a box",
-        "Annotate outlines, or remove it",
-    )
+        return (_read_runs(segmentation, where),)
+    if not segmentation:
+        problem = "it has no outline in 'segmentation', perhaps only a box"
+        raise InputError(where, problem, "Annotate outlines, or remove it")
+    outlines = parse_record(_Outlines, {"segmentation": segmentation}, where)
+    return tuple(map(Polygon, outlines.segmentation))
 
 
-def _polygon(numbers: object, where: str) -> Polygon:
-    if not isinstance(numbers, list) or len(numbers) < 6 or len(numbers) % 2:
-        raise InputError(
-            where,
-            "one of its outlines is not a list of x and y of at least 3 corners",
-            "Correct or remove it",
-        )
-    return Polygon(parse_coordinates(numbers, where))
-
-
-def _runs(segmentation: Record, where: str) -> RunLengths:
+def _read_runs(segmentation: dict[str, Any], where: str) -> RunLengths:
     match segmentation:
-        case {"size": [int(height), int(width)], "counts": str(text)}:
-            return RunLengths(text, (height, width))
-        case {"size": [int(height), int(width)], "counts": [*counts]}:
-            whole = all(type(count) is int and count >= 0 for count in counts)
-            if whole and sum(counts) == height * width:
-                return RunLengths(tuple(counts), (height, width))
-            raise InputError(
-                where,
-                f"its runs are not whole numbers that fill {shorten(height)} x {shorten(width)} px",
-                AGAIN,
-            )
+        case {"size": [int(height), int(width)], "counts": str(counts)}:
+            return RunLengths(counts, (height, width))
+        case {"size": [int(height), int(width)], "counts": [*counts]} if all(
+            type(count) is int for count in counts
+        ):
+            return RunLengths(tuple(counts), (height, width))
     raise InputError(where, "its runs are without 'size' or 'counts', or they are wrong", AGAIN)

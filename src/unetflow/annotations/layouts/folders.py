@@ -2,12 +2,11 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
-from dataclasses import replace
+from collections.abc import Collection, Mapping
 
 from unetflow.annotations.paths import folder_prefix, refuse_unsupported_formats
 from unetflow.annotations.raster import SemanticMask
-from unetflow.annotations.records import Pair, Pairing, SourceImage
+from unetflow.annotations.records import Pair, Pairing, SourceImage, sort_errors
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing, compile_pattern, natural_order
 from unetflow.io.formats.registry import READERS, is_image
@@ -15,6 +14,7 @@ from unetflow.io.formats.registry import READERS, is_image
 _GROUP = r"Put brackets around the part that image and mask share, as in '(\d+)_training'"
 
 FilesByKey = dict[str, list[str]]
+"""Paths of files by the key that pairs them."""
 
 
 def find_folder_pairs(
@@ -29,18 +29,18 @@ def find_folder_pairs(
 ) -> Pairing:
     """Pair the images of one folder with the masks of another.
 
-    Without patterns, a pair has the same path below its folder but for the ending. With a
-    pattern, what its groups capture must be equal on both sides. A pattern with a slash is
-    searched in the path below the folder, any other one in the file's name alone.
+    Without patterns, the files of a pair have the same path in their folders except for the
+    extension. With a pattern, what its groups capture must be equal on both sides. A pattern with
+    a slash is searched in the path within the folder, any other one only in the file's name.
 
     Args:
         listing: The files.
         images: Folder of images, searched with its subfolders.
-        masks: Folder of masks, likewise; it may be the same one. Of folders that lie one in the
-            other, the outer one is taken without the inner one.
+        masks: Folder of masks, likewise; it may be the same one. If one folder lies in the other,
+            the outer one is read without the inner one.
         image_pattern: Regular expression with at least one group.
         mask_pattern: The same for masks.
-        regions: Folder of masks that are 0 where pixels shall not count, likewise.
+        regions: Folder of masks that are 0 where pixels must not count, likewise.
         region_pattern: The same for regions.
 
     Returns:
@@ -51,165 +51,53 @@ def find_folder_pairs(
     """
     places = {"image": images, "mask": masks} | ({"region": regions} if regions else {})
     patterns = {"image": image_pattern, "mask": mask_pattern, "region": region_pattern}
-    _refuse_same_place(listing, places, patterns)
-    keyed = {
-        kind: group_by_key(listing, folder, patterns[kind], f"{kind}_pattern", places.values())
-        for kind, folder in places.items()
-    }
-    keys = {kind: found for kind, (found, _) in keyed.items()}
-    refused = [*_refuse_unmatched(listing, keyed.values()), *_refuse_shared(listing, keys)]
-    pairs, left_over = pair_by_key(listing, images, keys["image"], keys["mask"])
-    if regions:
-        pairs, without_region = _join_regions(listing, pairs, keys["image"], keys["region"])
-        refused += without_region
-    refused += [*listing.refused, *left_over, *refuse_unsupported_formats(listing, places.values())]
-    refused.sort(key=lambda error: natural_order(error.where))
-    return Pairing(pairs, refused)
+    for place in places.values():
+        listing.within(place)
+    found = pair_files(listing, places, patterns)
+    unsupported = refuse_unsupported_formats(listing, places.values())
+    return Pairing(found.pairs, sort_errors([*listing.refused, *found.refused, *unsupported]))
 
 
-def _refuse_same_place(
-    listing: FileListing, places: dict[str, str], patterns: dict[str, str | None]
-) -> None:
-    """Stop where images and masks are the same files."""
-    same_folder = folder_prefix(places["image"]) == folder_prefix(places["mask"])
-    if same_folder and patterns["image"] == patterns["mask"]:
-        raise InputError(
-            listing.root / places["image"],
-            "it is given for images and for masks, and nothing tells which are which",
-            "Give `image_pattern` and `mask_pattern`, as in '^(.+)_img' and '^(.+)_mask'",
-        )
-
-
-def group_by_key(
-    listing: FileListing,
-    folder: str,
-    pattern: str | None,
-    parameter: str,
-    without: Iterable[str] = (),
-) -> tuple[FilesByKey, set[str]]:
-    """Sort the images of a folder by what pairs them.
+def pair_files(
+    listing: FileListing, places: Mapping[str, str], patterns: Mapping[str, str | None]
+) -> Pairing:
+    """Pair images and masks, and regions if there are any, by their names.
 
     Args:
         listing: The files.
-        folder: The folder.
-        pattern: A regular expression with a group, or None.
-        parameter: The pattern's name, for error messages.
-        without: Folders that are left out where they lie in it.
+        places: Folder of each kind, "image", "mask" and perhaps "region", or a single file.
+        patterns: Pattern of each kind.
 
     Returns:
-        The names in the listing by their keys, and the names that the pattern leaves out.
-
-    Raises:
-        InputError: There is no image in the folder, or the pattern is wrong or matches none.
+        The pairs in natural order, and an error for each file that is left over.
     """
-    expression = compile_pattern(pattern, parameter, _GROUP) if pattern else None
-    prefix = folder_prefix(folder)
-    below_it = (folder_prefix(other) for other in without)
-    skipped = tuple(p for p in below_it if p.startswith(prefix) and p != prefix)
-    keys: FilesByKey = {}
-    unmatched = set()
-    for below in listing.within(folder):
-        name = prefix + below
-        if not is_image(name) or name.startswith(skipped):
-            continue
-        key = _key_of(below, expression)
-        if key is None:
-            unmatched.add(name)
-        else:
-            keys.setdefault(key, []).append(name)
-    if not keys and unmatched:
-        problem = f"{parameter} '{pattern}' matches none of its files"
-        raise InputError(listing.root / folder, problem, f"Correct {parameter} in the catalog")
-    if not keys:
+    image, mask = places["image"], places["mask"]
+    is_same = folder_prefix(image) == folder_prefix(mask)
+    if is_same and (patterns["image"] == patterns["mask"] or image in listing.files):
         raise InputError(
-            listing.root / folder,
-            f"the folder holds no image ({', '.join(READERS)})",
-            "Put images there, or correct the path in the catalog",
+            "masks",
+            f"images and masks are both '{image}', and nothing tells which are which",
+            "Give two places, or patterns as in '^(.+)_img' and '^(.+)_mask'",
         )
-    return keys, unmatched
-
-
-def _key_of(below: str, expression: re.Pattern[str] | None) -> str | None:
-    """Return what pairs a file, by its path below the folder; None where nothing matches."""
-    if expression is None:
-        return below.rpartition(".")[0]
-    in_path = "/" in expression.pattern
-    match = expression.search(below if in_path else below.rpartition("/")[2])
-    return None if match is None else "/".join(group or "" for group in match.groups())
-
-
-def pair_by_key(
-    listing: FileListing, images: str, image_keys: FilesByKey, mask_keys: FilesByKey
-) -> tuple[list[Pair], list[InputError]]:
-    """Make pairs of images and masks with equal keys, in natural order.
-
-    Args:
-        listing: The files.
-        images: The images' folder, which the ids leave out.
-        image_keys: The images by key.
-        mask_keys: The masks by key.
-
-    Returns:
-        The pairs, and an error for each file that has no partner or several.
-    """
-    prefix = folder_prefix(images)
-    pairs, refused = [], []
-    for key, names in image_keys.items():
-        partners = mask_keys.get(key, [])
-        if len(names) > 1 or len(partners) > 1:
-            refused += _refuse_ambiguous(listing, key, names, partners)
-        elif not partners:
-            refused.append(
-                InputError(
-                    listing.files[names[0]],
-                    f"there is no mask '{key}'",
-                    "Add the mask, move the image away, or set the patterns that pair them",
-                )
-            )
-        else:
-            identifier = names[0].removeprefix(prefix).rpartition(".")[0]
-            image, mask = listing.files[names[0]], listing.files[partners[0]]
-            pairs.append(Pair(identifier, SourceImage(image), SemanticMask(SourceImage(mask))))
-    refused += [
-        InputError(
-            listing.files[name],
-            f"there is no image '{key}'",
-            "Add the image, move the mask away, or set the patterns that pair them",
+    keys: dict[str, FilesByKey] = {}
+    unmatched: set[str] = set()
+    for kind, place in places.items():
+        keys[kind], others = group_by_key(
+            listing, place, patterns[kind], f"{kind}_pattern", places.values()
         )
-        for key in mask_keys.keys() - image_keys.keys()
-        for name in mask_keys[key]
-    ]
-    pairs.sort(key=lambda pair: natural_order(pair.id))
-    return pairs, refused
-
-
-def _refuse_unmatched(
-    listing: FileListing, keyed: Collection[tuple[FilesByKey, set[str]]]
-) -> list[InputError]:
-    """Return an error for each file that no pattern takes.
-
-    In one folder each pattern leaves out what the others take.
-    """
-    taken = {name for keys, _ in keyed for names in keys.values() for name in names}
-    left_out = {name for _, unmatched in keyed for name in unmatched}
-    return [
+        unmatched |= others
+    # In one folder each pattern leaves out what the others match.
+    counts = Counter(name for found in keys.values() for names in found.values() for name in names)
+    refused = [
         InputError(
             listing.files[name],
             "its name does not match the pattern",
             "Correct the pattern, or rename it",
         )
-        for name in left_out - taken
+        for name in unmatched - counts.keys()
     ]
-
-
-def _refuse_shared(listing: FileListing, keys: dict[str, FilesByKey]) -> list[InputError]:
-    """Take away the files that two patterns match, and return an error for each of them."""
-    count = Counter(name for found in keys.values() for names in found.values() for name in names)
-    shared = {name for name, times in count.items() if times > 1}
-    for kind, found in keys.items() if shared else ():
-        kept = {key: [n for n in names if n not in shared] for key, names in found.items()}
-        keys[kind] = {key: names for key, names in kept.items() if names}
-    return [
+    shared = {name for name, count in counts.items() if count > 1}
+    refused += [
         InputError(
             listing.files[name],
             "more than one pattern matches it",
@@ -217,42 +105,117 @@ def _refuse_shared(listing: FileListing, keys: dict[str, FilesByKey]) -> list[In
         )
         for name in shared
     ]
+    for kind, found in keys.items() if shared else ():
+        kept = {key: [name for name in names if name not in shared] for key, names in found.items()}
+        keys[kind] = {key: names for key, names in kept.items() if names}
+    if image in listing.files and mask in listing.files:
+        keys["mask"] = {key: [mask] for key in keys["image"]}
+    pairs, left_over = _pair_by_key(listing, _prefix(listing, image), keys)
+    return Pairing(pairs, [*refused, *left_over])
 
 
-def _join_regions(
-    listing: FileListing, pairs: list[Pair], image_keys: FilesByKey, region_keys: FilesByKey
-) -> tuple[list[Pair], list[InputError]]:
-    """Give each pair its region; a pair without one is refused, and a region without an image."""
-    key_of = {str(listing.files[name]): key for key, names in image_keys.items() for name in names}
-    with_region, refused = [], []
-    for pair in pairs:
-        found = region_keys.get(key_of[str(pair.image.file)], [])
-        if len(found) == 1:
-            with_region.append(replace(pair, region=listing.files[found[0]]))
+def group_by_key(
+    listing: FileListing,
+    place: str,
+    pattern: str | None,
+    parameter: str,
+    places: Collection[str] = (),
+) -> tuple[FilesByKey, set[str]]:
+    """Group the images of a folder by the key that pairs them.
+
+    Args:
+        listing: The files.
+        place: The folder, or a single file.
+        pattern: A regular expression with a group, or None.
+        parameter: The pattern's name, for error messages.
+        places: Folders and files that are left out where they lie in the folder.
+
+    Returns:
+        The paths of the images by their keys, and the paths that the pattern does not match.
+
+    Raises:
+        InputError: There is no image in the folder, or the pattern is wrong or matches none.
+    """
+    expression = compile_pattern(pattern, parameter, _GROUP) if pattern else None
+    prefix = _prefix(listing, place)
+    names = [place] if place in listing.files else [prefix + n for n in listing.within(place)]
+    inner = tuple(p for p in map(folder_prefix, places) if p.startswith(prefix) and p != prefix)
+    keys: FilesByKey = {}
+    unmatched = set()
+    for name in names:
+        if not is_image(name) or name.startswith(inner) or (name != place and name in places):
+            continue
+        key = _find_key(name.removeprefix(prefix), expression)
+        if key is None:
+            unmatched.add(name)
         else:
-            problem = "several regions match" if found else "no region matches"
-            refused.append(InputError(pair.image.file, f"{problem} it", "Give it one region file"))
+            keys.setdefault(key, []).append(name)
+    if not keys and unmatched:
+        problem = f"{parameter} '{pattern}' matches none of its files"
+        raise InputError(listing.root / place, problem, f"Correct {parameter} in the catalog")
+    if not keys:
+        raise InputError(
+            listing.root / place,
+            f"the folder holds no image ({', '.join(READERS)})",
+            "Put images there, or correct the path in the catalog",
+        )
+    return keys, unmatched
+
+
+def _prefix(listing: FileListing, place: str) -> str:
+    """Return the common start of the paths in a folder, or in the folder of a single file."""
+    return folder_prefix(place.rpartition("/")[0] if place in listing.files else place)
+
+
+def _find_key(path: str, expression: re.Pattern[str] | None) -> str | None:
+    """Return the key of a file by its path within the folder; None where nothing matches."""
+    if expression is None:
+        return path.rpartition(".")[0]
+    match = expression.search(path if "/" in expression.pattern else path.rpartition("/")[2])
+    return None if match is None else "/".join(group or "" for group in match.groups())
+
+
+def _pair_by_key(
+    listing: FileListing, prefix: str, keys: Mapping[str, FilesByKey]
+) -> tuple[list[Pair], list[InputError]]:
+    """Pair files with equal keys.
+
+    Args:
+        listing: The files.
+        prefix: Common start of the images' paths, which the ids leave out.
+        keys: The files of each kind by key.
+
+    Returns:
+        The pairs in natural order, and an error for each file without partner or with several.
+    """
+    files, pairs, refused = listing.files, [], []
+    for key, images in keys["image"].items():
+        masks, regions = keys["mask"].get(key, []), keys.get("region", {}).get(key, [])
+        if len(images) > 1 or len(masks) > 1:
+            listed = ", ".join(name.rpartition("/")[2] for name in [*images, *masks])
+            problem = f"'{key}' stands for several files: {listed}"
+            fix = "Rename or remove all but one image and one mask"
+        elif not masks:
+            problem = f"there is no mask '{key}'"
+            fix = "Add the mask, move the image away, or set the patterns that pair them"
+        elif "region" in keys and len(regions) != 1:
+            problem = f"{'several regions match' if regions else 'no region matches'} it"
+            fix = "Give it one region file"
+        else:
+            identifier = images[0].removeprefix(prefix).rpartition(".")[0]
+            annotation = SemanticMask(SourceImage(files[masks[0]]))
+            region = files[regions[0]] if regions else None
+            pairs.append(Pair(identifier, SourceImage(files[images[0]]), annotation, region))
+            continue
+        refused += [InputError(files[name], problem, fix) for name in images]
     refused += [
         InputError(
-            listing.files[name],
+            files[name],
             f"there is no image '{key}'",
-            "Add the image, or move the region away",
+            f"Add the image, move the {kind} away, or set the patterns that pair them",
         )
-        for key in region_keys.keys() - image_keys.keys()
-        for name in region_keys[key]
+        for kind in keys.keys() - {"image"}
+        for key in keys[kind].keys() - keys["image"].keys()
+        for name in keys[kind][key]
     ]
-    return with_region, refused
-
-
-def _refuse_ambiguous(
-    listing: FileListing, key: str, names: list[str], partners: list[str]
-) -> list[InputError]:
-    listed = ", ".join(name.rpartition("/")[2] for name in [*names, *partners])
-    return [
-        InputError(
-            listing.files[name],
-            f"'{key}' stands for several files: {listed}",
-            "Rename or remove all but one image and one mask",
-        )
-        for name in names
-    ]
+    return sorted(pairs, key=lambda pair: natural_order(pair.id)), refused

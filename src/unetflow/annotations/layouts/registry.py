@@ -19,8 +19,8 @@ from unetflow.annotations.layouts.labelme import find_labelme
 from unetflow.annotations.layouts.objects import find_object_masks
 from unetflow.annotations.layouts.rle_table import find_rle_table
 from unetflow.annotations.layouts.stacks import find_stacks
-from unetflow.annotations.polygons import share_name_counts
 from unetflow.annotations.records import Pair, Pairing, SourceImage
+from unetflow.annotations.shapes import share_name_counts
 from unetflow.annotations.split_table import parse_split
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing, list_files

@@ -8,16 +8,17 @@ from hypothesis import strategies as st
 
 from unetflow.annotations import tables
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.pairing import build_pairing
-from unetflow.annotations.polygons import (
+from unetflow.annotations.geometries import Polygon
+from unetflow.annotations.records import Pair, SourceImage, build_pairing
+from unetflow.annotations.shapes import ShapeAnnotation, ShapedObject
+from unetflow.annotations.tables import (
     MAX_COORDINATE,
-    Polygon,
-    ShapeAnnotation,
-    ShapedObject,
-    parse_coordinates,
+    Coordinate,
+    Record,
+    parse_record,
+    read_bytes,
+    shorten,
 )
-from unetflow.annotations.records import Pair, SourceImage
-from unetflow.annotations.tables import read_bytes, shorten
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files
@@ -32,6 +33,10 @@ NAMED = ClassMap(
     ignore=("unclear",),
 )
 ENOUGH = 10**6
+
+
+class Point(Record):
+    x: Coordinate
 
 
 def rectangle(left, top, right, bottom):
@@ -199,13 +204,15 @@ def test_content_changes_with_all_that_is_drawn_and_with_nothing_else():
 @pytest.mark.parametrize(
     "value", [float("nan"), float("inf"), -float("inf"), 1e300, 10**400, True, "1", None, [1]]
 )
-def test_what_is_no_coordinate_is_refused(value):
-    with pytest.raises(InputError, match="is no number up to 134217728"):
-        parse_coordinates([1, 2.5, value], "x")
+def test_a_value_that_is_not_a_coordinate_is_refused(value):
+    with pytest.raises(InputError, match=r"its 'x' is .*, but it must be .*number|less|greater"):
+        parse_record(Point, {"x": value}, "here")
 
 
 def test_whole_numbers_and_fractions_are_coordinates():
-    assert parse_coordinates([1, -2.5, MAX_COORDINATE], "x") == (1.0, -2.5, float(MAX_COORDINATE))
+    for value in (1, -2.5, MAX_COORDINATE, -MAX_COORDINATE):
+        x = parse_record(Point, {"x": value}, "here").x
+        assert (x, type(x)) == (value, float)
 
 
 def test_values_are_shown_short_and_on_one_line():

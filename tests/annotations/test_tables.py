@@ -1,9 +1,9 @@
 import pytest
 
-from unetflow.annotations.csv_tables import read_columns
 from unetflow.annotations.layouts.rle_table import find_rle_table
 from unetflow.annotations.records import Pairing
 from unetflow.annotations.split_table import SplitTable, apply_split_table
+from unetflow.annotations.tables import read_columns
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files
 
@@ -66,10 +66,10 @@ def test_other_separators_may_stand_in_values_and_names(tmp_path):
         (b"id,,b\n", "", "it has no column ''"),
         (b"id, id,b\n", "id", "it has more than one column 'id'"),
         (b"id\n1,2\n", "id", "its rows have more fields than its header"),
-        (b"id,b\n1,2\n1,2,3\n", "id", "it is no CSV table"),
-        (b'id,b\n"1,2\n', "id", "it is no CSV table"),
-        (b"", "id", "it is no CSV table"),
-        (b"\n\n", "id", "it is no CSV table"),
+        (b"id,b\n1,2\n1,2,3\n", "id", "it is not a CSV table"),
+        (b'id,b\n"1,2\n', "id", "it is not a CSV table"),
+        (b"", "id", "it is not a CSV table"),
+        (b"\n\n", "id", "it is not a CSV table"),
     ],
 )
 def test_a_wrong_table_is_refused(tmp_path, data, column, problem):

@@ -9,7 +9,7 @@ from unetflow.evaluation.promotion import (
     find_new_pairs,
     find_reason,
     keep_test_images,
-    rank_differences,
+    promote_first,
 )
 
 BEFORE = pd.DataFrame(
@@ -28,8 +28,8 @@ def scores(dice, **columns):
     return pd.DataFrame({"id": [f"i{n}" for n in range(len(dice))], "dice": dice, **columns})
 
 
-def verdict(challenger, champion, groups=None, **changes):
-    allowed = {"margin": 0.01, "largest_fall": 0.05, "seed": 0}
+def evaluate(challenger, champion, groups=None, **changes):
+    allowed = {"margin": 0.01, "max_regression": 0.05, "seed": 0}
     groups = groups or challenger["id"].tolist()
     return evaluate_challenger(challenger, champion, groups, **allowed | changes)
 
@@ -80,24 +80,24 @@ class TestTestImages:
 
     def test_that_change_sides_are_counted(self):
         before = BEFORE.assign(split="test")
-        with pytest.raises(InputError, match="and 2 more likewise"):
+        with pytest.raises(InputError, match="as do 2 more"):
             keep_test_images(BEFORE.assign(split="train"), before)
 
 
-class TestVerdict:
+class TestChallenger:
     def test_same_scores_are_not_worse(self):
         same = scores([0.8, 0.9, 0.7])
-        found = verdict(same, same)
-        assert found.promoted
-        assert found.comparison.interval == (0, 0)
+        found = evaluate(same, same)
+        assert found.decision == "promoted"
+        assert found.dice.interval == (0, 0)
 
     def test_clearly_better_is_promoted_and_clearly_worse_is_not(self):
         random = np.random.default_rng(0)
         low = random.uniform(0.5, 0.7, 30)
         better, worse = scores(low + random.uniform(0.05, 0.1, 30)), scores(low)
-        assert verdict(better, worse).promoted
-        found = verdict(worse, better)
-        assert not found.promoted
+        assert evaluate(better, worse).decision == "promoted"
+        found = evaluate(worse, better)
+        assert found.decision == "kept"
         assert "may be worse by more than 0.01" in found.reason
 
     def test_uncertain_is_not_promoted_even_if_it_is_better_on_the_whole(self):
@@ -105,43 +105,55 @@ class TestVerdict:
         noise = random.normal(0.005, 0.2, 20)
         noise += 0.005 - noise.mean()
         champion = scores(np.full(20, 0.5))
-        found = verdict(scores(0.5 + noise), champion)
-        assert found.comparison.mean_difference == pytest.approx(0.005)
-        assert not found.promoted
-        assert verdict(scores(0.5 + noise), champion, margin=0.5).promoted
+        found = evaluate(scores(0.5 + noise), champion)
+        assert found.dice.difference == pytest.approx(0.005)
+        assert found.decision == "kept"
+        assert evaluate(scores(0.5 + noise), champion, margin=0.5).decision == "promoted"
 
     def test_images_are_matched_by_id(self):
         challenger = scores([0.8, 0.9, 0.7])
-        assert verdict(challenger, challenger.iloc[::-1]).comparison.mean_difference == 0
+        assert evaluate(challenger, challenger.iloc[::-1]).dice.difference == 0
 
     def test_class_that_falls_is_not_outweighed_by_another(self):
         champion = scores([0.5] * 4, dice_car=[0.5] * 4, dice_sign=[0.5, 0.5, np.nan, 0.5])
         challenger = scores([0.6] * 4, dice_car=[0.9] * 4, dice_sign=[0.4, 0.4, np.nan, 0.4])
-        found = verdict(challenger, champion)
-        assert not found.promoted
-        assert found.falls == {"class sign": pytest.approx(-0.1)}
-        assert "class sign falls by 0.100, and 0.05 are allowed" in found.reason
-        assert verdict(challenger, champion, largest_fall=0.2).promoted
+        found = evaluate(challenger, champion)
+        assert found.decision == "kept"
+        assert found.regressions == {"class sign": pytest.approx(-0.1)}
+        assert "class sign loses 0.100, and 0.05 is allowed" in found.reason
+        assert evaluate(challenger, champion, max_regression=0.2).decision == "promoted"
 
     def test_group_that_falls_is_not_outweighed_by_another(self):
         champion, groups = scores([0.5] * 6), ["x", "x", "y", "y", "y", "z"]
         challenger = scores([0.4, 0.4, 0.9, 0.9, 0.9, 0.1])
-        found = verdict(challenger, champion, groups, margin=0.9)
-        assert found.falls == {"group x": pytest.approx(-0.1)}  # z is a single image
+        found = evaluate(challenger, champion, groups, margin=0.9)
+        assert found.regressions == {"group x": pytest.approx(-0.1)}  # z is a single image
 
     def test_one_group_is_judged_by_its_images(self):
         champion, challenger = scores([0.5, 0.6, 0.7]), scores([0.6, 0.7, 0.9])
-        found = verdict(challenger, champion, ["film"] * 3)
-        assert found.promoted
-        assert found.comparison.groups is None
+        found = evaluate(challenger, champion, ["film"] * 3)
+        assert found.decision == "promoted"
 
     def test_one_image_tells_nothing(self):
-        found = verdict(scores([0.9]), scores([0.1]))
-        assert not found.promoted
+        found = evaluate(scores([0.9]), scores([0.1]))
+        assert found.decision == "kept"
         assert "one test image cannot tell" in found.reason
 
 
 def test_images_that_differ_most_come_first():
-    ranked = rank_differences(scores([0.5, 0.9, 0.1]), scores([0.5, 0.8, 0.9]), 2)
+    challenger, champion = scores([0.5, 0.9, 0.1]), scores([0.5, 0.8, 0.9])
+    ranked = evaluate(challenger, champion, most_shown=2).most_different
     assert [row["id"] for row in ranked] == ["i2", "i1"]
     assert ranked[0] == {"id": "i2", "challenger": 0.1, "champion": 0.9}
+
+
+def test_first_model_is_promoted_and_shown_on_its_worst_images():
+    assert promote_first(scores([0.5, 0.25]), most_shown=1).model_dump(
+        by_alias=True, exclude_unset=True
+    ) == {
+        "decision": "promoted",
+        "reason": "it is the first model",
+        "dice": {"challenger": 0.375},
+        "falls": {},
+        "most_different": [{"id": "i1", "challenger": 0.25}],
+    }

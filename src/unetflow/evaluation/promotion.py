@@ -1,42 +1,66 @@
-"""Whether there is reason to train again, and whether what comes of it may replace the champion."""
+"""Reasons to retrain, and the promotion of a challenger to champion."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from pydantic import BaseModel, Field
 
 from unetflow.core.errors import InputError
-from unetflow.evaluation.significance.paired_test import PairedTest, compare_paired
+from unetflow.evaluation.significance.paired_test import compare_paired
 
 _CONTENT = ["image_sha256", "mask_sha256"]
 
 
-@dataclass(frozen=True)
-class PromotionResult:
-    """What a comparison of challenger and champion comes to.
+class DiceComparison(BaseModel):
+    """Mean Dice over the test images of challenger and champion.
 
     Attributes:
-        promoted: Whether the challenger replaces the champion.
-        reason: Why, as a sentence without a full stop.
-        comparison: Of the Dice over all images: the challenger's less the champion's.
-        falls: By how much the mean Dice of a class or group falls, where that is too much.
+        challenger: Of the challenger.
+        champion: Of the champion; None where there is none, as are the next two.
+        difference: Mean difference, challenger minus champion.
+        interval: 95 % confidence interval of the difference; None for a single image.
     """
 
-    promoted: bool
+    challenger: float
+    champion: float | None = None
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+
+
+class PromotionResult(BaseModel):
+    """Outcome of the comparison of a challenger with the champion.
+
+    Attributes:
+        decision: "promoted" where the challenger replaces the champion.
+        reason: Why, as a sentence without a full stop.
+        trained_because: Reason of the retraining.
+        champion: Version of the champion; None where there is none.
+        dice: Mean Dice of both.
+        regressions: Change of the mean Dice of each class or group that loses too much; "falls" in
+            JSON.
+        most_different: `id`, `challenger` and `champion` (Dice) of the images on which both differ
+            most.
+    """
+
+    decision: Literal["promoted", "kept"]
     reason: str
-    comparison: PairedTest
-    falls: dict[str, float]
+    trained_because: str = ""
+    champion: str | None = None
+    dice: DiceComparison
+    regressions: dict[str, float] = Field(serialization_alias="falls")
+    most_different: list[dict[str, Any]]
 
 
 def find_new_pairs(manifest: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of images and masks whose bytes were not in another manifest.
+    """Return the rows of images and masks whose bytes were not in an earlier manifest.
 
     A pair that was merely renamed or moved is not new; one with a corrected mask is.
 
     Args:
-        manifest: With `image_sha256` and `mask_sha256`, of now.
-        before: The same of the data that a model was trained and tested with.
+        manifest: The present manifest, with `image_sha256` and `mask_sha256`.
+        before: The manifest of the data that a model was trained and tested with.
     """
     known = set(before[_CONTENT].itertuples(index=False, name=None))
     is_new = [pair not in known for pair in manifest[_CONTENT].itertuples(index=False, name=None)]
@@ -44,11 +68,11 @@ def find_new_pairs(manifest: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame
 
 
 def keep_test_images(manifest: pd.DataFrame, before: pd.DataFrame) -> None:
-    """Make sure that no image which tested the champion is learnt from now.
+    """Check that no test image of the champion is used for training or validation.
 
     Args:
-        manifest: With `pixel_digest`, `split` and `image_file`, of now.
-        before: The same of the champion's data.
+        manifest: The present manifest, with `pixel_digest`, `split` and `image_file`.
+        before: The manifest of the champion's data.
 
     Raises:
         InputError: There is one; it would make the challenger look better than it is.
@@ -59,29 +83,28 @@ def keep_test_images(manifest: pd.DataFrame, before: pd.DataFrame) -> None:
     if len(moved):
         row = moved.iloc[0]
         was = tested.loc[tested["pixel_digest"] == row["pixel_digest"], "image_file"].iloc[0]
-        others = f", and {len(moved) - 1} more likewise" if len(moved) > 1 else ""
+        others = f", as do {len(moved) - 1} more" if len(moved) > 1 else ""
         raise InputError(
             row["image_file"],
-            f"its pixels are those of the champion's test image {was}, and the split "
-            f"'{row['split']}' would learn from them{others}",
+            f"it has the pixels of the champion's test image {was}, but belongs to the split "
+            f"'{row['split']}'{others}",
             "Remove the copy, or restore the seed and the split that the champion was tested with",
         )
 
 
 def find_reason(
-    new_pairs: int,
-    age_days: float,
-    *,
-    min_new_labelled: int | None,
-    max_age_days: float | None,
+    new_pairs: int, age_days: float, *, min_new_labelled: int | None, max_age_days: float | None
 ) -> str | None:
-    """Say why a champion should be trained anew; None where its data and age are no reason.
+    """Return the reason to retrain that the amount of new data or the champion's age gives.
 
     Args:
-        new_pairs: How many labelled images it has not seen; see `find_new_pairs`.
-        age_days: How old it is.
-        min_new_labelled: How many of them are a reason; None: no number is.
-        max_age_days: The age above which it is too old; None: it never is.
+        new_pairs: Number of labelled images that the champion has not seen; see `find_new_pairs`.
+        age_days: Age of the champion.
+        min_new_labelled: Number of new images from which on to retrain; None: never.
+        max_age_days: Age above which to retrain; None: never.
+
+    Returns:
+        The reason; None where there is none.
     """
     if min_new_labelled is not None and new_pairs >= min_new_labelled:
         return f"{new_pairs} pairs are new or changed, and {min_new_labelled} are enough"
@@ -91,14 +114,14 @@ def find_reason(
 
 
 def find_drift(dice: Sequence[float], interval: Sequence[float] | None) -> str | None:
-    """Say that a champion is worse on new images than it was when it was tested.
+    """Return the reason to retrain where a champion is worse on new images than in its test.
 
     Args:
         dice: Its Dice on each new image.
-        interval: The 95 % interval of its mean Dice when it was tested; None: it had none.
+        interval: 95 % confidence interval of its mean Dice on its test images; None: unknown.
 
     Returns:
-        The reason; None where the mean is within the interval or above.
+        The reason; None where the mean is not below the interval.
     """
     if interval is None or not len(dice):
         return None
@@ -107,7 +130,7 @@ def find_drift(dice: Sequence[float], interval: Sequence[float] | None) -> str |
         return None
     return (
         f"the champion's Dice on {len(dice)} new images is {mean:.3f}, below the interval from "
-        f"{interval[0]:.3f} to {interval[1]:.3f} that it was tested with"
+        f"{interval[0]:.3f} to {interval[1]:.3f} of its test images"
     )
 
 
@@ -117,62 +140,108 @@ def evaluate_challenger(
     groups: Sequence[Hashable],
     *,
     margin: float,
-    largest_fall: float,
+    max_regression: float,
     seed: int,
+    most_shown: int = 10,
 ) -> PromotionResult:
     """Decide whether a challenger replaces the champion.
 
-    It does when it is not inferior: the lower end of the 95 % interval of the mean difference of
-    the Dice on the same images is above `-margin` (a non-inferiority test, as in Piaggio et al.
-    2012, JAMA 308:2594), and no class or group loses more than `largest_fall`. Whole groups are
-    drawn for the interval; where all images are of one group, single images are.
+    The challenger is promoted when it is not inferior: the lower end of the 95 % interval of the
+    mean difference of the Dice on the same images is above `-margin` (a non-inferiority test, as
+    in Piaggio et al. 2012, JAMA 308:2594), and no class or group loses more than `max_regression`.
+    Whole groups are resampled for the interval, or single images where there is only one group.
 
     Args:
         challenger: `id`, `dice`, and `dice_<class>` for each of several classes.
         champion: The same, of the same images.
-        groups: The group of each of the challenger's images.
-        margin: How much worse it may be.
-        largest_fall: How much the mean Dice of a class, or of a group of at least two images, may
-            fall.
-        seed: Of the interval.
+        groups: Group of each of the challenger's images.
+        margin: Non-inferiority margin.
+        max_regression: Largest allowed loss of the mean Dice of a class, or of a group of at least
+            two images.
+        seed: Seed of the interval.
+        most_shown: Number of images in `most_different`.
     """
     theirs = champion.set_index("id").loc[challenger["id"]].reset_index()
     several = len(set(groups)) > 1
     compared = compare_paired(challenger["dice"], theirs["dice"], groups if several else None, seed)
+    regressions = _find_regressions(challenger, theirs, groups if several else [], max_regression)
+    promoted, gain = False, f"{compared.mean_difference:+.3f} Dice on {compared.images} test images"
+    if compared.interval is None:
+        reason, regressions = f"one test image cannot tell which is better ({gain})", {}
+    else:
+        low, high = compared.interval
+        gain += f", interval {low:+.3f} to {high:+.3f}"
+        if low <= -margin:
+            reason = f"the challenger may be worse by more than {margin:g}: {gain}"
+        elif regressions:
+            worst = min(regressions, key=lambda name: regressions[name])
+            reason = (
+                f"{worst} loses {-regressions[worst]:.3f}, and {max_regression:g} is allowed "
+                f"({gain})"
+            )
+        else:
+            promoted, reason = True, f"the challenger is not worse: {gain}"
+    return PromotionResult(
+        decision="promoted" if promoted else "kept",
+        reason=reason,
+        dice=DiceComparison(
+            challenger=float(challenger["dice"].mean()),
+            champion=float(champion["dice"].mean()),
+            difference=compared.mean_difference,
+            interval=compared.interval,
+        ),
+        regressions=regressions,
+        most_different=_rank_differences(challenger, champion, most_shown),
+    )
+
+
+def promote_first(challenger: pd.DataFrame, most_shown: int = 10) -> PromotionResult:
+    """Promote a challenger where there is no champion; see `evaluate_challenger`."""
+    worst = challenger[["id", "dice"]].nsmallest(most_shown, "dice")
+    return PromotionResult(
+        decision="promoted",
+        reason="it is the first model",
+        dice=DiceComparison(challenger=float(challenger["dice"].mean())),
+        regressions={},
+        most_different=_records(worst.rename(columns={"dice": "challenger"})),
+    )
+
+
+def _find_regressions(
+    challenger: pd.DataFrame,
+    champion: pd.DataFrame,
+    groups: Sequence[Hashable],
+    max_regression: float,
+) -> dict[str, float]:
+    """Return the change of the mean Dice of each class and group that loses too much.
+
+    Args:
+        challenger: See `evaluate_challenger`.
+        champion: The same images in the same order.
+        groups: Group of each image; empty where all are of one group.
+        max_regression: Largest allowed loss.
+    """
     columns = [name for name in challenger if name == "dice" or str(name).startswith("dice_")]
-    gains = challenger[columns] - theirs[columns]
+    gains = challenger[columns] - champion[columns]
     means = {
         f"class {str(name).removeprefix('dice_')}": mean
         for name, mean in gains.drop(columns="dice").mean().items()
     }
-    by_group = gains["dice"].groupby(np.array(groups, dtype=object))
-    means |= {
-        f"group {name}": group.mean() for name, group in by_group if several and len(group) > 1
-    }
-    falls = {name: float(mean) for name, mean in means.items() if mean < -largest_fall}
-    gain = f"{compared.mean_difference:+.3f} Dice on {compared.images} test images"
-    if compared.interval is None:
-        return PromotionResult(
-            False, f"one test image cannot tell which is better ({gain})", compared, {}
-        )
-    low, high = compared.interval
-    gain += f", interval {low:+.3f} to {high:+.3f}"
-    if low <= -margin:
-        reason = f"the challenger may be worse by more than {margin:g}: {gain}"
-        return PromotionResult(False, reason, compared, falls)
-    if falls:
-        worst = min(falls, key=lambda name: falls[name])
-        reason = f"{worst} falls by {-falls[worst]:.3f}, and {largest_fall:g} are allowed ({gain})"
-        return PromotionResult(False, reason, compared, falls)
-    return PromotionResult(True, f"the challenger is not worse: {gain}", compared, {})
+    if groups:
+        by_group = gains["dice"].groupby(np.array(groups, dtype=object))
+        means |= {f"group {name}": group.mean() for name, group in by_group if len(group) > 1}
+    return {name: float(mean) for name, mean in means.items() if mean < -max_regression}
 
 
-def rank_differences(
+def _rank_differences(
     challenger: pd.DataFrame, champion: pd.DataFrame, most: int
-) -> list[dict[str, object]]:
-    """Return `id`, `challenger` and `champion` (Dice) of the images on which they differ most."""
+) -> list[dict[str, Any]]:
+    """Return `id` and both Dice of the images on which challenger and champion differ most."""
     both = challenger[["id", "dice"]].merge(champion[["id", "dice"]], on="id")
     both.columns = pd.Index(["id", "challenger", "champion"])
     order = (both["challenger"] - both["champion"]).abs().sort_values(ascending=False).index
-    rows = both.loc[order].head(most).to_dict("records")
-    return [{str(name): value for name, value in row.items()} for row in rows]
+    return _records(both.loc[order].head(most))
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): v for name, v in row.items()} for row in table.to_dict("records")]

@@ -14,15 +14,13 @@ from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError, NothingToDo
 from unetflow.data.samples import SampleFolder
 from unetflow.datasets.registry import ChampionRecord
-from unetflow.evaluation import promotion as gate
+from unetflow.evaluation import promotion
 from unetflow.pipelines.construction.nodes import construct_unet
 from unetflow.pipelines.evaluation.baseline_nodes import describe_task, score_pixels
 from unetflow.pipelines.types import KerasModel, Segmenter
 from unetflow.visualization.figures import Specimen, draw_gallery
 
 _log = logging.getLogger(__name__)
-
-_MOST_SHOWN = 10
 
 
 def look_for_reason(
@@ -53,10 +51,10 @@ def look_for_reason(
     if record is None:
         return {"due": True, "reason": "there is no champion yet", "champion": None}
     settings = read_parameters(RetrainingParameters, parameters, "retraining")
-    gate.keep_test_images(manifest, record.manifest)
-    new = gate.find_new_pairs(manifest, record.manifest)
+    promotion.keep_test_images(manifest, record.manifest)
+    new = promotion.find_new_pairs(manifest, record.manifest)
     age = (datetime.now(UTC) - record.registered).total_seconds() / 86400
-    reason = gate.find_reason(
+    reason = promotion.find_reason(
         len(new),
         age,
         min_new_labelled=settings.min_new_labelled,
@@ -65,7 +63,7 @@ def look_for_reason(
     watched = settings.watched_images
     if reason is None and watched is not None and len(new) >= watched:
         segmenter = _fitting_segmenter(record, fingerprint, classes)
-        reason = gate.find_drift(
+        reason = promotion.find_drift(
             score_pixels(segmenter, samples.select(new["id"].tolist()))["dice"].tolist(),
             record.metrics["scores"]["dice"].get("interval"),
         )
@@ -117,60 +115,35 @@ def decide(
     parameters: dict[str, Any],
     seed: int,
 ) -> dict[str, Any]:
-    """Decide whether the challenger replaces the champion; see `evaluation.promotion`.
+    """Decide whether the challenger replaces the champion.
 
     Returns:
-        Plain values: `decision` ("promoted" or "kept"), `reason`, `trained_because`, `champion`
-        (the version compared with), `dice` of challenger and champion with their difference and
-        its interval, `falls` and `most_different`.
+        The fields of `evaluation.promotion.PromotionResult`.
 
     Raises:
         InputError: The champion could not be read.
     """
-    mean = float(image_scores["dice"].mean())
-    known = {
-        "trained_because": retraining_reason["reason"],
-        "champion": retraining_reason["champion"],
-    }
-    if retraining_reason["champion"] is None:
-        worst = image_scores[["id", "dice"]].nsmallest(_MOST_SHOWN, "dice")
-        return {
-            "decision": "promoted",
-            "reason": "it is the first model",
-            **known,
-            "dice": {"challenger": mean},
-            "falls": {},
-            "most_different": worst.rename(columns={"dice": "challenger"}).to_dict("records"),
-        }
-    if not len(champion_scores):
+    version = retraining_reason["champion"]
+    if version is None:
+        result = promotion.promote_first(image_scores)
+    elif not len(champion_scores):
         raise InputError(
             "champion",
-            f"version {retraining_reason['champion']} could not be read to be compared with",
+            f"version {version} could not be read for the comparison",
             "See the warning above, then run the retraining again",
         )
-    settings = read_parameters(RetrainingParameters, parameters, "retraining")
-    verdict = gate.evaluate_challenger(
-        image_scores,
-        champion_scores,
-        manifest.set_index("id")["group"].loc[image_scores["id"]].tolist(),
-        margin=settings.non_inferiority_margin,
-        largest_fall=settings.largest_fall,
-        seed=seed,
-    )
-    interval = verdict.comparison.interval
-    return {
-        "decision": "promoted" if verdict.promoted else "kept",
-        "reason": verdict.reason,
-        **known,
-        "dice": {
-            "challenger": mean,
-            "champion": float(champion_scores["dice"].mean()),
-            "difference": verdict.comparison.mean_difference,
-            "interval": None if interval is None else list(interval),
-        },
-        "falls": verdict.falls,
-        "most_different": gate.rank_differences(image_scores, champion_scores, _MOST_SHOWN),
-    }
+    else:
+        settings = read_parameters(RetrainingParameters, parameters, "retraining")
+        result = promotion.evaluate_challenger(
+            image_scores,
+            champion_scores,
+            manifest.set_index("id")["group"].loc[image_scores["id"]].tolist(),
+            margin=settings.non_inferiority_margin,
+            max_regression=settings.largest_fall,
+            seed=seed,
+        )
+    known = {"trained_because": retraining_reason["reason"], "champion": version}
+    return result.model_copy(update=known).model_dump(by_alias=True, exclude_unset=True)
 
 
 def show_differences(

@@ -11,11 +11,7 @@ from numpy.typing import NDArray
 from unetflow.core.types import IGNORE, Label, Probabilities
 from unetflow.data.samples import Sample
 from unetflow.evaluation.baselines import segment_by_otsu
-from unetflow.metrics.pixels import (
-    count_confusion,
-    mean_dice,
-    score_label,
-)
+from unetflow.metrics.pixels import count_confusion, mean_dice, score_label
 from unetflow.metrics.ranking import PooledCounts
 from unetflow.metrics.registry import ScoreSettings, score_class
 

@@ -89,12 +89,7 @@ def check_expectation(table: pd.DataFrame, views: int) -> dict[str, Any]:
         from scipy import stats  # half a second, which most runs need not wait for
 
         correlation = float(stats.spearmanr(table["expected_error"], table["error"]).statistic)
-    return {
-        "images": len(table),
-        "views": views,
-        "spearman": correlation,
-        "definition": DEFINITION,
-    }
+    return {"images": len(table), "views": views, "spearman": correlation, "definition": DEFINITION}
 
 
 def _lacking(believed: NDArray[np.float64], found: NDArray[np.bool_]) -> float:

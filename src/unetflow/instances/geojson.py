@@ -8,11 +8,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
-from unetflow.instances.contours import (
-    Polygon,
-    Ring,
-    trace_outlines,
-)
+from unetflow.instances.contours import Polygon, Ring, trace_outlines
 from unetflow.instances.extraction import Objects
 from unetflow.visualization.overlays import paint_classes
 

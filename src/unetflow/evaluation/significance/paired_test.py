@@ -42,10 +42,7 @@ class PairedTest:
 
 
 def compare_paired(
-    first: ArrayLike,
-    second: ArrayLike,
-    groups: Sequence[Hashable] | None = None,
-    seed: int = 0,
+    first: ArrayLike, second: ArrayLike, groups: Sequence[Hashable] | None = None, seed: int = 0
 ) -> PairedTest:
     """Compare the scores of two methods image by image.
 

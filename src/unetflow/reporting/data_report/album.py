@@ -7,11 +7,7 @@ import pandas as pd
 
 from unetflow.data.samples import SampleFolder
 from unetflow.reporting.data_report.thumbnails import EDGE, draw_thumbnail
-from unetflow.reporting.html.wording import (
-    SPLIT_NAMES,
-    count_of,
-    ordered_splits,
-)
+from unetflow.reporting.html.wording import SPLIT_NAMES, count_of, ordered_splits
 from unetflow.visualization.thumbnails import to_address
 
 

@@ -6,15 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from unetflow.reporting.data_report.intensities import Intensities
-from unetflow.reporting.html.charts import (
-    BLACK,
-    BLUE,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    SKY_BLUE,
-    VERMILLION,
-)
+from unetflow.reporting.html.charts import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILLION
 from unetflow.reporting.html.wording import SPLIT_NAMES, ordered_splits
 
 _CHANNEL_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK)

@@ -6,18 +6,8 @@ import pandas as pd
 
 from unetflow.core.types import SPLITS
 from unetflow.reporting.data_report.suspects import suspect_pairs
-from unetflow.reporting.html.findings import (
-    DOUBTFUL,
-    FINE,
-    WRONG,
-    Finding,
-    worst_first,
-)
-from unetflow.reporting.html.wording import (
-    SPLIT_NAMES,
-    count_of,
-    listing,
-)
+from unetflow.reporting.html.findings import DOUBTFUL, FINE, WRONG, Finding, worst_first
+from unetflow.reporting.html.wording import SPLIT_NAMES, count_of, listing
 
 _FEW = 20
 _MANY_LEFT_OUT = 0.1

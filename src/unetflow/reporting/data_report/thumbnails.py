@@ -9,16 +9,8 @@ from skimage.segmentation import find_boundaries
 
 from unetflow.core.types import IGNORE, Label
 from unetflow.data.samples import Sample
-from unetflow.visualization.overlays import (
-    CLASS_COLOURS,
-    Picture,
-    to_picture,
-)
-from unetflow.visualization.thumbnails import (
-    shrink_image,
-    shrink_label,
-    shrunk_shape,
-)
+from unetflow.visualization.overlays import CLASS_COLOURS, Picture, to_picture
+from unetflow.visualization.thumbnails import shrink_image, shrink_label, shrunk_shape
 
 EDGE = 160
 

@@ -4,13 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from unetflow.reporting.evaluation_report.evaluation import MAIN, Evaluation
-from unetflow.reporting.html.findings import (
-    DOUBTFUL,
-    FINE,
-    WRONG,
-    Finding,
-    worst_first,
-)
+from unetflow.reporting.html.findings import DOUBTFUL, FINE, WRONG, Finding, worst_first
 from unetflow.reporting.html.wording import count_of
 
 _FEW_IMAGES = 20

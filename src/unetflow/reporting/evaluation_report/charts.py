@@ -10,11 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from unetflow.reporting.evaluation_report.evaluation import MAIN, bin_by
-from unetflow.reporting.html.charts import (
-    BLUE,
-    GREEN,
-    VERMILLION,
-)
+from unetflow.reporting.html.charts import BLUE, GREEN, VERMILLION
 
 _SIZE = (4.6, 3.2)
 _FEW_EPOCHS = 30

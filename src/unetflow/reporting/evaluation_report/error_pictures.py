@@ -17,12 +17,7 @@ from unetflow.visualization.overlays import (
     Picture,
     to_picture,
 )
-from unetflow.visualization.thumbnails import (
-    shrink_image,
-    shrink_label,
-    shrunk_shape,
-    to_address,
-)
+from unetflow.visualization.thumbnails import shrink_image, shrink_label, shrunk_shape, to_address
 
 EDGE = 240
 _MOST_BYTES = 40_000
@@ -72,10 +67,7 @@ class ErrorPicture:
 
 
 def compare(
-    sample_id: str,
-    sample: Sample,
-    predict: Callable[[NDArray[np.generic]], Label],
-    scores: str,
+    sample_id: str, sample: Sample, predict: Callable[[NDArray[np.generic]], Label], scores: str
 ) -> ErrorPicture:
     """Draw a sample with what a model finds in it."""
     found = predict(sample.image)

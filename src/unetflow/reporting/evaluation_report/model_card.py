@@ -3,11 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from unetflow.reporting.html.wording import (
-    count_of,
-    depth,
-    listing,
-)
+from unetflow.reporting.html.wording import count_of, depth, listing
 
 
 def describe_model(

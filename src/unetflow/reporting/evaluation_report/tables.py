@@ -7,11 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from unetflow.reporting.evaluation_report.evaluation import (
-    MAIN,
-    Evaluation,
-    bin_by,
-)
+from unetflow.reporting.evaluation_report.evaluation import MAIN, Evaluation, bin_by
 from unetflow.reporting.html.tables import Table
 from unetflow.reporting.html.wording import count_of, percent
 

@@ -4,11 +4,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from unetflow.reporting.html.wording import (
-    SPLIT_NAMES,
-    count_of,
-    percent,
-)
+from unetflow.reporting.html.wording import SPLIT_NAMES, count_of, percent
 
 
 def render(name: str, context: dict[str, Any]) -> str:

@@ -6,14 +6,7 @@ from itertools import cycle
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from unetflow.reporting.html.charts import (
-    BLACK,
-    BLUE,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    VERMILLION,
-)
+from unetflow.reporting.html.charts import BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 from unetflow.reporting.run_comparison.runs import TrackedRun
 
 _COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, BLACK)

@@ -9,12 +9,7 @@ from pandas.api.types import is_numeric_dtype
 from unetflow.data.samples import Sample
 from unetflow.evaluation.significance.paired_test import PairedTest, compare_paired
 from unetflow.reporting.html.charts import to_chart
-from unetflow.reporting.html.findings import (
-    DOUBTFUL,
-    FINE,
-    Finding,
-    worst_first,
-)
+from unetflow.reporting.html.findings import DOUBTFUL, FINE, Finding, worst_first
 from unetflow.reporting.html.tables import Table
 from unetflow.reporting.html.template import render
 from unetflow.reporting.html.wording import count_of

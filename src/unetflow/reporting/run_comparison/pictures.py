@@ -8,18 +8,8 @@ import pandas as pd
 from unetflow.core.types import Label
 from unetflow.data.samples import Sample
 from unetflow.reporting.run_comparison.runs import TrackedRun
-from unetflow.visualization.overlays import (
-    PREDICTION_COLOUR,
-    TRUTH_COLOUR,
-    draw_label,
-    to_picture,
-)
-from unetflow.visualization.thumbnails import (
-    shrink_image,
-    shrink_label,
-    shrunk_shape,
-    to_address,
-)
+from unetflow.visualization.overlays import PREDICTION_COLOUR, TRUTH_COLOUR, draw_label, to_picture
+from unetflow.visualization.thumbnails import shrink_image, shrink_label, shrunk_shape, to_address
 
 _EDGE = 260
 

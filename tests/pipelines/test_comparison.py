@@ -16,7 +16,7 @@ def test_latest_two_evaluated_runs_are_compared(copy: Path) -> None:
     assert "Comparison: data/08_reporting/comparison.html" in result.output
     page = (copy / "data/08_reporting/comparison.html").read_text(encoding="utf-8")
     assert "2 trainings side by side" in page
-    assert "All were trained on the same data." in page
+    assert "All runs were trained on the same data." in page
     assert "Learning curves" in page
 
     result = kedro_run(copy, "--pipelines", "comparison", "--params", "runs=nonsense")

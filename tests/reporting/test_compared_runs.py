@@ -26,7 +26,7 @@ def test_runs_are_called_by_the_beginning_of_their_ids():
     assert label_runs([run("0123456789"), run("0123456799")]) == ["012345678", "012345679"]
 
 
-@pytest.mark.parametrize(("ids", "words"), [("a", "there is 1"), ("aa", "stands twice")])
+@pytest.mark.parametrize(("ids", "words"), [("a", "there is 1"), ("aa", "occurs twice")])
 def test_one_run_cannot_be_compared(ids, words):
     with pytest.raises(InputError, match=words):
         label_runs([run(name) for name in ids])

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from tests.support.report_page import Page, square
-from unetflow.reporting.run_comparison.page import write_comparison
+from unetflow.reporting.run_comparison.comparison_page import write_comparison
 from unetflow.reporting.run_comparison.runs import TrackedRun
 
 CLASSES = ["background", "nucleus"]
@@ -53,9 +53,9 @@ WORSE = [0.8, 0.69, 0.83, 0.57, 0.85, 0.7, 0.76, 0.73]
 def test_runs_that_differ_clearly_are_told_apart():
     text = words(compare(run("a" * 32, WORSE), run("b" * 32, BETTER, epochs=4, shift=3)))
     assert "2 trainings side by side" in text
-    assert "All were trained on the same data." in text
+    assert "All runs were trained on the same data." in text
     assert re.search(
-        r"mean Dice of bbbbbbbb is 0\.135\d higher than that of aaaaaaaa, hardly", text
+        r"mean Dice of bbbbbbbb is 0\.135\d higher than that of aaaaaaaa, which is unlikely", text
     )
     assert "training.epochs 3 4" in text
     assert "seed" not in text
@@ -84,7 +84,7 @@ def test_what_makes_a_comparison_doubtful_is_said():
     assert "Only 5 test images of 8 were scored by all runs" in text
     assert "is the same; too few images differ for a test" in text
     assert "None: the runs have the same parameters" in text
-    assert "There is none to show" in text
+    assert "There are none" in text
 
 
 def test_runs_without_common_images_history_or_digest_are_shown_all_the_same():
@@ -92,9 +92,9 @@ def test_runs_without_common_images_history_or_digest_are_shown_all_the_same():
     scores = pd.DataFrame({"id": ["elsewhere"], "dice": [0.5]})
     one = run("a" * 32, BETTER, history=empty, tags={})
     text = words(compare(one, run("b" * 32, [], image_scores=scores, history=empty)))
-    assert "do not all say on which data" in text
+    assert "It is unknown whether all runs" in text
     assert "no test image in common" in text
-    assert "None of the runs has kept a history" in text
+    assert "No run has a history" in text
 
 
 def test_images_that_are_gone_are_counted():

@@ -67,7 +67,7 @@ def test_summary_has_the_numbers_of_the_table():
         "Channels": "1",
         "Depth": "8 bit",
         "Classes": "2: background and nucleus",
-        "Objects": "1,246 (median 3 for an image)",
+        "Objects": "1,246 (median 3 per image)",
         "Splits": "3 training, 1 validation, 2 test",
         "Left out": "2 files",
         "Leaks": "1 pair",
@@ -109,7 +109,7 @@ def test_groups_are_explained():
     assert "random (3 images)" in divided
     assert "Images by fold of the cross-validation" in divided
     alone = report(samples, table).texts["splits"]
-    assert "Each image is a group of its own" in alone
+    assert "Each image is its own group" in alone
     assert "fold" not in alone
 
 
@@ -154,7 +154,7 @@ def test_pairs_are_shown_side_by_side_and_those_without_room_are_listed():
     assert page.figures[60]["src"] == next(f["src"] for f in page.figures if f["text"][0] == "s000")
     assert len(samples.opened) == 60
     assert "gone" in page.texts["pairs"]
-    assert "There is no sample of this name" in page.texts["pairs"]
+    assert "There is no sample with this name" in page.texts["pairs"]
     kinds = [a["class"] for _, a in page.elements if a.get("class", "").startswith("pair ")]
     assert kinds == ["pair wrong"] * 2 + ["pair doubtful"] * 22
     assert [row[:2] for row in page.tables["More pairs"][1:]] == [

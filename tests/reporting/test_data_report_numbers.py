@@ -17,21 +17,21 @@ from tests.support.report_page import (
 )
 from unetflow.data.intensity import intensity_histogram
 from unetflow.data.samples import Sample
-from unetflow.reporting.data_report.charts import (
+from unetflow.reporting.data_report.data_charts import (
     draw_content,
     draw_intensities,
     draw_sizes,
 )
-from unetflow.reporting.data_report.findings import judge
-from unetflow.reporting.data_report.intensities import describe_intensities
-from unetflow.reporting.data_report.suspects import suspect_pairs
-from unetflow.reporting.data_report.tables import (
+from unetflow.reporting.data_report.data_findings import find_problems
+from unetflow.reporting.data_report.data_tables import (
     class_table,
     complete,
     fold_table,
     split_table,
 )
-from unetflow.reporting.html.charts import to_chart
+from unetflow.reporting.data_report.intensities import describe_intensities
+from unetflow.reporting.data_report.suspects import suspect_pairs
+from unetflow.reporting.html.elements import to_chart
 from unetflow.reporting.html.wording import (
     count_of,
     data_size,
@@ -150,7 +150,7 @@ def test_an_image_without_a_pixel_that_counts_has_no_intensities():
     samples, table = some(3)
     samples.histogram = lambda name: intensity_histogram(np.empty((0, 0, 1), np.uint8))
     assert describe_intensities(table, samples) is None
-    assert "no pixel that counts" in report(samples, table).texts["intensities"]
+    assert "All pixels are ignored" in report(samples, table).texts["intensities"]
 
 
 def test_intensity_figure_has_a_line_for_each_channel_and_part():
@@ -183,7 +183,7 @@ def test_many_sizes_are_drawn_instead_of_listed():
     assert sorted(dots.get_sizes())[-1] == pytest.approx(2**0.5 * dots.get_sizes().min())
     page = report(samples, table)
     assert "Images of each size in pixels" not in page.tables
-    assert "The larger a dot" in page.texts["sizes"]
+    assert "Larger dots" in page.texts["sizes"]
 
 
 def test_figures_are_svg_with_their_words_as_text():
@@ -193,7 +193,7 @@ def test_figures_are_svg_with_their_words_as_text():
     drawing = base64.b64decode(data).decode()
     assert kind == "data:image/svg+xml;base64"
     assert "<svg" in drawing
-    assert ">foreground share of the image's pixels</text>" in drawing
+    assert ">foreground fraction of the image's pixels</text>" in drawing
     assert ">objects in the image</text>" in drawing
 
 
@@ -220,36 +220,36 @@ def test_leaks_come_before_duplicates_each_pair_once_with_what_was_measured():
     ]
 
 
-def judged(table, quarantine=0, duplicates=(), leaks=()):
+def problems(table, quarantine=0, duplicates=(), leaks=()):
     frames = (
         pd.DataFrame([("a", "b", "c")] * quarantine, columns=QUARANTINE),
         pd.DataFrame(duplicates, columns=DUPLICATES),
         pd.DataFrame(leaks, columns=LEAKS),
     )
-    return [(f.level, f.text, bool(f.fix)) for f in judge(table, *frames, CLASSES)]
+    return [(f.level, f.text, bool(f.fix)) for f in find_problems(table, *frames, CLASSES)]
 
 
 def test_sound_data_are_called_sound():
-    assert judged(some(30)[1]) == [
+    assert problems(some(30)[1]) == [
         ("fine", "No file was left out.", False),
-        ("fine", "No image is known to leak from one split into another.", False),
+        ("fine", "No leak between the splits is known.", False),
     ]
 
 
 @pytest.mark.parametrize(
     ("change", "level", "text"),
     [
-        ({"split": "train"}, "wrong", "No image is there for validation and test."),
+        ({"split": "train"}, "wrong", "There is no image for validation and test."),
         ({"channels": range(30)}, "wrong", "30 different combinations of channels and bit depth"),
-        ({"fraction_nucleus": 0.0}, "wrong", "training images there is no nucleus"),
-        ({"fraction_nucleus": 0.0}, "doubtful", "test images there is no nucleus"),
-        ({"fraction_nucleus": [0.0] + [0.1] * 29}, "doubtful", "1 image holds nothing but backgr"),
+        ({"fraction_nucleus": 0.0}, "wrong", "training images contain no nucleus"),
+        ({"fraction_nucleus": 0.0}, "doubtful", "test images contain no nucleus"),
+        ({"fraction_nucleus": [0.0] + [0.1] * 29}, "doubtful", "1 image contains only background"),
         ({"ignored": [1.0, 1.0] + [0.1] * 28}, "doubtful", "In 2 images every pixel is ignored"),
         ({"overlap": [0] * 29 + [4]}, "doubtful", "In 1 image objects overlap"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_mend(change, level, text):
-    found = judged(some(30)[1].assign(**change))
+    found = problems(some(30)[1].assign(**change))
     assert [f for f in found if f[0] == level and text in f[1] and f[2]]
     levels = [f[0] for f in found]
     assert levels == sorted(levels, key=["wrong", "doubtful", "fine"].index)
@@ -257,26 +257,26 @@ def test_what_is_wrong_is_said_with_its_mend(change, level, text):
 
 def test_an_ignored_image_is_not_called_bare():
     spoilt = {"ignored": [1.0] + [0.0] * 29, "fraction_nucleus": [0.0] + [0.1] * 29}
-    texts = [text for _, text, _ in judged(some(30)[1].assign(**spoilt))]
+    texts = [text for _, text, _ in problems(some(30)[1].assign(**spoilt))]
     assert any("In 1 image every pixel is ignored" in text for text in texts)
-    assert not any("nothing but" in text for text in texts)
+    assert not any("contains only" in text for text in texts)
 
 
 @pytest.mark.parametrize(("left_out", "level"), [(3, "doubtful"), (4, "wrong")])
 def test_many_files_left_out_are_worse_than_few(left_out, level):
-    assert (level, f"{left_out} files were left out.", True) in judged(some(30)[1], left_out)
+    assert (level, f"{left_out} files were left out.", True) in problems(some(30)[1], left_out)
 
 
-def test_few_images_leaks_and_duplicates_are_judged():
+def test_few_images_leaks_and_duplicates_are_problems():
     texts = {
         text: level
-        for level, text, _ in judged(
+        for level, text, _ in problems(
             some(19)[1],
             duplicates=[("s000", "s001", "near", 1, 0.9), ("s004", "s000", "near", 1, 0.9)],
             leaks=[("near", "s000", "s004", "train", "test")],
         )
     }
-    assert texts["There are only 19 images: much of every score will be chance."] == "doubtful"
+    assert texts["There are only 19 images, so that scores depend much on chance."] == "doubtful"
     assert texts["1 more pair of images seems to show the same."] == "doubtful"
     leak = "1 pair of images that seem to show the same lies in different splits"
     assert [level for text, level in texts.items() if text.startswith(leak)] == ["wrong"]
@@ -286,11 +286,11 @@ def test_few_images_leaks_and_duplicates_are_judged():
 def test_a_divided_group_is_worse_where_it_could_be_avoided(groups, level):
     table = some(30)[1]
     table["group"] = [f"volume {n % groups}" for n in range(30)]
-    found = judged(table, leaks=[("same group", "s000", "s004", "train", "test")])
+    found = problems(table, leaks=[("same group", "s000", "s004", "train", "test")])
     (finding,) = [f for f in found if "Images of one group lie in different splits" in f[1]]
     assert (finding[0], finding[2]) == (level, True)
-    assert "1 pair below stands for them" in finding[1]
-    assert not any("No image is known to leak" in text for _, text, _ in found)
+    assert "Examples: 1 pair below." in finding[1]
+    assert not any("No leak" in text for _, text, _ in found)
 
 
 @pytest.mark.parametrize(

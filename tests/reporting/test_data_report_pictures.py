@@ -10,7 +10,7 @@ from tests.support.report_page import CLASSES, Samples, decode, report, tabulate
 from unetflow.data.samples import Sample
 from unetflow.data.synthetic import draw_nuclei
 from unetflow.reporting.data_report.album import choose_images
-from unetflow.reporting.data_report.thumbnails import (
+from unetflow.reporting.data_report.class_outlines import (
     class_marks,
     draw_thumbnail,
     outline_classes,

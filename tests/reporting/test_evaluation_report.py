@@ -64,7 +64,7 @@ def test_baselines_are_shown_with_the_difference_and_its_interval():
         "definition": "first less second",
     }
     found = page(30, baselines=baselines)
-    title = "Dice of others on the same test images, and this model's less theirs"
+    title = "Dice of baselines on the same test images, and the difference of this model"
     assert found.tables[title] == [
         ["compared with", "its Dice", "difference", "95 % interval", "p", "p over groups"],
         ["Otsu's threshold", "0.610", "+0.190", "0.100 to 0.280", "below 0.001", "0.031"],
@@ -77,7 +77,7 @@ def test_review_list_says_how_well_it_is_ordered():
     review = pd.DataFrame({"id": ["1"], "expected_error": [0.2]})
     check = {"images": 9, "spearman": 0.731}
     found = page(30, needs_review=review, review_check=check)
-    assert "its rank correlation with the true error is 0.73" in found.texts["review"]
+    assert "rank correlation of the expected with the true error is 0.73" in found.texts["review"]
     found = page(30, needs_review=review, review_check=check | {"spearman": None})
     assert "rank correlation" not in found.texts["review"]
 
@@ -88,7 +88,7 @@ def test_summary_has_the_main_score_with_its_interval():
     text = " ".join(found.texts["summary"].split())
     assert "0.800 Dice of nucleus" in text
     assert "95 % interval 0.712 to 0.870" in text
-    assert "finds nucleus, trained for 4 epochs on 60 images and measured on 20 test images" in text
+    assert "finds nucleus, trained for 4 epochs on 60 images and tested on 20 test images" in text
     facts = found.facts
     assert facts["IoU"] == "0.700"
     assert facts["Dice of Otsu's threshold"] == "0.600"
@@ -102,7 +102,7 @@ def test_what_was_not_computed_is_said():
     assert "interval was not computed" in bare.texts["summary"]
     for section in ("calibration", "review"):
         assert "It was not computed." in bare.texts[section]
-    assert "They were not looked for." in bare.texts["labels"]
+    assert "The search was not run." in bare.texts["labels"]
 
 
 def test_empty_tables_are_no_error():
@@ -117,10 +117,10 @@ def test_empty_tables_are_no_error():
 def test_lists_are_cut_and_say_how_many_more_there_are():
     review = pd.DataFrame({"id": [f"s{n}" for n in range(60)], "expected_error": 0.59})
     found = page(needs_review=review.assign(error=np.nan))
-    rows = found.tables["Test images that most need a person's look"]
+    rows = found.tables["Test images to review"]
     assert rows[:2] == [["id", "expected error", "error"], ["s0", "0.590", "-"]]
     assert len(rows) == 51
-    assert "And 10 more images." in found.texts["review"]
+    assert "10 more images not listed." in found.texts["review"]
 
 
 def test_scores_of_pooled_pixels_stand_below_those_of_images():
@@ -184,7 +184,9 @@ def test_every_parameter_is_there_and_what_the_plan_made_of_it():
 def test_model_card_says_what_the_model_is_and_is_not_for():
     samples, table = some(10)
     card = made.card(evaluation(samples, table))
-    assert card["intended_use"].startswith("To find nucleus in images like the 6 training images")
+    assert card["intended_use"].startswith(
+        "Segmentation of nucleus in images like the 6 training images"
+    )
     assert any("beyond 3 to 201" in limit for limit in card["limits"])
     assert "1,234" in plain().texts["model"]
     assert "files differed" in Page(write(samples, evaluation(samples, table), changed=True)).html
@@ -197,7 +199,7 @@ ADVICE = [
     ({"count": 40}, "doubtful", "only 8 test images"),
     ({"history": history((0.5, 0.7), (0.5, 0.8))}, "doubtful", "still learning"),
     ({"history": history((0.7, 0.7), (0.8, 0.7))}, "doubtful", "The first epoch was the best"),
-    ({"history": history((0.5, 0.95, 0.9), (0.5, 0.8, 0.7))}, "doubtful", "knows its training"),
+    ({"history": history((0.5, 0.95, 0.9), (0.5, 0.8, 0.7))}, "doubtful", "The network overfits"),
     ({"means": GOOD | {"dice": score(0.65)}}, "doubtful", "test images score lower (0.650)"),
     ({"means": GOOD | {"recall": score(0.6)}}, "doubtful", "misses more than it adds"),
     ({"means": GOOD | {"precision": score(0.6)}}, "doubtful", "adds more than it misses"),

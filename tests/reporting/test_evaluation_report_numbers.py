@@ -6,15 +6,15 @@ from hypothesis.extra import numpy as hnp
 
 from tests.support.evaluation_page import everything
 from tests.support.report_page import Page, decode
-from unetflow.reporting.evaluation_report.charts import draw_reliability
 from unetflow.reporting.evaluation_report.error_pictures import (
     draw_errors,
     draw_outlines,
     find_errors,
 )
-from unetflow.reporting.evaluation_report.evaluation import bin_by, choose_images
-from unetflow.reporting.evaluation_report.tables import name_score, number
-from unetflow.visualization.overlays import PREDICTION_COLOUR, TRUTH_COLOUR
+from unetflow.reporting.evaluation_report.evaluation_charts import draw_reliability
+from unetflow.reporting.evaluation_report.evaluation_results import bin_by, choose_extremes
+from unetflow.reporting.evaluation_report.score_tables import format_value, name_score
+from unetflow.visualization.palette import PREDICTION_COLOUR, TRUTH_COLOUR
 
 LABELS = st.integers(0, 2**32 - 1).map(
     lambda seed: np.random.default_rng(seed).choice([0, 0, 1, 2, 255], (9, 11)).astype(np.uint8)
@@ -63,7 +63,7 @@ def test_worst_image_on_the_page_shows_the_missed_pixels():
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40), st.integers(1, 5))
 def test_worst_median_and_best_are_chosen_each_once(dices, most):
     table = pd.DataFrame({"id": [f"s{n}" for n in range(len(dices))], "dice": dices})
-    chosen = choose_images(table, most)
+    chosen = choose_extremes(table, most)
     ids = [i for part in chosen.values() for i in part]
     shown = table.set_index("id").loc[ids, "dice"].tolist()
     assert list(chosen) == ["worst", "median", "best"]
@@ -102,7 +102,7 @@ def test_names_and_numbers_are_written_for_people():
     names = ["dice", "iou", "surface_dice_cell wall", "otsu_dice", "rand_f1"]
     written = ["Dice", "IoU", "Surface dice of cell wall", "Dice of Otsu's threshold", "Rand f1"]
     assert [name_score(name, ["cell wall"]) for name in names] == written
-    assert [number(value) for value in (0.12345, 3, None, np.nan, "s1", True)] == [
+    assert [format_value(value) for value in (0.12345, 3, None, np.nan, "s1", True)] == [
         "0.123",
         "3",
         "-",

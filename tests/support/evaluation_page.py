@@ -7,9 +7,9 @@ import pandas as pd
 
 from tests.support.report_page import CLASSES, Page, Samples, some, tabulate
 from unetflow.data.samples import Sample
-from unetflow.reporting.evaluation_report.evaluation import Evaluation
+from unetflow.reporting.evaluation_report.evaluation_page import write_evaluation_report
+from unetflow.reporting.evaluation_report.evaluation_results import EvaluationResults
 from unetflow.reporting.evaluation_report.model_card import describe_model
-from unetflow.reporting.evaluation_report.page import write_evaluation_report
 
 RUN = {
     "command": "kedro run --params 'training.epochs=3'",
@@ -64,7 +64,7 @@ def evaluation(samples, table, means=None, **changes):
         ),
         "history": history(),
     }
-    return Evaluation(**known | changes)
+    return EvaluationResults(**known | changes)
 
 
 def card(evaluation, classes=CLASSES, plan=PLAN, **run):

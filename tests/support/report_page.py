@@ -11,7 +11,7 @@ from PIL import Image
 
 from unetflow.data.intensity import intensity_histogram
 from unetflow.data.samples import Sample
-from unetflow.reporting.data_report.page import write_data_report
+from unetflow.reporting.data_report.data_page import write_data_report
 
 CLASSES = ["background", "nucleus"]
 QUARANTINE = ["path", "reason", "fix"]

@@ -2,12 +2,9 @@ import numpy as np
 import pytest
 
 from unetflow.data.samples import Sample
-from unetflow.visualization.overlays import (
-    PREDICTION_COLOUR,
-    TRUTH_COLOUR,
-    paint_classes,
-)
-from unetflow.visualization.validation_pictures import EDGE, draw_validation
+from unetflow.visualization.overlays import paint_classes
+from unetflow.visualization.palette import PREDICTION_COLOUR, TRUTH_COLOUR
+from unetflow.visualization.thumbnails import VALIDATION_EDGE, draw_validation
 
 
 def _is(picture, colour):
@@ -36,8 +33,10 @@ def test_large_images_become_small_and_keep_their_shape(shape):
     label = np.zeros(shape, np.uint8)
     picture = draw_validation(Sample(np.zeros((*shape, 3), np.uint8), label), label, 2)
     height, width = picture.shape[0], (picture.shape[1] - 4) // 2
-    assert max(height, width) == EDGE
-    assert (height, width) == tuple(max(1, round(edge * EDGE / max(shape))) for edge in shape)
+    assert max(height, width) == VALIDATION_EDGE
+    assert (height, width) == tuple(
+        max(1, round(edge * VALIDATION_EDGE / max(shape))) for edge in shape
+    )
 
 
 def test_many_classes_are_tinted():

@@ -7,14 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.core.types import Label
-from unetflow.metrics import centreline, instances, membranes, pixels, surface
+from unetflow.metrics import centreline, instance_matching, membranes, pixels, surface
 from unetflow.metrics.class_masks import ClassMasks
 from unetflow.metrics.definitions import Definition
 
 FAMILIES: dict[str, dict[str, Definition]] = {
     "pixels": pixels.DEFINITIONS,
     "surface": surface.DEFINITIONS,
-    "instances": instances.DEFINITIONS,
+    "instances": instance_matching.DEFINITIONS,
     "centreline": centreline.DEFINITIONS,
     "membranes": membranes.DEFINITIONS,
 }
@@ -61,7 +61,9 @@ def score_class(
     compute: dict[str, Callable[[], dict[str, float]]] = {
         "pixels": lambda: pixels.score_pixels(pixels.count_confusion(truth, masks.found, index)),
         "surface": lambda: surface.score_surface(masks, settings.surface_tolerance),
-        "instances": lambda: {} if objects is None else instances.score_instances(masks, objects),
+        "instances": lambda: (
+            {} if objects is None else instance_matching.score_instances(masks, objects)
+        ),
         "centreline": lambda: centreline.score_centreline(masks),
         "membranes": lambda: membranes.score_membranes(masks),
     }

@@ -1,1 +1,1 @@
-"""HTML pages about data, models and runs."""
+"""HTML reports about data, models and runs."""

@@ -205,7 +205,7 @@ class Tracker:
         """Log a small picture of a prediction if it is one of those that are followed."""
         if epoch <= self._known_epochs or not self._choice.wants(epoch, sample_id):
             return
-        from unetflow.visualization.validation_pictures import draw_validation
+        from unetflow.visualization.thumbnails import draw_validation
 
         picture, target, now = draw_validation(sample, found, classes), self._target, _now()
         self._carry(

@@ -1,12 +1,11 @@
-"""Figures for people, drawn without a display."""
+"""Figures of matplotlib, drawn without a display."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from unetflow.augmentation.crops import draw_crop
@@ -16,21 +15,46 @@ from unetflow.core.types import IGNORE, Label
 from unetflow.data.intensity import IntensityRange, normalise
 from unetflow.data.samples import Sample
 from unetflow.visualization.overlays import (
-    PREDICTION_COLOUR,
-    TRUTH_COLOUR,
     draw_label,
     draw_outline,
     paint_classes,
     show_channels,
     to_picture,
 )
+from unetflow.visualization.palette import BLUE, PREDICTION_COLOUR, TRUTH_COLOUR, VERMILLION
+
+if TYPE_CHECKING:
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+
+_PREVIEW_COLUMNS = 6
+
+
+def new_figure(width: float, height: float, **options: Any) -> "Figure":
+    """Return an empty figure; matplotlib takes a quarter of a second to import.
+
+    Args:
+        width: In inches.
+        height: In inches.
+        **options: Of `matplotlib.figure.Figure`.
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), **options)
+
+
+def limit_ticks(axis: "Axis", most: int = 10, *, integer: bool = False) -> None:
+    """Limit an axis to a number of intervals between ticks, at integers only if asked for."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(most, integer=integer))
 
 
 @dataclass(frozen=True)
 class Specimen:
-    """One image of the gallery with its truth, its prediction, and the champion's if there is one.
+    """One image of the gallery with its truth and predictions.
 
-    Either all specimens of a gallery have one or none.
+    Either all specimens of a gallery have a champion's prediction or none has.
     """
 
     title: str
@@ -40,15 +64,17 @@ class Specimen:
     champion: Label | None = None
 
 
-def draw_learning_curve(history: pd.DataFrame) -> Figure:
+def draw_learning_curve(history: pd.DataFrame) -> "Figure":
     """Draw loss and Dice of training crops and whole validation images over the epochs."""
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for axes, name in zip(figure.subplots(1, 2), ("loss", "dice"), strict=True):
-        axes.plot(history["epoch"], history[name], color="#0072b2", label="training crops")
+    figure = new_figure(9, 3.6, layout="constrained")
+    for axes, (name, label) in zip(
+        figure.subplots(1, 2), {"loss": "loss", "dice": "Dice"}.items(), strict=True
+    ):
+        axes.plot(history["epoch"], history[name], color=BLUE, label="training crops")
         axes.plot(
-            history["epoch"], history[f"val_{name}"], color="#d55e00", ls="--", label="validation"
+            history["epoch"], history[f"val_{name}"], color=VERMILLION, ls="--", label="validation"
         )
-        axes.set(xlabel="epoch", ylabel={"loss": "loss", "dice": "Dice"}[name])
+        axes.set(xlabel="epoch", ylabel=label)
         axes.grid(alpha=0.3)
         axes.legend()
     best = history.iloc[int(history["val_dice"].argmax())]
@@ -65,11 +91,10 @@ def draw_augmentation_preview(
     intensity: IntensityRange,
     crop_size: int,
     seed: int,
-) -> Figure:
-    """Draw some crops as they are (first column) and as augmentation changes them."""
-    columns = 6
-    figure = Figure(figsize=(2 * columns, 2.1 * len(samples)), layout="constrained")
-    grid = figure.subplots(len(samples), columns, squeeze=False)
+) -> "Figure":
+    """Draw some crops without augmentation (first column) and with it."""
+    figure = new_figure(2 * _PREVIEW_COLUMNS, 2.1 * len(samples), layout="constrained")
+    grid = figure.subplots(len(samples), _PREVIEW_COLUMNS, squeeze=False)
     for row, (sample_id, sample) in zip(grid, samples.items(), strict=True):
         crop = draw_crop(sample, crop_size, generator_for(seed, "preview", sample_id))
         image = normalise(crop.image, intensity)
@@ -83,17 +108,17 @@ def draw_augmentation_preview(
     return figure
 
 
-def draw_gallery(specimens: Sequence[Specimen], classes: Sequence[str]) -> Figure:
-    """Draw each specimen several times: the image, with its truth, with each prediction.
+def draw_gallery(specimens: Sequence[Specimen], classes: Sequence[str]) -> "Figure":
+    """Draw each specimen in a row: the image, then with its truth and with each prediction.
 
     Args:
-        specimens: What to draw, from top to bottom.
-        classes: The names of the classes. Two are told apart by an outline, more by their colours,
-            which a legend explains.
+        specimens: The rows.
+        classes: The names of the classes. Two are distinguished by an outline, more by colours
+            with a legend.
     """
     columns = 3 if all(s.champion is None for s in specimens) else 4
     heights = [3.0 * s.image.shape[0] / s.image.shape[1] + 0.3 for s in specimens]
-    figure = Figure(figsize=(0.5 + 3 * columns, sum(heights)), layout="constrained")
+    figure = new_figure(0.5 + 3 * columns, sum(heights), layout="constrained")
     grid = figure.subplots(len(specimens), columns, squeeze=False, height_ratios=heights)
     for row, specimen in zip(grid, specimens, strict=True):
         picture = to_picture(specimen.image)
@@ -101,30 +126,23 @@ def draw_gallery(specimens: Sequence[Specimen], classes: Sequence[str]) -> Figur
             specimen.title: picture,
             "truth": draw_label(picture, specimen.truth, len(classes), TRUTH_COLOUR),
         }
-        if specimen.champion is not None:
-            drawn["champion"] = draw_label(
-                picture,
-                _where_it_counts(specimen.champion, specimen.truth),
-                len(classes),
-                PREDICTION_COLOUR,
-            )
-        drawn["prediction"] = draw_label(
-            picture,
-            _where_it_counts(specimen.prediction, specimen.truth),
-            len(classes),
-            PREDICTION_COLOUR,
-        )
+        ignored = specimen.truth == IGNORE
+        for title, found in (
+            ("champion", specimen.champion),
+            ("prediction", specimen.prediction),
+        ):
+            if found is not None:
+                # Scores ignore these pixels, for example specks outside a field of view.
+                counted = np.where(ignored, np.uint8(IGNORE), found)
+                drawn[title] = draw_label(picture, counted, len(classes), PREDICTION_COLOUR)
         for axes, (title, content) in zip(row, drawn.items(), strict=True):
             axes.imshow(content)
             axes.set_title(title, fontsize=9)
             axes.set_axis_off()
     if len(classes) > 2:
+        from matplotlib.patches import Patch
+
         colours = paint_classes(np.arange(len(classes), dtype=np.uint8)[np.newaxis])[0] / 255
         marks = [Patch(color=c, label=n) for c, n in zip(colours[1:], classes[1:], strict=True)]
         figure.legend(handles=marks, loc="outside lower center", ncols=5, fontsize=8)
     return figure
-
-
-def _where_it_counts(found: Label, truth: Label) -> Label:
-    """Ignore in a prediction what no score looks at, such as specks outside a field of view."""
-    return np.where(truth == IGNORE, np.uint8(IGNORE), found)

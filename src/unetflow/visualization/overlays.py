@@ -1,37 +1,24 @@
-"""Pictures for people: images made visible, with the outlines of masks on them."""
+"""Images in display colours, with masks drawn on them."""
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
 from unetflow.core.types import IGNORE, Label
+from unetflow.visualization.palette import CLASS_COLOURS, Rgb
 
 Picture = NDArray[np.uint8]
 
-# Okabe and Ito's palette keeps its colours apart for colour-blind readers.
-TRUTH_COLOUR = (86, 180, 233)
-PREDICTION_COLOUR = (230, 159, 0)
-CLASS_COLOURS = (
-    TRUTH_COLOUR,
-    PREDICTION_COLOUR,
-    (240, 228, 66),
-    (213, 94, 0),
-    (0, 158, 115),
-    (204, 121, 167),
-    (0, 114, 178),
-)
-"""Okabe and Ito's palette without black, neighbours far apart."""
-
 
 def to_picture(image: NDArray[np.generic]) -> Picture:
-    """Turn an image of any bit depth and any number of channels into one that a screen can show.
+    """Convert an image of any bit depth and any number of channels to RGB for display.
 
-    The 0.5 and 99.5 percentiles become black and full brightness, so that dark images are visible
-    too. For people only: networks see a fixed scaling. One channel is shown in grey and three as
-    red, green and blue, scaled together so that colours stay what they are. Other numbers of
-    channels are stains or detectors, each scaled by itself: two are shown in magenta and green,
-    which colour-blind readers can tell apart and which give white where both are bright; of four
-    and more the first three are shown as red, green and blue.
+    The 0.5 and 99.5 percentiles become black and full brightness, so that dark images are
+    visible; networks see a fixed scaling instead. One channel is shown in grey. Three are shown as
+    red, green and blue and scaled together, which keeps the colours. Other numbers of channels are
+    stains or detectors, each scaled separately: two are shown in magenta and green, which
+    colour-blind readers can tell apart and which add up to white; of four and more the first three
+    are shown as red, green and blue.
 
     Args:
         image: `(height, width, channels)`.
@@ -51,7 +38,7 @@ def to_picture(image: NDArray[np.generic]) -> Picture:
 
 
 def show_channels(image: Picture) -> Picture:
-    """Turn any number of channels into red, green and blue; see `to_picture` for which.
+    """Arrange any number of channels as red, green and blue; see `to_picture`.
 
     Args:
         image: `(height, width, channels)` uint8.
@@ -63,60 +50,75 @@ def show_channels(image: Picture) -> Picture:
     return image[:, :, shown]
 
 
-def draw_outline(picture: Picture, label: Label, colour: tuple[int, int, int]) -> Picture:
-    """Draw where a label's classes meet, on a copy of the picture.
+def draw_outline(picture: Picture, label: Label, colour: Rgb) -> Picture:
+    """Draw the outlines of a label's classes on a copy of a picture.
 
-    The outline lies inside the foreground, so that its edge is the mask's edge. Ignored pixels
-    have no outline of their own.
+    The outline lies inside the foreground, so that its edge is the mask's edge. Ignored pixels have
+    no outline.
     """
     drawn = picture.copy()
-    visible = np.where(label == IGNORE, 0, label)
-    drawn[find_boundaries(visible, mode="inner")] = colour
+    drawn[find_outlines(label)] = colour
     return drawn
 
 
+def find_outlines(label: Label) -> NDArray[np.bool_]:
+    """Return the pixels of each class that touch another class; ignored pixels are background."""
+    outlines: NDArray[np.bool_] = find_boundaries(np.where(label == IGNORE, 0, label), mode="inner")
+    return outlines
+
+
+def diagonals(shape: tuple[int, ...]) -> NDArray[np.intp]:
+    """Return the number of each pixel's diagonal, from which dashes and stripes are made."""
+    return np.add.outer(np.arange(shape[0]), np.arange(shape[1]))
+
+
+def hatch_ignored(picture: Picture, label: Label) -> None:
+    """Darken and hatch the ignored pixels of a picture, in place."""
+    ignored = label == IGNORE
+    picture[ignored] //= 2
+    picture[ignored & (diagonals(label.shape) % 6 < 2)] = 200
+
+
 def paint_classes(label: Label) -> Picture:
-    """Paint each class in a colour of its own.
+    """Return the colour of each pixel's class.
 
     Args:
         label: `(height, width)` class indices.
 
     Returns:
-        `(height, width, 3)` uint8: black for the background and white for ignored pixels; no two
-        classes share a colour.
+        `(height, width, 3)` uint8: black for the background, white for ignored pixels, and a
+        different colour for each class.
     """
     return _COLOUR_TABLE[label]
 
 
 def tint_classes(picture: Picture, label: Label) -> Picture:
-    """Mix a picture with the colours of its classes, but not where the background is."""
+    """Blend a picture with the colours of its classes, except for the background."""
     painted = (picture.astype(np.uint16) + paint_classes(label)) // 2
     background = (label == 0)[:, :, np.newaxis]
     return np.where(background, picture, painted).astype(np.uint8)
 
 
-def draw_label(
-    picture: Picture, label: Label, classes: int, colour: tuple[int, int, int]
-) -> Picture:
+def draw_label(picture: Picture, label: Label, classes: int, colour: Rgb) -> Picture:
     """Draw a label on a copy of a picture.
 
     Args:
         picture: `(height, width, 3)` uint8.
         label: `(height, width)` class indices.
-        classes: Number of classes: two are outlined in one colour, more are tinted in their own.
-        colour: Of the outline.
+        classes: Number of classes. Two are shown by an outline, more by a tint for each class.
+        colour: Colour of the outline.
     """
     return draw_outline(picture, label, colour) if classes == 2 else tint_classes(picture, label)
 
 
 def _make_colour_table() -> Picture:
-    """Return a colour for each class index, `(256, 3)`; all differ."""
+    """Return a different colour for each class index, `(256, 3)`."""
     table = np.zeros((IGNORE + 1, 3), np.uint8)
     palette = np.array(CLASS_COLOURS)
     # The palette, then darker, then paler; few masks have more classes than these 21.
     known = np.concatenate([palette, palette // 2, (palette + 255) // 2])
     table[1 : len(known) + 1] = known
-    # The others are spread over the cube of colours by steps that meet no colour twice.
+    # The others are spread over the RGB cube in steps that repeat no colour.
     rest = np.arange(IGNORE - 1 - len(known))
     table[len(known) + 1 : IGNORE] = np.stack(
         [40 + rest % 6 * 36, 30 + rest // 6 % 6 * 36, 20 + rest // 36 * 31], axis=1

@@ -1,4 +1,4 @@
-"""Small pictures on a page."""
+"""Thumbnails: samples in small, and pictures as data URIs."""
 
 import base64
 import io
@@ -8,16 +8,28 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from unetflow.core.types import Label
-from unetflow.visualization.overlays import Picture
+from unetflow.data.samples import Sample
+from unetflow.visualization.overlays import Picture, draw_label, to_picture
+from unetflow.visualization.palette import PREDICTION_COLOUR, TRUTH_COLOUR
 
-_MOST_READ = 8  # old pixels for each new one: a slide scan must not take minutes
+VALIDATION_EDGE = 256
+_GAP = 4
+_MOST_READ = 8
+"""Old pixels for each new one along an axis, so that a slide scan does not take minutes."""
 _BEST_QUALITY, _LEAST_QUALITY = 85, 25
 
 
-def shrunk_shape(shape: tuple[int, ...], edge: int) -> tuple[int, int]:
-    """Return the height and width of a picture whose longer edge becomes at most `edge`."""
+def fit_shape(shape: tuple[int, ...], edge: int, *, enlarge: bool = False) -> tuple[int, int]:
+    """Return the height and width of a picture whose longer edge is reduced to `edge`.
+
+    Args:
+        shape: Height and width of the image.
+        edge: New length of the longer edge.
+        enlarge: Whether a smaller image is enlarged to `edge`, or else keeps its size.
+    """
     height, width = shape[:2]
-    scale = min(1.0, edge / max(height, width))
+    scale = edge / max(height, width)
+    scale = scale if enlarge else min(1.0, scale)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
@@ -29,7 +41,7 @@ def shrink_image(image: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[
         shape: The new height and width, not larger.
 
     Returns:
-        `(*shape, channels)`; of more than four channels the first four.
+        `(*shape, channels)`, with at most the first four channels.
     """
     step = max(1, max(image.shape[:2]) // (_MOST_READ * max(shape)))
     part = image[::step, ::step, :4]
@@ -43,7 +55,7 @@ def shrink_image(image: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[
 
 
 def shrink_label(label: Label, shape: tuple[int, int]) -> Label:
-    """Shrink a label: each new pixel is the old one at its centre, for classes have no average."""
+    """Shrink a label by taking the class at the centre of each new pixel."""
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(int)
         for new, old in zip(shape, label.shape, strict=True)
@@ -51,11 +63,37 @@ def shrink_label(label: Label, shape: tuple[int, int]) -> Label:
     return np.asarray(label[np.ix_(rows, columns)])
 
 
+def shrink_sample(sample: Sample, edge: int, *labels: Label) -> tuple[Picture, list[Label]]:
+    """Return a sample's picture and labels of its size, the longer edge at most `edge` pixels."""
+    shape = fit_shape(sample.label.shape, edge)
+    picture = to_picture(shrink_image(sample.image, shape))
+    return picture, [shrink_label(label, shape) for label in labels]
+
+
+def draw_validation(sample: Sample, found: Label, classes: int) -> Picture:
+    """Draw a sample with its true label on the left and a predicted one on the right.
+
+    Args:
+        sample: The sample; its longer edge is reduced to 256 pixels.
+        found: `(height, width)` class indices.
+        classes: Number of classes; see `draw_label`.
+
+    Returns:
+        `(height, 2 * width + 4, 3)` uint8, with a white gap in the middle.
+    """
+    picture, (truth, prediction) = shrink_sample(sample, VALIDATION_EDGE, sample.label, found)
+    gap = np.full((len(picture), _GAP, 3), 255, np.uint8)
+    left = draw_label(picture, truth, classes, TRUTH_COLOUR)
+    right = draw_label(picture, prediction, classes, PREDICTION_COLOUR)
+    return np.concatenate([left, gap, right], axis=1)
+
+
 def to_address(picture: Picture, most_bytes: int = 16_000) -> str:
     """Return a picture as a data URI.
 
-    JPEG, since noise makes PNG large, in full colour, which keeps outlines crisp. What is large
-    all the same is written more coarsely, so that the whole page stays small.
+    The picture is a JPEG, since noise makes PNG large, without colour subsampling, which keeps
+    outlines crisp. The quality is reduced where the picture is larger than `most_bytes`, so that
+    the whole page stays small.
     """
     quality = _BEST_QUALITY
     while len(encoded := _encode(picture, quality)) > most_bytes and quality > _LEAST_QUALITY:

@@ -2,7 +2,7 @@
 
 from unetflow.config.classes import Classes
 from unetflow.data.samples import SampleFolder
-from unetflow.reporting.run_comparison.page import write_comparison
+from unetflow.reporting.run_comparison.comparison_page import write_comparison
 from unetflow.reporting.run_comparison.runs import TrackedRun
 
 

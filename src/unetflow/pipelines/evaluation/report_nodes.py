@@ -9,9 +9,15 @@ from unetflow.config.validation import dump_parameters
 from unetflow.data.samples import SampleFolder
 from unetflow.pipelines.types import Segmenter
 from unetflow.reporting.evaluation_report import model_card as card
-from unetflow.reporting.evaluation_report.charts import draw_scores_over, draw_threshold_curve
-from unetflow.reporting.evaluation_report.evaluation import Evaluation, describe_scored
-from unetflow.reporting.evaluation_report.page import write_evaluation_report
+from unetflow.reporting.evaluation_report.evaluation_charts import (
+    draw_scores_over,
+    draw_threshold_curve,
+)
+from unetflow.reporting.evaluation_report.evaluation_page import write_evaluation_report
+from unetflow.reporting.evaluation_report.evaluation_results import (
+    EvaluationResults,
+    describe_scored,
+)
 
 
 def draw_threshold(threshold_curve: pd.DataFrame, metrics: dict[str, Any]) -> Figure:
@@ -53,10 +59,10 @@ def write_report(
         samples: All samples; those that are shown are opened.
         model_card: What `describe_model` wrote.
         parameters: Every parameter of the run.
-        **evaluation: The fields of `reporting.evaluation_report.Evaluation`.
+        **evaluation: The fields of `reporting.evaluation_report.EvaluationResults`.
     """
     return write_evaluation_report(
-        Evaluation(**evaluation),
+        EvaluationResults(**evaluation),
         model_card,
         dump_parameters(parameters),
         samples,

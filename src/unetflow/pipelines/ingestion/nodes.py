@@ -15,7 +15,7 @@ from unetflow.data.duplicates import find_duplicates, find_leaks
 from unetflow.data.sample_builder import SampleSources, update_samples
 from unetflow.data.samples import SampleFolder
 from unetflow.data.splitting.split import SplitRule, split_samples
-from unetflow.reporting.data_report.page import write_data_report
+from unetflow.reporting.data_report.data_page import write_data_report
 
 _log = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""One HTML page that tells people what the ingestion made of their folder."""
+"""HTML report about the data that the ingestion has read."""

@@ -1,4 +1,4 @@
-"""Which samples are shown, and their thumbnails ready for the page."""
+"""Selection of the samples that are shown, and their thumbnails."""
 
 from dataclasses import dataclass
 
@@ -6,18 +6,18 @@ import numpy as np
 import pandas as pd
 
 from unetflow.data.samples import SampleFolder
-from unetflow.reporting.data_report.thumbnails import EDGE, draw_thumbnail
+from unetflow.reporting.data_report.class_outlines import EDGE, draw_thumbnail
 from unetflow.reporting.html.wording import SPLIT_NAMES, count_of, ordered_splits
-from unetflow.visualization.thumbnails import to_address
+from unetflow.visualization.thumbnails import fit_shape, to_address
 
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """A sample's picture for the page.
+    """Thumbnail of a sample.
 
     Attributes:
         id: The sample.
-        address: The picture itself, as a data URI.
+        address: The picture as a data URI.
         width: Width on the screen; the longer edge is 160.
         height: Height on the screen.
         form: Size and split.
@@ -46,35 +46,32 @@ class Album:
         self._rows = {row["id"]: row for row in known.to_dict("records")}
         self._drawn: dict[str, Thumbnail] = {}
 
-    def open(self, sample_id: str) -> Thumbnail:
-        """Return the thumbnail of a sample."""
-        if sample_id not in self._drawn:
+    def find(self, sample_id: str) -> Thumbnail | None:
+        """Return the thumbnail of a sample, or None where there is no such sample."""
+        if sample_id in self._rows and sample_id not in self._drawn:
             row = self._rows[sample_id]
-            scale = EDGE / max(row["width"], row["height"])
+            size = row["height"], row["width"]
+            height, width = fit_shape(size, EDGE, enlarge=True)
             self._drawn[sample_id] = Thumbnail(
                 sample_id,
                 to_address(draw_thumbnail(self._samples[sample_id])),
-                max(1, round(row["width"] * scale)),
-                max(1, round(row["height"] * scale)),
+                width,
+                height,
                 f"{row['width']} x {row['height']}, {SPLIT_NAMES[row['split']]}",
                 count_of(int(row["objects"]), "object"),
             )
-        return self._drawn[sample_id]
-
-    def find(self, sample_id: str) -> Thumbnail | None:
-        """Return the thumbnail of a sample, or None where there is no such sample."""
-        return self.open(sample_id) if sample_id in self._rows else None
+        return self._drawn.get(sample_id)
 
 
 def choose_images(table: pd.DataFrame, most: int) -> dict[str, list[str]]:
-    """Choose images that show what the splits hold: by foreground from least to most.
+    """Choose images of each split, from the least to the most foreground.
 
-    The splits take turns, so that a small one is seen as well as a large one. Within a split the
-    chosen lie at equal distances in the order of the foreground share.
+    The splits take turns, so that a small one is shown as well as a large one. Within a split, the
+    chosen images are evenly spaced in the order of the foreground fraction.
 
     Args:
         table: With the columns `id`, `split` and `foreground`.
-        most: How many images at most.
+        most: Largest number of images.
 
     Returns:
         The chosen ids of each split that has images.
@@ -85,8 +82,8 @@ def choose_images(table: pd.DataFrame, most: int) -> dict[str, list[str]]:
     }
     numbers = dict.fromkeys(ids, 0)
     while sum(numbers.values()) < min(most, len(table)):
-        hungry = [split for split in ids if numbers[split] < len(ids[split])]
-        for split in hungry[: most - sum(numbers.values())]:
+        unfinished = [split for split in ids if numbers[split] < len(ids[split])]
+        for split in unfinished[: most - sum(numbers.values())]:
             numbers[split] += 1
     return {
         split: [ids[split][place] for place in _spread(len(ids[split]), number)]
@@ -96,7 +93,7 @@ def choose_images(table: pd.DataFrame, most: int) -> dict[str, list[str]]:
 
 
 def _spread(length: int, number: int) -> list[int]:
-    """Return places at equal distances, the first and the last among them."""
+    """Return evenly spaced places, including the first and the last."""
     if number == 1:
         return [length // 2]
     return [round(place) for place in np.linspace(0, length - 1, number)]

@@ -1,35 +1,35 @@
-"""How often each intensity occurs, in bins that suit the numbers."""
+"""Histogram of the intensities, with bins that suit the data type."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from unetflow.data.intensity import HISTOGRAM_TYPE, merge_histograms
+from unetflow.data.intensity import merge_histograms
 from unetflow.data.samples import SampleFolder
 
 _MOST_BINS = 128
-_SHOWN = 0.9999  # share of the pixels that the axis must reach
+_SHOWN = 0.9999
+"""Fraction of the pixels that the axis must reach."""
 _USUAL_DEPTHS = (8, 10, 12, 14, 16)
 
 
 @dataclass(frozen=True)
 class Intensities:
-    """The intensities of the training split and of the other splits.
+    """Intensities of the training split and of the other splits.
 
     Attributes:
-        edges: `(bins + 1,)`, where the bins begin and end.
+        edges: `(bins + 1,)`, edges of the bins.
         shares: For each part of the data, "training" and "validation and test", an array
-            `(channels, bins)`: the share of the channel's pixels in each bin.
-        lowest: The lowest value that occurs.
-        highest: The highest value that occurs.
-        beyond: The share of all pixels above the last bin.
-        bits: Of whole numbers the bits that the highest value needs, else None.
-        depth: Of whole numbers the bits that each has, else None.
-        saturated: The share of all pixels with the highest value, where that is the largest
-            number of a usual bit depth: there the camera may have been blinded. Else None.
+            `(channels, bins)`: the fraction of the channel's pixels in each bin.
+        lowest: Lowest value.
+        highest: Highest value.
+        beyond: Fraction of all pixels above the last bin.
+        bits: Bits that the highest value needs; None for floats.
+        depth: Bits of the data type; None for floats.
+        saturated: Fraction of all pixels with the highest value, where this is the largest number
+            of a usual bit depth, so that the camera may have been saturated; else None.
     """
 
     edges: NDArray[np.float64]
@@ -43,11 +43,11 @@ class Intensities:
 
 
 def describe_intensities(table: pd.DataFrame, samples: SampleFolder) -> Intensities | None:
-    """Sum up the histograms of all samples; no pixel is read.
+    """Merge the stored histograms of all samples.
 
     Args:
         table: With the columns `id`, `split`, `channels` and `dtype`.
-        samples: The samples, of which the histograms are read one at a time.
+        samples: The samples, whose histograms are read one at a time.
 
     Returns:
         The intensities; None where no pixel counts.
@@ -55,7 +55,11 @@ def describe_intensities(table: pd.DataFrame, samples: SampleFolder) -> Intensit
     dtypes = [np.dtype(str(name)) for name in table["dtype"].unique()]
     whole = all(np.issubdtype(dtype, np.integer) for dtype in dtypes)
     channels = int(table["channels"].max())
-    parts = _sum_up(table, samples, channels if whole else None)
+    training = table["split"] == "train"
+    parts = {
+        name: merge_histograms(samples.histogram(i) for i in table.loc[chosen, "id"])
+        for name, chosen in (("training", training), ("validation and test", ~training))
+    }
     every = merge_histograms(parts.values())
     if not len(every):
         return None
@@ -75,38 +79,8 @@ def describe_intensities(table: pd.DataFrame, samples: SampleFolder) -> Intensit
     )
 
 
-def _sum_up(
-    table: pd.DataFrame, samples: SampleFolder, whole_channels: int | None
-) -> dict[str, NDArray[np.void]]:
-    """Return one histogram of the training split and one of the others."""
-    training = table["split"] == "train"
-    parts = {}
-    for name, chosen in (("training", training), ("validation and test", ~training)):
-        histograms = (samples.histogram(i) for i in table.loc[chosen, "id"])
-        parts[name] = (
-            merge_histograms(histograms)
-            if whole_channels is None
-            else _add_whole(histograms, whole_channels)
-        )
-    return parts
-
-
-def _add_whole(histograms: Iterable[NDArray[np.void]], channels: int) -> NDArray[np.void]:
-    """Do what `merge_histograms` does, for uint8 and uint16 only, in a fifth of the time."""
-    cells = 2**16
-    counts = np.zeros(channels * cells, np.int64)
-    for rows in histograms:
-        places = rows["channel"].astype(np.intp) * cells + rows["value"].astype(np.intp)
-        counts[places] += rows["count"]  # no place occurs twice in one histogram
-    occupied = np.flatnonzero(counts)
-    merged = np.empty(len(occupied), HISTOGRAM_TYPE)
-    merged["channel"], merged["value"] = np.divmod(occupied, cells)
-    merged["count"] = counts[occupied]
-    return merged
-
-
 def _over_channels(rows: NDArray[np.void]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the values in ascending order and how often each occurs in all channels."""
+    """Return the values in ascending order, and the number of pixels of each in all channels."""
     values, places = np.unique(rows["value"].astype(np.float64), return_inverse=True)
     counts = np.zeros(len(values), np.int64)
     np.add.at(counts, places, rows["count"])
@@ -118,9 +92,9 @@ def _bin_edges(
 ) -> NDArray[np.float64]:
     """Choose at most 128 bins of equal width.
 
-    Bins of whole numbers hold equally many of them each, or the histogram would look like a comb.
-    A few very bright pixels don't squeeze all others into the first bins: where the axis would be
-    twice as long for the brightest 0.01 % of the pixels, it ends before them.
+    Bins of integers hold the same number of integers, or the histogram would look like a comb. The
+    axis ends before the brightest 0.01 % of the pixels where they would double its length, so that
+    a few very bright pixels do not squeeze all others into the first bins.
     """
     cumulative = np.cumsum(counts)
     low = values[0]

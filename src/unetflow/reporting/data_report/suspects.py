@@ -1,4 +1,4 @@
-"""Samples that may show the same: leaks between the splits first, then the other duplicates."""
+"""Pairs of samples that may show the same: leaks between the splits, then other duplicates."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +11,12 @@ class SuspectPair:
     """Two samples that seem to belong together.
 
     Attributes:
-        first: The id of one.
-        second: The id of the other.
-        kind: What was found, such as "identical".
-        leaks: Whether they lie in different splits though they should not.
-        is_duplicate: Whether they seem to show the same, and don't merely belong to one group.
-        distance: How far their perceptual hashes are apart; None where not measured.
+        first: Id of one.
+        second: Id of the other.
+        kind: What was found, for example "identical".
+        leaks: Whether they lie in different splits but must not.
+        is_duplicate: Whether they seem to show the same, and do not only share a group.
+        distance: Distance of their perceptual hashes; None where not measured.
         correlation: Correlation of their pixels; None where not measured.
     """
 
@@ -30,7 +30,7 @@ class SuspectPair:
 
 
 def suspect_pairs(leaks: pd.DataFrame, duplicates: pd.DataFrame) -> list[SuspectPair]:
-    """Put leaks and duplicates together, each two samples once.
+    """Merge leaks and duplicates so that each pair of samples occurs once.
 
     Args:
         leaks: `kind`, `first`, `second`.
@@ -39,32 +39,29 @@ def suspect_pairs(leaks: pd.DataFrame, duplicates: pd.DataFrame) -> list[Suspect
     Returns:
         The leaks, with what was measured of them as duplicates, then the other duplicates.
     """
-    measured: dict[frozenset[str], dict[str, Any]] = {
-        frozenset((row["first"], row["second"])): row for row in _rows(duplicates)
-    }
+    measured = {_names(row): row for row in duplicates.to_dict("records")}
     pairs: dict[frozenset[str], SuspectPair] = {}
-    for row in _rows(leaks):
-        names = frozenset((row["first"], row["second"]))
-        pairs.setdefault(names, _pair(row, measured.get(names), leaks=True))
-    for names, row in measured.items():
-        pairs.setdefault(names, _pair(row, row, leaks=False))
+    rows = [(row, True) for row in leaks.to_dict("records")]
+    for row, leaking in rows + [(row, False) for row in measured.values()]:
+        names = _names(row)
+        known = measured.get(names, {})
+        pairs.setdefault(
+            names,
+            SuspectPair(
+                row["first"],
+                row["second"],
+                row["kind"],
+                leaks=leaking,
+                is_duplicate=names in measured,
+                distance=_number(known.get("distance")),
+                correlation=_number(known.get("correlation")),
+            ),
+        )
     return list(pairs.values())
 
 
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
-
-
-def _pair(row: dict[str, Any], measured: dict[str, Any] | None, *, leaks: bool) -> SuspectPair:
-    return SuspectPair(
-        row["first"],
-        row["second"],
-        row["kind"],
-        leaks,
-        measured is not None,
-        _number((measured or {}).get("distance")),
-        _number((measured or {}).get("correlation")),
-    )
+def _names(row: dict[Any, Any]) -> frozenset[str]:
+    return frozenset((row["first"], row["second"]))
 
 
 def _number(value: Any) -> float | None:

@@ -1,1 +1,1 @@
-"""One HTML page that tells people how good a model is, where it errs and what to do next."""
+"""HTML report about the quality of a model, its errors and possible improvements."""

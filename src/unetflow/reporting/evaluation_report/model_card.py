@@ -1,4 +1,4 @@
-"""What a model is, what it is for, and what it is not for, in plain values and plain words."""
+"""Model card: the model, its intended use and its limitations."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,16 +14,17 @@ def describe_model(
     weights: int,
     run: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Put together what a person must know before using a model.
+    """Return the model card.
 
     Args:
-        plan: The settled parameters under `model` and `training`.
-        fingerprint: Of the data; see `manifest.measure_fingerprint`.
+        plan: The planned parameters under `model` and `training`.
+        fingerprint: Fingerprint of the data; see `manifest.measure_fingerprint`.
         classes: The names of the classes, the background first.
-        threshold: The foreground's least probability; None where the most probable class counts.
-        weights: How many numbers the model has, trained or not.
-        run: What is known of the run: `command`, `commit`, `changed` (whether files differed from
-            the commit), `mlflow_run`, `time`, `device`, each None where unknown, and `versions`.
+        threshold: Smallest probability of the foreground; None where the most probable class is
+            taken.
+        weights: Number of weights, trainable or not.
+        run: Facts of the run: `command`, `commit`, `changed` (whether files differed from the
+            commit), `mlflow_run`, `time`, `device`, each None where unknown, and `versions`.
 
     Returns:
         Plain values: `classes`, `threshold`, `weights`, `input`, `model`, `training`,
@@ -51,18 +52,18 @@ def describe_model(
         "training": dict(plan["training"]),
         "data": {"digest": fingerprint["digest"], "samples": dict(fingerprint["samples"])},
         "run": dict(run),
-        "intended_use": f"To find {listing(list(classes[1:]), most=12)} in images like the "
+        "intended_use": f"Segmentation of {listing(list(classes[1:]), most=12)} in images like the "
         f"{count_of(trained, 'training image')}: {kinds}, {bits}, from the same kind of "
-        "instrument, preparation and magnification. It takes an image of any size and gives the "
-        "class of each pixel.",
+        "instrument, preparation and magnification. The input is an image of any size, the output "
+        "the class of each pixel.",
         "limits": [
-            "The scores hold for images like the test images. On images from elsewhere it may "
-            "fail without a warning: measure it there first.",
+            "The scores hold for images like the test images. The model may fail on other images "
+            "without a warning: test it on them first.",
             f"Intensities beyond {listing(ranges)}{', channel by channel,' * (len(ranges) > 1)} "
-            "look to it like the end of that range.",
-            f"It knows no classes but {listing(list(classes), most=12)}: whatever else an image "
-            "shows becomes one of them.",
-            "The scores count pixels. They don't say whether objects are counted rightly.",
-            "Don't let it decide alone on anybody's health or safety.",
+            "are clipped to that range.",
+            f"Its only classes are {listing(list(classes), most=12)}: anything else in an image is "
+            "assigned to one of them.",
+            "The scores count pixels. They do not show whether objects are counted correctly.",
+            "Do not use it as the only basis for decisions on health or safety.",
         ],
     }

@@ -1,1 +1,1 @@
-"""What the HTML pages of the reports share: words, tables, charts, pictures, template engine."""
+"""Parts that the HTML reports share: wording, tables, charts, findings and templates."""

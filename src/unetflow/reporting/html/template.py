@@ -1,4 +1,4 @@
-"""The template engine, which escapes whatever a user has named."""
+"""Rendering of the HTML templates; all values are escaped."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ def render(name: str, context: dict[str, Any]) -> str:
 
     Args:
         name: Its file in `reporting/html/templates`.
-        context: What it asks for; what is missing is an error.
+        context: Its variables; a missing one is an error.
 
     Returns:
         The text of an HTML page that needs no other file and no network.

@@ -1,4 +1,4 @@
-"""How numbers and names are written on the page."""
+"""Format of numbers and names on the pages."""
 
 from collections.abc import Iterable
 
@@ -16,12 +16,12 @@ def ordered_splits(present: Iterable[str]) -> list[str]:
 
 
 def count_of(number: int, one: str, many: str = "") -> str:
-    """Write a number with its noun: "1 image", "1,234 images"."""
+    """Format a number with its noun: "1 image", "1,234 images"."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def percent(share: float) -> str:
-    """Write a share so that small ones don't become nothing: "78.0 %", "0.023 %", "0 %"."""
+    """Format a fraction as a percentage; small ones keep two digits: "78.0 %", "0.023 %"."""
     if share == 0:
         return "0 %"
     if share < 1e-5:
@@ -30,12 +30,12 @@ def percent(share: float) -> str:
 
 
 def depth(dtype: str) -> str:
-    """Write the bit depth of a dtype."""
+    """Format the bit depth of a dtype."""
     return _DEPTHS.get(dtype, dtype)
 
 
 def data_size(size: int) -> str:
-    """Write a number of bytes in the unit that suits it."""
+    """Format a number of bytes in a suitable unit."""
     value, unit = float(size), "bytes"
     for larger in ("kB", "MB", "GB", "TB"):
         if value < 1000:
@@ -45,7 +45,7 @@ def data_size(size: int) -> str:
 
 
 def listing(names: list[str], most: int = 5) -> str:
-    """Write the first of some names: "a, b and 3 more"."""
+    """Join the first names: "a, b and 3 more"."""
     if len(names) > most:
         return f"{', '.join(names[:most])} and {len(names) - most} more"
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

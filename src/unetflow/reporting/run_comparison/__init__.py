@@ -1,1 +1,1 @@
-"""Trainings side by side: in which parameters, scores and images they differ."""
+"""HTML page that compares the parameters, scores and images of several trainings."""

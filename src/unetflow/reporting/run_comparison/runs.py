@@ -1,4 +1,4 @@
-"""What tells several trainings apart: their parameters, their scores, and single images."""
+"""Differences between trainings: in parameters, in scores, and on single images."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ Segment = Callable[[NDArray[np.generic]], Label]
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """A training that was evaluated, as its run was tracked.
+    """Tracked run of an evaluated training.
 
     Attributes:
         id: The run's id.
-        name: What the run is called, such as `training`.
-        started: When it began, in ISO 8601 with the time zone.
+        name: The run's name, for example `training`.
+        started: Time of its start, in ISO 8601 with the time zone.
         parameters: Each parameter by its path, as in `training.epochs`.
-        tags: Such as `data_digest` and `preset`.
+        tags: Tags, for example `data_digest` and `preset`.
         history: A row for each epoch, with the columns of `history.csv`.
         image_scores: A row for each test image, with the columns of `image_scores.csv`.
         metrics: The content of `metrics.json`.
-        load_segment: Loads the run's segmenter and returns what turns an image into a label; None
-            where the run has kept no model.
+        load_segment: Loads the run's segmenter and returns its function from image to label; None
+            where the run has no model.
     """
 
     id: str
@@ -42,17 +42,19 @@ class TrackedRun:
 
 
 def label_runs(runs: Sequence[TrackedRun]) -> list[str]:
-    """Return a short name for each run by which people can find it: the beginning of its id.
+    """Return a label for each run: the first characters of its id, at least 8.
 
     Raises:
-        InputError: There are fewer than two, or one stands twice.
+        InputError: There are fewer than two runs, or one occurs twice.
     """
     fix = "Give the ids of two or more runs, as in --params runs=ID+ID"
     if len(runs) < 2:
-        raise InputError("runs", f"there is {len(runs)} evaluated training, not two", fix)
+        raise InputError(
+            "runs", f"there is {len(runs)} evaluated training, and two are needed", fix
+        )
     ids = [run.id for run in runs]
     if len(set(ids)) < len(ids):
-        raise InputError("runs", "the same run stands twice", fix)
+        raise InputError("runs", "the same run occurs twice", fix)
     length = 8
     while len({run_id[:length] for run_id in ids}) < len(ids):
         length += 1
@@ -63,8 +65,8 @@ def find_differences(runs: Sequence[TrackedRun]) -> pd.DataFrame:
     """Return the parameters in which runs differ.
 
     Returns:
-        A row for each such parameter, in alphabetical order, with the column `parameter` and one
-        for each run, named by `label_runs`; "-" where a run has no such parameter.
+        A row for each such parameter, in alphabetical order, with the column `parameter` and a
+        column for each run, named by `label_runs`; "-" where a run has no such parameter.
     """
     labels = label_runs(runs)
     names = sorted(set().union(*(run.parameters for run in runs)))
@@ -77,15 +79,15 @@ def find_differences(runs: Sequence[TrackedRun]) -> pd.DataFrame:
 
 
 def align_scores(runs: Sequence[TrackedRun], score: str) -> pd.DataFrame:
-    """Return one score of the images that all runs were tested on.
+    """Return one score of the images that all runs have scored.
 
     Args:
         runs: The runs.
         score: A column of `image_scores`.
 
     Returns:
-        A row for each image that every run has tested and given that score, in the first run's
-        order; the index is the image's id, and the columns are the runs by `label_runs`.
+        A row for each such image in the first run's order, with its id as index and the runs as
+        columns, named by `label_runs`.
     """
     columns = []
     for label, run in zip(label_runs(runs), runs, strict=True):
@@ -98,14 +100,14 @@ def align_scores(runs: Sequence[TrackedRun], score: str) -> pd.DataFrame:
 
 
 def choose_disputed(aligned: pd.DataFrame, most: int) -> list[str]:
-    """Return the images on which runs disagree most: whose best and worst score lie apart.
+    """Return the ids of the images with the largest difference between best and worst score.
 
     Args:
-        aligned: As `align_scores` makes it.
-        most: How many images to return at most.
+        aligned: See `align_scores`.
+        most: Largest number of images.
 
     Returns:
-        Their ids, the most disputed first; none on which all agree.
+        The ids, the largest difference first; images with equal scores are left out.
     """
     spread = (aligned.max(axis="columns") - aligned.min(axis="columns")).sort_values(
         ascending=False, kind="stable"
@@ -114,6 +116,6 @@ def choose_disputed(aligned: pd.DataFrame, most: int) -> list[str]:
 
 
 def same_data(runs: Sequence[TrackedRun]) -> bool | None:
-    """Tell whether all runs were trained on the same data; None where one does not say."""
+    """Return whether all runs were trained on the same data; None where it is unknown."""
     digests = [run.tags.get("data_digest") for run in runs]
     return None if None in digests else len(set(digests)) == 1

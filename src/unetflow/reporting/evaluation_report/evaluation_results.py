@@ -1,4 +1,4 @@
-"""What the page is written from."""
+"""Contents of the evaluation report, and the selection of the images that it shows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,33 +8,28 @@ import numpy as np
 import pandas as pd
 
 MAIN = "dice"
-"""The score that decides the order of the images."""
+"""The score by which the images are ordered."""
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """Plain tables about a model and the data that it was trained and measured on.
+class EvaluationResults:
+    """Tables about a model and the data that it was trained and tested on.
 
     What is None was not computed, and its section of the page says so.
 
     Attributes:
-        manifest: A row for each sample; see `data_report.write_data_report`.
+        manifest: A row for each sample; see `write_data_report`.
         fingerprint: See `manifest.measure_fingerprint`.
         image_scores: A row for each test image with `id`, `dice` and any other scores.
-        metrics: See `evaluation.summarise_scores`; each score may also have `interval`, the lower
-            and the upper end of its 95 % interval. Under `pooled` there may be scores of all
-            pixels together, each with `value` and `definition`.
+        metrics: See `evaluation.summary.summarise_scores`.
         threshold_curve: `threshold` and `validation_dice`; no rows where nothing is chosen.
         history: A row for each epoch with `epoch` (from 1), `loss`, `dice`, `val_loss`, `val_dice`.
-        calibration: Under `before` and `after`, or one of them, `expected_calibration_error` and
-            `bins`: for each bin of the predicted probability `pixels` (their number),
-            `mean_probability` and `share_true`, which are None where there are no pixels.
-        baselines: See `baselines.compare_with_baselines`.
-        needs_review: `id`, `expected_error` (what the model expects without the truth) and any
-            other columns; the images that most need a person's look first.
-        review_check: `images` and `spearman`, the rank correlation of the expected error with the
-            true one; see `uncertainty.check_expectation`.
-        suspicious_labels: `id` and any other columns; the most suspicious rows first.
+        calibration: See `evaluation.calibration.describe_calibration`.
+        baselines: See `evaluation.baselines.compare_with_baselines`.
+        needs_review: `id`, `expected_error` and any other columns, in order of urgency; see
+            `evaluation.uncertainty.rank_for_review`.
+        review_check: See `evaluation.uncertainty.check_expectation`.
+        suspicious_labels: `id` and any other columns, the most suspicious first.
     """
 
     manifest: pd.DataFrame
@@ -51,7 +46,7 @@ class Evaluation:
 
     @property
     def scores(self) -> Mapping[str, Mapping[str, Any]]:
-        """What is known of each score by its name."""
+        """Summary of each score by its name."""
         scores: Mapping[str, Mapping[str, Any]] = self.metrics["scores"]
         return scores
 
@@ -69,23 +64,18 @@ def describe_scored(image_scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.Da
     return scored.assign(pixels=scored["height"] * scored["width"])
 
 
-def rank_images(image_scores: pd.DataFrame) -> pd.DataFrame:
-    """Put images into the order of their main score, the worst first."""
-    return image_scores.sort_values([MAIN, "id"], ignore_index=True)
-
-
-def choose_images(image_scores: pd.DataFrame, most: int) -> dict[str, list[str]]:
+def choose_extremes(image_scores: pd.DataFrame, most: int) -> dict[str, list[str]]:
     """Choose the images that are shown, each once.
 
     Args:
         image_scores: With the columns `id` and `dice`.
-        most: How many images of each kind at most.
+        most: Largest number of images of each kind.
 
     Returns:
-        The ids of the "worst", those around the "median", and the "best", each from worse to
-        better. Of fewer than three images some kinds have none.
+        Ids of the "worst", those around the "median", and the "best", in ascending order of their
+        score. Some kinds are empty where there are fewer than three images.
     """
-    ids = rank_images(image_scores)["id"].tolist()
+    ids = image_scores.sort_values([MAIN, "id"])["id"].tolist()
     number = min(most, max(1, len(ids) // 3))
     worst, rest = ids[:number], ids[number:]
     best = rest[-number:]
@@ -100,7 +90,7 @@ def bin_by(table: pd.DataFrame, column: str, most: int = 5) -> pd.DataFrame:
     Args:
         table: With the column and the main score.
         column: What they are ordered by. Images with the same value stay together.
-        most: How many bins at most; none holds fewer than 4 images unless there is but one.
+        most: Largest number of bins; a single one may hold fewer than 4 images, others may not.
 
     Returns:
         For each bin `low` and `high` (its smallest and largest value), `images` and `median` (of

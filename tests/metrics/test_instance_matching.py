@@ -7,7 +7,7 @@ from skimage.measure import label as components
 
 from tests.support.masks import BINARY, FOUND, LABELS, masks
 from unetflow.metrics.contingency import count_overlaps
-from unetflow.metrics.instances import DEFINITIONS, score_instances
+from unetflow.metrics.instance_matching import DEFINITIONS, score_instances
 
 NUMBERS = hnp.arrays(np.uint32, (7, 9), elements=st.sampled_from([0, 0, 1, 2, 5, 4_000_000_000]))
 

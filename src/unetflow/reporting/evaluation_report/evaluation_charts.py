@@ -1,32 +1,34 @@
-"""The page's figures: narrow, so that their letters can be read on a phone too."""
+"""Figures of the evaluation report, narrow enough to be read on a phone."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from unetflow.reporting.evaluation_report.evaluation import MAIN, bin_by
-from unetflow.reporting.html.charts import BLUE, GREEN, VERMILLION
+from unetflow.reporting.evaluation_report.evaluation_results import MAIN, bin_by
+from unetflow.visualization.figures import limit_ticks, new_figure
+from unetflow.visualization.palette import BLUE, GREEN, VERMILLION
 
-_SIZE = (4.6, 3.2)
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 _FEW_EPOCHS = 30
+_GREY = "#555555"
 _STAGES = {"before": (VERMILLION, "--", "s"), "after": (BLUE, "-", "o")}
 
 
-def draw_history(history: pd.DataFrame, name: str, label: str, best_epoch: float) -> Figure:
-    """Draw a column of the history, of training crops and of whole validation images.
+def draw_history(history: pd.DataFrame, name: str, label: str, best_epoch: float) -> "Figure":
+    """Draw a column of the history for training crops and for whole validation images.
 
     Args:
         history: With the columns `epoch`, `<name>` and `val_<name>`.
         name: The column.
-        label: What it is, for the axis.
+        label: Label of the axis.
         best_epoch: The epoch whose weights were kept.
     """
-    figure, axes = _begin("epoch", label)
+    figure, axes = _new_axes("epoch", label)
     few = len(history) <= _FEW_EPOCHS
     for column, colour, style, mark, legend in (
         (name, BLUE, "-", "o", "training crops"),
@@ -41,15 +43,15 @@ def draw_history(history: pd.DataFrame, name: str, label: str, best_epoch: float
             ms=4,
             label=legend,
         )
-    axes.axvline(best_epoch, color="#555555", ls=":", label="kept weights")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.axvline(best_epoch, color=_GREY, ls=":", label="kept weights")
+    limit_ticks(axes.xaxis, integer=True)
     axes.legend(fontsize=8)
     return figure
 
 
-def draw_threshold_curve(curve: pd.DataFrame, threshold: float | None) -> Figure:
-    """Draw the validation Dice over the threshold, with the one that was chosen."""
-    figure, axes = _begin("threshold of the probability", "mean Dice, validation images")
+def draw_threshold_curve(curve: pd.DataFrame, threshold: float | None) -> "Figure":
+    """Draw the validation Dice over the threshold, with the chosen threshold."""
+    figure, axes = _new_axes("threshold of the probability", "mean Dice, validation images")
     axes.plot(curve["threshold"], curve["validation_dice"], color=BLUE, label="validation images")
     if threshold is not None:
         axes.axvline(threshold, color=VERMILLION, ls="--", label=f"chosen: {threshold:.3f}")
@@ -58,14 +60,14 @@ def draw_threshold_curve(curve: pd.DataFrame, threshold: float | None) -> Figure
     return figure
 
 
-def draw_reliability(calibration: Mapping[str, Any]) -> Figure:
-    """Draw how often pixels are foreground over how probable the model says that is.
+def draw_reliability(calibration: Mapping[str, Any]) -> "Figure":
+    """Draw a reliability diagram: the observed frequency over the predicted probability.
 
     Args:
-        calibration: See `Evaluation`.
+        calibration: See `evaluation.calibration.describe_calibration`.
     """
-    figure, axes = _begin("predicted probability", "share that is so")
-    axes.plot((0, 1), (0, 1), color="#555555", ls=":", label="perfect")
+    figure, axes = _new_axes("predicted probability", "observed frequency")
+    axes.plot((0, 1), (0, 1), color=_GREY, ls=":", label="perfect")
     for stage, (colour, style, mark) in _STAGES.items():
         if stage in calibration:
             bins = [row for row in calibration[stage]["bins"] if row["pixels"]]
@@ -83,38 +85,38 @@ def draw_reliability(calibration: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def draw_scores_over(scored: pd.DataFrame, column: str, label: str) -> Figure:
+def draw_scores_over(scored: pd.DataFrame, column: str, label: str) -> "Figure":
     """Draw the Dice of each image over one of its columns, and the medians of bins.
 
     Args:
         scored: With `dice` and the column.
-        column: What lies along the horizontal axis.
-        label: What it is.
+        column: The column of the horizontal axis.
+        label: Label of that axis.
     """
-    figure, axes = _begin(label, "Dice of a test image")
+    figure, axes = _new_axes(label, "Dice of a test image")
     axes.scatter(scored[column], scored[MAIN], 18, BLUE, alpha=0.8, label="an image")
     bins = bin_by(scored, column)
     middles = (bins["low"] + bins["high"]) / 2
     axes.hlines(bins["median"], bins["low"], bins["high"], color=VERMILLION, lw=2)
     axes.plot(middles, bins["median"], "D", color=VERMILLION, ms=5, label="median of a bin")
     axes.set(ylim=(-0.03, 1.03))
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    limit_ticks(axes.xaxis, 6)
     axes.legend(fontsize=8)
     return figure
 
 
-def draw_ranking(image_scores: pd.DataFrame) -> Figure:
+def draw_ranking(image_scores: pd.DataFrame) -> "Figure":
     """Draw the Dice of all test images in ascending order."""
-    figure, axes = _begin("test images, worst to best", "Dice")
+    figure, axes = _new_axes("test images, worst to best", "Dice")
     values = np.sort(image_scores[MAIN])
     axes.plot(np.arange(1, len(values) + 1), values, "o-", color=GREEN, ms=3, lw=1)
     axes.set(ylim=(-0.03, 1.03))
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    limit_ticks(axes.xaxis, 6, integer=True)
     return figure
 
 
-def _begin(across: str, up: str) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=_SIZE)
+def _new_axes(across: str, up: str) -> "tuple[Figure, Axes]":
+    figure = new_figure(4.6, 3.2)
     axes = figure.subplots()
     axes.set(xlabel=across, ylabel=up)
     axes.grid(alpha=0.3)

@@ -110,7 +110,8 @@ def _check_balance(results: EvaluationResults) -> Iterator[Finding]:
         yield Finding(
             DOUBTFUL,
             f"The model misses more than it adds: {values}",
-            "Try `training.loss: {bce: 1, tversky: 1}`, or a larger `training.foreground_fraction`.",
+            "Try `training.loss: {bce: 1, tversky: 1}`, or a larger "
+            "`training.foreground_fraction`.",
             "images",
         )
     elif recall - precision > _CLEAR:

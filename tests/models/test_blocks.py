@@ -17,7 +17,7 @@ def _model(block, channels=3, size=8, **options):
 
 
 def _convolve_slowly(image, kernel, bias):
-    """Correlate with a 3x3 kernel after a border of zeros has been put around the image."""
+    """Correlate a zero-padded image with a 3x3 kernel."""
     padded = np.pad(image, [(1, 1), (1, 1), (0, 0)])
     result = np.zeros((*image.shape[:2], kernel.shape[3]))
     for i, j in np.ndindex(image.shape[:2]):
@@ -27,7 +27,7 @@ def _convolve_slowly(image, kernel, bias):
 
 
 def _transpose_convolve_slowly(image, kernel, bias):
-    """Put zeros between the elements, then correlate with the flipped kernel."""
+    """Insert zeros between the elements, then correlate with the flipped kernel."""
     height, width, channels = image.shape
     filters = kernel.shape[2]
     spread = np.zeros((2 * height + 1, 2 * width + 1, channels))
@@ -70,7 +70,7 @@ def test_valid_padding_loses_four_pixels_and_same_padding_none(padding, edge):
 
 
 @pytest.mark.parametrize("kind", ["group", "instance"])
-def test_group_and_instance_normalisation_stand_before_each_relu(kind):
+def test_group_and_instance_normalisation_come_before_each_relu(kind):
     model = _model(conv_block, filters=6, normalisation=kind)
     once = [layers.Conv2D, layers.GroupNormalization, layers.ReLU]
     assert [type(layer) for layer in model.layers[1:]] == once * 2
@@ -98,7 +98,7 @@ def test_instance_normalisation_scales_each_channel_of_each_image(random):
     np.testing.assert_allclose(scaled, expected, atol=1e-4)
 
 
-def test_group_normalisation_scales_channels_that_lie_together(random):
+def test_group_normalisation_scales_adjacent_channels_together(random):
     model = _model(conv_block, filters=16, normalisation="group")
     convolved = random.normal(5, 3, (2, 8, 8, 16)).astype("float32")
     scaled = np.asarray(model.layers[2](convolved)).reshape(2, 8, 8, 8, 2)
@@ -145,7 +145,7 @@ def test_encoder_block_gives_the_skip_and_its_two_by_two_maxima(random):
 
 
 @pytest.mark.parametrize(("channels", "filters"), [(1, 1), (2, 1), (1, 3), (4, 2), (3, 5)])
-def test_up_convolution_is_zeros_between_then_the_flipped_kernel(channels, filters, random):
+def test_the_up_convolution_inserts_zeros_and_applies_the_flipped_kernel(channels, filters, random):
     below, skip = keras.Input((4, 3, channels)), keras.Input((8, 6, 2))
     model = keras.Model([below, skip], decoder_block(below, skip, filters, name="level"))
     up = model.get_layer("level_up")
@@ -157,7 +157,7 @@ def test_up_convolution_is_zeros_between_then_the_flipped_kernel(channels, filte
     np.testing.assert_allclose(up(image[None])[0], expected, atol=1e-5)
 
 
-def test_decoder_block_joins_the_middle_of_the_skip_after_the_up_convolution(random):
+def test_decoder_block_concatenates_the_middle_of_the_skip_after_the_up_convolution(random):
     below, skip = keras.Input((4, 4, 3)), keras.Input((14, 14, 5))
     model = keras.Model(
         [below, skip],
@@ -179,7 +179,7 @@ def test_decoder_block_without_crop_has_no_cropping_layer():
     assert model.output_shape == (None, 8, 8, 2)
 
 
-def test_every_kernel_begins_with_the_papers_deviation():
+def test_every_kernel_is_initialised_with_the_papers_deviation():
     """arXiv 1505.04597, section 3: sqrt(2 / N), N the incoming nodes of one neuron."""
     unet = build_unet((None, None, 1), base_filters=32, depth=2, classes=2, padding="valid")
     for layer in unet.layers:

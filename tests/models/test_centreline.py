@@ -68,7 +68,7 @@ def test_a_thin_line_is_its_own_skeleton():
     np.testing.assert_array_equal(_thin(mask), mask)
 
 
-def test_of_a_thick_bar_the_middle_is_left():
+def test_the_skeleton_of_a_thick_bar_is_its_middle():
     mask = np.zeros((11, 20))
     mask[3:8, 3:17] = 1
     middle = np.zeros(mask.shape)
@@ -78,7 +78,7 @@ def test_of_a_thick_bar_the_middle_is_left():
     assert skeleton.sum() < mask.sum() / 3
 
 
-def test_a_bar_that_the_edge_cuts_stays_whole():
+def test_the_skeleton_reaches_the_border_of_the_image():
     mask = np.zeros((11, 20))
     mask[4:7] = 1
     middle = np.zeros(mask.shape)
@@ -86,7 +86,7 @@ def test_a_bar_that_the_edge_cuts_stays_whole():
     np.testing.assert_array_equal(_thin(mask), middle)
 
 
-def test_a_bar_that_is_too_thick_for_the_rounds_leaves_nothing():
+def test_a_bar_too_thick_for_the_iterations_has_no_skeleton():
     mask = np.zeros((30, 40))
     mask[5:25] = 1
     assert _thin(mask, iterations=4).sum() == 0
@@ -109,7 +109,7 @@ def test_a_gap_costs_more_than_a_thinner_line():
     assert losses_of("cldice", truth, broken)[0] > 0.1
 
 
-def test_empty_masks_are_defined():
+def test_the_loss_of_empty_masks_is_defined():
     truth = np.zeros((1, 8, 30, 1), np.uint8)
     nothing, something = np.zeros(truth.shape, np.float32), np.zeros(truth.shape, np.float32)
     something[0, 4] = 1
@@ -118,7 +118,7 @@ def test_empty_masks_are_defined():
     assert losses_of("cldice", truth, something)[0] == pytest.approx(1 - 2 / 32, abs=1e-6)
 
 
-def test_an_ignored_neighbour_does_not_spread_its_prediction():
+def test_predictions_at_ignored_pixels_do_not_affect_neighbours():
     truth = _vessel()
     truth[0, 12:15] = 255
     chance = (truth == 1).astype(np.float32)

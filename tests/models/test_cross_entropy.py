@@ -49,7 +49,7 @@ def _slowly(name, truth, chance, class_weights=None, weight_map=None):
     weighted=st.booleans(),
     mapped=st.booleans(),
 )
-def test_they_equal_a_walk_over_the_pixels(name, seed, batch, channels, weighted, mapped):
+def test_they_equal_a_loop_over_the_pixels(name, seed, batch, channels, weighted, mapped):
     truth, chance = random_truth(seed, batch, channels), random_prediction(seed, batch, channels)
     class_weights = (0.5, 2.0, 3.0, 0.25)[: max(channels, 2)] if weighted else None
     weight_map, y_true = None, truth
@@ -78,7 +78,7 @@ def test_with_a_sigmoid_channel_both_cross_entropies_are_the_same():
 
 
 @pytest.mark.parametrize("name", sorted(SLOW))
-def test_two_weights_are_each_divided_by_the_number_of_pixels_alone(name):
+def test_weighted_sums_are_divided_by_the_number_of_pixels(name):
     truth = np.array([0, 1, 255, 1], np.float32).reshape(1, 2, 2, 1)
     weight = np.array([3, 5, np.nan, 0], np.float32).reshape(truth.shape)
     chance = np.array([0.5, 0.5, 0.9, 0.1], np.float32).reshape(truth.shape)
@@ -87,7 +87,7 @@ def test_two_weights_are_each_divided_by_the_number_of_pixels_alone(name):
     assert found[0] == pytest.approx(pixel * (3 * 0.5 + 5 * 2) / 3, rel=1e-5)
 
 
-def test_the_focal_loss_of_a_hand_worked_pixel():
+def test_the_focal_loss_of_a_pixel_computed_by_hand():
     truth = np.full((1, 1, 1, 1), 1, np.uint8)
     chance = np.full(truth.shape, 0.75, np.float32)
     assert losses_of("focal", truth, chance)[0] == pytest.approx(-np.log(0.75) / 16, rel=1e-5)

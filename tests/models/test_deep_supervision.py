@@ -23,7 +23,7 @@ def test_the_networks_own_probabilities_come_first(random):
 
 
 @pytest.mark.parametrize(("padding", "edge"), [("same", 32), ("valid", 108)])
-def test_the_probabilities_of_a_level_lie_where_its_pixels_are(padding, edge, random):
+def test_the_probabilities_of_a_level_are_aligned_with_its_pixels(padding, edge, random):
     unet = supervised(padding=padding)
     image = random.random((1, edge, edge, 1), np.float32)
     for place, level in ((1, 1), (2, 2)):
@@ -44,7 +44,7 @@ def test_the_probabilities_of_a_level_lie_where_its_pixels_are(padding, edge, ra
         assert min(errors, key=errors.get) == 0
 
 
-def test_without_it_the_network_is_left_alone(random):
+def test_without_deep_supervision_the_networks_own_output_is_left(random):
     unet = supervised()
     bare = without_deep_supervision(unet)
     image = random.random((1, 16, 16, 1), np.float32)
@@ -56,7 +56,7 @@ def test_without_it_the_network_is_left_alone(random):
     assert without_deep_supervision(plain) is plain
 
 
-def test_it_is_taken_away_after_saving_and_loading_too(tmp_path, random):
+def test_deep_supervision_can_be_removed_after_loading(tmp_path, random):
     unet = supervised(classes=2)
     save_keras(unet, tmp_path / "a.keras")
     image = random.random((1, 16, 16, 1), np.float32)

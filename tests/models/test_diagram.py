@@ -62,7 +62,7 @@ def test_the_figure_can_be_written(tmp_path):
 
 
 @pytest.mark.parametrize("size", [None, (9, 5)], ids=["own size", "smaller"])
-def test_no_arrow_covers_what_stands_in_a_box(size):
+def test_no_arrow_covers_a_box(size):
     figure = draw_unet(tiny_unet(depth=3), edge=16)
     if size:
         figure.set_size_inches(*size)

@@ -1,4 +1,4 @@
-"""What all losses promise."""
+"""Properties of all losses."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def _batch(seed, batch, channels):
     return random_truth(seed, batch, channels, size), random_prediction(seed, batch, channels, size)
 
 
-def test_the_parser_knows_all_of_them():
+def test_the_configuration_knows_all_of_them():
     assert tuple(LOSSES) == LOSS_NAMES
 
 
@@ -37,7 +37,7 @@ def test_ignored_pixels_change_neither_value_nor_gradient(name, channels):
 
 @every_loss
 @every_head
-def test_there_is_a_slope_towards_the_truth(name, channels):
+def test_the_gradient_points_towards_the_truth(name, channels):
     truth, chance = _batch(2, 2, channels)
     gradient = gradient_of(name, truth, chance)
     is_class = truth == (1 if channels == 1 else np.arange(channels))
@@ -60,7 +60,7 @@ def test_value_and_gradient_are_finite_in_the_most_extreme_cases(name, channels,
 
 @every_loss
 @every_head
-def test_an_image_that_is_ignored_as_a_whole_costs_nothing(name, channels):
+def test_an_image_without_counted_pixels_has_a_loss_of_zero(name, channels):
     truth, chance = _batch(4, 1, channels)
     truth[:] = 255
     assert losses_of(name, truth, chance)[0] == 0
@@ -79,7 +79,7 @@ def test_the_loss_of_a_batch_is_the_mean_over_its_images(name, channels):
 
 @every_loss
 @every_head
-def test_it_falls_to_nearly_nothing_as_the_prediction_gets_better(name, channels):
+def test_the_loss_decreases_to_zero_as_the_prediction_improves(name, channels):
     truth, _ = _batch(6, 2, channels)
     target = (truth == (1 if channels == 1 else np.arange(channels))).astype(np.float32)
     wrong = 1 - target if channels < 3 else np.roll(target, 1, axis=-1)
@@ -94,7 +94,7 @@ def test_it_falls_to_nearly_nothing_as_the_prediction_gets_better(name, channels
 
 @every_loss
 @every_head
-def test_weights_change_the_cross_entropies_alone(name, channels):
+def test_weights_change_only_the_cross_entropies(name, channels):
     truth, chance = _batch(7, 2, channels)
     twos = np.full(truth.shape, 2, np.float32)
     plain = losses_of(name, truth, chance)
@@ -107,7 +107,7 @@ def test_weights_change_the_cross_entropies_alone(name, channels):
 
 @every_loss
 @every_head
-def test_it_runs_in_a_graph_whose_batch_and_size_are_unknown(name, channels):
+def test_it_runs_in_a_graph_of_unknown_batch_and_image_size(name, channels):
     truth, chance = _batch(8, 2, channels)
     compiled = tf.function(
         SegmentationLoss(name).call,

@@ -20,7 +20,7 @@ def test_a_loaded_network_computes_the_same(tmp_path, random):
     assert loaded.name == "U-Net"
 
 
-def test_what_shall_be_finished_is_finished_before_the_file_is_there(tmp_path):
+def test_finish_is_called_before_the_file_is_in_its_place(tmp_path):
     path = tmp_path / "unet.keras"
     seen = []
 
@@ -49,7 +49,7 @@ def test_an_interrupted_save_leaves_the_old_file(tmp_path):
     assert _names(tmp_path) == ["unet.keras"]
 
 
-def test_a_save_that_keras_cannot_do_leaves_no_file(tmp_path, monkeypatch):
+def test_a_failed_save_leaves_no_file(tmp_path, monkeypatch):
     unet = tiny_unet()
 
     def fail(path):
@@ -69,7 +69,7 @@ def test_a_missing_file_is_named(tmp_path):
     assert str(caught.value).startswith(f"{path}: the file is not there. Run the stage")
 
 
-def test_a_folder_is_no_model(tmp_path):
+def test_a_folder_is_not_a_model(tmp_path):
     with pytest.raises(InputError, match="the file is not there"):
         load_keras(tmp_path)
 

@@ -10,15 +10,15 @@ few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 
 
 def _jaccard_loss(truth, mistaken):
-    """1 - |A and B| / |A or B| of the truth A and the B in which some pixels are mistaken."""
+    """1 - |A and B| / |A or B| of the truth A and a prediction B with misclassified pixels."""
     predicted = truth ^ mistaken
     union = (truth | predicted).sum()
     return 1 - (truth & predicted).sum() / union if union else 0.0
 
 
 def _extension(truth, errors):
-    """The Lovász extension by its definition: the errors in falling order, each times what its
-    pixel adds to the value of the set of those before it."""
+    """The Lovász extension by definition: each error, in descending order, times the increase of
+    the set function when its pixel is added."""
     mistaken, before, total = np.zeros(len(truth), bool), 0.0, 0.0
     for pixel in np.argsort(-errors):
         mistaken[pixel] = True
@@ -49,7 +49,7 @@ def test_it_equals_the_definition(seed, batch, channels, width):
     np.testing.assert_allclose(losses_of("lovasz", truth, chance), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_of_a_hard_prediction_it_is_one_minus_the_jaccard_index():
+def test_for_a_binary_prediction_it_is_one_minus_the_jaccard_index():
     truth = random_truth(1, 6, 1)
     found = (random_prediction(1, 6, 1) > 0.4).astype(np.float32)
     expected = [
@@ -59,7 +59,7 @@ def test_of_a_hard_prediction_it_is_one_minus_the_jaccard_index():
     np.testing.assert_allclose(losses_of("lovasz", truth, found), expected, atol=1e-6)
 
 
-def test_of_several_hard_classes_it_is_one_minus_the_mean_jaccard_index():
+def test_for_one_hot_predictions_it_is_one_minus_the_mean_jaccard_index():
     truth = random_truth(2, 4, 3)
     found = np.eye(3, dtype=np.float32)[random_prediction(2, 4, 3).argmax(axis=-1)]
     expected = [
@@ -69,14 +69,14 @@ def test_of_several_hard_classes_it_is_one_minus_the_mean_jaccard_index():
     np.testing.assert_allclose(losses_of("lovasz", truth, found), expected, atol=1e-6)
 
 
-def test_an_image_without_foreground_costs_its_largest_error():
+def test_the_loss_without_foreground_is_the_largest_error():
     truth = np.zeros((1, 2, 2, 1), np.uint8)
     truth[0, 0, 0] = 255
     chance = np.array([0.9, 0.2, 0.6, 0.1], np.float32).reshape(truth.shape)
     assert losses_of("lovasz", truth, chance)[0] == pytest.approx(0.6)
 
 
-def test_with_several_channels_an_image_of_background_alone_still_costs():
+def test_with_several_channels_an_image_of_background_has_a_loss():
     truth = np.zeros((1, 2, 2, 1), np.uint8)
     chance = np.tile(np.array([0.25, 0.75], np.float32), (1, 2, 2, 1))
     assert losses_of("lovasz", truth, chance)[0] == pytest.approx(0.75)

@@ -15,7 +15,7 @@ few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 
 @few
 @given(seed=st.integers(0, 2**32 - 1), height=st.integers(1, 5))
-def test_with_a_sigmoid_channel_it_equals_a_walk_over_the_pixels(seed, height):
+def test_with_a_sigmoid_channel_it_equals_a_loop_over_the_pixels(seed, height):
     truth, chance = (
         random_truth(seed, 3, 1, (height, 2)),
         random_prediction(seed, 3, 1, (height, 2)),
@@ -26,9 +26,7 @@ def test_with_a_sigmoid_channel_it_equals_a_walk_over_the_pixels(seed, height):
 
 @few
 @given(seed=st.integers(0, 2**32 - 1), channels=st.integers(2, 4), height=st.integers(1, 3))
-def test_with_several_channels_it_is_the_mean_over_the_classes_that_are_there(
-    seed, channels, height
-):
+def test_with_several_channels_it_is_the_mean_over_the_present_classes(seed, channels, height):
     size = (height, 2)
     truth, chance = (
         random_truth(seed, 3, channels, size),
@@ -43,7 +41,7 @@ def test_with_several_channels_it_is_the_mean_over_the_classes_that_are_there(
     np.testing.assert_allclose(dice(truth, tf.constant(chance)), expected, rtol=1e-6)
 
 
-def test_a_hand_worked_case_of_three_classes():
+def test_a_case_of_three_classes_computed_by_hand():
     truth = np.array([0, 1, 1, 2, 255, 255], np.uint8).reshape(1, 2, 3, 1)
     found = np.array([0, 1, 0, 1, 2, 3])
     chance = np.eye(4, dtype=np.float32)[found].reshape(1, 2, 3, 4)
@@ -52,7 +50,7 @@ def test_a_hand_worked_case_of_three_classes():
 
 
 @pytest.mark.parametrize("channels", [2, 3])
-def test_it_is_one_where_nothing_is_there_and_nothing_found(channels):
+def test_it_is_one_for_an_empty_truth_with_an_empty_prediction(channels):
     truth = np.zeros((1, 2, 2, 1), np.uint8)
     truth[0, 0, 0] = 255
     chance = np.eye(channels, dtype=np.float32)[np.array([[1, 0], [0, 0]])][None]
@@ -78,5 +76,5 @@ def test_ignored_pixels_and_weights_do_not_change_it():
     np.testing.assert_array_equal(dice(truth, chance), dice(weighted, tf.constant(chance)))
 
 
-def test_it_is_known_to_keras_by_name():
+def test_it_is_registered_with_keras():
     assert keras.saving.get_registered_object("unetflow>dice") is dice

@@ -10,7 +10,7 @@ few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 
 
 def _counts(label, p, index):
-    """Return the soft numbers of true positive, false positive and false negative pixels."""
+    """Return the soft counts of true positives, false positives and false negatives."""
     hit = wrong = missed = 0.0
     for pixel, chance in zip(label, p[:, index], strict=True):
         if pixel == index:
@@ -35,7 +35,7 @@ def _tversky_loss(hit, wrong, missed):
     batch=st.integers(1, 3),
     channels=st.sampled_from([1, 2, 4]),
 )
-def test_they_equal_a_walk_over_the_pixels(loss, seed, batch, channels):
+def test_they_equal_a_loop_over_the_pixels(loss, seed, batch, channels):
     name, slowly = loss
     truth, chance = random_truth(seed, batch, channels), random_prediction(seed, batch, channels)
     expected = [
@@ -47,7 +47,7 @@ def test_they_equal_a_walk_over_the_pixels(loss, seed, batch, channels):
 
 @few
 @given(seed=st.integers(0, 2**32 - 1), height=st.integers(1, 5))
-def test_bce_plus_dice_is_what_training_has_always_minimised(seed, height):
+def test_bce_plus_dice_equals_a_loop_over_the_pixels(seed, height):
     truth, chance = (
         random_truth(seed, 3, 1, (height, 5)),
         random_prediction(seed, 3, 1, (height, 5)),
@@ -56,7 +56,7 @@ def test_bce_plus_dice_is_what_training_has_always_minimised(seed, height):
     np.testing.assert_allclose(losses_of("bce + dice", truth, chance), expected, rtol=1e-4)
 
 
-def test_a_hand_worked_loss():
+def test_a_loss_computed_by_hand():
     truth = np.array([[1, 0], [255, 1]], np.uint8).reshape(1, 2, 2, 1)
     chance = np.array([[0.5, 0.5], [0.9, 1.0]], np.float32).reshape(1, 2, 2, 1)
     # Cross-entropy: (ln 2 + ln 2 + 0) / 3. Dice: (2 (0.5 + 1) + 1) / (2 + 2 + 1) = 0.8.
@@ -67,7 +67,7 @@ def test_a_hand_worked_loss():
 
 
 @pytest.mark.parametrize("name", ["dice", "tversky"])
-def test_an_empty_image_is_perfect_when_nothing_is_predicted_and_costs_nearly_one_else(name):
+def test_the_loss_of_an_empty_image_is_zero_without_a_prediction_and_else_nearly_one(name):
     truth = np.zeros((1, 8, 8, 1), np.uint8)
     empty, full = np.zeros(truth.shape, np.float32), np.ones(truth.shape, np.float32)
     assert losses_of(name, truth, empty)[0] == 0
@@ -75,7 +75,7 @@ def test_an_empty_image_is_perfect_when_nothing_is_predicted_and_costs_nearly_on
     assert losses_of(name, truth, full)[0] == pytest.approx(1 - 1 / (64 * share + 1), abs=1e-6)
 
 
-def test_tversky_counts_a_missed_pixel_more_than_a_wrong_one():
+def test_tversky_weights_a_missed_pixel_more_than_a_false_one():
     truth = np.zeros((2, 8, 8, 1), np.uint8)
     truth[:, :4] = 1
     chance = truth.astype(np.float32)

@@ -18,7 +18,7 @@ NARROW = IntensityRange(low=[60_000.0], high=[60_100.0])
 
 
 def _raw(intensity, dtype, random):
-    """Make pixels below, in and above the range of each channel."""
+    """Draw pixels below, within and above the range of each channel."""
     low, high = np.array(intensity.low), np.array(intensity.high)
     wide = random.uniform(low - 0.3 * (high - low), high + 0.3 * (high - low), (2, 8, 8, len(low)))
     return np.clip(wide, 0, np.iinfo(dtype).max).round().astype(dtype)
@@ -46,14 +46,14 @@ def test_the_network_sees_the_scaled_and_clipped_image(name, random):
     assert (np.min(seen), np.max(seen)) == (0, 1)
 
 
-def test_a_narrow_range_of_large_numbers_is_scaled_as_exactly(random):
+def test_a_narrow_range_of_large_numbers_is_scaled_exactly(random):
     raw = _raw(NARROW, "uint16", random)
     model = with_preprocessing(tiny_unet(), NARROW)
     seen = keras.Model(model.input, model.get_layer("clip").output)(raw.astype(np.float32))
     np.testing.assert_allclose(seen, normalise(raw, NARROW), atol=1e-6)
 
 
-def test_it_carries_neither_loss_nor_optimiser():
+def test_it_has_neither_loss_nor_optimiser():
     unet = tiny_unet()
     unet.compile(optimizer="adam", loss=SegmentationLoss("bce + dice"))
     model = with_preprocessing(unet, RANGES["uint8"])
@@ -62,7 +62,7 @@ def test_it_carries_neither_loss_nor_optimiser():
     assert unet.compiled
 
 
-def test_it_has_the_weights_of_now_and_not_those_of_later(random):
+def test_it_has_a_copy_of_the_weights(random):
     unet = randomise(tiny_unet())
     model = with_preprocessing(unet, RANGES["uint8"])
     raw = _raw(RANGES["uint8"], "uint8", random).astype(np.float32)

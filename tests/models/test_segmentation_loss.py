@@ -85,7 +85,7 @@ def test_a_loss_stored_by_an_earlier_version_is_restored():
     assert loss.get_config() == expected.get_config()
 
 
-def test_a_network_trains_on_a_map_of_weights():
+def test_a_network_trains_with_a_weight_map():
     random = np.random.default_rng(4)
     truth = random_truth(4, 3, 3, (8, 8)).astype(np.float32)
     weighted = np.concatenate([truth, random.uniform(1, 9, truth.shape)], axis=-1)
@@ -98,5 +98,5 @@ def test_a_network_trains_on_a_map_of_weights():
     assert losses_of("cce", weighted, after).mean() < loss
 
 
-def test_it_is_known_to_keras_by_name():
+def test_it_is_registered_with_keras():
     assert keras.saving.get_registered_object("unetflow>SegmentationLoss") is SegmentationLoss

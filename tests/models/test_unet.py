@@ -77,14 +77,14 @@ def test_the_network_of_the_paper_has_its_size(of_the_paper):
     assert of_the_paper.layers[-1].activation.__name__ == "softmax"
 
 
-def test_the_network_of_the_paper_has_its_edges_on_the_way(of_the_paper):
+def test_the_feature_maps_of_the_paper_have_its_edges(of_the_paper):
     blocks = [f"encoder_{level}" for level in (1, 2, 3, 4)]
     blocks += ["bottleneck", *(f"decoder_{level}" for level in (4, 3, 2, 1))]
     edges = [_map_shape(of_the_paper, block)[0] for block in blocks]
     assert edges == [568, 280, 136, 64, 28, 52, 100, 196, 388]
 
 
-def test_the_skips_of_the_paper_are_cropped_on_all_sides_alike(of_the_paper):
+def test_the_skips_of_the_paper_are_cropped_equally_at_all_sides(of_the_paper):
     crops = [of_the_paper.get_layer(f"decoder_{level}_crop").cropping for level in (4, 3, 2, 1)]
     assert crops == [((c, c), (c, c)) for c in (4, 16, 40, 88)]
 
@@ -107,7 +107,7 @@ def test_softmax_probabilities_sum_to_one(random):
 
 
 def _parts(unet, depth):
-    """Split a network into the way down, and the way up as a function of all the skips."""
+    """Split a network into the contracting path, and the expanding path as a function of it."""
     blocks = ["bottleneck", *(f"encoder_{level + 1}" for level in range(depth))]
     maps = [unet.get_layer(f"{block}_relu_2").output for block in blocks]
     return keras.Model(unet.input, maps), keras.Model(maps, unet.output)
@@ -136,7 +136,7 @@ def _gradients(unet, image):
     return [np.abs(g).max() for g in tape.gradient(total, [first.value, lowest.value])]
 
 
-def test_the_first_convolution_learns_through_the_top_skip_alone(random):
+def test_the_top_skip_alone_passes_gradients_to_the_first_convolution(random):
     unet = randomise(tiny_unet(input_shape=(16, 16, 1), depth=2, base_filters=4))
     image = tf.constant(random.random((1, 16, 16, 1)), tf.float32)
     assert min(_gradients(unet, image)) > 1e-3
@@ -172,13 +172,13 @@ def test_every_block_has_the_chosen_normalisation(kind, layer, groups):
         assert {x.groups for x in found[:2]} == groups
 
 
-def test_no_normalisation_means_no_such_layer():
+def test_without_normalisation_there_is_no_such_layer():
     unet = tiny_unet(normalisation="none")
     kinds = (layers.BatchNormalization, layers.GroupNormalization)
     assert not any(isinstance(layer, kinds) for layer in unet.layers)
 
 
-def test_dropout_stands_only_at_the_end_of_the_contracting_path():
+def test_dropout_is_only_at_the_end_of_the_contracting_path():
     unet = tiny_unet(depth=3, dropout=0.25)
     dropouts = [layer for layer in unet.layers if isinstance(layer, layers.Dropout)]
     assert [d.name for d in dropouts] == ["encoder_3_dropout", "bottleneck_dropout"]
@@ -223,7 +223,7 @@ def test_a_bad_argument_is_named(option, value, message):
         (572, 100, "valid", "width 100", "188"),
     ],
 )
-def test_a_size_that_cannot_be_halved_gives_the_nearest_that_can(
+def test_a_size_that_cannot_be_halved_is_refused_with_the_nearest_that_can(
     height, width, padding, where, sizes
 ):
     with pytest.raises(InputError) as caught:

@@ -1,20 +1,26 @@
-"""The layers of a U-Net and their sizes, worked out without building it."""
+"""Sizes of a U-Net's layers, computed without Keras.
+
+The planner compares many architectures, each of which would take Keras seconds to build. Tests hold
+these numbers and those of `models.unet.build_unet` together.
+"""
 
 from dataclasses import dataclass
+
+_KERNEL_AREA = {"block": 9, "up": 4, "head": 1}
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What the sizes of a U-Net's layers depend on; see `unet.build_unet`.
+    """The arguments of `models.unet.build_unet` that the sizes of its layers depend on.
 
     Attributes:
         channels: Channels of the image.
         base_filters: Filters of the first level.
-        depth: How often the size is halved.
+        depth: Number of poolings.
         classes: Channels of the output.
         normalisation: "batch", "group", "instance" or "none".
         padding: "same" or "valid".
-        deep_supervision: Number of further outputs while it is trained.
+        deep_supervision: Number of further outputs in training.
     """
 
     channels: int
@@ -35,8 +41,8 @@ class Convolution:
             or "head" (1x1).
         inputs: Channels of its input.
         outputs: Channels of its output.
-        height: Of its output in pixels.
-        width: Of its output in pixels.
+        height: Height of its output in pixels.
+        width: Width of its output in pixels.
     """
 
     kind: str
@@ -47,33 +53,28 @@ class Convolution:
 
     @property
     def map_size(self) -> int:
-        """Numbers in its output for one image."""
+        """Number of values in its output for one image."""
         return self.outputs * self.height * self.width
 
     @property
     def weights(self) -> int:
-        """Numbers in its kernel and its bias."""
-        return {"block": 9, "up": 4, "head": 1}[self.kind] * self.inputs * self.outputs + (
-            self.outputs
-        )
+        """Number of values in its kernel and its bias."""
+        return (_KERNEL_AREA[self.kind] * self.inputs + 1) * self.outputs
 
     @property
     def multiply_adds(self) -> int:
-        """Multiplications of one image's pass; a transposed 2x2 kernel meets a pixel once."""
-        return (9 if self.kind == "block" else 1) * self.inputs * self.map_size
+        """Multiply-adds for one image; with stride 2 a pixel meets one of the 4 kernel values."""
+        area = 1 if self.kind == "up" else _KERNEL_AREA[self.kind]
+        return area * self.inputs * self.map_size
 
 
 def list_convolutions(architecture: Architecture, height: int, width: int) -> list[Convolution]:
-    """List all convolutions in the order in which they are computed.
+    """List all convolutions in the order of computation.
 
     Args:
-        architecture: Of the U-Net.
-        height: Of the input in pixels; it must fit the network.
-        width: Likewise.
-
-    Returns:
-        Four convolutions for each level on the way down and up, one for each step up, two at the
-        bottom and the head.
+        architecture: The U-Net, without its deep supervision.
+        height: Height of the input in pixels; it must fit the network.
+        width: Width of the input in pixels; it must fit the network.
     """
     found: list[Convolution] = []
     lost = 2 if architecture.padding == "valid" else 0
@@ -99,10 +100,10 @@ def list_convolutions(architecture: Architecture, height: int, width: int) -> li
 
 
 def count_parameters(architecture: Architecture) -> int:
-    """Return the number of all parameters, those that are not trained included."""
-    edge = 2 ** (architecture.depth + 5)  # any size will do
+    """Return the number of parameters, non-trainable ones included."""
+    edge = 2 ** (architecture.depth + 5)  # any fitting size gives the same number
     convolutions = list_convolutions(architecture, edge, edge)
     # Gamma and beta, and for batch normalisation a moving mean and a moving variance.
-    for_each_filter = {"none": 0, "batch": 4}.get(architecture.normalisation, 2)
+    per_filter = {"none": 0, "batch": 4}.get(architecture.normalisation, 2)
     normalised = sum(c.outputs for c in convolutions if c.kind == "block")
-    return sum(c.weights for c in convolutions) + for_each_filter * normalised
+    return sum(c.weights for c in convolutions) + per_filter * normalised

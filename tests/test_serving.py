@@ -129,7 +129,7 @@ def test_what_is_no_image_is_refused_and_the_server_goes_on(
     image = draw(random, served.segmenter, (9, 9))
     other = image[:, :, :2] if settings.channels > 1 else np.repeat(image, 2, axis=2)
     refused = {
-        "it begins like no format": {"inputs": [base64.b64encode(b"hello").decode()]},
+        "its format is not known": {"inputs": [base64.b64encode(b"hello").decode()]},
         "cannot be decoded": {"inputs": [_in_base64(image, "png")[:80]]},
         f"trained on {settings.channels} channels": {"inputs": other[np.newaxis].tolist()},
         "such as 65536, are no": {"inputs": np.full((1, 5, 5, settings.channels), 65536).tolist()},

@@ -66,6 +66,6 @@ def test_a_zarr_folder_among_images_is_one_image(tmp_path):
     images = ImageFolderDataset(path=str(tmp_path)).load()
     assert list(images) == ["b.png", "b.zarr", "deep/a"]
     for name in ("b.zarr", "deep/a"):
-        with images[name].open_if_large(1) as opened:
+        with images[name].open(1) as opened:
             np.testing.assert_array_equal(opened.read((0, 10), (0, 10))[:, :, 0], pixels)
     assert list(ImageFolderDataset(path=str(tmp_path / "b.zarr")).load()) == ["b"]

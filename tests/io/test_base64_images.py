@@ -73,7 +73,7 @@ def huge_png():
         ("not base64!", "image 1: it is no base64 text"),
         ("é", "image 1: it is no base64 text"),
         ("", "image 1: it is empty"),
-        (in_base64(b"hello"), "image 1: it begins like no format that is known"),
+        (in_base64(b"hello"), "image 1: its format is not known"),
         (in_base64(b"%PDF-1.7"), "image 1: it is PDF. Give a PNG or TIFF file"),
         (in_base64(as_file(np.zeros((9, 9), "u1"), "PNG")[:-20]), "image 1: the file cannot be"),
         (in_base64(as_file(np.zeros((5, 9, 9), "u1"), "TIFF")), "image 1: it holds 5 pages"),

@@ -10,7 +10,8 @@ from PIL import Image
 from tests.support.large_files import write_ome_zarr
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files
-from unetflow.io.image_file import ImageFile
+from unetflow.io.formats import tiff
+from unetflow.io.image_file import ImageFile, WholeImage
 from unetflow.io.pixel_size import PixelSize
 
 
@@ -30,7 +31,7 @@ def test_it_is_read_in_another_process_as_in_this_one(stack, tmp_path):
     for file in (path, list_files(tmp_path / "a.zip").files["a.tif"]):
         image = pickle.loads(pickle.dumps(ImageFile(file, page=2)))  # noqa: S301 -- its own bytes
         np.testing.assert_array_equal(image.read(), pixels[2][:, :, None])
-        assert image.read_pixel_size() == PixelSize(0.5, 0.5)
+        assert image.open().pixel_size == PixelSize(0.5, 0.5)
         with pytest.raises(InputError, match="more than the allowed 10"):
             ImageFile(file, 10, 2).read()
 
@@ -39,33 +40,53 @@ def test_what_a_file_says_wrongly_of_its_pixels_does_not_keep_it_from_being_read
     header = '<OME><Image><Pixels PhysicalSizeX="wide" PhysicalSizeY="1"/></Image></OME>'
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 4), np.uint8), description=header)
     image = ImageFile(tmp_path / "a.tif")
-    assert image.read_pixel_size() is None
-    assert image.read().shape == (4, 4, 1)
+    opened = image.open()
+    assert opened.pixel_size is None
+    assert opened.pixels.shape == (4, 4, 1)
 
 
 def test_a_tiff_is_opened_as_a_large_one_from_its_pixels_on(tmp_path, stack):
     pixels = np.arange(12 * 20, dtype=np.uint8).reshape(12, 20)
     tifffile.imwrite(tmp_path / "b.tif", pixels)
     image = ImageFile(tmp_path / "b.tif")
-    assert image.open_if_large(12 * 20 + 1) is None
-    with image.open_if_large(12 * 20) as opened:
+    assert not image.is_large(12 * 20 + 1)
+    np.testing.assert_array_equal(image.open(12 * 20 + 1).pixels[:, :, 0], pixels)
+    assert image.is_large(12 * 20)
+    with image.open(12 * 20) as opened:
         np.testing.assert_array_equal(opened.read((3, 5), (2, 9))[:, :, 0], pixels[3:5, 2:9])
-    assert ImageFile(stack[0], page=1).open_if_large(1) is None
     Image.fromarray(pixels).save(tmp_path / "b.png")
-    assert ImageFile(tmp_path / "b.png").open_if_large(1) is None
-    assert ImageFile(tmp_path / "nowhere.tif").open_if_large(1) is None
+    for other in (ImageFile(stack[0], page=1), ImageFile(tmp_path / "b.png")):
+        assert not other.is_large(1)
+        assert isinstance(other.open(1), WholeImage)
+    assert not ImageFile(tmp_path / "nowhere.tif").is_large(1)
+    with pytest.raises(InputError, match="does not exist"):
+        ImageFile(tmp_path / "nowhere.tif").open(1)
+
+
+def test_a_file_is_opened_once(tmp_path, stack, monkeypatch):
+    opened = []
+    whole = tiff._SingleFile
+    monkeypatch.setattr(tiff, "_SingleFile", lambda file: opened.append(file) or whole(file))
+    tifffile.imwrite(tmp_path / "b.tif", np.zeros((12, 20), np.uint8), resolution=(300, 300))
+    image = ImageFile(tmp_path / "b.tif")
+    assert image.open(12 * 20 + 1).pixel_size == image.open().pixel_size
+    with image.open(1) as windows:
+        assert windows.pixel_size == image.open().pixel_size
+    ImageFile(stack[0], page=2).open()
+    assert opened == [image.file] * 4 + [stack[0]]
 
 
 def test_a_zarr_folder_is_always_a_large_image(tmp_path):
     pixels = np.arange(12 * 20, dtype=np.uint8).reshape(12, 20)
     zarr.create_array(str(tmp_path / "b.zarr"), data=pixels, chunks=(5, 5))
     image = ImageFile(tmp_path / "b.zarr")
-    with image.open_if_large(10**9) as opened:
+    with image.open(10**9) as opened:
         assert opened.shape == (12, 20, 1)
-    assert image.read_pixel_size() is None
+        assert opened.pixel_size is None
+    assert image.is_large(10**9)
     (tmp_path / "b.zarr/zarr.json").unlink()
     with pytest.raises(InputError, match=r"b\.zarr: it is no Zarr array"):
-        image.open_if_large(1)
+        image.open(1)
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
@@ -80,16 +101,17 @@ def test_an_ome_zarr_image_says_how_large_its_pixels_are(tmp_path, version):
     ):
         path = tmp_path / f"{number}.zarr"
         write_ome_zarr(path, pixels, version, unit=unit, scale=(0.25, 0.5))
-        assert ImageFile(path).read_pixel_size() == expected
+        assert ImageFile(path).open(1).pixel_size == expected
     group = zarr.open_group(str(tmp_path / "0.zarr"), mode="a")
     group.attrs.update({"ome": {"multiscales": [{"axes": 3}]}})
-    assert ImageFile(tmp_path / "0.zarr").read_pixel_size() is None
+    with pytest.raises(InputError, match="no OME-Zarr image"):
+        ImageFile(tmp_path / "0.zarr").open(1)
 
 
 def test_a_large_tiff_without_windows_is_read_whole_if_it_may_be(tmp_path):
     indices = Image.fromarray(np.arange(12 * 20, dtype=np.uint8).reshape(12, 20)).convert("P")
     indices.save(tmp_path / "b.tif")
-    assert ImageFile(tmp_path / "b.tif").open_if_large(1) is None
-    assert ImageFile(tmp_path / "b.tif").read().shape == (12, 20, 3)
+    assert not ImageFile(tmp_path / "b.tif").is_large(1)
+    assert ImageFile(tmp_path / "b.tif").open(1).pixels.shape == (12, 20, 3)
     with pytest.raises(InputError, match="it has a palette"):
-        ImageFile(tmp_path / "b.tif", max_pixels=100).open_if_large(1)
+        ImageFile(tmp_path / "b.tif", max_pixels=100).open(1)

@@ -144,7 +144,7 @@ def test_a_damaged_file_and_one_that_is_not_there_are_named(tmp_path):
     (tmp_path / "a.tif").write_bytes(b"II*\0 and then nothing")
     with pytest.raises(InputError, match=r"a\.tif: the file cannot be decoded"):
         read_pixel_size(tmp_path / "a.tif")
-    with pytest.raises(InputError, match=r"b\.tif: it cannot be opened"):
+    with pytest.raises(InputError, match=r"b\.tif: the file does not exist"):
         read_pixel_size(tmp_path / "b.tif")
 
 

@@ -25,7 +25,7 @@ from tests.support.tiff_files import (
 )
 from unetflow.core.errors import InputError
 from unetflow.io.archive import ArchiveMember
-from unetflow.io.formats import tiff
+from unetflow.io.formats import tiff, tiff_layout
 from unetflow.io.formats.registry import read_image, read_mask
 from unetflow.io.formats.tiff import count_pages, read_tiff
 
@@ -210,8 +210,10 @@ def test_no_other_page_is_decoded(tmp_path, compression):
 
 def test_the_headers_of_a_stack_are_listed_once_until_it_changes(tmp_path, monkeypatch):
     listed = []
-    listing = tiff._list
-    monkeypatch.setattr(tiff, "_list", lambda *args: listed.append(1) or listing(*args))
+    listing = tiff_layout.list_planes
+    monkeypatch.setattr(
+        tiff_layout, "list_planes", lambda *args: listed.append(1) or listing(*args)
+    )
     path, pixels = write_stack(tmp_path / "a.tif", compression="zlib")
     assert_pages(path, pixels, "ZYX")
     assert len(listed) == 1
@@ -256,7 +258,7 @@ def test_a_packed_stack_is_unpacked_once_for_all_its_pages(tmp_path, monkeypatch
 
 
 def test_a_packed_stack_too_large_to_keep_is_read_all_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(tiff, "_KEPT_BYTES", 0)
+    monkeypatch.setattr(tiff, "_MAX_KEPT_BYTES", 0)
     monkeypatch.setattr(tiff, "_unpack", None)
     path, pixels = write_stack(tmp_path / "a.tif")
     assert_pages(pack(path), pixels, "ZYX")

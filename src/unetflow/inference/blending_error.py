@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
 from unetflow.io.image_file import ImageFile
+from unetflow.io.lazy_image import LazyImage
 from unetflow.tiling.blending import measure_blending_error, plan_blended_windows
 
 if TYPE_CHECKING:
@@ -59,12 +60,11 @@ def _read(
 ) -> NDArray[Any] | None:
     """Read an image; None where it is large, and so exact, or cannot be used."""
     try:
-        if settings.large is not None:
-            opened = image.open_if_large(settings.large.from_pixels)
-            if opened is not None:
-                opened.close()
-                return None
-        pixels = image.read()
+        opened = image.open(settings.large.from_pixels) if settings.large else image.open()
+        if isinstance(opened, LazyImage):
+            opened.close()
+            return None
+        pixels = opened.pixels
         segmenter.require_fitting(pixels.shape, pixels.dtype)
     except InputError:  # which is told when it is the image's turn
         return None

@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ from unetflow.instances.extraction import (
     find_objects,
 )
 from unetflow.instances.measurements import measure_objects
-from unetflow.io.image_file import ImageFile
+from unetflow.io.image_file import ImageFile, WholeImage
 from unetflow.io.large_image import open_large
 from unetflow.io.lazy_image import LazyImage
 from unetflow.io.pixel_size import PixelSize
@@ -47,7 +47,7 @@ class LargeSettings:
     """Which images go block by block, and where their results go.
 
     Attributes:
-        from_pixels: Width times height from which on they do; see `ImageFile.open_if_large`.
+        from_pixels: Width times height from which on they do; see `ImageFile.open`.
         folders: Where the results go.
         background: Which blocks are skipped; None: none.
     """
@@ -111,16 +111,6 @@ Outcome = SegmentedImage | InputError
 """What became of an image: why it could not be used, where it could not."""
 
 
-class Readable(Protocol):
-    """What is asked of an image that is segmented in one piece; see `ImageFile`."""
-
-    def read(self) -> NDArray[np.generic]:
-        """Read its pixels."""
-
-    def read_pixel_size(self) -> PixelSize | None:
-        """Read their size."""
-
-
 def segment_image(
     segmenter: "Segmenter",
     name: str,
@@ -141,39 +131,36 @@ def segment_image(
         InputError: The image cannot be read, or is not what the segmenter was trained on; a large
             one can also be under way already with another segmenter or other settings.
     """
-    if settings.large is not None:
-        opened = image.open_if_large(settings.large.from_pixels)
-        if opened is not None:
-            with opened:
-                size = image.read_pixel_size()
-                return _segment_by_blocks(
-                    segmenter, name, opened, size, settings, settings.large, executor
-                )
-    return segment_whole(segmenter, name, image, settings)
+    if settings.large is None:
+        return segment_whole(segmenter, name, image.open(), settings)
+    opened = image.open(settings.large.from_pixels)
+    if isinstance(opened, WholeImage):
+        return segment_whole(segmenter, name, opened, settings)
+    with opened:
+        return _segment_by_blocks(segmenter, name, opened, settings, settings.large, executor)
 
 
 def segment_whole(
-    segmenter: "Segmenter", name: str, image: Readable, settings: SegmentingSettings
+    segmenter: "Segmenter", name: str, image: WholeImage, settings: SegmentingSettings
 ) -> SegmentedImage:
     """Segment one image in one piece, however large it is; see `segment_image`."""
-    pixels = image.read()
+    pixels = image.pixels
     share, tile = settings.blended_overlap, segmenter.settings.tile
     overlap = None if share is None else round(share * tile)
     probabilities = segmenter.predict_probabilities(pixels, views=settings.views, overlap=overlap)
     label = segmenter.postprocessing.apply(probabilities)
     classes = segmenter.settings.classes
     unlike = segmenter.describe_drift(pixels)
-    size = image.read_pixel_size()
     objects = table = None
     if settings.objects is not None:
         objects = find_objects(label, settings.objects)
-        table = measure_objects(objects, pixels, name, classes, size, unlike)
+        table = measure_objects(objects, pixels, name, classes, image.pixel_size, unlike)
     return SegmentedImage(
         overlay=draw_label(to_picture(pixels), label, len(classes), PREDICTION_COLOUR),
         label=label,
         mask=label * np.uint8(255) if len(classes) == 2 else paint_classes(label),
         probabilities=probabilities if settings.probabilities else None,
-        pixel_size=size,
+        pixel_size=image.pixel_size,
         objects=objects,
         table=table,
         unlike=unlike,
@@ -184,7 +171,6 @@ def _segment_by_blocks(
     segmenter: "Segmenter",
     name: str,
     image: LazyImage,
-    size: PixelSize | None,
     settings: SegmentingSettings,
     large: LargeSettings,
     executor: Executor["Segmenter"] | None,
@@ -209,7 +195,7 @@ def _segment_by_blocks(
         probabilities=large.folders.probabilities_of(name) if settings.probabilities else None,
         background=large.background,
         batch_size=1,  # a window takes some hundred megabytes on its way through a wide network
-        pixel_size=size,
+        pixel_size=image.pixel_size,
         on_block=Progress(name, _log.info),
     )
     _log.info(
@@ -224,7 +210,7 @@ def _segment_by_blocks(
     return SegmentedImage(
         # Outlines of objects that are a few pixels wide here would hide all that is inside them.
         overlay=tint_classes(to_picture(overview.means), label),
-        pixel_size=size,
+        pixel_size=image.pixel_size,
         unlike=segmenter.describe_drift(overview.sample, image.shape),
     )
 

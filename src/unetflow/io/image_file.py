@@ -1,93 +1,125 @@
-"""An image that lies in a file: what can be asked of it without reading it, and its pixels."""
+"""Handle of an image in a file, which is opened once and read whole or by windows."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
 from unetflow.io.files import File
-from unetflow.io.formats.bounds import MAX_PIXELS
-from unetflow.io.formats.registry import read_image
-from unetflow.io.formats.tiff import open_tiff
+from unetflow.io.formats.bounds import MAX_PIXELS, decoding_errors
+from unetflow.io.formats.registry import read_image, to_image
+from unetflow.io.formats.tiff import decode_tiff, is_tiff, open_tiff
 from unetflow.io.large_image import open_large
 from unetflow.io.lazy_image import LazyImage
-from unetflow.io.pixel_size import PixelSize, read_pixel_size
-from unetflow.io.zarr_image import read_zarr_pixel_size
+from unetflow.io.pixel_size import PixelSize, find_pixel_size
+from unetflow.io.tiff_image import as_lazy_image
 
-_TIFF = (".tif", ".tiff")
+
+@dataclass(frozen=True)
+class WholeImage:
+    """An image in memory.
+
+    Attributes:
+        pixels: `(height, width, channels)`; see `read_image`.
+        pixel_size: The size of a pixel; None if unknown.
+    """
+
+    pixels: NDArray[np.generic]
+    pixel_size: PixelSize | None = None
 
 
 @dataclass(frozen=True)
 class ImageFile:
-    """An image that is read when it is asked for; another process can be given it.
+    """An image that is not opened yet; it can be sent to another process.
 
     Attributes:
-        file: Where it lies; the folder of a Zarr array or of an OME-Zarr image can only be opened
-            as a large one.
-        max_pixels: Width times height above which it is refused unread, unless it is opened as a
-            large one.
-        page: Which image of a file that holds several.
+        file: The file, or the folder of a Zarr array or OME-Zarr image, which is always large.
+        max_pixels: Limit of width times height of an image that is read whole.
+        page: Number of the image in a file that holds several.
     """
 
     file: File
     max_pixels: int = MAX_PIXELS
     page: int | None = None
 
-    def read(self) -> NDArray[np.generic]:
-        """Read the pixels `(height, width, channels)`; see `readers.read_image`."""
-        return read_image(self.file, self.max_pixels, self.page)
+    @overload
+    def open(self) -> WholeImage: ...
 
-    def open_if_large(self, from_pixels: int) -> LazyImage | None:
-        """Open an image of which windows are better read than the whole.
+    @overload
+    def open(self, large_from: int) -> WholeImage | LazyImage: ...
 
-        A TIFF file that `read` would accept, but of which no windows can be read, is none.
+    def open(self, large_from: int | None = None) -> WholeImage | LazyImage:
+        """Open the image, and read it unless it is large.
 
         Args:
-            from_pixels: Width times height from which on a TIFF file is large. A Zarr folder
-                always is, and other formats, and what lies in an archive, never.
+            large_from: Width times height from which a TIFF file is large. Images of other formats
+                and in archives never are. A TIFF file that cannot be read by windows is read whole
+                if `max_pixels` allows. None: the image is read whole.
 
         Returns:
-            The image, to be closed; None where it should be read.
+            The pixels, or an image to be read by windows and then closed.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        if large_from is not None and isinstance(self.file, Path) and self.file.is_dir():
+            return open_large(self.file)
+        if not is_tiff(self.file):
+            return WholeImage(self.read())
+        with decoding_errors(self.file), ExitStack() as stack:
+            tiff = stack.enter_context(open_tiff(self.file, keep=self.page is not None))
+            lazy = self._open_windows(tiff, stack, large_from)
+            if lazy is not None:
+                return lazy
+            pixels = to_image(self.file, decode_tiff(self.file, tiff, self.max_pixels, self.page))
+            return WholeImage(pixels, find_pixel_size(tiff))
+
+    def read(self) -> NDArray[np.generic]:
+        """Read the pixels `(height, width, channels)`; see `read_image`."""
+        return read_image(self.file, self.max_pixels, self.page)
+
+    def is_large(self, large_from: int) -> bool:
+        """Return whether `open` would give an image to be read by windows; no pixel is read.
 
         Raises:
             InputError: It is large, and cannot be opened.
         """
-        if not isinstance(self.file, Path) or self.page is not None:
-            return None
+        if not isinstance(self.file, Path) or not (self.file.is_dir() or is_tiff(self.file)):
+            return False
         if self.file.is_dir():
-            return open_large(self.file)
-        pixels = _count_pixels(self.file)
-        if pixels < from_pixels:
+            open_large(self.file).close()
+            return True
+        try:
+            with ExitStack() as stack:
+                tiff = stack.enter_context(open_tiff(self.file, keep=False))
+                lazy = self._open_windows(tiff, stack, large_from)
+        except InputError:
+            raise
+        except Exception:  # reading the image gives the error
+            return False
+        if lazy is not None:
+            lazy.close()
+        return lazy is not None
+
+    def _open_windows(
+        self, tiff: tifffile.TiffFile, stack: ExitStack, large_from: int | None
+    ) -> LazyImage | None:
+        """Return an image that takes over the opened file, or None if it is to be read whole."""
+        if large_from is None or not isinstance(self.file, Path) or self.page is not None:
+            return None
+        header = tiff.pages.first
+        pixels = int(header.imagewidth * header.imagelength)
+        if pixels < large_from:
             return None
         try:
-            return open_large(self.file)
+            with decoding_errors(self.file):
+                return as_lazy_image(self.file, tiff, stack)
         except InputError:
             if pixels > self.max_pixels:
                 raise
             return None
-
-    def read_pixel_size(self) -> PixelSize | None:
-        """Read the size of a pixel; None where the file does not say it, or not so that it counts.
-
-        A file whose pixels can be read is not refused for what it says of their size.
-        """
-        try:
-            if isinstance(self.file, Path) and self.file.is_dir():
-                return read_zarr_pixel_size(self.file)
-            return read_pixel_size(self.file)
-        except InputError:
-            return None
-
-
-def _count_pixels(path: Path) -> int:
-    """Return width times height by the header of a TIFF file; 0 where reading will tell why."""
-    if path.suffix.lower() not in _TIFF:
-        return 0
-    try:
-        with open_tiff(path, keep=False) as tiff:
-            header = tiff.pages.first
-            return int(header.imagewidth * header.imagelength)
-    except Exception:  # tifffile raises anything on damaged bytes
-        return 0

@@ -1,6 +1,5 @@
 """Images larger than memory, opened lazily and read by windows."""
 
-from functools import partial
 from pathlib import Path
 
 from unetflow.io.lazy_image import MAX_BLOCK_PIXELS, LazyImage
@@ -25,6 +24,4 @@ def open_large(path: Path, level: int = 0, max_pixels: int = MAX_BLOCK_PIXELS) -
             corner = image.read((0, 512), (0, 512))  # (512, 512, channels)
         ```
     """
-    image = (open_large_zarr if path.is_dir() else open_large_tiff)(path, level, max_pixels)
-    image.reopen = partial(open_large, path.absolute(), level, max_pixels)
-    return image
+    return (open_large_zarr if path.is_dir() else open_large_tiff)(path, level, max_pixels)

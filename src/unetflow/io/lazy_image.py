@@ -14,6 +14,7 @@ from unetflow.core.errors import InputError
 from unetflow.io.formats.bounds import MAX_CHANNELS, explain_damage
 from unetflow.io.formats.pillow import drop_alpha
 from unetflow.io.formats.registry import to_image_type
+from unetflow.io.pixel_size import PixelSize
 
 Selection = tuple[slice, ...]
 
@@ -132,6 +133,8 @@ class LazyImage:
         """Of what is read: uint8, uint16 or float32; see `readers.read_image`."""
         self.identity = {**identity, "shape": list(self.shape), "dtype": str(self.dtype)}
         """What changes when the pixels change."""
+        self.pixel_size: PixelSize | None = None
+        """The size of a pixel; None if unknown."""
         self.reopen: Callable[[], LazyImage] | None = None
         """Opens it again, in another process too; None where there is no file."""
 

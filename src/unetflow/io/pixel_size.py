@@ -1,4 +1,4 @@
-"""How large a pixel is in the world: what TIFF files say of it."""
+"""The physical size of a pixel, from the headers of TIFF files."""
 
 import math
 import re
@@ -9,8 +9,8 @@ import tifffile
 
 from unetflow.core.errors import InputError
 from unetflow.io.files import File
-from unetflow.io.formats.bounds import explain_damage
-from unetflow.io.formats.tiff import open_tiff
+from unetflow.io.formats.bounds import decoding_errors
+from unetflow.io.formats.tiff import is_tiff, open_tiff
 
 MICROMETRES = {
     "Å": 1e-4,
@@ -21,7 +21,7 @@ MICROMETRES = {
     "in": 25_400.0,
     "m": 1e6,
 }
-"""How long the units are that a pixel's size may have, named as OME does."""
+"""Units of length, named as in OME, in micrometres."""
 _SPELLINGS = {
     "a": "Å",
     "å": "Å",
@@ -39,25 +39,24 @@ _SPELLINGS = {
     "inch": "in",
     "inches": "in",
 }
-"""Other names of these units, in small letters."""
+"""Other names of these units in lower case."""
 _TAG_UNITS = {2: "in", 3: "cm"}
 """Values of the tag ResolutionUnit (TIFF 6.0, section 8)."""
 _NO_MEASUREMENT = (1, 72, 96)
-"""Pixels in an inch that programs write which know no size: none, and those of screens."""
-_ENDINGS = (".tif", ".tiff")
+"""Default pixels per inch of programs that know no size: none, and those of screens."""
 
 
 @dataclass(frozen=True)
 class PixelSize:
-    """The size of a pixel in the world.
+    """The physical size of a pixel.
 
     Attributes:
-        x: Its width, the distance between columns.
-        y: Its height, the distance between rows.
-        unit: What both are counted in, one of `MICROMETRES`.
+        x: Width, the distance between columns.
+        y: Height, the distance between rows.
+        unit: Unit of both, a key of `MICROMETRES`.
 
     Raises:
-        InputError: A side is not above 0, or the unit is none of these.
+        InputError: A side is not positive, or the unit is unknown.
     """
 
     x: float
@@ -68,18 +67,18 @@ class PixelSize:
         if not all(math.isfinite(side) and side > 0 for side in (self.x, self.y)):
             raise InputError(
                 "pixel size",
-                f"{self.x} x {self.y} is no size of a pixel",
-                "Give two numbers above 0",
+                f"{self.x} x {self.y} is not the size of a pixel",
+                "Give two positive numbers",
             )
         if self.unit not in MICROMETRES:
             raise InputError(
                 "pixel size",
-                f"'{self.unit}' is no unit that is known",
+                f"'{self.unit}' is not a known unit",
                 f"Use one of {', '.join(MICROMETRES)}",
             )
 
     def in_unit(self, unit: str) -> "PixelSize":
-        """Return the same size counted in another unit."""
+        """Return the same size in another unit."""
         if unit == self.unit:
             return self
         factor = MICROMETRES[self.unit] / MICROMETRES[unit]
@@ -87,38 +86,52 @@ class PixelSize:
 
 
 def read_pixel_size(file: File) -> PixelSize | None:
-    """Read the size of a pixel out of a TIFF file.
-
-    The first of these that says something counts: the header of OME (`PhysicalSizeX`), that of
-    ImageJ (`unit`, with the resolution as pixels in that unit), and the resolution in pixels in an
-    inch or a centimetre. Of the last, 1, 72 and 96 pixels in an inch are no measurement: programs
-    write them that know nothing.
-
-    Args:
-        file: Any image file; of other formats the size is not known.
-
-    Returns:
-        The size, or None where it is not known.
+    """Read the size of a pixel from an image file; None if unknown, as for all but TIFF files.
 
     Raises:
-        InputError: It is a damaged TIFF file.
+        InputError: The file is a damaged TIFF file.
     """
-    if file.suffix.lower() not in _ENDINGS:
+    if not is_tiff(file):
         return None
+    with decoding_errors(file), open_tiff(file, keep=False) as tiff:
+        return _find(tiff)
+
+
+def find_pixel_size(tiff: tifffile.TiffFile) -> PixelSize | None:
+    """Return the size of a pixel in an opened TIFF file; None if unknown or damaged."""
     try:
-        with open_tiff(file, keep=False) as tiff:
-            header = tiff.pages.first
-            return _from_ome(tiff) or _from_imagej(header) or _from_resolution(header)
-    except (FileNotFoundError, PermissionError) as error:
-        raise InputError(file, f"it cannot be opened ({error})", "Check the path") from error
-    except Exception as error:  # tifffile raises anything on damaged bytes
-        raise InputError(file, *explain_damage(file, error)) from error
+        return _find(tiff)
+    except Exception:  # the pixels may be readable all the same
+        return None
+
+
+def make_pixel_size(width: float, height: float, unit: str) -> PixelSize | None:
+    """Return the size of a pixel, or None if numbers or unit are meaningless.
+
+    Args:
+        width: Width in that unit.
+        height: Height in that unit.
+        unit: The unit as any program spells it.
+    """
+    unit = _SPELLINGS.get(unit.lower(), unit)
+    known = unit in MICROMETRES and all(math.isfinite(s) and s > 0 for s in (width, height))
+    return PixelSize(width, height, unit) if known else None
+
+
+def _find(tiff: tifffile.TiffFile) -> PixelSize | None:
+    """Return the first of: OME's PhysicalSize, ImageJ's unit with the resolution, the resolution.
+
+    Of plain resolutions, 1, 72 and 96 pixels per inch count as unknown: they are what programs
+    write by default.
+    """
+    header = tiff.pages.first
+    return _from_ome(tiff) or _from_imagej(header) or _from_resolution(header)
 
 
 def _from_ome(tiff: tifffile.TiffFile) -> PixelSize | None:
     text = tiff.ome_metadata
     if not text or "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL):
-        return None  # definitions of entities, which OME has no use for, may be a trap
+        return None  # entity definitions, which OME does not use, can be an attack
     pixels = ElementTree.fromstring(text).find(".//{*}Pixels")  # noqa: S314 -- without entities
     if pixels is None:
         return None
@@ -131,7 +144,7 @@ def _from_imagej(header: tifffile.TiffPage) -> PixelSize | None:
     if not header.imagej_description:
         return None
     unit = re.search(r"^unit=(.*)$", header.imagej_description, re.MULTILINE)
-    # ImageJ writes letters beyond ASCII as Java does.
+    # ImageJ writes non-ASCII letters as Java's escapes.
     name = re.sub(r"\\u([0-9A-Fa-f]{4})", lambda m: chr(int(m[1], 16)), unit[1]) if unit else ""
     width, height = _resolution(header)
     return make_pixel_size(width, height, name.strip())
@@ -149,22 +162,9 @@ def _from_resolution(header: tifffile.TiffPage) -> PixelSize | None:
 
 
 def _resolution(header: tifffile.TiffPage) -> tuple[float, float]:
-    """Return a pixel's width and height in the unit of the resolution; 0 where not known."""
+    """Return a pixel's width and height in the unit of the resolution; 0 if unknown."""
     sides = []
     for name in ("XResolution", "YResolution"):
         pixels, units = header.tags.valueof(name, default=(0, 1))
         sides.append(units / pixels if pixels else 0.0)
     return sides[0], sides[1]
-
-
-def make_pixel_size(width: float, height: float, unit: str) -> PixelSize | None:
-    """Return a pixel's size, or None where numbers or unit say nothing.
-
-    Args:
-        width: In that unit.
-        height: Likewise.
-        unit: As any program spells it.
-    """
-    unit = _SPELLINGS.get(unit.lower(), unit)
-    known = unit in MICROMETRES and all(math.isfinite(s) and s > 0 for s in (width, height))
-    return PixelSize(width, height, unit) if known else None

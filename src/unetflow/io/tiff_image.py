@@ -1,6 +1,7 @@
 """TIFF and OME-TIFF of any size, through tifffile."""
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,9 @@ from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
 from unetflow.io.files import file_signature
-from unetflow.io.formats.bounds import explain_damage
-from unetflow.io.formats.tiff import (
-    ALPHA,
-    check_chain,
-    open_tiff,
-)
+from unetflow.io.formats.bounds import decoding_errors
+from unetflow.io.formats.tiff import ALPHA, open_tiff
+from unetflow.io.formats.tiff_layout import check_chain, find_series
 from unetflow.io.lazy_image import (
     MAX_BLOCK_PIXELS,
     Array,
@@ -24,64 +22,59 @@ from unetflow.io.lazy_image import (
     Selection,
     check_block,
 )
+from unetflow.io.pixel_size import find_pixel_size
 
 
 def open_large_tiff(path: Path, level: int = 0, max_pixels: int = MAX_BLOCK_PIXELS) -> LazyImage:
-    """Open a TIFF file without decoding it.
-
-    Uncompressed pixels that lie one after the other are mapped into memory; else one tile or strip
-    after the other is decoded.
+    """Open a TIFF file without decoding it; see `as_lazy_image`.
 
     Args:
-        path: The file. Of one image, its channels not counted; smaller copies of it are levels.
-        level: Which level of a pyramid; 0 is the one at full resolution.
-        max_pixels: Width times height of what is decoded at once.
+        path: A file of one image, channels not counted; reduced copies of it are levels.
+        level: Level of a pyramid; 0 has the full resolution.
+        max_pixels: Limit of width times height of a tile or strip.
 
     Raises:
         InputError: The file cannot be read as such an image.
     """
-    with ExitStack() as stack:
-        try:
-            tiff = stack.enter_context(open_tiff(path, keep=False))
-            check_chain(tiff)
-            series = _find_level(path, tiff, level)
-            header = series.keyframe
-            _check_header(path, header)
-            array = _map(path, tiff, series)
-            if array is None:
-                array = _decode(path, series, max_pixels, stack)
-            return LazyImage(
-                path,
-                array,
-                series.axes,
-                {"image": file_signature(path), "level": level},
-                has_alpha=header.extrasamples[-1:] in ALPHA,
-                close=stack.pop_all().close,
-            )
-        except InputError:
-            raise
-        except FileNotFoundError as error:
-            raise InputError(path, "the file does not exist", "Check the path") from error
-        except Exception as error:  # tifffile raises anything on damaged bytes
-            raise InputError(path, *explain_damage(path, error)) from error
+    with decoding_errors(path), ExitStack() as stack:
+        tiff = stack.enter_context(open_tiff(path, keep=False))
+        return as_lazy_image(path, tiff, stack, level, max_pixels)
 
 
-def _find_level(path: Path, tiff: tifffile.TiffFile, level: int) -> tifffile.TiffPageSeries:
-    images = tiff.series
-    if len(images) > 1:  # smaller copies of an image are none of their own
-        images = [s for s in images if not s.keyframe.is_subifd and not s.keyframe.is_reduced]
-    if len(images) != 1:
-        raise InputError(
-            path,
-            f"it holds {len(images)} images of different kinds instead of one",
-            "Save each one as a file of its own",
-        )
-    levels = images[0].levels
+def as_lazy_image(
+    path: Path,
+    tiff: tifffile.TiffFile,
+    stack: ExitStack,
+    level: int = 0,
+    max_pixels: int = MAX_BLOCK_PIXELS,
+) -> LazyImage:
+    """Return an image of an opened TIFF file that takes over the stack and closes the file.
+
+    Uncompressed pixels that are stored one after the other are memory-mapped; otherwise one tile
+    or strip after the other is decoded.
+    """
+    check_chain(tiff)
+    levels = find_series(path, tiff).levels
     if not 0 <= level < len(levels):
         raise InputError(
             path, f"it has {len(levels)} levels, no level {level}", f"Use 0 to {len(levels) - 1}"
         )
-    return levels[level]
+    series = levels[level]
+    _check_header(path, series.keyframe)
+    array = _map(path, tiff, series)
+    if array is None:
+        array = _decode(path, series, max_pixels, stack)
+    image = LazyImage(
+        path,
+        array,
+        series.axes,
+        {"image": file_signature(path), "level": level},
+        has_alpha=series.keyframe.extrasamples[-1:] in ALPHA,
+        close=stack.pop_all().close,
+    )
+    image.pixel_size = find_pixel_size(tiff)
+    image.reopen = partial(open_large_tiff, path.absolute(), level, max_pixels)
+    return image
 
 
 class MappedFile:

@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,35 +63,26 @@ def open_large_zarr(path: Path, level: int = 0, max_pixels: int = MAX_BLOCK_PIXE
         raise InputError(
             path, f"it is no Zarr array and no OME-Zarr image ({error})", "Export it again"
         ) from error
-    return LazyImage(path, chunks, axes, {"image": folder_signature(path), "level": level})
+    image = LazyImage(path, chunks, axes, {"image": folder_signature(path), "level": level})
+    image.pixel_size = _find_pixel_size(node.attrs)
+    image.reopen = partial(open_large_zarr, path.absolute(), level, max_pixels)
+    return image
 
 
-def read_zarr_pixel_size(path: Path) -> PixelSize | None:
-    """Read the size of a pixel out of the metadata of an OME-Zarr image (OME-NGFF, from 0.4 on).
+def _find_pixel_size(attributes: Mapping[str, Any]) -> PixelSize | None:
+    """Return the size of a pixel at full resolution by the metadata of OME-NGFF, from 0.4 on.
 
-    Args:
-        path: The folder.
-
-    Returns:
-        That of the level at full resolution; None where it is not known, as of a plain array.
-
-    Raises:
-        InputError: The folder holds no Zarr array or group, or its metadata are damaged.
+    It is None if unknown, as for a plain array.
     """
-    import zarr
-
     try:
-        attributes = zarr.open(zarr.storage.LocalStore(path, read_only=True), mode="r").attrs
         images = attributes.get("ome", attributes).get("multiscales", [])
         if len(images) != 1:
             return None
         scale, units = _scale_axes(images[0])
         unit = units["Y"]
         return make_pixel_size(scale["X"], scale["Y"], unit) if units["X"] == unit else None
-    except Exception as error:  # zarr, and metadata of any other form, raise anything
-        raise InputError(
-            path, f"it does not say how large its pixels are ({error})", "Export it again"
-        ) from error
+    except Exception:  # metadata of any other form raise anything
+        return None
 
 
 def _scale_axes(image: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, str]]:

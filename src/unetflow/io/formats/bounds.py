@@ -1,17 +1,19 @@
-"""What is looked at before a file is decoded, and what is said when that fails."""
+"""Checks before a file is decoded, and explanations of decoding failures."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 from unetflow.core.errors import InputError
 from unetflow.io.files import ReadableFile
 
 MAX_PIXELS = 400_000_000
-"""Pixels that an image may have before it is refused unread: 20,000 x 20,000."""
+"""Default limit of width times height: 20,000 x 20,000."""
 MAX_CHANNELS = 256
 _FEW_CHANNELS = 16
-"""Channels up to which an image may have the most pixels; of more, fewer pixels."""
-_SPARE_BYTES, _BYTES_FOR_A_PIXEL = 2**24, 16
-"""What a file may hold besides pixels, and twice what the largest pixel of PNG takes."""
+"""Images of more channels may have proportionally fewer pixels."""
+_SPARE_BYTES, _BYTES_PER_PIXEL = 2**24, 16
+"""Allowance for metadata, and twice the size of the largest pixel of PNG."""
 
 _SIGNATURES = {
     b"\x89PNG\r\n\x1a\n": ("PNG", (".png",)),
@@ -26,11 +28,11 @@ _SIGNATURES = {
     b"%PDF": ("PDF", ()),
     b"<": ("a web page", ()),
 }
-"""How files of a kind begin, and the endings that their names should have."""
+"""First bytes of files, the kind they stand for, and the file extensions of that kind."""
 
 
 def check_size(where: object, width: int, height: int, max_pixels: int, channels: int = 1) -> None:
-    """Refuse an image whose header claims more pixels than are allowed, before decoding it."""
+    """Raise an `InputError` if a header claims more pixels or channels than allowed."""
     if channels > MAX_CHANNELS:
         raise InputError(
             where,
@@ -48,12 +50,8 @@ def check_size(where: object, width: int, height: int, max_pixels: int, channels
 
 
 def read_bounded(where: object, opened: BinaryIO, width: int, height: int) -> bytes:
-    """Read the rest of a file, but no more than an image of its size can need.
-
-    Raises:
-        InputError: There is more.
-    """
-    most = _SPARE_BYTES + _BYTES_FOR_A_PIXEL * width * height
+    """Read the rest of a file; raise an `InputError` if it is longer than its pixels can need."""
+    most = _SPARE_BYTES + _BYTES_PER_PIXEL * width * height
     data = opened.read(most + 1)
     if len(data) > most:
         raise InputError(
@@ -65,30 +63,46 @@ def read_bounded(where: object, opened: BinaryIO, width: int, height: int) -> by
 
 
 def detect_format(start: bytes) -> tuple[str, tuple[str, ...]]:
-    """Tell of what kind a file is by its first eight bytes, and which endings its name should have.
+    """Return the kind of a file ("" if unknown) and its extensions, from its first eight bytes.
 
-    Returns:
-        The kind, empty where it is unknown, and the endings, none where no reader knows it.
+    A kind that no reader supports has no extensions.
     """
     return next(
         (found for signature, found in _SIGNATURES.items() if start.startswith(signature)), ("", ())
     )
 
 
+@contextmanager
+def decoding_errors(file: ReadableFile) -> Iterator[None]:
+    """Turn whatever the block raises into an `InputError`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(file, "the file does not exist", "Check the path") from error
+    except PermissionError as error:
+        raise InputError(file, "the file may not be read", "Change its permissions") from error
+    except MemoryError as error:
+        raise InputError(file, "the file does not fit into memory", "Cut it into parts") from error
+    except Exception as error:  # decoders raise anything on damaged bytes, struct.error included
+        raise InputError(file, *explain_damage(file, error)) from error
+
+
 def explain_damage(file: ReadableFile, error: Exception) -> tuple[str, str]:
-    """Return the problem and the mend of a file that a decoder could not read."""
+    """Return the problem and the fix for a file that a decoder could not read."""
     try:
         with file.open("rb") as opened:
             start = opened.read(8)
-    except OSError:  # a folder, say; the first error tells
+    except OSError:  # a folder, for example; the decoder's error explains it
         start = b"?"
     if not start:
         return "the file is empty", "Export or copy it again from its source"
-    kind, endings = detect_format(start)
-    if kind and file.suffix.lower() not in endings:
+    kind, extensions = detect_format(start)
+    if kind and file.suffix.lower() not in extensions:
         return (
             f"its content is {kind}, though its name ends in {file.suffix}",
-            "Give it the right ending" if endings else "Download or export it again",
+            "Correct the file extension" if extensions else "Download or export it again",
         )
     reason = " ".join(str(error).split())[:200]
     return (

@@ -1,9 +1,9 @@
-"""Image files to arrays, one small module for each family of formats.
+"""Image files to arrays, with one small module for each family of formats.
 
-A reader is a function `(file, limit, *, page, indices) -> array` that returns the pixels as they
-are stored: `(height, width)` or `(height, width, channels)`, at the source's bit depth, upright,
-and without an alpha channel. Of an image with a palette it returns the indices if `indices` is
-true, else the colours. A new format is one module and one line in `READERS`.
+A reader is a function `(file, max_pixels, *, page, indices) -> array` that returns the pixels as
+stored: `(height, width)` or `(height, width, channels)`, at the source's bit depth, upright and
+without an alpha channel. For an image with a palette it returns the indices if `indices` is true,
+otherwise the colours. To add a format, add a module and an entry in `READERS`.
 """
 
 from typing import Protocol, cast
@@ -13,34 +13,14 @@ from numpy.typing import NDArray
 
 from unetflow.core.errors import DeclarationError, InputError
 from unetflow.io.files import FileInMemory, ReadableFile
-from unetflow.io.formats.bounds import (
-    MAX_PIXELS,
-    detect_format,
-    explain_damage,
-)
-from unetflow.io.formats.pillow import (
-    read_bmp,
-    read_gif,
-    read_jpeg,
-)
+from unetflow.io.formats.bounds import MAX_PIXELS, decoding_errors, detect_format
+from unetflow.io.formats.pillow import read_bmp, read_gif, read_jpeg
 from unetflow.io.formats.png import read_png
-from unetflow.io.formats.tiff import count_pages, read_tiff
-
-__all__ = [
-    "LOSSY",
-    "MAX_PIXELS",
-    "READERS",
-    "count_pages",
-    "is_image",
-    "read_image",
-    "read_image_bytes",
-    "read_mask",
-    "to_image_type",
-]
+from unetflow.io.formats.tiff import read_tiff
 
 
 class Reader(Protocol):
-    """What a reader looks like."""
+    """Signature of a reader."""
 
     def __call__(
         self, file: ReadableFile, max_pixels: int, *, page: int | None, indices: bool
@@ -57,15 +37,13 @@ READERS: dict[str, Reader] = {
     ".gif": read_gif,
     ".bmp": read_bmp,
 }
-LOSSY = (".jpg", ".jpeg")
-"""Endings of formats that change pixel values."""
-_ENDINGS = tuple(READERS)
-_EXACT_IN_FLOAT32 = 2**24
+_LOSSY = (".jpg", ".jpeg")
+_MAX_EXACT_FLOAT32 = 2**24
 
 
 def is_image(name: str) -> bool:
-    """Tell whether the ending of a file's name is one that a reader knows."""
-    return name.lower().endswith(_ENDINGS)
+    """Return whether a reader supports the extension of a file's name."""
+    return name.lower().endswith(tuple(READERS))
 
 
 def read_image(
@@ -75,43 +53,45 @@ def read_image(
 
     Args:
         file: A PNG, JPEG, TIFF, GIF or BMP file.
-        max_pixels: Width times height that the file's header may claim.
-        page: Which image of a file that holds several.
+        max_pixels: Limit of width times height, checked before decoding.
+        page: Number of the image in a file that holds several.
 
     Returns:
-        `(height, width, channels)`; uint8 and uint16 as they are, everything else as float32.
+        `(height, width, channels)`; uint8 and uint16 as stored, everything else as float32.
 
     Raises:
         InputError: The file cannot be read as such an image, or holds numbers that are not
-            finite, or whole ones that float32 cannot hold.
+            finite, or integers that float32 cannot represent.
     """
-    pixels = to_image_type(file, _read(file, max_pixels, page, indices=False))
-    return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
+    return to_image(file, _read(file, max_pixels, page, indices=False))
 
 
 def read_image_bytes(name: str, data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.generic]:
-    """Read an image out of a file's bytes; how they begin tells the format.
+    """Read an image from the bytes of a file, whose beginning determines the format.
 
     Args:
-        name: What messages call it.
+        name: Name for messages.
         data: The bytes of a file as in `read_image`.
-        max_pixels: Width times height that the file's header may claim.
+        max_pixels: Limit of width times height, checked before decoding.
 
     Returns:
-        As `read_image`.
-
-    Raises:
-        InputError: See `read_image`.
+        See `read_image`, also for the errors.
     """
-    kind, endings = detect_format(data[:8])
-    if not endings:
-        what = f"it is {kind}" if kind else "it begins like no format that is known"
+    kind, extensions = detect_format(data[:8])
+    if not extensions:
+        what = f"it is {kind}" if kind else "its format is not known"
         raise InputError(name, what if data else "it is empty", "Give a PNG or TIFF file")
-    return read_image(FileInMemory(name, endings[0], data), max_pixels)
+    return read_image(FileInMemory(name, extensions[0], data), max_pixels)
+
+
+def to_image(file: ReadableFile, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return the pixels of a reader in the form of `read_image`, or raise its errors."""
+    pixels = to_image_type(file, pixels)
+    return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
 
 
 def to_image_type(where: object, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Return uint8 and uint16 as they are, booleans as 0 and 255, everything else as float32.
+    """Return uint8 and uint16 unchanged, booleans as 0 and 255, everything else as float32.
 
     Raises:
         InputError: See `read_image`.
@@ -129,14 +109,14 @@ def read_mask(
     in_colour: bool = False,
     soft: bool = False,
 ) -> NDArray[np.integer]:
-    """Read a mask: one whole number for each pixel, exactly as stored.
+    """Read a mask: one integer for each pixel, exactly as stored.
 
     Args:
-        file: A file as in `read_image`. A colour file passes when its channels are equal.
-        max_pixels: Width times height that the file's header may claim.
-        page: Which image of a file that holds several.
-        in_colour: Read colours, as one number each: red in the highest of three bytes.
-        soft: Whether values between those of the classes are expected and dealt with.
+        file: A file as in `read_image`. A colour file is accepted if its channels are equal.
+        max_pixels: Limit of width times height, checked before decoding.
+        page: Number of the image in a file that holds several.
+        in_colour: Read colours, each as one integer with red in the highest of three bytes.
+        soft: Whether the caller handles values between those of the classes.
 
     Returns:
         `(height, width)` of an integer type.
@@ -146,15 +126,15 @@ def read_mask(
     """
     pixels = _read(file, max_pixels, page, indices=not in_colour)
     if pixels.dtype == bool:
-        pixels = pixels.astype(np.uint8) * np.uint8(255)
+        pixels = to_image_type(file, pixels)
     if pixels.dtype.kind not in "iu":
         raise InputError(
             file,
             f"the mask holds {pixels.dtype} numbers, perhaps probabilities",
-            "Save the mask as whole numbers, one for each class",
+            "Save the mask as integers, one for each class",
         )
     flat = _pack_colours(file, pixels) if in_colour else _drop_equal_channels(file, pixels)
-    if file.suffix.lower() in LOSSY and not soft and len(np.unique(flat)) > 2:
+    if file.suffix.lower() in _LOSSY and not soft and len(np.unique(flat)) > 2:
         raise InputError(
             file,
             "JPEG compression has changed the mask's values",
@@ -170,21 +150,11 @@ def _read(
     if reader is None:
         raise InputError(
             file,
-            f"the ending '{file.suffix}' is not one of {', '.join(READERS)}",
+            f"the extension '{file.suffix}' is not one of {', '.join(READERS)}",
             "Convert the file to PNG or TIFF",
         )
-    try:
+    with decoding_errors(file):
         pixels = reader(file, max_pixels, page=page, indices=indices)
-    except InputError:
-        raise
-    except FileNotFoundError as error:
-        raise InputError(file, "the file does not exist", "Check the path") from error
-    except PermissionError as error:
-        raise InputError(file, "the file may not be read", "Give yourself the right") from error
-    except MemoryError as error:
-        raise InputError(file, "the file does not fit into memory", "Cut it into parts") from error
-    except Exception as error:  # decoders raise anything on damaged bytes, struct.error included
-        raise InputError(file, *explain_damage(file, error)) from error
     if pixels.size == 0:
         raise InputError(file, "the image has no pixels", "Export it again from its source")
     return pixels
@@ -192,7 +162,7 @@ def _read(
 
 def _to_float32(where: object, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
     if np.issubdtype(pixels.dtype, np.integer):
-        if max(-int(pixels.min()), int(pixels.max())) > _EXACT_IN_FLOAT32:
+        if max(-int(pixels.min()), int(pixels.max())) > _MAX_EXACT_FLOAT32:
             raise InputError(
                 where,
                 f"its {pixels.dtype} numbers reach beyond 24 bits",
@@ -221,8 +191,8 @@ def _drop_equal_channels(file: ReadableFile, pixels: NDArray[np.generic]) -> NDA
                 raise InputError(
                     file,
                     f"the mask has {channels} channels",
-                    "If they are the slices of a stack, save it with axes ZYX; else save the mask "
-                    "with one grey value for each class",
+                    "Save the slices of a stack with axes ZYX, or a single mask with one grey "
+                    "value for each class",
                 )
             raise DeclarationError(
                 file,

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
 from unetflow.core.types import IGNORE, Label, Probabilities
@@ -118,6 +117,8 @@ def fit_temperature(pixels: PixelSample) -> float:
     """
     if not pixels.truth.size:
         return 1.0
+    from scipy.optimize import minimize_scalar  # 0.2 s, which most commands need not spend
+
     found = minimize_scalar(
         lambda log_temperature: log_loss(pixels, float(np.exp(log_temperature))),
         bounds=np.log(TEMPERATURES),

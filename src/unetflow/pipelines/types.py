@@ -1,4 +1,4 @@
-"""Types of the Keras floor for the annotations of nodes.
+"""Types of Keras and matplotlib for the annotations of nodes.
 
 Kedro resolves the annotations of nodes whenever it starts, and importing Keras would cost seconds
 each time. So only type checkers see the real types.
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from keras import Model as KerasModel
+    from matplotlib.figure import Figure
 
     from unetflow.datasets.training_log import BeginFold
     from unetflow.inference.bioimageio.package import BioimageioPackage
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
     from unetflow.training.callbacks import TrainingListeners
     from unetflow.training.fit import FitSettings
 else:
-    BeginFold = BioimageioPackage = Exported = FitSettings = KerasModel = Segmenter = Any
+    BeginFold = BioimageioPackage = Exported = Figure = FitSettings = KerasModel = Segmenter = Any
     SegmenterSettings = TrainingListeners = Any
 
 __all__ = [
     "BeginFold",
     "BioimageioPackage",
     "Exported",
+    "Figure",
     "FitSettings",
     "KerasModel",
     "Segmenter",

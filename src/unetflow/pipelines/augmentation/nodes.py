@@ -3,7 +3,6 @@
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from unetflow.augmentation.policy import Augmenter, build_policy
 from unetflow.config.augmentation import AugmentationParameters
@@ -11,6 +10,7 @@ from unetflow.config.training import PlannedTraining
 from unetflow.config.validation import read_parameters
 from unetflow.data.manifest import intensity_range, samples_of_split
 from unetflow.data.samples import SampleFolder
+from unetflow.pipelines.types import Figure
 from unetflow.visualization.figures import draw_augmentation_preview
 
 _PREVIEWED = 4

@@ -3,13 +3,11 @@
 import logging
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from unetflow.config.classes import Classes
 from unetflow.config.model import PlannedModel
 from unetflow.config.training import PlannedTraining
 from unetflow.config.validation import read_parameters
-from unetflow.pipelines.types import KerasModel
+from unetflow.pipelines.types import Figure, KerasModel
 
 _log = logging.getLogger(__name__)
 

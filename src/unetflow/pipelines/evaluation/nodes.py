@@ -3,7 +3,6 @@
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from unetflow.config.classes import Classes
 from unetflow.config.evaluation import EvaluationParameters
@@ -17,7 +16,7 @@ from unetflow.evaluation.scoring import choose_otsu_side, score_images
 from unetflow.evaluation.summary import Conditions, summarise_scores
 from unetflow.evaluation.threshold_tuning import tune_postprocessing
 from unetflow.metrics.registry import ScoreSettings
-from unetflow.pipelines.types import KerasModel, Segmenter
+from unetflow.pipelines.types import Figure, KerasModel, Segmenter
 from unetflow.visualization.figures import Specimen, draw_gallery
 
 

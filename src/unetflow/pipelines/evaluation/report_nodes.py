@@ -3,11 +3,10 @@
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from unetflow.config.validation import dump_parameters
 from unetflow.data.samples import SampleFolder
-from unetflow.pipelines.types import Segmenter
+from unetflow.pipelines.types import Figure, Segmenter
 from unetflow.reporting.evaluation_report import model_card as card
 from unetflow.reporting.evaluation_report.evaluation_charts import (
     draw_scores_over,

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from unetflow.config.evaluation import EvaluationParameters
@@ -14,7 +13,7 @@ from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
 from unetflow.evaluation import uncertainty
 from unetflow.evaluation.label_quality import measure_losses, show_worst
-from unetflow.pipelines.types import Segmenter
+from unetflow.pipelines.types import Figure, Segmenter
 from unetflow.visualization.figures import draw_gallery
 
 

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from unetflow.config.classes import Classes
 from unetflow.config.retraining import RetrainingParameters
@@ -17,7 +16,7 @@ from unetflow.datasets.registry import ChampionRecord
 from unetflow.evaluation import promotion
 from unetflow.pipelines.construction.nodes import construct_unet
 from unetflow.pipelines.evaluation.baseline_nodes import describe_task, score_pixels
-from unetflow.pipelines.types import KerasModel, Segmenter
+from unetflow.pipelines.types import Figure, KerasModel, Segmenter
 from unetflow.visualization.figures import Specimen, draw_gallery
 
 _log = logging.getLogger(__name__)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from unetflow.augmentation.class_weights import balance_classes
 from unetflow.augmentation.crops import fixed_crops
@@ -31,11 +30,7 @@ from unetflow.data.manifest import (
     samples_of_split,
 )
 from unetflow.data.samples import Sample, SampleFolder
-from unetflow.pipelines.types import (
-    FitSettings,
-    KerasModel,
-    TrainingListeners,
-)
+from unetflow.pipelines.types import Figure, FitSettings, KerasModel, TrainingListeners
 from unetflow.training.checkpoints import CheckpointFolder
 from unetflow.visualization.figures import draw_learning_curve
 

@@ -12,7 +12,7 @@ from coverage import Coverage
 from hypothesis import HealthCheck, settings
 from kedro.framework.project import configure_project
 
-from unetflow.tracking.server import Place
+from unetflow.tracking.server import TrackingTarget
 
 ROOT = Path(__file__).parent.parent
 
@@ -73,7 +73,7 @@ def _no_place_of_another_test() -> Iterator[None]:
     """Forget where a test tracked its runs."""
     yield
     if "mlflow" in sys.modules:
-        Place().choose()
+        TrackingTarget().restore()
 
 
 @pytest.fixture(scope="session")

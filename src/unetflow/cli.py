@@ -1,4 +1,4 @@
-"""`kedro run` as Kedro has it, but with one clear line for errors that the user can mend."""
+"""`kedro run` with one clear line for errors that the user can fix."""
 
 import os
 import signal
@@ -16,10 +16,11 @@ from kedro.io import DatasetError
 from omegaconf.errors import OmegaConfBaseException
 from yaml.parser import ParserError
 
-from unetflow.core.errors import InputError, NothingToDo
+from unetflow.core.errors import InputError
+from unetflow.pipelines.retraining.runner import SKIPPED, RetrainingRunner
 
 SKIPPED_CODE = "UNETFLOW_SKIPPED_CODE"
-"""Environment variable with the exit code of a run that had nothing to do; 0 if it is not set."""
+"""Environment variable with the exit code of a retraining without a reason; default 0."""
 
 
 @click.group()
@@ -29,19 +30,19 @@ def cli() -> None:
 
 def _run(**options: Any) -> Any:
     """Run the pipeline."""
-    # TensorFlow's notices about its build would bury what a person wants to read.
+    # TensorFlow's notices about its build would bury the messages of the run.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Relative to where the user stands; `model` is an earlier name of `segmenter`.
+    # Relative to the working folder; `model` is an earlier name of `segmenter`.
     for name in ("images", "output", "segmenter", "model", "start_from"):
         path = options["params"].get(name)
         is_path = path is not None and not isinstance(path, dict)  # of the section `model`
         if is_path and not str(path).startswith("models:/"):
             options["params"][name] = str(Path(path).absolute())
+    if "retraining" in (*options["pipelines"], options["pipeline"]) and options["runner"] is None:
+        options["runner"] = f"{RetrainingRunner.__module__}.{RetrainingRunner.__qualname__}"
     try:
-        with _ended_in_order():
-            return kedro_run.callback(**options)  # type: ignore[misc]
-    except NothingToDo:  # which a hook has told already
-        return sys.exit(_read_skipped_code())
+        with _sigterm_as_interrupt():
+            result = kedro_run.callback(**options)  # type: ignore[misc]
     except KeyboardInterrupt:
         if "mlflow" in sys.modules:
             sys.modules["mlflow"].end_run("KILLED")
@@ -51,21 +52,24 @@ def _run(**options: Any) -> Any:
         if message is None:
             raise
         raise click.ClickException(message) from error
+    if SKIPPED in result:
+        sys.exit(_read_skipped_code())
+    return result
 
 
 def _read_skipped_code() -> int:
     code = os.environ.get(SKIPPED_CODE, "0")
     if not (code.isdecimal() and int(code) < 256):
         raise click.ClickException(
-            f"environment variable {SKIPPED_CODE}: {code!r} is no exit code. Give 0 to 255."
+            f"environment variable {SKIPPED_CODE}: {code!r} is not an exit code. Give 0 to 255."
         )
     return int(code)
 
 
 @contextmanager
-def _ended_in_order() -> Iterator[None]:
-    """Take the signal by which a scheduler ends a process as what Ctrl-C is in a terminal."""
-    if threading.current_thread() is not threading.main_thread():  # where none can be taken
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Treat SIGTERM, with which schedulers end a process, as Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():  # signals need the main thread
         yield
         return
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -76,7 +80,7 @@ def _ended_in_order() -> Iterator[None]:
 
 
 def _message_for(error: Exception) -> str | None:
-    """Return what to tell the user, or None where only a traceback helps."""
+    """Return the message for the user; None where only a traceback helps."""
     chain = list(_causes(error))
     for cause in chain:
         if isinstance(cause, InputError):
@@ -89,7 +93,7 @@ def _message_for(error: Exception) -> str | None:
                 "Correct the file in conf/, --env or the value in --params; presets are in "
                 "conf/base/globals_presets.yml."
             )
-        if type(cause).__name__ == "MlflowException":  # importing MLflow for its type costs seconds
+        if type(cause).__name__ == "MlflowException":  # importing MLflow takes seconds
             return f"MLflow: {first_line} Check MLFLOW_TRACKING_URI and conf/base/mlflow.yml."
         if isinstance(cause, ValueError) and first_line.startswith("Failed to find the pipeline"):
             return first_line

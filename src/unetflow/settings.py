@@ -5,10 +5,11 @@ from typing import Any
 
 from unetflow.config_loader import RenamingConfigLoader
 from unetflow.core.errors import InputError
+from unetflow.hooks.announcements import AnnouncementHooks
 from unetflow.hooks.checkpoints import CheckpointHooks
 from unetflow.hooks.retraining import RetrainingHooks
 from unetflow.hooks.tracking import TrackingHooks
-from unetflow.hooks.validation import CheckHooks
+from unetflow.hooks.validation import ValidationHooks
 
 
 def environment_variable(name: str, default: str | None = None) -> str:
@@ -23,8 +24,14 @@ def environment_variable(name: str, default: str | None = None) -> str:
     return value
 
 
-# The last one is called first.
-HOOKS = (CheckpointHooks(), TrackingHooks(), RetrainingHooks(), CheckHooks())
+# Kedro calls the last one first.
+HOOKS = (
+    CheckpointHooks(),
+    TrackingHooks(),
+    AnnouncementHooks(),
+    RetrainingHooks(),
+    ValidationHooks(),
+)
 
 # Those of Kedro-Viz would write statistics and events of every run to files that nothing reads.
 DISABLE_HOOKS_FOR_PLUGINS = ("kedro-viz",)

@@ -146,7 +146,7 @@ def test_a_stage_is_refused_where_another_retraining_has_begun_since(project) ->
     assert owner.read_text() == "first"
     stages.run_stage(project, "ingestion", "second", 120)
     assert owner.read_text() == "second"
-    with pytest.raises(stages.StageError, match="another retraining has begun in this folder"):
+    with pytest.raises(stages.StageError, match="another retraining has started in this folder"):
         stages.run_stage(project, "gate", "first", 120)
     outcome = project / "data/08_reporting/retraining.json"
     assert not outcome.exists()  # it would be the other one's

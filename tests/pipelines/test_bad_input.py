@@ -192,13 +192,14 @@ def test_stage_without_its_inputs_says_what_to_run(project: Path) -> None:
 def test_export_never_overwrites_what_the_user_has(mine: Path) -> None:
     params = f"images={mine / 'images'},output={mine}"
     result = kedro_run(mine.parent, "--pipelines", "mask_export", "--params", params)
-    _refused(result, f"{mine / 'masks'}: `masks` would be written over the images or masks")
+    _refused(result, f"{mine / 'masks'}: `masks` would overwrite your images or masks")
 
 
 def test_folder_to_segment_is_checked_before_the_training(mine: Path) -> None:
     result = kedro_run(mine.parent, "--params", TINY)
     _refused(
-        result, "data/01_raw/demo/images: there is no such folder or archive to export masks of"
+        result,
+        "data/01_raw/demo/images: the folder or archive of the images to segment does not exist",
     )
     assert not (mine.parent / "data/02_intermediate").exists()
 

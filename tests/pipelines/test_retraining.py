@@ -144,7 +144,7 @@ def test_second_retraining_gives_up_while_one_is_at_work(with_champion: Path) ->
     with FileLock(with_champion / "data/08_reporting/retraining.lock"):
         result = kedro_run(with_champion, *RETRAINING, TINY)
     assert result.exit_code == 1
-    assert "another retraining or rollback is at work in this folder" in result.output
+    assert "another retraining or rollback is running in this folder" in result.output
     assert not (with_champion / "data/08_reporting/retraining.json").exists()
 
 
@@ -176,7 +176,7 @@ def test_the_exit_code_of_a_skipped_run_can_be_chosen(
     monkeypatch.setenv("UNETFLOW_SKIPPED_CODE", "none")
     result = kedro_run(with_champion, *RETRAINING, TINY)
     assert result.exit_code == 1
-    assert "UNETFLOW_SKIPPED_CODE: 'none' is no exit code" in result.output
+    assert "UNETFLOW_SKIPPED_CODE: 'none' is not an exit code" in result.output
 
 
 class _Counting:

@@ -231,4 +231,4 @@ def test_a_start_that_stands_in_a_file_is_not_passed_over(project: Path) -> None
     (project / "conf/local/parameters.yml").write_text("start_from: a.keras\n")
     result = kedro_run(project, "--pipelines", "training", "--params", TINY)
     assert result.exit_code == 1
-    assert "start_from: it stands in a file of parameters" in result.output
+    assert "start_from: it is set in a parameter file" in result.output

@@ -30,14 +30,6 @@ class DeclarationError(InputError):
     kind = "declaration"
 
 
-class NothingToDo(Exception):  # noqa: N818 -- it is no error
-    """There is no reason to go on, which is not a failure: the run ends as a finished one.
-
-    Args:
-        reason: As a sentence without a full stop.
-    """
-
-
 def restore_error(kind: str, where: str, problem: str, fix: str) -> InputError:
     """Make the error again of which these are the parts."""
     error = DeclarationError if kind == DeclarationError.kind else InputError

@@ -39,8 +39,8 @@ class Recorder(Protocol):
     def name(self) -> str:
         """What finds the record again."""
 
-    def go_on(self, record: str | None, scores: Sequence[Mapping[str, float]]) -> None:
-        """Go on with the record of a training that was cut off.
+    def resume(self, record: str | None, scores: Sequence[Mapping[str, float]]) -> None:
+        """Resume the record of an interrupted training.
 
         Args:
             record: Its name, None where it had none.
@@ -95,7 +95,7 @@ class _LogDataset(AbstractDataset[NoReturn, Any]):
 
     def _go_on(self, record: str | None, scores: list[dict[str, float]]) -> None:
         if self._recorder is not None:
-            self._recorder.go_on(record, scores)
+            self._recorder.resume(record, scores)
 
     def _log_prediction(
         self, epoch: int, sample_id: str, sample: Sample, found: Label, classes: int

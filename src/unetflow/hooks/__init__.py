@@ -1,1 +1,1 @@
-"""What happens around a run of Kedro."""
+"""What Kedro calls before, during and after a run: one class in each module."""

@@ -1,4 +1,4 @@
-"""Takes away the states of trainings when the run that they belong to is done."""
+"""Removal of training checkpoints after a finished run."""
 
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
@@ -8,11 +8,14 @@ from unetflow.datasets.checkpoints import CheckpointDataset
 
 
 class CheckpointHooks:
-    """A run that is cut off after its training goes on with what follows the training."""
+    """Keeps checkpoints until the whole run is done.
+
+    A run that fails after its training does not train again: it resumes from the last checkpoint.
+    """
 
     @hook_impl
     def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Remove the states."""
+        """Remove the run's checkpoints."""
         for name in pipeline.inputs():
             entry = catalog.get(name)
             if isinstance(entry, CheckpointDataset):

@@ -1,6 +1,5 @@
-"""What happens around every run: checks before it, and tracking in MLflow."""
+"""Tracking of a run in MLflow."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,23 +11,25 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from unetflow.config.validation import dump_parameters
-from unetflow.core.errors import NothingToDo
 from unetflow.datasets.training_log import FoldLogDataset, TrainingLogDataset
+from unetflow.evaluation.headline import describe_scores
+from unetflow.pipelines.retraining.runner import SKIPPED
 from unetflow.tracking.redaction import find_secrets
 from unetflow.tracking.stage_runs import read_run_key
 from unetflow.tracking.tracker import Tracker
 
 
 class TrackingHooks:
-    """Makes every run of Kedro one run of MLflow.
+    """Makes every Kedro run one MLflow run.
 
-    The catalog says what is logged, in the metadata of an entry:
+    The metadata of a catalog entry say what is logged:
 
-    - `mlflow: {log: artifact}`, `metrics` or `model` logs it when it has been saved;
-    - `mlflow: {log: epochs}` logs each epoch of a training while it goes on, and its device;
+    - `mlflow: {log: artifact}`, `metrics` or `model` logs the entry when it has been saved;
+      `prefix` precedes the names of its metrics (default: `test`);
+    - `mlflow: {log: epochs}` logs each epoch during the training, and the device;
     - `mlflow: {tags: {tag: key}}` makes tags of the entry's values, saved or loaded;
-    - `mlflow: {input: entry}` logs where that entry lies as the run's data set, with this one's
-      digest.
+    - `mlflow: {input: entry}` logs the path of that entry as the run's data set, with the digest
+      of this one.
     """
 
     def __init__(self) -> None:
@@ -37,27 +38,25 @@ class TrackingHooks:
         self._secrets: set[str] = set()
         self._tracker: Tracker | None = None
         self._entries: dict[str, dict[str, Any]] = {}
-        self._closing_lines: dict[str, str] = {}
         self._context = ""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Remember the configuration, and what of it must not be logged."""
+        """Read MLflow's configuration and the credentials, which must not be logged."""
         self._project = Path(context.project_path)
         self._config = context.config_loader["mlflow"]
         self._secrets = find_secrets(_read_credentials(context.config_loader))
 
     @hook_impl
     def after_catalog_created(self, conf_catalog: dict[str, Any]) -> None:
-        """Remember what the catalog says of each entry."""
+        """Keep the catalog's metadata."""
         self._entries = conf_catalog
 
     @hook_impl
     def before_pipeline_run(
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
-        """Start the MLflow run, log all parameters and listen to the training."""
-        self._closing_lines = {}
+        """Start the MLflow run, log all parameters, and connect the training log."""
         self._tracker = Tracker(self._project, **self._config, secrets=self._secrets)
         name = "+".join(run_params["pipeline_names"] or ["__default__"])
         trains = any("training" in node.tags for node in pipeline.nodes)
@@ -77,9 +76,7 @@ class TrackingHooks:
 
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
-        """Make tags of what has been loaded, and keep the detected layout."""
-        if dataset_name == "raw_pairs" and data.detected_layout:
-            self._closing_lines["Detected layout"] = data.detected_layout
+        """Log tags, the data set and the device."""
         tracking = self._tracking_of(dataset_name)
         self._identify(tracking, data)
         if tracking.get("log") == "epochs" and self._tracker is not None:
@@ -93,17 +90,6 @@ class TrackingHooks:
         tracking = self._tracking_of(dataset_name)
         self._identify(tracking, data)
         kind = tracking.get("log")
-        if dataset_name == "masks":
-            self._closing_lines["Masks"] = os.path.relpath(self._entries["masks"]["path"])
-        line = {
-            "data_report": "Data report",
-            "report": "Report",
-            "comparison_report": "Comparison",
-            "engine_trials": "Engines",
-        }.get(dataset_name)
-        where = self._entries.get(dataset_name, {}).get("filepath")  # none in memory
-        if line is not None and where is not None:
-            self._closing_lines[line] = os.path.relpath(where)
         if kind is None or self._tracker is None:
             return
         path = Path(self._entries[dataset_name]["filepath"])
@@ -112,71 +98,40 @@ class TrackingHooks:
         else:
             self._tracker.log_artifact(path)
         if kind == "metrics":
-            self._log_metrics(tracking, data)
-
-    def _log_metrics(self, tracking: dict[str, Any], metrics: dict[str, Any]) -> None:
-        if self._tracker is None:
-            return
-        prefix = tracking.get("prefix", "test")
-        self._tracker.log_metrics(metrics, prefix)
-        if prefix == "test":
-            self._closing_lines["Scores"] = _describe_scores(metrics)
-            self._tracker.register_model(self._closing_lines["Scores"])
-        elif "folds" in metrics:
-            self._closing_lines["Cross-validation"] = _describe_folds(metrics)
-        else:
-            self._closing_lines["Ensemble"] = _describe_scores(metrics)
+            prefix = tracking.get("prefix", "test")
+            self._tracker.log_metrics(data, prefix)
+            if prefix == "test":
+                self._tracker.register_model(describe_scores(data))
 
     @hook_impl
-    def after_pipeline_run(self) -> None:
-        """End the run and tell what a person wants to know."""
+    def after_pipeline_run(self, run_result: dict[str, Any]) -> None:
+        """End the MLflow run, and print how to look at it."""
         if self._tracker is None:
             return
-        self._end_tracking(self._tracker)
-        self._closing_lines["Compare runs"] = self._tracker.describe_ui()
-        self._echo(
-            "Detected layout",
-            "Data report",
-            "Cross-validation",
-            "Ensemble",
-            "Scores",
-            "Report",
-            "Comparison",
-            "Engines",
-            "Masks",
-            "Not in MLflow",
-            "Compare runs",
-        )
+        if SKIPPED in run_result:
+            self._tracker.set_tags({"decision": "skipped", "reason": run_result[SKIPPED]})
+        self._end(self._tracker)
+        click.echo(f"Compare runs: {self._tracker.describe_ui()}")
 
     @hook_impl
     def on_pipeline_error(self, error: Exception) -> None:
-        """End the run as failed, or as finished if there was nothing to do; tell where to look."""
-        if self._tracker is not None and isinstance(error, NothingToDo):
-            self._tracker.set_tags({"decision": "skipped", "reason": str(error)})
-            self._end_tracking(self._tracker)
-        elif self._tracker is not None:
-            self._end_tracking(self._tracker, error)
-        self._echo("Detected layout", "Data report", "Not in MLflow")
+        """End the MLflow run as failed."""
+        if self._tracker is not None:
+            self._end(self._tracker, error)
 
-    def _end_tracking(self, tracker: Tracker, error: Exception | None = None) -> None:
+    @staticmethod
+    def _end(tracker: Tracker, error: Exception | None = None) -> None:
         lost = tracker.end(error)
         if lost:
-            self._closing_lines["Not in MLflow"] = f"{', '.join(lost)} (what is in data/ is whole)"
-
-    def _echo(self, *names: str) -> None:
-        """Tell a person what the log, which breaks long lines, is not made for."""
-        click.echo("")
-        for name in names:
-            if name in self._closing_lines:
-                click.echo(f"{name}: {self._closing_lines[name]}")
+            click.echo(f"Not in MLflow: {', '.join(lost)} (the files in data/ are complete)")
 
     def _tracking_of(self, dataset_name: str) -> dict[str, Any]:
-        metadata = self._entries.get(dataset_name, {}).get("metadata", {})
+        metadata = self._entries.get(dataset_name, {}).get("metadata") or {}
         tracking: dict[str, Any] = metadata.get("mlflow", {})
         return tracking
 
     def _identify(self, tracking: dict[str, Any], data: Any) -> None:
-        """Make tags of an entry's values, and log the data set that it describes."""
+        """Log tags from an entry's values, and the data set that the entry describes."""
         if self._tracker is None:
             return
         if "tags" in tracking:
@@ -192,23 +147,3 @@ def _read_credentials(configuration: AbstractConfigLoader) -> dict[str, Any]:
     except MissingConfigException:  # as in most projects
         return {}
     return credentials
-
-
-def _describe_scores(metrics: dict[str, Any]) -> str:
-    means = {name: score["mean"] for name, score in metrics["scores"].items()}
-    otsu = f" (Otsu's threshold: Dice {means['otsu_dice']:.3f})" if "otsu_dice" in means else ""
-    which = metrics["class"] if metrics["threshold"] is None else f"class '{metrics['class']}'"
-    return (
-        f"Dice {means['dice']:.3f}, IoU {means['iou']:.3f}, precision {means['precision']:.3f}, "
-        f"recall {means['recall']:.3f} of {which}, mean over {metrics['test_images']} test images"
-        f"{otsu}"
-    )
-
-
-def _describe_folds(metrics: dict[str, Any]) -> str:
-    dice = metrics["scores"]["dice"]
-    return (
-        f"Dice {dice['mean']:.3f} (its means over the folds deviate by {dice['spread']:.3f}) of "
-        f"{metrics['images']} images, each by the network of {metrics['folds']} that has not "
-        "seen it"
-    )

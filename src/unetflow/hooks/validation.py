@@ -1,4 +1,4 @@
-"""Checks before a run."""
+"""Validation of parameters and folders before a run."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from unetflow.data.folds import require_folds
 from unetflow.pipelines.planning.nodes import check_plan
 
 
-class CheckHooks:
+class ValidationHooks:
     """Checks parameters and folders before anything runs."""
 
     def __init__(self) -> None:
@@ -29,12 +29,12 @@ class CheckHooks:
 
     @hook_impl
     def after_catalog_created(self, conf_catalog: dict[str, Any]) -> None:
-        """Remember what the catalog says of each entry."""
+        """Keep the paths of the catalog's entries."""
         self._entries = conf_catalog
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
-        """Stop with a clear error when the plan, the start model or a folder cannot be right."""
+        """Stop with one clear error where the plan, the start model or a folder is wrong."""
         parameters = self._parameters
         if "plan" in pipeline.inputs() and catalog.exists("plan"):
             trains = any("training" in node.tags for node in pipeline.nodes)
@@ -46,7 +46,7 @@ class CheckHooks:
         if begins_with is not None and begins_with != self._entries["start_model"].get("source"):
             raise InputError(
                 "start_from",
-                "it stands in a file of parameters, where the catalog does not see it",
+                "it is set in a parameter file, which the catalog does not read",
                 "Give it as in `--params start_from=...`, or as `source` of the catalog entry "
                 "`start_model`",
             )
@@ -60,7 +60,7 @@ class CheckHooks:
         if not images.exists() and not images.is_relative_to(raw):  # the demo is made by the run
             raise InputError(
                 images,
-                "there is no such folder or archive to export masks of",
+                "the folder or archive of the images to segment does not exist",
                 "Correct `images_to_segment` in the catalog, or give --params images=...",
             )
         below = [value for value in self._entries["raw_pairs"].values() if isinstance(value, str)]
@@ -81,17 +81,17 @@ class CheckHooks:
             if ours in theirs:
                 raise InputError(
                     ours,
-                    f"`{entry}` would be written over the images or masks that you have",
-                    "Choose another folder, as in --params output=...",
+                    f"`{entry}` would overwrite your images or masks",
+                    "Choose another folder, for example with --params output=...",
                 )
 
 
 def _check_cross_validation(parameters: Parameters, *, deals_folds: bool) -> None:
-    if deals_folds:  # else those of the manifest count
+    if deals_folds:  # else the manifest has the folds
         require_folds(parameters.ingestion.split.folds)
     if parameters.start_from is not None:
         raise InputError(
             "start_from",
-            "a model to start from may have seen the images that a fold holds out",
+            "that model may have seen the images that a fold holds out",
             "Leave it out in a cross-validation",
         )

@@ -18,7 +18,7 @@ from unetflow.orchestration.stages import (
     run_stage,
 )
 from unetflow.tracking.redaction import redact
-from unetflow.tracking.server import locate_tracking, restrain_mlflow
+from unetflow.tracking.server import locate_tracking, set_mlflow_defaults
 from unetflow.tracking.stage_runs import find_run
 
 _AT_WORK = [
@@ -95,7 +95,7 @@ def _build_operation(configuration: Configuration, stage: str) -> dg.OpDefinitio
 
 def _describe_run(configuration: Configuration, key: str) -> dict[str, dg.MetadataValue]:
     """Return a link to the run of MLflow, if there is one."""
-    restrain_mlflow()
+    set_mlflow_defaults()
     import mlflow
 
     settings = configuration.mlflow

@@ -1,6 +1,1 @@
-"""Tracking of a run in MLflow, which is imported when a run starts, since that costs seconds."""
-
-from unetflow.tracking.tags import flatten, git_tags
-from unetflow.tracking.tracker import Tracker
-
-__all__ = ["Tracker", "flatten", "git_tags"]
+"""Tracking of runs in MLflow, which is imported when a run starts: its import takes seconds."""

@@ -1,4 +1,4 @@
-"""The finished segmenter as a model of MLflow, in the run and in the registry."""
+"""Logging and registration of the finished segmenter as an MLflow model."""
 
 from collections.abc import Iterator
 from importlib import metadata
@@ -24,12 +24,12 @@ _REQUIREMENTS = (
 
 
 class LoggedModel:
-    """The segmenter of one run, which is logged first, then registered and described.
+    """The segmenter of one run: logged first, then registered and described.
 
-    Each step may be called again after it has failed, and is done once.
+    Each step may be called again after it has failed, and takes effect once.
 
     Args:
-        uri: Where MLflow has it; None: it has not been logged yet.
+        uri: MLflow's address of the model; None: it has not been logged yet.
     """
 
     def __init__(self, uri: str | None = None) -> None:
@@ -38,7 +38,7 @@ class LoggedModel:
 
     @classmethod
     def of_run(cls, run: "Run") -> "LoggedModel | None":
-        """Return the model that a run has logged last; None: it has logged none."""
+        """Return the last model that a run has logged; None: it has logged none."""
         import mlflow
 
         logged = mlflow.search_logged_models(
@@ -51,7 +51,7 @@ class LoggedModel:
         return cls(logged[0].model_uri) if logged else None
 
     def log(self, path: Path, segmenter: "Segmenter") -> None:
-        """Log it as a pyfunc model that brings the code to load it.
+        """Log the segmenter as a pyfunc model that contains the code to load it.
 
         Args:
             path: The segmenter's file.
@@ -71,7 +71,7 @@ class LoggedModel:
             loader_module="unetflow.tracking.pyfunc_model",
             data_path=str(path),
             code_paths=[str(Path(__file__).parent.parent)],
-            # A schema of the input would allow either arrays or files; see `tracking.pyfunc_model`.
+            # An input schema would allow either arrays or files; see `tracking.pyfunc_model`.
             signature=ModelSignature(outputs=Schema([masks])),
             metadata={
                 "input": f"{array}, or in a column `image` files in base64, of any sizes",
@@ -84,16 +84,16 @@ class LoggedModel:
         self._uri = logged.model_uri
 
     def register(self, name: str, description: str) -> None:
-        """Make it a new version of a registered model.
+        """Register the model as a new version.
 
         Args:
-            name: Of the registered model; it is made when it is not there.
-            description: Of the version, in Markdown.
+            name: Name of the registered model; it is created where it does not exist.
+            description: Description of the version, in Markdown.
         """
         import mlflow
 
         if self._uri is None:
-            raise LookupError("the model itself has not been taken yet")
+            raise LookupError("the model itself has not been logged yet")
         if self._version is None:
             self._version = mlflow.register_model(self._uri, name).version
         mlflow.MlflowClient().update_model_version(name, self._version, description)

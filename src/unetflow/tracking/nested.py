@@ -1,17 +1,16 @@
-"""A run within a run."""
+"""Nested MLflow runs."""
 
 from typing import Any
 
 
 class NestedRun:
-    """A part of a run, such as one fold of a cross-validation, with a run of its own.
+    """A child run, such as one fold of a cross-validation.
 
-    It is made when it is first needed, so that a server that is out of reach just then does no
-    harm.
+    It is created when its id is first needed, so that an unreachable server does no harm.
 
     Args:
-        parent: What MLflow knows of the run that it is a part of.
-        name: Of the part.
+        parent: MLflow's information about the parent run.
+        name: Name of the child run.
     """
 
     def __init__(self, parent: Any, name: str) -> None:
@@ -32,7 +31,7 @@ class NestedRun:
         return self._run_id
 
     def end(self, status: str) -> None:
-        """End it as `FINISHED` or `FAILED`."""
+        """End the run as `FINISHED` or `FAILED`."""
         import mlflow
 
         mlflow.MlflowClient().set_terminated(self.find(), status)

@@ -1,4 +1,4 @@
-"""Which predictions of a training become pictures."""
+"""Selection of the validation images whose predictions are logged."""
 
 import re
 from collections.abc import Mapping
@@ -6,17 +6,18 @@ from typing import Any
 
 from unetflow.core.errors import InputError
 
-_NOT_IN_A_KEY = re.compile(r"[^a-zA-Z0-9_. -]")
+_FORBIDDEN = re.compile(r"[^a-zA-Z0-9_. -]")
+"""Characters that MLflow does not allow in the key of an image."""
 
 
-class PictureChoice:
-    """Picks the same few validation images in some epochs: the first one, and every so many.
+class PictureSelection:
+    """Selects the same few validation images in the first epoch and in every n-th.
 
     Args:
-        settings: `images`, how many, 0 for none; and `every`, so many epochs.
+        settings: `images`, the number of images, 0 for none; and `every`, the interval in epochs.
 
     Raises:
-        InputError: A setting is not such a number.
+        InputError: A setting is not a whole number in its range.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -26,18 +27,18 @@ class PictureChoice:
                 raise InputError(
                     f"conf/base/mlflow.yml: pictures.{name}",
                     f"{value!r} is not allowed",
-                    f"Give a whole number from {least} on",
+                    f"Give a whole number of at least {least}",
                 )
         self._images, self._every = int(settings["images"]), int(settings["every"])
         self._ids: list[str] = []
 
     def wants(self, epoch: int, sample_id: str) -> bool:
-        """Tell whether a validation image is one of them in this epoch, from 1."""
+        """Return whether to log a validation image in an epoch, counted from 1."""
         if len(self._ids) < self._images and sample_id not in self._ids:
             self._ids.append(sample_id)
         return sample_id in self._ids and (epoch == 1 or epoch % self._every == 0)
 
 
 def picture_key(sample_id: str) -> str:
-    """Return the name of a sample's pictures, with the characters that MLflow allows."""
-    return f"validation/{_NOT_IN_A_KEY.sub('_', sample_id)}"
+    """Return the MLflow key of a sample's pictures."""
+    return f"validation/{_FORBIDDEN.sub('_', sample_id)}"

@@ -1,8 +1,7 @@
 """The segmenter as an MLflow pyfunc model, loaded without any pickle.
 
-It takes arrays, and image files in base64. A schema of MLflow describes one or the other, and turns
-JSON's numbers into a type by cutting off what doesn't fit; so the model has none and checks what it
-is given itself.
+It takes arrays, and image files in base64. An MLflow schema describes one or the other, and casts
+JSON's numbers without a check; so the model has no schema and checks its input itself.
 """
 
 import json
@@ -26,13 +25,13 @@ from unetflow.io.base64_images import (
 )
 
 COLUMN = "image"
-"""The column that holds the images where MLflow makes a table of a request."""
+"""Name of the column of images where MLflow turns a request into a table."""
 
 _FORMS = "Send an array (batch, height, width, channels), or a list of image files in base64"
 
 
 class RefusedImages(MlflowException):
-    """What was sent cannot be segmented; MLflow's server answers with status 400.
+    """The request cannot be segmented; MLflow's server answers with status 400.
 
     Args:
         problem: What is wrong, and how to fix it.
@@ -43,12 +42,12 @@ class RefusedImages(MlflowException):
         self._problem = problem
 
     def serialize_as_json(self) -> str:
-        """Return what is sent back; the server puts all that it was sent before the message."""
+        """Return the answer's body; MLflow's own would repeat the whole request."""
         return json.dumps({"error_code": self.error_code, "message": self._problem})
 
 
 class PyfuncSegmenter:
-    """What MLflow calls.
+    """The object that MLflow calls.
 
     Args:
         segmenter: The finished segmenter.
@@ -66,18 +65,18 @@ class PyfuncSegmenter:
         """Segment raw images.
 
         Args:
-            model_input: `(batch, height, width, channels)`, of the type that the network was
-                trained on, or of int64 or float64, which is what becomes of JSON, if the numbers
-                are of that type. Or texts: image files of any sizes in base64. Either may be the
-                column `image` of a table.
+            model_input: `(batch, height, width, channels)` of the dtype that the network was
+                trained on, or of int64 or float64 (numbers from JSON) with values that this dtype
+                holds. Or texts: image files of any sizes in base64. Either may be the column
+                `image` of a table.
             params: Not used; MLflow passes it.
 
         Returns:
-            Of an array `(batch, height, width)` uint8, class indices. Of texts as many texts, each
+            For an array, class indices `(batch, height, width)` uint8. For texts, one text each:
             a PNG file in base64 whose grey values are the class indices.
 
         Raises:
-            RefusedImages: An image is not such as the network was trained on, or none at all.
+            RefusedImages: An image does not fit the network, or there is none.
         """
         try:
             images = _take_column(model_input)
@@ -100,7 +99,7 @@ class PyfuncSegmenter:
         for number, text in enumerate(texts, start=1):
             name = f"image {number} of {len(texts)}"
             if not isinstance(text, str):
-                raise InputError(name, f"it is no text but {type(text).__name__}", _FORMS)
+                raise InputError(name, f"it is not a text but {type(text).__name__}", _FORMS)
             image = decode_image(name, text)
             try:
                 masks.append(encode_mask(self._segment(image)))
@@ -109,7 +108,7 @@ class PyfuncSegmenter:
         return masks
 
     def _segment(self, image: NDArray[np.generic]) -> Label:
-        # A server calls from many threads; one image at a time already uses all cores.
+        # A server calls from many threads; one image already uses all cores.
         with self._turn:
             return self._segmenter.predict(image)
 

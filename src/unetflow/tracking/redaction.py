@@ -1,4 +1,4 @@
-"""What must not leave the machine with a record: credentials, and whose home folder it was."""
+"""Removal of credentials and home folders from what is logged."""
 
 import os
 import re
@@ -13,15 +13,15 @@ HIDDEN = "***"
 
 
 def redact(text: str, secrets: Collection[str] = ()) -> str:
-    """Take out of a text what others need not know.
+    """Remove secrets, passwords in addresses and the home folder from a text.
 
     Args:
-        text: Of any kind.
-        secrets: What must not stand in it, such as passwords; `***` stands for them.
+        text: Any text.
+        secrets: Texts to replace by `***`, such as passwords.
 
     Returns:
-        The text without them, without users and passwords of addresses, and with `~` for the
-        user's home folder.
+        The text without secrets, without users and passwords in addresses, and with `~` for the
+        home folder.
     """
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
@@ -29,9 +29,9 @@ def redact(text: str, secrets: Collection[str] = ()) -> str:
 
 
 def find_secrets(credentials: object) -> set[str]:
-    """Return the texts in nested credentials, and the passwords that MLflow takes from outside.
+    """Return the texts in nested credentials, and MLflow's passwords in the environment.
 
-    Texts of fewer than six characters are left out: they would be found everywhere.
+    Texts of fewer than six characters are left out: they would match everywhere.
     """
     found = {os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("PASSWORD", "TOKEN")}
     waiting = [credentials]

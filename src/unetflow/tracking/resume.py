@@ -1,4 +1,4 @@
-"""The run of MLflow of a training that was cut off."""
+"""The MLflow run of an interrupted training."""
 
 import logging
 from typing import Any
@@ -6,19 +6,19 @@ from typing import Any
 _log = logging.getLogger(__name__)
 
 
-def go_on_with(run_id: str, instead: Any, *, system_metrics: bool) -> Any:
-    """Make the run of a training that was cut off the active one again.
+def resume_run(run_id: str, instead: Any, *, system_metrics: bool) -> Any:
+    """Make the MLflow run of an interrupted training the active run again.
 
-    The run that was begun meanwhile is deleted: it holds the same parameters and the same files.
+    The run that was started in the meantime is deleted: it has the same parameters and files.
 
     Args:
-        run_id: Of the run to go on with.
-        instead: What MLflow knows of the run that is active now.
-        system_metrics: Whether to log how busy the machine is.
+        run_id: Id of the run to resume.
+        instead: MLflow's information about the active run.
+        system_metrics: Whether to log processor, memory and disk usage.
 
     Returns:
-        What MLflow knows of the run that is active after that: `instead`, with a warning, where
-        the other one cannot be gone on with.
+        MLflow's information about the run that is active now: `instead`, with a warning, where
+        the other run cannot be resumed.
     """
     import mlflow
 
@@ -33,20 +33,20 @@ def go_on_with(run_id: str, instead: Any, *, system_metrics: bool) -> Any:
             client.delete_tag(run_id, "error")
         client.delete_run(instead.run_id)
     except Exception as error:  # a record must not cost a training
-        _log.warning("MLflow's run %s is not gone on with (%s); this one is new", run_id, error)
+        _log.warning("MLflow's run %s cannot be resumed (%s); this run is new", run_id, error)
         if mlflow.active_run() is None:
             mlflow.start_run(instead.run_id, log_system_metrics=system_metrics)
         return mlflow.active_run().info
-    _log.info("Going on with MLflow's run %s", run_id)
+    _log.info("Resuming MLflow's run %s", run_id)
     return begun
 
 
-def count_epochs(run_id: str) -> int:
-    """Return the last epoch whose scores a run has; 0 where it has none, or nobody knows."""
+def count_logged_epochs(run_id: str) -> int:
+    """Return the last epoch whose scores a run has; 0 where there is none or MLflow fails."""
     import mlflow
 
     try:
         history = mlflow.MlflowClient().get_metric_history(run_id, "loss")
-    except Exception:  # then what is there is logged twice
+    except Exception:  # then the epochs are logged twice, which does no harm
         return 0
     return max((point.step for point in history), default=0)

@@ -1,4 +1,4 @@
-"""Where MLflow keeps its runs, and how far it may go to reach that place."""
+"""Address of the MLflow tracking server, and MLflow's global state in this process."""
 
 import logging
 import os
@@ -8,10 +8,10 @@ from pathlib import Path
 _log = logging.getLogger(__name__)
 
 _DEFAULTS = {
-    # Both stop MLflow from talking to the network or loading pickles.
+    # No telemetry over the network, and no pickle.
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-    # A server that is gone shall hold up a training for seconds, not for minutes.
+    # An unreachable server delays a training for seconds, not for minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
@@ -20,14 +20,14 @@ _DEFAULTS = {
 _INHERITED = "MLFLOW_EXPERIMENT_ID"
 
 
-def restrain_mlflow() -> None:
-    """Set MLflow's environment variables, before it is imported, where the user has not."""
+def set_mlflow_defaults() -> None:
+    """Set MLflow's environment variables that the user has not set; call it before the import."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
 
 
 def locate_tracking(uri: str, project: Path) -> str:
-    """Make a relative SQLite file lie in the project's folder, wherever the run is started."""
+    """Return the address with the path of a relative SQLite file in the project's folder."""
     prefix, scheme, path = uri.partition("sqlite:///")
     if prefix or not scheme or Path(path).is_absolute():
         return uri
@@ -35,13 +35,13 @@ def locate_tracking(uri: str, project: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a process tracks its runs, which MLflow keeps for all that runs in it later.
+class TrackingTarget:
+    """Where this process tracks its runs: global state of MLflow, to be restored after a run.
 
     Attributes:
-        uri: Of the tracking server; None: MLflow's default.
-        experiment: The id of the experiment that was chosen; None: none was.
-        inherited: The id that the environment gives to processes that are started; None: none.
+        uri: Address of the tracking server; None: MLflow's default.
+        experiment: Id of the active experiment; None: none was chosen.
+        inherited: Id that the environment passes on to child processes; None: none.
     """
 
     uri: str | None = None
@@ -49,32 +49,32 @@ class Place:
     inherited: str | None = None
 
     @classmethod
-    def now(cls) -> "Place":
-        """Return the place that is chosen now."""
+    def current(cls) -> "TrackingTarget":
+        """Return the current target."""
         from mlflow.tracking import fluent
 
         uri, inherited = os.environ.get("MLFLOW_TRACKING_URI"), os.environ.get(_INHERITED)
         return cls(uri, fluent._active_experiment_id, inherited)
 
-    def choose(self) -> None:
-        """Choose this place again."""
+    def restore(self) -> None:
+        """Make this the current target again."""
         import mlflow
         from mlflow.tracking import fluent
 
         mlflow.set_tracking_uri(self.uri)
-        # MLflow has no call that gives an experiment up.
+        # MLflow has no function that resets the active experiment.
         fluent._active_experiment_id = self.experiment
         os.environ.pop(_INHERITED, None)
         if self.inherited is not None:
             os.environ[_INHERITED] = self.inherited
 
 
-def choose_place(uri: str, experiment: str, project: Path) -> None:
-    """Track the process's runs in an experiment, which is made where it does not exist.
+def choose_target(uri: str, experiment: str, project: Path) -> None:
+    """Track the process's runs in an experiment; create it where it does not exist.
 
     Args:
         uri: See `locate_tracking`.
-        experiment: The experiment's name.
+        experiment: Name of the experiment.
         project: The project's folder, where runs of an SQLite file keep their artifacts.
     """
     import mlflow
@@ -86,8 +86,8 @@ def choose_place(uri: str, experiment: str, project: Path) -> None:
         mlflow.create_experiment(experiment, artifact_location=location)
     elif location not in (None, existing.artifact_location):
         _log.warning(
-            "The artifacts of MLflow's experiment '%s' go to %s, where the project was when it "
-            "began. Set MLFLOW_EXPERIMENT_NAME to begin another one here.",
+            "The artifacts of MLflow's experiment '%s' go to %s, the project's folder when the "
+            "experiment was created. Set MLFLOW_EXPERIMENT_NAME to create another one here.",
             experiment,
             existing.artifact_location,
         )

@@ -1,4 +1,4 @@
-"""What a run is known by: its parameters and the state of the code."""
+"""Flat parameters and git tags of a run."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield nested parameters with their path, as in `training.epochs`."""
+    """Yield nested parameters with their path, such as `training.epochs`."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from flatten(value, f"{prefix}{name}.")
@@ -15,9 +15,9 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def git_tags(folder: Path) -> dict[str, str]:
-    """Return the commit that the code is at, and whether files differ from it."""
+    """Return the commit of a folder, and whether files differ from it; empty without git."""
     try:
-        import git  # comes with MLflow; its import already fails where git is not installed
+        import git  # comes with MLflow; the import fails where git is not installed
 
         repository = git.Repo(folder, search_parent_directories=True)
         return {

@@ -1,4 +1,4 @@
-"""One run of Kedro as one run of MLflow."""
+"""The MLflow run of a Kedro run."""
 
 import json
 import logging
@@ -17,15 +17,15 @@ from unetflow.core.types import Label
 from unetflow.data.samples import Sample
 from unetflow.tracking.model_logging import LoggedModel
 from unetflow.tracking.nested import NestedRun
-from unetflow.tracking.pictures import PictureChoice, picture_key
+from unetflow.tracking.pictures import PictureSelection, picture_key
 from unetflow.tracking.redaction import redact
-from unetflow.tracking.resume import count_epochs, go_on_with
-from unetflow.tracking.retry_queue import Delivery
+from unetflow.tracking.resume import count_logged_epochs, resume_run
+from unetflow.tracking.retry_queue import RetryQueue
 from unetflow.tracking.server import (
-    Place,
-    choose_place,
+    TrackingTarget,
+    choose_target,
     locate_tracking,
-    restrain_mlflow,
+    set_mlflow_defaults,
 )
 from unetflow.tracking.stage_runs import KEY_TAG, find_run
 from unetflow.tracking.tags import flatten, git_tags
@@ -36,29 +36,29 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _TEXTS = {".csv", ".html", ".json", ".txt", ".yml"}
-"""Endings of files that are read through for what must not be logged."""
+"""Suffixes of text files, in which secrets are removed before they are logged."""
 
 _LONGEST_DIGEST = 36
-"""Of a data set's digest MLflow takes no more characters."""
+"""Length of a data set's digest that MLflow accepts."""
 
 
 class Tracker:
-    """One run of MLflow.
+    """One MLflow run.
 
-    What goes wrong before the run has started is an error; later it is a warning, since a record
-    must not cost a training (see `Delivery`).
+    A failure before the run has started is an error; a later one is a warning, since a record must
+    not cost a training (see `RetryQueue`).
 
-    Whatever is logged as text, in parameters, tags and files, has no credentials and no path of
-    the user's home folder in it (see `redact`).
+    Credentials and the home folder are removed from all texts that are logged: parameters, tags
+    and files (see `redact`).
 
     Args:
-        project: The project's folder; a relative SQLite file and the artifacts lie there.
-        tracking_uri: Where MLflow keeps its runs.
-        experiment: The experiment's name; it is made when it is not there.
-        system_metrics: Whether to log how busy processor, memory and disk are.
-        pictures: Which predictions become pictures; see `PictureChoice`.
-        registered_model: The name under which finished models are registered; None: none is.
-        secrets: What must not be logged, such as passwords.
+        project: The project's folder, which holds a relative SQLite file and the artifacts.
+        tracking_uri: Address of MLflow's runs.
+        experiment: Name of the experiment; it is created where it does not exist.
+        system_metrics: Whether to log processor, memory and disk usage.
+        pictures: Which predictions are logged as pictures; see `PictureSelection`.
+        registered_model: Name under which finished models are registered; None: no registration.
+        secrets: Texts that must not be logged, such as passwords.
     """
 
     def __init__(
@@ -72,24 +72,24 @@ class Tracker:
         registered_model: str | None,
         secrets: Collection[str] = (),
     ) -> None:
-        restrain_mlflow()
-        self._pictures, self._choice = pictures, PictureChoice(pictures)
+        set_mlflow_defaults()
+        self._pictures, self._choice = pictures, PictureSelection(pictures)
         self._system_metrics = system_metrics
         self._registered_model = registered_model
         self._redact = partial(redact, secrets=secrets)
-        self._delivery = Delivery()
+        self._queue = RetryQueue()
         self._model: LoggedModel | None = None
         self._has_input = False
         self._known_epochs = 0
-        self._is_part = False  # of another one's run
+        self._is_part = False  # of a run that an orchestrator or a parent owns
         self._target: Callable[[], str]
         import mlflow
 
         self._mlflow = mlflow
         self._project = project
-        self._before = Place.now()
+        self._before = TrackingTarget.current()
         self._tracking_uri, self._experiment = tracking_uri, experiment
-        choose_place(tracking_uri, experiment, project)
+        choose_target(tracking_uri, experiment, project)
 
     def start(
         self,
@@ -101,12 +101,12 @@ class Tracker:
         """Start the run and log its parameters, its tags, its command and the git commit.
 
         Args:
-            name: Of the run.
-            parameters: All of Kedro's.
+            name: Name of the run.
+            parameters: All parameters of Kedro.
             tags: More tags.
-            key: Of a run in parts: if an earlier part began it, this one goes on with it.
+            key: Key of a run in stages: the run that an earlier stage has started is continued.
         """
-        while self._mlflow.active_run():  # left over from a run that was interrupted
+        while self._mlflow.active_run():  # left by an interrupted run
             self._mlflow.end_run("KILLED")
         logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)
         command = shlex.join(["kedro", *sys.argv[1:]])
@@ -114,7 +114,7 @@ class Tracker:
         if key is not None:
             begun = find_run(self._mlflow.MlflowClient(), self._experiment, key)
             tags = {**tags, KEY_TAG: key}
-            command = f"kedro run --pipelines {name}"  # its parts are the orchestrator's business
+            command = f"kedro run --pipelines {name}"  # the stages are the orchestrator's business
         if begun is not None:
             self._model = LoggedModel.of_run(begun)
         run = self._mlflow.start_run(
@@ -130,7 +130,7 @@ class Tracker:
         facts = {
             "pipeline": name,
             "command": command,
-            "mlflow.source.name": "kedro",  # MLflow gives the path of the program
+            "mlflow.source.name": "kedro",  # MLflow would give the path of the program
             **git_tags(self._project),
         }
         self._mlflow.set_tags(self._redact_all({**facts, **tags}))
@@ -140,16 +140,16 @@ class Tracker:
         """The run's id."""
         return str(self._run.run_id)
 
-    def go_on(self, record: str | None, scores: Sequence[Mapping[str, float]]) -> None:
-        """Go on with the run of a training that was cut off, and log what it misses.
+    def resume(self, record: str | None, scores: Sequence[Mapping[str, float]]) -> None:
+        """Resume the run of an interrupted training, and log the epochs that it lacks.
 
         Args:
-            record: That run's id. Part of another run, this one stays what it is.
-            scores: Of the epochs that are done.
+            record: Id of that run. It is ignored where this run is part of another one.
+            scores: Scores of the finished epochs.
         """
         if record not in (None, self.name) and not self._is_part:
-            self._follow(go_on_with(str(record), self._run, system_metrics=self._system_metrics))
-        known = count_epochs(self._target())
+            self._follow(resume_run(str(record), self._run, system_metrics=self._system_metrics))
+        known = count_logged_epochs(self._target())
         for epoch, values in enumerate(scores[known:], known + 1):
             self.log_epoch(epoch, values)
         self._known_epochs = known
@@ -161,15 +161,15 @@ class Tracker:
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Add tags to the run."""
-        self._carry(f"the tags {', '.join(tags)}", self._mlflow.set_tags, self._redact_all(tags))
+        self._send(f"the tags {', '.join(tags)}", self._mlflow.set_tags, self._redact_all(tags))
 
     def log_input(self, source: str, digest: str, context: str) -> None:
         """Log the data set that the run uses, once.
 
         Args:
-            source: The folder or file that it comes from, after which it is named.
-            digest: Of its content; MLflow keeps the first 36 characters.
-            context: What the run uses it for.
+            source: Folder or file of the data set, which gives it its name.
+            digest: Digest of its content; MLflow keeps the first 36 characters.
+            context: Purpose of the data set in the run.
         """
         if self._has_input:
             return
@@ -180,11 +180,11 @@ class Tracker:
         name = Path(source).name.removesuffix(".zip")
         place = get_dataset_source_from_json(json.dumps({"uri": self._redact(source)}), "local")
         data = MetaDataset(place, name, digest[:_LONGEST_DIGEST])
-        self._carry("the data set", self._mlflow.log_input, data, context=context)
+        self._send("the data set", self._mlflow.log_input, data, context=context)
 
     def log_artifact(self, path: Path) -> None:
-        """Copy a file into the run; of a text what `redact` leaves of it."""
-        self._carry(path.name, self._copy, path)
+        """Copy a file into the run; texts without secrets."""
+        self._send(path.name, self._copy, path)
 
     def _copy(self, path: Path) -> None:
         text = path.read_text("utf-8") if path.suffix in _TEXTS else ""
@@ -195,20 +195,20 @@ class Tracker:
             self._mlflow.log_text(redacted, path.name)
 
     def log_epoch(self, epoch: int, scores: Mapping[str, float]) -> None:
-        """Log the scores of an epoch, which counts from 1, while the training goes on."""
+        """Log the scores of an epoch, counted from 1, during the training."""
         if epoch > self._known_epochs:
-            self._carry_scores(f"the scores of epoch {epoch}", dict(scores), step=epoch)
+            self._log_scores(f"the scores of epoch {epoch}", dict(scores), step=epoch)
 
     def log_prediction(
         self, epoch: int, sample_id: str, sample: Sample, found: Label, classes: int
     ) -> None:
-        """Log a small picture of a prediction if it is one of those that are followed."""
+        """Log a small picture of a prediction if `PictureSelection` wants it."""
         if epoch <= self._known_epochs or not self._choice.wants(epoch, sample_id):
             return
         from unetflow.visualization.thumbnails import draw_validation
 
         picture, target, now = draw_validation(sample, found, classes), self._target, _now()
-        self._carry(
+        self._send(
             f"the picture of '{sample_id}' in epoch {epoch}",
             lambda: self._mlflow.MlflowClient().log_image(
                 target(),
@@ -221,7 +221,7 @@ class Tracker:
         )
 
     def log_metrics(self, metrics: Mapping[str, Any], prefix: str = "test") -> None:
-        """Log the mean of each score, as `<prefix>_<score>`, its spread, and pooled scores."""
+        """Log the mean of each score as `<prefix>_<score>`, its spread, and the pooled scores."""
         scores = {}
         for name, score in metrics["scores"].items():
             scores[f"{prefix}_{name}"] = score["mean"]
@@ -231,33 +231,33 @@ class Tracker:
             scores[f"{prefix}_{name}"] = score["value"]
         if metrics.get("threshold") is not None:
             scores["threshold"] = metrics["threshold"]
-        self._carry_scores(f"the {prefix} scores", scores)
+        self._log_scores(f"the {prefix} scores", scores)
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Log epochs, predictions and scores to a nested run of this name meanwhile."""
+        """Log epochs, predictions and scores to a nested run of this name inside the context."""
         nested = NestedRun(self._run, name)
         before = self._target, self._is_part
         self._target, self._is_part, self._known_epochs = nested.find, True, 0
-        self._choice = PictureChoice(self._pictures)  # it validates on other images
+        self._choice = PictureSelection(self._pictures)  # each fold validates on other images
         status = "FAILED"
         try:
             yield
             status = "FINISHED"
         finally:
             self._target, self._is_part = before
-            self._carry(f"the end of {name}", nested.end, status)
+            self._send(f"the end of {name}", nested.end, status)
 
     def log_model(self, path: Path, segmenter: "Segmenter") -> None:
         """Log the finished segmenter as a model."""
         self._model = LoggedModel()
-        self._carry("the model", self._model.log, path, segmenter)
+        self._send("the model", self._model.log, path, segmenter)
 
     def register_model(self, scores: str) -> None:
-        """Register the model that this run has logged, if any, once its scores are known.
+        """Register the model that this run has logged, if any.
 
         Args:
-            scores: What its description says of its quality.
+            scores: Its scores in one line, for the description.
         """
         if self._model is None or self._registered_model is None:
             return
@@ -265,12 +265,12 @@ class Tracker:
         address = self._redact(self._tracking_uri)
         page = address.rstrip("/") + "/" if address.startswith("http") else ""
         description = f"{scores}\n\nRun: [{self._run.run_name} {self._run.run_id}]({page}{run})"
-        self._carry(
+        self._send(
             "the registered model", self._model.register, self._registered_model, description
         )
 
     def describe_ui(self) -> str:
-        """Return the command that shows the runs, as it works in the folder where one stands."""
+        """Return the command that shows the runs, valid in the working folder."""
         if self._tracking_uri.startswith("http"):
             return self._redact(self._tracking_uri)
         uri = self._tracking_uri
@@ -283,34 +283,34 @@ class Tracker:
         return f"{command} ui --backend-store-uri {uri if uri[0] == '$' else shlex.quote(uri)}"
 
     def end(self, error: Exception | None = None) -> list[str]:
-        """End the run, as failed when there was an error, and return what MLflow did not take."""
+        """End the run, as failed after an error; return the names of the records that are lost."""
         if error is not None:
             self.set_tags({"error": f"{type(error).__name__}: {error}"[:5000]})
-        lost = self._delivery.finish()
+        lost = self._queue.flush()
         try:
             self._mlflow.end_run("FAILED" if error else "FINISHED")
-        except Exception as failure:  # the error of the run itself must not be hidden by it
-            _log.warning("MLflow shows the run as running for ever (%s)", failure)
+        except Exception as failure:  # it must not hide the error of the run itself
+            _log.warning("MLflow will show the run as running (%s)", failure)
             lost.append("the run's end")
-        self._before.choose()
+        self._before.restore()
         return lost
 
     def _redact_all(self, values: Mapping[str, Any]) -> dict[str, str]:
         return {name: self._redact(str(value)) for name, value in values.items()}
 
-    def _carry_scores(self, what: str, scores: dict[str, float], step: int | None = None) -> None:
-        target, now = self._target, _now()  # those of now, also when it is delivered late
-        self._carry(
+    def _log_scores(self, what: str, scores: dict[str, float], step: int | None = None) -> None:
+        target, now = self._target, _now()  # also when they are sent late
+        self._send(
             what,
             lambda: self._mlflow.log_metrics(
                 scores, step=step, synchronous=True, run_id=target(), timestamp=now
             ),
         )
 
-    def _carry(self, what: str, log: Any, *values: Any, **named: Any) -> None:
-        self._delivery.carry(what, partial(log, *values, **named))
+    def _send(self, what: str, log: Any, *values: Any, **named: Any) -> None:
+        self._queue.submit(what, partial(log, *values, **named))
 
 
 def _now() -> int:
-    """Return the time as MLflow counts it, in milliseconds."""
+    """Return the time in milliseconds since 1970."""
     return round(time.time() * 1000)

@@ -10,7 +10,7 @@ import pandas as pd
 from unetflow.config.classes import Classes
 from unetflow.config.retraining import RetrainingParameters
 from unetflow.config.validation import read_parameters
-from unetflow.core.errors import InputError, NothingToDo
+from unetflow.core.errors import InputError
 from unetflow.data.samples import SampleFolder
 from unetflow.datasets.registry import ChampionRecord
 from unetflow.evaluation import promotion
@@ -78,19 +78,8 @@ def look_for_reason(
     }
 
 
-def go_on_if_due(retraining_reason: dict[str, Any], fingerprint: dict[str, Any]) -> dict[str, Any]:
-    """Pass the fingerprint on, on which all training depends, if there is reason to train.
-
-    Raises:
-        NothingToDo: There is none.
-    """
-    if not retraining_reason["due"]:
-        raise NothingToDo(retraining_reason["reason"])
-    _log.info("Training, because %s", retraining_reason["reason"])
-    return fingerprint
-
-
 def construct_challenger(
+    retraining_reason: dict[str, Any],
     fingerprint: dict[str, Any],
     classes: Classes,
     plan: dict[str, Any],
@@ -98,7 +87,18 @@ def construct_challenger(
     champion: tuple[str, Segmenter] | None,
     parameters: dict[str, Any],
 ) -> KerasModel:
-    """Build the challenger, with the champion's weights if the parameters say so."""
+    """Build the challenger, with the champion's weights if the parameters say so.
+
+    Raises:
+        InputError: There is no reason to train. `RetrainingRunner` stops before that.
+    """
+    if not retraining_reason["due"]:
+        raise InputError(
+            "retraining",
+            f"there is no reason to train: {retraining_reason['reason']}",
+            "Run it as `kedro run --pipelines retraining`, or with the runner "
+            "`unetflow.pipelines.retraining.runner.RetrainingRunner`, which then stops in time",
+        )
     settings = read_parameters(RetrainingParameters, parameters, "retraining")
     start = None
     if settings.start_from == "champion" and champion is not None:

@@ -1,6 +1,6 @@
 """Data and the champion -> a challenger, the decision between them, and the champion of now."""
 
-from kedro.pipeline import Node, Pipeline, pipeline
+from kedro.pipeline import Node, Pipeline
 
 from unetflow.pipelines import (
     augmentation,
@@ -16,10 +16,9 @@ from unetflow.pipelines.retraining import nodes
 def create_pipeline() -> Pipeline:
     """Wire the pipeline.
 
-    All stages after the ingestion take the fingerprint from `go_on_if_due`, which ends the run
-    where there is no reason to train.
+    `RetrainingRunner` runs the nodes up to `look_for_reason`, and the others if there is a reason.
     """
-    stages = (
+    challenger = (
         planning.create_pipeline()
         + augmentation.create_pipeline()
         + construction.create_pipeline().only_nodes("draw_network")
@@ -27,7 +26,6 @@ def create_pipeline() -> Pipeline:
         + evaluation.create_pipeline()
         + Pipeline([_construct_challenger()], tags="construction")
     )
-    challenger = pipeline(stages, inputs={"fingerprint": "due_fingerprint"})
     return ingestion.create_pipeline() + _gate() + challenger + _decision()
 
 
@@ -47,12 +45,6 @@ def _gate() -> Pipeline:
                 outputs="retraining_reason",
                 name="look_for_reason",
             ),
-            Node(
-                nodes.go_on_if_due,
-                inputs=["retraining_reason", "fingerprint"],
-                outputs="due_fingerprint",
-                name="go_on_if_due",
-            ),
         ],
         tags="gate",
     )
@@ -62,6 +54,7 @@ def _construct_challenger() -> Node:
     return Node(
         nodes.construct_challenger,
         inputs=[
+            "retraining_reason",
             "fingerprint",
             "params:classes",
             "plan",

@@ -1,7 +1,7 @@
 import pytest
 
-from unetflow.tracking import retry_queue as delivery
-from unetflow.tracking.retry_queue import PAUSE, Delivery
+from unetflow.tracking import retry_queue
+from unetflow.tracking.retry_queue import PAUSE, RetryQueue
 
 
 class Store:
@@ -20,14 +20,14 @@ class Store:
 @pytest.fixture
 def clock(monkeypatch):
     now = [0.0]
-    monkeypatch.setattr(delivery.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(retry_queue.time, "monotonic", lambda: now[0])
     return now
 
 
 @pytest.fixture
 def carry(clock):
-    store, way = Store(), Delivery()
-    return store, way, lambda name: way.carry(name, lambda: store.take(name))
+    store, way = Store(), RetryQueue()
+    return store, way, lambda name: way.submit(name, lambda: store.take(name))
 
 
 def test_records_arrive_at_once_and_in_order(carry):
@@ -35,7 +35,7 @@ def test_records_arrive_at_once_and_in_order(carry):
     for name in "abc":
         send(name)
         assert store.taken[-1] == name
-    assert way.finish() == []
+    assert way.flush() == []
     assert store.taken == list("abc")
 
 
@@ -56,7 +56,7 @@ def test_a_store_that_is_down_is_asked_once_a_minute_and_gets_all_when_it_is_bac
         send("e")
     assert sorted(store.taken) == list("abcde")
     assert "4 are delivered late" in caplog.text
-    assert way.finish() == []
+    assert way.flush() == []
 
 
 def test_what_is_still_refused_at_the_end_is_lost_and_named_after_a_few_attempts(carry, clock):
@@ -64,9 +64,9 @@ def test_what_is_still_refused_at_the_end_is_lost_and_named_after_a_few_attempts
     store.up = False
     for name in "abcde":
         send(name)
-    assert sorted(way.finish()) == list("abcde")
+    assert sorted(way.flush()) == list("abcde")
     assert store.asked == 1 + 3
-    assert way.finish() == []
+    assert way.flush() == []
 
 
 def test_one_bad_record_does_not_keep_back_the_others(carry, clock):
@@ -75,11 +75,11 @@ def test_one_bad_record_does_not_keep_back_the_others(carry, clock):
     def refuse():
         raise ValueError("no such name")
 
-    way.carry("bad", refuse)
+    way.submit("bad", refuse)
     send("a")
     clock[0] = PAUSE
     send("b")
     clock[0] = 2 * PAUSE
     send("c")
-    assert way.finish() == ["bad"]
+    assert way.flush() == ["bad"]
     assert store.taken == ["a", "b", "c"]

@@ -44,7 +44,7 @@ def test_git_tags_tell_commit_and_changes(tmp_path):
 
 
 def test_missing_git_is_no_error(tmp_path):
-    code = "import sys; from unetflow.tracking import git_tags; print(git_tags(sys.argv[1]))"
+    code = "import sys; from unetflow.tracking.tags import git_tags; print(git_tags(sys.argv[1]))"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)],
         check=True,
@@ -201,13 +201,12 @@ def test_a_server_that_fails_amid_a_training_does_not_end_it(tracker, client, mo
         tracker.log_epoch(2, {"loss": 2.0})
         hooks._identify({"tags": {"data_digest": "digest"}}, {"digest": "abc"})
         tracker.log_epoch(3, {"loss": 1.0})
-    assert caplog.text.count("MLflow did not take") == 1
-    hooks._end_tracking(tracker)
+    assert caplog.text.count("MLflow did not accept") == 1
+    hooks._end(tracker)
     logged = sorted(client.get_metric_history(run_id, "loss"), key=lambda metric: metric.step)
     assert [(metric.step, metric.value) for metric in logged] == [(1, 3.0), (2, 2.0), (3, 1.0)]
     assert client.get_run(run_id).data.tags["data_digest"] == "abc"
     assert client.get_run(run_id).info.status == "FINISHED"
-    assert hooks._closing_lines == {}
 
 
 def test_what_never_gets_through_is_told_at_the_end(tracker, monkeypatch, capsys):
@@ -217,7 +216,7 @@ def test_what_never_gets_through_is_told_at_the_end(tracker, monkeypatch, capsys
     monkeypatch.setattr(mlflow, "log_metrics", _fail)
     monkeypatch.setattr(mlflow, "end_run", _fail)
     tracker.log_epoch(7, {"loss": 2.0})
-    hooks.after_pipeline_run()
+    hooks.after_pipeline_run(run_result={})
     assert "Not in MLflow: the scores of epoch 7, the run's end" in capsys.readouterr().out
     monkeypatch.undo()
     mlflow.tracking.fluent._active_run_stack.get().clear()

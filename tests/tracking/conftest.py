@@ -1,0 +1,5 @@
+"""A small segmenter."""
+
+from tests.support.network_fixtures import random, segmenter
+
+__all__ = ["random", "segmenter"]

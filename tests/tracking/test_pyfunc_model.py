@@ -77,7 +77,7 @@ def test_numbers_out_of_json_are_those_of_the_image(loaded, random):
         (np.zeros((1, 5, 5, 1), np.bool_), "image of type bool: the model was trained on uint8"),
         (np.full((1, 5, 5, 1), 256), "the array: 25 of its numbers, such as 256, are no uint8"),
         ([], "the input: it holds no images"),
-        (None, "image 1 of 1: it is no text but NoneType"),
+        (None, "image 1 of 1: it is not a text but NoneType"),
         (pd.DataFrame({"a": [1], "b": [2]}), "the input: its columns are a, b. Give the images"),
         (
             [in_base64(np.zeros((5, 5), "u1")), "x"],

@@ -55,7 +55,7 @@ def test_a_store_that_is_down_is_asked_once_a_minute_and_gets_all_when_it_is_bac
     with caplog.at_level("INFO"):
         send("e")
     assert sorted(store.taken) == list("abcde")
-    assert "4 are delivered late" in caplog.text
+    assert "4 are sent late" in caplog.text
     assert way.flush() == []
 
 

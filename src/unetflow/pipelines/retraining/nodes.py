@@ -1,7 +1,6 @@
-"""Is there reason to train, is the challenger better, and who is the champion then."""
+"""Nodes of the retraining: reason to train, comparison with the champion, promotion."""
 
 import logging
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,7 +29,7 @@ def look_for_reason(
     classes: Classes,
     parameters: dict[str, Any],
 ) -> dict[str, Any]:
-    """Look whether there is reason to train; see `evaluation.promotion`.
+    """Return whether there is a reason to train; see `evaluation.promotion`.
 
     Args:
         record: Of the champion; None: there is none.
@@ -205,11 +204,12 @@ def _fitting_segmenter(
 ) -> Segmenter:
     """Load the champion, and make sure that it is for such images and classes."""
     segmenter = record.load_segmenter()
-    wanted = replace(
-        segmenter.settings,
-        classes=classes.names,
-        channels=fingerprint["channels"],
-        dtype=fingerprint["dtype"],
+    wanted = segmenter.settings.model_copy(
+        update={
+            "classes": classes.names,
+            "channels": fingerprint["channels"],
+            "dtype": fingerprint["dtype"],
+        }
     )
     theirs, ours = describe_task(segmenter.settings), describe_task(wanted)
     if theirs != ours:

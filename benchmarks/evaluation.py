@@ -67,11 +67,7 @@ def measure(examples: Iterator[Example], images: int) -> dict[str, list[float]]:
     from unetflow.inference.postprocessing import Postprocessing
     from unetflow.inference.predict import as_predictor
     from unetflow.metrics.ranking import PooledCounts
-    from unetflow.metrics.registry import (
-        FAMILIES,
-        ScoreSettings,
-        score_class,
-    )
+    from unetflow.metrics.registry import FAMILIES, ScoreSettings, score_class
     from unetflow.models.unet import build_unet
     from unetflow.tiling.windows import predict_tiled
 

@@ -21,11 +21,7 @@ from numpy.typing import NDArray
 
 from unetflow.instances.coco import write_coco
 from unetflow.instances.contours import trace_outlines
-from unetflow.instances.extraction import (
-    Objects,
-    ObjectSettings,
-    find_objects,
-)
+from unetflow.instances.extraction import Objects, ObjectSettings, find_objects
 from unetflow.instances.geojson import write_geojson
 from unetflow.instances.imagej import write_imagej_rois
 from unetflow.instances.measurements import measure_objects

@@ -8,16 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from training_setup import (
-    CROP,
-    GREY,
-    SILENT,
-    call_apart,
-    network,
-    policy,
-    settings,
-    write_samples,
-)
+from training_setup import CROP, GREY, SILENT, call_apart, network, policy, settings, write_samples
 from turns import compare, peak_memory, take_turns
 
 from unetflow.augmentation.policy import Augmenter

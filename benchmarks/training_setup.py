@@ -16,11 +16,7 @@ from unetflow.augmentation.policy import build_policy
 from unetflow.config.augmentation import AugmentationParameters
 from unetflow.core.parallel import count_cores
 from unetflow.data.intensity import IntensityRange
-from unetflow.data.samples import (
-    Sample,
-    SampleFolder,
-    write_sample,
-)
+from unetflow.data.samples import Sample, SampleFolder, write_sample
 from unetflow.models.device import has_gpu
 from unetflow.models.unet import build_unet
 from unetflow.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS

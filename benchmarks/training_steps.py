@@ -10,16 +10,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from training_setup import (
-    CROP,
-    GREY,
-    SILENT,
-    call_apart,
-    network,
-    policy,
-    settings,
-    write_samples,
-)
+from training_setup import CROP, GREY, SILENT, call_apart, network, policy, settings, write_samples
 from turns import Rounds, compare, run_json, take_turns
 
 from unetflow.augmentation.policy import Augmenter

@@ -10,10 +10,7 @@ from hypothesis import strategies as st
 
 from tests.augmentation.test_augmenter import FULL, NOTHING, always, policy_of
 from tests.support.images import random_pixels
-from unetflow.augmentation.policy import (
-    Augmenter,
-    build_policy,
-)
+from unetflow.augmentation.policy import Augmenter, build_policy
 from unetflow.config.augmentation import AugmentationParameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError

@@ -7,11 +7,7 @@ import pytest
 import yaml
 
 from tests.support.images import random_pixels
-from unetflow.augmentation.policy import (
-    TRANSFORMS,
-    Augmenter,
-    build_policy,
-)
+from unetflow.augmentation.policy import TRANSFORMS, Augmenter, build_policy
 from unetflow.config.augmentation import AugmentationParameters
 from unetflow.core.errors import InputError
 

@@ -8,11 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.images import random_pixels, store_samples
-from unetflow.augmentation.crops import (
-    draw_crop,
-    find_foreground,
-    pad_mirrored,
-)
+from unetflow.augmentation.crops import draw_crop, find_foreground, pad_mirrored
 from unetflow.core.rng import generator_for
 from unetflow.data.samples import Sample
 

@@ -11,11 +11,7 @@ from PIL import Image
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
-from unetflow.data.duplicates import (
-    LEAST_CORRELATION,
-    find_duplicates,
-    find_leaks,
-)
+from unetflow.data.duplicates import LEAST_CORRELATION, find_duplicates, find_leaks
 from unetflow.data.similarity import make_thumbnail
 from unetflow.data.synthetic import draw_nuclei
 from unetflow.io.formats.registry import read_image

@@ -14,25 +14,13 @@ from scipy import ndimage
 from tests.support.images import CLASSES, random_pixels
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.registry import find_pairs
-from unetflow.annotations.raster import (
-    InstanceMask,
-    ObjectMasks,
-    SemanticMask,
-)
-from unetflow.annotations.records import (
-    Pair,
-    RasterAnnotation,
-    SourceImage,
-)
+from unetflow.annotations.raster import InstanceMask, ObjectMasks, SemanticMask
+from unetflow.annotations.records import Pair, RasterAnnotation, SourceImage
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE
 from unetflow.data.intensity import intensity_histogram
-from unetflow.data.pair_reader import (
-    files_of,
-    mask_digest,
-    read_pair,
-)
+from unetflow.data.pair_reader import files_of, mask_digest, read_pair
 from unetflow.io.image_hash import perceptual_hash, pixel_digest
 from unetflow.io.tiff_writer import write_tiff
 

@@ -9,11 +9,7 @@ from hypothesis import strategies as st
 from tests.support.images import random_pixels
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
-from unetflow.core.symmetries import (
-    MAX_VIEWS,
-    apply_symmetry,
-    invert_symmetry,
-)
+from unetflow.core.symmetries import MAX_VIEWS, apply_symmetry, invert_symmetry
 from unetflow.data.samples import Sample
 from unetflow.evaluation.uncertainty import (
     assess_image,

@@ -6,11 +6,7 @@ from scipy import ndimage
 
 from tests.support.drawn_objects import LABELS, NAMES, OBJECTS, draw
 from unetflow.core.errors import InputError
-from unetflow.instances.extraction import (
-    Objects,
-    ObjectSettings,
-    find_objects,
-)
+from unetflow.instances.extraction import Objects, ObjectSettings, find_objects
 
 STEPS = {
     "edges": [(0, 1), (1, 0), (0, -1), (-1, 0)],

@@ -6,17 +6,9 @@ import pytest
 
 from unetflow.core import atomic
 from unetflow.core.atomic import atomic_write
-from unetflow.core.errors import (
-    DeclarationError,
-    InputError,
-    restore_error,
-)
+from unetflow.core.errors import DeclarationError, InputError, restore_error
 from unetflow.core.hashing import sha256
-from unetflow.io.files import (
-    file_signature,
-    file_size,
-    require_file,
-)
+from unetflow.io.files import file_signature, file_size, require_file
 
 
 def test_error_says_where_what_and_how_to_mend_it():

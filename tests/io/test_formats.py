@@ -15,11 +15,7 @@ from tests.support.images import random_pixels, write_sixteen_bit_png
 from unetflow.core.errors import InputError
 from unetflow.io.archive import ArchiveMember
 from unetflow.io.formats import registry as readers
-from unetflow.io.formats.registry import (
-    is_image,
-    read_image,
-    read_mask,
-)
+from unetflow.io.formats.registry import is_image, read_image, read_mask
 
 PIXELS = hnp.arrays(
     st.sampled_from([np.uint8, np.uint16]),

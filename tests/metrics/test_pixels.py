@@ -5,13 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from unetflow.metrics.pixels import (
-    Confusion,
-    count_confusion,
-    mean_dice,
-    score_label,
-    score_pixels,
-)
+from unetflow.metrics.pixels import Confusion, count_confusion, mean_dice, score_label, score_pixels
 
 LABELS = hnp.arrays(np.uint8, (4, 5), elements=st.sampled_from([0, 1, 255]))
 FOUND = hnp.arrays(bool, (4, 5))

@@ -5,12 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from unetflow.metrics.ranking import (
-    _TIED,
-    BINS,
-    PooledCounts,
-    probability_bins,
-)
+from unetflow.metrics.ranking import _TIED, BINS, PooledCounts, probability_bins
 
 NEAR_ONE = st.floats(0, 1, width=32) | st.floats(0.99993896484375, 1, width=32)
 PROBABILITIES = hnp.arrays(

@@ -3,11 +3,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from unetflow.models.blocks import (
-    conv_block,
-    decoder_block,
-    encoder_block,
-)
+from unetflow.models.blocks import conv_block, decoder_block, encoder_block
 from unetflow.models.unet import build_unet
 
 

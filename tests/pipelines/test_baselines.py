@@ -8,11 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unetflow.data.samples import (
-    Sample,
-    SampleFolder,
-    write_sample,
-)
+from unetflow.data.samples import Sample, SampleFolder, write_sample
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.pipelines.evaluation.baseline_nodes import compare, score_champion
 

@@ -17,11 +17,7 @@ from tests.support.report_page import (
 )
 from unetflow.data.intensity import intensity_histogram
 from unetflow.data.samples import Sample
-from unetflow.reporting.data_report.data_charts import (
-    draw_content,
-    draw_intensities,
-    draw_sizes,
-)
+from unetflow.reporting.data_report.data_charts import draw_content, draw_intensities, draw_sizes
 from unetflow.reporting.data_report.data_findings import find_problems
 from unetflow.reporting.data_report.data_tables import (
     class_table,
@@ -32,12 +28,7 @@ from unetflow.reporting.data_report.data_tables import (
 from unetflow.reporting.data_report.intensities import describe_intensities
 from unetflow.reporting.data_report.suspects import suspect_pairs
 from unetflow.reporting.html.elements import to_chart
-from unetflow.reporting.html.wording import (
-    count_of,
-    data_size,
-    listing,
-    percent,
-)
+from unetflow.reporting.html.wording import count_of, data_size, listing, percent
 
 
 def test_class_shares_count_pixels_that_are_not_ignored():

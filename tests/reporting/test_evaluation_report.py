@@ -3,15 +3,7 @@ import pandas as pd
 import pytest
 
 from tests.support import evaluation_page as made
-from tests.support.evaluation_page import (
-    evaluation,
-    everything,
-    history,
-    page,
-    plain,
-    score,
-    write,
-)
+from tests.support.evaluation_page import evaluation, everything, history, page, plain, score, write
 from tests.support.report_page import CLASSES, Page, Samples, some, square, tabulate
 from unetflow.reporting.evaluation_report.advice import advise
 

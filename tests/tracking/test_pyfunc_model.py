@@ -10,11 +10,7 @@ import tifffile
 
 from tests.support.networks import draw, make_segmenter
 from unetflow.core.errors import InputError
-from unetflow.tracking.pyfunc_model import (
-    PyfuncSegmenter,
-    RefusedImages,
-    _load_pyfunc,
-)
+from unetflow.tracking.pyfunc_model import PyfuncSegmenter, RefusedImages, _load_pyfunc
 
 
 @pytest.fixture

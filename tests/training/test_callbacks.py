@@ -9,14 +9,7 @@ import pytest
 import rich
 from rich.console import Console
 
-from tests.support.networks import (
-    GREY,
-    ONE_PIXEL,
-    dice_slowly,
-    loss_slowly,
-    randomise,
-    tiny_unet,
-)
+from tests.support.networks import GREY, ONE_PIXEL, dice_slowly, loss_slowly, randomise, tiny_unet
 from unetflow.core.errors import InputError
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample

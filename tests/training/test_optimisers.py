@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 
 from unetflow.config.training import TrainingParameters
-from unetflow.training.optimisers import (
-    OptimiserSettings,
-    PlateauRate,
-    WarmUpRate,
-    build_optimiser,
-)
+from unetflow.training.optimisers import OptimiserSettings, PlateauRate, WarmUpRate, build_optimiser
 
 OPTIMISERS, SCHEDULES = (
     get_args(TrainingParameters.model_fields[name].annotation) for name in ("optimiser", "schedule")

@@ -8,13 +8,7 @@ from unetflow.training.planner.architecture import (
     count_parameters,
     list_convolutions,
 )
-from unetflow.training.planner.cost import (
-    Speed,
-    Work,
-    forward_work,
-    prediction_work,
-    step_work,
-)
+from unetflow.training.planner.cost import Speed, Work, forward_work, prediction_work, step_work
 from unetflow.training.planner.memory import Validation, predict_memory
 
 SMALL = Architecture(channels=3, base_filters=2, depth=1)

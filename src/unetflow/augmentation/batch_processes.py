@@ -11,11 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.augmentation.batches import (
-    Batch,
-    CropSampler,
-    Order,
-)
+from unetflow.augmentation.batches import Batch, CropSampler, Order
 from unetflow.core.errors import InputError
 from unetflow.core.parallel import end_with_parent, keep_freed_memory
 

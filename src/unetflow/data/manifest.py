@@ -11,11 +11,7 @@ from numpy.typing import NDArray
 
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
-from unetflow.data.drift import (
-    Moments,
-    measure_drift_reference,
-    measure_moments,
-)
+from unetflow.data.drift import Moments, measure_drift_reference, measure_moments
 from unetflow.data.intensity import IntensityRange, measure_intensity
 from unetflow.data.samples import SampleFolder
 

@@ -12,13 +12,7 @@ from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.records import Pair
 from unetflow.core.errors import InputError
 from unetflow.core.parallel import count_cores, parallel_map
-from unetflow.data.pair_reader import (
-    describe_source,
-    file_digest,
-    files_of,
-    mask_digest,
-    read_pair,
-)
+from unetflow.data.pair_reader import describe_source, file_digest, files_of, mask_digest, read_pair
 from unetflow.data.samples import (
     DESCRIPTION,
     IMAGE,

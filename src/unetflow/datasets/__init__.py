@@ -15,11 +15,7 @@ from unetflow.datasets.models import (
     SegmenterDataset,
     StartModelDataset,
 )
-from unetflow.datasets.objects import (
-    CocoFileDataset,
-    ObjectsFileDataset,
-    TablesDataset,
-)
+from unetflow.datasets.objects import CocoFileDataset, ObjectsFileDataset, TablesDataset
 from unetflow.datasets.partitions import PartitionsDataset
 from unetflow.datasets.registry import (
     ChampionAliasesDataset,
@@ -29,11 +25,7 @@ from unetflow.datasets.registry import (
 )
 from unetflow.datasets.run_facts import RunFactsDataset
 from unetflow.datasets.sample_folders import SamplesDataset, WeightMapsDataset
-from unetflow.datasets.sources import (
-    DemoPairsDataset,
-    SourceDataset,
-    SourceImagesDataset,
-)
+from unetflow.datasets.sources import DemoPairsDataset, SourceDataset, SourceImagesDataset
 from unetflow.datasets.tracked_runs import TrackedRunsDataset
 from unetflow.datasets.training_log import FoldLogDataset, TrainingLogDataset
 

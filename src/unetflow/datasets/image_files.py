@@ -16,11 +16,7 @@ from unetflow.datasets.one_file import OneFileDataset
 from unetflow.io.file_listing import list_files, natural_order
 from unetflow.io.files import File
 from unetflow.io.formats.bounds import MAX_PIXELS
-from unetflow.io.formats.registry import (
-    READERS,
-    is_image,
-    read_image,
-)
+from unetflow.io.formats.registry import READERS, is_image, read_image
 from unetflow.io.image_file import ImageFile
 from unetflow.io.tiff_writer import write_tiff
 

@@ -12,11 +12,7 @@ from skimage.measure import label as connected_components
 from unetflow.config.evaluation import EvaluationParameters
 from unetflow.core.types import IGNORE, Label, Probabilities
 from unetflow.data.samples import Sample
-from unetflow.evaluation.calibration import (
-    PixelSample,
-    describe_calibration,
-    fit_temperature,
-)
+from unetflow.evaluation.calibration import PixelSample, describe_calibration, fit_temperature
 from unetflow.inference.postprocessing import Postprocessing, scale_threshold
 from unetflow.metrics.pixels import Confusion
 

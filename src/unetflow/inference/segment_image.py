@@ -17,11 +17,7 @@ from unetflow.inference.blockwise.progress import Progress
 from unetflow.inference.blockwise.result_folders import ResultFolders
 from unetflow.inference.blockwise.segment import segment_large
 from unetflow.inference.executor import Executor
-from unetflow.instances.extraction import (
-    Objects,
-    ObjectSettings,
-    find_objects,
-)
+from unetflow.instances.extraction import Objects, ObjectSettings, find_objects
 from unetflow.instances.measurements import measure_objects
 from unetflow.io.image_file import ImageFile, WholeImage
 from unetflow.io.large_image import open_large

@@ -12,17 +12,9 @@ from unetflow.core.types import Label, Predictor, Probabilities
 from unetflow.data.drift import describe_drift
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.runtimes.keras_runtime import KerasRuntime
-from unetflow.inference.runtimes.registry import (
-    choose_runtime,
-    convert_network,
-    start_runtime,
-)
+from unetflow.inference.runtimes.registry import choose_runtime, convert_network, start_runtime
 from unetflow.inference.runtimes.runtime import Identity, Runtime
-from unetflow.inference.segmenter_files import (
-    Exported,
-    complete_archive,
-    read_own_settings,
-)
+from unetflow.inference.segmenter_files import Exported, complete_archive, read_own_settings
 from unetflow.inference.segmenter_settings import SegmenterSettings
 from unetflow.tiling.blending import predict_blended
 from unetflow.tiling.windows import predict_tiled

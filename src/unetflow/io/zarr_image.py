@@ -10,12 +10,7 @@ from typing import Any
 from unetflow.core.errors import InputError
 from unetflow.io.files import file_signature
 from unetflow.io.formats.bounds import MAX_CHANNELS
-from unetflow.io.lazy_image import (
-    MAX_BLOCK_PIXELS,
-    CachedChunks,
-    LazyImage,
-    check_block,
-)
+from unetflow.io.lazy_image import MAX_BLOCK_PIXELS, CachedChunks, LazyImage, check_block
 from unetflow.io.pixel_size import PixelSize, make_pixel_size
 
 _NUMBERS = "buif"

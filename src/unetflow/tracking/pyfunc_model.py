@@ -18,11 +18,7 @@ from numpy.typing import NDArray
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label
 from unetflow.inference.segmenter import Segmenter
-from unetflow.io.base64_images import (
-    decode_image,
-    encode_mask,
-    restore_type,
-)
+from unetflow.io.base64_images import decode_image, encode_mask, restore_type
 
 COLUMN = "image"
 """Name of the column of images where MLflow turns a request into a table."""

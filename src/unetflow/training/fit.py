@@ -14,11 +14,7 @@ from unetflow.inference.postprocessing import Postprocessing
 from unetflow.models.device import compiles_with_xla
 from unetflow.models.losses.metric import dice
 from unetflow.models.losses.segmentation_loss import SegmentationLoss
-from unetflow.models.unet import (
-    count_outputs,
-    geometry_of,
-    without_deep_supervision,
-)
+from unetflow.models.unet import count_outputs, geometry_of, without_deep_supervision
 from unetflow.training.callbacks import (
     LearningRateLog,
     ProgressReport,

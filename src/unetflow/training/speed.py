@@ -16,11 +16,7 @@ from unetflow.models.losses.segmentation_loss import SegmentationLoss
 from unetflow.models.unet import build_unet
 from unetflow.training.fused_layers import copy_for_training
 from unetflow.training.planner.architecture import Architecture
-from unetflow.training.planner.cost import (
-    Speed,
-    Work,
-    step_work,
-)
+from unetflow.training.planner.cost import Speed, Work, step_work
 
 Batch = NDArray[np.generic]
 

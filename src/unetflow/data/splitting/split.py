@@ -29,12 +29,7 @@ from numpy.typing import NDArray
 from unetflow.core.errors import InputError
 from unetflow.core.types import SPLITS
 from unetflow.data.splitting.groups import name_groups
-from unetflow.data.splitting.strategies import (
-    Share,
-    share_by_number,
-    share_dealt,
-    share_in_blocks,
-)
+from unetflow.data.splitting.strategies import Share, share_by_number, share_dealt, share_in_blocks
 from unetflow.data.splitting.units import Units, make_units
 
 __all__ = ["SPLITS", "SplitRule", "split_samples"]

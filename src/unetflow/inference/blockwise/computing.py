@@ -7,11 +7,7 @@ from typing import Any, TypeAlias
 from unetflow.config.background import BackgroundRule
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label, Probabilities
-from unetflow.inference.blockwise.blocks import (
-    Block,
-    BlockModel,
-    predict_block,
-)
+from unetflow.inference.blockwise.blocks import Block, BlockModel, predict_block
 from unetflow.inference.executor import Context, Executor, TaskFunction
 from unetflow.io.lazy_image import LazyImage
 

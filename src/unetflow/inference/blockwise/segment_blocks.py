@@ -12,22 +12,9 @@ from unetflow.config.background import BackgroundRule
 from unetflow.core.atomic import move_into_place
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label
-from unetflow.inference.blockwise.assembly import (
-    Mosaic,
-    check_target,
-    write_mosaic,
-)
-from unetflow.inference.blockwise.blocks import (
-    Block,
-    BlockModel,
-    Grid,
-    plan_blocks,
-)
-from unetflow.inference.blockwise.computing import (
-    BlockTerms,
-    ComputeBlocks,
-    compute_here,
-)
+from unetflow.inference.blockwise.assembly import Mosaic, check_target, write_mosaic
+from unetflow.inference.blockwise.blocks import Block, BlockModel, Grid, plan_blocks
+from unetflow.inference.blockwise.computing import BlockTerms, ComputeBlocks, compute_here
 from unetflow.inference.blockwise.locking import alone_with
 from unetflow.inference.blockwise.small_objects import SmallObjects
 from unetflow.inference.blockwise.unfinished import UnfinishedBlocks

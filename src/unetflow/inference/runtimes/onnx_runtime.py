@@ -12,12 +12,7 @@ from numpy.typing import NDArray
 from unetflow.core.errors import InputError
 from unetflow.core.parallel import count_cores
 from unetflow.core.types import Probabilities
-from unetflow.inference.runtimes.runtime import (
-    Identity,
-    Parts,
-    Runtime,
-    digest_parts,
-)
+from unetflow.inference.runtimes.runtime import Identity, Parts, Runtime, digest_parts
 
 if TYPE_CHECKING:
     import keras

@@ -12,12 +12,7 @@ from unetflow.core.parallel import count_cores
 from unetflow.core.types import Probabilities
 from unetflow.inference.runtimes.exact_input import part_from_scaling
 from unetflow.inference.runtimes.rounding import round_kernels
-from unetflow.inference.runtimes.runtime import (
-    Identity,
-    Parts,
-    Runtime,
-    digest_parts,
-)
+from unetflow.inference.runtimes.runtime import Identity, Parts, Runtime, digest_parts
 
 if TYPE_CHECKING:
     import keras

@@ -10,11 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from unetflow.core.errors import InputError
-from unetflow.inference.runtimes.runtime import (
-    Identity,
-    Parts,
-    Runtime,
-)
+from unetflow.inference.runtimes.runtime import Identity, Parts, Runtime
 
 if TYPE_CHECKING:
     import keras

@@ -14,11 +14,7 @@ from unetflow.data.samples import SampleFolder
 from unetflow.evaluation import cross_validation
 from unetflow.evaluation.cross_validation import summarise_folds
 from unetflow.pipelines.construction.nodes import construct_unet
-from unetflow.pipelines.evaluation.nodes import (
-    finish_segmenter,
-    score_test_images,
-    summarise,
-)
+from unetflow.pipelines.evaluation.nodes import finish_segmenter, score_test_images, summarise
 from unetflow.pipelines.training.nodes import compute_weight_maps, train_unet
 from unetflow.pipelines.types import BeginFold, Segmenter
 from unetflow.training.checkpoints import CheckpointFolder

@@ -2,12 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from unetflow.pipelines.evaluation import (
-    baseline_nodes,
-    nodes,
-    report_nodes,
-    review_nodes,
-)
+from unetflow.pipelines.evaluation import baseline_nodes, nodes, report_nodes, review_nodes
 
 
 def create_pipeline() -> Pipeline:

@@ -14,11 +14,7 @@ from unetflow.core.errors import InputError
 from unetflow.inference.blending_error import describe_seams
 from unetflow.inference.blockwise.result_folders import ResultFolders
 from unetflow.inference.executor import ExecutorSettings, open_executor
-from unetflow.inference.segment_image import (
-    LargeSettings,
-    SegmentedImage,
-    SegmentingSettings,
-)
+from unetflow.inference.segment_image import LargeSettings, SegmentedImage, SegmentingSettings
 from unetflow.inference.segment_images import segment_images
 from unetflow.inference.serialise import serialise_segmenter
 from unetflow.instances.extraction import Objects, ObjectSettings

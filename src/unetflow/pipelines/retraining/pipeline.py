@@ -2,14 +2,7 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from unetflow.pipelines import (
-    augmentation,
-    construction,
-    evaluation,
-    ingestion,
-    planning,
-    training,
-)
+from unetflow.pipelines import augmentation, construction, evaluation, ingestion, planning, training
 from unetflow.pipelines.retraining import nodes
 
 

@@ -24,11 +24,7 @@ from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.core.parallel import count_cores
 from unetflow.core.types import IGNORE, Identity
-from unetflow.data.manifest import (
-    digest_training,
-    intensity_range,
-    samples_of_split,
-)
+from unetflow.data.manifest import digest_training, intensity_range, samples_of_split
 from unetflow.data.samples import Sample, SampleFolder
 from unetflow.pipelines.types import Figure, FitSettings, KerasModel, TrainingListeners
 from unetflow.training.checkpoints import CheckpointFolder

@@ -8,11 +8,7 @@ from dataclasses import dataclass
 
 from unetflow.core.geometry import unet_geometry
 from unetflow.tiling.windows import plan_windows
-from unetflow.training.planner.architecture import (
-    Architecture,
-    count_parameters,
-    list_convolutions,
-)
+from unetflow.training.planner.architecture import Architecture, count_parameters, list_convolutions
 
 _PASSES = 3
 """A training step computes about three times as much as the forward pass: the gradient of each

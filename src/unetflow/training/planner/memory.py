@@ -14,11 +14,7 @@ from dataclasses import dataclass
 from unetflow.config.loss_terms import parse_formula
 from unetflow.core.geometry import unet_geometry
 from unetflow.tiling.windows import plan_windows
-from unetflow.training.planner.architecture import (
-    Architecture,
-    count_parameters,
-    list_convolutions,
-)
+from unetflow.training.planner.architecture import Architecture, count_parameters, list_convolutions
 
 _FLOAT = 4
 """Bytes of a float32."""

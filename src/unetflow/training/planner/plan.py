@@ -11,11 +11,7 @@ from unetflow.training.planner.memory import Validation, predict_memory
 from unetflow.training.planner.reasons import give_reasons
 from unetflow.training.planner.schedule import plan_schedule, trains_long_enough
 from unetflow.training.planner.sizes import choose_depth, list_crops
-from unetflow.training.planner.task import (
-    Choice,
-    Task,
-    read_task,
-)
+from unetflow.training.planner.task import Choice, Task, read_task
 
 _WIDTHS = (64, 48, 32, 24, 16, 8)
 _BATCHES = (4, 2, 1)

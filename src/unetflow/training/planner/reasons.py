@@ -6,17 +6,8 @@ from unetflow.training.planner.schedule import (
     Schedule,
     trains_long_enough,
 )
-from unetflow.training.planner.sizes import (
-    DEEPEST,
-    LARGEST_CROP,
-    LEAST_DEEP_EDGE,
-    deepest_edge,
-)
-from unetflow.training.planner.task import (
-    CHOSEN,
-    Choice,
-    Task,
-)
+from unetflow.training.planner.sizes import DEEPEST, LARGEST_CROP, LEAST_DEEP_EDGE, deepest_edge
+from unetflow.training.planner.task import CHOSEN, Choice, Task
 
 GIVEN = "given"
 

@@ -2,11 +2,7 @@
 
 from dataclasses import dataclass
 
-from unetflow.training.planner.cost import (
-    Speed,
-    prediction_work,
-    step_work,
-)
+from unetflow.training.planner.cost import Speed, prediction_work, step_work
 from unetflow.training.planner.task import Choice, Task
 
 TIME_SHARE = 0.8

@@ -16,7 +16,7 @@ from unetflow.data.samples import (
     SampleRecord,
     open_sample,
     remove_sample,
-    write_described,
+    write_record,
     write_sample,
 )
 from unetflow.data.similarity import make_thumbnail
@@ -141,16 +141,16 @@ def test_histogram_of_an_unlisted_sample_is_not_opened(folder):
 @pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
 def test_object_numbers_come_back_where_there_are_any(tmp_path, dtype):
     instances = random_pixels((4, 5), dtype)
-    write_described(tmp_path / "a", described(instances))
-    write_described(tmp_path / "b", described())
+    write_record(tmp_path / "a", described(instances))
+    write_record(tmp_path / "b", described())
     folder = SampleFolder(tmp_path, {"a": {}, "b": {}})
     np.testing.assert_array_equal(folder.instances("a"), instances, strict=True)
     assert folder.instances("b") is None
 
 
 def test_object_numbers_of_before_are_gone_when_there_are_none_any_more(tmp_path):
-    write_described(tmp_path, described(random_pixels((4, 5), np.uint16)))
-    write_described(tmp_path, described())
+    write_record(tmp_path, described(random_pixels((4, 5), np.uint16)))
+    write_record(tmp_path, described())
     assert names(tmp_path) == ["image.tif", "label.tif", "overview.npz", "sample.json"]
 
 
@@ -159,22 +159,22 @@ def test_sample_that_is_not_written_to_its_end_has_no_description(tmp_path, monk
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    write_described(tmp_path, described())
+    write_record(tmp_path, described())
     monkeypatch.setattr(f"unetflow.data.samples.{missing}", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write_described(tmp_path, described())
+        write_record(tmp_path, described())
     assert "sample.json" not in names(tmp_path)
 
 
 def test_removed_sample_takes_its_folder_with_it(tmp_path):
-    write_described(tmp_path / "a", described(random_pixels((4, 5), np.uint16)))
+    write_record(tmp_path / "a", described(random_pixels((4, 5), np.uint16)))
     remove_sample(tmp_path / "a")
     assert names(tmp_path) == []
 
 
 def test_removed_sample_leaves_what_is_not_its_own(tmp_path):
-    write_described(tmp_path / "a", described())
-    write_described(tmp_path / "a" / "b", described())
+    write_record(tmp_path / "a", described())
+    write_record(tmp_path / "a" / "b", described())
     (tmp_path / "a" / "notes.txt").write_text("mine")
     remove_sample(tmp_path / "a")
     assert names(tmp_path / "a") == ["b", "notes.txt"]

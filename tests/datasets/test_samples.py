@@ -124,10 +124,10 @@ def test_log_tells_how_many_pairs_were_decoded(project, log):
     project.remove("b/1")
     project.save()
     assert log.messages == [
-        "Decoded 3 new or changed of 3 pairs; 0 are as before",
+        "Decoded 3 new or changed of 3 pairs; 0 are unchanged",
         "Nothing has changed: none of 3 pairs was decoded",
-        "Decoded 1 new or changed of 3 pairs; 2 are as before; 1 samples of before are gone",
-        "Nothing has changed: none of 2 pairs was decoded; 1 samples of before are gone",
+        "Decoded 1 new or changed of 3 pairs; 2 are unchanged; removed 1 earlier samples",
+        "Nothing has changed: none of 2 pairs was decoded; removed 1 earlier samples",
     ]
 
 

@@ -98,7 +98,7 @@ def test_two_readings_are_both_shown_and_none_is_taken(mine):
 
 def test_the_second_run_decodes_only_what_changed(mine, caplog):
     ingest(mine, catalog=FOLDERS)
-    assert "Decoded 12 new or changed of 12 pairs; 0 are as before" in caplog.messages
+    assert "Decoded 12 new or changed of 12 pairs; 0 are unchanged" in caplog.messages
     caplog.clear()
     assert ingest(mine).exit_code == 0
     assert "Nothing has changed: none of 12 pairs was decoded" in caplog.messages
@@ -108,7 +108,7 @@ def test_the_second_run_decodes_only_what_changed(mine, caplog):
     caplog.clear()
     assert ingest(mine).exit_code == 0
     assert any(m.startswith("Decoded 1 new or changed of 12 pairs; 11") for m in caplog.messages)
-    assert "1 samples of before are gone" in " ".join(caplog.messages)
+    assert "removed 1 earlier samples" in " ".join(caplog.messages)
 
 
 @pytest.mark.parametrize("strategy", ["random", "stratified", "contiguous"])

@@ -1,4 +1,4 @@
-"""The table of all samples, and what is known of the training data as a whole."""
+"""The manifest, a table of all samples, and the fingerprint of the training data."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,8 +15,7 @@ from unetflow.data.drift import Moments, measure_drift_reference, measure_moment
 from unetflow.data.intensity import IntensityRange, measure_intensity
 from unetflow.data.samples import SampleFolder
 
-_SAME = ("image_sha256", "mask_sha256", "stamp")
-_NOT_IN_THE_TABLE = ["recipe"]
+_IDENTITY = ("image_sha256", "mask_sha256", "stamp")
 _COLUMNS = [
     "id",
     "image_file",
@@ -44,32 +43,32 @@ _COLUMNS = [
 
 
 def tabulate(samples: SampleFolder, classes: Sequence[ClassSpec]) -> pd.DataFrame:
-    """Make a table with one row for each sample from what is known of it; no pixel is read.
+    """Return a table of the samples' descriptions, one row for each; no pixel is read.
 
     Args:
         samples: The samples.
         classes: The classes in the order of their labels.
 
     Returns:
-        The columns of `describing.read_pair`, `stamp`, which changes with the sources, and
-        `foreground`, the share of the counted pixels that are not of the first class.
+        The columns of `pair_reader.read_pair`, `stamp`, which changes with the sources, and
+        `foreground`, the fraction of the counted pixels that are not of the first class.
     """
     rows = pd.DataFrame(list(samples.descriptions.values()))
     if not len(rows):
         return pd.DataFrame(columns=[*_COLUMNS, *(f"fraction_{c.name}" for c in classes)])
     foreground = rows[[f"fraction_{c.name}" for c in classes[1:]]].sum(axis=1)
-    return rows.drop(columns=_NOT_IN_THE_TABLE).assign(foreground=foreground.clip(0, 1))
+    return rows.drop(columns="recipe").assign(foreground=foreground.clip(0, 1))
 
 
 def find_channel_mismatches(table: pd.DataFrame) -> list[InputError]:
-    """Return an error for each image that differs from most in channels or bit depth."""
+    """Return an error for each image that differs from the majority in channels or data type."""
     kinds = table["channels"].astype(str) + " channels in " + table["dtype"].astype(str)
     usual = kinds.mode().iloc[0]
     return [
         InputError(
             row.image_file,
             f"it has {kind}, while most images have {usual}",
-            "Convert it to what the others have",
+            "Convert it to match the others",
         )
         for row, kind in zip(table.itertuples(), kinds, strict=True)
         if kind != usual
@@ -77,11 +76,7 @@ def find_channel_mismatches(table: pd.DataFrame) -> list[InputError]:
 
 
 def require_several_classes(table: pd.DataFrame, classes: Sequence[ClassSpec]) -> None:
-    """Raise an error when the masks of all samples hold one class only.
-
-    Raises:
-        InputError: There is nothing to tell apart.
-    """
+    """Raise an `InputError` if all masks hold one and the same class."""
     present = [c.name for c in classes if table[f"fraction_{c.name}"].max() > 0]
     if len(present) < 2:
         raise InputError(
@@ -93,11 +88,7 @@ def require_several_classes(table: pd.DataFrame, classes: Sequence[ClassSpec]) -
 
 
 def require_counted_pixels(table: pd.DataFrame) -> None:
-    """Raise an error when all pixels of a split are ignored: nothing can be learnt or scored there.
-
-    Raises:
-        InputError: There is such a split.
-    """
+    """Raise an `InputError` if all pixels of a split are ignored."""
     for split, rows in table.groupby("split", sort=False):
         if (rows["ignored"] >= 1).all():
             raise InputError(
@@ -111,23 +102,23 @@ def require_counted_pixels(table: pd.DataFrame) -> None:
 def measure_fingerprint(
     manifest: pd.DataFrame, samples: SampleFolder, classes: Sequence[ClassSpec]
 ) -> dict[str, Any]:
-    """Sum up the training split, and give the whole data set a digest.
+    """Return statistics of the training split and a digest of the whole data set.
 
     Args:
-        manifest: With the columns of `tabulate` and `split`.
-        samples: The samples, of which the histograms are read one at a time.
+        manifest: The columns of `tabulate` and `split`.
+        samples: The samples, whose histograms are read one at a time.
         classes: The classes in the order of their labels.
 
     Returns:
         Plain values: `digest`, `samples` (number by split), `channels`, `dtype`, `height` and
         `width` (smallest, median, largest), `largest` (height and width over all splits),
-        `intensity` (see `measure_intensity`; pixels outside
-        a region of interest don't count), `range` (see `drift.DriftReference`) and
-        `class_frequencies` (share of the training pixels that are not ignored).
+        `intensity` (see `measure_intensity`; pixels outside a region of interest do not count),
+        `range` (see `drift.DriftReference`) and `class_frequencies` (fraction of the training
+        pixels that are not ignored).
     """
     training = manifest[manifest["split"] == "train"]
     moments: list[Moments] = []
-    intensity = measure_intensity(_note_moments(samples, training["id"], moments))
+    intensity = measure_intensity(_collect_moments(samples, training["id"], moments))
     counted = training["height"] * training["width"] * (1 - training["ignored"])
     return {
         "digest": digest_data(manifest),
@@ -148,10 +139,10 @@ def measure_fingerprint(
     }
 
 
-def _note_moments(
+def _collect_moments(
     samples: SampleFolder, ids: Iterable[str], moments: list[Moments]
 ) -> Iterator[NDArray[np.void]]:
-    """Yield the histograms, and note the moments of those with a pixel that counts."""
+    """Yield the histograms, and append the moments of those that are not empty."""
     for sample_id in ids:
         histogram = samples.histogram(sample_id)
         if len(histogram):
@@ -160,39 +151,39 @@ def _note_moments(
 
 
 def intensity_range(fingerprint: dict[str, Any]) -> IntensityRange:
-    """Return the scaling that a fingerprint fixes."""
+    """Return the intensity scaling of a fingerprint."""
     return IntensityRange(fingerprint["intensity"]["low"], fingerprint["intensity"]["high"])
 
 
 def samples_of_split(samples: SampleFolder, manifest: pd.DataFrame, split: str) -> SampleFolder:
-    """Return the samples of one split, in the manifest's order.
+    """Return the samples of one split in the order of the manifest.
 
     Raises:
-        InputError: The samples are not those that the manifest describes.
+        InputError: The samples differ from those that the manifest describes.
     """
     rows = manifest[manifest["split"] == split]
     chosen = samples.select(rows["id"].tolist())
     for row in rows.itertuples():
         known = chosen.descriptions[str(row.id)]
-        # The stamp covers what masks mean, the digests what the files hold.
-        if any(known[column] != getattr(row, column) for column in _SAME):
+        # The stamp covers the meaning of the masks, the digests the content of the files.
+        if any(known[column] != getattr(row, column) for column in _IDENTITY):
             raise InputError(
                 row.image_file,
                 "its sample is newer than the manifest, because an ingestion was refused",
-                "Run `kedro run --pipelines ingestion`, and mend what it refuses",
+                "Run `kedro run --pipelines ingestion`, and fix what it refuses",
             )
     return chosen
 
 
 def digest_data(manifest: pd.DataFrame) -> str:
-    """Return one digest of the content and the split of all samples, whatever their order."""
+    """Return a digest of the content and the split of all samples, independent of their order."""
     columns = ["id", "image_sha256", "mask_sha256", "split"]
     rows = sorted("\x1f".join(row) for row in manifest[columns].astype(str).to_numpy())
     return hashlib.sha256("\x1e".join(rows).encode()).hexdigest()
 
 
 def digest_training(manifest: pd.DataFrame) -> str:
-    """Return a digest of all that a training takes from the data, what masks mean included."""
+    """Return a digest of everything that training uses of the data, meaning of masks included."""
     class_map = [name for name in manifest.columns if name.startswith("fraction_")]
     columns = ["id", "split", "pixel_digest", "mask_sha256", "ignored", *class_map]
     columns = [name for name in columns if name in manifest.columns]

@@ -1,4 +1,4 @@
-"""A source pair read, and all that is known of it written down."""
+"""Reading and description of a source pair."""
 
 import hashlib
 from datetime import UTC, datetime
@@ -29,42 +29,43 @@ def read_pair(pair: Pair, class_map: ClassMap, max_pixels: int) -> SampleRecord:
 
     Args:
         pair: The image and its annotation.
-        class_map: What the annotation's values mean.
-        max_pixels: Width times height that a file's header may claim.
+        class_map: Meaning of the annotation's values.
+        max_pixels: Limit of width times height, checked before decoding.
 
     Returns:
-        The sample and, as plain values, all columns of the manifest but those of the split:
-        `id`, `image_file`, `mask_file`, `image_sha256`, `mask_sha256`, `image_bytes`, `changed`
-        (time of the image's last change), `height`, `width`, `channels`, `dtype`, `ignored`
-        (share of pixels), for each class `fraction_<name>` (share of the pixels that are not
-        ignored), `objects` (their number: connected pixels where the source does not tell them
-        apart), `has_instances`, `overlap` (pixels that several objects claim), `pixel_digest`,
-        `perceptual_hash`, `source_group` and `source_split` (None where the source knows none)
-        and `is_series` (whether the source's group is a series of neighbours).
+        The sample, described by all columns of the manifest except those of the split: `id`,
+        `image_file`, `mask_file`, `image_sha256`, `mask_sha256`, `image_bytes`, `changed` (time of
+        the image's last change), `height`, `width`, `channels`, `dtype`, `ignored` (fraction of
+        the pixels), for each class `fraction_<name>` (fraction of the pixels that are not
+        ignored), `objects` (their number; connected components if the source does not separate
+        them), `has_instances`, `overlap` (pixels that several objects cover), `pixel_digest`,
+        `perceptual_hash`, `source_group` and `source_split` (None if the source states none) and
+        `is_series` (whether the source's group is a series of neighbours).
 
     Raises:
-        InputError: One of the files cannot be read, or the two don't fit together.
+        InputError: One of the files cannot be read, or they do not match.
     """
     image = read_image(pair.image.file, max_pixels, pair.image.page)
-    drawn = pair.annotation.draw((image.shape[0], image.shape[1]), class_map, max_pixels)
+    shape = image.shape[0], image.shape[1]
+    drawn = pair.annotation.draw(shape, class_map, max_pixels)
     inside = None
     if pair.region is not None:
-        inside = _read_region(pair.region, class_map, max_pixels)
-        check_shape(pair.region, inside.shape, (image.shape[0], image.shape[1]))
-        drawn = _cut_to_region(drawn, inside)
-        if not inside.any():
-            raise InputError(pair.region, "no pixel counts", "Draw the region that counts as 255")
-    description = _describe(pair, image, drawn, class_map)
+        inside = _read_region(pair.region, shape, class_map, max_pixels)
+        instances = None if drawn.instances is None else np.where(inside, drawn.instances, 0)
+        label = np.where(inside, drawn.label, np.uint8(IGNORE))
+        drawn = RasterAnnotation(label, instances, drawn.overlap)
     return SampleRecord(
         Sample(image, drawn.label),
         drawn.instances,
         intensity_histogram(image, inside),
         make_thumbnail(image),
-        description,
+        _describe(pair, image, drawn, class_map),
     )
 
 
-def _read_region(region: File, class_map: ClassMap, max_pixels: int) -> NDArray[np.bool_]:
+def _read_region(
+    region: File, shape: tuple[int, int], class_map: ClassMap, max_pixels: int
+) -> NDArray[np.bool_]:
     mask = read_mask(region, max_pixels, soft=class_map.threshold is not None)
     if class_map.threshold is None and len(np.setdiff1d(mask, [0])) > 1:
         raise InputError(
@@ -72,14 +73,18 @@ def _read_region(region: File, class_map: ClassMap, max_pixels: int) -> NDArray[
             "the region holds several values besides 0, so that its edge is not clear",
             "Save it as 0 outside and 255 inside, or set `ingestion.masks.threshold`",
         )
-    return object_pixels(mask, class_map)
+    inside = object_pixels(mask, class_map)
+    check_shape(region, inside.shape, shape)
+    if not inside.any():
+        raise InputError(region, "no pixel counts", "Draw the region that counts as 255")
+    return inside
 
 
 def describe_source(pair: Pair) -> dict[str, Any]:
-    """Return the part of a description that may change though no pixel has."""
+    """Return the part of a description that can change without any pixel changing."""
     return {
         "mask_file": hide_home(pair.annotation.where),
-        "changed": _time_of_change(pair.image.file),
+        "changed": _modification_time(pair.image.file),
         "source_group": pair.group,
         "source_split": pair.split,
         "is_series": pair.is_series,
@@ -93,31 +98,24 @@ def files_of(pair: Pair) -> list[File]:
 
 
 def mask_digest(pair: Pair) -> str:
-    """Return the digest of one mask file, or one digest of all that an annotation is made of."""
+    """Return the digest of a single mask file, or one digest of all parts of an annotation."""
     files = files_of(pair)[1:]
     if len(files) == 1 and pair.region is None:
         return file_digest(files[0])
-    # Of a file in an archive the check sum, which reading it verifies, stands for its bytes: an
-    # image may have hundreds, and reading each of them twice would cost more than decoding it.
+    # The check sum stands for the bytes of a file in an archive: an image may have hundreds of
+    # them, and reading each twice would take longer than decoding it.
     marks = [file_signature(f) if isinstance(f, ArchiveMember) else file_digest(f) for f in files]
     return hashlib.sha256("\n".join([pair.annotation.content, *marks]).encode()).hexdigest()
 
 
 def file_digest(file: File) -> str:
-    """Return the digest of a file; the pages of a stack don't read it again and again."""
+    """Return the digest of a file; it is cached for the other pages of a stack."""
     return _file_digest_of(file, file_signature(file))
 
 
 @lru_cache(maxsize=64)
 def _file_digest_of(file: File, _signature: str) -> str:
     return sha256(file)
-
-
-def _cut_to_region(drawn: RasterAnnotation, inside: NDArray[np.bool_]) -> RasterAnnotation:
-    label = np.where(inside, drawn.label, np.uint8(IGNORE))
-    if drawn.instances is None:
-        return RasterAnnotation(label, None, drawn.overlap)
-    return RasterAnnotation(label, np.where(inside, drawn.instances, 0), drawn.overlap)
 
 
 def _describe(
@@ -157,6 +155,6 @@ def _count_objects(label: Label, instances: NDArray[np.unsignedinteger] | None) 
     return int(connected_components(foreground, background=0, connectivity=2).max())
 
 
-def _time_of_change(file: File) -> str:
+def _modification_time(file: File) -> str:
     path = file.archive if isinstance(file, ArchiveMember) else file
     return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")

@@ -1,10 +1,11 @@
-"""Source pairs to canonical samples: only what is new or has changed is decoded."""
+"""Canonical samples from source pairs; only new and changed pairs are decoded."""
 
 import hashlib
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,32 +24,32 @@ from unetflow.data.samples import (
     RejectedPair,
     SampleFolder,
     remove_sample,
-    write_described,
     write_description,
+    write_record,
 )
 from unetflow.io.files import file_signature, hide_home
 
 _log = logging.getLogger(__name__)
 
-_FORM = 5
-"""Raised when samples or descriptions change their form, so that all are made anew."""
+_VERSION = 5
+"""Version of the samples and descriptions; a new one causes all of them to be built again."""
 _MANY_FILES = 4000
-"""Files to read from which on further processes are worth the seconds that they need to start."""
-_OWN_NAMES = frozenset({IMAGE, LABEL, INSTANCES, OVERVIEW, DESCRIPTION, INDEX})
-"""Names of files beside which no folder of a sample can have the same one."""
+"""Number of files from which further processes are worth the seconds that they take to start."""
+_RESERVED_NAMES = frozenset({IMAGE, LABEL, INSTANCES, OVERVIEW, DESCRIPTION, INDEX})
+"""File names that no part of a sample's id may equal."""
 
 
 @dataclass(frozen=True)
 class SampleSources:
-    """What the samples shall be.
+    """Pairs to build samples from, and how to read them.
 
     Attributes:
         pairs: The annotated images in natural order.
-        class_map: What the annotations' values mean.
-        max_pixels: Width times height above which an image is refused unread.
-        workers: Threads that decode; of many files, all but one of them are processes, since
-            Python's steps between the files would hold threads up.
-        refused: What the source has left out already.
+        class_map: Meaning of the annotations' values.
+        max_pixels: Limit of width times height of an image, checked before decoding.
+        workers: Number of threads that decode. If there are many files, all but one of them are
+            processes, because Python code between the files would slow threads down.
+        refused: Errors for files that the source has left out.
     """
 
     pairs: Sequence[Pair]
@@ -60,13 +61,13 @@ class SampleSources:
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What an intake has come to.
+    """Outcome of building samples.
 
     Attributes:
-        descriptions: What is known of each sample, by id in the pairs' order.
-        refused: The pairs that could not be made samples.
-        decoded: How many pairs were read; all others had not changed.
-        removed: How many samples of before are gone.
+        descriptions: Description of each sample by id, in the order of the pairs.
+        refused: The pairs from which no sample could be built.
+        decoded: Number of pairs that were decoded; all others were unchanged.
+        removed: Number of samples that were removed because their pair is gone.
     """
 
     descriptions: dict[str, dict[str, Any]]
@@ -76,25 +77,21 @@ class BuildResult:
 
     def __str__(self) -> str:
         total = len(self.descriptions) + len(self.refused)
-        gone = f"; {self.removed} samples of before are gone" if self.removed else ""
+        removed = f"; removed {self.removed} earlier samples" if self.removed else ""
         if not self.decoded:
-            return f"Nothing has changed: none of {total} pairs was decoded{gone}"
+            return f"Nothing has changed: none of {total} pairs was decoded{removed}"
         return (
             f"Decoded {self.decoded} new or changed of {total} pairs; "
-            f"{total - self.decoded} are as before{gone}"
+            f"{total - self.decoded} are unchanged{removed}"
         )
 
 
-_Outcome = dict[str, Any] | RejectedPair
-"""A sample's description, or why there is none."""
-
-
 def update_samples(before: SampleFolder, sources: SampleSources) -> SampleFolder:
-    """Bring a folder of samples up to date with its sources, and log how much of it was new.
+    """Bring a folder of samples up to date with its sources, and log how much was new.
 
     Args:
         before: The folder as the last run left it.
-        sources: What the samples shall be.
+        sources: What to build the samples from.
     """
     built = build_samples(before.folder, sources, before.rejected)
     _log.info(built)
@@ -102,120 +99,159 @@ def update_samples(before: SampleFolder, sources: SampleSources) -> SampleFolder
 
 
 def build_samples(
-    folder: Path, intake: SampleSources, refused_before: Iterable[RejectedPair] = ()
+    folder: Path, sources: SampleSources, rejected_before: Iterable[RejectedPair] = ()
 ) -> BuildResult:
     """Bring a folder of samples up to date with its sources.
 
-    A pair is left alone when its files have the sizes and times of before and its annotation the
-    same meaning, or when their bytes have the same digests. Each sample is complete or does not
-    count, so that a killed run resumes where it was. The folder's index is removed first: until it
-    is written again, there are no samples rather than some old and some new ones.
+    A pair is not decoded again if the sizes and times of its files and the meaning of its
+    annotation are unchanged, or if their bytes have the same digests. A sample without description
+    does not count, so that a killed run resumes where it was. The folder's index is removed first:
+    until it is written again, the folder counts as empty rather than as a mixture.
 
     Args:
-        folder: Holds a folder for each sample.
-        intake: What the samples shall be.
-        refused_before: What the last intake refused.
-
-    Returns:
-        The samples' descriptions and what happened.
+        folder: Folder with a subfolder for each sample.
+        sources: What to build the samples from.
+        rejected_before: The pairs that the last run rejected.
     """
     (folder / INDEX).unlink(missing_ok=True)
-    before = dict(_read_descriptions(folder))
-    wrong_before = {refusal.id: refusal for refusal in refused_before}
-    removed = before.keys() - {pair.id for pair in intake.pairs}
+    descriptions_before = dict(_read_descriptions(folder))
+    rejected = {pair.id: pair for pair in rejected_before}
+    removed = descriptions_before.keys() - {pair.id for pair in sources.pairs}
     for sample_id in removed:
         remove_sample(folder / sample_id)
     outcomes: dict[str, _Outcome] = {}
     tasks = []
-    sent = replace(intake, pairs=(), refused=())  # with each task
-    for pair in intake.pairs:
-        task = _Task(folder, pair, sent, before.get(pair.id), _try_signature(pair, intake))
-        known = _recall(task, wrong_before.get(pair.id))
+    for pair in sources.pairs:
+        before = descriptions_before.get(pair.id)
+        task = _Task(folder / pair.id, pair, sources.class_map, sources.max_pixels, before)
+        known = _find_unchanged(task, rejected.get(pair.id))
         if known is None:
             tasks.append(task)
         else:
             outcomes[pair.id] = known
     decoded = 0
-    processes = _count_processes(tasks, intake.workers)
-    for name, outcome, was_decoded in parallel_map(
-        _take_one, tasks, intake.workers - processes, processes
+    processes = _count_processes(tasks, sources.workers)
+    for sample_id, outcome, was_decoded in parallel_map(
+        _build_one, tasks, sources.workers - processes, processes
     ):
-        outcomes[name] = outcome
+        outcomes[sample_id] = outcome
         decoded += was_decoded
-    in_order = {pair.id: outcomes[pair.id] for pair in intake.pairs}
-    descriptions = {
-        i: known for i, known in in_order.items() if not isinstance(known, RejectedPair)
-    }
-    refused = [outcome for outcome in in_order.values() if isinstance(outcome, RejectedPair)]
-    return BuildResult(descriptions, refused, decoded, len(removed))
+    in_order = {pair.id: outcomes[pair.id] for pair in sources.pairs}
+    return BuildResult(
+        {i: known for i, known in in_order.items() if not isinstance(known, RejectedPair)},
+        [outcome for outcome in in_order.values() if isinstance(outcome, RejectedPair)],
+        decoded,
+        len(removed),
+    )
+
+
+_Outcome = dict[str, Any] | RejectedPair
+"""The description of a sample, or the reason why there is none."""
 
 
 @dataclass(frozen=True)
 class _Task:
-    """A pair to take in, with all that a process must know for it.
+    """A pair to build a sample from, in this process or another one.
 
     Attributes:
-        folder: Holds a folder for each sample.
+        home: Folder of the sample.
         pair: The pair.
-        intake: What the samples shall be, without the list of pairs.
-        before: What is known of the sample from before.
-        signature: What the files are now; "" if that cannot be told.
+        class_map: Meaning of the annotation's values.
+        max_pixels: Limit of width times height.
+        before: Description of the sample from an earlier run.
     """
 
-    folder: Path
+    home: Path
     pair: Pair
-    intake: SampleSources
+    class_map: ClassMap
+    max_pixels: int
     before: Mapping[str, Any] | None
-    signature: str
+
+    @cached_property
+    def recipe(self) -> str:
+        """Digest of everything except the files that determines the sample."""
+        parts = (
+            _VERSION,
+            self.pair.image.page,
+            self.pair.annotation.content,
+            bool(self.pair.region),
+            self.class_map,
+            self.max_pixels,
+        )
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+    @cached_property
+    def signature(self) -> str:
+        """Digest of the recipe and the signatures of the files."""
+        marks = [f"{file} {file_signature(file)}" for file in files_of(self.pair)]
+        return hashlib.sha256("\n".join([self.recipe, *marks]).encode()).hexdigest()
+
+    def is_complete(self) -> bool:
+        """Return whether there are all files of a sample with a description."""
+        if self.before is None:
+            return False
+        instances = [INSTANCES] if self.before.get("has_instances") else []
+        return all((self.home / name).is_file() for name in (IMAGE, LABEL, OVERVIEW, *instances))
+
+    def has_same_bytes(self) -> bool:
+        """Return whether the sample was built from the same bytes by the same recipe."""
+        before = self.before or {}
+        return (
+            before.get("recipe") == self.recipe
+            and before.get("image_file") == hide_home(str(self.pair.image))
+            and before.get("image_sha256") == file_digest(self.pair.image.file)
+            and before.get("mask_sha256") == mask_digest(self.pair)
+        )
 
 
-def _recall(task: _Task, wrong_before: RejectedPair | None) -> _Outcome | None:
-    """Return what is known of a pair whose files have not been touched; else None."""
-    if wrong_before is not None and wrong_before.signature == task.signature:
-        return wrong_before
-    home, before = task.folder / task.pair.id, task.before
-    if before is None or before.get("stamp") != task.signature or not _is_complete(home, before):
+def _find_unchanged(task: _Task, rejected: RejectedPair | None) -> _Outcome | None:
+    """Return the earlier outcome if the signature is the same; else, or without one, None."""
+    try:
+        signature = task.signature
+    except (InputError, OSError):  # building the sample reports it
+        signature = ""
+    if rejected is not None and rejected.signature == signature:
+        return rejected
+    if task.before is None or task.before.get("stamp") != signature or not task.is_complete():
         return None
-    known = {**before, **describe_source(task.pair)}
-    if known != before:
-        write_description(home, known)
+    known = {**task.before, **describe_source(task.pair)}
+    if known != task.before:
+        write_description(task.home, known)
     return known
 
 
-def _take_one(task: _Task) -> tuple[str, _Outcome, bool]:
-    """Make one sample if needed; return its id, what came of it, and whether it was decoded."""
-    pair, intake, before, mark = task.pair, task.intake, task.before, task.signature
-    home = task.folder / pair.id
+def _build_one(task: _Task) -> tuple[str, _Outcome, bool]:
+    """Build one sample if needed; return its id, the outcome and whether it was decoded."""
+    pair, signature = task.pair, ""
     try:
-        mark = mark or _signature(pair, intake)
-        if not _OWN_NAMES.isdisjoint(pair.id.lower().split("/")):
+        signature = task.signature
+        if not _RESERVED_NAMES.isdisjoint(pair.id.lower().split("/")):
             raise InputError(pair.image, "samples have a file of that name", "Rename it")
-        if before and _is_complete(home, before) and _same_bytes(pair, intake, before):
-            known = {**before, **describe_source(pair), "stamp": mark}
-            write_description(home, known)
+        if task.is_complete() and task.has_same_bytes():
+            known = {**(task.before or {}), **describe_source(pair), "stamp": signature}
+            write_description(task.home, known)
             return pair.id, known, False
-        described = read_pair(pair, intake.class_map, intake.max_pixels)
-        extra = {"stamp": mark, "recipe": _recipe(pair, intake)}
-        described.description.update(extra)
-        write_described(home, described)
+        record = read_pair(pair, task.class_map, task.max_pixels)
+        record.description.update(stamp=signature, recipe=task.recipe)
+        write_record(task.home, record)
     except InputError as error:
-        return pair.id, RejectedPair(pair.id, mark, error), True
-    except OSError as error:  # gone since it was listed, or not ours to read
+        return pair.id, RejectedPair(pair.id, signature, error), True
+    except OSError as error:  # removed since it was listed, or without permission
         problem = f"a file of it cannot be read ({error})"
         where = error.filename or pair.image
-        refused = InputError(where, problem, "Mend that, then run the ingestion again")
-        return pair.id, RejectedPair(pair.id, mark, refused), True
-    return pair.id, described.description, True
+        refused = InputError(where, problem, "Fix that, then run the ingestion again")
+        return pair.id, RejectedPair(pair.id, signature, refused), True
+    return pair.id, record.description, True
 
 
 def _count_processes(tasks: Sequence[_Task], workers: int) -> int:
-    """Return how many of the workers are processes of their own."""
+    """Return how many of the workers are separate processes."""
     files = sum(len(files_of(task.pair)) for task in tasks)
     return min(workers, count_cores()) - 1 if files >= _MANY_FILES else 0
 
 
 def _read_descriptions(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Read what is known of all complete samples below a folder; a damaged file knows nothing."""
+    """Yield id and description of all complete samples; of a damaged file it is empty."""
     for path in folder.rglob(DESCRIPTION):
         try:
             description = json.loads(path.read_text(encoding="utf-8"))
@@ -223,44 +259,3 @@ def _read_descriptions(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             description = {}
         known = description if isinstance(description, dict) else {}
         yield path.parent.relative_to(folder).as_posix(), known
-
-
-def _is_complete(home: Path, before: Mapping[str, Any]) -> bool:
-    instances = [INSTANCES] if before.get("has_instances") else []
-    return all((home / name).is_file() for name in (IMAGE, LABEL, OVERVIEW, *instances))
-
-
-def _recipe(pair: Pair, intake: SampleSources) -> str:
-    """Return a digest of everything but the files that decides what a sample is."""
-    parts = (
-        _FORM,
-        pair.image.page,
-        pair.annotation.content,
-        bool(pair.region),
-        intake.class_map,
-        intake.max_pixels,
-    )
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def _signature(pair: Pair, intake: SampleSources) -> str:
-    """Return a digest that changes when a file or anything else that matters changes."""
-    marks = [f"{file} {file_signature(file)}" for file in files_of(pair)]
-    return hashlib.sha256("\n".join([_recipe(pair, intake), *marks]).encode()).hexdigest()
-
-
-def _try_signature(pair: Pair, intake: SampleSources) -> str:
-    """Return a pair's stamp, or "" where a file is not there; taking it in tells what is wrong."""
-    try:
-        return _signature(pair, intake)
-    except (InputError, OSError):
-        return ""
-
-
-def _same_bytes(pair: Pair, intake: SampleSources, before: Mapping[str, Any]) -> bool:
-    return (
-        before.get("recipe") == _recipe(pair, intake)
-        and before.get("image_file") == hide_home(str(pair.image))
-        and before.get("image_sha256") == file_digest(pair.image.file)
-        and before.get("mask_sha256") == mask_digest(pair)
-    )

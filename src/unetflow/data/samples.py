@@ -1,4 +1,4 @@
-"""The canonical sample: one image and one label, memory-mapped on disk."""
+"""Canonical samples: an image and a label for each, memory-mapped from a folder."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,8 +29,8 @@ class Sample:
     Attributes:
         image: `(height, width, channels)` at the source's bit depth.
         label: `(height, width)` uint8, class indices; 255 is ignored.
-        weights: `(height, width)` float32, how much a pixel's error counts in training; None
-            where all count alike.
+        weights: `(height, width)` float32, weight of each pixel's error in training; None if all
+            are equal.
     """
 
     image: NDArray[np.generic]
@@ -40,11 +40,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class SampleRecord:
-    """A sample with all that is known of it.
+    """Everything that is stored of a sample.
 
     Attributes:
-        sample: Its pixels.
-        instances: `(height, width)`, the number of each pixel's object; None where unknown.
+        sample: Image and label.
+        instances: `(height, width)`, the number of each pixel's object; None if unknown.
         histogram: See `intensity.intensity_histogram`.
         thumbnail: See `similarity.make_thumbnail`.
         description: Plain values, a row of the manifest.
@@ -59,7 +59,7 @@ class SampleRecord:
 
 @dataclass(frozen=True)
 class RejectedPair:
-    """A pair that could not be made a sample, and what its files were then."""
+    """A pair from which no sample could be built, with the signature of its files."""
 
     id: str
     signature: str
@@ -69,37 +69,37 @@ class RejectedPair:
 def write_sample(folder: Path, sample: Sample) -> None:
     """Write `image.tif` and `label.tif`, uncompressed so that they can be memory-mapped.
 
-    The folder is not synced, since a description follows.
+    The folder is not synced, because a description follows.
     """
     write_tiff(folder / IMAGE, sample.image, sync_folder=False)
     write_tiff(folder / LABEL, sample.label, sync_folder=False)
 
 
-def write_described(folder: Path, described: SampleRecord) -> None:
-    """Write a sample and, last of all, its description: without that it does not count."""
+def write_record(folder: Path, record: SampleRecord) -> None:
+    """Write a sample, its description last; a sample without description does not count."""
     (folder / DESCRIPTION).unlink(missing_ok=True)
-    write_sample(folder, described.sample)
-    if described.instances is None:
+    write_sample(folder, record.sample)
+    if record.instances is None:
         (folder / INSTANCES).unlink(missing_ok=True)
     else:
-        write_tiff(folder / INSTANCES, described.instances, "zlib", sync_folder=False)
-    # One file for both, since each file that is synced costs about a millisecond
+        write_tiff(folder / INSTANCES, record.instances, "zlib", sync_folder=False)
+    # Both in one file: each file that is synced takes about a millisecond.
     with (
         atomic_write(folder / OVERVIEW, sync_folder=False) as temporary,
         temporary.open("wb") as file,
     ):
-        np.savez(file, histogram=described.histogram, picture=described.thumbnail)
-    write_description(folder, described.description)
+        np.savez(file, histogram=record.histogram, picture=record.thumbnail)
+    write_description(folder, record.description)
 
 
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:
-    """Write what is known of a sample."""
+    """Write the description of a sample."""
     with atomic_write(folder / DESCRIPTION) as temporary:
         temporary.write_text(json.dumps(description), encoding="utf-8")
 
 
 def remove_sample(folder: Path) -> None:
-    """Remove a sample's files, its description first, and its folder if nothing else is there."""
+    """Remove a sample's files, its description first, and its folder if that is empty then."""
     for name in (DESCRIPTION, IMAGE, LABEL, INSTANCES, OVERVIEW):
         (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):
@@ -107,16 +107,16 @@ def remove_sample(folder: Path) -> None:
 
 
 def open_sample(folder: Path) -> Sample:
-    """Open a sample as read-only memory maps: only what is looked at is read.
+    """Open a sample as read-only memory maps; pixels are read on access.
 
-    The maps are not kept open for later calls, since each holds a file descriptor.
+    The maps are not kept open for later calls, because each holds a file descriptor.
     """
     return _open_sample(folder, {})
 
 
 @dataclass(frozen=True)
-class _Place:
-    """Where a file holds its pixels."""
+class _Header:
+    """Position and type of the pixels in a file."""
 
     signature: str
     dtype: np.dtype[Any]
@@ -124,32 +124,31 @@ class _Place:
     offset: int
 
 
-def _open_sample(folder: Path, places: dict[Path, _Place]) -> Sample:
-    image, label = (_map(folder / name, places) for name in (IMAGE, LABEL))
+def _open_sample(folder: Path, headers: dict[Path, _Header]) -> Sample:
+    image, label = (_map(folder / name, headers) for name in (IMAGE, LABEL))
     return Sample(image if image.ndim == 3 else image[:, :, np.newaxis], label)
 
 
-def _map(path: Path, places: dict[Path, _Place]) -> NDArray[Any]:
-    """Map a file whose header is read once only: that takes ten times as long as the mapping."""
-    known, now = places.get(path), file_signature(path)
-    if known is None or known.signature != now:
+def _map(path: Path, headers: dict[Path, _Header]) -> NDArray[Any]:
+    """Map a file; its header is read once, which takes ten times as long as the mapping."""
+    known, signature = headers.get(path), file_signature(path)
+    if known is None or known.signature != signature:
         pixels: np.memmap[Any, Any] = tifffile.memmap(path, mode="r")
-        places[path] = _Place(now, pixels.dtype, pixels.shape, pixels.offset)
+        headers[path] = _Header(signature, pixels.dtype, pixels.shape, pixels.offset)
         return pixels
     return np.memmap(path, known.dtype, "r", known.offset, known.shape)
 
 
 class SampleFolder(Mapping[str, Sample]):
-    """The samples of a folder by id, each opened as memory maps when it is asked for.
+    """The samples of a folder by id, opened as memory maps on access.
 
     Args:
-        folder: Holds a folder for each sample.
-        descriptions: What is known of each sample, by id in natural order.
+        folder: Folder with a subfolder for each sample.
+        descriptions: Description of each sample by id, in natural order.
         left_out: An error for each file that the source has left out.
-        rejected: The pairs that could not be made samples.
+        rejected: The pairs from which no sample could be built.
 
     Attributes:
-        folder: As given.
         refused: All errors, those of the source first.
     """
 
@@ -161,14 +160,14 @@ class SampleFolder(Mapping[str, Sample]):
         rejected: Sequence[RejectedPair] = (),
     ) -> None:
         self.folder = folder
-        self._places: dict[Path, _Place] = {}
         self.descriptions = dict(descriptions)
         self.left_out = list(left_out)
         self.rejected = list(rejected)
         self.refused = [*left_out, *(pair.error for pair in rejected)]
+        self._headers: dict[Path, _Header] = {}
 
     def __getitem__(self, sample_id: str) -> Sample:
-        return _open_sample(self._folder_of(sample_id), self._places)
+        return _open_sample(self._folder_of(sample_id), self._headers)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.descriptions)
@@ -177,28 +176,30 @@ class SampleFolder(Mapping[str, Sample]):
         return len(self.descriptions)
 
     def instances(self, sample_id: str) -> NDArray[np.unsignedinteger] | None:
-        """Return the number of each pixel's object `(height, width)`; None where unknown."""
+        """Return the number of each pixel's object `(height, width)`; None if unknown."""
         path = self._folder_of(sample_id) / INSTANCES
         return np.asarray(tifffile.imread(path)) if path.exists() else None
 
     def histogram(self, sample_id: str) -> NDArray[np.void]:
-        """Return a sample's intensities; see `intensity.intensity_histogram`."""
-        with np.load(self._folder_of(sample_id) / OVERVIEW, allow_pickle=False) as overview:
-            return np.asarray(overview["histogram"])
+        """Return the intensities of a sample; see `intensity.intensity_histogram`."""
+        return self._read_overview(sample_id, "histogram")
 
     def thumbnail(self, sample_id: str) -> NDArray[np.uint8]:
-        """Return a sample in small; see `similarity.make_thumbnail`."""
-        with np.load(self._folder_of(sample_id) / OVERVIEW, allow_pickle=False) as overview:
-            return np.asarray(overview["picture"])
+        """Return the thumbnail of a sample; see `similarity.make_thumbnail`."""
+        return self._read_overview(sample_id, "picture")
 
     def select(self, ids: Sequence[str]) -> "SampleFolder":
-        """Return the part of the samples with these ids, in this order."""
+        """Return the samples with these ids, in this order."""
         missing = [i for i in ids if i not in self.descriptions]
         if missing:
             raise InputError(
                 self.folder, f"sample '{missing[0]}' is not there", "Run the ingestion again"
             )
         return SampleFolder(self.folder, {i: self.descriptions[i] for i in ids})
+
+    def _read_overview(self, sample_id: str, name: str) -> NDArray[Any]:
+        with np.load(self._folder_of(sample_id) / OVERVIEW, allow_pickle=False) as overview:
+            return np.asarray(overview[name])
 
     def _folder_of(self, sample_id: str) -> Path:
         if sample_id not in self.descriptions:

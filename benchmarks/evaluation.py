@@ -63,11 +63,12 @@ def blur(truth: NDArray[np.uint8], seed: int) -> NDArray[np.float32]:
 def measure(examples: Iterator[Example], images: int) -> dict[str, list[float]]:
     """Return the seconds of the prediction and of each family, for each image."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from unetflow.config.evaluation import ScoreParameters
     from unetflow.core.geometry import unet_geometry
     from unetflow.inference.postprocessing import Postprocessing
     from unetflow.inference.predict import as_predictor
     from unetflow.metrics.ranking import PooledCounts
-    from unetflow.metrics.registry import FAMILIES, ScoreSettings, score_class
+    from unetflow.metrics.registry import FAMILIES, score_class
     from unetflow.models.unet import build_unet
     from unetflow.tiling.windows import predict_tiled
 
@@ -81,7 +82,7 @@ def measure(examples: Iterator[Example], images: int) -> dict[str, list[float]]:
         image = (255 * probabilities).astype(np.uint8)
         actions = {"prediction": lambda image=image: predict_tiled(predictor, image, geometry)}
         for family in FAMILIES:
-            settings = ScoreSettings([family])
+            settings = ScoreParameters(scores=[family])
             actions[family] = lambda t=truth, f=found, s=settings, o=objects: score_class(
                 t, f, 1, s, o
             )

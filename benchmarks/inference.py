@@ -1,10 +1,10 @@
-"""How fast a finished network predicts, by each engine.
+"""How fast a finished network predicts, by each runtime.
 
     python benchmarks/inference.py --json inference.json [--pytorch PYTHON] [--only network]
 
 1. `network`: the network alone, from raw images to probabilities, on crops of 256 x 256: 16 filters
    with 8 crops in a batch, and 64 filters with 1. Keras's `predict` and `predict_on_batch`, which
-   is what its engine calls, OpenVINO in float32, in bfloat16 where the processor has it and in
+   is what its runtime calls, OpenVINO in float32, in bfloat16 where the processor has it and in
    int8, ONNX Runtime, and with `--pytorch` the same network in plain PyTorch, by another Python
    that has it. Beside it the seconds that each takes to begin: to convert a Keras model, and to
    start from what was exported.
@@ -73,8 +73,8 @@ def timed(act: Callable[[], Any]) -> tuple[Any, float]:
 
 
 def begin(model: keras.Model, unet: keras.Model) -> tuple[dict[str, Runtime], dict[str, float]]:
-    """Return the engines of a model, and the seconds that converting and starting took."""
-    engines, seconds = {}, {}
+    """Return the runtimes of a model, and the seconds that converting and starting took."""
+    runtimes, seconds = {}, {}
     crops = np.random.default_rng(1).integers(0, 256, (2, CROP, CROP, 1), np.uint8)
     parts: dict[str, Parts] = {}
     for name in ("openvino", "onnx"):
@@ -92,10 +92,10 @@ def begin(model: keras.Model, unet: keras.Model) -> tuple[dict[str, Runtime], di
     }
     for name, start in starts.items():
         try:
-            engines[name], seconds[f"start {name}"] = timed(start)
+            runtimes[name], seconds[f"start {name}"] = timed(start)
         except ValueError as error:  # a processor without bfloat16
             print(f"{name} is left out: {error}")
-    return engines, seconds
+    return runtimes, seconds
 
 
 def network(filters: int) -> tuple[keras.Model, keras.Model]:
@@ -106,15 +106,15 @@ def network(filters: int) -> tuple[keras.Model, keras.Model]:
 
 
 def measure_network(options: argparse.Namespace, filters: int, batch: int) -> dict[str, Any]:
-    """Time all engines on one network."""
+    """Time all runtimes on one network."""
     unet, model = network(filters)
     windows = np.random.default_rng(0).integers(0, 256, (batch, CROP, CROP, 1), np.uint8)
-    engines, seconds = begin(model, unet)
+    runtimes, seconds = begin(model, unet)
     as_floats = windows.astype(np.float32)
     predictors = {
         "keras predict": lambda _: model.predict(as_floats, verbose=0),
         "keras predict_on_batch": as_predictor(model),
-        **engines,
+        **runtimes,
     }
 
     def action(predict: Callable[[Any], Any]) -> Callable[[], list[float]]:
@@ -134,7 +134,7 @@ def measure_network(options: argparse.Namespace, filters: int, batch: int) -> di
         figures[name]["quartiles"] = statistics.quantiles(everything, n=4)
     for name, predict in predictors.items():
         figures[name]["largest difference"] = float(np.abs(predict(windows) - expected).max())
-    return {"engines": figures, "seconds to begin": seconds}
+    return {"runtimes": figures, "seconds to begin": seconds}
 
 
 def pytorch_action(
@@ -201,9 +201,9 @@ def peak_actions(precision: str) -> dict[str, tuple[float, Callable[[], Any]]]:
 
 
 def measure_limit(options: argparse.Namespace, filters: int, batch: int) -> dict[str, Any]:
-    """Time OpenVINO's engines and what reaches the peak in turns, in each type of number."""
+    """Time OpenVINO's runtimes and what reaches the peak in turns, in each type of number."""
     unet, model = network(filters)
-    engines, _ = begin(model, unet)
+    runtimes, _ = begin(model, unet)
     windows = np.random.default_rng(0).integers(0, 256, (batch, CROP, CROP, 1), np.uint8)
     architecture = Architecture(channels=1, base_filters=filters, depth=DEPTH)
     work = forward_work(architecture, CROP, CROP).times(batch).multiply_adds
@@ -214,11 +214,11 @@ def measure_limit(options: argparse.Namespace, filters: int, batch: int) -> dict
         return lambda: [timed(act)[1] for _ in range(options.calls)]
 
     for name in KINDS:
-        engine = engines.get(f"openvino {name}")
-        if engine is None:
+        runtime = runtimes.get(f"openvino {name}")
+        if runtime is None:
             continue
         peaks = peak_actions(name)
-        acts = {"network": lambda engine=engine: engine(windows)}
+        acts = {"network": lambda runtime=runtime: runtime(windows)}
         acts |= {peak: act for peak, (_, act) in peaks.items()}
         seconds: Rounds = take_turns({key: action(a) for key, a in acts.items()}, options.rounds)
         own = 2 * work / statistics.median(chain.from_iterable(seconds["network"])) / 1e9
@@ -237,11 +237,11 @@ def measure_limit(options: argparse.Namespace, filters: int, batch: int) -> dict
 
 
 class Clock:
-    """An engine that adds up the seconds that another one takes."""
+    """A runtime that adds up the seconds that another one takes."""
 
-    def __init__(self, engine: Runtime) -> None:
+    def __init__(self, runtime: Runtime) -> None:
         self.seconds = 0.0
-        self._engine = engine
+        self._engine = runtime
 
     def __call__(self, windows: Any) -> Any:
         """Predict."""
@@ -252,7 +252,7 @@ class Clock:
 
 def segment_file(segmenter: Segmenter, path: Path, folder: Path) -> dict[str, float]:
     """Go all the way from a file to written masks; return the seconds of each part."""
-    settings, clock = segmenter.settings, Clock(segmenter.engine)
+    settings, clock = segmenter.settings, Clock(segmenter.runtime)
     image, reading = timed(lambda: read_image(path))
     probabilities, predicting = timed(
         lambda: predict_tiled(clock, image, settings.geometry, settings.tile)
@@ -275,7 +275,7 @@ def write_masks(label: Label, folder: Path) -> None:
 
 
 def measure_path(options: argparse.Namespace) -> dict[str, Any]:
-    """Time the whole path on a large made-up image, by each engine."""
+    """Time the whole path on a large made-up image, by each runtime."""
     segmenter = Segmenter.load(options.segmenter)
     with TemporaryDirectory() as place:
         folder = Path(place)
@@ -283,18 +283,18 @@ def measure_path(options: argparse.Namespace) -> dict[str, Any]:
         path = folder / "images/nuclei_000.tif"
         crops = [read_image(path)[:CROP, start : start + CROP] for start in range(0, IMAGE, CROP)]
         exported = segmenter.convert("openvino")
-        engines = {
+        runtimes = {
             "keras": segmenter,
             "openvino float32": Segmenter.start(exported),
             "openvino int8": Segmenter.start(segmenter.convert("openvino", crops)),
         }
         try:
-            engines["openvino bfloat16"] = Segmenter.start(exported, "bfloat16")
+            runtimes["openvino bfloat16"] = Segmenter.start(exported, "bfloat16")
         except ValueError as error:
             print(f"bfloat16 is left out: {error}")
-        parts: dict[str, list[dict[str, float]]] = {name: [] for name in engines}
+        parts: dict[str, list[dict[str, float]]] = {name: [] for name in runtimes}
         for number in range(options.rounds + 1):
-            for name, one in engines.items():
+            for name, one in runtimes.items():
                 taken = segment_file(one, path, folder)
                 if number:  # the first is for warming up
                     parts[name].append(taken)
@@ -315,7 +315,7 @@ def measure_path(options: argparse.Namespace) -> dict[str, Any]:
 def main() -> None:
     """Measure, print tables and write JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--calls", type=int, default=5, help="of each engine in a round")
+    parser.add_argument("--calls", type=int, default=5, help="of each runtime in a round")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--only", choices=["network", "limit", "path"], action="append")
     parser.add_argument("--pytorch", help="a Python that has PyTorch")
@@ -337,7 +337,7 @@ def main() -> None:
         if "network" in wanted:
             figures = measure_network(options, filters, batch)
             note(f"{case}, to begin", figures.pop("seconds to begin"))
-            note(f"network alone, {case}", figures["engines"])
+            note(f"network alone, {case}", figures["runtimes"])
         if "limit" in wanted:
             note(f"share of the peak, {case}", measure_limit(options, filters, batch))
     if "path" in wanted:

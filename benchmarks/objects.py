@@ -19,9 +19,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from unetflow.config.mask_export import ObjectParameters
 from unetflow.instances.coco import write_coco
 from unetflow.instances.contours import trace_outlines
-from unetflow.instances.extraction import Objects, ObjectSettings, find_objects
+from unetflow.instances.extraction import Objects, find_objects
 from unetflow.instances.geojson import write_geojson
 from unetflow.instances.imagej import write_imagej_rois
 from unetflow.instances.measurements import measure_objects
@@ -54,9 +55,10 @@ def steps(label: NDArray[np.uint8], folder: Path) -> dict[str, Callable[[], obje
     objects: Objects = find_objects(label)
     image = np.random.default_rng(1).integers(0, 65_535, (EDGE, EDGE, 1), np.uint16)
     size = PixelSize(0.5, 0.5)
+    watershed = ObjectParameters(method="watershed")
     return {
         "find_objects, components": lambda: find_objects(label),
-        "find_objects, watershed": lambda: find_objects(label, ObjectSettings("watershed")),
+        "find_objects, watershed": lambda: find_objects(label, watershed),
         "trace_outlines": lambda: trace_outlines(objects.numbers),
         "measure_objects": lambda: measure_objects(objects, image, "a.png", NAMES, size),
         "write_geojson": lambda: write_geojson(folder / "a.geojson", objects, NAMES),

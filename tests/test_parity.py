@@ -89,10 +89,10 @@ def ways(
         segmenter = Segmenter.load(folder / "segmenter.keras")
         probabilities = [segmenter.predict_probabilities(image) for image in real.images]
         masks = {"python": [segmenter.postprocessing.apply(found) for found in probabilities]}
-        for engine in ("openvino", "onnx"):
-            segmenter.export(folder / f"{engine}.zip", engine)
-            exported = Segmenter.load(folder / f"{engine}.zip")
-            masks[engine] = [exported.predict(image) for image in real.images]
+        for runtime in ("openvino", "onnx"):
+            segmenter.export(folder / f"{runtime}.zip", runtime)
+            exported = Segmenter.load(folder / f"{runtime}.zip")
+            masks[runtime] = [exported.predict(image) for image in real.images]
         masks["kedro run"] = _by_kedro(real, folder, empty_mlflow)
         masks |= {way: found.result() for way, found in others.items()}
     return Ways(name, real, segmenter, probabilities, masks, folder)

@@ -28,7 +28,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         them, so that they obey the parameters; `training`, which is the chain from ingestion to
         evaluation, so that it works by itself; `cross_validation`, likewise from ingestion on;
         `__default__`, which also exports masks; `inference`, which exports them with a model from
-        anywhere; `optimisation`, which exports such a model for quicker engines; `packaging`, which
+        anywhere; `optimisation`, which exports such a model for faster runtimes; `packaging`, which
         writes it for bioimage.io; `comparison`, which shows trainings side by side that are done;
         `retraining`, which trains if there is reason to and decides who is the champion; and
         `rollback`, which takes that back.

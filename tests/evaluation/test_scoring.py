@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,14 +7,16 @@ import yaml
 from skimage.filters import threshold_otsu
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from tests.conftest import ROOT
 from tests.support.images import random_pixels
+from unetflow.config.evaluation import ScoreParameters
 from unetflow.data.samples import Sample
 from unetflow.evaluation.baselines import segment_by_otsu
 from unetflow.evaluation.scoring import choose_otsu_side, score_images
 from unetflow.evaluation.significance.intervals import confidence_interval
-from unetflow.evaluation.summary import Conditions, summarise_scores
+from unetflow.evaluation.summary import Conditions, Metrics, summarise_scores
 from unetflow.inference.postprocessing import Postprocessing
-from unetflow.metrics.registry import FAMILIES, ScoreSettings
+from unetflow.metrics.registry import FAMILIES
 
 TWO = ["background", "nucleus"]
 HALF = np.array([[0, 0, 1, 1]] * 4, np.uint8)
@@ -83,13 +87,15 @@ def score(labels, samples, classes, families=("pixels",), **options):
         Postprocessing(threshold=threshold).apply,
         samples,
         classes,
-        ScoreSettings(families, 1.5),
+        ScoreParameters(scores=list(families), surface_tolerance=1.5),
         **options,
     )
 
 
 def sum_up(scored, classes, threshold=None, families=("pixels",)):
-    return summarise_scores(*scored, Conditions(classes, threshold, ScoreSettings(families, 1.5)))
+    wanted = ScoreParameters(scores=list(families), surface_tolerance=1.5)
+    conditions = Conditions(classes, Postprocessing(threshold=threshold), wanted)
+    return summarise_scores(*scored, conditions).model_dump(mode="json")
 
 
 def test_each_image_has_its_own_row_of_scores():
@@ -249,15 +255,15 @@ def test_each_mean_has_its_interval_over_groups():
     dices = [0.5, 0.7, 0.6, 0.9, 0.8, 0.4]
     table = pd.DataFrame({"id": list("abcdef"), "dice": dices, "iou": 0.5})
     table["recall"] = [0.3, *[np.nan] * 5]
-    settings = ScoreSettings(("pixels",), 1.5)
+    wanted = ScoreParameters(scores=["pixels"])
+    postprocessing = Postprocessing(threshold=0.5, min_object_size=12)
     groups = list("112233")
-    scores = {
-        known: summarise_scores(
-            table, {}, Conditions(TWO, 0.5, settings, 12, groups=known and groups, seed=3)
-        )["scores"]
-        for known in (None, True)
-    }
-    alone, grouped = scores[None], scores[True]
+    alone, grouped = (
+        summarise_scores(
+            table, {}, Conditions(TWO, postprocessing, wanted, groups=known, seed=3)
+        ).model_dump(mode="json")["scores"]
+        for known in (None, groups)
+    )
     assert alone["dice"]["interval"] == [*confidence_interval(dices, None, 3)]
     assert grouped["dice"]["interval"] == [*confidence_interval(dices, groups, 3)]
     assert alone["iou"]["interval"] == [0.5, 0.5]
@@ -265,3 +271,11 @@ def test_each_mean_has_its_interval_over_groups():
     assert "by bootstrap over images" in alone["dice"]["computation"]["interval"]
     assert "over groups" in grouped["dice"]["computation"]["interval"]
     assert "without pieces of fewer than 12 pixels" in grouped["dice"]["definition"]
+
+
+def test_metrics_of_earlier_versions_are_read():
+    text = (ROOT / "tests/data/before/metrics.json").read_text("utf-8")
+    metrics = Metrics.model_validate_json(text)
+    assert metrics.measured == "nucleus"
+    assert 0 < metrics.scores["dice"].mean < 1
+    assert metrics.model_dump(mode="json") == json.loads(text)

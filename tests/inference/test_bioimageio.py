@@ -5,7 +5,7 @@ import socket
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -17,9 +17,9 @@ from bioimageio.spec.model import v0_5
 from PIL import Image
 
 from tests.inference.test_runtimes import TOLERANCE, draw, make_segmenter
+from unetflow.config.packaging import AuthorParameters, PackagingParameters
 from unetflow.core.errors import InputError
 from unetflow.inference.bioimageio import package
-from unetflow.inference.bioimageio.facts import PackageFacts
 from unetflow.inference.bioimageio.package import write_bioimageio
 from unetflow.inference.bioimageio.sizes import choose_window, smallest_edge
 from unetflow.inference.postprocessing import Postprocessing
@@ -27,10 +27,10 @@ from unetflow.inference.runtimes.onnx_runtime import OnnxRuntime
 from unetflow.inference.runtimes.registry import convert_network
 from unetflow.inference.segmenter import Segmenter
 
-FACTS = PackageFacts(
+PACKAGING = PackagingParameters(
     name="Nuclei (test)",
     description="Finds what is bright.",
-    authors=[{"name": "Ann Example", "orcid": "0000-0002-1825-0097"}],
+    authors=[AuthorParameters(name="Ann Example", orcid="0000-0002-1825-0097")],
     licence="CC-BY-4.0",
     tags=["unet", "2d"],
     version="1.2",
@@ -96,7 +96,7 @@ def converted(plain):
 @pytest.fixture
 def quick(monkeypatch, plain, converted):
     """Return a segmenter whose conversion to ONNX, which costs seconds, is done."""
-    monkeypatch.setattr(package, "convert_network", lambda model, engine: converted)
+    monkeypatch.setattr(package, "convert_network", lambda model, runtime: converted)
     return plain
 
 
@@ -105,7 +105,7 @@ def made(request, tmp_path_factory):
     segmenter = make_segmenter(seed=1, **KINDS[request.param])
     window = something_found(segmenter)
     path = tmp_path_factory.mktemp("package") / "model.zip"
-    write_bioimageio(path, segmenter, window, FACTS)
+    write_bioimageio(path, segmenter, window, PACKAGING)
     with zipfile.ZipFile(path) as archive:
         archive.extractall(path.parent / "open")
     return Made(path, segmenter, window, path.parent / "open", load(path, perform_io_checks=False))
@@ -123,8 +123,8 @@ def test_the_formats_own_library_finds_it_valid(made):
 
 def test_an_author_of_github_is_not_asked_for_there(tmp_path, quick):
     author = {"name": "Ann Example", "github_user": "nobody-of-this-name"}
-    facts = replace(FACTS, authors=[author])
-    write_bioimageio(tmp_path / "a.zip", quick, something_found(quick), facts)
+    packaging = PACKAGING.model_copy(update={"authors": [AuthorParameters(**author)]})
+    write_bioimageio(tmp_path / "a.zip", quick, something_found(quick), packaging)
     model = load(tmp_path / "a.zip", perform_io_checks=False)
     assert model.authors[0].github_user == "nobody-of-this-name"
 
@@ -213,18 +213,18 @@ def test_a_halo_that_is_a_stride_smaller_would_not_do(random, plain):
     geometry = plain.settings.geometry
     edge, top = smallest_edge(geometry, 100), 40
     image = draw(random, plain, (edge + 2 * top, 40))[np.newaxis]
-    whole = plain.engine(image)[0, top : top + edge]
-    piece = plain.engine(image[:, top : top + edge])[0]
+    whole = plain.runtime(image)[0, top : top + edge]
+    piece = plain.runtime(image[:, top : top + edge])[0]
     changed = np.flatnonzero((np.abs(piece - whole) > 1e-7).any(axis=(1, 2)))
     reach = max(changed[changed < edge // 2].max() + 1, edge - changed[changed > edge // 2].min())
     assert geometry.margin - geometry.stride < reach <= geometry.margin
 
 
 def test_images_of_floating_point_have_no_range(tmp_path, quick, random):
-    segmenter = Segmenter(quick.engine, replace(quick.settings, dtype="float32"))
+    segmenter = Segmenter(quick.runtime, quick.settings.model_copy(update={"dtype": "float32"}))
     image = random.uniform(-20, 300, (150, 170, 1)).astype("f4")
     window = choose_window(segmenter, {"a": lambda: image})
-    write_bioimageio(tmp_path / "a.zip", segmenter, window, FACTS)
+    write_bioimageio(tmp_path / "a.zip", segmenter, window, PACKAGING)
     model = load(tmp_path / "a.zip", perform_io_checks=True)
     assert isinstance(model, v0_5.ModelDescr)
     assert (model.inputs[0].dtype, model.inputs[0].data.range) == ("float32", (None, None))
@@ -236,7 +236,7 @@ def test_the_threshold_for_the_networks_output_decides_as_the_segmenter(
 ):
     segmenter = quick.with_postprocessing(Postprocessing(threshold=0.45, temperature=temperature))
     window = something_found(segmenter)
-    write_bioimageio(tmp_path / "a.zip", segmenter, window, FACTS)
+    write_bioimageio(tmp_path / "a.zip", segmenter, window, PACKAGING)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         config = yaml.safe_load(archive.read("rdf.yaml"))["config"]["unetflow"]
         with archive.open("test_output.npy") as member:
@@ -271,7 +271,7 @@ def test_nothing_in_it_tells_of_the_machine(made):
 def test_the_same_again_differs_in_the_time_that_keras_notes_alone(tmp_path, quick):
     window, paths = something_found(quick), [tmp_path / "a.zip", tmp_path / "b.zip"]
     for path in paths:
-        write_bioimageio(path, quick, window, FACTS)
+        write_bioimageio(path, quick, window, PACKAGING)
     with zipfile.ZipFile(paths[0]) as first, zipfile.ZipFile(paths[1]) as second:
         assert first.namelist() == second.namelist()
         same = {name for name in first.namelist() if first.read(name) == second.read(name)}
@@ -298,7 +298,7 @@ CARD = {
 def test_the_model_card_is_told_where_it_is_this_models(tmp_path, quick, change, taken):
     assert quick.model.count_params() == CARD["weights"]
     card = {**CARD, **change}
-    write_bioimageio(tmp_path / "a.zip", quick, something_found(quick), FACTS, card)
+    write_bioimageio(tmp_path / "a.zip", quick, something_found(quick), PACKAGING, card)
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         text = archive.read("README.md").decode()
     told = ["To find bright things.", "- Nor people.", "5 for train, 2 for test", "`abc`"]
@@ -311,7 +311,10 @@ def test_the_model_card_is_told_where_it_is_this_models(tmp_path, quick, change,
     [
         ({"licence": "mine"}, r"packaging\.licence: 'mine' is no identifier of SPDX"),
         ({"name": "a/b/c"}, r"packaging\.name: bioimage\.io does not allow it"),
-        ({"authors": [{"name": "Ann", "orcid": "1"}]}, r"packaging\.authors\.0\.orcid: bioimage"),
+        (
+            {"authors": [AuthorParameters(name="Ann", orcid="1")]},
+            r"packaging\.authors\.0\.orcid: bioimage",
+        ),
         ({"version": "the second"}, r"packaging\.version: bioimage\.io does not allow it"),
     ],
 )
@@ -319,7 +322,7 @@ def test_what_the_format_forbids_is_named_and_the_old_file_kept(tmp_path, quick,
     path = tmp_path / "a.zip"
     path.write_bytes(b"old")
     with pytest.raises(InputError, match=message):
-        write_bioimageio(path, quick, something_found(quick), replace(FACTS, **change))
+        write_bioimageio(path, quick, something_found(quick), PACKAGING.model_copy(update=change))
     assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
     assert path.read_bytes() == b"old"
 
@@ -327,14 +330,14 @@ def test_what_the_format_forbids_is_named_and_the_old_file_kept(tmp_path, quick,
 def test_a_missing_library_is_named(tmp_path, monkeypatch, plain):
     monkeypatch.setitem(sys.modules, "bioimageio.spec", None)
     with pytest.raises(InputError, match=r"bioimageio\.spec is not installed") as caught:
-        write_bioimageio(tmp_path / "a.zip", plain, np.zeros((112, 112, 1), "u1"), FACTS)
+        write_bioimageio(tmp_path / "a.zip", plain, np.zeros((112, 112, 1), "u1"), PACKAGING)
     assert "pip install 'unetflow[bioimageio]'" in caught.value.fix
 
 
 def test_a_network_of_another_engine_is_refused(tmp_path):
-    segmenter = make_segmenter().on_engine("onnx")
+    segmenter = make_segmenter().on_runtime("onnx")
     with pytest.raises(InputError, match="holds no Keras model"):
-        write_bioimageio(tmp_path / "a.zip", segmenter, np.zeros((112, 112, 1), "u1"), FACTS)
+        write_bioimageio(tmp_path / "a.zip", segmenter, np.zeros((112, 112, 1), "u1"), PACKAGING)
     assert not list(tmp_path.iterdir())
 
 

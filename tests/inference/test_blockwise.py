@@ -73,14 +73,14 @@ def test_views_are_averaged_on_request(segmenter, tmp_path, random):
     assert np.abs(found - expected.plain[:, :, 0]).max() > 1e-3
 
 
-@pytest.mark.parametrize("engine", ["openvino", "onnx"])
+@pytest.mark.parametrize("runtime", ["openvino", "onnx"])
 def test_other_engines_segment_blocks_too_and_know_their_network_again(
-    segmenter, image_file, tmp_path, engine
+    segmenter, image_file, tmp_path, runtime
 ):
-    first, second = (segmenter.on_engine(engine) for _ in range(2))
+    first, second = (segmenter.on_runtime(runtime) for _ in range(2))
     assert as_block_model(first).identity == as_block_model(second).identity
     assert as_block_model(first).identity != as_block_model(segmenter).identity
-    segmenter.export(tmp_path / "exported", engine)
+    segmenter.export(tmp_path / "exported", runtime)
     exported = Segmenter.load(tmp_path / "exported")
     for one in (first, exported):
         json.dumps(as_block_model(one).describe())
@@ -90,9 +90,9 @@ def test_other_engines_segment_blocks_too_and_know_their_network_again(
             )
         expected = one.predict_probabilities(tifffile.imread(image_file))[:, :, 0]
         np.testing.assert_allclose(tifffile.imread(tmp_path / "p.tif"), expected, atol=1e-5)
-    assert exported.engine.identity == Segmenter.load(tmp_path / "exported").engine.identity
+    assert exported.runtime.identity == Segmenter.load(tmp_path / "exported").runtime.identity
     other = Segmenter(randomise(keras.models.clone_model(segmenter.model)), segmenter.settings)
-    assert other.on_engine(engine).engine.identity != first.engine.identity
+    assert other.on_runtime(runtime).runtime.identity != first.runtime.identity
 
 
 def test_an_image_that_the_network_was_not_trained_on_is_refused(segmenter, tmp_path):

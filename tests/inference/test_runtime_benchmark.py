@@ -1,20 +1,19 @@
-"""Engines that are tried on images whose truth is known."""
+"""Runtimes that are tried on images whose truth is known."""
 
 import numpy as np
 import pytest
 
 from tests.inference.test_runtimes import make_segmenter
+from unetflow.config.optimisation import OptimisationParameters
 from unetflow.core.errors import InputError
 from unetflow.data.samples import Sample
-from unetflow.inference.runtimes import onnx_runtime as onnx_engine
-from unetflow.inference.runtimes import quantisation
-from unetflow.inference.runtimes import runtime_benchmark as engine_trials
-from unetflow.inference.runtimes.runtime_benchmark import BenchmarkSettings, benchmark_runtimes
+from unetflow.inference.runtimes import onnx_runtime, quantisation, runtime_benchmark
+from unetflow.inference.runtimes.runtime_benchmark import benchmark_runtimes
 from unetflow.inference.segmenter import Segmenter
 from unetflow.inference.segmenter_files import Exported
 from unetflow.metrics.pixels import mean_dice
 
-SETTINGS = BenchmarkSettings(tolerance=0.002, calibration_crops=6, timed_images=2, rounds=3)
+SETTINGS = OptimisationParameters(calibration_crops=6, timed_images=2)
 NAMES = ["keras", "openvino", "openvino_bfloat16", "openvino_int8", "onnx"]
 
 
@@ -64,8 +63,8 @@ def test_an_engine_that_spoils_the_masks_is_not_kept(segmenter, random, monkeypa
     spoilt = make_segmenter(seed=99)
     convert = Segmenter.convert
 
-    def misconvert(self, engine, calibration=None):
-        return convert(spoilt if engine == "onnx" else self, engine, calibration)
+    def misconvert(self, runtime, calibration=None):
+        return convert(spoilt if runtime == "onnx" else self, runtime, calibration)
 
     monkeypatch.setattr(Segmenter, "convert", misconvert)
     table, kept = benchmark_runtimes(segmenter, samples_of(segmenter, random), SETTINGS, seed=1)
@@ -79,9 +78,9 @@ def test_an_engine_that_spoils_the_masks_is_not_kept(segmenter, random, monkeypa
 
 def test_an_engine_that_is_missing_is_noted(segmenter, random, monkeypatch):
     def refuse(*arguments):
-        raise InputError("engine", "it is not installed", "Install it")
+        raise InputError("runtime", "it is not installed", "Install it")
 
-    monkeypatch.setattr(onnx_engine, "convert_to_onnx", refuse)
+    monkeypatch.setattr(onnx_runtime, "convert_to_onnx", refuse)
     monkeypatch.setattr(quantisation, "quantise", refuse)
     table, kept = benchmark_runtimes(segmenter, samples_of(segmenter, random), SETTINGS, seed=1)
     rows = table.set_index("name")
@@ -105,7 +104,7 @@ def test_crops_come_from_all_images_and_fit_the_network(random, padding):
         str(value): Sample(np.full((200, 300, 1), value, np.uint8), np.zeros((200, 300), np.uint8))
         for value in (10, 20, 30)
     }
-    crops = engine_trials._draw_crops(segmenter, images, 7, seed=3)
+    crops = runtime_benchmark._draw_crops(segmenter, images, 7, seed=3)
     assert [int(crop[0, 0, 0]) for crop in crops] == [10, 20, 30, 10, 20, 30, 10]
     geometry = segmenter.settings.geometry
     assert {crop.shape for crop in crops} == {(geometry.fit(80 + 2 * geometry.shrink),) * 2 + (1,)}
@@ -116,11 +115,11 @@ def test_bfloat16_starts_again_from_an_exported_file(segmenter, tmp_path, random
     loaded = Segmenter.load(tmp_path / "openvino.zip")
     image = random.integers(0, 256, (64, 64, 1), np.uint8)
     try:
-        narrow = loaded.on_engine("auto", "bfloat16")
+        narrow = loaded.on_runtime("auto", "bfloat16")
     except InputError as error:
         assert "does not multiply bfloat16" in error.problem  # noqa: PT017
         return
-    assert narrow.engine.precision == "bfloat16"
+    assert narrow.runtime.precision == "bfloat16"
     exact = loaded.predict_probabilities(image)
     found = narrow.predict_probabilities(image)
     assert 0 < np.abs(found - exact).max() < 0.05

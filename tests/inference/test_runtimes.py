@@ -1,4 +1,4 @@
-"""The same finished model through other engines."""
+"""The same finished model through other runtimes."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ from unetflow.data.intensity import IntensityRange
 from unetflow.inference.ensemble import average_segmenters
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.runtimes import onnx_runtime as onnx_engine
-from unetflow.inference.runtimes import registry as engines
+from unetflow.inference.runtimes import registry as runtimes
 from unetflow.inference.runtimes.onnx_runtime import OnnxRuntime
 from unetflow.inference.runtimes.registry import choose_runtime, start_runtime
 from unetflow.inference.runtimes.runtime import Runtime
@@ -77,15 +77,15 @@ def undecided(probabilities, threshold):
 )
 def test_every_engine_gives_the_masks_of_keras(options, random):
     segmenter = make_segmenter(**options)
-    others = {engine: segmenter.on_engine(engine) for engine in OTHERS}
+    others = {runtime: segmenter.on_runtime(runtime) for runtime in OTHERS}
     for size in SIZES:
         image = draw(random, segmenter, size)
         expected = segmenter.predict_probabilities(image)
         certain = ~undecided(expected, segmenter.postprocessing.threshold)
         assert certain.mean() > 0.99 or size == (1, 1)
-        for engine, other in others.items():
+        for runtime, other in others.items():
             found = other.predict_probabilities(image)
-            assert (other.engine.name, found.dtype) == (engine, np.float32)
+            assert (other.runtime.name, found.dtype) == (runtime, np.float32)
             np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=0)
             masks = other.postprocessing.apply(found), segmenter.postprocessing.apply(expected)
             np.testing.assert_array_equal(*(mask[certain] for mask in masks))
@@ -120,8 +120,8 @@ def test_in_bfloat16_at_most_one_pixel_of_a_thousand_differs(trained, dtype):
         unet = trained.model.get_layer("U-Net")
         settings = make_settings(["a", "square"], 0.5, 1, "uint16", geometry_of(unet), 64)
         trained = Segmenter(with_preprocessing(unet, wide), settings)
-    quick = trained.on_engine("openvino", "bfloat16")
-    assert quick.engine.precision == "bfloat16"
+    quick = trained.on_runtime("openvino", "bfloat16")
+    assert quick.runtime.precision == "bfloat16"
     samples = square_samples(20, seed=7, size=90, square=30).values()
     images = [s.image if dtype == "uint8" else s.image.astype("u2") * 257 for s in samples]
     differs = [quick.predict(image) != trained.predict(image) for image in images]
@@ -169,7 +169,7 @@ def test_an_ensemble_is_computed_in_bfloat16(random):
     members = [make_segmenter(seed=seed, channels=2) for seed in (1, 2)]
     both = average_segmenters(members)
     image = draw(random, both, (50, 70))
-    found = both.on_engine("openvino", "bfloat16").predict_probabilities(image)
+    found = both.on_runtime("openvino", "bfloat16").predict_probabilities(image)
     assert np.abs(found - both.predict_probabilities(image)).max() < 0.03
 
 
@@ -209,22 +209,22 @@ def test_without_images_nothing_is_quantised(trained, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("engine", OTHERS)
-def test_an_ensemble_runs_on_other_engines(engine, random):
+@pytest.mark.parametrize("runtime", OTHERS)
+def test_an_ensemble_runs_on_other_engines(runtime, random):
     ensemble = average_segmenters([make_segmenter(seed=seed) for seed in (1, 2)])
     image = draw(random, ensemble, (41, 60))
-    found = ensemble.on_engine(engine).predict_probabilities(image)
+    found = ensemble.on_runtime(runtime).predict_probabilities(image)
     np.testing.assert_allclose(found, ensemble.predict_probabilities(image), atol=TOLERANCE)
 
 
-@pytest.mark.parametrize("engine", OTHERS)
-def test_an_exported_segmenter_decides_as_before_and_needs_no_keras(engine, random, tmp_path):
+@pytest.mark.parametrize("runtime", OTHERS)
+def test_an_exported_segmenter_decides_as_before_and_needs_no_keras(runtime, random, tmp_path):
     segmenter = make_segmenter().with_postprocessing(
         Postprocessing(threshold=0.6, temperature=1.4, min_object_size=5)
     )
     image = draw(random, segmenter, (70, 45))
-    files = [tmp_path / name for name in (f"{engine}.zip", "image.npy", "mask.npy")]
-    segmenter.export(files[0], engine)
+    files = [tmp_path / name for name in (f"{runtime}.zip", "image.npy", "mask.npy")]
+    segmenter.export(files[0], runtime)
     np.save(files[1], image)
     done = subprocess.run(
         [sys.executable, "-c", SERVE, *map(str, files)],
@@ -237,8 +237,8 @@ def test_an_exported_segmenter_decides_as_before_and_needs_no_keras(engine, rand
     np.testing.assert_array_equal(np.load(files[2]), segmenter.predict(image))
     loaded = Segmenter.load(files[0])
     assert loaded.settings == segmenter.settings
-    assert loaded.engine.name == engine
-    assert loaded.on_engine("auto") is loaded
+    assert loaded.runtime.name == runtime
+    assert loaded.on_runtime("auto") is loaded
     with pytest.raises(InputError, match="holds no Keras model"):
         loaded.save(tmp_path / "again.keras")
 
@@ -247,7 +247,7 @@ def test_a_keras_file_is_computed_by_the_engine_that_is_asked_for(random, tmp_pa
     path = tmp_path / "segmenter.keras"
     make_segmenter().save(path)
     asked = (None, "auto", *OTHERS)
-    engine_of = {engine: Segmenter.load(path, engine).engine.name for engine in asked}
+    engine_of = {runtime: Segmenter.load(path, runtime).runtime.name for runtime in asked}
     assert engine_of.pop(None) == "keras"
     assert engine_of == {"auto": "openvino", "openvino": "openvino", "onnx": "onnx"}
 
@@ -257,24 +257,24 @@ def test_auto_is_keras_where_openvino_is_missing_or_keras_has_a_gpu(monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr("unetflow.models.device.has_gpu", lambda: True)
         assert choose_runtime("auto") == "keras"
-    monkeypatch.setattr(engines, "find_spec", lambda name: None)
+    monkeypatch.setattr(runtimes, "find_spec", lambda name: None)
     assert choose_runtime("auto") == "keras"
     with pytest.raises(InputError, match=r"OpenVINO is not installed.*unetflow\[serve\]"):
         choose_runtime("openvino")
 
 
 @pytest.mark.parametrize(
-    ("engine", "precision", "said"),
+    ("runtime", "precision", "said"),
     [
-        ("tensorrt", "float32", "engine: 'tensorrt' is unknown. Use one of auto, keras"),
+        ("tensorrt", "float32", "runtime: 'tensorrt' is unknown. Use one of auto, keras"),
         ("openvino", "float16", "precision: 'float16' is unknown"),
-        ("onnx", "bfloat16", "precision: the engine 'onnx' predicts in float32 only"),
-        ("keras", "bfloat16", "precision: the engine 'keras' predicts in float32 only"),
+        ("onnx", "bfloat16", "precision: the runtime 'onnx' predicts in float32 only"),
+        ("keras", "bfloat16", "precision: the runtime 'keras' predicts in float32 only"),
     ],
 )
-def test_what_no_engine_can_do_is_refused(engine, precision, said):
+def test_what_no_engine_can_do_is_refused(runtime, precision, said):
     with pytest.raises(InputError) as caught:
-        choose_runtime(engine, precision)
+        choose_runtime(runtime, precision)
     assert str(caught.value).startswith(said)
 
 
@@ -302,14 +302,14 @@ def test_a_squeeze_lost_in_the_conversion_to_onnx_is_put_back(monkeypatch, rando
     last = {"reshape_optimizer": optimizers.pop("reshape_optimizer")}
     monkeypatch.setattr(tf2onnx.optimizer, "_get_optimizers", lambda: optimizers | last)
     segmenter = make_segmenter()
-    engine = segmenter.on_engine("onnx").engine
-    files = (*found, engine.parts["network.onnx"])
+    runtime = segmenter.on_runtime("onnx").runtime
+    files = (*found, runtime.parts["network.onnx"])
     outputs = [onnx.load_model_from_string(file).graph.output[0] for file in files]
     assert [len(output.type.tensor_type.shape.dim) for output in outputs] == [5, 4]
-    assert engine.outputs == 1
+    assert runtime.outputs == 1
     batch = random.integers(0, 256, (3, 16, 24, 1), np.uint8)
     np.testing.assert_allclose(
-        engine(batch), segmenter.model(batch.astype("f4")), atol=TOLERANCE, strict=True
+        runtime(batch), segmenter.model(batch.astype("f4")), atol=TOLERANCE, strict=True
     )
 
 
@@ -341,9 +341,9 @@ def test_an_engine_is_a_predictor_of_one_batch(random):
     segmenter = make_segmenter()
     batch = random.integers(0, 256, (3, 16, 24, 1), np.uint8)
     for name in ("keras", *OTHERS):
-        engine = segmenter.on_engine(name).engine
-        assert isinstance(engine, Runtime)
-        found = engine(batch)
+        runtime = segmenter.on_runtime(name).runtime
+        assert isinstance(runtime, Runtime)
+        found = runtime(batch)
         assert (found.shape, found.dtype) == ((3, 16, 24, 1), np.float32)
         np.testing.assert_allclose(found, segmenter.model(batch.astype("f4")), atol=TOLERANCE)
 

@@ -14,12 +14,13 @@ from tests.support.cluster_tasks import (
 )
 from tests.support.images import random_pixels
 from tests.support.recording_segmenter import MakeSegmenter, serialise
+from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.result_folders import ResultFolders
 from unetflow.inference.executor import ExecutorSettings, LocalExecutor, open_executor
 from unetflow.inference.segment_image import LargeSettings, SegmentingSettings
 from unetflow.inference.segment_images import segment_images
-from unetflow.instances.extraction import Objects, ObjectSettings
+from unetflow.instances.extraction import Objects
 from unetflow.io.image_file import ImageFile
 
 COUNT = 24
@@ -46,7 +47,7 @@ def images(tmp_path):
 
 def wanted(folder):
     folders = ResultFolders(folder / "labels", folder / "probabilities", ".tif")
-    objects = ObjectSettings("components", "corners", 10, 2.0)
+    objects = ObjectParameters()
     return SegmentingSettings(objects, True, large=LargeSettings(300 * 290, folders))
 
 

@@ -26,8 +26,8 @@ def written(segmenter, tmp_path_factory):
     """The same segmenter in all kinds of files."""
     folder = tmp_path_factory.mktemp("written")
     segmenter.save(folder / FILES["keras"])
-    for engine in OTHERS:
-        segmenter.export(folder / FILES[engine], engine)
+    for runtime in OTHERS:
+        segmenter.export(folder / FILES[runtime], runtime)
     return folder
 
 
@@ -136,10 +136,10 @@ def test_a_keras_file_from_before_there_were_digests_still_loads(written, tmp_pa
     assert Segmenter.load(old).settings == segmenter.settings
 
 
-@pytest.mark.parametrize("engine", OTHERS)
-def test_an_export_without_digests_is_refused(written, tmp_path, engine):
+@pytest.mark.parametrize("runtime", OTHERS)
+def test_an_export_without_digests_is_refused(written, tmp_path, runtime):
     path = tmp_path / "changed.zip"
-    change(written / FILES[engine], path, lambda members: members.pop("digests.json"))
+    change(written / FILES[runtime], path, lambda members: members.pop("digests.json"))
     assert refused(path) == "it is no exported segmenter: no digests.json"
 
 
@@ -156,13 +156,13 @@ def reseal(members):
     members["digests.json"] = json.dumps(digests).encode()
 
 
-@pytest.mark.parametrize("engine", OTHERS)
-def test_a_network_that_is_none_is_refused_although_its_digest_is_right(written, tmp_path, engine):
+@pytest.mark.parametrize("runtime", OTHERS)
+def test_a_network_that_is_none_is_refused_although_its_digest_is_right(written, tmp_path, runtime):
     def edit(members):
         members[a_part(members)] = b"no network"
         reseal(members)
 
-    problem = refused(change(written / FILES[engine], tmp_path / "changed.zip", edit))
+    problem = refused(change(written / FILES[runtime], tmp_path / "changed.zip", edit))
     assert problem.startswith("network")
     assert "cannot read it" in problem or "no ONNX file" in problem
 
@@ -173,7 +173,7 @@ def test_a_foreign_archive_is_refused_although_its_digests_are_right(written, tm
         reseal(members)
 
     problem = refused(change(written / FILES["onnx"], tmp_path / "changed.zip", edit))
-    assert problem == "beside the settings it holds weights.pickle, the network of no engine"
+    assert problem == "beside the settings it holds weights.pickle, the network of no runtime"
 
 
 def test_a_network_that_does_not_fit_the_classes_is_refused(written, tmp_path):
@@ -188,15 +188,15 @@ def test_a_network_that_does_not_fit_the_classes_is_refused(written, tmp_path):
 
 
 def test_an_export_is_for_one_engine(written):
-    with pytest.raises(InputError, match="exported for the engine 'onnx', not for 'keras'"):
+    with pytest.raises(InputError, match="exported for the runtime 'onnx', not for 'keras'"):
         Segmenter.load(written / FILES["onnx"], "keras")
-    assert Segmenter.load(written / FILES["onnx"], "auto").engine.name == "onnx"
+    assert Segmenter.load(written / FILES["onnx"], "auto").runtime.name == "onnx"
 
 
-@pytest.mark.parametrize(("name", "engine"), [("a.keras", "onnx"), ("a.zip", "keras")])
-def test_an_export_that_would_be_a_keras_file_is_refused(segmenter, tmp_path, name, engine):
-    with pytest.raises(InputError, match="an export is for other engines than Keras"):
-        segmenter.export(tmp_path / name, engine)
+@pytest.mark.parametrize(("name", "runtime"), [("a.keras", "onnx"), ("a.zip", "keras")])
+def test_an_export_that_would_be_a_keras_file_is_refused(segmenter, tmp_path, name, runtime):
+    with pytest.raises(InputError, match="an export is for other runtimes than Keras"):
+        segmenter.export(tmp_path / name, runtime)
     assert not list(tmp_path.iterdir())
 
 

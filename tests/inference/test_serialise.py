@@ -20,18 +20,18 @@ def test_a_serialised_segmenter_predicts_the_same(segmenter, random):
     )
 
 
-@pytest.mark.parametrize("engine", ["openvino", "onnx"])
-def test_a_converted_network_is_serialised_as_it_is(segmenter, random, engine):
+@pytest.mark.parametrize("runtime", ["openvino", "onnx"])
+def test_a_converted_network_is_serialised_as_it_is(segmenter, random, runtime):
     image = random.integers(0, 256, (70, 90), np.uint8)
-    converted = segmenter.on_engine(engine)
+    converted = segmenter.on_runtime(runtime)
     serialised = serialise_segmenter(converted)
     loaded = serialised()
-    assert loaded.engine.name == engine
-    assert loaded.engine.parts == converted.engine.parts
+    assert loaded.runtime.name == runtime
+    assert loaded.runtime.parts == converted.runtime.parts
     np.testing.assert_array_equal(
         loaded.predict_probabilities(image), converted.predict_probabilities(image), strict=True
     )
-    assert serialise_segmenter(loaded)().engine.parts == converted.engine.parts
+    assert serialise_segmenter(loaded)().runtime.parts == converted.runtime.parts
 
 
 def test_workers_return_the_blocks_of_one_process(segmenter, tmp_path, random):

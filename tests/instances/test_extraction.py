@@ -5,8 +5,10 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from tests.support.drawn_objects import LABELS, NAMES, OBJECTS, draw
+from unetflow.config.mask_export import ObjectParameters
+from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
-from unetflow.instances.extraction import Objects, ObjectSettings, find_objects
+from unetflow.instances.extraction import Objects, find_objects
 
 STEPS = {
     "edges": [(0, 1), (1, 0), (0, -1), (-1, 0)],
@@ -14,7 +16,7 @@ STEPS = {
 }
 
 
-def slow_pieces(label, neighbours):
+def slow_pieces(label, connectivity):
     """Flood one piece after another, row by row."""
     numbers = np.zeros(label.shape, np.uint32)
     for start in np.ndindex(*label.shape):
@@ -24,7 +26,7 @@ def slow_pieces(label, neighbours):
         numbers[start] = number
         while waiting:
             row, column = waiting.pop()
-            for down, right in STEPS[neighbours]:
+            for down, right in STEPS[connectivity]:
                 place = row + down, column + right
                 inside = 0 <= place[0] < label.shape[0] and 0 <= place[1] < label.shape[1]
                 if inside and not numbers[place] and label[place] == label[start]:
@@ -35,8 +37,8 @@ def slow_pieces(label, neighbours):
 
 def slow_seeds(distance, piece, settings):
     """Keep the highest maxima of a piece that are far enough apart."""
-    reach, seeds = settings.seed_distance, []
-    places = np.argwhere(piece & (distance >= settings.seed_height))
+    reach, seeds = settings.min_distance, []
+    places = np.argwhere(piece & (distance >= settings.min_height))
     for row, column in sorted(places.tolist(), key=lambda p: (-distance[tuple(p)], p)):
         window = (
             slice(max(row - reach, 0), row + reach + 1),
@@ -55,9 +57,9 @@ def two_discs(apart):
 
 
 @given(LABELS, st.sampled_from(list(STEPS)))
-def test_components_equal_flooding_piece_by_piece(label, neighbours):
-    found = find_objects(label, ObjectSettings(neighbours=neighbours))
-    np.testing.assert_array_equal(found.numbers, slow_pieces(label, neighbours), strict=True)
+def test_components_equal_flooding_piece_by_piece(label, connectivity):
+    found = find_objects(label, ObjectParameters(connectivity=connectivity))
+    np.testing.assert_array_equal(found.numbers, slow_pieces(label, connectivity), strict=True)
     for number, index in enumerate(found.classes.tolist(), start=1):
         assert set(label[found.numbers == number].tolist()) == {index}
 
@@ -72,28 +74,30 @@ def test_classes_that_touch_are_two_objects_and_ignored_pixels_part_one():
 def test_pixels_that_touch_at_a_corner_are_connected_only_by_corners():
     label = draw("1.", ".1")
     assert find_objects(label).classes.tolist() == [1]
-    assert find_objects(label, ObjectSettings(neighbours="edges")).classes.tolist() == [1, 1]
+    assert find_objects(label, ObjectParameters(connectivity="edges")).classes.tolist() == [1, 1]
 
 
 @given(LABELS, st.sampled_from(list(STEPS)), st.integers(1, 3), st.sampled_from([0.5, 1, 1.5, 2]))
-def test_the_watershed_parts_pieces_and_loses_no_pixel(label, neighbours, distance, height):
-    settings = ObjectSettings("watershed", neighbours, distance, height)
+def test_the_watershed_parts_pieces_and_loses_no_pixel(label, connectivity, distance, height):
+    settings = ObjectParameters(
+        method="watershed", connectivity=connectivity, min_distance=distance, min_height=height
+    )
     found = find_objects(label, settings)
     np.testing.assert_array_equal(found.numbers > 0, (label > 0) & (label < 255))
     assert found.numbers.dtype == np.uint32
-    pieces = slow_pieces(label, neighbours)
+    pieces = slow_pieces(label, connectivity)
     first = []
     for number, index in enumerate(found.classes.tolist(), start=1):
         mine = found.numbers == number
         assert set(label[mine].tolist()) == {index}
         assert len(set(pieces[mine].tolist())) == 1
-        assert ndimage.label(mine, np.ones((3, 3)) if neighbours == "corners" else None)[1] == 1
+        assert ndimage.label(mine, np.ones((3, 3)) if connectivity == "corners" else None)[1] == 1
         first.append(np.flatnonzero(mine)[0])
     assert first == sorted(first)
 
 
 def test_each_piece_has_an_object_for_each_seed_of_the_declared_rule():
-    settings = ObjectSettings("watershed", "corners", seed_distance=4, seed_height=2)
+    settings = ObjectParameters(method="watershed", min_distance=4, min_height=2)
     counts = []
     for seed in range(12):
         noise = np.random.default_rng(seed).normal(0, 1, (40, 40))
@@ -114,33 +118,37 @@ def test_each_piece_has_an_object_for_each_seed_of_the_declared_rule():
 def test_discs_that_overlap_are_parted_where_they_meet():
     label = two_discs(apart=16)
     assert len(find_objects(label).classes) == 1
-    found = find_objects(label, ObjectSettings("watershed"))
+    found = find_objects(label, ObjectParameters(method="watershed"))
     # Half-way between the centres at columns 15 and 31
     assert set(np.unique(found.numbers[:, :23])) == {0, 1}
     assert set(np.unique(found.numbers[:, 24:])) == {0, 2}
 
 
 def test_seeds_nearer_than_the_distance_leave_one_object():
-    found = find_objects(two_discs(apart=16), ObjectSettings("watershed", seed_distance=17))
+    found = find_objects(two_discs(apart=16), ObjectParameters(method="watershed", min_distance=17))
     assert len(found.classes) == 1
 
 
 def test_a_piece_thinner_than_the_height_stays_one_object():
     label = np.zeros((9, 60), np.uint8)
     label[3:6] = 1  # two pixels from its middle to the background
-    assert len(find_objects(label, ObjectSettings("watershed", seed_height=2)).classes) > 1
-    assert len(find_objects(label, ObjectSettings("watershed", seed_height=2.01)).classes) == 1
+    assert len(find_objects(label, ObjectParameters(method="watershed", min_height=2)).classes) > 1
+    assert (
+        len(find_objects(label, ObjectParameters(method="watershed", min_height=2.01)).classes) == 1
+    )
 
 
 def test_an_image_of_one_class_alone_is_one_object():
-    found = find_objects(np.ones((20, 30), np.uint8), ObjectSettings("watershed", seed_distance=2))
+    found = find_objects(
+        np.ones((20, 30), np.uint8), ObjectParameters(method="watershed", min_distance=2)
+    )
     np.testing.assert_array_equal(found.numbers, 1)
     assert found.classes.tolist() == [1]
 
 
 @pytest.mark.parametrize("method", ["components", "watershed"])
 def test_an_image_without_objects(method):
-    found = find_objects(draw("0#", "##"), ObjectSettings(method))
+    found = find_objects(draw("0#", "##"), ObjectParameters(method=method))
     assert not found.numbers.any()
     assert (found.numbers.dtype, found.classes.dtype) == (np.uint32, np.uint8)
     assert found.name_classes(NAMES) == []
@@ -157,18 +165,18 @@ def test_objects_are_numbered_from_one_without_gaps(objects):
     ("wrong", "named"),
     [
         ({"method": "magic"}, "objects.method"),
-        ({"neighbours": "faces"}, "objects.neighbours"),
-        ({"seed_distance": 0}, "objects.seed_distance"),
-        ({"seed_distance": 2.5}, "objects.seed_distance"),
-        ({"seed_distance": True}, "objects.seed_distance"),
-        ({"seed_height": 0}, "objects.seed_height"),
-        ({"seed_height": float("nan")}, "objects.seed_height"),
-        ({"seed_height": "2"}, "objects.seed_height"),
+        ({"connectivity": "faces"}, "objects.connectivity"),
+        ({"min_distance": 0}, "objects.min_distance"),
+        ({"min_distance": 2.5}, "objects.min_distance"),
+        ({"min_distance": True}, "objects.min_distance"),
+        ({"min_height": 0}, "objects.min_height"),
+        ({"min_height": float("nan")}, "objects.min_height"),
+        ({"min_height": "2"}, "objects.min_height"),
     ],
 )
-def test_settings_that_cannot_be_used_are_named(wrong, named):
+def test_parameters_that_cannot_be_used_are_named(wrong, named):
     with pytest.raises(InputError) as caught:
-        ObjectSettings(**wrong)
+        read_parameters(ObjectParameters, wrong, "objects")
     assert caught.value.where == named
 
 

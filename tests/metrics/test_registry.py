@@ -4,13 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from unetflow.config.evaluation import ScoreParameters
 from unetflow.metrics.class_masks import ClassMasks
-from unetflow.metrics.registry import DEFINITIONS, FAMILIES, ScoreSettings, score_class
+from unetflow.metrics.registry import DEFINITIONS, FAMILIES, score_class
 
 TRUTHS = hnp.arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 0, 1, 2, 255]))
 FOUND = hnp.arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 0, 1, 2]))
 NUMBERS = hnp.arrays(np.uint16, (6, 7), elements=st.integers(0, 3))
-ALL = ScoreSettings(tuple(FAMILIES), 1.0)
+ALL = ScoreParameters(scores=list(FAMILIES), surface_tolerance=1.0)
 
 
 @given(TRUTHS, FOUND, NUMBERS, st.sampled_from([1, 2]))
@@ -39,9 +40,11 @@ def test_the_smallest_images_have_all_scores(shape, label):
 def test_only_the_families_that_are_asked_for_are_computed():
     label = np.array([[0, 1]], np.uint8)
     for name, family in FAMILIES.items():
-        scores = score_class(label, label, 1, ScoreSettings([name]), label.astype(np.uint16))
+        scores = score_class(
+            label, label, 1, ScoreParameters(scores=[name]), label.astype(np.uint16)
+        )
         assert set(scores) == set(family)
-    assert score_class(label, label, 1, ScoreSettings(["instances"])) == {}
+    assert score_class(label, label, 1, ScoreParameters(scores=["instances"])) == {}
 
 
 @given(TRUTHS, FOUND)

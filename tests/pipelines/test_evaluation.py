@@ -62,8 +62,8 @@ def test_test_images_are_scored_by_object_where_they_have_numbers(tmp_path):
         predict_probabilities=lambda image: image.astype(np.float32) / 255,
         postprocessing=postprocessing,
     )
-    scored = nodes.score_test_images(segmenter, samples, manifest, BASE)
-    metrics = nodes.summarise(*scored, segmenter, manifest, BASE, seed=1)
+    scored = nodes.score_test_images(segmenter, samples, manifest, EvaluationParameters())
+    metrics = nodes.summarise(*scored, segmenter, manifest, EvaluationParameters(), seed=1)
     assert scored[0]["id"].tolist() == ["b", "c"]
     assert metrics["scores"]["dsb_score"]["mean"] == 1
     assert metrics["scores"]["dsb_score"]["images"] == 1

@@ -93,7 +93,7 @@ def test_a_model_file_is_enough(finished: Finished, project: Path, images: Path)
     code, output, out = _infer(project, images, str(model))
     assert code == 0, output
     assert not (project / "data/02_intermediate").exists()
-    segmenter = Segmenter.load(model).on_engine("auto")
+    segmenter = Segmenter.load(model).on_runtime("auto")
     for name in ("like", "dark"):
         expected = segmenter.predict(_read(images, name))
         np.testing.assert_array_equal(_label(out / f"labels/{name}.tif"), expected)
@@ -112,7 +112,7 @@ def test_probabilities_of_averaged_blended_windows_are_there_on_request(
     more = [f"mask_export.{way}" for way in ways]
     code, output, out = _infer(project, images, str(model), *more)
     assert code == 0, output
-    segmenter = Segmenter.load(model).on_engine("auto")
+    segmenter = Segmenter.load(model).on_runtime("auto")
     overlap = round(segmenter.settings.tile / 8)
     for name in ("like", "dark"):
         found = tifffile.imread(out / f"probabilities/{name}.tif")
@@ -142,7 +142,7 @@ def test_a_model_of_the_registry_gives_the_same(
     code, output, out = _infer(project, images, "models:/unetflow@served")
     assert code == 0, output
     segmenter = Segmenter.load(finished[0] / "data/06_models/segmenter.keras")
-    segmenter = segmenter.on_engine("auto")
+    segmenter = segmenter.on_runtime("auto")
     expected = segmenter.predict(_read(images, "like"))
     np.testing.assert_array_equal(_label(out / "labels/like.tif"), expected)
     assert os.environ["MLFLOW_TRACKING_URI"] == address
@@ -165,7 +165,7 @@ def test_labels_have_the_header_of_ome_if_the_catalog_says_so(
         assert tiff.is_ome
         pixels = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]["Pixels"]
         assert (pixels["PhysicalSizeX"], pixels["PhysicalSizeXUnit"]) == (0.25, "µm")
-    expected = Segmenter.load(model).on_engine("auto").predict(_read(images, "like"))
+    expected = Segmenter.load(model).on_runtime("auto").predict(_read(images, "like"))
     np.testing.assert_array_equal(_label(path), expected)
     assert not (out / "instances").exists()
     assert json.loads((out / "coco.json").read_text())["images"] == []

@@ -81,7 +81,7 @@ def _arguments(model: Path, images: Path, *more: str) -> tuple[str, ...]:
         f"images={images}",
         f"output={images.parent / 'out'}",
         f"segmenter={model}",
-        f"mask_export.large.from_pixels={FROM}",
+        f"mask_export.large.min_pixels={FROM}",
         *more,
     ]
     return "--pipelines", "inference", "--params", ",".join(params)
@@ -152,7 +152,7 @@ def test_a_zarr_folder_gives_probabilities_too_and_blocks_without_tissue_are_ski
     pixels = pixels.copy()
     pixels[:, 4000:] = 65_000
     zarr.create_array(str(images / "slide.zarr"), data=pixels, chunks=(70, 512))
-    more = ("probabilities=true", "views=2", "large.background.greatest_mean=50000")
+    more = ("probabilities=true", "views=2", "large.background.max_mean=50000")
     arguments = _arguments(model, images, *(f"mask_export.{one}" for one in more))
     result = kedro_run(project, *arguments)
     assert result.exit_code == 0, result.output

@@ -12,11 +12,14 @@ import yaml
 
 from tests.conftest import ROOT
 from tests.support.segmenter_settings import make_settings
+from unetflow.config.mask_export import MaskExportParameters
+from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
 from unetflow.datasets.label_files import LabelFileDataset
 from unetflow.datasets.objects import CocoFileDataset, TablesDataset
 from unetflow.inference.blockwise.result_folders import ResultFolders
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.runtimes.runtime import Runtime
 from unetflow.inference.segmenter import Segmenter
 from unetflow.io.image_file import ImageFile
@@ -54,7 +57,7 @@ def segmenter():
     geometry = Geometry(stride=4, remainder=0, shrink=0, margin=4)
     settings = make_settings(["background", "cell"], 0.5, 1, "uint8", geometry, 32)
     segmenter = Segmenter(Brightness(), settings)
-    segmenter.on_engine = lambda engine, precision: segmenter
+    segmenter.on_runtime = lambda runtime, precision: segmenter
     return segmenter
 
 
@@ -78,28 +81,29 @@ def images(tmp_path):
 def export(segmenter, images, tmp_path, **parameters):
     """Return the outputs of each image by their names."""
     folders = ResultFolders(tmp_path / "labels", tmp_path / "probabilities")
+    mask_export = read_parameters(MaskExportParameters, {**BASE, **parameters}, "mask_export")
     return [
         dict(zip(ORDER, outputs, strict=True))
-        for outputs in nodes.export_masks(segmenter, images, folders, {**BASE, **parameters})
+        for outputs in nodes.export_masks(segmenter, images, folders, mask_export)
     ]
 
 
-def on_engine(engine, precision):
+def on_runtime(runtime, precision):
     """Return a segmenter that finds a mask only where it is asked for in full."""
-    found = int((engine, precision) == ("openvino", "bfloat16"))
+    found = int((runtime, precision) == ("openvino", "bfloat16"))
     return SimpleNamespace(
         settings=SimpleNamespace(classes=["background", "nucleus"], tile=32),
         predict_probabilities=lambda image, **ways: np.full((*image.shape[:2], 1), found),
-        decide=lambda probabilities: probabilities[:, :, 0].astype(np.uint8),
+        postprocessing=Postprocessing(threshold=0.5),
         describe_drift=lambda image: "",
     )
 
 
 @pytest.mark.parametrize(
-    ("parameters", "found"), [({}, 0), ({"engine": "openvino", "precision": "bfloat16"}, 255)]
+    ("parameters", "found"), [({}, 0), ({"runtime": "openvino", "precision": "bfloat16"}, 255)]
 )
-def test_the_engine_of_the_parameters_segments(images, tmp_path, parameters, found):
-    segmenter = SimpleNamespace(on_engine=on_engine)
+def test_the_runtime_of_the_parameters_segments(images, tmp_path, parameters, found):
+    segmenter = SimpleNamespace(on_runtime=on_runtime)
     done = export(segmenter, {"a": images["a"]}, tmp_path, objects=None, **parameters)
     np.testing.assert_array_equal(done[0]["masks"]["a"], np.full((16, 20), found, np.uint8))
 
@@ -107,13 +111,13 @@ def test_the_engine_of_the_parameters_segments(images, tmp_path, parameters, fou
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("engine", "tensorrt"),
+        ("runtime", "tensorrt"),
         ("precision", "int4"),
         ("motor", "auto"),
         ("views", 9),
         ("blended_overlap", 0.9),
-        ("large", {"from_pixels": 0, "background": None}),
-        ("large", {"from_pixels": 9, "background": {}}),
+        ("large", {"min_pixels": 0, "background": None}),
+        ("large", {"min_pixels": 9, "background": {}}),
     ],
 )
 def test_parameters_that_make_no_sense_are_refused(segmenter, images, tmp_path, name, value):

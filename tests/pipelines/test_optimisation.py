@@ -23,12 +23,12 @@ def test_what_is_kept_gives_masks_through_the_pipeline_inference(
     (exports / "of_an_older_model.zip").write_bytes(b"old")
     result = kedro_run(copy, "--pipelines", "optimisation", "--params", QUICK)
     assert result.exit_code == 0, result.output
-    table = pd.read_csv(copy / "data/08_reporting/engine_trials.csv").set_index("name")
+    table = pd.read_csv(copy / "data/08_reporting/runtime_benchmark.csv").set_index("name")
     assert table.loc["openvino", "kept"]
     assert table.loc["openvino", "fall"] == pytest.approx(0, abs=1e-4)
     needed = set(table.index[table["kept"]]) - {"keras", "openvino_bfloat16"}
     assert needed <= {file.stem for file in exports.iterdir()} <= needed | {"openvino"}
-    assert f"Engines: {Path('data/08_reporting/engine_trials.csv')}" in result.output
+    assert f"Runtimes: {Path('data/08_reporting/runtime_benchmark.csv')}" in result.output
 
     image = sorted((copy / "data/01_raw/demo/images").iterdir())[0]
     images = tmp_path / "images"

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from unetflow.config.evaluation import EvaluationParameters
+from unetflow.config.evaluation import EvaluationParameters, UncertaintyParameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.pipelines.evaluation.review_nodes import map_uncertainty, rank_for_review
@@ -33,7 +33,7 @@ def test_wrong_parameters_are_named(section, value, text):
 
 
 def test_without_views_no_image_is_predicted_and_the_tables_are_empty():
-    off = {**PARAMETERS, "uncertainty": {"views": 0}}
+    off = EvaluationParameters(uncertainty=UncertaintyParameters(views=0))
     nothing = pd.DataFrame()
     ((maps, table),) = map_uncertainty(None, {}, nothing, off)
     assert maps == {}

@@ -70,8 +70,8 @@ def test_workers_of_dask_write_what_one_process_writes(
     for runner, workers in (("local", "null"), ("dask", "2")):
         out = tmp_path / runner
         params = (
-            f"images={images},output={out},segmenter={model},mask_export.runner={runner},"
-            f"mask_export.workers={workers},mask_export.large.from_pixels=18200,"
+            f"images={images},output={out},segmenter={model},mask_export.executor={runner},"
+            f"mask_export.workers={workers},mask_export.large.min_pixels=18200,"
             "mask_export.probabilities=true"
         )
         result = kedro_run(project, "--pipelines", "inference", "--params", params)
@@ -88,12 +88,12 @@ def test_workers_of_dask_write_what_one_process_writes(
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"runner": "spark"}, "mask_export.runner"),
-        ({"runner": "dask", "workers": 0}, "mask_export.workers"),
-        ({"runner": "dask", "scheduler": "8786"}, "mask_export.scheduler"),
-        ({"workers": 2}, "workers counts for the runner 'dask'"),
-        ({"scheduler": "tcp://a:1"}, "scheduler counts for the runner 'dask'"),
-        ({"runner": "dask", "workers": 2, "scheduler": "tcp://a:1"}, "set one of them to null"),
+        ({"executor": "spark"}, "mask_export.executor"),
+        ({"executor": "dask", "workers": 0}, "mask_export.workers"),
+        ({"executor": "dask", "scheduler": "8786"}, "mask_export.scheduler"),
+        ({"workers": 2}, "workers is for the executor 'dask'"),
+        ({"scheduler": "tcp://a:1"}, "scheduler is for the executor 'dask'"),
+        ({"executor": "dask", "workers": 2, "scheduler": "tcp://a:1"}, "set one of them to null"),
     ],
 )
 def test_a_runner_that_makes_no_sense_is_refused(changes: dict[str, object], told: str) -> None:

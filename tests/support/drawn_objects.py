@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from unetflow.instances.extraction import ObjectSettings, find_objects
+from unetflow.config.mask_export import ObjectParameters
+from unetflow.instances.extraction import find_objects
 
 NAMES = ["background", "nucleus", "cell"]
 
@@ -16,7 +17,7 @@ LABELS = hnp.arrays(
 OBJECTS = st.builds(
     find_objects,
     LABELS,
-    st.builds(ObjectSettings, neighbours=st.sampled_from(["edges", "corners"])),
+    st.builds(ObjectParameters, connectivity=st.sampled_from(["edges", "corners"])),
 )
 
 

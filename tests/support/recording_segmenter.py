@@ -47,4 +47,4 @@ class MakeSegmenter:
 
 
 def serialise(segmenter: Segmenter) -> Callable[[], Segmenter]:
-    return MakeSegmenter(segmenter.engine.folder, segmenter.engine.hold)
+    return MakeSegmenter(segmenter.runtime.folder, segmenter.runtime.hold)

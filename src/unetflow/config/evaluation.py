@@ -4,21 +4,21 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from unetflow.config.validation import Strict
+from unetflow.config.validation import Count, Strict
 from unetflow.core.symmetries import MAX_VIEWS
 
 Percentile = Annotated[float, Field(ge=0, le=100)]
+ScoreFamily = Literal["pixels", "surface", "instances", "centreline", "membranes"]
 
 
 class CalibrationParameters(Strict):
     """How probabilities are calibrated; see `evaluation.calibration`."""
 
-    pixels: int = Field(
+    pixels: Count = Field(
         default=100_000,
-        ge=1,
-        description="validation pixels that the temperature is fitted on, drawn at random",
+        description="validation pixels that it is fitted on, drawn at random",
     )
-    bins: int = Field(default=15, ge=2, le=1000, description="bins of the reliability curve")
+    bins: int = Field(default=15, ge=2, le=1000, description="of the reliability curve")
 
 
 class UncertaintyParameters(Strict):
@@ -46,11 +46,28 @@ class SuspicionParameters(Strict):
     z_score: float = Field(
         default=3.5,
         gt=0,
-        description="robust z-score of the loss above which a training image is listed",
+        description="robust z-score of a training image's loss above which it is listed",
     )
 
 
-class EvaluationParameters(Strict):
+class ScoreParameters(Strict):
+    """Which scores are computed; see `metrics.registry`."""
+
+    scores: list[ScoreFamily] = Field(
+        default=["pixels", "surface", "instances"],
+        description="Families of scores: `pixels` (Dice and similar scores), `surface` (distances "
+        "between outlines), `instances` (single objects, where the samples number them), "
+        "`centreline` (of vessels and cracks), `membranes` (how boundaries separate cells).",
+    )
+    surface_tolerance: float = Field(
+        default=2.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="distance of outlines in pixels that the surface Dice tolerates",
+    )
+
+
+class EvaluationParameters(ScoreParameters):
     """The stage `evaluation`."""
 
     threshold_candidates: int = Field(
@@ -69,30 +86,16 @@ class EvaluationParameters(Strict):
         default=CalibrationParameters(),
         description="one temperature that makes the probabilities match the frequencies",
     )
-    scores: list[Literal["pixels", "surface", "instances", "centreline", "membranes"]] = Field(
-        default=["pixels", "surface", "instances"],
-        description="Families of scores of the test images: `pixels` (Dice and similar scores), "
-        "`surface` (distances between outlines), `instances` (single objects, where the samples "
-        "number them), `centreline` (for vessels and cracks), `membranes` (how boundaries "
-        "separate cells).",
-    )
-    surface_tolerance: float = Field(
-        default=2.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="distance in pixels that the surface Dice tolerates",
-    )
     uncertainty: UncertaintyParameters = UncertaintyParameters()
     suspicious_labels: SuspicionParameters = SuspicionParameters()
-    gallery_images: int = Field(
+    gallery_images: Count = Field(
         default=6,
-        ge=1,
         description="half of them the worst, half the best; of suspicious labels the worst",
     )
 
     @field_validator("scores")
     @classmethod
-    def _require_pixels(cls, families: list[str]) -> list[str]:
+    def _require_pixels(cls, families: list[ScoreFamily]) -> list[ScoreFamily]:
         if "pixels" not in families:
             raise ValueError("the gallery and the end of the run need the Dice: list `pixels` too")
         return families

@@ -1,75 +1,137 @@
-"""What may stand in `conf/*/parameters_mask_export.yml`."""
+"""The parameters of `parameters_mask_export.yml`."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from unetflow.config.background import BackgroundRule
-from unetflow.config.validation import Strict
+from unetflow.config.validation import Count, Strict
 from unetflow.core.symmetries import MAX_VIEWS
 
-Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class ObjectParameters(Strict):
-    """How masks become objects; see `instances.ObjectSettings`."""
+    """How objects are separated in masks; see `instances.extraction`."""
 
-    method: Literal["components", "watershed"]
-    neighbours: Literal["edges", "corners"]
-    seed_distance: Count
-    seed_height: Positive
+    method: Literal["components", "watershed"] = Field(
+        default="components",
+        description="`components`: each connected piece of a class is an object; `watershed`: "
+        "touching objects are separated, too, by one seed each",
+    )
+    connectivity: Literal["edges", "corners"] = Field(
+        default="corners",
+        description="across which pixels are connected: `edges`, or `corners` too",
+    )
+    min_distance: Count = Field(default=10, description="of two seeds, in pixels")
+    min_height: Positive = Field(
+        default=2.0, description="of a seed: its distance from the object's outline, in pixels"
+    )
 
 
 class BackgroundParameters(Strict):
-    """Which blocks are not looked at; see `io.large_image.BackgroundRule`."""
+    """Which blocks are skipped as background; one condition is enough."""
 
-    least_deviation: Positive | None = None
-    least_range: Positive | None = None
-    greatest_mean: float | None = None
+    min_deviation: Positive | None = Field(
+        default=None, description="standard deviation of the intensities below which it is"
+    )
+    min_range: Positive | None = Field(
+        default=None, description="distance of the percentiles 1 and 99 below which it is"
+    )
+    max_mean: float | None = Field(default=None, description="mean above which it is")
 
     @model_validator(mode="after")
-    def _declares_something(self) -> Self:
+    def _has_a_condition(self) -> Self:
         self.rule()
         return self
 
     def rule(self) -> BackgroundRule:
         """Return the rule."""
-        return BackgroundRule(**self.model_dump())
+        return BackgroundRule(self.min_deviation, self.min_range, self.max_mean)
 
 
 class LargeParameters(Strict):
-    """Which images go block by block, and how; see `inference.segment_image`."""
+    """Which images are segmented block by block; see `inference.blockwise`."""
 
-    from_pixels: Count
-    background: BackgroundParameters | None
+    min_pixels: Count = Field(default=2**25, description="2^25, such as 5792 x 5792")
+    background: BackgroundParameters | None = Field(
+        default=None,
+        description="null: all blocks are predicted. Or conditions on their intensities, as in "
+        "`background: {max_mean: 230}`; a block that meets one is background:",
+    )
 
 
-class MaskExportParameters(Strict):
-    """What is made of images, and what computes it; without `objects` there are masks alone."""
+class ExecutorParameters(Strict):
+    """Where images, and the blocks of large ones, are computed; see `inference.executor`."""
 
-    engine: Literal["auto", "keras", "openvino", "onnx"]
-    precision: Literal["float32", "bfloat16"]
-    probabilities: bool
-    views: Annotated[int, Field(ge=1, le=MAX_VIEWS)]
-    blended_overlap: Annotated[float, Field(ge=0, le=0.5)] | None
-    objects: ObjectParameters | None
-    large: LargeParameters
-    runner: Literal["local", "dask"]
-    workers: Count | None
-    scheduler: Annotated[str, Field(pattern=r"^[a-z]+://.+")] | None
+    executor: Literal["local", "dask"] = Field(
+        default="local",
+        description="`local`: in this process; `dask`: by workers of Dask (`pip install "
+        '"unetflow[cluster]"`), with the same results. If a worker dies, the others compute its '
+        "task again.",
+    )
+    workers: Count | None = Field(
+        default=None,
+        description="Processes that Dask starts on this machine, which share its cores; null: one "
+        "for two cores, but at least two.",
+    )
+    scheduler: Annotated[str, Field(pattern=r"^[a-z]+://.+")] | None = Field(
+        default=None,
+        description="null: workers of this machine. Or the address of your own scheduler, such as "
+        "tcp://host:8786. Its workers need this environment, and large images under the same "
+        "paths.",
+    )
 
     @model_validator(mode="after")
     def _one_kind_of_workers(self) -> Self:
         given = [name for name in ("workers", "scheduler") if getattr(self, name) is not None]
-        if self.runner == "local" and given:
+        if self.executor == "local" and given:
             raise ValueError(
-                f"{given[0]} counts for the runner 'dask', and it is 'local'; set runner to dask, "
+                f"{given[0]} is for the executor 'dask', and it is 'local'; set executor to dask, "
                 f"or {given[0]} to null"
             )
         if len(given) > 1:
             raise ValueError(
-                "workers are those that Dask begins on this machine, and a scheduler has its own; "
-                "set one of them to null"
+                "workers are processes that Dask starts on this machine, and a scheduler has its "
+                "own; set one of them to null"
             )
         return self
+
+
+class MaskExportParameters(ExecutorParameters):
+    """The stage `mask_export`: what is computed of each image, and by which runtime."""
+
+    runtime: Literal["auto", "keras", "openvino", "onnx"] = Field(
+        default="auto",
+        description="Computes the network: `keras`, `openvino`, `onnx`, or `auto` for OpenVINO "
+        'where it is installed (`pip install "unetflow[serve]"`) and there is no GPU, else Keras. '
+        "Masks differ only at pixels whose probability is the threshold but for rounding.",
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="or bfloat16, with OpenVINO: faster on some processors, few pixels differ",
+    )
+    probabilities: bool = Field(
+        default=False,
+        description="true: also the probabilities of each image, as a float32 TIFF",
+    )
+    views: Annotated[int, Field(ge=1, le=MAX_VIEWS)] = Field(
+        default=1,
+        description="Test-time augmentation: flips and right-angle rotations of each window whose "
+        "probabilities are averaged, up to 8. The time grows with them.",
+    )
+    blended_overlap: Annotated[float, Field(ge=0, le=0.5)] | None = Field(
+        default=None,
+        description="null: windows overlap by the reach of the network and join exactly. Or the "
+        "fraction of a window, such as 0.125, by which they overlap and are blended: faster, but "
+        "not exact; the log reports the error.",
+    )
+    objects: ObjectParameters | None = Field(
+        default=ObjectParameters(), description="null: masks alone. Else single objects, too:"
+    )
+    large: LargeParameters = Field(
+        default=LargeParameters(),
+        description="TIFF files of at least min_pixels, and Zarr folders, are segmented block by "
+        "block in bounded memory, and resumed after an interruption. They get labels, "
+        "probabilities on request, and a reduced overlay.",
+    )

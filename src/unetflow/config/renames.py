@@ -10,6 +10,15 @@ RENAMED = {
     "training.clip_norm": "training.global_clipnorm",
     "training.moving_average": "training.ema_momentum",
     "training.memorise_crops": "training.overfit_crops",
+    "mask_export.engine": "mask_export.runtime",
+    "mask_export.runner": "mask_export.executor",
+    "mask_export.objects.neighbours": "mask_export.objects.connectivity",
+    "mask_export.objects.seed_distance": "mask_export.objects.min_distance",
+    "mask_export.objects.seed_height": "mask_export.objects.min_height",
+    "mask_export.large.from_pixels": "mask_export.large.min_pixels",
+    "mask_export.large.background.least_deviation": "mask_export.large.background.min_deviation",
+    "mask_export.large.background.least_range": "mask_export.large.background.min_range",
+    "mask_export.large.background.greatest_mean": "mask_export.large.background.max_mean",
 }
 """Old names as they stand in `parameters` and in a preset; of a section, all that is in it."""
 

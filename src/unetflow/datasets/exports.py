@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class ExportsDataset(
     AbstractDataset["Mapping[str, Exported]", "dict[str, Callable[[], Segmenter]]"]
 ):
-    """A segmenter for several engines, a file each.
+    """A segmenter for several runtimes, a file each.
 
     Args:
         path: The folder, which holds nothing else.

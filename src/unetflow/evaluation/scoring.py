@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from unetflow.config.evaluation import ScoreParameters
 from unetflow.core.types import IGNORE, Label, Probabilities
 from unetflow.data.samples import Sample
 from unetflow.evaluation.baselines import segment_by_otsu
 from unetflow.metrics.pixels import count_confusion, mean_dice, score_label
 from unetflow.metrics.ranking import PooledCounts
-from unetflow.metrics.registry import ScoreSettings, score_class
+from unetflow.metrics.registry import score_class
 
 Objects = NDArray[np.unsignedinteger]
 Pooled = dict[str, dict[str, dict[str, float]]]
@@ -41,7 +42,7 @@ def score_images(
     decide: Callable[[Probabilities], Label],
     samples: Mapping[str, Sample],
     classes: Sequence[str],
-    settings: ScoreSettings,
+    settings: ScoreParameters,
     *,
     objects_of: Callable[[str], Objects | None],
     otsu_bright: bool | None,
@@ -71,7 +72,7 @@ def score_images(
         truth = np.asarray(sample.label)
         probabilities = predict_probabilities(sample.image)
         pooled.add(truth, probabilities)
-        objects = objects_of(sample_id) if "instances" in settings.families else None
+        objects = objects_of(sample_id) if "instances" in settings.scores else None
         row: dict[str, Any] = {"id": sample_id}
         row |= _score_image(truth, decide(probabilities), classes, settings, objects)
         row["background_dice"] = mean_dice(truth, np.zeros_like(truth), len(classes))
@@ -89,7 +90,7 @@ def _score_image(
     truth: Label,
     found: Label,
     classes: Sequence[str],
-    settings: ScoreSettings,
+    settings: ScoreParameters,
     objects: Objects | None,
 ) -> dict[str, Any]:
     """Return the scores of one image by column."""

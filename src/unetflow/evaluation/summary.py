@@ -1,4 +1,4 @@
-"""The scores of the test images summed up, each number with all that was done to get it."""
+"""Summary of the test images' scores, each number with its definition and computation."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
+from unetflow.config.evaluation import ScoreParameters
 from unetflow.evaluation.scoring import Pooled, column_of
 from unetflow.evaluation.significance.intervals import confidence_interval
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.metrics.definitions import Definition
 from unetflow.metrics.ranking import DEFINITIONS as POOLED_DEFINITIONS
-from unetflow.metrics.registry import DEFINITIONS, ScoreSettings
+from unetflow.metrics.registry import DEFINITIONS
 
 _REGION = "whole test images"
 _RESOLUTION = "each image's own size; lengths are in its pixels"
@@ -19,100 +22,137 @@ _RESOLUTION = "each image's own size; lengths are in its pixels"
 
 @dataclass(frozen=True)
 class Conditions:
-    """Under what conditions the test images were scored.
+    """Conditions under which the test images were scored.
 
     Attributes:
-        classes: The names of the classes, the background first.
-        threshold: The foreground's least probability; None where the most probable class counts.
-        settings: Which scores were computed.
-        minimum_object_size: Pieces of the foreground with fewer pixels were removed; 0: none.
-        groups: The group of each image, such as its patient; None where each stands for itself.
+        classes: Names of the classes, the background first.
+        postprocessing: From probabilities to labels.
+        scores: Which scores were computed.
+        groups: Group of each image, such as its patient; None where images are independent.
         seed: Of the confidence intervals.
     """
 
     classes: Sequence[str]
-    threshold: float | None
-    settings: ScoreSettings
-    minimum_object_size: int = 0
+    postprocessing: Postprocessing
+    scores: ScoreParameters
     groups: Sequence[Hashable] | None = None
     seed: int = 0
 
 
-def summarise_scores(
-    image_scores: pd.DataFrame, pooled: Pooled, conditions: Conditions
-) -> dict[str, Any]:
-    """Sum up the scores of the test images, each number with its definition.
+class ScoreSummary(BaseModel):
+    """One score over the test images.
+
+    Attributes:
+        mean: Mean over the images that have the score.
+        interval: 95 % confidence interval of the mean; None for a single image or group.
+        smallest: Smallest value.
+        largest: Largest value.
+        images: Number of images that have the score.
+        definition: In one sentence.
+        computation: The parts of the definition by name.
+    """
+
+    mean: float
+    interval: tuple[float, float] | None
+    smallest: float
+    largest: float
+    images: int
+    definition: str
+    computation: dict[str, str]
+
+
+class PooledSummary(BaseModel):
+    """One score of all pixels together, with a bound on its error; see `ScoreSummary`."""
+
+    value: float
+    error: float
+    definition: str
+    computation: dict[str, str]
+
+
+class Metrics(BaseModel):
+    """The scores of a segmenter, as `metrics.json` holds them.
+
+    Attributes:
+        measured: Name of the foreground, or how many classes the scores are means of; "class" in
+            JSON.
+        threshold: See `Postprocessing`.
+        test_images: Number of test images.
+        scores: By name; a class that is in no test image has no score.
+        pooled: By name.
+    """
+
+    model_config = ConfigDict(frozen=True, serialize_by_alias=True)
+
+    measured: str = Field(
+        validation_alias=AliasChoices("class", "measured"), serialization_alias="class"
+    )
+    threshold: float | None
+    test_images: int
+    scores: dict[str, ScoreSummary]
+    pooled: dict[str, PooledSummary]
+
+
+def summarise_scores(image_scores: pd.DataFrame, pooled: Pooled, conditions: Conditions) -> Metrics:
+    """Summarise the scores of the test images.
 
     Args:
-        image_scores: As `score_images` makes them.
-        pooled: Likewise.
+        image_scores: The table of `score_images`.
+        pooled: Its pooled scores.
         conditions: Of the scoring.
-
-    Returns:
-        Plain values: `class` (the foreground's name, or how many there are), `threshold`,
-        `test_images`; `scores`, which gives for each score `mean`, its 95 % confidence `interval`
-        (None for a single image or group), `smallest`, `largest`, the number of `images` that
-        have it, a `definition` in one sentence, and what there is to know about its
-        `computation`; and `pooled`, with `value` and `error` in place of the first five.
-        A class that is in no test image has no score.
     """
     described = image_scores.drop(columns="id").dropna(axis="columns", how="all")
     classes = conditions.classes
-    return {
-        "class": classes[1] if len(classes) == 2 else f"mean of {len(classes) - 1} classes",
-        "threshold": conditions.threshold,
-        "test_images": len(image_scores),
-        "scores": {
-            name: {
-                "mean": float(values.mean()),
-                "interval": _interval_of(values, conditions),
-                "smallest": float(values.min()),
-                "largest": float(values.max()),
-                "images": int(values.count()),
+    return Metrics(
+        measured=classes[1] if len(classes) == 2 else f"mean of {len(classes) - 1} classes",
+        threshold=conditions.postprocessing.threshold,
+        test_images=len(image_scores),
+        scores={
+            str(name): ScoreSummary(
+                mean=float(values.mean()),
+                interval=confidence_interval(values, conditions.groups, conditions.seed),
+                smallest=float(values.min()),
+                largest=float(values.max()),
+                images=int(values.count()),
                 **_describe(str(name), conditions),
-            }
+            )
             for name, values in described.items()
         },
-        "pooled": _sum_up_pooled(pooled, conditions),
-    }
+        pooled=_summarise_pooled(pooled, conditions.classes),
+    )
 
 
-def _interval_of(values: pd.Series, conditions: Conditions) -> list[float] | None:
-    interval = confidence_interval(values, conditions.groups, conditions.seed)
-    return None if interval is None else list(interval)
-
-
-def _sum_up_pooled(pooled: Pooled, conditions: Conditions) -> dict[str, Any]:
+def _summarise_pooled(pooled: Pooled, classes: Sequence[str]) -> dict[str, PooledSummary]:
     """Return the pooled scores, of more than two classes also their means."""
-    classes = conditions.classes
-    summary: dict[str, Any] = {}
+    summary: dict[str, PooledSummary] = {}
     for name, definition in POOLED_DEFINITIONS.items():
         known = {class_name: scores[name] for class_name, scores in pooled.items() if scores}
         if not known:
             continue
         which = _all_of(classes, "some of the test images' pixels have")
-        summary[name] = {
-            key: float(np.mean([score[key] for score in known.values()]))
-            for key in ("value", "error")
-        } | _say(definition, _pooled_computation(which))
+        summary[name] = PooledSummary(
+            value=float(np.mean([score["value"] for score in known.values()])),
+            error=float(np.mean([score["error"] for score in known.values()])),
+            **_define(definition, _pooled_computation(which)),
+        )
         if len(classes) > 2:
             for class_name, score in known.items():
                 which = f"class '{class_name}' against all others"
-                said = _say(definition, _pooled_computation(which))
-                summary[column_of(name, class_name)] = {**score, **said}
+                defined = _define(definition, _pooled_computation(which))
+                summary[column_of(name, class_name)] = PooledSummary(
+                    value=score["value"], error=score["error"], **defined
+                )
     return summary
 
 
 def _describe(column: str, conditions: Conditions) -> dict[str, Any]:
-    """Say how a column of `score_images` was computed."""
-    classes, threshold = conditions.classes, conditions.threshold
-    decision = (
-        "the most probable class of each pixel"
-        if threshold is None
-        else f"threshold {threshold:.3f} (chosen on validation images)"
-    )
-    if conditions.minimum_object_size > 1:
-        decision += f", without pieces of fewer than {conditions.minimum_object_size} pixels"
+    """Return the definition and the computation of a column of `score_images`."""
+    classes, postprocessing = conditions.classes, conditions.postprocessing
+    decision = "the most probable class of each pixel"
+    if postprocessing.threshold is not None:
+        decision = f"threshold {postprocessing.threshold:.3f} (chosen on validation images)"
+    if postprocessing.min_object_size > 1:
+        decision += f", without pieces of fewer than {postprocessing.min_object_size} pixels"
     score, class_name = find_score(column, classes)
     definition = DEFINITIONS[score]
     which = _all_of(classes, "an image has or is predicted to")
@@ -131,8 +171,8 @@ def _describe(column: str, conditions: Conditions) -> dict[str, Any]:
         "threshold": decision,
     }
     if definition is DEFINITIONS["surface_dice"]:
-        computation["tolerance"] = f"{conditions.settings.surface_tolerance:g} pixels"
-    return _say(definition, computation)
+        computation["tolerance"] = f"{conditions.scores.surface_tolerance:g} pixels"
+    return _define(definition, computation)
 
 
 def _pooled_computation(which: str) -> dict[str, str]:
@@ -144,8 +184,8 @@ def _pooled_computation(which: str) -> dict[str, str]:
     }
 
 
-def _say(definition: Definition, computation: Mapping[str, str]) -> dict[str, Any]:
-    """Put a definition into one sentence and its parts."""
+def _define(definition: Definition, computation: Mapping[str, str]) -> dict[str, Any]:
+    """Return the definition as one sentence, and the parts of the computation."""
     taken, at = computation["taken"], computation["threshold"]
     return {
         "definition": f"{definition.formula}; {definition.empty}; {definition.ignored}. Taken of "
@@ -167,7 +207,7 @@ def _all_of(classes: Sequence[str], condition: str) -> str:
 
 
 def find_score(column: str, classes: Sequence[str]) -> tuple[str, str | None]:
-    """Return which score a column of `score_images` holds, and of which class alone, if of one."""
+    """Return the score of a column of `score_images`, and its class where it is of one class."""
     if column in ("otsu_dice", "background_dice"):
         return "dice", None
     if column in DEFINITIONS:

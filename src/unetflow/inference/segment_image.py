@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unetflow.config.background import BackgroundRule
+from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label, Probabilities
 from unetflow.inference.blockwise.overview import shrink_image, shrink_label
@@ -17,7 +18,7 @@ from unetflow.inference.blockwise.progress import Progress
 from unetflow.inference.blockwise.result_folders import ResultFolders
 from unetflow.inference.blockwise.segment import segment_large
 from unetflow.inference.executor import Executor
-from unetflow.instances.extraction import Objects, ObjectSettings, find_objects
+from unetflow.instances.extraction import Objects, find_objects
 from unetflow.instances.measurements import measure_objects
 from unetflow.io.image_file import ImageFile, WholeImage
 from unetflow.io.large_image import open_large
@@ -66,7 +67,7 @@ class SegmentingSettings:
         large: What goes block by block; None: nothing.
     """
 
-    objects: ObjectSettings | None = None
+    objects: ObjectParameters | None = None
     probabilities: bool = False
     views: int = 1
     blended_overlap: float | None = None

@@ -32,7 +32,7 @@ class Segmenter:
 
     Args:
         model: From raw images `(batch, height, width, channels)` to class probabilities: a Keras
-            model, or one that another engine computes.
+            model, or one that another runtime computes.
         settings: What turns those into a mask.
 
     Raises:
@@ -46,9 +46,9 @@ class Segmenter:
     """
 
     def __init__(self, model: "keras.Model | Runtime", settings: SegmenterSettings) -> None:
-        self.engine: Runtime = model if isinstance(model, Runtime) else KerasRuntime(model)
+        self.runtime: Runtime = model if isinstance(model, Runtime) else KerasRuntime(model)
         self.settings = settings
-        outputs, classes = self.engine.outputs, len(settings.classes)
+        outputs, classes = self.runtime.outputs, len(settings.classes)
         if outputs != classes and (outputs, classes) != (1, 2):
             raise InputError(
                 "segmenter",
@@ -66,15 +66,15 @@ class Segmenter:
         """The Keras model.
 
         Raises:
-            InputError: Another engine computes the network.
+            InputError: Another runtime computes the network.
         """
-        if not isinstance(self.engine, KerasRuntime):
+        if not isinstance(self.runtime, KerasRuntime):
             raise InputError(
                 "segmenter",
-                f"it is computed by '{self.engine.name}' and holds no Keras model",
-                "Load the `.keras` file with the engine 'keras'",
+                f"it is computed by '{self.runtime.name}' and holds no Keras model",
+                "Load the `.keras` file with the runtime 'keras'",
             )
-        return self.engine.model
+        return self.runtime.model
 
     def predict(self, image: NDArray[np.generic]) -> Label:
         """Segment an image.
@@ -126,10 +126,10 @@ class Segmenter:
             views: As above.
         """
         if views == 1:
-            return self.engine
+            return self.runtime
         from unetflow.inference.tta import average_views  # Pandas, which few need to wait for
 
-        return average_views(self.engine, views)
+        return average_views(self.runtime, views)
 
     def require_fitting(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Raise an `InputError` where an image is not what the network was trained on."""
@@ -164,34 +164,34 @@ class Segmenter:
     def with_postprocessing(self, postprocessing: Postprocessing) -> "Segmenter":
         """Return a segmenter with the same network and another postprocessing."""
         return Segmenter(
-            self.engine, self.settings.model_copy(update={"postprocessing": postprocessing})
+            self.runtime, self.settings.model_copy(update={"postprocessing": postprocessing})
         )
 
-    def on_engine(self, engine: str, precision: str = "float32") -> "Segmenter":
-        """Return the same segmenter, computed by another engine.
+    def on_runtime(self, runtime: str, precision: str = "float32") -> "Segmenter":
+        """Return the same segmenter, computed by another runtime.
 
         Its masks differ at pixels whose probability is that of the threshold but for rounding. To
         convert the network takes some seconds; `export` keeps the result.
 
         Args:
-            engine: "keras", "openvino" or "onnx"; "auto" as in `choose_runtime`.
+            runtime: "keras", "openvino" or "onnx"; "auto" as in `choose_runtime`.
             precision: "float32", or for OpenVINO "bfloat16".
 
         Raises:
-            InputError: The engine is not installed, or this segmenter holds no Keras model.
+            InputError: The runtime is not installed, or this segmenter holds no Keras model.
         """
-        own = self.engine.name
-        settled = engine == own or (engine == "auto" and own != "keras")
-        if settled and precision == self.engine.precision:
+        own = self.runtime.name
+        settled = runtime == own or (runtime == "auto" and own != "keras")
+        if settled and precision == self.runtime.precision:
             return self
-        chosen = choose_runtime(engine, precision)
+        chosen = choose_runtime(runtime, precision)
         if chosen == own == "keras":
             return self
-        known = self.engine.parts if chosen == own else None
+        known = self.runtime.parts if chosen == own else None
         if known is not None:
             return Segmenter.start(Exported(chosen, known, self.settings), precision)
         # Two conversions of one network differ in their bytes, but not in what they compute.
-        identity = {"converted": self.engine.identity}
+        identity = {"converted": self.runtime.identity}
         converted = Exported(chosen, convert_network(self.model, chosen), self.settings)
         return Segmenter.start(converted, precision, identity)
 
@@ -207,16 +207,16 @@ class Segmenter:
     def export(
         self,
         path: Path,
-        engine: str,
+        runtime: str,
         calibration: Iterable[NDArray[np.generic]] | None = None,
     ) -> None:
-        """Write the network for another engine and the settings as one file, in one step.
+        """Write the network for another runtime and the settings as one file, in one step.
 
         It is a zip archive; inside, OpenVINO and other tools find the network in their own format.
 
         Args:
             path: The file, not ending in `.keras`.
-            engine: See `convert`.
+            runtime: See `convert`.
             calibration: See `convert`.
 
         Raises:
@@ -224,28 +224,28 @@ class Segmenter:
         """
         if path.suffix == _KERAS_SUFFIX:
             raise InputError(
-                path, "an export is for other engines than Keras", "Use `save` for a `.keras` file"
+                path, "an export is for other runtimes than Keras", "Use `save` for a `.keras` file"
             )
-        self.convert(engine, calibration).write(path)
+        self.convert(runtime, calibration).write(path)
 
     def convert(
-        self, engine: str, calibration: Iterable[NDArray[np.generic]] | None = None
+        self, runtime: str, calibration: Iterable[NDArray[np.generic]] | None = None
     ) -> Exported:
-        """Convert the network for another engine.
+        """Convert the network for another runtime.
 
         Args:
-            engine: "openvino" or "onnx".
+            runtime: "openvino" or "onnx".
             calibration: See `Exported.quantised`; None: it stays in float32.
 
         Raises:
-            InputError: The engine is another one, this segmenter holds no Keras model, or what it
+            InputError: The runtime is another one, this segmenter holds no Keras model, or what it
                 takes is not installed.
         """
-        chosen = choose_runtime(engine)
+        chosen = choose_runtime(runtime)
         if chosen == "keras":
             raise InputError(
-                "engine",
-                "an export is for other engines than Keras",
+                "runtime",
+                "an export is for other runtimes than Keras",
                 "Use openvino or onnx, or `save` for a `.keras` file",
             )
         exported = Exported(chosen, convert_network(self.model, chosen), self.settings)
@@ -263,42 +263,44 @@ class Segmenter:
             identity: See `Runtime`; None: the digests of the network's files.
 
         Raises:
-            InputError: The engine is not installed, or cannot compute it.
+            InputError: The runtime is not installed, or cannot compute it.
         """
-        chosen = choose_runtime(exported.engine, precision)
-        engine = start_runtime(chosen, exported.parts, precision, identity)
-        return cls(engine, exported.settings)
+        chosen = choose_runtime(exported.runtime, precision)
+        runtime = start_runtime(chosen, exported.parts, precision, identity)
+        return cls(runtime, exported.settings)
 
     @classmethod
-    def load(cls, path: Path, engine: str | None = None, precision: str = "float32") -> "Segmenter":
+    def load(
+        cls, path: Path, runtime: str | None = None, precision: str = "float32"
+    ) -> "Segmenter":
         """Read what `save` or `export` wrote; a `.keras` file in Keras's safe mode.
 
         Args:
             path: The file.
-            engine: What shall compute the network; None takes what the file was written for. A
-                `.keras` file can be computed by all, see `on_engine`; an exported one by its own.
+            runtime: What shall compute the network; None takes what the file was written for. A
+                `.keras` file can be computed by all, see `on_runtime`; an exported one by its own.
             precision: "float32", or for OpenVINO "bfloat16".
 
         Raises:
-            InputError: The file is missing, changed or not a segmenter, or the engine cannot
+            InputError: The file is missing, changed or not a segmenter, or the runtime cannot
                 compute it.
         """
         if path.suffix != _KERAS_SUFFIX:
-            return cls._load_exported(path, engine, precision)
+            return cls._load_exported(path, runtime, precision)
         from unetflow.models.keras_io import load_keras
 
         settings = read_own_settings(path)
         segmenter = cls(load_keras(path), settings)
-        return segmenter.on_engine(engine or "keras", precision)
+        return segmenter.on_runtime(runtime or "keras", precision)
 
     @classmethod
-    def _load_exported(cls, path: Path, engine: str | None, precision: str) -> "Segmenter":
+    def _load_exported(cls, path: Path, runtime: str | None, precision: str) -> "Segmenter":
         exported = Exported.read(path)
-        if engine not in (None, "auto", exported.engine):
+        if runtime not in (None, "auto", exported.runtime):
             raise InputError(
                 path,
-                f"it was exported for the engine '{exported.engine}', not for '{engine}'",
-                f"Leave the engine out, or export the `.keras` file for '{engine}'",
+                f"it was exported for the runtime '{exported.runtime}', not for '{runtime}'",
+                f"Leave the runtime out, or export the `.keras` file for '{runtime}'",
             )
         try:
             return cls.start(exported, precision)

@@ -1,4 +1,4 @@
-"""The files of segmenters: what every one has beside its network, and those of other engines.
+"""The files of segmenters: what every one has beside its network, and those of other runtimes.
 
 Each is a zip archive with `segmenter.json`, the settings, and `digests.json`, the SHA-256 of every
 other member. The digests notice damage and a member that was exchanged; who exchanges both can
@@ -59,15 +59,15 @@ def read_own_settings(path: Path) -> SegmenterSettings:
 
 @dataclass(frozen=True)
 class Exported:
-    """A segmenter for another engine than Keras, not started yet.
+    """A segmenter for another runtime than Keras, not started yet.
 
     Attributes:
-        engine: Which one, of `engines.ENGINES`.
+        runtime: Which one, of `runtimes.RUNTIMES`.
         parts: The files of its network.
         settings: What turns probabilities into a mask.
     """
 
-    engine: str
+    runtime: str
     parts: Parts
     settings: SegmenterSettings
 
@@ -78,9 +78,9 @@ class Exported:
             calibration: Typical raw images `(height, width, channels)`; see `quantise`.
 
         Raises:
-            InputError: It is for another engine; and see `quantise`.
+            InputError: It is for another runtime; and see `quantise`.
         """
-        if self.engine != "openvino":
+        if self.runtime != "openvino":
             raise InputError("calibration", "only OpenVINO is quantised", "Leave it out")
         from unetflow.inference.runtimes.quantisation import quantise
 
@@ -112,13 +112,13 @@ class Exported:
             _check_digests(path, archive)
             settings = _settings_of(path, archive)
             names = set(archive.namelist()) - {DIGESTS_MEMBER, SETTINGS_MEMBER}
-            engine = find_runtime(names)
-            if engine is None:
+            runtime = find_runtime(names)
+            if runtime is None:
                 found = ", ".join(sorted(names)) or "nothing"
                 raise InputError(
-                    path, f"beside the settings it holds {found}, the network of no engine", _AGAIN
+                    path, f"beside the settings it holds {found}, the network of no runtime", _AGAIN
                 )
-            return cls(engine, {name: archive.read(name) for name in names}, settings)
+            return cls(runtime, {name: archive.read(name) for name in names}, settings)
 
 
 @contextmanager

@@ -41,11 +41,11 @@ def serialise_segmenter(segmenter: Segmenter) -> SerialisedSegmenter:
 
     A network that was converted for another runtime is sent converted, so workers need no Keras.
     """
-    parts = segmenter.engine.parts
+    parts = segmenter.runtime.parts
     with TemporaryDirectory() as folder:
         path = Path(folder, "segmenter.keras" if parts is None else "segmenter.zip")
         if parts is None:
             segmenter.save(path)
         else:
-            Exported(segmenter.engine.name, parts, segmenter.settings).write(path)
-        return SerialisedSegmenter(path.name, path.read_bytes(), segmenter.engine.precision)
+            Exported(segmenter.runtime.name, parts, segmenter.settings).write(path)
+        return SerialisedSegmenter(path.name, path.read_bytes(), segmenter.runtime.precision)

@@ -1,57 +1,17 @@
 """Single objects out of a mask of classes."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE, Label
 
-METHODS = ("components", "watershed")
-NEIGHBOURS = {"edges": 1, "corners": 2}
-"""Across what two pixels are neighbours, and the number that scikit-image has for it."""
-
-
-@dataclass(frozen=True)
-class ObjectSettings:
-    """How the pixels of a class become objects.
-
-    Attributes:
-        method: "components" makes one object of all pixels that are connected; "watershed" also
-            parts objects that touch, each of which has a seed of its own.
-        neighbours: What connects two pixels: "edges", or "corners" too.
-        seed_distance: Of the watershed: how far two seeds of one piece are apart at least, in
-            pixels.
-        seed_height: Of the watershed: how far a seed is at least from the nearest pixel that is
-            not of its class, in pixels.
-
-    Raises:
-        InputError: A value cannot be used.
-    """
-
-    method: str = "components"
-    neighbours: str = "corners"
-    seed_distance: int = 10
-    seed_height: float = 2.0
-
-    def __post_init__(self) -> None:
-        _check_choice("objects.method", self.method, METHODS)
-        _check_choice("objects.neighbours", self.neighbours, tuple(NEIGHBOURS))
-        if type(self.seed_distance) is not int or self.seed_distance < 1:
-            raise InputError(
-                "objects.seed_distance",
-                f"{self.seed_distance!r} is no distance between seeds",
-                "Give a whole number of pixels from 1 on, such as the radius of a small object",
-            )
-        if not _is_length(self.seed_height):
-            raise InputError(
-                "objects.seed_height",
-                f"{self.seed_height!r} is no distance from an object's outline",
-                "Give a number of pixels above 0, such as half the radius of a small object",
-            )
+_CONNECTIVITY = {"edges": 1, "corners": 2}
+"""The numbers that scikit-image has for them."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +46,7 @@ class Objects:
         return [class_names[index] for index in self.classes]
 
 
-def find_objects(label: Label, settings: ObjectSettings | None = None) -> Objects:
+def find_objects(label: Label, settings: ObjectParameters | None = None) -> Objects:
     """Make objects of each class but the background.
 
     No object spans two classes. Ignored pixels (255) belong to none, and part objects as the
@@ -95,16 +55,16 @@ def find_objects(label: Label, settings: ObjectSettings | None = None) -> Object
     The seeds of the watershed (Vincent and Soille 1991, doi 10.1109/34.87344) are maxima of the
     Euclidean distance to the nearest pixel that is not of the class; what lies beyond the image's
     border does not count as such. A pixel is a maximum if nothing in its piece has a greater
-    distance within `seed_distance` rows and columns; of maxima that are nearer to each other than
-    `seed_distance` the highest stays, of equals the first. A piece without a seed, since it is
-    nowhere as thick as `seed_height` asks, stays one object.
+    distance within `min_distance` rows and columns; of maxima that are nearer to each other than
+    `min_distance` the highest stays, of equals the first. A piece without a seed, since it is
+    nowhere as thick as `min_height` asks, stays one object.
 
     Args:
         label: `(height, width)` uint8 class indices, 255 where ignored.
-        settings: See `ObjectSettings`; its defaults where None.
+        settings: See `ObjectParameters`; its defaults where None.
     """
-    settings = settings or ObjectSettings()
-    connectivity = NEIGHBOURS[settings.neighbours]
+    settings = settings or ObjectParameters()
+    connectivity = _CONNECTIVITY[settings.connectivity]
     inside = np.where(label == IGNORE, 0, label)
     if settings.method == "components":
         return _order(label, _connect(inside, connectivity))
@@ -126,7 +86,7 @@ def _connect(values: NDArray[np.generic], connectivity: int) -> NDArray[np.int32
 
 
 def _watershed(
-    mask: NDArray[np.bool_], settings: ObjectSettings, connectivity: int
+    mask: NDArray[np.bool_], settings: ObjectParameters, connectivity: int
 ) -> NDArray[np.int32]:
     """Number the objects of one class from 1 on."""
     from scipy import ndimage
@@ -139,8 +99,8 @@ def _watershed(
     distance = ndimage.distance_transform_edt(mask)
     rows, columns = peak_local_max(
         distance,
-        min_distance=settings.seed_distance,
-        threshold_abs=np.nextafter(settings.seed_height, 0),  # which it must be above
+        min_distance=settings.min_distance,
+        threshold_abs=np.nextafter(settings.min_height, 0),  # which it must be above
         labels=pieces,
         exclude_border=False,
         p_norm=2,
@@ -165,15 +125,3 @@ def _order(label: Label, numbers: NDArray[np.int32]) -> Objects:
     table = np.zeros(count + 1, np.uint32)
     table[order + 1] = np.arange(1, count + 1)
     return Objects(table[numbers], label.ravel()[first[1:][order]])
-
-
-def _check_choice(where: str, value: object, choices: Sequence[str]) -> None:
-    if value not in choices:
-        listed = " or ".join(f"'{choice}'" for choice in choices)
-        raise InputError(where, f"{value!r} is no choice", f"Use {listed}")
-
-
-def _is_length(value: object) -> bool:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    return math.isfinite(value) and value > 0

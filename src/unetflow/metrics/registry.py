@@ -1,17 +1,17 @@
 """Registry of all metrics: each family with its definitions and its function."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unetflow.config.evaluation import ScoreFamily, ScoreParameters
 from unetflow.core.types import Label
 from unetflow.metrics import centreline, instance_matching, membranes, pixels, surface
 from unetflow.metrics.class_masks import ClassMasks
 from unetflow.metrics.definitions import Definition
 
-FAMILIES: dict[str, dict[str, Definition]] = {
+FAMILIES: dict[ScoreFamily, dict[str, Definition]] = {
     "pixels": pixels.DEFINITIONS,
     "surface": surface.DEFINITIONS,
     "instances": instance_matching.DEFINITIONS,
@@ -24,24 +24,11 @@ DEFINITIONS = {name: known for family in FAMILIES.values() for name, known in fa
 """The definition of each score of one class in one image."""
 
 
-@dataclass(frozen=True)
-class ScoreSettings:
-    """Selection of the scores that are computed.
-
-    Attributes:
-        families: Names out of `FAMILIES`.
-        surface_tolerance: Tolerance of the surface Dice, in pixels.
-    """
-
-    families: Sequence[str] = ("pixels",)
-    surface_tolerance: float = 2.0
-
-
 def score_class(
     truth: Label,
     found: Label,
     index: int,
-    settings: ScoreSettings,
+    settings: ScoreParameters,
     objects: NDArray[np.unsignedinteger] | None = None,
 ) -> dict[str, float]:
     """Compute the scores of one class in one image.
@@ -67,6 +54,4 @@ def score_class(
         "centreline": lambda: centreline.score_centreline(masks),
         "membranes": lambda: membranes.score_membranes(masks),
     }
-    return {
-        name: value for family in settings.families for name, value in compute[family]().items()
-    }
+    return {name: value for family in settings.scores for name, value in compute[family]().items()}

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from unetflow import __version__
+from unetflow.config.packaging import PackagingParameters
 from unetflow.core.errors import InputError
 from unetflow.core.hashing import sha256
-from unetflow.inference.bioimageio.facts import PackageFacts
 from unetflow.inference.bioimageio.readme import summarise
 from unetflow.inference.bioimageio.sizes import smallest_edge
 from unetflow.inference.segmenter_settings import SegmenterSettings
@@ -36,13 +36,17 @@ def name_outputs(settings: SegmenterSettings, outputs: int) -> list[str]:
 
 
 def describe_package(
-    folder: Path, facts: PackageFacts, settings: SegmenterSettings, outputs: int, parameters: int
+    folder: Path,
+    packaging: PackagingParameters,
+    settings: SegmenterSettings,
+    outputs: int,
+    parameters: int,
 ) -> Any:
     """Describe the files of a package that lie in a folder.
 
     Args:
         folder: Where they lie, under the names that this module gives.
-        facts: What the user says of the model.
+        packaging: What the user states about the model.
         settings: What turns its probabilities into a mask.
         outputs: How many probabilities the network gives for each pixel.
         parameters: How many numbers the network has.
@@ -51,20 +55,20 @@ def describe_package(
         A `bioimageio.spec.model.v0_5.ModelDescr`.
 
     Raises:
-        InputError: The format does not allow one of the facts.
+        InputError: The format does not allow one of the values.
     """
     from bioimageio.spec.model import v0_5
     from pydantic import ValidationError
 
     try:
         return v0_5.ModelDescr(
-            name=facts.name,
-            description=facts.description or summarise(settings),
-            authors=[dict(author) for author in facts.authors],
+            name=packaging.name,
+            description=packaging.description or summarise(settings),
+            authors=[author.model_dump(exclude_none=True) for author in packaging.authors],
             cite=[v0_5.CiteEntry(text=_PAPER, doi=v0_5.Doi(_PAPER_DOI))],
-            license=facts.licence,
-            tags=list(facts.tags),
-            version=facts.version,
+            license=packaging.licence,
+            tags=list(packaging.tags),
+            version=packaging.version,
             documentation=_refer(folder / README),
             covers=[_refer(folder / COVER)],
             inputs=[_describe_input(folder, settings)],
@@ -73,7 +77,7 @@ def describe_package(
             config=_describe_config(settings, parameters),
         )
     except ValidationError as error:
-        raise _explain(error, facts) from error
+        raise _explain(error, packaging) from error
 
 
 def _refer(file: Path) -> Any:
@@ -177,7 +181,7 @@ def _describe_config(settings: SegmenterSettings, parameters: int) -> Any:
     from bioimageio.spec.model import v0_5
 
     postprocessing = settings.postprocessing
-    facts = {
+    facts: dict[str, Any] = {
         "version": __version__,
         "classes": list(settings.classes),
         **postprocessing.model_dump(),
@@ -198,14 +202,14 @@ def _describe_config(settings: SegmenterSettings, parameters: int) -> Any:
     )
 
 
-def _explain(error: Any, facts: PackageFacts) -> InputError:
-    """Tell which of the facts the format does not allow."""
+def _explain(error: Any, packaging: PackagingParameters) -> InputError:
+    """Return the error of the first value that the format does not allow."""
     first = error.errors(include_url=False)[0]
     where = ".".join(str(part) for part in first["loc"][:3] if not re.search(r"\W", str(part)))
     if where.startswith("license"):
         return InputError(
             "packaging.licence",
-            f"'{facts.licence}' is no identifier of SPDX",
+            f"'{packaging.licence}' is no identifier of SPDX",
             "Give one of https://spdx.org/licenses, such as MIT or CC-BY-4.0",
         )
     return InputError(

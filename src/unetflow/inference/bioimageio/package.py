@@ -12,6 +12,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
+from unetflow.config.packaging import PackagingParameters
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.core.types import Probabilities
@@ -26,7 +27,6 @@ from unetflow.inference.bioimageio.description import (
     describe_package,
     name_outputs,
 )
-from unetflow.inference.bioimageio.facts import PackageFacts
 from unetflow.inference.bioimageio.readme import write_readme
 from unetflow.inference.runtimes.registry import convert_network
 from unetflow.inference.segmenter import Segmenter
@@ -42,19 +42,19 @@ class BioimageioPackage:
 
     segmenter: Segmenter
     window: NDArray[np.generic]
-    facts: PackageFacts
+    packaging: PackagingParameters
     model_card: Mapping[str, Any] | None = None
 
     def save(self, path: Path) -> None:
         """Write the package in one step."""
-        write_bioimageio(path, self.segmenter, self.window, self.facts, self.model_card)
+        write_bioimageio(path, self.segmenter, self.window, self.packaging, self.model_card)
 
 
 def write_bioimageio(
     path: Path,
     segmenter: Segmenter,
     window: NDArray[np.generic],
-    facts: PackageFacts,
+    packaging: PackagingParameters,
     model_card: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a model's package in bioimage.io's format 0.5, in one step.
@@ -67,13 +67,13 @@ def write_bioimageio(
         path: The zip archive to make or replace.
         segmenter: The finished segmenter, computed by Keras.
         window: The test image `(height, width, channels)`, as `choose_window` cuts it.
-        facts: What the user says of the model.
+        packaging: What the user states about the model.
         model_card: Of the run that trained it; it is passed over if it is another model's. See
             `evaluation_report.describe_model`.
 
     Raises:
-        InputError: bioimageio.spec is not installed, the segmenter is computed by another engine,
-            or the format does not allow one of the facts.
+        InputError: bioimageio.spec is not installed, the segmenter is computed by another runtime,
+            or the format does not allow one of the values.
     """
     try:
         from bioimageio.spec import ValidationContext, get_package_content
@@ -88,18 +88,18 @@ def write_bioimageio(
     # With its checks of files the library also asks GitHub whether an author is known there.
     with TemporaryDirectory() as name, ValidationContext(perform_io_checks=False):
         folder = Path(name)
-        output = segmenter.engine(window[np.newaxis])
+        output = segmenter.runtime(window[np.newaxis])
         segmenter.save(folder / KERAS)
         (folder / ONNX).write_bytes(*convert_network(model, "onnx").values())
         np.save(folder / TEST_INPUT, window[np.newaxis], allow_pickle=False)
         np.save(folder / TEST_OUTPUT, output, allow_pickle=False)
         Image.fromarray(_draw_cover(segmenter, window, output[0])).save(folder / COVER)
         known = model_card if _is_of(model_card, segmenter) else None
-        names = name_outputs(settings, segmenter.engine.outputs)
-        text = write_readme(facts, settings, names, known)
+        names = name_outputs(settings, segmenter.runtime.outputs)
+        text = write_readme(packaging, settings, names, known)
         (folder / README).write_text(text, encoding="utf-8")
         described = describe_package(
-            folder, facts, settings, segmenter.engine.outputs, model.count_params()
+            folder, packaging, settings, segmenter.runtime.outputs, model.count_params()
         )
         content = get_package_content(described, bioimageio_yaml_file_name=DESCRIPTION)
         with atomic_write(path) as temporary:

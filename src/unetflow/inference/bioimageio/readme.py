@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from unetflow.config.packaging import PackagingParameters
 from unetflow.core.geometry import Geometry
-from unetflow.inference.bioimageio.facts import PackageFacts
 from unetflow.inference.segmenter_settings import SegmenterSettings
 
 _VALIDATION = """\
@@ -21,7 +21,7 @@ def summarise(settings: SegmenterSettings) -> str:
 
 
 def write_readme(
-    facts: PackageFacts,
+    packaging: PackagingParameters,
     settings: SegmenterSettings,
     output_names: Sequence[str],
     model_card: Mapping[str, Any] | None,
@@ -29,15 +29,15 @@ def write_readme(
     """Write the package's documentation in Markdown.
 
     Args:
-        facts: What the user says of the model.
+        packaging: What the user states about the model.
         settings: What turns its probabilities into a mask.
         output_names: Of which classes it gives the probabilities.
         model_card: Of the run that trained it; see `evaluation_report.describe_model`. None: it is
             not known.
     """
     parts = [
-        f"# {facts.name}",
-        facts.description or summarise(settings),
+        f"# {packaging.name}",
+        packaging.description or summarise(settings),
         "## What goes in and what comes out",
         _describe_input(settings),
         _describe_output(settings.geometry, output_names),
@@ -47,8 +47,8 @@ def write_readme(
         "## Validation",
         _VALIDATION,
         "## Licence and citation",
-        f"Licence: {facts.licence}. The network is that of Ronneberger, Fischer and Brox (2015), "
-        "arXiv 1505.04597.",
+        f"Licence: {packaging.licence}. The network is that of Ronneberger, Fischer and Brox "
+        "(2015), arXiv 1505.04597.",
     ]
     return "\n\n".join(parts) + "\n"
 

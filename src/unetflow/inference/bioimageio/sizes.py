@@ -51,7 +51,7 @@ def choose_window(
             problems.append(f"  {error}")
             continue
         window = _cut_around_foreground(segmenter, image)
-        output = segmenter.engine(window[np.newaxis])[0]
+        output = segmenter.runtime(window[np.newaxis])[0]
         if postprocessing.apply(postprocessing.calibrate(output)).any():
             return window
         problems.append(f"  {name}: the model finds nothing in it")

@@ -31,7 +31,7 @@ def as_block_model(segmenter: Segmenter, views: int = 1) -> BlockModel:
         settings.geometry,
         min(settings.tile, LONGEST_WINDOW),
         settings.postprocessing,
-        {**segmenter.engine.identity, "views": views},
+        {**segmenter.runtime.identity, "views": views},
     )
 
 

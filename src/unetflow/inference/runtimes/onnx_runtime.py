@@ -34,7 +34,7 @@ def convert_to_onnx(model: "keras.Model") -> Parts:
                 model.export(written, format="onnx", verbose=False, input_signature=model.inputs)
         except ImportError as error:
             raise InputError(
-                "engine",
+                "runtime",
                 f"the network cannot be converted ({error})",
                 "Install what is missing with `pip install 'unetflow[serve]'`",
             ) from error

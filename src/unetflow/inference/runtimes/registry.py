@@ -1,8 +1,8 @@
-"""What computes a finished network: Keras, OpenVINO or ONNX Runtime.
+"""Runtimes that compute a finished network: Keras, OpenVINO and ONNX Runtime.
 
-Each engine is a module: a function that converts a Keras model into files for it, which are kept in
-memory as bytes, and a class that starts from them and predicts. No library is imported before
-it is needed; an exported network needs no Keras.
+Each is a module with a function that converts a Keras model into files, kept in memory as bytes,
+and a class that starts from them and predicts. Libraries are imported when they are first needed;
+an exported network needs no Keras.
 """
 
 from collections.abc import Set
@@ -15,20 +15,20 @@ from unetflow.inference.runtimes.runtime import Identity, Parts, Runtime
 if TYPE_CHECKING:
     import keras
 
-ENGINES = ("keras", "openvino", "onnx")
+RUNTIMES = ("keras", "openvino", "onnx")
 
 _PARTS = {"openvino": {"network.xml", "network.bin"}, "onnx": {"network.onnx"}}
-"""The files that a network has for each engine."""
+"""The files that a network has for each runtime."""
 
 _NEEDED = {
     "openvino": ("openvino", "OpenVINO"),
     "onnx": ("onnxruntime", "ONNX Runtime"),
 }
-"""For each engine the module that it needs and its name."""
+"""For each runtime the module that it needs and its name."""
 
 
 def choose_runtime(wanted: str, precision: str = "float32") -> str:
-    """Return one of `ENGINES`.
+    """Return one of `RUNTIMES`.
 
     Args:
         wanted: One of them, or "auto": OpenVINO where it is installed and Keras has no GPU, else
@@ -36,40 +36,40 @@ def choose_runtime(wanted: str, precision: str = "float32") -> str:
         precision: "float32", or "bfloat16", which only OpenVINO computes in.
 
     Raises:
-        InputError: There is no such engine, it is not installed, or it lacks the precision.
+        InputError: There is no such runtime, it is not installed, or it lacks the precision.
     """
-    if wanted not in ("auto", *ENGINES):
-        known = ", ".join(("auto", *ENGINES))
-        raise InputError("engine", f"'{wanted}' is unknown", f"Use one of {known}")
-    engine = _choose_automatically() if wanted == "auto" else wanted
+    if wanted not in ("auto", *RUNTIMES):
+        known = ", ".join(("auto", *RUNTIMES))
+        raise InputError("runtime", f"'{wanted}' is unknown", f"Use one of {known}")
+    runtime = _choose_automatically() if wanted == "auto" else wanted
     if precision not in ("float32", "bfloat16"):
         raise InputError("precision", f"'{precision}' is unknown", "Use float32 or bfloat16")
-    if precision == "bfloat16" and engine != "openvino":
+    if precision == "bfloat16" and runtime != "openvino":
         raise InputError(
             "precision",
-            f"the engine '{engine}' predicts in float32 only",
-            "Use the engine 'openvino', or float32",
+            f"the runtime '{runtime}' predicts in float32 only",
+            "Use the runtime 'openvino', or float32",
         )
-    if engine in _NEEDED:
-        module, name = _NEEDED[engine]
+    if runtime in _NEEDED:
+        module, name = _NEEDED[runtime]
         if find_spec(module) is None:
             raise InputError(
-                "engine",
+                "runtime",
                 f"{name} is not installed",
-                "Install it with `pip install 'unetflow[serve]'`, or use the engine 'keras'",
+                "Install it with `pip install 'unetflow[serve]'`, or use the runtime 'keras'",
             )
-    return engine
+    return runtime
 
 
-def convert_network(model: "keras.Model", engine: str) -> Parts:
-    """Convert a Keras model into files for another engine.
+def convert_network(model: "keras.Model", runtime: str) -> Parts:
+    """Convert a Keras model into files for another runtime.
 
     Args:
         model: From raw images to probabilities. Where its height, width or batch is None, the
             result takes any.
-        engine: "openvino" or "onnx".
+        runtime: "openvino" or "onnx".
     """
-    if engine == "openvino":
+    if runtime == "openvino":
         from unetflow.inference.runtimes.openvino_runtime import convert_to_openvino
 
         return convert_to_openvino(model)
@@ -79,20 +79,20 @@ def convert_network(model: "keras.Model", engine: str) -> Parts:
 
 
 def start_runtime(
-    engine: str, parts: Parts, precision: str = "float32", identity: Identity | None = None
+    runtime: str, parts: Parts, precision: str = "float32", identity: Identity | None = None
 ) -> Runtime:
     """Make a network ready to predict.
 
     Args:
-        engine: "openvino" or "onnx".
+        runtime: "openvino" or "onnx".
         parts: What `convert_network` made for it.
         precision: See `choose_runtime`.
         identity: What identifies the network; None: the digests of the parts.
 
     Raises:
-        InputError: The engine cannot read the files, or this processor lacks the precision.
+        InputError: The runtime cannot read the files, or this processor lacks the precision.
     """
-    if engine == "openvino":
+    if runtime == "openvino":
         from unetflow.inference.runtimes.openvino_runtime import OpenVinoRuntime
 
         return OpenVinoRuntime(parts, precision, identity)
@@ -102,8 +102,8 @@ def start_runtime(
 
 
 def find_runtime(names: Set[str]) -> str | None:
-    """Return the engine whose networks consist of files with these names; None: there is none."""
-    return next((engine for engine, parts in _PARTS.items() if parts == names), None)
+    """Return the runtime whose networks consist of files with these names; None: there is none."""
+    return next((runtime for runtime, parts in _PARTS.items() if parts == names), None)
 
 
 def _choose_automatically() -> str:

@@ -1,4 +1,4 @@
-"""What all engines have in common."""
+"""What all runtimes have in common."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -21,7 +21,7 @@ class Runtime(ABC):
     """A network that is ready to predict.
 
     Attributes:
-        name: One of `engines.ENGINES`.
+        name: One of `runtimes.RUNTIMES`.
         outputs: Probabilities that it gives for each pixel.
         precision: What it computes in, "float32" or "bfloat16".
         parts: The files that it was started from, from which it starts elsewhere too; None: it was

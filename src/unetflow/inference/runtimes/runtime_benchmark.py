@@ -1,4 +1,4 @@
-"""Which engines are worth using for a finished segmenter: tried on images whose truth is known."""
+"""Which runtimes are worth using for a finished segmenter: tried on images whose truth is known."""
 
 import statistics
 import time
@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unetflow.augmentation.crops import draw_crop
+from unetflow.config.optimisation import OptimisationParameters
 from unetflow.core.errors import InputError
 from unetflow.core.rng import generator_for
 from unetflow.data.samples import Sample
@@ -29,30 +30,13 @@ _TRIED = {
 }
 
 
-@dataclass(frozen=True)
-class BenchmarkSettings:
-    """How engines are tried.
-
-    Attributes:
-        tolerance: By how much the mean Dice may be lower than Keras's.
-        calibration_crops: Crops that measure the ranges of activations for int8.
-        timed_images: Images that are predicted for the time of one round.
-        rounds: In each of which all engines take their turn.
-    """
-
-    tolerance: float
-    calibration_crops: int
-    timed_images: int
-    rounds: int
-
-
 @dataclass
 class BenchmarkResult:
     """A row of the table.
 
     Attributes:
-        name: Of the engine with its precision.
-        engine: One of `engines.ENGINES`.
+        name: Of the runtime with its precision.
+        runtime: One of `runtimes.RUNTIMES`.
         precision: "float32", "bfloat16" or "int8".
         dice: Mean over the images; see `scores.mean_dice`. None where it could not be tried.
         fall: By how much it is lower than Keras's.
@@ -64,7 +48,7 @@ class BenchmarkResult:
     """
 
     name: str
-    engine: str
+    runtime: str
     precision: str
     dice: float | None = None
     fall: float | None = None
@@ -76,17 +60,17 @@ class BenchmarkResult:
 
 
 def benchmark_runtimes(
-    segmenter: Segmenter, samples: Mapping[str, Sample], settings: BenchmarkSettings, seed: int
+    segmenter: Segmenter, samples: Mapping[str, Sample], settings: OptimisationParameters, seed: int
 ) -> tuple[pd.DataFrame, dict[str, Exported]]:
-    """Convert a segmenter for each engine, and measure what becomes of its masks.
+    """Convert a segmenter for each runtime, and measure what becomes of its masks.
 
-    An engine that is not installed, or a precision that the processor lacks, is noted and left out.
+    A runtime that is not installed, or a precision that the processor lacks, is noted and left out.
 
     Args:
         segmenter: With a Keras model.
         samples: Images and truth that the network was not trained on, opened one at a time. Crops
             of the images calibrate int8, whose labels are not looked at for it.
-        settings: How engines are tried.
+        settings: How runtimes are tried.
         seed: Draws the crops.
 
     Returns:
@@ -96,19 +80,19 @@ def benchmark_runtimes(
     Raises:
         InputError: The segmenter holds no Keras model.
     """
-    segmenter.model  # noqa: B018 - raises, where below each engine would only be left out
+    segmenter.model  # noqa: B018 - raises, where below each runtime would only be left out
     started = {KERAS: segmenter}
     trials = {KERAS: BenchmarkResult(KERAS, KERAS, "float32", kept=True)}
     converted: dict[str, Exported] = {}
-    for name, (engine, precision) in _TRIED.items():
-        trials[name] = BenchmarkResult(name, engine, precision)
-        file = _file_of(engine, precision)
+    for name, (runtime, precision) in _TRIED.items():
+        trials[name] = BenchmarkResult(name, runtime, precision)
+        file = _file_of(runtime, precision)
         try:
-            if engine not in converted:
-                converted[engine] = segmenter.convert(engine)
+            if runtime not in converted:
+                converted[runtime] = segmenter.convert(runtime)
             if precision == "int8":
                 crops = _draw_crops(segmenter, samples, settings.calibration_crops, seed)
-                converted[file] = converted[engine].quantised(crops)
+                converted[file] = converted[runtime].quantised(crops)
             started[name] = Segmenter.start(
                 converted[file], "bfloat16" if precision == "bfloat16" else "float32"
             )
@@ -119,13 +103,13 @@ def benchmark_runtimes(
     _measure_dice(trials, started, samples, settings.tolerance)
     _measure_speed(trials, started, samples, settings)
     table = pd.DataFrame([asdict(trial) for trial in trials.values()])
-    needed = {_file_of(t.engine, t.precision) for t in trials.values() if t.kept} - {KERAS}
+    needed = {_file_of(t.runtime, t.precision) for t in trials.values() if t.kept} - {KERAS}
     return table, {name: converted[name] for name in converted if name in needed}
 
 
-def _file_of(engine: str, precision: str) -> str:
+def _file_of(runtime: str, precision: str) -> str:
     """Name the file that holds a network: bfloat16 is a way to compute the one of float32."""
-    return f"{engine}_int8" if precision == "int8" else engine
+    return f"{runtime}_int8" if precision == "int8" else runtime
 
 
 def _draw_crops(
@@ -151,7 +135,7 @@ def _measure_dice(
     samples: Mapping[str, Sample],
     tolerance: float,
 ) -> None:
-    """Score all engines, image by image, and note which are kept."""
+    """Score all runtimes, image by image, and note which are kept."""
     scores: dict[str, list[float]] = {name: [] for name in started}
     for sample in samples.values():
         image, truth = np.asarray(sample.image), np.asarray(sample.label)
@@ -172,9 +156,9 @@ def _measure_speed(
     trials: Mapping[str, BenchmarkResult],
     started: Mapping[str, Segmenter],
     samples: Mapping[str, Sample],
-    settings: BenchmarkSettings,
+    settings: OptimisationParameters,
 ) -> None:
-    """Time all engines in turns on the same images; each has predicted them before."""
+    """Time all runtimes in turns on the same images; each has predicted them before."""
     chosen = islice(samples.values(), settings.timed_images)
     images = [np.asarray(sample.image) for sample in chosen]
     megapixels = sum(image.shape[0] * image.shape[1] for image in images) / 1e6

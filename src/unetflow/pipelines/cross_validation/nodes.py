@@ -7,6 +7,7 @@ import pandas as pd
 
 from unetflow.augmentation.weight_map_store import WeightFolder
 from unetflow.config.classes import Classes
+from unetflow.config.evaluation import EvaluationParameters
 from unetflow.core.errors import InputError
 from unetflow.data.folds import count_folds, manifest_of_fold
 from unetflow.data.manifest import measure_fingerprint
@@ -53,7 +54,7 @@ def train_folds(
     policy: list[dict[str, Any]],
     weight_maps: WeightFolder,
     plan: dict[str, Any],
-    evaluation: dict[str, Any],
+    evaluation: EvaluationParameters,
     seed: int,
     begin: BeginFold,
     checkpoints: CheckpointFolder,

@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 
+from unetflow.config.evaluation import ScoreParameters
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
 from unetflow.evaluation.baselines import compare_with_baselines
 from unetflow.evaluation.scoring import score_images
-from unetflow.metrics.registry import ScoreSettings
 from unetflow.pipelines.types import Segmenter, SegmenterSettings
 
 _log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def score_pixels(segmenter: Segmenter, samples: SampleFolder) -> pd.DataFrame:
         segmenter.postprocessing.apply,
         samples,
         segmenter.settings.classes,
-        ScoreSettings(["pixels"]),
+        ScoreParameters(scores=["pixels"]),
         objects_of=samples.instances,
         otsu_bright=None,
     )

@@ -15,7 +15,6 @@ from unetflow.data.samples import SampleFolder
 from unetflow.evaluation.scoring import choose_otsu_side, score_images
 from unetflow.evaluation.summary import Conditions, summarise_scores
 from unetflow.evaluation.threshold_tuning import tune_postprocessing
-from unetflow.metrics.registry import ScoreSettings
 from unetflow.pipelines.types import Figure, KerasModel, Segmenter
 from unetflow.visualization.figures import Specimen, draw_gallery
 
@@ -26,7 +25,7 @@ def finish_segmenter(
     manifest: pd.DataFrame,
     fingerprint: dict[str, Any],
     classes: Classes,
-    parameters: dict[str, Any],
+    evaluation: EvaluationParameters,
     plan: dict[str, Any],
     seed: int,
 ) -> tuple[Segmenter, pd.DataFrame, dict[str, Any]]:
@@ -40,7 +39,7 @@ def finish_segmenter(
         manifest: Which of them validate.
         fingerprint: Of the data set.
         classes: The parameter `classes`.
-        parameters: The parameters of the evaluation.
+        evaluation: The parameters of the stage.
         plan: The settled parameters of the training, for the tile.
         seed: Draws the pixels that the temperature is fitted on.
 
@@ -52,7 +51,6 @@ def finish_segmenter(
     from unetflow.inference.segmenter import Segmenter, SegmenterSettings
     from unetflow.models.unet import geometry_of
 
-    settings = read_parameters(EvaluationParameters, parameters, "evaluation")
     names = classes.names
     untuned = SegmenterSettings(
         classes=names,
@@ -68,7 +66,7 @@ def finish_segmenter(
         segmenter.predict_probabilities,
         samples_of_split(samples, manifest, "validation"),
         len(names),
-        settings,
+        evaluation,
         generator_for(seed, "calibration"),
     )
     finished = segmenter.with_postprocessing(tuned.postprocessing)
@@ -79,7 +77,7 @@ def score_test_images(
     segmenter: Segmenter,
     samples: SampleFolder,
     manifest: pd.DataFrame,
-    parameters: dict[str, Any],
+    evaluation: EvaluationParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Score the segmenter on the test images, beside what needs no learning.
 
@@ -87,7 +85,7 @@ def score_test_images(
         segmenter: The finished segmenter.
         samples: All samples.
         manifest: Which of them test, and which validate: those tell Otsu's side.
-        parameters: The parameters of the evaluation.
+        evaluation: The parameters of the stage.
 
     Returns:
         The scores of each image, and those of all pixels together; see
@@ -101,7 +99,7 @@ def score_test_images(
         segmenter.postprocessing.apply,
         test,
         classes,
-        _score_settings(parameters),
+        evaluation,
         objects_of=test.instances,
         otsu_bright=choose_otsu_side(validation) if len(classes) == 2 else None,
     )
@@ -113,30 +111,29 @@ def summarise(
     pooled_scores: dict[str, Any],
     segmenter: Segmenter,
     manifest: pd.DataFrame,
-    parameters: dict[str, Any],
+    evaluation: EvaluationParameters,
     seed: int,
 ) -> dict[str, Any]:
-    """Sum up the scores; see `evaluation.summary.summarise_scores`."""
+    """Summarise the scores; see `evaluation.summary.Metrics`."""
     known = segmenter.settings
     conditions = Conditions(
         known.classes,
-        known.postprocessing.threshold,
-        _score_settings(parameters),
-        known.postprocessing.min_object_size,
+        known.postprocessing,
+        evaluation,
         groups=manifest.set_index("id")["group"].loc[image_scores["id"]].tolist(),
         seed=seed,
     )
-    return summarise_scores(image_scores, pooled_scores, conditions)
+    return summarise_scores(image_scores, pooled_scores, conditions).model_dump(mode="json")
 
 
 def show_gallery(
     segmenter: Segmenter,
     samples: SampleFolder,
     image_scores: pd.DataFrame,
-    parameters: dict[str, Any],
+    evaluation: EvaluationParameters,
 ) -> Figure:
     """Draw the test images with the lowest and the highest Dice, worst first."""
-    most = read_parameters(EvaluationParameters, parameters, "evaluation").gallery_images
+    most = evaluation.gallery_images
     ranked = image_scores.sort_values("dice", ignore_index=True)
     shown = (
         ranked
@@ -154,8 +151,3 @@ def show_gallery(
         for sample in [samples[sample_id]]
     ]
     return draw_gallery(specimens, segmenter.settings.classes)
-
-
-def _score_settings(parameters: dict[str, Any]) -> ScoreSettings:
-    settings = read_parameters(EvaluationParameters, parameters, "evaluation")
-    return ScoreSettings(settings.scores, settings.surface_tolerance)

@@ -8,7 +8,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unetflow.config.evaluation import EvaluationParameters
-from unetflow.config.validation import read_parameters
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
 from unetflow.evaluation import uncertainty
@@ -21,7 +20,7 @@ def map_uncertainty(
     segmenter: Segmenter,
     samples: SampleFolder,
     manifest: pd.DataFrame,
-    parameters: dict[str, Any],
+    evaluation: EvaluationParameters,
 ) -> Iterator[tuple[dict[str, NDArray[np.float32]], pd.DataFrame]]:
     """Predict several views of each test image, one image at a time.
 
@@ -29,7 +28,7 @@ def map_uncertainty(
         A map under the image's id, which is then written and forgotten, and the table of all
         images so far: `id`, `expected_error` and `disagreement`. Both are empty with 0 views.
     """
-    views = read_parameters(EvaluationParameters, parameters, "evaluation").uncertainty.views
+    views = evaluation.uncertainty.views
     rows: list[dict[str, Any]] = []
     columns = ["id", "expected_error", "disagreement"]
     yield {}, pd.DataFrame(columns=columns)
@@ -43,10 +42,10 @@ def map_uncertainty(
 
 
 def rank_for_review(
-    image_uncertainty: pd.DataFrame, image_scores: pd.DataFrame, parameters: dict[str, Any]
+    image_uncertainty: pd.DataFrame, image_scores: pd.DataFrame, evaluation: EvaluationParameters
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Order the test images by their expected error, and say how well that tells the true one."""
-    views = read_parameters(EvaluationParameters, parameters, "evaluation").uncertainty.views
+    views = evaluation.uncertainty.views
     dice = dict(zip(image_scores["id"], image_scores["dice"], strict=True))
     table = uncertainty.rank_for_review(image_uncertainty, dice)
     return table, uncertainty.check_expectation(table, views)
@@ -56,17 +55,16 @@ def look_for_suspicious_labels(
     segmenter: Segmenter,
     samples: SampleFolder,
     manifest: pd.DataFrame,
-    parameters: dict[str, Any],
+    evaluation: EvaluationParameters,
 ) -> tuple[pd.DataFrame, Figure]:
     """List the training images whose loss is out of line, and draw those with the largest loss."""
-    settings = read_parameters(EvaluationParameters, parameters, "evaluation")
     training = samples_of_split(samples, manifest, "train")
     classes = segmenter.settings.classes
     losses = measure_losses(
         segmenter.predict_probabilities, segmenter.postprocessing.apply, training, len(classes)
     )
-    suspicious = losses[losses["z_score"] > settings.suspicious_labels.z_score]
+    suspicious = losses[losses["z_score"] > evaluation.suspicious_labels.z_score]
     files = manifest.set_index("id")["mask_file"]
-    worst = show_worst(losses, training, segmenter.predict, settings.gallery_images)
+    worst = show_worst(losses, training, segmenter.predict, evaluation.gallery_images)
     listed = suspicious.assign(mask_file=files.reindex(suspicious["id"]).to_numpy())
     return listed, draw_gallery(worst, classes)

@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unetflow.config.mask_export import MaskExportParameters
-from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.inference.blending_error import describe_seams
 from unetflow.inference.blockwise.result_folders import ResultFolders
@@ -17,7 +16,7 @@ from unetflow.inference.executor import ExecutorSettings, open_executor
 from unetflow.inference.segment_image import LargeSettings, SegmentedImage, SegmentingSettings
 from unetflow.inference.segment_images import segment_images
 from unetflow.inference.serialise import serialise_segmenter
-from unetflow.instances.extraction import Objects, ObjectSettings
+from unetflow.instances.extraction import Objects
 from unetflow.instances.measurements import COLUMNS
 from unetflow.io.image_file import ImageFile
 from unetflow.io.pixel_size import PixelSize
@@ -50,7 +49,7 @@ def export_masks(
     segmenter: Segmenter,
     images: dict[str, ImageFile],
     large_results: ResultFolders,
-    parameters: Mapping[str, Any],
+    mask_export: MaskExportParameters,
 ) -> Iterator[Export]:
     """Segment images one by one; one that cannot be used is passed over and noted.
 
@@ -58,7 +57,7 @@ def export_masks(
         segmenter: The finished segmenter.
         images: By name.
         large_results: Where labels and probabilities of large images are written block by block.
-        parameters: `mask_export`.
+        mask_export: What is computed of each image, and how.
 
     Yields:
         For each image, under its name, what is asked for and can be had: a mask for people, 0 and
@@ -66,13 +65,12 @@ def export_masks(
         probabilities; the image with the mask's outline or colours; its objects as numbers and for
         two kinds of files, and a table of them. Besides, what became of all images so far.
     """
-    settings = read_parameters(MaskExportParameters, parameters, "mask_export")
-    segmenter = segmenter.on_engine(settings.engine, settings.precision)
-    wanted = _settle(settings, large_results)
+    segmenter = segmenter.on_runtime(mask_export.runtime, mask_export.precision)
+    wanted = _settle(mask_export, large_results)
     if wanted.blended_overlap is not None:
         _log.info(describe_seams(segmenter, images, wanted))
     log = ExportLog(segmenter.settings.classes)
-    who = ExecutorSettings(settings.runner, settings.workers, settings.scheduler)
+    who = ExecutorSettings(mask_export.executor, mask_export.workers, mask_export.scheduler)
     with open_executor(who, segmenter, serialise_segmenter) as executor:
         for name, found in segment_images(segmenter, images, wanted, executor):
             log.add(name, images[name], found)
@@ -100,12 +98,12 @@ def _file(name: str, found: SegmentedImage, classes: list[str]) -> Files:
 def _settle(settings: MaskExportParameters, folders: ResultFolders) -> SegmentingSettings:
     objects, background = settings.objects, settings.large.background
     return SegmentingSettings(
-        None if objects is None else ObjectSettings(**objects.model_dump()),
+        objects,
         settings.probabilities,
         settings.views,
         settings.blended_overlap,
         LargeSettings(
-            settings.large.from_pixels, folders, None if background is None else background.rule()
+            settings.large.min_pixels, folders, None if background is None else background.rule()
         ),
     )
 

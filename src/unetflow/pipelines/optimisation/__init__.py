@@ -1,4 +1,4 @@
-"""Which engines a finished model is worth exporting for."""
+"""Which runtimes a finished model is worth exporting for."""
 
 from unetflow.pipelines.optimisation.pipeline import create_pipeline
 

@@ -1,12 +1,10 @@
-"""A finished segmenter on all engines."""
+"""A finished segmenter on all runtimes."""
 
 import logging
-from typing import Any
 
 import pandas as pd
 
 from unetflow.config.optimisation import OptimisationParameters
-from unetflow.config.validation import read_parameters
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
 from unetflow.pipelines.types import Exported, Segmenter
@@ -14,33 +12,32 @@ from unetflow.pipelines.types import Exported, Segmenter
 _log = logging.getLogger(__name__)
 
 
-def try_all_engines(
+def compare_runtimes(
     segmenter: Segmenter,
     samples: SampleFolder,
     manifest: pd.DataFrame,
-    parameters: dict[str, Any],
+    optimisation: OptimisationParameters,
     seed: int,
 ) -> tuple[pd.DataFrame, dict[str, Exported]]:
-    """Export a segmenter for each engine whose masks of the validation images are as good.
+    """Export a segmenter for each runtime whose masks of the validation images are as good.
 
     Args:
         segmenter: With a Keras model.
         samples: All samples.
         manifest: Which of them validate.
-        parameters: `optimisation`.
+        optimisation: How runtimes are compared.
         seed: Draws the crops that calibrate int8.
 
     Returns:
         The table of speed, size and Dice, and what is kept; see
         `inference.runtimes.runtime_benchmark.benchmark_runtimes`.
     """
-    from unetflow.inference.runtimes.runtime_benchmark import BenchmarkSettings, benchmark_runtimes
+    from unetflow.inference.runtimes.runtime_benchmark import benchmark_runtimes
 
-    wanted = read_parameters(OptimisationParameters, parameters, "optimisation")
     table, kept = benchmark_runtimes(
         segmenter,
         samples_of_split(samples, manifest, "validation"),
-        BenchmarkSettings(**wanted.model_dump()),
+        optimisation,
         seed,
     )
     for trial in table.itertuples():

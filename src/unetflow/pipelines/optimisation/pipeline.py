@@ -1,4 +1,4 @@
-"""Chosen model and validation images -> exports for engines that keep its Dice, and a table."""
+"""Chosen model and validation images -> exports for runtimes that keep its Dice, and a table."""
 
 from kedro.pipeline import Node, Pipeline
 
@@ -10,7 +10,7 @@ def create_pipeline() -> Pipeline:
     return Pipeline(
         [
             Node(
-                nodes.try_all_engines,
+                nodes.compare_runtimes,
                 inputs=[
                     "chosen_segmenter",
                     "samples",
@@ -18,8 +18,8 @@ def create_pipeline() -> Pipeline:
                     "params:optimisation",
                     "params:seed",
                 ],
-                outputs=["engine_trials", "exports"],
-                name="try_all_engines",
+                outputs=["runtime_benchmark", "exports"],
+                name="compare_runtimes",
             )
         ],
         tags="optimisation",

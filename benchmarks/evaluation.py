@@ -67,13 +67,13 @@ def measure(examples: Iterator[Example], images: int) -> dict[str, list[float]]:
     from unetflow.core.geometry import unet_geometry
     from unetflow.inference.postprocessing import Postprocessing
     from unetflow.inference.predict import as_predictor
-    from unetflow.metrics.ranking import PooledCounts
+    from unetflow.metrics.ranking import RankingCounts
     from unetflow.metrics.registry import FAMILIES, score_class
     from unetflow.models.unet import build_unet
     from unetflow.tiling.windows import predict_tiled
 
     predictor = as_predictor(build_unet((None, None, 1), base_filters=FILTERS, depth=DEPTH))
-    geometry, pooled = unet_geometry(DEPTH, "same"), PooledCounts(2)
+    geometry, pooled = unet_geometry(DEPTH, "same"), RankingCounts(2)
     seconds: dict[str, list[float]] = defaultdict(list)
     for number in range(images + 1):  # the first one is for warming up
         truth, objects = next(examples)

@@ -55,5 +55,5 @@ def test_scores_come_in_the_manifests_order_and_are_summed_up_over_images_and_fo
     assert dice["spread"] == pytest.approx(np.std([0.3, 0.9, 0.6], ddof=1))
     assert (dice["smallest"], dice["largest"]) == (0.2, 0.9)
     assert list(summary["scores"]) == ["dice"]
-    with pytest.raises(InputError, match="not those of the images and folds"):
+    with pytest.raises(InputError, match="do not match the images and folds"):
         gather_scores(tables, manifest)

@@ -13,7 +13,7 @@ from unetflow.config.evaluation import ScoreParameters
 from unetflow.data.samples import Sample
 from unetflow.evaluation.baselines import segment_by_otsu
 from unetflow.evaluation.scoring import choose_otsu_side, score_images
-from unetflow.evaluation.significance.intervals import confidence_interval
+from unetflow.evaluation.significance import confidence_interval
 from unetflow.evaluation.summary import Conditions, Metrics, summarise_scores
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.metrics.registry import FAMILIES

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from unetflow.evaluation.significance.intervals import confidence_interval
-from unetflow.evaluation.significance.paired_test import compare_paired
+from unetflow.evaluation.significance import compare_paired, confidence_interval
 
 
 def test_interval_of_single_images_is_scipys_of_a_mean():
@@ -111,5 +110,5 @@ def test_an_image_that_one_method_lacks_is_left_out_and_no_pairs_are_refused():
     assert compare_paired([0.5, np.nan, 0.7], [0.4, 0.2, np.nan]).images == 1
     with pytest.raises(ValueError, match="are no pairs"):
         compare_paired([0.5], [0.5, 0.6])
-    with pytest.raises(ValueError, match="no image that both"):
+    with pytest.raises(ValueError, match="no image has a score"):
         compare_paired([np.nan], [0.5])

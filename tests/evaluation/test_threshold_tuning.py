@@ -102,9 +102,7 @@ def test_specks_are_removed_where_that_helps_and_each_image_is_predicted_once():
         applied = tuned.model_copy(update={"min_object_size": min_size})
         dices = [
             mean_dice(
-                sample.label,
-                applied.apply(applied.calibrate(predict_brightness(sample.image))),
-                2,
+                sample.label, applied.apply(applied.calibrate(predict_brightness(sample.image))), 2
             )
             for sample in samples.values()
         ]

@@ -41,12 +41,7 @@ def test_annotations_read_by_pycocotools_give_back_the_pixels(tmp_path_factory, 
             assert annotation["segmentation"]["counts"] == runs["counts"].decode()
             rows, columns = np.nonzero(mask)
             left, top = columns.min(), rows.min()
-            assert annotation["bbox"] == [
-                left,
-                top,
-                columns.max() + 1 - left,
-                rows.max() + 1 - top,
-            ]
+            assert annotation["bbox"] == [left, top, columns.max() + 1 - left, rows.max() + 1 - top]
             assert annotation["area"] == mask.sum()
             assert annotation["iscrowd"] == 0
     ids = [a["id"] for a in json.loads(path.read_text())["annotations"]]

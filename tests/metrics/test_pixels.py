@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from unetflow.metrics.pixels import Confusion, count_confusion, mean_dice, score_label, score_pixels
+from unetflow.metrics.pixels import (
+    Confusion,
+    count_by_class,
+    count_confusion,
+    mean_dice,
+    score_pixels,
+)
 
 LABELS = hnp.arrays(np.uint8, (4, 5), elements=st.sampled_from([0, 1, 255]))
 FOUND = hnp.arrays(bool, (4, 5))
@@ -86,7 +92,7 @@ def test_dice_and_iou_follow_from_each_other(truth, found):
 def test_classes_that_an_image_lacks_do_not_count():
     truth = label([0, 1, 1, 255], [0, 0, 2, 2])
     found = label([0, 1, 0, 3], [0, 0, 2, 0])
-    counted = score_label(truth, found, 5)
+    counted = count_by_class(truth, found, 5)
     assert counted == {1: Confusion(1, 0, 1, 5), 2: Confusion(1, 0, 1, 5)}
     assert mean_dice(truth, found, 5) == pytest.approx(2 / 3)
     found[0, 0] = 4
@@ -97,7 +103,7 @@ def test_an_image_of_background_alone_is_perfect_when_nothing_is_found():
     empty = label([0, 0, 255])
     assert mean_dice(empty, empty, 4) == 1
     assert mean_dice(empty, empty, 2) == 1
-    assert list(score_label(empty, empty, 4)) == [1, 2, 3]
+    assert list(count_by_class(empty, empty, 4)) == [1, 2, 3]
 
 
 @given(LABELS, FOUND)

@@ -5,13 +5,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from unetflow.metrics.ranking import _TIED, BINS, PooledCounts, probability_bins
+from unetflow.metrics.ranking import _TIED, BINS, RankingCounts, probability_bins
 
 NEAR_ONE = st.floats(0, 1, width=32) | st.floats(0.99993896484375, 1, width=32)
 PROBABILITIES = hnp.arrays(
-    np.float32,
-    (4, 5),
-    elements=NEAR_ONE | st.sampled_from([0.0, 1e-30, 0.5, 0.999, 1.0]),
+    np.float32, (4, 5), elements=NEAR_ONE | st.sampled_from([0.0, 1e-30, 0.5, 0.999, 1.0])
 )
 TRUTHS = hnp.arrays(np.uint8, (4, 5), elements=st.sampled_from([0, 1, 255]))
 
@@ -26,7 +24,7 @@ def check(counts, index, truth, probability):
 
 @given(st.lists(st.tuples(TRUTHS, PROBABILITIES), min_size=1, max_size=3))
 def test_scores_lie_within_their_error_of_scikit_learns(pairs):
-    counts = PooledCounts(2)
+    counts = RankingCounts(2)
     for truth, probability in pairs:
         counts.add(truth, probability[:, :, None])
     truth = np.concatenate([truth.ravel() for truth, _ in pairs])
@@ -44,7 +42,7 @@ def test_the_error_is_small_where_a_network_is_sure(sharpness):
     truth = (random.random((400, 500)) < 0.1).astype(np.uint8)
     logits = sharpness * (truth - 0.5 + random.normal(0, 0.4, truth.shape))
     probability = (1 / (1 + np.exp(-logits))).astype(np.float32)
-    counts = PooledCounts(2)
+    counts = RankingCounts(2)
     counts.add(truth, probability[:, :, None])
     check(counts, 1, truth.ravel(), probability.ravel())
     scores = counts.scores(1)
@@ -56,7 +54,7 @@ def test_each_of_many_classes_stands_against_the_others():
     random = np.random.default_rng(2)
     truth = random.choice([0, 1, 2, 255], (30, 40)).astype(np.uint8)
     probabilities = random.dirichlet([1, 1, 1, 1], truth.shape).astype(np.float32)
-    counts = PooledCounts(4)
+    counts = RankingCounts(4)
     counts.add(truth, probabilities)
     counted = truth != 255
     for index in (1, 2):

@@ -63,10 +63,7 @@ def test_browser_would_tell_of_a_request_and_of_a_page_that_is_too_wide(tmp_path
 
 @pytest.mark.parametrize(
     ("paper", "options"),
-    [
-        ("rgb(255, 255, 255)", []),
-        ("rgb(21, 23, 26)", ["--blink-settings=preferredColorScheme=0"]),
-    ],
+    [("rgb(255, 255, 255)", []), ("rgb(21, 23, 26)", ["--blink-settings=preferredColorScheme=0"])],
     ids=["light", "dark"],
 )
 def test_pages_fit_a_phone_and_ask_for_nothing(tmp_path, paper, options):

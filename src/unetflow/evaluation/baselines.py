@@ -1,4 +1,4 @@
-"""What a network must beat: what can be had without learning, and the model before it."""
+"""Baselines of a network: methods without learning, and the previous champion."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict
@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
-from unetflow.evaluation.significance.paired_test import DEFINITION, compare_paired
+from unetflow.evaluation.significance import DEFINITION, compare_paired
 
 
 def segment_by_otsu(
@@ -20,10 +20,10 @@ def segment_by_otsu(
     Args:
         image: `(height, width, channels)`.
         bright: Whether the foreground is the brighter side.
-        inside: `(height, width)`, the pixels that the threshold is taken from; None: all.
+        inside: `(height, width)`, the pixels that the threshold is computed from; None: all.
 
     Returns:
-        `(height, width)`, true for the foreground. An image that is constant there has none.
+        `(height, width)`, true for the foreground. A constant image has none.
     """
     grey = image.mean(axis=2)
     values = grey if inside is None else grey[inside]
@@ -39,19 +39,19 @@ def compare_with_baselines(
     groups: Sequence[Hashable],
     seed: int,
 ) -> dict[str, Any]:
-    """Compare the Dice of a model with that of finding nothing, of Otsu, and of the champion.
+    """Compare the Dice of a model with that of an empty mask, of Otsu, and of the champion.
 
     Args:
-        image_scores: `id`, `dice` and `background_dice` of each test image, and `otsu_dice` where
-            Otsu was tried; see `evaluation.score_images`.
-        champion: The name of the previous champion, and its scores of the same images; None:
+        image_scores: `id`, `dice`, `background_dice` and, for two classes, `otsu_dice` of each
+            test image; see `evaluation.scoring.score_images`.
+        champion: Name of the previous champion, and its scores of the same images; None where
             there is none.
-        groups: The group of each image, in the same order.
-        seed: Of the intervals.
+        groups: Group of each image, in the same order.
+        seed: Seed of the intervals.
 
     Returns:
-        Plain values: `score`; `baselines`, a list with `name`, `mean` and the fields of
-        `statistics.Comparison` (the model's Dice less the baseline's) of each; and `definition`.
+        Plain values: `score`, `mean`, `definition`, and `baselines`, a list with `name`, `mean`
+        and the fields of `PairedTest` (the model's Dice minus the baseline's) of each.
     """
     others = {"finding nothing": image_scores["background_dice"]}
     if "otsu_dice" in image_scores:

@@ -1,4 +1,4 @@
-"""Scores of all folds of a cross-validation."""
+"""Summary of the scores of a cross-validation."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +13,10 @@ _NOT_SCORES = ["id", "fold", "threshold"]
 
 
 def gather_scores(tables: Sequence[pd.DataFrame], manifest: pd.DataFrame) -> pd.DataFrame:
-    """Put the scores of all folds into one table, in the manifest's order.
+    """Concatenate the scores of all folds, in the manifest's order.
 
     Args:
-        tables: For each fold a row for each image, with at least `id` and `fold`.
+        tables: A table for each fold with a row for each image, at least `id` and `fold`.
         manifest: The manifest.
 
     Raises:
@@ -29,21 +29,21 @@ def gather_scores(tables: Sequence[pd.DataFrame], manifest: pd.DataFrame) -> pd.
     ):
         raise InputError(
             "fold_scores",
-            "they are not those of the images and folds in the manifest",
+            "they do not match the images and folds of the manifest",
             "Run `kedro run --pipelines cross_validation` as a whole",
         )
     return scores.set_index("id").loc[own["id"]].reset_index()
 
 
 def summarise_folds(scores: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
-    """Sum up the scores of all images, and how much they differ from fold to fold.
+    """Summarise the scores of all images, and their spread over the folds.
 
     Args:
-        scores: As `gather_scores` makes them.
+        scores: See `gather_scores`.
         classes: The names of the classes, the background first.
 
     Returns:
-        Plain values: `class` (the foreground's name, or how many there are), `folds`, `images`
+        Plain values: `class` (the foreground's name, or the number of classes), `folds`, `images`
         and `scores`, which gives for each score `mean`, `spread`, `smallest`, `largest`, `folds`
         (the mean of each) and `definition`.
     """
@@ -68,7 +68,7 @@ def summarise_folds(scores: pd.DataFrame, classes: Sequence[str]) -> dict[str, A
 
 
 def _define(column: str, classes: Sequence[str]) -> str:
-    """Say how a number was computed."""
+    """Describe how a score was computed."""
     score, class_name = find_score(column, classes)
     definition = DEFINITIONS[score]
     which = "" if class_name is None else f" of class '{class_name}'"

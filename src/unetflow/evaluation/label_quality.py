@@ -1,4 +1,4 @@
-"""Training images that the network still gets wrong: some of them have a wrong label."""
+"""Search for wrong labels among the training images, by the loss of the trained network."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,7 +12,7 @@ from unetflow.metrics.pixels import mean_dice
 from unetflow.visualization.figures import Specimen
 
 _SMALLEST = 1e-7
-"""Networks round to 0, of which there is no logarithm."""
+"""Networks round to 0, which has no logarithm."""
 
 
 def measure_losses(
@@ -24,15 +24,14 @@ def measure_losses(
     """Compare each sample's label with the prediction.
 
     Args:
-        predict: Turns an image into calibrated probabilities.
-        decide: Turns those into a label.
+        predict: Returns the calibrated probabilities of an image.
+        decide: Returns the label of these probabilities.
         samples: Training samples, opened one at a time. Those without a counted pixel are left out.
         classes: Number of classes.
 
     Returns:
         A row for each sample, the largest loss first: `id`; `loss`, the mean cross-entropy of its
-        counted pixels to the base e; `z_score`, see `robust_z_scores`; and `dice`, for more than
-        two classes the mean over those that the image has.
+        counted pixels in nats; `z_score`, see `robust_z_scores`; and `dice`, see `mean_dice`.
     """
     rows = []
     for sample_id, sample in samples.items():
@@ -51,7 +50,7 @@ def mean_cross_entropy(truth: Label, probabilities: Probabilities) -> float:
 
     Args:
         truth: `(height, width)` class indices; 255 is ignored.
-        probabilities: `(height, width, classes)`, or 1 for the foreground's alone.
+        probabilities: `(height, width, classes)`, or 1 for the foreground alone.
     """
     counted = truth != IGNORE
     labels, found = truth[counted].astype(np.intp), probabilities[counted].astype(np.float64)
@@ -63,15 +62,13 @@ def mean_cross_entropy(truth: Label, probabilities: Probabilities) -> float:
 
 
 def robust_z_scores(values: ArrayLike) -> NDArray[np.float64]:
-    """Return how far each value lies from the median, in robust standard deviations.
+    """Return the distance of each value from the median, in robust standard deviations.
 
     This is the modified z-score of Iglewicz and Hoaglin (1993, How to Detect and Handle Outliers),
-    (x - median) / (1.4826 MAD), with the median absolute deviation in the place of a standard
-    deviation, which an outlier would stretch. Where more than half of the values are equal, the
-    mean absolute deviation times 1.2533 stands in its place, as they propose.
-
-    Returns:
-        One score for each value, 0 where all are equal.
+    (x - median) / (1.4826 MAD), where the median absolute deviation replaces the standard
+    deviation, which outliers inflate. Where more than half of the values are equal, the mean
+    absolute deviation times 1.2533 replaces it, as they propose. All scores are 0 where all values
+    are equal.
     """
     numbers = np.asarray(values, np.float64)
     if not numbers.size:
@@ -87,21 +84,17 @@ def show_worst(
     segment: Callable[[NDArray[np.generic]], Label],
     most: int,
 ) -> Sequence[Specimen]:
-    """Return the samples with the largest loss for a second look, suspicious or not.
+    """Return the samples with the largest losses, suspicious or not.
 
     Args:
-        losses: As `measure_losses` makes it.
-        samples: The samples that it is about.
-        segment: Turns an image into a label.
-        most: How many.
+        losses: See `measure_losses`.
+        samples: The samples.
+        segment: Returns the label of an image.
+        most: Number of samples.
     """
-    return [
-        Specimen(
-            f"{row.id}: loss {row.loss:.3f}, z {row.z_score:.1f}",
-            sample.image,
-            sample.label,
-            segment(sample.image),
-        )
-        for row in losses.head(most).itertuples()
-        for sample in [samples[str(row.id)]]
-    ]
+    specimens = []
+    for row in losses.head(most).itertuples():
+        sample = samples[str(row.id)]
+        title = f"{row.id}: loss {row.loss:.3f}, z {row.z_score:.1f}"
+        specimens.append(Specimen(title, sample.image, sample.label, segment(sample.image)))
+    return specimens

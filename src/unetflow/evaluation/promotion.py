@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import BaseModel, Field
 
 from unetflow.core.errors import InputError
-from unetflow.evaluation.significance.paired_test import compare_paired
+from unetflow.evaluation.significance import compare_paired
 
 _CONTENT = ["image_sha256", "mask_sha256"]
 

@@ -12,8 +12,8 @@ from unetflow.config.evaluation import ScoreParameters
 from unetflow.core.types import IGNORE, Label, Probabilities
 from unetflow.data.samples import Sample
 from unetflow.evaluation.baselines import segment_by_otsu
-from unetflow.metrics.pixels import count_confusion, mean_dice, score_label
-from unetflow.metrics.ranking import PooledCounts
+from unetflow.metrics.pixels import count_by_class, count_confusion, mean_dice
+from unetflow.metrics.ranking import RankingCounts
 from unetflow.metrics.registry import score_class
 
 Objects = NDArray[np.unsignedinteger]
@@ -62,11 +62,11 @@ def score_images(
     Returns:
         A row for each sample, and the scores of all their pixels together. The row has `id` and
         the scores of the foreground (see `scores.DEFINITIONS`); of more than two classes their
-        means over the classes that the image has (see `scores.score_label`), and
+        means over the classes that the image has (see `scores.count_by_class`), and
         `<score>_<class>` for each class, missing where an image has none of it. Then the Dice of
         predicting nothing but background, `background_dice`, and with Otsu `otsu_dice`.
     """
-    pooled = PooledCounts(len(classes))
+    pooled = RankingCounts(len(classes))
     rows = []
     for sample_id, sample in samples.items():
         truth = np.asarray(sample.label)
@@ -96,7 +96,7 @@ def _score_image(
     """Return the scores of one image by column."""
     scores = {
         index: score_class(truth, found, index, settings, objects)
-        for index in score_label(truth, found, len(classes))
+        for index in count_by_class(truth, found, len(classes))
     }
     names = list(next(iter(scores.values())))
     row: dict[str, Any] = {

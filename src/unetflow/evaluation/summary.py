@@ -10,7 +10,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from unetflow.config.evaluation import ScoreParameters
 from unetflow.evaluation.scoring import Pooled, column_of
-from unetflow.evaluation.significance.intervals import confidence_interval
+from unetflow.evaluation.significance import confidence_interval
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.metrics.definitions import Definition
 from unetflow.metrics.ranking import DEFINITIONS as POOLED_DEFINITIONS

@@ -1,4 +1,4 @@
-"""What flips and turns of an image tell about how far its prediction can be trusted."""
+"""Expected error of a prediction, estimated by test-time augmentation without the truth."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,42 +15,41 @@ Decide = Callable[[Probabilities], Label]
 
 
 DEFINITION = (
-    "expected_error: 1 - the Dice that the mean probability over the views leads to expect, "
+    "expected_error: 1 - the Dice expected from the mean probability over the views, "
     "1 - (2 sum(p found) + 1) / (sum(p) + sum(found) + 1), of the foreground, or as a mean over "
-    "the classes that are found. disagreement: the mean over pixels of the standard deviation of "
-    "the probability over the views. error: 1 - dice of the test image. spearman: rank correlation "
-    "of expected_error and error over the test images. Ignored pixels count nowhere."
+    "the classes that are found. disagreement: mean over pixels of the standard deviation of the "
+    "probability over the views. error: 1 - dice of the test image. spearman: rank correlation of "
+    "expected_error and error over the test images. Ignored pixels are not counted."
 )
 
 
 def expect_error(belief: Probabilities, found: Label, inside: NDArray[np.bool_]) -> float:
-    """Return how much Dice a mask is expected to lack, if probabilities are to be believed.
+    """Return the expected error of a mask; see `DEFINITION`.
+
+    The pixel that is added to numerator and denominator gives an image without foreground, where
+    all probabilities are small, an expected error near 0.
 
     Args:
-        belief: `(height, width, classes)`, or 1 for the foreground's alone.
+        belief: Calibrated probabilities `(height, width, classes)`, or 1 for the foreground alone.
         found: `(height, width)`, the mask's class indices.
         inside: `(height, width)`, the pixels that count.
-
-    Returns:
-        See `DEFINITION`. The pixel that is added above and below lets an image without foreground,
-        of which little probability is left, expect no error.
     """
     believed, label = belief[inside].astype(np.float64), found[inside]
     if belief.shape[2] <= 2:
-        return _lacking(believed[:, -1], label == 1)
+        return _expected_dice_loss(believed[:, -1], label == 1)
     classes = range(1, belief.shape[2])
     present = [index for index in classes if np.any(label == index)] or list(classes)
-    return float(np.mean([_lacking(believed[:, index], label == index) for index in present]))
+    return float(np.mean([_expected_dice_loss(believed[:, i], label == i) for i in present]))
 
 
 def assess_image(
     predict: Predict, decide: Decide, sample: Sample, views: int
 ) -> tuple[dict[str, float], NDArray[np.float32]]:
-    """Say of one image how wrong its mask is expected to be, and where the views differ.
+    """Return the expected error of an image, and where the views disagree.
 
     Returns:
-        `expected_error` and `disagreement` (see `DEFINITION`), and the spread `(height, width)`.
-        The mask is that of the image as it is, since that is what the segmenter gives.
+        `expected_error` of the mask of the original view, `disagreement` (see `DEFINITION`), and
+        the standard deviation over the views `(height, width)`.
     """
     seen = predict_views(predict, sample.image, views)
     inside = sample.label != IGNORE
@@ -62,7 +61,7 @@ def assess_image(
 
 
 def rank_for_review(expected: pd.DataFrame, dice: Mapping[str, float]) -> pd.DataFrame:
-    """Order images by their expected error, the largest first, and put the true one beside it.
+    """Sort images by their expected error, the largest first, and add the true `error`.
 
     Args:
         expected: `id`, `expected_error` and `disagreement`.
@@ -73,25 +72,29 @@ def rank_for_review(expected: pd.DataFrame, dice: Mapping[str, float]) -> pd.Dat
 
 
 def check_expectation(table: pd.DataFrame, views: int) -> dict[str, Any]:
-    """Say how well the expected error orders the images.
+    """Measure how well the expected error orders the images.
 
     Args:
-        table: As `rank_for_review` makes it.
-        views: How many views it comes from.
+        table: See `rank_for_review`.
+        views: Number of views.
 
     Returns:
         Plain values: `images`, `views`, `spearman`, which is None where there are fewer than three
-        images or all are alike, and `definition`.
+        images or all values are equal, and `definition`.
     """
-    telling = len(table) >= 3 and min(table["expected_error"].nunique(), table["error"].nunique())
     correlation = None
-    if telling and telling > 1:
+    if len(table) >= 3 and min(table["expected_error"].nunique(), table["error"].nunique()) > 1:
         from scipy import stats  # half a second, which most runs need not wait for
 
         correlation = float(stats.spearmanr(table["expected_error"], table["error"]).statistic)
-    return {"images": len(table), "views": views, "spearman": correlation, "definition": DEFINITION}
+    return {
+        "images": len(table),
+        "views": views,
+        "spearman": correlation,
+        "definition": DEFINITION,
+    }
 
 
-def _lacking(believed: NDArray[np.float64], found: NDArray[np.bool_]) -> float:
+def _expected_dice_loss(believed: NDArray[np.float64], found: NDArray[np.bool_]) -> float:
     both = 2 * believed[found].sum() + 1
     return float(1 - both / (believed.sum() + np.count_nonzero(found) + 1))

@@ -1,1 +1,1 @@
-"""How well segmentations agree with the truth. Pixels whose true label is 255 count nowhere."""
+"""Metrics of segmentations. Pixels whose true label is 255 are ignored."""

@@ -1,4 +1,4 @@
-"""How well thin structures keep together: vessels, cracks, membranes."""
+"""Centreline metrics for thin structures: vessels, cracks, membranes."""
 
 import numpy as np
 from skimage.morphology import skeletonize
@@ -30,14 +30,7 @@ DEFINITIONS = {
 
 
 def score_centreline(masks: ClassMasks) -> dict[str, float]:
-    """Compare the centrelines of one class in one image.
-
-    Args:
-        masks: Where the class is and where it was found.
-
-    Returns:
-        The scores of `DEFINITIONS`.
-    """
+    """Return the scores of `DEFINITIONS` for one class in one image."""
     if not masks.true.any() or not masks.found.any():
         equal = float(not masks.true.any() and not masks.found.any())
         return dict.fromkeys(DEFINITIONS, equal)

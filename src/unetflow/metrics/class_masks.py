@@ -1,4 +1,4 @@
-"""One class of an image as two masks."""
+"""True and predicted mask of one class."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,11 +13,11 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class ClassMasks:
-    """Where one class is, and where it was found. Ignored pixels are in neither.
+    """True and predicted mask of one class in an image; ignored pixels are in neither.
 
     Attributes:
         true: `(height, width)`.
-        found: The same shape.
+        found: The same shape, the prediction.
         counted: The same shape, false where the truth is ignored.
     """
 
@@ -27,12 +27,12 @@ class ClassMasks:
 
     @classmethod
     def of(cls, truth: Label, found: Label, index: int) -> Self:
-        """Take one class out of two labels of an image."""
+        """Return the masks of the class `index` of two labels `(height, width)`."""
         counted = truth != IGNORE
         return cls(truth == index, (found == index) & counted, counted)
 
     def crop(self) -> Self:
-        """Cut out the smallest rectangle that holds all of the class, true and found."""
+        """Crop to the smallest rectangle that contains both masks."""
         either = self.true | self.found
         rows, columns = np.flatnonzero(either.any(axis=1)), np.flatnonzero(either.any(axis=0))
         if not rows.size:

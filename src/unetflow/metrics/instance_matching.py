@@ -1,4 +1,4 @@
-"""How well single objects were found."""
+"""Instance metrics: detection and segmentation quality of single objects."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from unetflow.metrics.contingency import Contingency, count_overlaps
 from unetflow.metrics.definitions import Definition
 
 IOU_PERCENTAGES = tuple(range(50, 100, 5))
-"""The overlaps from which on an object counts as found; from 50 on there is one match at most."""
+"""IoU bounds of a match in percent; above 50 % each object has at most one match."""
 
 _EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 _IGNORED = (
@@ -75,14 +75,11 @@ DEFINITIONS = {
 
 
 def score_instances(masks: ClassMasks, instances: NDArray[np.unsignedinteger]) -> dict[str, float]:
-    """Compare the objects of one class in one image.
+    """Return the scores of `DEFINITIONS` for one class in one image.
 
     Args:
-        masks: Where the class is and where it was found.
+        masks: True and predicted mask.
         instances: `(height, width)`, the number of each pixel's true object; 0 where there is none.
-
-    Returns:
-        The scores of `DEFINITIONS`.
     """
     found, _ = ndimage.label(masks.found, _EIGHT_NEIGHBOURS)
     overlaps = count_overlaps(np.where(masks.true, instances, 0), found)
@@ -93,7 +90,7 @@ def score_instances(masks: ClassMasks, instances: NDArray[np.unsignedinteger]) -
     scores: dict[str, float] = {"object_count_error": float(found_count - true_count)}
     jaccards = []
     for bound in IOU_PERCENTAGES:
-        # In whole numbers: an IoU of 0.6 is not above 0.6, whatever rounding says.
+        # In integers, so that an IoU of exactly 0.6 is not above 0.6 by rounding.
         matched = 100 * overlaps.pixels > bound * unions
         hits = int(np.count_nonzero(matched))
         scores |= _detection_scores(hits, found_count, true_count, bound)
@@ -122,7 +119,7 @@ def _detection_scores(hits: int, found: int, true: int, bound: int) -> dict[str,
 
 
 def _aggregated_jaccard(overlaps: Contingency, unions: NDArray[np.int64]) -> float:
-    # The best partner of each true object comes first; of equals the first found one.
+    # The best partner of each true object comes first; among equals, the first found one.
     order = np.lexsort((overlaps.found, -overlaps.pixels / unions, overlaps.true))
     with_partner, first = np.unique(overlaps.true[order], return_index=True)
     best = order[first]

@@ -1,4 +1,4 @@
-"""How well boundaries part an image into pieces, such as membranes part cells."""
+"""Membrane metrics: quality of the partition that boundaries, such as membranes, make."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +41,7 @@ DEFINITIONS = {
 
 
 def score_membranes(masks: ClassMasks) -> dict[str, float]:
-    """Compare the pieces into which one class parts an image.
-
-    Args:
-        masks: Where the class is and where it was found.
-
-    Returns:
-        The scores of `DEFINITIONS`.
-    """
+    """Return the scores of `DEFINITIONS` for the class of the boundaries in one image."""
     wrong = int(np.count_nonzero(masks.true != masks.found))
     error = wrong / max(int(np.count_nonzero(masks.counted)), 1)
     true = _pieces(masks.counted & ~masks.true)
@@ -82,7 +75,7 @@ def information_score(overlaps: Contingency) -> float:
     )
     if true + found == 0:
         return 1.0
-    # Rounding may take the information a little beyond its bounds.
+    # Rounding may exceed the bounds a little.
     return float(np.clip(2 * (true + found - both) / (true + found), 0, 1))
 
 

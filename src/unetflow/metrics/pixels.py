@@ -1,4 +1,4 @@
-"""How well a predicted mask agrees with the truth, pixel by pixel."""
+"""Pixel metrics: agreement of a predicted mask with the truth."""
 
 from dataclasses import dataclass
 
@@ -60,30 +60,30 @@ class Confusion:
 
     @property
     def precision(self) -> float:
-        """Share of the predicted pixels that are right; see `DEFINITIONS`."""
+        """Positive predictive value; see `DEFINITIONS`."""
         predicted = self.true_positive + self.false_positive
         return _ratio(self.true_positive, predicted, empty=float(self.false_negative == 0))
 
     @property
     def recall(self) -> float:
-        """Share of the true pixels that are found; see `DEFINITIONS`."""
+        """Sensitivity; see `DEFINITIONS`."""
         return _ratio(self.true_positive, self.true_positive + self.false_negative, empty=1.0)
 
     @property
     def specificity(self) -> float:
-        """Share of the other pixels that are left alone; see `DEFINITIONS`."""
+        """True negative rate; see `DEFINITIONS`."""
         return _ratio(self.true_negative, self.true_negative + self.false_positive, empty=1.0)
 
     @property
     def area_error(self) -> float:
-        """Relative error of the found area; see `DEFINITIONS`."""
+        """Relative error of the predicted area; see `DEFINITIONS`."""
         excess = self.false_positive - self.false_negative
         true = self.true_positive + self.false_negative
         return _ratio(excess, true, empty=float(excess > 0))
 
 
 def count_confusion(truth: Label, predicted: NDArray[np.bool_], index: int = 1) -> Confusion:
-    """Count how a prediction of one class agrees with the truth.
+    """Count the true and false positives and negatives of one class.
 
     Args:
         truth: `(height, width)` class indices; 255 is ignored.
@@ -107,8 +107,8 @@ def count_confusion(truth: Label, predicted: NDArray[np.bool_], index: int = 1) 
     )
 
 
-def score_label(truth: Label, found: Label, classes: int) -> dict[int, Confusion]:
-    """Count how a label agrees with the truth, for each class that counts in this image.
+def count_by_class(truth: Label, found: Label, classes: int) -> dict[int, Confusion]:
+    """Return the pixel counts of each class that counts in an image.
 
     Args:
         truth: `(height, width)` class indices; 255 is ignored.
@@ -116,10 +116,9 @@ def score_label(truth: Label, found: Label, classes: int) -> dict[int, Confusion
         classes: Number of classes, the first of which is the background.
 
     Returns:
-        The counts by class index. Of two classes it is the foreground, also where it is absent.
-        Of more it is each one but the background that the truth or the label holds where the
-        truth is not ignored, and all but the background where they hold none: nothing was there
-        and nothing was found.
+        The counts by class index. With two classes, the foreground counts, even where it is
+        absent. With more, each class except the background counts that occurs in the truth or the
+        prediction, outside ignored pixels; where none does, all of them count.
     """
     counts = {index: count_confusion(truth, found == index, index) for index in range(1, classes)}
     present = {index: c for index, c in counts.items() if not c.is_empty}
@@ -127,8 +126,8 @@ def score_label(truth: Label, found: Label, classes: int) -> dict[int, Confusion
 
 
 def mean_dice(truth: Label, found: Label, classes: int) -> float:
-    """Return the mean Dice of the classes of an image that `score_label` counts."""
-    return float(np.mean([c.dice for c in score_label(truth, found, classes).values()]))
+    """Return the mean Dice of the classes of an image that `count_by_class` counts."""
+    return float(np.mean([c.dice for c in count_by_class(truth, found, classes).values()]))
 
 
 def score_pixels(confusion: Confusion) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""How well probabilities rank all pixels of all images, whatever the threshold."""
+"""Ranking metrics: probabilities of all pixels of all images, independent of a threshold."""
 
 from dataclasses import dataclass
 
@@ -31,7 +31,7 @@ DEFINITIONS = {
     ),
 }
 
-_SHIFT = 23 - 8  # of the 23 bits behind the point of a float32, 8 are kept
+_SHIFT = 23 - 8  # of the 23 bits of a float32's fraction, 8 are kept
 _LEAST = int(np.float32(2.0**-32).view(np.uint32)) >> _SHIFT
 _HALF = (int(np.float32(0.5).view(np.uint32)) >> _SHIFT) - _LEAST
 BINS = 2 * _HALF + 1
@@ -40,22 +40,20 @@ _TIED = 2 * _HALF - (int(np.float32(2.0**-15).view(np.uint32)) >> _SHIFT) + _LEA
 
 
 @dataclass(frozen=True)
-class PooledScore:
+class RankingScore:
     """A score of all pixels together.
 
     Attributes:
         value: The score.
-        error: What it differs at most from the score of probabilities that are not binned.
+        error: Bound on its difference from the score without binning of the probabilities.
     """
 
     value: float
     error: float
 
 
-class PooledCounts:
-    """Counts of pixels by their probability, for each class but the background.
-
-    They take the same memory for any number of images.
+class RankingCounts:
+    """Histogram of the probabilities of each class, in memory that does not grow with the images.
 
     Args:
         classes: Number of classes, the first of which is the background.
@@ -66,12 +64,11 @@ class PooledCounts:
         self._negatives = np.zeros((classes, BINS), np.int64)
 
     def add(self, truth: Label, probabilities: Probabilities) -> None:
-        """Count the pixels of one image.
+        """Add the pixels of one image.
 
         Args:
             truth: `(height, width)` class indices; 255 is ignored.
-            probabilities: `(height, width, 1)`, of the foreground alone, or
-                `(height, width, classes)`.
+            probabilities: `(height, width, classes)`, or 1 for the foreground alone.
         """
         counted = truth != IGNORE
         for index in range(1, len(self._positives)):
@@ -81,8 +78,8 @@ class PooledCounts:
             self._positives[index] += np.bincount(bins[positive], minlength=BINS)
             self._negatives[index] += np.bincount(bins[~positive], minlength=BINS)
 
-    def scores(self, index: int) -> dict[str, PooledScore]:
-        """Return the scores of `DEFINITIONS` for one class, none where they don't exist."""
+    def scores(self, index: int) -> dict[str, RankingScore]:
+        """Return the scores of `DEFINITIONS` for one class; empty where they are undefined."""
         positives, negatives = self._positives[index], self._negatives[index]
         if not positives.any() or not negatives.any():
             return {}
@@ -93,16 +90,16 @@ class PooledCounts:
 
 
 def probability_bins(probabilities: NDArray[np.float32]) -> NDArray[np.intp]:
-    """Sort probabilities into bins that are finest near 0 and 1, where most of them lie.
+    """Return the bins of probabilities; bins are finest near 0 and 1, where most pixels lie.
 
-    The upper bits of a float32 are its logarithm, roughly: those of p below one half and those of
-    1 - p above it make bins that are as fine for the rare as for the nearly certain.
+    The upper bits of a float32 are roughly its logarithm. Taken from p below one half and from
+    1 - p above it, they make bins of the same relative width near 0 and near 1.
 
     Args:
         probabilities: `(pixels,)`, from 0 to 1.
 
     Returns:
-        `(pixels,)`, from 0 to `BINS` - 1, and never falling where probabilities rise.
+        `(pixels,)`, from 0 to `BINS` - 1, monotonic in the probability.
     """
     bounded = np.clip(probabilities, 0, 1, dtype=np.float32)
     upper = bounded >= 0.5
@@ -113,27 +110,27 @@ def probability_bins(probabilities: NDArray[np.float32]) -> NDArray[np.intp]:
     return bins
 
 
-def _area_under_roc(positives: NDArray[np.int64], negatives: NDArray[np.int64]) -> PooledScore:
+def _area_under_roc(positives: NDArray[np.int64], negatives: NDArray[np.int64]) -> RankingScore:
     pairs = float(positives.sum()) * float(negatives.sum())
     below = np.cumsum(negatives) - negatives
     tied = positives.astype(float) * negatives / 2
     value = (float(positives.astype(float) @ below) + float(tied.sum())) / pairs
-    return PooledScore(value, float(tied[:_TIED].sum()) / pairs)
+    return RankingScore(value, float(tied[:_TIED].sum()) / pairs)
 
 
-def _average_precision(positives: NDArray[np.int64], negatives: NDArray[np.int64]) -> PooledScore:
+def _average_precision(positives: NDArray[np.int64], negatives: NDArray[np.int64]) -> RankingScore:
     found, more_found = positives[::-1], negatives[::-1]
     occupied = found > 0
     hits, misses = np.cumsum(found)[occupied], np.cumsum(more_found)[occupied]
     found, more_found = found[occupied], more_found[occupied]
     precision = hits / (hits + misses)
     shares = found / found.sum()
-    # At best all of a bin's positives come before its negatives. At worst they come after them:
-    # then the k-th of them has a precision of (h + k) / (h + k + misses) after h hits above, and
-    # the sum of 1 / (h + k + misses) is a difference of two digamma functions.
+    # In the best case all positives of a bin precede its negatives. In the worst case they follow:
+    # the k-th of them has a precision of (h + k) / (h + k + misses) after h hits above, and the sum
+    # of 1 / (h + k + misses) is a difference of two digamma functions.
     highest = hits / (hits + misses - more_found)
     before = hits - found
     lowest = 1 - misses / found * (digamma(hits + misses + 1) - digamma(before + misses + 1))
     unknown = np.where(np.flatnonzero(occupied) < BINS - _TIED, 0, shares)
     error = max(unknown @ (highest - precision), unknown @ (precision - lowest))
-    return PooledScore(float(shares @ precision), float(error))
+    return RankingScore(float(shares @ precision), float(error))

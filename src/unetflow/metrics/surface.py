@@ -43,14 +43,11 @@ _LENGTHS = np.sqrt([0, 0.5, 0.5, 1, 0.5, 1, 2, 0.5, 0.5, 2, 1, 0.5, 1, 0.5, 0.5,
 
 
 def score_surface(masks: ClassMasks, tolerance: float) -> dict[str, float]:
-    """Compare the outlines of one class in one image.
+    """Return the scores of `DEFINITIONS` for one class in one image.
 
     Args:
-        masks: Where the class is and where it was found.
-        tolerance: Of the surface Dice, in pixels.
-
-    Returns:
-        The scores of `DEFINITIONS`.
+        masks: True and predicted mask.
+        tolerance: Tolerance of the surface Dice, in pixels.
     """
     if not masks.true.any() or not masks.found.any():
         equal = not masks.true.any() and not masks.found.any()

@@ -63,7 +63,7 @@ class ValidationScores(keras.callbacks.Callback):
     Both are means over whole validation images, predicted as an exported mask is, without
     augmentation: they depend neither on the batch size nor on where a crop happens to lie.
     The Dice is the mean over the classes of the image except the background (see
-    `metrics.pixels.score_label`).
+    `metrics.pixels.count_by_class`).
 
     Args:
         network: What predicts: the model that trains, or the part of it that stays.

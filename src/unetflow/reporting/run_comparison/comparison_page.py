@@ -7,7 +7,7 @@ import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
 from unetflow.data.samples import Sample
-from unetflow.evaluation.significance.paired_test import PairedTest, compare_paired
+from unetflow.evaluation.significance import PairedTest, compare_paired
 from unetflow.reporting.html.elements import DOUBTFUL, FINE, Finding, Table, to_chart, worst_first
 from unetflow.reporting.html.template import render
 from unetflow.reporting.html.wording import count_of

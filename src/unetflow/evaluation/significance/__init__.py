@@ -1,1 +1,0 @@
-"""How sure the numbers of a few images are, and whether two methods really differ."""

@@ -20,7 +20,7 @@ def _manifest(project: Path, env: str) -> pd.DataFrame:
     (project / "conf/local/catalog.yml").unlink()
     result = kedro_run(project, "--env", env, "--pipelines", "ingestion")
     assert result.exit_code == 0, result.output
-    return pd.read_parquet(project / "data/03_primary/manifest.parquet")
+    return pd.read_parquet(project / f"data/{env}/03_primary/manifest.parquet")
 
 
 def test_isbi2012_is_split_by_blocks_of_slices(project):
@@ -45,7 +45,7 @@ def test_drive_counts_no_pixel_outside_the_field_of_view(project):
     assert manifest["id"].tolist() == [f"{number}_training" for number in range(21, 41)]
     # The field of view is a circle that the picture's upper and lower edges cut.
     assert manifest["ignored"].between(0.28, 0.36).all()
-    folder = project / "data/02_intermediate/samples/21_training"
+    folder = project / "data/drive/02_intermediate/samples/21_training"
     label = tifffile.imread(folder / "label.tif")
     with Image.open(DATA / "drive/training/mask/21_training_mask.gif") as region:
         outside = np.asarray(region) == 0
@@ -84,7 +84,7 @@ def test_dsb2018_is_read_out_of_its_archive(project):
     masks = _masks_of(row["id"])
     assert row["overlap"] == (sum(mask.astype(int) for mask in masks) > 1).sum()
     instances = tifffile.imread(
-        project / "data/02_intermediate/samples" / row["id"] / "instances.tif"
+        project / "data/dsb2018/02_intermediate/samples" / row["id"] / "instances.tif"
     )
     np.testing.assert_array_equal(instances > 0, np.any(masks, axis=0))
 

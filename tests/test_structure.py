@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 import yaml
+from kedro.config import OmegaConfigLoader
 from kedro.framework.project import configure_project
 
 from unetflow.annotations.layouts.registry import LAYOUTS, find_pairs
 from unetflow.core.errors import InputError
 from unetflow.pipeline_registry import register_pipelines
+from unetflow.settings import CONFIG_LOADER_ARGS
 
 ROOT = Path(__file__).parent.parent
-CATALOG = yaml.safe_load((ROOT / "conf/base/catalog.yml").read_text())
+CATALOG = OmegaConfigLoader(str(ROOT / "conf"), env="local", **CONFIG_LOADER_ARGS)["catalog"]
 
 
 def test_pipelines_are_registered_under_their_names():
@@ -64,7 +66,7 @@ def test_every_hand_over_is_a_catalog_entry_with_a_layer():
     by_hooks = {"retraining_outcome"}
     assert names - {"parameters"} | by_hooks == set(CATALOG)
     for name, entry in CATALOG.items():
-        assert entry["metadata"]["layer"], name
+        assert entry["metadata"]["kedro-viz"]["layer"], name
 
 
 def test_listing_the_pipelines_imports_neither_keras_nor_mlflow():

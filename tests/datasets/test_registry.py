@@ -10,11 +10,7 @@ import pytest
 from kedro.io import DatasetError
 
 from unetflow.core.errors import InputError
-from unetflow.datasets.registry import (
-    ChampionAliasesDataset,
-    ChampionDataset,
-    ChampionRecordDataset,
-)
+from unetflow.datasets.registry import ChampionDataset
 from unetflow.pipelines.retraining.nodes import decide
 
 
@@ -32,20 +28,20 @@ def versions(client: mlflow.MlflowClient, count: int) -> None:
 
 
 def test_there_is_no_champion_at_first(client):
-    assert ChampionDataset(registered_model=None).load() is None
-    for dataset in (ChampionDataset, ChampionRecordDataset):
-        assert dataset(registered_model="cells").load() is None
+    assert ChampionDataset(part="model", registered_model=None).load() is None
+    for part in ("model", "record"):
+        assert ChampionDataset(part=part, registered_model="cells").load() is None
     versions(client, 1)
-    for dataset in (ChampionDataset, ChampionRecordDataset):
-        assert dataset(registered_model="cells").load() is None
-    aliases = ChampionAliasesDataset(registered_model="cells").load()
+    for part in ("model", "record"):
+        assert ChampionDataset(part=part, registered_model="cells").load() is None
+    aliases = ChampionDataset(part="aliases", registered_model="cells").load()
     assert aliases == {"champion": None, "previous": None}
 
 
 def test_champion_that_cannot_be_read_is_none_with_a_warning(client, caplog):
     versions(client, 1)
     client.set_registered_model_alias("cells", "champion", "1")
-    assert ChampionDataset(registered_model="cells").load() is None
+    assert ChampionDataset(part="model", registered_model="cells").load() is None
     (record,) = (r for r in caplog.records if r.name == "unetflow.datasets.registry")
     assert record.levelno == logging.WARNING
     assert "The champion of 'cells' cannot be read" in record.getMessage()
@@ -55,19 +51,19 @@ def test_champion_without_its_data_cannot_be_retrained(client):
     versions(client, 1)
     client.set_registered_model_alias("cells", "champion", "1")
     with pytest.raises(DatasetError, match=r"has no manifest\.parquet"):
-        ChampionRecordDataset(registered_model="cells").load()
+        ChampionDataset(part="record", registered_model="cells").load()
 
 
 def test_a_retraining_needs_a_registered_model():
-    for dataset in (ChampionRecordDataset, ChampionAliasesDataset):
+    for part in ("record", "aliases"):
         with pytest.raises(DatasetError, match="registered_model: it is null"):
-            dataset(registered_model=None).load()
+            ChampionDataset(part=part, registered_model=None).load()
 
 
 class TestMove:
     def test_keeps_the_one_before(self, client):
         versions(client, 2)
-        aliases = ChampionAliasesDataset(registered_model="cells")
+        aliases = ChampionDataset(part="aliases", registered_model="cells")
         aliases.save({"version": "1", "instead_of": None})
         assert aliases.load() == {"champion": "1", "previous": None}
         aliases.save({"version": "2", "instead_of": "1"})
@@ -77,7 +73,7 @@ class TestMove:
 
     def test_that_has_been_made_already_may_be_made_again(self, client):
         versions(client, 2)
-        aliases = ChampionAliasesDataset(registered_model="cells")
+        aliases = ChampionDataset(part="aliases", registered_model="cells")
         aliases.save({"version": "1", "instead_of": None})
         for _ in range(2):  # the second time after the process was killed
             aliases.save({"version": "2", "instead_of": "1"})
@@ -85,7 +81,7 @@ class TestMove:
 
     def test_is_refused_when_another_was_faster(self, client):
         versions(client, 3)
-        aliases = ChampionAliasesDataset(registered_model="cells")
+        aliases = ChampionDataset(part="aliases", registered_model="cells")
         aliases.save({"version": "2", "instead_of": None})
         with pytest.raises(DatasetError, match="it has become version 2 meanwhile"):
             aliases.save({"version": "3", "instead_of": "1"})
@@ -95,7 +91,7 @@ class TestMove:
     @pytest.mark.parametrize("to", ["3", "1"])  # a promotion, and a rollback
     def test_that_is_cut_off_anywhere_can_be_gone_on_with(self, client, monkeypatch, steps, to):
         versions(client, 3)
-        aliases = ChampionAliasesDataset(registered_model="cells")
+        aliases = ChampionDataset(part="aliases", registered_model="cells")
         aliases.save({"version": "1", "instead_of": None})
         aliases.save({"version": "2", "instead_of": "1"})
         move = {"version": to, "instead_of": "2"}
@@ -132,7 +128,7 @@ class TestMove:
     def test_to_a_model_that_was_not_registered_is_refused(self, client):
         versions(client, 1)
         with pytest.raises(DatasetError, match="this run's model is not in the registry"):
-            ChampionAliasesDataset(registered_model="cells").save(
+            ChampionDataset(part="aliases", registered_model="cells").save(
                 {"version": None, "instead_of": None}
             )
 

@@ -25,5 +25,5 @@ def test_tags_of_the_run_are_read(monkeypatch, empty_mlflow):
 
 
 def test_nobody_saves_facts():
-    with pytest.raises(DatasetError, match="only an input"):
+    with pytest.raises(DatasetError, match="only read"):
         RunFactsDataset().save({})

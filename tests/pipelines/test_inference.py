@@ -155,7 +155,7 @@ def test_labels_have_the_header_of_ome_if_the_catalog_says_so(
         catalog.write(
             "labels:\n  type: partitions.PartitionedDataset\n"
             "  path: ${runtime_params:output}/labels\n  filename_suffix: .ome.tif\n"
-            "  dataset: unetflow.datasets.LabelFileDataset\n"
+            "  dataset: {type: unetflow.datasets.FileDataset, format: labels}\n"
         )
     model = finished[0] / "data/06_models/segmenter.keras"
     code, output, out = _infer(project, images, str(model), "mask_export.objects=null")

@@ -16,8 +16,8 @@ from unetflow.config.mask_export import MaskExportParameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
-from unetflow.datasets.label_files import LabelFileDataset
-from unetflow.datasets.objects import CocoFileDataset, TablesDataset
+from unetflow.datasets.files import FileDataset
+from unetflow.datasets.partitions import PartitionsDataset
 from unetflow.inference.blockwise.result_folders import ResultFolders
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.runtimes.runtime import Runtime
@@ -181,21 +181,27 @@ def test_the_error_at_seams_is_measured_where_there_are_some(segmenter, images, 
     assert "blended" not in caplog.text
 
 
+def tables_at(path):
+    table = {"type": "unetflow.datasets.AtomicDataset", "dataset": "pandas.ParquetDataset"}
+    return PartitionsDataset(path=str(path), filename_suffix=".parquet", dataset=table)
+
+
 @pytest.mark.parametrize("objects", [BASE["objects"], None])
 def test_the_objects_of_this_run_are_gathered_and_no_older_ones(
     segmenter, images, tmp_path, objects
 ):
-    instances, tables = {}, TablesDataset(path=str(tmp_path / "tables"))
+    instances, tables = {}, tables_at(tmp_path / "tables")
     tables.save({"a": pd.DataFrame({"image": ["a"], "class": ["cell"]})})  # of an older run
     for outputs in export(segmenter, images, tmp_path, objects=objects):
         tables.save(outputs["object_tables"])
         for name, sized in outputs["instances"].items():
-            dataset = LabelFileDataset(filepath=str(tmp_path / f"instances/{name}.tif"))
+            path = str(tmp_path / f"instances/{name}.tif")
+            dataset = FileDataset(filepath=path, format="labels")
             dataset.save(sized)
             instances[name] = dataset.load
     log = outputs["export_log"]
     whole, _, for_coco = nodes.gather_objects(instances, tables.load(), log)
-    CocoFileDataset(filepath=str(tmp_path / "coco.json")).save(for_coco)
+    FileDataset(filepath=str(tmp_path / "coco.json"), format="coco").save(for_coco)
     coco = json.loads((tmp_path / "coco.json").read_text())
     assert coco["categories"] == [{"id": 1, "name": "cell"}]
     assert len(coco["annotations"]) == len(whole)

@@ -158,8 +158,7 @@ def test_a_training_begins_with_a_file_or_a_registered_model(copy: Path) -> None
 
 def test_a_few_crops_are_learnt_by_heart_or_it_is_said_that_they_are_not(project: Path) -> None:
     shutil.copytree(ROOT / "conf/debug", project / "conf/debug", dirs_exist_ok=True)
-    with (project / "conf/debug/catalog.yml").open("a") as catalog:
-        catalog.write((project / "conf/local/catalog.yml").read_text())
+    shutil.copy(project / "conf/local/catalog.yml", project / "conf/debug")
     small = "model.base_filters=8,model.depth=2,training.crop_size=32"
     run = ("--env", "debug", "--pipelines", "training", "--params")
     result = kedro_run(project, *run, small)
@@ -168,6 +167,7 @@ def test_a_few_crops_are_learnt_by_heart_or_it_is_said_that_they_are_not(project
     assert not list((project / "data/06_models").glob("*.keras"))
     for name in ("metrics.json", "model_card.json", "report.html"):
         assert not (project / "data/08_reporting" / name).exists()
+        assert (project / "data/debug/08_reporting" / name).exists()
     result = kedro_run(project, *run, small + ",training.epochs=1,training.learning_rate=1e-9")
     assert result.exit_code == 1
     assert "something keeps the network from learning" in result.output

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from kedro.io import AbstractDataset
+from kedro.io.core import parse_dataset_definition
 
 from unetflow.core.atomic import atomic_write
 from unetflow.io.files import require_file
@@ -13,12 +14,13 @@ from unetflow.io.files import require_file
 class AtomicDataset(AbstractDataset[Any, Any]):
     """Saves through another dataset, but into a temporary file that then takes the place.
 
-    A run that is killed while it writes leaves the old file as it was.
+    A run that is killed while it writes leaves the old file as it was. Kedro-Viz names a dataset by
+    its class and chooses its symbol so: an instance has the name of the other dataset's class.
 
     Args:
         filepath: The file.
         dataset: The other dataset's type, or its configuration without a file path.
-        optional: Whether a file that is not there is loaded as None rather than being an error.
+        optional: Whether a missing file is loaded as None rather than being an error.
         metadata: Anything; Kedro ignores it.
 
     Example:
@@ -30,6 +32,11 @@ class AtomicDataset(AbstractDataset[Any, Any]):
         ```
     """
 
+    def __new__(cls, *, dataset: str | dict[str, Any], **_: Any) -> Self:
+        """Make an instance of a subclass that is named as the other dataset."""
+        kind, _ = parse_dataset_definition(_configuration(dataset))
+        return object.__new__(type(kind.__name__, (cls,), {"__module__": kind.__module__}))
+
     def __init__(
         self,
         *,
@@ -39,7 +46,7 @@ class AtomicDataset(AbstractDataset[Any, Any]):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._filepath = Path(filepath)
-        self._config = {"type": dataset} if isinstance(dataset, str) else dataset
+        self._dataset = _configuration(dataset)
         self._optional = optional
         self.metadata = metadata
 
@@ -57,17 +64,27 @@ class AtomicDataset(AbstractDataset[Any, Any]):
 
     @property
     def preview(self) -> Callable[..., Any]:
-        """The other dataset's preview, which Kedro-Viz shows; an AttributeError if it has none."""
+        """The other dataset's preview, which Kedro-Viz shows.
+
+        Raises:
+            AttributeError: It has none, or there is no file yet.
+        """
+        if not self._exists():
+            raise AttributeError("preview")
         inner: Any = self._dataset_at(self._filepath)
         return cast("Callable[..., Any]", inner.preview)
 
     def _dataset_at(self, path: Path) -> AbstractDataset[Any, Any]:
         return AbstractDataset.from_config(
-            self._filepath.name, {**self._config, "filepath": str(path)}
+            self._filepath.name, {**self._dataset, "filepath": str(path)}
         )
 
     def _exists(self) -> bool:
         return self._filepath.is_file()
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": str(self._filepath), "dataset": self._config}
+        return {"filepath": str(self._filepath), "dataset": self._dataset}
+
+
+def _configuration(dataset: str | dict[str, Any]) -> dict[str, Any]:
+    return {"type": dataset} if isinstance(dataset, str) else dataset

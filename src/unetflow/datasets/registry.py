@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
@@ -47,27 +47,63 @@ class ChampionRecord:
     load_segmenter: "Callable[[], Segmenter]"
 
 
-class _RegistryDataset(AbstractDataset[Any, Any]):
-    """What the datasets of the registry share.
+class ChampionDataset(AbstractDataset[Any, Any]):
+    """The champion: the version of a registered model that has the alias `champion`.
+
+    There is a champion at any moment: `champion` moves in one step, and before it a third alias
+    notes the old one, from which `previous` is brought up to date even after a killed run.
 
     Args:
         registered_model: The model's name; None: models are not registered.
+        part: What of it is loaded:
+
+            - `model`: which version it is, and its segmenter, read in safe mode
+            - `record`: its data and scores, without the model, whose loading costs seconds
+            - `aliases`: the versions of `champion` and `previous`; saving moves them
         metadata: Anything; Kedro ignores it.
     """
 
     def __init__(
-        self, *, registered_model: str | None, metadata: dict[str, Any] | None = None
+        self,
+        *,
+        registered_model: str | None,
+        part: Literal["model", "record", "aliases"],
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         self._name = registered_model
+        self._part = part
         self.metadata = metadata
 
-    def load(self) -> Any:
-        """Refuse, unless a dataset can."""
-        raise DatasetError("An alias is only moved here.")
+    def load(self) -> "tuple[str, Segmenter] | ChampionRecord | dict[str, str | None] | None":
+        """Ask the registry; None where there is no champion.
 
-    def save(self, data: Any) -> None:
-        """Refuse, unless a dataset can."""
-        raise DatasetError("The registry is only read here.")
+        A champion whose model cannot be read counts as none, with a warning: a comparison that is
+        missing must not cost the training before it.
+
+        Raises:
+            InputError: Models are not registered, or the champion's run lacks what a retraining
+                needs.
+        """
+        if self._part == "model":
+            return None if self._name is None else _load_champion(self._name)
+        name = self._required_name
+        return _read_record(name) if self._part == "record" else _read_aliases(name)
+
+    def save(self, data: Mapping[str, Any]) -> None:
+        """Move the aliases, or leave them where `data` is empty.
+
+        Args:
+            data: `{"version": V, "instead_of": W}` makes version V the champion and W the previous
+                one. V may be None for the version that the active run has registered, and W for
+                none. Nothing changes if V is the champion already, so that a killed run may resume.
+
+        Raises:
+            InputError: W is not the champion (any more).
+        """
+        if self._part != "aliases":
+            raise DatasetError("The registry is only read here.")
+        if data:
+            _move_aliases(self._required_name, data["version"], data["instead_of"])
 
     @property
     def _required_name(self) -> str:
@@ -83,117 +119,82 @@ class _RegistryDataset(AbstractDataset[Any, Any]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {"registered_model": self._name}
+        return {"registered_model": self._name, "part": self._part}
 
 
-class ChampionDataset(_RegistryDataset):
-    """The champion itself."""
-
-    def load(self) -> "tuple[str, Segmenter] | None":
-        """Read the model in safe mode, and say which version it is; None where there is none.
-
-        A champion that cannot be read counts as none, with a warning: a comparison that is
-        missing must not cost the training before it.
-        """
-        if self._name is None:
-            return None
-        try:
-            version = find_version(self._name, CHAMPION)
-            if version is None:
-                return None
-            segmenter = _load(f"models:/{self._name}/{version}", f"{self._name}@{CHAMPION}")
-        except Exception as error:  # each store of models raises errors of its own
-            _log.warning(
-                "The champion of '%s' cannot be read (%s: %s); nothing is compared with it",
-                self._name,
-                type(error).__name__,
-                error,
-            )
-            return None
-        return f"{self._name} version {version}", segmenter
-
-
-class ChampionRecordDataset(_RegistryDataset):
-    """What is known of the champion, without its model, whose loading costs seconds."""
-
-    def load(self) -> ChampionRecord | None:
-        """Ask the registry and the run that made the champion; None where there is none.
-
-        Raises:
-            InputError: The champion's run lacks what a retraining needs.
-        """
-        import mlflow
-
-        name = self._required_name
+def _load_champion(name: str) -> "tuple[str, Segmenter] | None":
+    try:
         version = find_version(name, CHAMPION)
         if version is None:
             return None
-        client = mlflow.MlflowClient()
-        known = client.get_model_version(name, version)
-        source = f"models:/{name}/{version}"
-        return ChampionRecord(
+        segmenter = _load(f"models:/{name}/{version}", f"{name}@{CHAMPION}")
+    except Exception as error:  # each store of models raises errors of its own
+        _log.warning(
+            "The champion of '%s' cannot be read (%s: %s); nothing is compared with it",
             name,
-            version,
-            datetime.fromtimestamp(known.creation_timestamp / 1000, UTC),
-            pd.read_parquet(_fetch(client, known.run_id, "manifest.parquet", source)),
-            json.loads(_fetch(client, known.run_id, "metrics.json", source).read_text("utf-8")),
-            lambda: _load(source, f"{name}@{CHAMPION}"),
+            type(error).__name__,
+            error,
         )
+        return None
+    return f"{name} version {version}", segmenter
 
 
-class ChampionAliasesDataset(_RegistryDataset):
-    """The aliases `champion` and `previous`.
+def _read_record(name: str) -> ChampionRecord | None:
+    import mlflow
 
-    Saving moves them: `{"version": V, "instead_of": W}` makes version V the champion and W the
-    previous one; V may be None for the version that the active run has registered, and W for
-    none. None of both changes if W is not the champion (any more), nor if V is it already, so that
-    a run which was killed may go on.
+    version = find_version(name, CHAMPION)
+    if version is None:
+        return None
+    client = mlflow.MlflowClient()
+    known = client.get_model_version(name, version)
+    source = f"models:/{name}/{version}"
+    return ChampionRecord(
+        name,
+        version,
+        datetime.fromtimestamp(known.creation_timestamp / 1000, UTC),
+        pd.read_parquet(_fetch(client, known.run_id, "manifest.parquet", source)),
+        json.loads(_fetch(client, known.run_id, "metrics.json", source).read_text("utf-8")),
+        lambda: _load(source, f"{name}@{CHAMPION}"),
+    )
 
-    There is a champion at any moment: `champion` moves in one step, and before it a third alias
-    notes the old one, from which `previous` is brought up to date even if the process was killed.
-    """
 
-    def load(self) -> dict[str, str | None]:
-        """Return the version that each alias points at."""
-        name = self._required_name
-        champion, replaced = find_version(name, CHAMPION), find_version(name, _REPLACED)
-        if replaced in (None, champion):  # nothing was cut off, or before `champion` moved
-            return {CHAMPION: champion, PREVIOUS: find_version(name, PREVIOUS)}
-        return {CHAMPION: champion, PREVIOUS: replaced}
+def _read_aliases(name: str) -> dict[str, str | None]:
+    champion, replaced = find_version(name, CHAMPION), find_version(name, _REPLACED)
+    if replaced in (None, champion):  # nothing was cut off, or before `champion` moved
+        return {CHAMPION: champion, PREVIOUS: find_version(name, PREVIOUS)}
+    return {CHAMPION: champion, PREVIOUS: replaced}
 
-    def save(self, data: Mapping[str, Any]) -> None:
-        """Move the aliases, or leave them when `data` is empty."""
-        if not data:
-            return
-        import mlflow
 
-        name, client = self._required_name, mlflow.MlflowClient()
-        version = data["version"] or _version_of_active_run(client, name)
-        self._finish(client)
-        before = find_version(name, CHAMPION)
-        if before == version:
-            return
-        if before != data["instead_of"]:
-            raise InputError(
-                f"models:/{name}@{CHAMPION}",
-                f"it has become version {before} meanwhile, and was version "
-                f"{data['instead_of']} when this run compared with it",
-                "Run the retraining again",
-            )
-        if before is not None:
-            client.set_registered_model_alias(name, _REPLACED, before)
-        client.set_registered_model_alias(name, CHAMPION, version)
-        self._finish(client)
+def _move_aliases(name: str, version: str | None, instead_of: str | None) -> None:
+    import mlflow
 
-    def _finish(self, client: "MlflowClient") -> None:
-        """Bring `previous` up to date where `champion` has moved."""
-        name = self._required_name
-        replaced = find_version(name, _REPLACED)
-        if replaced is None:
-            return
-        if replaced != find_version(name, CHAMPION):
-            client.set_registered_model_alias(name, PREVIOUS, replaced)
-        client.delete_registered_model_alias(name, _REPLACED)
+    client = mlflow.MlflowClient()
+    version = version or _version_of_active_run(client, name)
+    _finish_move(client, name)
+    before = find_version(name, CHAMPION)
+    if before == version:
+        return
+    if before != instead_of:
+        raise InputError(
+            f"models:/{name}@{CHAMPION}",
+            f"it has become version {before} meanwhile, and was version {instead_of} when this run "
+            "compared with it",
+            "Run the retraining again",
+        )
+    if before is not None:
+        client.set_registered_model_alias(name, _REPLACED, before)
+    client.set_registered_model_alias(name, CHAMPION, version)
+    _finish_move(client, name)
+
+
+def _finish_move(client: "MlflowClient", name: str) -> None:
+    """Bring `previous` up to date where `champion` has moved."""
+    replaced = find_version(name, _REPLACED)
+    if replaced is None:
+        return
+    if replaced != find_version(name, CHAMPION):
+        client.set_registered_model_alias(name, PREVIOUS, replaced)
+    client.delete_registered_model_alias(name, _REPLACED)
 
 
 def find_version(registered_model: str, alias: str) -> str | None:

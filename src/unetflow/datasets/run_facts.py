@@ -1,29 +1,21 @@
-"""What is known of the run itself."""
+"""Command, commit, device and versions of the run itself."""
 
 import platform
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import Any, NoReturn
-
-from kedro.io import AbstractDataset, DatasetError
+from typing import Any
 
 import unetflow
+from unetflow.datasets.read_only import ReadOnlyDataset
 
 _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "albumentations", "mlflow", "kedro")
 
 
-class RunFactsDataset(AbstractDataset[NoReturn, dict[str, Any]]):
+class RunFactsDataset(ReadOnlyDataset[dict[str, Any]]):
     """Gives what must be known to repeat a run.
 
-    Command and git commit are those that the active MLflow run was tagged with; without one they
-    are not known.
-
-    Args:
-        metadata: Anything; Kedro ignores it.
+    Command and git commit are those of the active MLflow run's tags; without one they are unknown.
     """
-
-    def __init__(self, *, metadata: dict[str, Any] | None = None) -> None:
-        self.metadata = metadata
 
     def load(self) -> dict[str, Any]:
         """Return plain values; see `reporting.evaluation_report.describe_model`."""
@@ -44,16 +36,6 @@ class RunFactsDataset(AbstractDataset[NoReturn, dict[str, Any]]):
                 **_versions(),
             },
         }
-
-    def save(self, data: NoReturn) -> None:
-        """Refuse: nobody but the run itself makes these."""
-        raise DatasetError("The facts of a run are only an input.")
-
-    def _exists(self) -> bool:
-        return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {}
 
 
 def _read_tags() -> tuple[str | None, dict[str, str]]:

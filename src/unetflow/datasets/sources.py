@@ -3,9 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Generic, NoReturn, TypeVar
-
-from kedro.io import AbstractDataset, DatasetError
+from typing import Any, Generic, TypeVar
 
 from unetflow.annotations.autodetect.detect_layout import detect_layout
 from unetflow.annotations.layouts.registry import LAYOUTS, find_pairs
@@ -14,7 +12,8 @@ from unetflow.annotations.split_table import SplitTable, apply_split_table
 from unetflow.core.errors import InputError
 from unetflow.data.synthetic import write_synthetic_images
 from unetflow.datasets.downloads import download
-from unetflow.datasets.image_files import ImageFolderDataset
+from unetflow.datasets.images import ImageFolderDataset
+from unetflow.datasets.read_only import ReadOnlyDataset
 from unetflow.io.file_listing import natural_order
 from unetflow.io.formats.bounds import MAX_PIXELS
 from unetflow.io.image_file import ImageFile
@@ -35,7 +34,7 @@ def _checked(option: str, value: Any, kind: type | UnionType, expected: str) -> 
     return value
 
 
-class _Source(AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
+class _Source(ReadOnlyDataset[Loaded], Generic[Loaded]):
     """What both datasets below share: finding the pairs of a data set, without opening an image.
 
     Args:
@@ -61,6 +60,7 @@ class _Source(AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
         metadata: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
+        super().__init__(metadata=metadata)
         self._path = Path(_checked("path", path, str | Path, _PLACE))
         self._layout = layout
         self._splits = splits
@@ -68,7 +68,6 @@ class _Source(AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
         given = _checked("download", download, dict | NoneType, "a list with `url` and `sha256`")
         self._download = given and {str(key): value for key, value in given.items()}
         self._options = options
-        self.metadata = metadata
 
     def _find(self) -> Pairing:
         if self._download is not None:
@@ -89,10 +88,6 @@ class _Source(AbstractDataset[NoReturn, Loaded], Generic[Loaded]):
         if self._split_table is not None:
             pairing = apply_split_table(pairing, self._path, SplitTable.read(self._split_table))
         return replace(pairing, detected_layout=detected_layout)
-
-    def save(self, data: NoReturn) -> None:
-        """Refuse: the files are the user's."""
-        raise DatasetError(f"{self._path} is only read.")
 
     def _exists(self) -> bool:
         return self._path.exists()

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from kedro.io import AbstractDataset, DatasetError
 
 from unetflow.core.errors import InputError
+from unetflow.datasets.read_only import ReadOnlyDataset
 from unetflow.reporting.run_comparison.runs import Segment, TrackedRun
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _MEND = (
 )
 
 
-class TrackedRunsDataset(AbstractDataset[Any, list[TrackedRun]]):
+class TrackedRunsDataset(ReadOnlyDataset[list[TrackedRun]]):
     """Trainings that were evaluated, the earliest first.
 
     They are looked for where the process tracks its own runs, in the same experiment.
@@ -42,9 +42,9 @@ class TrackedRunsDataset(AbstractDataset[Any, list[TrackedRun]]):
         latest: int = 2,
         metadata: dict[str, Any] | None = None,
     ) -> None:
+        super().__init__(metadata=metadata)
         self._wanted = runs if runs is None or isinstance(runs, list) else str(runs).split("+")
         self._latest = latest
-        self.metadata = metadata
 
     def load(self) -> list[TrackedRun]:
         """Read what is known of the runs; their models are loaded when they are asked for.
@@ -68,13 +68,6 @@ class TrackedRunsDataset(AbstractDataset[Any, list[TrackedRun]]):
                     raise InputError("runs", problem, _MEND)
         chosen.sort(key=lambda run: run.info.start_time)
         return [_read(client, run) for run in chosen]
-
-    def save(self, data: Any) -> None:
-        """Refuse: what was tracked is only read."""
-        raise DatasetError("Tracked runs are only read.")
-
-    def _exists(self) -> bool:
-        return True
 
     def _describe(self) -> dict[str, Any]:
         return {"runs": self._wanted, "latest": self._latest}

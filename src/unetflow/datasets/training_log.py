@@ -5,13 +5,12 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TypeAlias
-
-from kedro.io import AbstractDataset, DatasetError
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from unetflow.core.atomic import atomic_write
 from unetflow.core.types import Label
 from unetflow.data.samples import Sample
+from unetflow.datasets.read_only import ReadOnlyDataset
 
 if TYPE_CHECKING:
     from unetflow.training.callbacks import TrainingListeners
@@ -54,27 +53,41 @@ class Recorder(Protocol):
         """Keep what comes in meanwhile as a part of the whole record."""
 
 
-class _LogDataset(AbstractDataset[NoReturn, Any]):
-    """What the logs of one training and of several share.
+class TrainingLogDataset(ReadOnlyDataset[Any]):
+    """Gives functions that a training calls to report its progress.
+
+    They pass the scores and the predictions of an epoch on to a recorder; without one they do
+    nothing, so that a training node also works alone. One writes a JSON file about the batch at
+    which the loss is not a number any more.
 
     Args:
-        bad_batch: The file about a batch at which the loss is no number any more; it is there only
-            after a training that failed so.
+        bad_batch: That file; it is there only after a training that failed so.
+        folds: Whether several trainings report: then a function is loaded that begins the record of
+            one of them by its name. It returns a context with the functions that the training
+            calls, and one that takes its scores.
         metadata: Anything; Kedro ignores it.
     """
 
-    def __init__(self, *, bad_batch: str, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, *, bad_batch: str, folds: bool = False, metadata: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(metadata=metadata)
         self._bad_batch = Path(bad_batch)
+        self._folds = folds
         self._recorder: Recorder | None = None
-        self.metadata = metadata
 
     def connect(self, recorder: Recorder) -> None:
-        """Name the recorder that trainings from now on are told to."""
+        """Name the recorder of trainings from now on."""
         self._recorder = recorder
 
-    def save(self, data: NoReturn) -> None:
-        """Refuse: what there is to tell comes in through the functions that `load` returns."""
-        raise DatasetError("The training log is only an input of the training.")
+    def load(self) -> "TrainingListeners | BeginFold":
+        """Return the functions, and remove what an earlier training has written."""
+        return self._begin_fold if self._folds else self._listeners()
+
+    @contextmanager
+    def _begin_fold(self, name: str) -> Iterator[tuple["TrainingListeners", TellScores]]:
+        with self._recorder.part(name) if self._recorder else nullcontext():
+            yield self._listeners(), self._log_scores
 
     def _listeners(self) -> "TrainingListeners":
         from unetflow.training.callbacks import TrainingListeners
@@ -108,41 +121,9 @@ class _LogDataset(AbstractDataset[NoReturn, Any]):
             temporary.write_text(json.dumps(batch, indent=2), encoding="utf-8")
         _log.error("The samples of the batch are listed in %s", self._bad_batch)
 
-    def _exists(self) -> bool:
-        return True
-
-    def _describe(self) -> dict[str, Any]:
-        return {"bad_batch": str(self._bad_batch)}
-
-
-class TrainingLogDataset(_LogDataset):
-    """Gives functions that a training calls.
-
-    Two pass the scores and the predictions of an epoch on to a recorder; without one they do
-    nothing, so that a training node also works alone. The third writes a JSON file about the batch
-    at which the loss is no number any more.
-    """
-
-    def load(self) -> "TrainingListeners":
-        """Return the functions, and take away what an earlier training has written."""
-        return self._listeners()
-
-
-class FoldLogDataset(_LogDataset):
-    """Gives a function that begins the record of one training among several, by its name.
-
-    It returns a context with the functions that the training calls, and one that takes its scores.
-    """
-
-    def load(self) -> BeginFold:
-        """Return the function."""
-        return self._begin
-
-    @contextmanager
-    def _begin(self, name: str) -> Iterator[tuple["TrainingListeners", TellScores]]:
-        with self._recorder.part(name) if self._recorder else nullcontext():
-            yield self._listeners(), self._log_scores
-
     def _log_scores(self, metrics: Mapping[str, Any]) -> None:
         if self._recorder is not None:
             self._recorder.log_metrics(metrics)
+
+    def _describe(self) -> dict[str, Any]:
+        return {"bad_batch": str(self._bad_batch)}

@@ -11,7 +11,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from unetflow.config.validation import dump_parameters
-from unetflow.datasets.training_log import FoldLogDataset, TrainingLogDataset
+from unetflow.datasets.training_log import TrainingLogDataset
 from unetflow.evaluation.headline import describe_scores
 from unetflow.pipelines.retraining.runner import SKIPPED
 from unetflow.tracking.redaction import find_secrets
@@ -71,7 +71,7 @@ class TrackingHooks:
         for entry in pipeline.inputs():
             if self._tracking_of(entry).get("log") == "epochs":
                 log = catalog.get(entry)
-                if isinstance(log, TrainingLogDataset | FoldLogDataset):
+                if isinstance(log, TrainingLogDataset):
                     log.connect(self._tracker)
 
     @hook_impl

@@ -1,0 +1,153 @@
+"""Files in this project's own formats, one dataset for all of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from kedro.io import AbstractDataset, DatasetError
+from numpy.typing import NDArray
+from PIL import Image
+
+from unetflow.core.atomic import atomic_write
+from unetflow.core.errors import InputError
+from unetflow.instances.coco import write_coco
+from unetflow.instances.geojson import write_geojson
+from unetflow.instances.imagej import write_imagej_rois
+from unetflow.io.formats.registry import read_image, read_mask
+from unetflow.io.pixel_size import PixelSize, read_pixel_size
+from unetflow.io.tiff_writer import write_label_tiff, write_probability_tiff, write_tiff
+
+if TYPE_CHECKING:
+    import keras
+
+    from unetflow.inference.segmenter import Segmenter
+
+SizedPixels = tuple[NDArray[Any], PixelSize | None]
+"""Numbers for each pixel of an image, and the size of a pixel; None where it is not known."""
+
+
+@dataclass(frozen=True)
+class _Format:
+    """How files of a format are written and read; `load` is None where they are only written."""
+
+    save: Callable[[Path, Any], None]
+    load: Callable[[Path], Any] | None = None
+
+
+class FileDataset(AbstractDataset[Any, Any]):
+    """One file, replaced in one step.
+
+    Args:
+        filepath: The file.
+        format: What it holds, a name in `FORMATS`:
+
+            - `image`: 8 or 16 bit pixels `(height, width)` or `(height, width, 3)` as PNG or TIFF,
+              by the file's ending; a TIFF is compressed without loss and may hold float32, too
+            - `labels`: class indices or object numbers `(height, width)` and the size of a pixel,
+              as TIFF with the header of OME (ending `.ome.tif`) or ImageJ
+            - `probabilities`: `(height, width, classes)` float32, likewise
+            - `geojson`, `imagej`: the objects of an image and the names of all classes, for QuPath
+              and for ImageJ's ROI Manager; only written
+            - `coco`: the same of many images, one at a time; only written
+            - `keras`: a Keras model, loaded in safe mode
+            - `segmenter`: model, preprocessing, threshold and class names
+            - `exported`: a segmenter for another runtime than Keras
+            - `bioimageio`: a model's package for bioimage.io; only written
+        metadata: Anything; Kedro ignores it.
+
+    Raises:
+        InputError: There is no such format.
+    """
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        format: str,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        if format not in FORMATS:
+            raise InputError(
+                filepath, f"there is no format '{format}'", f"Use one of {', '.join(FORMATS)}"
+            )
+        self._filepath = Path(filepath)
+        self._format = format
+        self.metadata = metadata
+
+    def load(self) -> Any:
+        """Read the file."""
+        load = FORMATS[self._format].load
+        if load is None:
+            raise DatasetError(f"{self._filepath} is only written, for other programs.")
+        return load(self._filepath)
+
+    def save(self, data: Any) -> None:
+        """Replace the file in one step."""
+        FORMATS[self._format].save(self._filepath, data)
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "format": self._format}
+
+
+def _save_image(path: Path, pixels: NDArray[np.generic]) -> None:
+    if path.suffix.lower() in (".tif", ".tiff"):
+        write_tiff(path, pixels, compression="zlib")
+        return
+    with atomic_write(path) as temporary:
+        Image.fromarray(pixels).save(temporary, format="PNG")
+
+
+def _load_image(path: Path) -> NDArray[np.generic]:
+    pixels = read_image(path)
+    return pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
+
+
+def _load_labels(path: Path) -> SizedPixels:
+    return read_mask(path), read_pixel_size(path)
+
+
+def _load_probabilities(path: Path) -> SizedPixels:
+    return read_image(path), read_pixel_size(path)
+
+
+# Keras is imported when a model is read or written: it costs seconds.
+def load_keras_model(path: Path) -> "keras.Model":
+    """Read a Keras model in safe mode."""
+    from unetflow.models.keras_io import load_keras
+
+    return load_keras(path)
+
+
+def _save_keras_model(path: Path, model: "keras.Model") -> None:
+    from unetflow.models.keras_io import save_keras
+
+    save_keras(model, path)
+
+
+def load_segmenter(path: Path) -> "Segmenter":
+    """Read a segmenter in safe mode."""
+    from unetflow.inference.segmenter import Segmenter
+
+    return Segmenter.load(path)
+
+
+FORMATS = {
+    "image": _Format(_save_image, _load_image),
+    "labels": _Format(lambda path, data: write_label_tiff(path, *data), _load_labels),
+    "probabilities": _Format(
+        lambda path, data: write_probability_tiff(path, *data), _load_probabilities
+    ),
+    "geojson": _Format(lambda path, data: write_geojson(path, *data)),
+    "imagej": _Format(lambda path, data: write_imagej_rois(path, *data)),
+    "coco": _Format(lambda path, data: write_coco(path, *data)),
+    "keras": _Format(_save_keras_model, load_keras_model),
+    "segmenter": _Format(lambda path, segmenter: segmenter.save(path), load_segmenter),
+    "exported": _Format(lambda path, exported: exported.write(path), load_segmenter),
+    "bioimageio": _Format(lambda path, package: package.save(path)),
+}
+"""The formats by name."""

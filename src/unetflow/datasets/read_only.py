@@ -1,0 +1,28 @@
+"""Base class of catalog entries that a run only reads."""
+
+from typing import Any, NoReturn, TypeVar
+
+from kedro.io import AbstractDataset, DatasetError
+
+Loaded = TypeVar("Loaded")
+
+
+class ReadOnlyDataset(AbstractDataset[NoReturn, Loaded]):
+    """An input of a run.
+
+    Args:
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(self, *, metadata: dict[str, Any] | None = None) -> None:
+        self.metadata = metadata
+
+    def save(self, data: NoReturn) -> None:
+        """Refuse."""
+        raise DatasetError(f"{type(self).__name__} is only read.")
+
+    def _exists(self) -> bool:
+        return True
+
+    def _describe(self) -> dict[str, Any]:
+        return {}

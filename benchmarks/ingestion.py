@@ -71,7 +71,7 @@ def measure_memory(process: psutil.Process) -> int:
 def run_round(archive: Path, project: Path) -> dict[str, float]:
     """Measure everything once."""
     ingestion = ("run", "--env", "dsb2018", "--pipelines", "ingestion")
-    trivial = ("run", "--env", "dsb2018", "--nodes", "write_policy")
+    trivial = ("run", "--env", "dsb2018", "--nodes", "augmentation.write_policy")
     measured = {"decoding_loop_s": time_decoding(archive)}
     for cores in (1, 2):
         shutil.rmtree(project / "data", ignore_errors=True)
@@ -97,7 +97,9 @@ def main() -> None:
         for name in ("pyproject.toml", ".telemetry"):
             shutil.copy(PROJECT / name, project / name)
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{project}/mlflow.db"
-        time_kedro(project, 2, "run", "--env", "dsb2018", "--nodes", "write_policy")  # makes tables
+        time_kedro(
+            project, 2, "run", "--env", "dsb2018", "--nodes", "augmentation.write_policy"
+        )  # makes tables
         rounds = [run_round(archive, project) for _ in range(options.rounds)]
     medians = {name: statistics.median(r[name] for r in rounds) for name in rounds[0]}
     loop = medians["decoding_loop_s"]

@@ -74,7 +74,7 @@ def test_the_same_command_goes_on_in_the_same_run(
     assert not _states(killed)
 
     # The same without a kill
-    again = ("--pipelines", "training", "--nodes", "train_unet", "--params", changed)
+    again = ("--pipelines", "training", "--nodes", "training.train_unet", "--params", changed)
     run_again = kedro_run(killed, *again)
     assert run_again.exit_code == 0, run_again.output
     same = pd.read_csv(killed / "data/08_reporting/history.csv")
@@ -87,7 +87,7 @@ def test_the_same_command_goes_on_in_the_same_run(
 
 def test_other_parameters_begin_anew_and_say_what_differs(killed: Path) -> None:
     other = LONG.replace("epochs=12", "epochs=1") + ",training.learning_rate=0.003"
-    result = kedro_run(killed, *COMMAND[:2], "--to-nodes", "train_unet", "--params", other)
+    result = kedro_run(killed, *COMMAND[:2], "--to-nodes", "training.train_unet", "--params", other)
     assert result.exit_code == 0, result.output
     told = "".join(result.output.split())  # the log breaks lines amid words
     assert "training.epochs(12there,1now)" in told

@@ -70,7 +70,7 @@ def test_first_model_becomes_the_champion(copy: Path) -> None:
 
 def test_the_champion_changes_after_all_that_look_at_it() -> None:
     whole = register_pipelines()["retraining"]
-    before = whole.to_nodes("promote").nodes
+    before = whole.to_nodes("decision.promote").nodes
     for entry in ("champion", "champion_record", "champion_scores"):
         assert set(whole.only_nodes_with_inputs(entry).nodes) <= set(before)
 
@@ -127,7 +127,7 @@ def test_challenger_that_may_be_worse_is_not_promoted(with_champion: Path) -> No
 def test_enough_new_pairs_are_a_reason(with_champion: Path) -> None:
     add_pairs(with_champion, 2)
     params = f"{TINY},retraining.min_new_labelled=2,ingestion.leakage.duplicates=allow"
-    result = kedro_run(with_champion, *RETRAINING, params, "--to-nodes", "look_for_reason")
+    result = kedro_run(with_champion, *RETRAINING, params, "--to-nodes", "gate.look_for_reason")
     reason = json.loads((with_champion / "data/08_reporting/retraining_reason.json").read_text())
     assert reason["due"], result.output
     assert reason["reason"] == "2 pairs are new or changed, and 2 are enough"

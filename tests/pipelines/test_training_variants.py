@@ -206,7 +206,7 @@ def test_a_plan_for_other_parameters_is_not_gone_on_with(copy: Path) -> None:
     result = kedro_run(copy, "--pipelines", "evaluation", "--params", TINY + ",training.tile=64")
     assert result.exit_code == 1
     assert "training.tile: it is 64, but the plan of an earlier run" in result.output
-    run = ("--pipelines", "training", "--from-nodes", "train_unet", "--params")
+    run = ("--pipelines", "training", "--from-nodes", "training.train_unet", "--params")
     result = kedro_run(copy, *run, TINY.replace("epochs=2", "epochs=3"))
     assert result.exit_code == 1
     assert "training.epochs: it is 3, but the plan" in result.output

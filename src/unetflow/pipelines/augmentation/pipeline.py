@@ -3,11 +3,13 @@
 from kedro.pipeline import Node, Pipeline
 
 from unetflow.pipelines.augmentation import nodes
+from unetflow.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
     """Wire the stage."""
-    return Pipeline(
+    return stage(
+        "augmentation",
         [
             Node(
                 nodes.write_policy,
@@ -29,5 +31,4 @@ def create_pipeline() -> Pipeline:
                 name="preview_policy",
             ),
         ],
-        tags="augmentation",
     )

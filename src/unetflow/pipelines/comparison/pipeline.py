@@ -3,11 +3,13 @@
 from kedro.pipeline import Node, Pipeline
 
 from unetflow.pipelines.comparison import nodes
+from unetflow.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
     """Wire the pipeline."""
-    return Pipeline(
+    return stage(
+        "comparison",
         [
             Node(
                 nodes.compare_runs,
@@ -16,5 +18,4 @@ def create_pipeline() -> Pipeline:
                 name="compare_runs",
             )
         ],
-        tags="comparison",
     )

@@ -3,11 +3,13 @@
 from kedro.pipeline import Node, Pipeline
 
 from unetflow.pipelines.construction import nodes
+from unetflow.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
     """Wire the stage."""
-    return Pipeline(
+    return stage(
+        "construction",
         [
             Node(
                 nodes.construct_unet,
@@ -28,5 +30,4 @@ def create_pipeline() -> Pipeline:
                 name="draw_network",
             ),
         ],
-        tags="construction",
     )

@@ -4,11 +4,13 @@ from kedro.pipeline import Node, Pipeline
 
 from unetflow.pipelines.cross_validation import nodes
 from unetflow.pipelines.evaluation.nodes import score_test_images, summarise
+from unetflow.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
     """Wire the stage."""
-    return Pipeline(
+    return stage(
+        "cross_validation",
         [
             Node(
                 nodes.compute_fold_weight_maps,
@@ -72,5 +74,5 @@ def create_pipeline() -> Pipeline:
                 name="summarise_ensemble",
             ),
         ],
-        tags=["cross_validation", "training"],
+        "training",
     )

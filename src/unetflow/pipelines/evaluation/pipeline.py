@@ -3,11 +3,12 @@
 from kedro.pipeline import Node, Pipeline
 
 from unetflow.pipelines.evaluation import baseline_nodes, nodes, report_nodes, review_nodes
+from unetflow.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
     """Wire the stage."""
-    return Pipeline([*_scoring(), *_review(), *_report()], tags="evaluation")
+    return stage("evaluation", [*_scoring(), *_review(), *_report()])
 
 
 def _scoring() -> list[Node]:

@@ -3,11 +3,13 @@
 from kedro.pipeline import Node, Pipeline
 
 from unetflow.pipelines.ingestion import nodes
+from unetflow.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
     """Wire the stage."""
-    return Pipeline(
+    return stage(
+        "ingestion",
         [
             Node(
                 nodes.build_samples,
@@ -72,5 +74,4 @@ def create_pipeline() -> Pipeline:
                 name="measure_fingerprint",
             ),
         ],
-        tags="ingestion",
     )

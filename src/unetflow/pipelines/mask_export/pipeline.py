@@ -3,11 +3,13 @@
 from kedro.pipeline import Node, Pipeline
 
 from unetflow.pipelines.mask_export import nodes
+from unetflow.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
     """Wire the stage."""
-    return Pipeline(
+    return stage(
+        "mask_export",
         [
             Node(
                 nodes.export_masks,
@@ -39,5 +41,4 @@ def create_pipeline() -> Pipeline:
                 name="require_all_masks",
             ),
         ],
-        tags="mask_export",
     )

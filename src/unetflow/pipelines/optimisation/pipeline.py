@@ -3,11 +3,13 @@
 from kedro.pipeline import Node, Pipeline
 
 from unetflow.pipelines.optimisation import nodes
+from unetflow.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
     """Wire the stage."""
-    return Pipeline(
+    return stage(
+        "optimisation",
         [
             Node(
                 nodes.compare_runtimes,
@@ -22,5 +24,4 @@ def create_pipeline() -> Pipeline:
                 name="compare_runtimes",
             )
         ],
-        tags="optimisation",
     )

@@ -3,11 +3,13 @@
 from kedro.pipeline import Node, Pipeline
 
 from unetflow.pipelines.packaging import nodes
+from unetflow.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
     """Wire the pipeline."""
-    return Pipeline(
+    return stage(
+        "packaging",
         [
             Node(
                 nodes.package_model,
@@ -21,5 +23,4 @@ def create_pipeline() -> Pipeline:
                 name="package_model",
             )
         ],
-        tags="packaging",
     )

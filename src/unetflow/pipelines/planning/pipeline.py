@@ -3,11 +3,13 @@
 from kedro.pipeline import Node, Pipeline
 
 from unetflow.pipelines.planning import nodes
+from unetflow.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
     """Wire the stage."""
-    return Pipeline(
+    return stage(
+        "planning",
         [
             Node(
                 nodes.plan_run,
@@ -16,5 +18,4 @@ def create_pipeline() -> Pipeline:
                 name="plan_run",
             )
         ],
-        tags="planning",
     )

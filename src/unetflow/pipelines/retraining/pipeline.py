@@ -4,6 +4,7 @@ from kedro.pipeline import Node, Pipeline
 
 from unetflow.pipelines import augmentation, construction, evaluation, ingestion, planning, training
 from unetflow.pipelines.retraining import nodes
+from unetflow.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
@@ -14,16 +15,17 @@ def create_pipeline() -> Pipeline:
     challenger = (
         planning.create_pipeline()
         + augmentation.create_pipeline()
-        + construction.create_pipeline().only_nodes("draw_network")
+        + construction.create_pipeline().only_nodes("construction.draw_network")
         + training.create_pipeline()
         + evaluation.create_pipeline()
-        + Pipeline([_construct_challenger()], tags="construction")
+        + stage("construction", [_construct_challenger()])
     )
     return ingestion.create_pipeline() + _gate() + challenger + _decision()
 
 
 def _gate() -> Pipeline:
-    return Pipeline(
+    return stage(
+        "gate",
         [
             Node(
                 nodes.look_for_reason,
@@ -39,7 +41,6 @@ def _gate() -> Pipeline:
                 name="look_for_reason",
             ),
         ],
-        tags="gate",
     )
 
 
@@ -61,7 +62,8 @@ def _construct_challenger() -> Node:
 
 
 def _decision() -> Pipeline:
-    return Pipeline(
+    return stage(
+        "decision",
         [
             Node(
                 nodes.decide,
@@ -89,5 +91,5 @@ def _decision() -> Pipeline:
                 name="promote",
             ),
         ],
-        tags=["decision", "promotes"],
+        "promotes",
     )

@@ -3,11 +3,13 @@
 from kedro.pipeline import Node, Pipeline
 
 from unetflow.pipelines.rollback import nodes
+from unetflow.pipelines.stage import stage
 
 
 def create_pipeline() -> Pipeline:
     """Wire the pipeline."""
-    return Pipeline(
+    return stage(
+        "rollback",
         [
             Node(
                 nodes.roll_back,
@@ -16,5 +18,5 @@ def create_pipeline() -> Pipeline:
                 name="roll_back",
             )
         ],
-        tags=["rollback", "promotes"],
+        "promotes",
     )

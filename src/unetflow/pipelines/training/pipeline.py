@@ -2,12 +2,14 @@
 
 from kedro.pipeline import Node, Pipeline
 
+from unetflow.pipelines.stage import stage
 from unetflow.pipelines.training import nodes
 
 
 def create_pipeline() -> Pipeline:
     """Wire the stage."""
-    return Pipeline(
+    return stage(
+        "training",
         [
             Node(
                 nodes.compute_weight_maps,
@@ -46,5 +48,4 @@ def create_pipeline() -> Pipeline:
                 name="plot_history",
             ),
         ],
-        tags="training",
     )

@@ -63,7 +63,7 @@ def test_images_without_annotation_keep_their_split(tmp_path):
 
 @pytest.mark.parametrize("name", ["hold-out", "trian"])
 def test_an_unknown_split_is_refused(given_splits, name):
-    with pytest.raises(InputError, match=f"'{name}' is no split. Use train, validation, test"):
+    with pytest.raises(InputError, match=f"'{name}' is not a split. Use train, validation, test"):
         find_pairs(given_splits, "folders", {}, {name: {"images": "val", "masks": "val_masks"}})
 
 

@@ -170,7 +170,7 @@ def test_ignored_numbers_are_no_objects(tmp_path):
     drawn = numbered.draw((2, 3), meaning_of(ignore=(20, 255)), 100)
     assert drawn.label.tolist() == [[0, 255, 255], [0, 1, 1]]
     assert drawn.instances.tolist() == [[0, 0, 0], [0, 2, 1]]
-    with pytest.raises(InputError, match="which no threshold can cut"):
+    with pytest.raises(InputError, match="to which no threshold applies"):
         numbered.draw((2, 3), meaning_of(threshold=128), 100)
 
 

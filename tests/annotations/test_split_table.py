@@ -104,7 +104,7 @@ def test_the_table_may_be_in_the_archive(tmp_path):
     touch_images(tmp_path / "data", "images/a.png")
     (tmp_path / "data/t.csv").write_text(TABLE)
     shutil.make_archive(str(tmp_path / "data"), "zip", tmp_path / "data")
-    table = SplitTable("t.csv", split="side")
+    table = SplitTable(file="t.csv", split="side")
     pairing = apply_split_table(Pairing([pair_of("a")], []), tmp_path / "data.zip", table)
     assert sides(pairing) == [("a", "train", None)]
 
@@ -112,8 +112,8 @@ def test_the_table_may_be_in_the_archive(tmp_path):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("id,side\na,train\na,test\n", "'a' stands twice"),
-        ("id,side\na,both\n", "'both' is no split"),
+        ("id,side\na,train\na,test\n", "it has several rows for 'a'"),
+        ("id,side\na,both\n", "'both' is not a split"),
         ("name,side\na,train\n", "it has no column 'id'"),
         ("id,side\na,train,p1\n", "more fields than its header"),
         ("", "it is not a CSV table"),
@@ -143,7 +143,7 @@ def test_white_space_around_values_and_names_of_columns_is_passed_over(tmp_path)
 def test_a_missing_table_is_refused(tmp_path):
     touch_images(tmp_path, "a.png")
     with pytest.raises(InputError, match="there is no such file") as caught:
-        apply_split_table(Pairing([], []), tmp_path, SplitTable("t.csv", split="side"))
+        apply_split_table(Pairing([], []), tmp_path, SplitTable(file="t.csv", split="side"))
     assert caught.value.where == str(tmp_path / "t.csv")
 
 
@@ -158,7 +158,7 @@ def test_a_missing_table_is_refused(tmp_path):
     ],
 )
 def test_a_wrong_description_of_the_table_is_refused(values):
-    with pytest.raises(InputError, match="Give `file`, `id`, and `split` or `group` or both"):
+    with pytest.raises(InputError, match=r"^split_table.*: .*\. (Give `file`|Add|Did you mean 'g)"):
         SplitTable.read(values)
 
 

@@ -86,6 +86,6 @@ def test_both_kinds_of_tables_are_read_in_this_way(tmp_path):
     (tmp_path / "a.png").touch()
     with pytest.raises(InputError, match="semicolons separate its columns"):
         find_rle_table(list_files(tmp_path), table=path.name, images=".")
-    table = SplitTable(path.name, id="ImageId", group="EncodedPixels")
+    table = SplitTable(file=path.name, id="ImageId", group="EncodedPixels")
     with pytest.raises(InputError, match="semicolons separate its columns"):
         apply_split_table(Pairing([], []), tmp_path, table)

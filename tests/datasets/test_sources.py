@@ -215,7 +215,7 @@ def test_a_value_of_another_kind_is_refused_with_its_option(two_folders, kind, k
             assert value is None or (key, value) == ("splits", {})
         else:
             assert isinstance(error, InputError)
-            assert error.where.startswith(key)
+            assert key in f"{error.where} {error.problem}"
 
 
 @pytest.mark.parametrize(

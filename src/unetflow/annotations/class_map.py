@@ -1,7 +1,8 @@
-"""What the numbers in a mask mean: mask values to class indices."""
+"""Class map: the mask values and names of annotations, and the class indices they stand for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -12,17 +13,18 @@ from unetflow.config.ingestion import MaskParameters
 from unetflow.core.errors import DeclarationError, InputError
 from unetflow.core.types import IGNORE, Label
 
-_LARGEST_TABLE = 65535
+_MAX_TABLE_VALUE = 65535
+_MAX_LISTED = 8
 
 
 @dataclass(frozen=True)
 class ClassMap:
-    """What a data set's annotations mean.
+    """The classes of a data set and the values that stand for them.
 
     Attributes:
         classes: The classes in the order of their indices, the background first.
-        ignore: Mask values of pixels that count nowhere.
-        threshold: Where set, mask values from it on become 255 and all others 0, but for the
+        ignore: Mask values of pixels that are excluded from training and scores.
+        threshold: If set, mask values from it on become 255 and all others 0, except for the
             ignored ones: for masks with soft edges, also of single objects and regions.
     """
 
@@ -32,14 +34,24 @@ class ClassMap:
 
     @classmethod
     def of(cls, classes: Classes, masks: MaskParameters) -> Self:
-        """Return what the parameters `classes` and `ingestion.masks` say."""
+        """Return the class map of the parameters `classes` and `ingestion.masks`."""
         return cls(classes.root, tuple(masks.ignore), masks.threshold)
+
+    @cached_property
+    def indices(self) -> dict[Value, int]:
+        """The label of each declared value, 255 for ignored ones."""
+        declared = {v: i for i, spec in enumerate(self.classes) for v in spec.values or ()}
+        return declared | dict.fromkeys(self.ignore, IGNORE)
+
+    @cached_property
+    def rest(self) -> int | None:
+        """The label of all values that are not declared; None where they are errors."""
+        return next((i for i, spec in enumerate(self.classes) if spec.values is None), None)
 
     @property
     def in_colour(self) -> bool:
         """Whether the declared values are colours."""
-        values = [*self.ignore, *(v for c in self.classes for v in c.values or ())]
-        return any(is_colour(value) for value in values)
+        return any(map(is_colour, self.indices))
 
     def index_of(self, name: str, where: object, counts: Mapping[str, int] | None = None) -> int:
         """Return the label of a named annotation, such as a category of COCO.
@@ -48,45 +60,29 @@ class ClassMap:
             name: The name.
             where: What is annotated, for the error message.
             counts: Number of objects by name in the whole data set, so that the error can list
-                all that is not declared.
+                all undeclared names.
 
         Raises:
             InputError: No class declares the name.
         """
-        index = self._find_index(name)
-        if index is None:
-            counts = {name: 1, **counts} if counts else {}
-            undeclared = {n: count for n, count in counts.items() if self._find_index(n) is None}
-            raise DeclarationError(
-                where,
-                f"no class declares its objects named '{name}'{self._list_names(undeclared)}",
-                f"Write {'each of them' if len(undeclared) > 1 else repr(name)} into the `values` "
-                "of a class, or give one `values: rest`",
+        index = self.indices.get(name, self.rest)
+        if index is not None:
+            return index
+        undeclared = {name: 1, **counts} if counts else {}
+        undeclared = {n: count for n, count in undeclared.items() if n not in self.indices}
+        problem = f"no class declares its objects named '{name}'"
+        if undeclared:
+            names = [repr(v) for v in self.indices if isinstance(v, str) and not is_colour(v)]
+            listed = ", ".join(f"{n!r} ({count})" for n, count in undeclared.items())
+            problem += (
+                f"; in the whole data set these names (with their numbers of objects) are not "
+                f"declared: {listed}; these are: {', '.join(names) or 'none'}"
             )
-        return index
-
-    def _find_index(self, name: str) -> int | None:
-        """Return the label of a name; None where no class declares it."""
-        if name in self.ignore:
-            return IGNORE
-        rest = None
-        for index, declared in enumerate(self.classes):
-            if declared.values is None:
-                rest = index
-            elif name in declared.values:
-                return index
-        return rest
-
-    def _list_names(self, undeclared: Mapping[str, int]) -> str:
-        """Return the end of a sentence: the names that are not declared, and those that are."""
-        if not undeclared:
-            return ""
-        values = [v for c in self.classes for v in c.values or ()] + [*self.ignore]
-        declared = [repr(v) for v in values if isinstance(v, str) and not is_colour(v)]
-        listed = ", ".join(f"{name!r} ({count})" for name, count in undeclared.items())
-        return (
-            f"; in all the data these names (with their numbers of objects) are not declared: "
-            f"{listed}; these are: {', '.join(declared) or 'none'}"
+        raise DeclarationError(
+            where,
+            problem,
+            f"Write {'each of them' if len(undeclared) > 1 else repr(name)} into the `values` of a "
+            "class, or give one `values: rest`",
         )
 
     def object_index(self, where: object) -> int:
@@ -99,13 +95,13 @@ class ClassMap:
             raise InputError(
                 where,
                 f"its objects have no class, and `classes` lists {len(self.classes)}",
-                "List two classes, the background and what the objects are",
+                "List two classes, the background and that of the objects",
             )
         return 1
 
 
 def decode_mask(mask: NDArray[np.integer], class_map: ClassMap, where: object) -> Label:
-    """Turn a mask into class indices.
+    """Convert the values of a mask to class indices.
 
     Args:
         mask: `(height, width)` whole numbers; of a colour mask red, green and blue as the three
@@ -122,20 +118,18 @@ def decode_mask(mask: NDArray[np.integer], class_map: ClassMap, where: object) -
     ignored = ignored_pixels(mask, class_map)
     if class_map.threshold is not None:
         mask = np.where(mask >= class_map.threshold, np.uint8(255), np.uint8(0))
-    declared = {_number(v): i for i, c in enumerate(class_map.classes) for v in c.values or ()}
-    declared |= {_number(value): IGNORE for value in class_map.ignore}
-    rest = next((i for i, c in enumerate(class_map.classes) if c.values is None), None)
+    declared = {_to_number(value): index for value, index in class_map.indices.items()}
     values, counts = np.unique(mask, return_counts=True)
     undeclared = [int(value) for value in values if int(value) not in declared]
-    if undeclared and rest is None:
+    if undeclared and class_map.rest is None:
         raise DeclarationError(
             where,
             "it holds values that no class declares; "
             + _histogram(values, counts, class_map.in_colour),
-            _suggestion(values, counts, undeclared, class_map),
+            _suggest_fix(values, counts, undeclared, class_map),
         )
-    indices = np.array([declared.get(int(value), rest) for value in values], np.uint8)
-    if values[0] >= 0 and values[-1] <= _LARGEST_TABLE:
+    indices = np.array([declared.get(int(value), class_map.rest) for value in values], np.uint8)
+    if values[0] >= 0 and values[-1] <= _MAX_TABLE_VALUE:
         table = np.zeros(int(values[-1]) + 1, np.uint8)
         table[values] = indices
         label: Label = table[mask]
@@ -148,54 +142,53 @@ def decode_mask(mask: NDArray[np.integer], class_map: ClassMap, where: object) -
 
 def ignored_pixels(mask: NDArray[np.integer], class_map: ClassMap) -> NDArray[np.bool_] | None:
     """Return where a mask holds ignored values, before any threshold; None if none is declared."""
-    values = [_number(value) for value in class_map.ignore]
-    numbers = [value for value in values if isinstance(value, int)]
+    numbers = [number for v in class_map.ignore if isinstance(number := _to_number(v), int)]
     return np.isin(mask, numbers) if numbers else None
 
 
 def object_pixels(mask: NDArray[np.integer], class_map: ClassMap) -> NDArray[np.bool_]:
-    """Return where the mask of one object, or of a region, is set: all but 0, or by threshold."""
+    """Return where the mask of one object or region is set: not 0, or at least the threshold."""
     return mask != 0 if class_map.threshold is None else mask >= class_map.threshold
 
 
-def _number(value: Value) -> Value:
-    """Return what stands in the mask; a name stands in none."""
+def _to_number(value: Value) -> Value:
+    """Return the number that stands for a colour in a mask; other values as they are."""
     return int(value[1:], 16) if isinstance(value, str) and is_colour(value) else value
 
 
-def _histogram(
-    values: NDArray[np.integer], counts: NDArray[np.integer], in_colour: bool, most: int = 8
-) -> str:
-    order = np.argsort(-counts, kind="stable")[:most]
-    names = [_show(int(values[i]), in_colour) for i in order]
-    rows = [f"{name}: {counts[i] / counts.sum():.1%}" for name, i in zip(names, order, strict=True)]
-    more = f" and {len(values) - most} more" if len(values) > most else ""
-    return f"share of pixels by value: {', '.join(rows)}{more}"
-
-
-def _show(value: int, in_colour: bool) -> str:
+def _format(value: int, in_colour: bool) -> str:
     return f"#{value:06x}" if in_colour else str(value)
 
 
-def _suggestion(
+def _histogram(values: NDArray[np.integer], counts: NDArray[np.integer], in_colour: bool) -> str:
+    """Return the most frequent values of a mask with their fractions."""
+    order = np.argsort(-counts, kind="stable")[:_MAX_LISTED]
+    listed = ", ".join(
+        f"{_format(int(values[i]), in_colour)}: {counts[i] / counts.sum():.1%}" for i in order
+    )
+    more = f" and {len(values) - _MAX_LISTED} more" if len(values) > _MAX_LISTED else ""
+    return f"share of pixels by value: {listed}{more}"
+
+
+def _suggest_fix(
     values: NDArray[np.integer],
     counts: NDArray[np.integer],
-    undeclared: Sequence[int],
+    undeclared: list[int],
     class_map: ClassMap,
 ) -> str:
-    """Guess what is meant: one value for the class that is not there, or soft edges."""
+    """Guess what is meant: one value for the only absent class, or soft edges."""
     present = {int(value) for value in values}
     absent = [
-        c
-        for c in class_map.classes
-        if c.values is not None and present.isdisjoint(map(_number, c.values))
+        spec
+        for spec in class_map.classes
+        if spec.values is not None and present.isdisjoint(map(_to_number, spec.values))
     ]
     if len(undeclared) == 1 and len(absent) == 1:
-        value = _show(undeclared[0], class_map.in_colour)
+        value = _format(undeclared[0], class_map.in_colour)
         return f"Did you mean {value} -> {absent[0].name}? Then write it into `classes`"
     extremes = np.isin(values, (values[0], values[-1]))
-    soft = len(values) > 4 and values[-1] == 255 and counts[extremes].sum() > counts.sum() / 2
-    if soft and not class_map.in_colour:
+    is_soft = len(values) > 4 and values[-1] == 255 and counts[extremes].sum() > counts.sum() / 2
+    if is_soft and not class_map.in_colour:
         return (
             "These look like soft edges: set `ingestion.masks.threshold: 128`, which makes values "
             "from 128 on 255 and all others 0"

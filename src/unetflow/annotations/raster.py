@@ -1,6 +1,7 @@
-"""The kinds of annotation that sources share; see `records.Annotation`."""
+"""Annotations that are mask files; see `records.Annotation`."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,14 @@ from unetflow.io.formats.registry import read_mask
 
 @dataclass(frozen=True)
 class _SingleMask:
-    """What annotations share that are one picture.
+    """An annotation in one mask.
 
     Attributes:
-        mask: Where its pixels lie.
+        mask: The mask.
     """
 
     mask: SourceImage
+    kind: ClassVar[str]
 
     @property
     def files(self) -> tuple[File, ...]:
@@ -33,15 +35,16 @@ class _SingleMask:
         """The mask's path."""
         return str(self.mask)
 
-
-@dataclass(frozen=True)
-class SemanticMask(_SingleMask):
-    """A mask whose values mean classes."""
-
     @property
     def content(self) -> str:
         """The kind of annotation and the page."""
-        return f"mask {self.mask.page}"
+        return f"{self.kind} {self.mask.page}"
+
+
+class SemanticMask(_SingleMask):
+    """A mask whose values stand for classes."""
+
+    kind = "mask"
 
     def draw(
         self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int
@@ -58,24 +61,20 @@ class SemanticMask(_SingleMask):
         return RasterAnnotation(decode_mask(mask, class_map, self.where))
 
 
-@dataclass(frozen=True)
 class InstanceMask(_SingleMask):
     """A mask that numbers the objects: 0 is background, each other value one object."""
 
-    @property
-    def content(self) -> str:
-        """The kind of annotation and the page."""
-        return f"instances {self.mask.page}"
+    kind = "instances"
 
     def draw(
         self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int
     ) -> RasterAnnotation:
-        """Read the mask; every object belongs to the one class that there is."""
+        """Read the mask; every object belongs to the only class beside the background."""
         index = class_map.object_index(self.where)
         if class_map.threshold is not None:
             raise DeclarationError(
                 self.where,
-                "its values are the numbers of objects, which no threshold can cut",
+                "its values are the numbers of objects, to which no threshold applies",
                 "Remove `ingestion.masks.threshold`",
             )
         mask = read_mask(self.mask.file, max_pixels, self.mask.page)
@@ -96,28 +95,23 @@ class InstanceMask(_SingleMask):
 
 @dataclass(frozen=True)
 class ObjectMasks:
-    """One mask file for each object: all but 0 belongs to it, or what reaches the threshold."""
+    """One mask file for each object: it covers all but 0, or what reaches the threshold."""
 
     masks: tuple[File, ...]
     where: str
+    content: ClassVar[str] = "objects"
 
     @property
     def files(self) -> tuple[File, ...]:
         """The masks' files."""
         return self.masks
 
-    @property
-    def content(self) -> str:
-        """The kind of annotation."""
-        return "objects"
-
     def draw(
         self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int
     ) -> RasterAnnotation:
         """Number the objects in the order of their files, the later one on top."""
         index = class_map.object_index(self.where)
-        canvas = ObjectCanvas(shape)
-        passed_over = np.zeros(shape, bool)
+        canvas, all_ignored = ObjectCanvas(shape), np.zeros(shape, bool)
         for file in self.masks:
             mask = read_mask(file, max_pixels, soft=class_map.threshold is not None)
             check_shape(file, mask.shape, shape)
@@ -125,15 +119,15 @@ class ObjectMasks:
             ignored = ignored_pixels(mask, class_map)
             if ignored is not None:
                 pixels &= ~ignored
-                passed_over |= ignored
+                all_ignored |= ignored
             if not canvas.add(pixels, index) and (ignored is None or not ignored.any()):
                 raise InputError(file, "the mask is empty", "Draw the object, or delete the file")
-        canvas.ignore(passed_over)
+        canvas.ignore(all_ignored)
         return canvas.finish()
 
 
 class ObjectCanvas:
-    """Collects objects one after the other.
+    """A canvas on which objects are drawn one after the other.
 
     Args:
         shape: `(height, width)`.
@@ -142,11 +136,11 @@ class ObjectCanvas:
     def __init__(self, shape: tuple[int, int]) -> None:
         self._label = np.zeros(shape, np.uint8)
         self._instances = np.zeros(shape, np.uint32)
-        self._claimed_twice = np.zeros(shape, bool)
+        self._overlap = np.zeros(shape, bool)
         self._count = 0
 
     def add(self, pixels: NDArray[np.bool_], index: int) -> bool:
-        """Draw an object over those before it, and tell whether it has any pixel.
+        """Draw an object over those before it, and return whether it has any pixel.
 
         Args:
             pixels: `(height, width)`, where the object is.
@@ -156,26 +150,23 @@ class ObjectCanvas:
         if not rows.size:
             return False
         columns = np.flatnonzero(pixels[rows[0] : rows[-1] + 1].any(axis=0))
-        # Objects are small beside their image: only the box around one is touched.
+        # Objects are small: change only the box around one, not the whole image.
         box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
         inside = pixels[box]
-        self._claimed_twice[box] |= inside & (self._instances[box] > 0)
+        self._overlap[box] |= inside & (self._instances[box] > 0)
         self._label[box][inside] = index
         self._count += 1
         self._instances[box][inside] = self._count
         return True
 
     def ignore(self, pixels: NDArray[np.bool_]) -> None:
-        """Mark pixels that count nowhere, unless an object lies there."""
+        """Mark pixels as ignored, unless an object lies there."""
         self._label[pixels & (self._instances == 0)] = IGNORE
 
     def finish(self) -> RasterAnnotation:
         """Return what has been drawn."""
-        return RasterAnnotation(
-            self._label,
-            to_smallest_dtype(self._instances),
-            int(np.count_nonzero(self._claimed_twice)),
-        )
+        overlap = int(np.count_nonzero(self._overlap))
+        return RasterAnnotation(self._label, to_smallest_dtype(self._instances), overlap)
 
 
 def to_smallest_dtype(numbers: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
@@ -185,7 +176,7 @@ def to_smallest_dtype(numbers: NDArray[np.integer]) -> NDArray[np.unsignedintege
 
 
 def check_shape(where: object, found: tuple[int, ...], shape: tuple[int, int]) -> None:
-    """Refuse a mask that is not of its image's size."""
+    """Refuse a mask whose size differs from its image's."""
     if tuple(found) != tuple(shape):
         raise InputError(
             where,

@@ -75,7 +75,7 @@ def test_one_split_under_two_names_is_refused(given_splits):
 
 @pytest.mark.parametrize("differing", [None, "val", ["val"]])
 def test_a_split_that_is_no_list_of_options_is_refused(given_splits, differing):
-    with pytest.raises(InputError, match="is no list of options") as caught:
+    with pytest.raises(InputError, match="is not a list of options") as caught:
         find_pairs(given_splits, "folders", {}, {"val": differing})
     assert caught.value.where == "splits.val"
 
@@ -132,25 +132,25 @@ def test_an_unknown_option_is_refused(tmp_path, option, fix, in_splits):
     touch_images(tmp_path, "a.png")
     options = {} if in_splits else {option: "x"}
     splits = {"train": {option: "x"}} if in_splits else None
-    with pytest.raises(InputError, match=f"'folders' has no such option. {fix}") as caught:
+    with pytest.raises(InputError, match=f"there is no such parameter. {fix}") as caught:
         find_pairs(tmp_path, "folders", options, splits)
-    assert caught.value.where == option
+    assert caught.value.where == f"folders.{option}"
 
 
 @pytest.mark.parametrize(
     ("layout", "options", "where", "problem"),
     [
-        ("folders", {"images": 2018}, "images", "2018 is not a text"),
-        ("folders", {"masks": None}, "masks", "None is not a text"),
-        ("stacks", {"instances": "yes"}, "instances", "'yes' is not true or false"),
-        ("coco", {"images": "images"}, "annotations", "the layout 'coco' needs it"),
-        ("rle", {}, "table", "the layout 'rle' needs it"),
+        ("folders", {"images": 2018}, "images", "2018 is not allowed"),
+        ("folders", {"masks": None}, "masks", "None is not allowed"),
+        ("stacks", {"instances": "yes"}, "instances", "'yes' is not allowed"),
+        ("coco", {"images": "images"}, "annotations", "the parameter is missing"),
+        ("rle", {}, "table", "the parameter is missing"),
     ],
 )
 def test_an_option_that_is_wrong_or_missing_is_refused(tmp_path, layout, options, where, problem):
     with pytest.raises(InputError, match=problem) as caught:
         find_pairs(tmp_path, layout, options)
-    assert caught.value.where == where
+    assert caught.value.where == f"{layout}.{where}"
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -175,7 +175,7 @@ def test_an_archive_of_another_kind_is_refused(tmp_path):
 
 
 def test_splits_and_layouts_of_another_kind_are_refused(given_splits):
-    with pytest.raises(InputError, match=r"\['train'\] does not say what lies where"):
+    with pytest.raises(InputError, match=r"\['train'\] does not assign options to splits"):
         find_pairs(given_splits, "folders", {}, ["train"])
     with pytest.raises(InputError, match=r"no layout '3'\. Known: folders, objects"):
         find_pairs(given_splits, 3, {})

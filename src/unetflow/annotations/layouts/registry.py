@@ -1,16 +1,19 @@
-"""Where images and their annotations come from: one small module for each layout.
+"""The layouts of data sets: one small module for each.
 
-A layout is a function `(listing, **options) -> Pairing` that looks at names only, or at small
-tables; pixels are read later, one image at a time. A new one is a module, a line in `LAYOUTS` and
-a test.
+A layout is a function `(listing, **options) -> Pairing` that reads only names and small tables;
+pixels are read later, one image at a time. A new layout is a module, a line in `LAYOUTS`
+and a test.
 """
 
 import difflib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from pydantic import create_model
 
 from unetflow.annotations.layouts.cell_tracking import find_cell_tracking
 from unetflow.annotations.layouts.coco import find_coco
@@ -22,10 +25,12 @@ from unetflow.annotations.layouts.stacks import find_stacks
 from unetflow.annotations.records import Pair, Pairing, SourceImage
 from unetflow.annotations.shapes import share_name_counts
 from unetflow.annotations.split_table import parse_split
+from unetflow.config.validation import Strict, read_parameters
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing, list_files
 
 Layout = Callable[..., Pairing]
+Options = Mapping[str, Any]
 
 LAYOUTS: dict[str, Layout] = {
     "folders": find_folder_pairs,
@@ -39,10 +44,7 @@ LAYOUTS: dict[str, Layout] = {
 
 
 def find_pairs(
-    root: Path,
-    layout: str,
-    options: Mapping[str, Any],
-    splits: Mapping[str, Mapping[str, Any]] | None = None,
+    root: Path, layout: str, options: Options, splits: Mapping[str, Options] | None = None
 ) -> Pairing:
     """Find the annotated images of a data set.
 
@@ -50,14 +52,14 @@ def find_pairs(
         root: A folder or a zip archive.
         layout: One of `LAYOUTS`.
         options: The layout's options.
-        splits: Where the data set is split already: for each of "train", "validation" and "test"
-            the options that differ. The ids then begin with the split's name.
+        splits: For a data set that is already split, the options that differ for each of "train",
+            "validation" and "test". The ids then begin with the split's name.
 
     Returns:
         The pairs in natural order, and what is left over.
 
     Raises:
-        InputError: An option or a name is wrong, or nothing is there.
+        InputError: An option or a name is wrong, or nothing is found.
     """
     return find_pairs_in_listing(list_files(root), layout, options, splits)
 
@@ -65,63 +67,15 @@ def find_pairs(
 def find_pairs_in_listing(
     listing: FileListing,
     layout: str,
-    options: Mapping[str, Any],
-    splits: Mapping[str, Mapping[str, Any]] | None = None,
+    options: Options,
+    splits: Mapping[str, Options] | None = None,
 ) -> Pairing:
-    """Do the same as `find_pairs` for files that have been listed."""
+    """Find the annotated images among files that are already listed; see `find_pairs`."""
     if splits is None or splits == {}:
-        pairing = _layout(layout, options)(listing, **options)
+        pairing = _get_layout(layout, options)(listing, **options)
     else:
-        pairing = _find_splits(listing, layout, options, splits)
-    pairing = _refuse_double_ids(pairing)
-    return replace(pairing, pairs=share_name_counts(pairing.pairs))
-
-
-def _find_splits(
-    listing: FileListing,
-    layout: str,
-    options: Mapping[str, Any],
-    splits: Mapping[str, Mapping[str, Any]],
-) -> Pairing:
-    """Find the pairs of each split, whose name then leads their ids."""
-    pairs, refused, unlabelled = [], list[InputError](), dict[str, SourceImage]()
-    for split, merged in _merge(options, splits).items():
-        part = _layout(layout, merged)(listing, **merged)
-        pairs += [replace(pair, id=f"{split}/{pair.id}", split=split) for pair in part.pairs]
-        refused += [error for error in part.refused if error not in listing.refused]
-        unlabelled |= {f"{split}/{name}": picture for name, picture in part.unlabelled.items()}
-    labelled = {pair.image for pair in pairs}  # perhaps by a table of another split
-    waiting = {name: picture for name, picture in unlabelled.items() if picture not in labelled}
-    return Pairing(pairs, [*listing.refused, *refused], waiting)
-
-
-def _merge(
-    options: Mapping[str, Any], splits: Mapping[str, Mapping[str, Any]]
-) -> dict[str, dict[str, Any]]:
-    """Return the options of each split by its standard name."""
-    if not isinstance(splits, dict):
-        raise InputError(
-            "splits",
-            f"{splits!r} does not say what lies where",
-            "Write it as in 'splits: {train: {images: train, masks: train_masks}}'",
-        )
-    merged: dict[str, dict[str, Any]] = {}
-    for name, differing in splits.items():
-        split = parse_split("splits", str(name))
-        if split in merged:
-            raise InputError("splits", f"it has '{split}' twice", "Join the two")
-        if not isinstance(differing, Mapping):
-            raise InputError(
-                f"splits.{name}",
-                f"{differing!r} is no list of options",
-                "Write them as in 'train: {images: train, masks: train_masks}'",
-            )
-        merged[split] = {**options, **differing}
-    return merged
-
-
-def _refuse_double_ids(pairing: Pairing) -> Pairing:
-    """Leave out a pair whose id another one has; on most disks names differ in more than case."""
+        pairing = _find_splits(listing, layout, _merge(options, splits))
+    # Ids become file names, and most disks cannot tell names apart by case.
     first: dict[str, Pair] = {}
     refused = list(pairing.refused)
     for pair in pairing.pairs:
@@ -129,34 +83,55 @@ def _refuse_double_ids(pairing: Pairing) -> Pairing:
         if other is not pair:
             problem = f"it would have the same name '{pair.id}' as {other.image}"
             refused.append(InputError(pair.image, problem, "Rename one of them"))
-    return Pairing(list(first.values()), refused, pairing.unlabelled)
+    return replace(pairing, pairs=share_name_counts(first.values()), refused=refused)
 
 
-def _layout(name: str, options: Mapping[str, Any]) -> Layout:
-    """Return a layout whose options have been checked."""
+def _find_splits(listing: FileListing, layout: str, splits: Mapping[str, Options]) -> Pairing:
+    """Find the pairs of each split, whose name then begins their ids."""
+    pairs, refused = [], list(listing.refused)
+    unlabelled: dict[str, SourceImage] = {}
+    for split, options in splits.items():
+        part = _get_layout(layout, options)(listing, **options)
+        pairs += [replace(pair, id=f"{split}/{pair.id}", split=split) for pair in part.pairs]
+        refused += [error for error in part.refused if error not in listing.refused]
+        unlabelled |= {f"{split}/{name}": image for name, image in part.unlabelled.items()}
+    labelled = {pair.image for pair in pairs}  # perhaps by a table of another split
+    waiting = {name: image for name, image in unlabelled.items() if image not in labelled}
+    return Pairing(pairs, refused, waiting)
+
+
+def _merge(options: Options, splits: Mapping[str, Options]) -> dict[str, Options]:
+    """Return the options of each split by its standard name."""
+    example = "Write it as in 'splits: {train: {images: train, masks: train_masks}}'"
+    if not isinstance(splits, dict):
+        raise InputError("splits", f"{splits!r} does not assign options to splits", example)
+    merged: dict[str, Options] = {}
+    for name, differing in splits.items():
+        split = parse_split("splits", str(name))
+        if split in merged:
+            raise InputError("splits", f"it has '{split}' twice", "Join the two")
+        if not isinstance(differing, Mapping):
+            raise InputError(f"splits.{name}", f"{differing!r} is not a list of options", example)
+        merged[split] = {**options, **differing}
+    return merged
+
+
+def _get_layout(name: str, options: Options) -> Layout:
+    """Return a layout after a check of its options."""
     if not isinstance(name, str) or name not in LAYOUTS:
-        problem = f"there is no layout '{name}'"
-        raise InputError("layout", problem, _similar(str(name), list(LAYOUTS)))
-    find = LAYOUTS[name]
-    known = {n: p for n, p in inspect.signature(find).parameters.items() if n != "listing"}
-    for option, value in options.items():
-        if option not in known:
-            raise InputError(
-                option,
-                f"the layout '{name}' has no such option",
-                _similar(str(option), list(known)),
-            )
-        if not isinstance(value, known[option].annotation):
-            kind = "true or false" if known[option].annotation is bool else "a text"
-            raise InputError(
-                option, f"{value!r} is not {kind}", "Correct it; a text may need quotes around it"
-            )
-    for option, parameter in known.items():
-        if parameter.default is parameter.empty and option not in options:
-            raise InputError(option, f"the layout '{name}' needs it", "Add it to the catalog entry")
-    return find
+        similar = difflib.get_close_matches(str(name), LAYOUTS, n=1)
+        fix = f"Did you mean '{similar[0]}'" if similar else f"Known: {', '.join(LAYOUTS)}"
+        raise InputError("layout", f"there is no layout '{name}'", fix)
+    read_parameters(_options_model(name), options, name)
+    return LAYOUTS[name]
 
 
-def _similar(name: str, known: list[str]) -> str:
-    matches = difflib.get_close_matches(name, known, n=1)
-    return f"Did you mean '{matches[0]}'" if matches else f"Known: {', '.join(known)}"
+@cache
+def _options_model(layout: str) -> type[Strict]:
+    """Return a model of a layout's options."""
+    fields: dict[str, Any] = {
+        option: (p.annotation, ... if p.default is p.empty else p.default)
+        for option, p in inspect.signature(LAYOUTS[layout]).parameters.items()
+        if option != "listing"
+    }
+    return create_model(layout, __base__=Strict, **fields)

@@ -116,7 +116,7 @@ def test_every_layout_in_the_readme_takes_the_options_that_stand_there(tmp_path,
     # An option that does not exist is refused before the folder is looked at.
     with pytest.raises(InputError) as caught:
         find_pairs(tmp_path, written.pop("layout"), written, splits)
-    assert "no such option" not in str(caught.value)
+    assert "no such parameter" not in str(caught.value)
     assert "there is no layout" not in str(caught.value)
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 from pycocotools import mask as coco_masks
 
 from unetflow.annotations.tables import AGAIN, shorten
@@ -122,7 +122,8 @@ class Patch:
     def _decode(self, shape: tuple[int, int], where: object) -> Pixels:
         """Decode the PNG file, unless its header does not fit the box or the image."""
         width, height = self.box[2] - self.box[0], self.box[3] - self.box[1]
-        with Image.open(io.BytesIO(self.png), formats=["PNG"]) as image:
+        # `Image.open` would apply the limit of pixels of the whole process.
+        with PngImageFile(io.BytesIO(self.png)) as image:
             misfit = max(abs(image.width - width), abs(image.height - height))
             if misfit > _SLACK or image.width > shape[1] or image.height > shape[0]:
                 problem = (

@@ -33,14 +33,7 @@ Kinds = dict[tuple[str, str, str], ContentKind | None]
 
 
 def find_name_candidates(listing: FileListing) -> list[Found]:
-    """Return layout and options for each kind of images and masks whose names pair up.
-
-    Args:
-        listing: The files.
-
-    Returns:
-        The layouts `folders` and `stacks` with their options.
-    """
+    """Return layout and options for each kind of images and masks whose names pair up."""
     kinds: Kinds = {}
     found = find_matches([name for name in listing.files if is_image(name)])
     matches = [oriented for match in found for oriented in _orient(listing, match, kinds)]
@@ -105,7 +98,7 @@ def _drop_parts(matches: list[Match]) -> list[Match]:
 
 def _group(matches: list[Match]) -> list[list[Match]]:
     """Put together the matches that one rule explains, such as those of all patients."""
-    groups: dict[tuple[tuple[str, ...], ...], list[Match]] = defaultdict(list)
+    groups = defaultdict(list)
     for match in matches:
         groups[match.differences, match.splits].append(match)
     return list(groups.values())

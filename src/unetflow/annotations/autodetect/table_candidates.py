@@ -1,44 +1,44 @@
 """Layouts `rle`, `coco` and `labelme` that the tables in a file listing suggest."""
 
 import csv
-import json
+import inspect
 import posixpath
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import pandas as pd
-
 from unetflow.annotations.autodetect.content_kind import has_mask_word
+from unetflow.annotations.layouts.rle_table import find_rle_table
 from unetflow.annotations.paths import without_suffix
+from unetflow.annotations.tables import read_columns, read_json
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
-from unetflow.io.files import File, file_size
 from unetflow.io.formats.registry import is_image
 
 _MAX_JSON_BYTES = 2**28
 _MAX_OPENED = 8  # tables in each folder
-_RUN_COLUMNS = ("encodedpixels", "encoded_pixels", "rle", "rle_mask", "encoding")
-_IMAGE_COLUMNS = ("imageid", "image_id", "image", "img", "id", "filename", "file_name")
-_CLASS_COLUMNS = ("classid", "class_id", "class", "category", "label", "cell_type")
+_COLUMNS = {
+    "image_column": ("imageid", "image_id", "image", "img", "id", "filename", "file_name"),
+    "pixels_column": ("encodedpixels", "encoded_pixels", "rle", "rle_mask", "encoding"),
+    "class_column": ("classid", "class_id", "class", "category", "label", "cell_type"),
+}
 
 Found = tuple[str, dict[str, Any]]
 
 
 def find_table_candidates(listing: FileListing) -> Iterator[Found]:
-    """Yield layout and options for each table that seems to hold annotations.
-
-    Args:
-        listing: The files.
-    """
+    """Yield layout and options for each table that seems to hold annotations."""
     labelme_folders = []
     for folder, tables in _list_tables(listing).items():
         for name in tables:
             if name.lower().endswith(".csv"):
                 yield from _read_rle_table(listing, name)
                 continue
-            content = _read_json(listing.files[name])
+            try:
+                content = read_json(listing.files[name], _MAX_JSON_BYTES)
+            except InputError:
+                continue
             if {"images", "annotations", "categories"} <= content.keys():
                 yield from _read_coco(listing, name, content)
             elif {"shapes", "imagePath"} <= content.keys():
@@ -67,23 +67,21 @@ def _read_rle_table(listing: FileListing, name: str) -> Iterator[Found]:
     with listing.files[name].open("rb") as opened:
         first_line = opened.readline(10_000).decode("utf-8-sig", "replace")
     header = next(csv.reader([first_line]), [])
-    runs, images, classes = (
-        next((column for column in header if column.strip().lower() in known), None)
-        for known in (_RUN_COLUMNS, _IMAGE_COLUMNS, _CLASS_COLUMNS)
-    )
-    if runs is None or images is None:
+    columns = {
+        option: column
+        for option, known in _COLUMNS.items()
+        if (column := next((name for name in header if name.strip().lower() in known), None))
+    }
+    if not {"image_column", "pixels_column"} <= columns.keys():
         return
     try:
-        with listing.files[name].open("rb") as opened:
-            column = pd.read_csv(opened, usecols=[images], dtype=str, keep_default_na=False)
-    except ValueError:
+        (mentioned,) = read_columns(listing.files[name], [columns["image_column"]])
+    except InputError:
         return
-    options = {"table": name}
-    options |= {"image_column": images} if images != "ImageId" else {}
-    options |= {"pixels_column": runs} if runs != "EncodedPixels" else {}
-    options |= {"class_column": classes} if classes else {}
-    for folder in _find_image_folders(listing, column[images], name):
-        yield "rle", options | {"images": folder}
+    defaults = inspect.signature(find_rle_table).parameters
+    options = {key: value for key, value in columns.items() if value != defaults[key].default}
+    for folder in _find_image_folders(listing, mentioned, name):
+        yield "rle", {"table": name, **options, "images": folder}
 
 
 def _read_coco(listing: FileListing, name: str, content: dict[str, Any]) -> Iterator[Found]:
@@ -138,15 +136,3 @@ def _find_image_folders(listing: FileListing, mentioned: Iterable[str], table: s
 
 def _list_words(path: str) -> set[str]:
     return set(re.findall(r"[^\W\d_]+|\d+", path.lower()))
-
-
-def _read_json(file: File) -> dict[str, Any]:
-    """Return the object in a JSON file; an empty one if there is none or the file is too large."""
-    try:
-        if file_size(file) > _MAX_JSON_BYTES:
-            return {}
-        with file.open("rb") as opened:
-            content = json.load(opened)
-    except (InputError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}

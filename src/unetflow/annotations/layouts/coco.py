@@ -136,21 +136,13 @@ class _Outlines(Record):
 
 @dataclass(frozen=True)
 class _Table:
-    """The content of a file.
-
-    Attributes:
-        file: The file.
-        images: Its images.
-        annotations: Its annotations by the id of their image.
-        names: The names of its categories by their ids.
-        repeated: The ids that several annotations have.
-    """
+    """The content of a file."""
 
     file: File
     images: list[dict[str, Any]]
-    annotations: dict[int | str, list[dict[str, Any]]]
-    names: dict[int | str, str]
-    repeated: set[int | str]
+    annotations: dict[int | str, list[dict[str, Any]]]  # by the id of their image
+    names: dict[int | str, str]  # of the categories by id
+    repeated: set[int | str]  # ids that several annotations have
 
 
 def _read_table(file: File) -> _Table:

@@ -54,18 +54,23 @@ def find_labelme(
     folder = annotations if images is None else images
     prefix, files = folder_prefix(folder), list_images(listing, folder)
     refused = [*listing.refused, *refuse_unsupported_formats(listing, {folder})]
-    search = _ImageSearch(listing, folder_prefix(annotations), prefix)
+    by_stem: dict[str, list[str]] = defaultdict(list)
+    for name in filter(is_image, listing.files):
+        by_stem[without_suffix(name)].append(name)
     counts, found = Counter[str](), list[tuple[str, ShapeAnnotation]]()
     for table in _list_tables(listing, annotations):
+        beside = without_suffix(table)
+        other = prefix + beside.removeprefix(folder_prefix(annotations))
+        namesakes = by_stem.get(beside) or by_stem.get(other, [])
         image = None
         try:
             record = _read_record(listing.files[table])
-            image = search.find(table, record)
+            image = _find_image(listing, table, record, namesakes)
             found.append((image, _read_annotation(record, str(listing.files[table]))))
         except InputError as error:
             refused.append(error)
         # An image whose annotation is wrong is not unlabelled.
-        counts.update([image] if image else search.list_namesakes(table))
+        counts.update([image] if image else namesakes)
     pairs = []
     for image, annotation in found:
         if counts[image] > 1:
@@ -78,50 +83,35 @@ def find_labelme(
     return build_pairing(pairs, others, refused)
 
 
-class _ImageSearch:
-    """Finds the images of JSON files.
+def _find_image(
+    listing: FileListing, table: str, record: dict[str, Any], namesakes: list[str]
+) -> str:
+    """Return the path of the image that a JSON file annotates.
 
     Args:
         listing: The files.
-        annotations: Common start of the paths of the JSON files.
-        images: Common start of the paths of the images.
+        table: The path of the JSON file.
+        record: Its content.
+        namesakes: The images with its name, beside it or else in the folder of images.
+
+    Raises:
+        InputError: The image does not exist, or there are several.
     """
-
-    def __init__(self, listing: FileListing, annotations: str, images: str) -> None:
-        self._listing, self._annotations, self._images = listing, annotations, images
-        self._by_stem: dict[str, list[str]] = defaultdict(list)
-        for name in filter(is_image, listing.files):
-            self._by_stem[without_suffix(name)].append(name)
-
-    def list_namesakes(self, table: str) -> list[str]:
-        """Return the images with a JSON file's name, beside it or else in the folder of images."""
-        beside = without_suffix(table)
-        other = self._images + beside.removeprefix(self._annotations)
-        return self._by_stem.get(beside) or self._by_stem.get(other) or []
-
-    def find(self, table: str, record: dict[str, Any]) -> str:
-        """Return the path of the image that a JSON file annotates.
-
-        Raises:
-            InputError: It does not exist, or there are several.
-        """
-        path = record.get("imagePath")
-        if isinstance(path, str):
-            target = resolve_path(posixpath.dirname(table), path)
-            if target in self._listing.files and is_image(target):
-                return target
-        names = self.list_namesakes(table)
-        if len(names) == 1:
-            return names[0]
-        where = self._listing.files[table]
-        if names:
-            problem = f"several images have its name: {', '.join(names)}"
-            raise InputError(where, problem, "Remove all but one of them")
-        problem = f"there is no image at its imagePath {shorten(path)}, and none of its name"
-        if record.get("imageData"):
-            fix = "Export the image out of the JSON file, as `labelme_export_json` does"
-            raise InputError(where, f"{problem}; only a copy of it is in the JSON file", fix)
-        raise InputError(where, problem, "Put the image beside it, or correct `images`")
+    path = record.get("imagePath")
+    target = resolve_path(posixpath.dirname(table), path) if isinstance(path, str) else None
+    if target in listing.files and is_image(target):
+        return target
+    if len(namesakes) == 1:
+        return namesakes[0]
+    if namesakes:
+        problem = f"several images have its name: {', '.join(namesakes)}"
+        raise InputError(listing.files[table], problem, "Remove all but one of them")
+    problem = f"there is no image at its imagePath {shorten(path)}, and none of its name"
+    fix = "Put the image beside it, or correct `images`"
+    if record.get("imageData"):
+        problem += "; only a copy of it is in the JSON file"
+        fix = "Export the image out of the JSON file, as `labelme_export_json` does"
+    raise InputError(listing.files[table], problem, fix)
 
 
 def _list_tables(listing: FileListing, folder: str) -> list[str]:

@@ -181,5 +181,5 @@ def test_parameters_that_cannot_be_used_are_named(wrong, named):
 
 
 def test_a_class_without_a_name_is_an_error():
-    with pytest.raises(InputError, match="objects of class 2, but 2 names"):
+    with pytest.raises(InputError, match="objects of class 2, but only 2 names"):
         Objects(np.array([[1]], np.uint32), np.array([2], np.uint8)).name_classes(["a", "b"])

@@ -112,5 +112,5 @@ def test_parquet_and_csv_give_the_table_back(objects):
 
 def test_a_class_without_a_name_is_an_error():
     objects = find_objects(draw("2"))
-    with pytest.raises(InputError, match="objects of class 2, but 2 names"):
+    with pytest.raises(InputError, match="objects of class 2, but only 2 names"):
         measure_objects(objects, image_for(objects), "a.png", NAMES[:2])

@@ -17,18 +17,15 @@ from unetflow.metrics.ranking import RankingCounts
 from unetflow.metrics.registry import score_class
 
 Objects = NDArray[np.unsignedinteger]
-Pooled = dict[str, dict[str, dict[str, float]]]
-"""`value` and `error` of each pooled score of each class (see `scores.pooled.DEFINITIONS`)."""
+RankingScores = dict[str, dict[str, dict[str, float]]]
+"""`value` and `error` of each score of `metrics.ranking` for each class."""
 
 
 def choose_otsu_side(samples: Mapping[str, Sample]) -> bool:
-    """Tell whether the foreground is the brighter side of Otsu's threshold.
+    """Return whether the brighter side of Otsu's threshold has the higher mean Dice.
 
     Args:
         samples: Validation samples, opened one at a time.
-
-    Returns:
-        True when the brighter side has the higher mean Dice.
     """
     means = [
         np.mean([_otsu_dice(sample, bright=bright) for sample in samples.values()])
@@ -46,25 +43,25 @@ def score_images(
     *,
     objects_of: Callable[[str], Objects | None],
     otsu_bright: bool | None,
-) -> tuple[pd.DataFrame, Pooled]:
-    """Score a segmentation on every pixel of every sample, and what needs no learning beside it.
+) -> tuple[pd.DataFrame, RankingScores]:
+    """Score a segmentation and baselines without learning on all samples.
 
     Args:
-        predict_probabilities: Turns an image into the probabilities of the classes.
-        decide: Turns them into a label.
+        predict_probabilities: Returns the probabilities of an image.
+        decide: Returns their label.
         samples: The samples, opened one at a time.
         classes: The names of the classes, the background first.
         settings: Which scores.
-        objects_of: Gives the numbers of a sample's true objects, by the sample's id.
+        objects_of: Returns the numbers of a sample's true objects, by the sample's id.
         otsu_bright: Whether Otsu's foreground is the brighter side; None leaves Otsu out, which
-            tells only two classes apart.
+            has only two classes.
 
     Returns:
         A row for each sample, and the scores of all their pixels together. The row has `id` and
-        the scores of the foreground (see `scores.DEFINITIONS`); of more than two classes their
-        means over the classes that the image has (see `scores.count_by_class`), and
-        `<score>_<class>` for each class, missing where an image has none of it. Then the Dice of
-        predicting nothing but background, `background_dice`, and with Otsu `otsu_dice`.
+        the scores of the foreground (see `metrics.registry`); with more than two classes, their
+        means over the classes of the image (see `count_by_class`), and `<score>_<class>` for each
+        class, missing where it does not occur. The Dice of an empty mask is `background_dice`,
+        that of Otsu's threshold `otsu_dice`.
     """
     pooled = RankingCounts(len(classes))
     rows = []
@@ -113,7 +110,7 @@ def _score_image(
 
 
 def column_of(score: str, class_name: str) -> str:
-    """Name the column of a score of one class out of several."""
+    """Return the column of a score of one of several classes."""
     return f"{score}_{class_name}"
 
 

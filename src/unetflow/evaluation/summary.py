@@ -9,11 +9,11 @@ import pandas as pd
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from unetflow.config.evaluation import ScoreParameters
-from unetflow.evaluation.scoring import Pooled, column_of
+from unetflow.evaluation.scoring import RankingScores, column_of
 from unetflow.evaluation.significance import confidence_interval
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.metrics.definitions import Definition
-from unetflow.metrics.ranking import DEFINITIONS as POOLED_DEFINITIONS
+from unetflow.metrics.ranking import DEFINITIONS as RANKING_DEFINITIONS
 from unetflow.metrics.registry import DEFINITIONS
 
 _REGION = "whole test images"
@@ -61,7 +61,7 @@ class ScoreSummary(BaseModel):
     computation: dict[str, str]
 
 
-class PooledSummary(BaseModel):
+class RankingSummary(BaseModel):
     """One score of all pixels together, with a bound on its error; see `ScoreSummary`."""
 
     value: float
@@ -90,10 +90,12 @@ class Metrics(BaseModel):
     threshold: float | None
     test_images: int
     scores: dict[str, ScoreSummary]
-    pooled: dict[str, PooledSummary]
+    pooled: dict[str, RankingSummary]
 
 
-def summarise_scores(image_scores: pd.DataFrame, pooled: Pooled, conditions: Conditions) -> Metrics:
+def summarise_scores(
+    image_scores: pd.DataFrame, pooled: RankingScores, conditions: Conditions
+) -> Metrics:
     """Summarise the scores of the test images.
 
     Args:
@@ -118,28 +120,28 @@ def summarise_scores(image_scores: pd.DataFrame, pooled: Pooled, conditions: Con
             )
             for name, values in described.items()
         },
-        pooled=_summarise_pooled(pooled, conditions.classes),
+        pooled=_summarise_ranking(pooled, conditions.classes),
     )
 
 
-def _summarise_pooled(pooled: Pooled, classes: Sequence[str]) -> dict[str, PooledSummary]:
+def _summarise_ranking(pooled: RankingScores, classes: Sequence[str]) -> dict[str, RankingSummary]:
     """Return the pooled scores, of more than two classes also their means."""
-    summary: dict[str, PooledSummary] = {}
-    for name, definition in POOLED_DEFINITIONS.items():
+    summary: dict[str, RankingSummary] = {}
+    for name, definition in RANKING_DEFINITIONS.items():
         known = {class_name: scores[name] for class_name, scores in pooled.items() if scores}
         if not known:
             continue
         which = _all_of(classes, "some of the test images' pixels have")
-        summary[name] = PooledSummary(
+        summary[name] = RankingSummary(
             value=float(np.mean([score["value"] for score in known.values()])),
             error=float(np.mean([score["error"] for score in known.values()])),
-            **_define(definition, _pooled_computation(which)),
+            **_define(definition, _ranking_computation(which)),
         )
         if len(classes) > 2:
             for class_name, score in known.items():
                 which = f"class '{class_name}' against all others"
-                defined = _define(definition, _pooled_computation(which))
-                summary[column_of(name, class_name)] = PooledSummary(
+                defined = _define(definition, _ranking_computation(which))
+                summary[column_of(name, class_name)] = RankingSummary(
                     value=score["value"], error=score["error"], **defined
                 )
     return summary
@@ -175,7 +177,7 @@ def _describe(column: str, conditions: Conditions) -> dict[str, Any]:
     return _define(definition, computation)
 
 
-def _pooled_computation(which: str) -> dict[str, str]:
+def _ranking_computation(which: str) -> dict[str, str]:
     return {
         "taken": "all counted pixels of all test images together",
         "averaging": "none over images",

@@ -1,4 +1,4 @@
-"""Objects as a JSON file in the form of COCO, with run lengths as pycocotools packs them."""
+"""Objects in the COCO format, with the compressed run lengths of pycocotools."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,19 +15,18 @@ from unetflow.instances.extraction import Objects
 def write_coco(
     path: Path, images: Iterable[tuple[str, Objects]], class_names: Sequence[str]
 ) -> None:
-    """Write the objects of any number of images into one file, in one step.
+    """Write the objects of any number of images into one file, replaced in one step.
 
-    Nothing but the names and sizes of the images stays in memory.
-
-    The categories are the classes but the background, and their ids the class indices.
+    The categories are the classes except the background, with the class indices as ids. Only the
+    names and sizes of the images stay in memory.
 
     Args:
-        path: The file to make or replace.
-        images: The name of each image's file, and its objects; they are taken one at a time.
-        class_names: The names in the order of the class indices, the background first.
+        path: File to create or replace.
+        images: File name and objects of each image, read one at a time.
+        class_names: Names of the classes, the background first.
 
     Raises:
-        InputError: There is no name for a class.
+        InputError: A class has no name.
     """
     listed: list[dict[str, Any]] = []
     count = 0
@@ -53,7 +52,7 @@ def _pack(content: object) -> str:
 
 
 def _annotate(objects: Objects) -> Iterator[dict[str, Any]]:
-    """Yield what is said of each object, but for its ids."""
+    """Yield the annotation of each object, without its ids."""
     from pycocotools import mask as coco_masks
 
     lengths = _run_lengths(objects.numbers)
@@ -61,7 +60,7 @@ def _annotate(objects: Objects) -> Iterator[dict[str, Any]]:
         return
     runs = coco_masks.frPyObjects(lengths, *objects.numbers.shape)
     for run, index in zip(runs, objects.classes, strict=True):
-        # One at a time: pycocotools 2.0.11 fails at more than 255 of them under NumPy 2.
+        # One at a time, since pycocotools 2.0.11 fails for more than 255 objects under NumPy 2.
         yield {
             "category_id": int(index),
             "segmentation": {"size": run["size"], "counts": run["counts"].decode("ascii")},
@@ -72,9 +71,9 @@ def _annotate(objects: Objects) -> Iterator[dict[str, Any]]:
 
 
 def _run_lengths(numbers: NDArray[np.unsignedinteger]) -> list[dict[str, Any]]:
-    """Return the run lengths of each object down the columns: outside, inside, outside ...
+    """Return the run lengths of each object in column-major order: outside, inside, outside ...
 
-    All objects are found in one pass over the image, instead of a mask of its size for each.
+    One pass over the image finds all objects, without a mask for each.
     """
     flat = numbers.ravel(order="F")
     starts = np.flatnonzero(np.diff(flat, prepend=0)) if len(flat) else np.zeros(0, np.intp)
@@ -93,7 +92,7 @@ def _run_lengths(numbers: NDArray[np.unsignedinteger]) -> list[dict[str, Any]]:
 
 
 def _lengths(edges: NDArray[np.intp], pixels: int) -> list[int]:
-    """Return the distances between edges; a last one follows unless the image ends with them."""
+    """Return the distances between edges, and from the last edge to the end of the image."""
     edges = edges if edges[-1] == pixels else np.append(edges, pixels)
     lengths: list[int] = np.diff(edges, prepend=0).tolist()
     return lengths

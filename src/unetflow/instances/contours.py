@@ -1,4 +1,4 @@
-"""The outlines of objects along the edges of their pixels."""
+"""Outlines of objects along the edges of their pixels."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 
 Ring: TypeAlias = NDArray[np.int64]
 """`(corners, 2)`, x and y of each corner in pixels from the image's upper left corner. The first
-corner is not repeated, and no three in a row lie on a line."""
+corner is not repeated, and no three successive corners lie on a line."""
 Polygon: TypeAlias = list[Ring]
-"""An outer ring, clockwise on the screen, and a ring for each hole, which runs against it."""
+"""An outer ring, clockwise on the screen, and a counterclockwise ring for each hole."""
 
 
 def trace_outlines(numbers: NDArray[np.unsignedinteger]) -> dict[int, list[Polygon]]:
-    """Trace all objects of an image exactly along the edges of their pixels.
+    """Trace the outlines of all objects of an image.
 
-    An object of several parts that touch at corners alone, or not at all, has a polygon for each.
-    So no ring touches itself, two polygons of an object share single points at most, and so do an
-    outer ring and its holes: the polygons are valid as OGC 06-103r4 (Simple Features) defines it.
+    An object has a polygon for each of its parts that touch only at corners, or not at all. So no
+    ring touches itself, and two rings of an object share single points at most: the polygons are
+    valid according to OGC 06-103r4 (Simple Features).
 
     Args:
         numbers: `(height, width)`, the number of each pixel's object; 0 where there is none.
 
     Returns:
-        The polygons of each object by its number, in rising order.
+        The polygons of each object by its number, in ascending order.
     """
     from skimage.measure import label as connected_components
 
@@ -42,13 +42,13 @@ def trace_outlines(numbers: NDArray[np.unsignedinteger]) -> dict[int, list[Polyg
 
 
 class _Sides(NamedTuple):
-    """Straight pieces of outlines, on whose right-hand side their object lies.
+    """Straight pieces of outlines, with their object on the right-hand side.
 
     Attributes:
-        part: `(sides,)`, the number of the 4-connected part that each is an outline of.
-        start: `(sides, 2)`, x and y of where it begins.
-        end: `(sides, 2)`, x and y of where it ends.
-        backwards: `(sides,)`, whether it runs to the left or up.
+        part: `(sides,)`, number of the 4-connected part with this outline.
+        start: `(sides, 2)`, x and y of the start.
+        end: `(sides, 2)`, x and y of the end.
+        backwards: `(sides,)`, whether the side runs to the left or up.
     """
 
     part: NDArray[np.int64]
@@ -58,13 +58,10 @@ class _Sides(NamedTuple):
 
 
 def _find_sides(parts: NDArray[np.integer]) -> tuple[_Sides, _Sides]:
-    """Find all level and all upright sides.
+    """Return all level sides, first those at the top of a part row by row, and all upright sides.
 
     Args:
         parts: `(height + 2, width + 2)`, the number of each pixel's part, 0 along the border.
-
-    Returns:
-        The level ones, first those at the top of a part, row by row, and the upright ones.
     """
     top, bottom = _find_runs(parts[1:], parts[:-1]), _find_runs(parts[:-1], parts[1:])
     columns = np.ascontiguousarray(parts.T)
@@ -73,14 +70,14 @@ def _find_sides(parts: NDArray[np.integer]) -> tuple[_Sides, _Sides]:
 
 
 _Runs: TypeAlias = tuple[NDArray[np.int64], ...]
-"""The part, the line, and the places along it where a run begins and ends, of each run."""
+"""For each run its part, its line, and the places along the line where it starts and ends."""
 
 
 def _find_runs(inside: NDArray[np.integer], outside: NDArray[np.integer]) -> _Runs:
-    """Find the runs of pixels of a part that have a pixel of no or another part beside them."""
+    """Find the runs of pixels of a part that border on another part or the background."""
     edges = np.where(inside == outside, 0, inside)
     flat = edges.ravel()
-    # The border is 0, so that no run goes on in the next line.
+    # The border is 0, so that no run continues in the next line.
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     starts, ends = changes[flat[changes] > 0], changes[flat[changes - 1] > 0]
     line, start = np.divmod(starts, edges.shape[1])
@@ -88,7 +85,7 @@ def _find_runs(inside: NDArray[np.integer], outside: NDArray[np.integer]) -> _Ru
 
 
 def _join(forwards: _Runs, backwards: _Runs, line_axis: int) -> _Sides:
-    """Make sides of runs that are walked along as they are, and of some that are turned round."""
+    """Convert runs to sides, the second ones with start and end exchanged."""
     part, line, start, end = (
         np.concatenate(both) for both in zip(forwards, backwards, strict=True)
     )
@@ -101,11 +98,11 @@ def _join(forwards: _Runs, backwards: _Runs, line_axis: int) -> _Sides:
 
 
 def _follow(level: _Sides, upright: _Sides) -> NDArray[np.intp]:
-    """Find which level side follows each level one, with an upright one between them.
+    """Return the level side that follows each level side, after an upright one.
 
-    Where a part touches itself at a corner, two of its sides end and two begin. The outline then
-    goes round the pixel that is not of the part: to the right is followed by up and to the left by
-    down, down by to the right and up by to the left.
+    Where a part touches itself at a corner, two of its sides end and two start. The outline then
+    turns around the pixel outside the part: right is followed by up, left by down, down by right
+    and up by left.
     """
     after_level = _match(_sort(level, level.end), _sort(upright, upright.start, last_first=True))
     after_upright = _match(_sort(upright, upright.end), _sort(level, level.start))
@@ -115,20 +112,20 @@ def _follow(level: _Sides, upright: _Sides) -> NDArray[np.intp]:
 def _sort(
     sides: _Sides, corners: NDArray[np.int64], *, last_first: bool = False
 ) -> NDArray[np.intp]:
-    """Sort sides by their part and one of their corners, then forwards before backwards."""
+    """Sort sides by part, then by one of their corners, then forwards before backwards."""
     direction = ~sides.backwards if last_first else sides.backwards
     return np.lexsort((direction, corners[:, 0], corners[:, 1], sides.part))
 
 
 def _match(sides: NDArray[np.intp], followers: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the follower of each side, of two lists that are in the same order."""
+    """Return the follower of each side, given both in the same order."""
     table = np.empty_like(followers)
     table[sides] = followers
     return table
 
 
 def _close_rings(follower: NDArray[np.intp]) -> Iterator[list[int]]:
-    """Yield the sides of each ring in turn; the ring of the first side comes first."""
+    """Yield the sides of each ring, in the order of their first sides."""
     following = follower.tolist()
     done = bytearray(len(following))
     for first in range(len(following)):

@@ -1,4 +1,4 @@
-"""Single objects out of a mask of classes."""
+"""Separation of a mask of classes into single objects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE, Label
 
 _CONNECTIVITY = {"edges": 1, "corners": 2}
-"""The numbers that scikit-image has for them."""
+"""The values of scikit-image."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Objects:
 
     Attributes:
         numbers: `(height, width)` uint32, the number of each pixel's object, 1 to n; 0 where there
-            is none. Each number has a pixel at least.
-        classes: `(n,)` uint8, the class index of object 1, of object 2 and so on.
+            is none. Each number has at least one pixel.
+        classes: `(n,)` uint8, the class index of each object.
     """
 
     numbers: NDArray[np.uint32]
@@ -31,33 +31,33 @@ class Objects:
         """Return the name of each object's class.
 
         Args:
-            class_names: The names in the order of the class indices, the background first.
+            class_names: Names of the classes, the background first.
 
         Raises:
-            InputError: There is no name for a class.
+            InputError: A class has no name.
         """
         highest = int(self.classes.max(initial=0))
         if highest >= len(class_names):
             raise InputError(
                 "class names",
-                f"there are objects of class {highest}, but {len(class_names)} names",
+                f"there are objects of class {highest}, but only {len(class_names)} names",
                 "Give one name for each class, the background first",
             )
         return [class_names[index] for index in self.classes]
 
 
 def find_objects(label: Label, settings: ObjectParameters | None = None) -> Objects:
-    """Make objects of each class but the background.
+    """Find the objects of each class except the background.
 
-    No object spans two classes. Ignored pixels (255) belong to none, and part objects as the
-    background does. Objects are numbered in the order of their first pixels, row by row.
+    No object spans two classes. Ignored pixels (255) belong to no object and separate objects as
+    the background does. Objects are numbered in the order of their first pixels, row by row.
 
     The seeds of the watershed (Vincent and Soille 1991, doi 10.1109/34.87344) are maxima of the
-    Euclidean distance to the nearest pixel that is not of the class; what lies beyond the image's
-    border does not count as such. A pixel is a maximum if nothing in its piece has a greater
-    distance within `min_distance` rows and columns; of maxima that are nearer to each other than
-    `min_distance` the highest stays, of equals the first. A piece without a seed, since it is
-    nowhere as thick as `min_height` asks, stays one object.
+    Euclidean distance to the nearest pixel outside the class; pixels beyond the image's border do
+    not count as such. A pixel is a maximum if no pixel of its piece within `min_distance` rows and
+    columns has a larger distance; of maxima closer than `min_distance` only the highest is kept,
+    the first among equals. A piece without a seed, which is thinner than `min_height`, remains one
+    object.
 
     Args:
         label: `(height, width)` uint8 class indices, 255 where ignored.
@@ -78,7 +78,7 @@ def find_objects(label: Label, settings: ObjectParameters | None = None) -> Obje
 
 
 def _connect(values: NDArray[np.generic], connectivity: int) -> NDArray[np.int32]:
-    """Number the connected pixels of equal values, but of 0."""
+    """Label the connected regions of equal values except 0."""
     from skimage.measure import label as connected_components
 
     numbers = connected_components(values, background=0, connectivity=connectivity)
@@ -88,24 +88,24 @@ def _connect(values: NDArray[np.generic], connectivity: int) -> NDArray[np.int32
 def _watershed(
     mask: NDArray[np.bool_], settings: ObjectParameters, connectivity: int
 ) -> NDArray[np.int32]:
-    """Number the objects of one class from 1 on."""
+    """Label the objects of one class."""
     from scipy import ndimage
     from skimage.feature import peak_local_max
     from skimage.segmentation import watershed
 
     pieces = _connect(mask, connectivity)
-    if mask.all():  # there is nothing that a pixel could be distant from
+    if mask.all():  # the distances are undefined
         return pieces
     distance = ndimage.distance_transform_edt(mask)
     rows, columns = peak_local_max(
         distance,
         min_distance=settings.min_distance,
-        threshold_abs=np.nextafter(settings.min_height, 0),  # which it must be above
+        threshold_abs=np.nextafter(settings.min_height, 0),  # the height itself is sufficient
         labels=pieces,
         exclude_border=False,
         p_norm=2,
     ).T
-    # A piece without a seed is its own: all of it is marked.
+    # All of a piece without a seed becomes its marker.
     without = np.ones(pieces.max() + 1, bool)
     without[0] = without[pieces[rows, columns]] = False
     table = np.zeros(len(without), np.int32)
@@ -116,7 +116,7 @@ def _watershed(
 
 
 def _order(label: Label, numbers: NDArray[np.int32]) -> Objects:
-    """Number objects 1 to n anew in the order of their first pixels, and look up their classes."""
+    """Renumber objects by their first pixels, and find their classes."""
     count = int(numbers.max(initial=0))
     places = np.flatnonzero(numbers)
     first = np.full(count + 1, numbers.size)

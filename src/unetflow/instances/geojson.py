@@ -18,25 +18,25 @@ KINDS = ("annotation", "detection")
 def write_geojson(
     path: Path, objects: Objects, class_names: Sequence[str], kind: str = "annotation"
 ) -> None:
-    """Write a feature for each object, as QuPath (0.4 and later) exports its own, in one step.
+    """Write a feature for each object in the form of QuPath (0.4 and later), in one step.
 
     Coordinates are pixels from the image's upper left corner, x before y. Outlines follow the edges
-    of pixels exactly, and holes are inner rings. An object in several parts is a MultiPolygon. The
-    classes have the colours of the overlays, and the same object has the same id in every export.
+    of pixels, and holes are inner rings. An object in several parts is a MultiPolygon. The classes
+    have the colours of the overlays, and the same object has the same id in every export.
 
     Args:
-        path: The file to make or replace.
+        path: File to create or replace.
         objects: The objects of one image.
-        class_names: The names in the order of the class indices, the background first.
-        kind: "annotation" for objects that a person shall edit, "detection" for thousands of them,
-            which QuPath shows faster.
+        class_names: Names of the classes, the background first.
+        kind: "annotation" for objects to edit, "detection" for thousands of objects, which QuPath
+            shows faster.
 
     Raises:
-        InputError: There is no such kind, or no name for a class.
+        InputError: The kind is unknown, or a class has no name.
     """
     if kind not in KINDS:
         raise InputError(
-            "kind", f"{kind!r} is no kind of object", "Use 'annotation' or 'detection'"
+            "kind", f"{kind!r} is not a kind of object", "Use 'annotation' or 'detection'"
         )
     names = objects.name_classes(class_names)
     colours = paint_classes(objects.classes).tolist()
@@ -60,10 +60,10 @@ def write_geojson(
 
 
 def _with_id(feature: dict[str, Any]) -> dict[str, Any]:
-    """Add a UUID, by which QuPath knows an object again.
+    """Add a UUID, by which QuPath identifies an object.
 
-    It is that of all else in the feature (version 5 of RFC 9562), so that the same object has the
-    same one in every export.
+    It is computed from the feature's content (version 5 of RFC 9562), so that it is the same in
+    every export.
     """
     return {**feature, "id": str(uuid5(NAMESPACE_OID, json.dumps(feature)))}
 

@@ -1,4 +1,4 @@
-"""Objects as regions of interest, which ImageJ's ROI Manager opens."""
+"""Objects as regions of interest for ImageJ's ROI Manager."""
 
 import re
 import zipfile
@@ -15,25 +15,25 @@ from unetflow.instances.extraction import Objects
 from unetflow.visualization.overlays import paint_classes
 
 _LARGEST_WHOLE = 60_535
-"""The largest coordinate that ImageJ reads as a whole number of two bytes."""
+"""Largest coordinate that ImageJ reads as an integer of two bytes."""
 _MOVE_TO, _LINE_TO, _CLOSE = 0.0, 1.0, 4.0
-"""How a path's segments are named, as in `java.awt.geom.PathIterator`."""
+"""Types of a path's segments, as in `java.awt.geom.PathIterator`."""
 _READABLE = 0o644 << 16
 
 
 def write_imagej_rois(path: Path, objects: Objects, class_names: Sequence[str]) -> None:
-    """Write a zip archive with a region for each object, in one step.
+    """Write a zip archive with a region for each object, replaced in one step.
 
-    A region's name is its class and number. Objects of one outline are traced regions, those with
-    holes or of several parts composite ones; both follow the edges of pixels exactly.
+    A region's name is its class and number. Objects with one outline are traced regions, those
+    with holes or several parts composite regions; both follow the edges of pixels.
 
     Args:
-        path: The file to make or replace; its name should end in .zip.
+        path: File to create or replace; its name should end in .zip.
         objects: The objects of one image.
-        class_names: The names in the order of the class indices, the background first.
+        class_names: Names of the classes, the background first.
 
     Raises:
-        InputError: There is no name for a class.
+        InputError: A class has no name.
     """
     names = objects.name_classes(class_names)
     colours = paint_classes(objects.classes)
@@ -41,17 +41,17 @@ def write_imagej_rois(path: Path, objects: Objects, class_names: Sequence[str]) 
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         for number, polygons in trace_outlines(objects.numbers).items():
             region = _make_region(polygons)
-            # The Manager lists names in the archive's order; zeros keep it when it sorts them.
+            # The manager lists names in the archive's order; zeros keep it when sorted.
             region.name = f"{_clean(names[number - 1])} {number:0{digits}}"
             region.stroke_color = b"\xff" + colours[number - 1].tobytes()
-            # Without the time of day, the same objects give the same file.
+            # Without a time, the same objects give the same bytes.
             entry = zipfile.ZipInfo(f"{region.name}.roi")
             entry.external_attr = _READABLE
             archive.writestr(entry, region.tobytes(), zipfile.ZIP_DEFLATED)
 
 
 def _clean(name: str) -> str:
-    """Take out what is not allowed in a file's name, or takes more than two bytes in UTF-16."""
+    """Replace characters that file names do not allow, or that UTF-16 needs four bytes for."""
     return re.sub(r"[^\w -]|[^\u0000-\uffff]", "_", name)
 
 
@@ -72,7 +72,7 @@ def _make_region(polygons: Sequence[Polygon]) -> roifile.ImagejRoi:
 
 
 def _make_path(polygons: Sequence[Polygon]) -> NDArray[np.float32]:
-    """Return all rings as one path, which is filled where an odd number of rings is around."""
+    """Return all rings as one path with the even-odd filling rule."""
     parts = []
     for ring in (ring for polygon in polygons for ring in polygon):
         segments = np.full((len(ring), 3), _LINE_TO, np.float32)

@@ -1,4 +1,4 @@
-"""A table of objects: where each one lies, how large it is and how bright."""
+"""Measurements of objects: position, size, outline and intensity."""
 
 import math
 from collections.abc import Sequence
@@ -32,9 +32,9 @@ COLUMNS = {
     "perimeter_um": "float64",
     "unlike_training": "string",
 }
-"""The columns but those of the channels, which stand before the last, and their types."""
+"""Columns and their types; those of the channels are inserted before the last."""
 _EQUAL_SIDES = 1e-4
-"""By how much a pixel's sides may differ for it to be a square: files round them."""
+"""Relative difference of a square pixel's sides, which files round."""
 
 
 def measure_objects(
@@ -45,29 +45,28 @@ def measure_objects(
     pixel_size: PixelSize | None = None,
     unlike_training: str = "",
 ) -> pd.DataFrame:
-    """Measure each object of an image; the table has the same columns where there is none.
+    """Measure each object of an image.
 
     Columns that end in `_px` are in pixels, those in `_um` in micrometres and in `_um2` in square
-    micrometres, not a number where the size of a pixel is not known. Places are distances from the
-    image's upper left corner, so that the centroid of its first pixel is at 0.5, 0.5. The perimeter
-    is scikit-image's estimate of a smooth outline's length from the shape of its pixels (Benkrid
-    and Crookes 2000); in micrometres it is not a number where pixels are not square. A column
-    `mean_channel_1` and so on holds the mean intensity of each channel.
+    micrometres, NaN where the size of a pixel is unknown. Positions are distances from the image's
+    upper left corner, so that the centroid of the first pixel is at 0.5, 0.5. The perimeter is that
+    of scikit-image (Benkrid and Crookes 2000); in micrometres it is NaN where pixels are not
+    square. The columns `mean_channel_1` and so on hold the mean intensity of each channel.
 
     Args:
         objects: The objects.
         image: `(height, width, channels)` at any bit depth.
-        image_name: What the image is called in the table.
-        class_names: The names in the order of the class indices, the background first.
-        pixel_size: The size of a pixel; None where it is not known.
-        unlike_training: In what the image is unlike those of the training; empty if in nothing.
+        image_name: Name of the image in the table.
+        class_names: Names of the classes, the background first.
+        pixel_size: Size of a pixel; None where unknown.
+        unlike_training: How the image differs from those of the training; empty if it does not.
 
     Returns:
         A row for each object in the order of their numbers, with the columns `COLUMNS` and those
         of the channels.
 
     Raises:
-        InputError: There is no name for a class.
+        InputError: A class has no name.
     """
     from skimage.measure import regionprops_table
 
@@ -78,7 +77,7 @@ def measure_objects(
         {
             "object": found["label"],
             "area_px": found["area"],
-            # scikit-image counts from the middle of the first pixel.
+            # The origin of scikit-image is the centre of the first pixel.
             "centroid_x_px": found["centroid-1"] + 0.5,
             "centroid_y_px": found["centroid-0"] + 0.5,
             "box_left_px": found["bbox-1"],
@@ -100,7 +99,7 @@ def measure_objects(
 
 
 def _add_micrometres(table: pd.DataFrame, pixel_size: PixelSize | None) -> None:
-    """Add the columns in micrometres to those in pixels."""
+    """Add the columns in micrometres."""
     x = y = side = math.nan
     if pixel_size is not None:
         size = pixel_size.in_unit("µm")

@@ -25,9 +25,9 @@ def draw_threshold(threshold_curve: pd.DataFrame, metrics: dict[str, Any]) -> Fi
 
 
 def draw_errors(image_scores: pd.DataFrame, manifest: pd.DataFrame) -> Figure:
-    """Draw the Dice of each test image over its share of foreground."""
+    """Draw the Dice of each test image over its foreground fraction."""
     scored = describe_scored(image_scores, manifest)
-    return draw_scores_over(scored, "foreground", "foreground share of the pixels")
+    return draw_scores_over(scored, "foreground", "foreground fraction of the pixels")
 
 
 def describe_model(

@@ -18,11 +18,11 @@ from tests.support.split_tables import (
 )
 from unetflow.core.errors import InputError
 from unetflow.core.types import SPLITS
-from unetflow.data.splitting.split import SplitRule, split_samples
+from unetflow.data.splitting.split import split_samples
 
 
 def test_rule_describes_itself():
-    full = SplitRule("stratified", 0.12, 0.2, 42, "(.*)-", 5)
+    full = rule("stratified", 0.12, 0.2, 42, "(.*)-", 5)
     assert full.describe() == (
         "stratified, validation 0.12, test 0.2, seed 42, group '(.*)-', 5 folds"
     )
@@ -209,13 +209,13 @@ def test_pairs_that_belong_together_merge_their_groups():
         groups=[f"{letter}10" for letter in "abcdef" for _ in range(2)],
     )
     pairs = [("e_2", "d_10"), ("b_2", "d_2"), ("c_2", "gone"), ("a_2", "a_10")]
-    split = split_samples(table, rule(), together=pairs)
+    split = split_samples(table, rule(), linked=pairs)
     assert split["group"].tolist() == [f"{letter}10" for letter in "aabbccbbbbff"]
     assert len(split.drop_duplicates(["group", "split"])) == 4
 
 
 def test_merged_group_is_named_after_the_first_in_natural_order():
-    split = split_samples(make_table(names(12)), rule(), together=[("cell_10", "cell_9")])
+    split = split_samples(make_table(names(12)), rule(), linked=[("cell_10", "cell_9")])
     assert split["group"].tolist()[9:] == ["cell_9", "cell_9", "cell_11"]
 
 
@@ -348,8 +348,3 @@ def test_too_few_samples_are_split_as_far_as_they_reach(strategy, count):
         split = split_samples(table, rule(strategy, seed=seed, folds=3))
         assert split["split"].tolist() == list(SPLITS[:count])
         assert split["fold"].tolist() == list(range(count))
-
-
-def test_an_unknown_strategy_is_refused():
-    with pytest.raises(InputError, match="no strategy 'rnadom'"):
-        splits_of(names(9), "rnadom")

@@ -65,8 +65,8 @@ def test_nobody_changes_sides_when_samples_come_and_go(history):
         old, new = sides(before), sides(after)
         assert {i: new[i] for i in old if i in new} == {i: old[i] for i in old if i in new}
         assert set(after["split"]) == set(SPLITS)
-        assert set(after["fold"]) == ({-1} if not made_by.folds else {-1, 0, 1})
-        if made_by.strategy in ("random", "stratified"):
+        assert set(after["fold"]) == ({-1} if not made_by.parameters.folds else {-1, 0, 1})
+        if made_by.parameters.strategy in ("random", "stratified"):
             assert (after.groupby("group")[["split", "fold"]].nunique() == 1).all(axis=None)
 
 

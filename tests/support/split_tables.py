@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
+from unetflow.config.ingestion import SplitParameters
 from unetflow.data.splitting.split import SplitRule, split_samples
 
 SHARES = st.tuples(st.floats(0.05, 0.4), st.floats(0.05, 0.4))
@@ -30,7 +31,10 @@ def names(count):
 
 
 def rule(strategy="random", validation=0.2, test=0.2, seed=0, group=None, folds=0):
-    return SplitRule(strategy, validation, test, seed, group, folds)
+    parameters = SplitParameters(
+        strategy=strategy, validation=validation, test=test, group=group, folds=folds
+    )
+    return SplitRule(parameters, seed)
 
 
 def splits_of(ids, *arguments, **options):

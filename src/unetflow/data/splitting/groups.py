@@ -1,4 +1,4 @@
-"""Which samples must stay together."""
+"""Groups of samples that must stay together."""
 
 from collections.abc import Iterable
 
@@ -15,15 +15,16 @@ _GROUP = r"Put brackets around what the samples of a group share, as in '(patien
 
 
 def name_groups(
-    samples: pd.DataFrame, pattern: str | None, together: Iterable[tuple[str, str]]
+    samples: pd.DataFrame, pattern: str | None, linked: Iterable[tuple[str, str]]
 ) -> list[str]:
     """Return the name of each sample's group.
 
     Args:
-        samples: With the columns `id` and `source_group`.
-        pattern: A regular expression, searched in the ids; what its groups capture, joined by
-            "_", is the name. Where it does not match, the source's group is, else the id.
-        together: Pairs of ids whose groups are one; it is named as the first in natural order.
+        samples: The columns `id` and `source_group`.
+        pattern: A regular expression that is searched in the ids; the text that its groups
+            capture, joined by "_", is the name. Without a match it is the source's group, or else
+            the id.
+        linked: Pairs of ids whose groups become one, named as the first in natural order.
 
     Raises:
         InputError: The pattern is wrong, has no group, or matches no id.
@@ -36,11 +37,11 @@ def name_groups(
     if pattern is not None and ids:
         captured = _capture(ids, pattern)
         names = [captured.get(i, name) for i, name in zip(ids, names, strict=True)]
-    return _merge(ids, names, together)
+    return _merge(ids, names, linked)
 
 
 def _capture(ids: list[str], pattern: str) -> dict[str, str]:
-    """Return what the pattern captures in each id that it matches."""
+    """Return the captured text of each id that matches."""
     expression = compile_pattern(pattern, _WHERE, _GROUP)
     matches = {i: match for i in ids if (match := expression.search(i))}
     if not matches:
@@ -50,10 +51,10 @@ def _capture(ids: list[str], pattern: str) -> dict[str, str]:
     return {i: "_".join(text or "" for text in match.groups()) for i, match in matches.items()}
 
 
-def _merge(ids: list[str], names: list[str], together: Iterable[tuple[str, str]]) -> list[str]:
-    """Rename groups that belong together; pairs with an unknown id are passed over."""
+def _merge(ids: list[str], names: list[str], linked: Iterable[tuple[str, str]]) -> list[str]:
+    """Rename linked groups; pairs with an unknown id are ignored."""
     name_of = dict(zip(ids, names, strict=True))
-    known = [pair for pair in together if pair[0] in name_of and pair[1] in name_of]
+    known = [pair for pair in linked if pair[0] in name_of and pair[1] in name_of]
     if not known:
         return names
     ordered = sorted(set(names), key=natural_order)

@@ -1,22 +1,22 @@
-"""Which samples train, which validate and which test, and in which fold each one is.
+"""Assignment of samples to training, validation and test, and to the folds.
 
 A group of samples is never divided. The strategies:
 
-- "random": by a number that is drawn from the seed and the group's name alone. The shares are met
-  on average only, but nobody changes sides when samples are added.
-- "stratified": the shares are met among the groups with no foreground, and in each quarter of the
-  others from those with little to those with much of it.
+- "random": by a number drawn from the seed and the group's name alone. The fractions are met on
+  average only, but no sample moves when others are added.
+- "stratified": the fractions are met among the groups without foreground, and in each quarter of
+  the others, ordered by their foreground.
 - "contiguous": training first, then validation, then test, for slices of a volume or frames of a
-  film. With fewer than three groups, such as a single volume, the blocks run through the samples
-  themselves: neighbours must be cut apart somewhere.
-- "given": as the source says, even where that divides a group. A split that it does not give is
-  drawn at random from what it gives for training.
+  film. If there are fewer than three groups, such as a single volume, the blocks consist of
+  samples: neighbours must be separated somewhere.
+- "given": as the source states, even if that divides a group. A split that the source lacks is
+  drawn at random from its training samples.
 
-A sample that was in the table of the last run keeps its side, if the rule is the same and its
-image has not changed, and new samples of its group join it. There are two exceptions. Of groups
-that have become one, the whole goes to the first of train, validation and test that a part was
-in: what has trained once must not test. (Blocks leave it divided.) And a split or a fold that has
-lost all its samples gets another group, or the blocks are cut anew.
+A sample of the last run's table stays where it was if the rule is the same and its image has not
+changed, and new samples of its group join it. There are two exceptions. If groups have become one,
+the whole moves to the first of train, validation and test that a part was in, because a sample
+that was trained on must not be tested. (Blocks leave it divided.) And a split or fold that has lost
+all its samples gets another group, or the blocks are cut again.
 """
 
 from collections.abc import Iterable
@@ -26,57 +26,48 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from unetflow.config.ingestion import SplitParameters
 from unetflow.core.errors import InputError
 from unetflow.core.types import SPLITS
 from unetflow.data.splitting.groups import name_groups
-from unetflow.data.splitting.strategies import Share, share_by_number, share_dealt, share_in_blocks
+from unetflow.data.splitting.strategies import (
+    Strategy,
+    assign_blocks,
+    assign_by_draw,
+    assign_by_stratum,
+)
 from unetflow.data.splitting.units import Units, make_units
-
-__all__ = ["SPLITS", "SplitRule", "split_samples"]
 
 _TRAIN, _TEST = SPLITS.index("train"), SPLITS.index("test")
 
-_SHARE_SAMPLES: dict[str, Share] = {
-    "random": share_by_number,
-    "stratified": share_dealt,
-    "contiguous": share_in_blocks,
-    "given": share_by_number,
+_STRATEGIES: dict[str, Strategy] = {
+    "random": assign_by_draw,
+    "stratified": assign_by_stratum,
+    "contiguous": assign_blocks,
+    "given": assign_by_draw,
 }
 
 
 @dataclass(frozen=True)
 class SplitRule:
-    """How samples are split.
+    """The parameters of a split and the seed, which changes every strategy but "contiguous"."""
 
-    Attributes:
-        strategy: "random", "stratified", "contiguous" or "given"; see the module.
-        validation: Share of the samples that validate, between 0 and 1.
-        test: Share of those that test, likewise; what is left trains.
-        seed: Another seed gives another split, except in blocks.
-        group: A regular expression, searched in the id; samples in which its groups capture the
-            same text stay together.
-        folds: Number of folds for cross-validation, 0 for none.
-    """
-
-    strategy: str
-    validation: float
-    test: float
+    parameters: SplitParameters
     seed: int
-    group: str | None = None
-    folds: int = 0
 
     def describe(self) -> str:
-        """Return the rule as one line, to tell whether an earlier table was made by the same."""
+        """Return the rule in one line, which identifies the rule of an earlier table."""
+        split = self.parameters
         parts = [
-            self.strategy,
-            f"validation {self.validation}",
-            f"test {self.test}",
+            split.strategy,
+            f"validation {split.validation}",
+            f"test {split.test}",
             f"seed {self.seed}",
         ]
-        if self.group is not None:
-            parts.append(f"group '{self.group}'")
-        if self.folds:
-            parts.append(f"{self.folds} folds")
+        if split.group is not None:
+            parts.append(f"group '{split.group}'")
+        if split.folds:
+            parts.append(f"{split.folds} folds")
         return ", ".join(parts)
 
 
@@ -84,18 +75,18 @@ def split_samples(
     samples: pd.DataFrame,
     rule: SplitRule,
     before: pd.DataFrame | None = None,
-    together: Iterable[tuple[str, str]] = (),
+    linked: Iterable[tuple[str, str]] = (),
 ) -> pd.DataFrame:
-    """Give each sample its group, its split and its fold, as the module says.
+    """Give each sample its group, its split and its fold, as the module describes.
 
     Args:
         samples: A row for each sample in natural order, with the columns `id`, `image_sha256`,
-            `source_group` (what the source knows to belong together, or None), `source_split`
-            (one of `SPLITS`, or None) and `foreground` (share of the counted pixels that are not
-            background, 0 to 1). Of fewer than three samples the first ones train and validate.
+            `source_group` (samples that the source puts together, or None), `source_split` (one of
+            `SPLITS`, or None) and `foreground` (fraction of the counted pixels that are not
+            background). Of fewer than three samples the first ones train and validate.
         rule: How to split.
         before: The table of the last run, or None.
-        together: Pairs of ids whose groups are one, such as copies of one image.
+        linked: Pairs of ids whose groups become one, such as copies of one image.
 
     Returns:
         The same rows with `group`, `split`, `fold` (-1 in the test split, and without folds) and
@@ -104,70 +95,62 @@ def split_samples(
     Raises:
         InputError: The rule does not fit the samples.
     """
-    if rule.strategy not in _SHARE_SAMPLES:
-        raise InputError(
-            "ingestion.split.strategy",
-            f"there is no strategy '{rule.strategy}'",
-            f"Known: {', '.join(_SHARE_SAMPLES)}",
-        )
-    groups = name_groups(samples, rule.group, together)
-    old_splits, old_folds = _recall(samples, rule, before)
-    divided = _divided_groups(groups, rule, old_splits, old_folds)
-    units = make_units(
-        samples, groups, divided, rule.seed, stratified=rule.strategy == "stratified"
-    )
-    if rule.strategy == "given":
-        splits = _given_splits(samples, units, rule, old_splits)
+    split = rule.parameters
+    groups = name_groups(samples, split.group, linked)
+    old_splits, old_folds = _find_earlier(samples, rule, before)
+    divided = _divided_groups(groups, split.strategy, old_splits, old_folds)
+    stratified = split.strategy == "stratified"
+    units = make_units(samples, groups, divided, rule.seed, stratified=stratified)
+    if split.strategy == "given":
+        splits = _given_splits(samples, units, split, old_splits)
     else:
-        shares = np.array([1 - rule.validation - rule.test, rule.validation, rule.test])
+        fractions = np.array([1 - split.validation - split.test, split.validation, split.test])
         everyone = np.ones(len(samples), bool)
-        splits = _share_out(units, everyone, rule.strategy, shares, old_splits)
-    folds = _deal_folds(units, splits != _TEST, rule, old_folds)
+        splits = _assign(units, everyone, split.strategy, fractions, old_splits)
+    folds = _assign_folds(units, splits != _TEST, split, old_folds)
     return samples.assign(
         group=groups,
-        split=[SPLITS[split] for split in splits],
+        split=[SPLITS[number] for number in splits],
         fold=folds,
         split_rule=rule.describe(),
     )
 
 
-def _recall(
+def _find_earlier(
     samples: pd.DataFrame, rule: SplitRule, before: pd.DataFrame | None
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the split and the fold that each sample had, -1 where it is new."""
-    old: dict[tuple[str, str], tuple[int, int]] = {}
-    if before is not None and {"split_rule", "fold"} <= set(before.columns):
-        same_rule = before[before["split_rule"] == rule.describe()]
-        keys = zip(same_rule["id"], same_rule["image_sha256"], strict=True)
-        sides = zip(map(SPLITS.index, same_rule["split"]), same_rule["fold"], strict=True)
-        old = dict(zip(keys, sides, strict=True))
-    keys = zip(samples["id"], samples["image_sha256"], strict=True)
-    recalled = np.array([old.get(key, (-1, -1)) for key in keys], np.intp).reshape(-1, 2)
-    return recalled[:, 0], recalled[:, 1]
+    """Return the earlier split and fold of each sample, -1 if it is new."""
+    if before is None or not {"split_rule", "fold"} <= set(before.columns):
+        nothing = np.full(len(samples), -1, np.intp)
+        return nothing, nothing
+    keys = ["id", "image_sha256"]
+    earlier = before.loc[before["split_rule"] == rule.describe(), [*keys, "split", "fold"]]
+    found = samples[keys].merge(earlier, "left", keys)
+    return _split_numbers(found["split"]), found["fold"].fillna(-1).to_numpy(np.intp)
+
+
+def _split_numbers(names: "pd.Series[str]") -> NDArray[np.intp]:
+    """Return the positions of names in `SPLITS`, -1 for missing ones."""
+    return pd.Categorical(names, SPLITS).codes.astype(np.intp)
 
 
 def _divided_groups(
-    groups: list[str],
-    rule: SplitRule,
-    old_splits: NDArray[np.intp],
-    old_folds: NDArray[np.intp],
+    groups: list[str], strategy: str, old_splits: NDArray[np.intp], old_folds: NDArray[np.intp]
 ) -> set[str]:
-    """Return the groups that blocks run through: all where they are few, else as in the past."""
-    if rule.strategy != "contiguous":
+    """Return the groups that blocks may divide: all if they are few, else those divided before."""
+    if strategy != "contiguous":
         return set()
     if len(set(groups)) < len(SPLITS):
         return set(groups)
-    sides: dict[str, set[tuple[int, int]]] = {}
-    for group, split, fold in zip(groups, old_splits, old_folds, strict=True):
-        if split >= 0:
-            sides.setdefault(group, set()).add((int(split), int(fold)))
-    return {group for group, those in sides.items() if len(those) > 1}
+    earlier = pd.DataFrame({"group": groups, "split": old_splits, "fold": old_folds})
+    counts = earlier[earlier["split"] >= 0].drop_duplicates()["group"].value_counts()
+    return set(counts.index[counts > 1])
 
 
 def _given_splits(
-    samples: pd.DataFrame, units: Units, rule: SplitRule, old_splits: NDArray[np.intp]
+    samples: pd.DataFrame, units: Units, split: SplitParameters, old_splits: NDArray[np.intp]
 ) -> NDArray[np.intp]:
-    """Return the source's splits, and draw those that it lacks from its training samples."""
+    """Return the source's splits; draw those that it lacks from its training samples."""
     nameless = samples["id"][samples["source_split"].isna()].tolist()
     if nameless:
         raise InputError(
@@ -176,7 +159,7 @@ def _given_splits(
             f"{len(samples)} samples; the first is '{nameless[0]}'",
             "Give `splits` in the catalog, or choose another strategy",
         )
-    splits = np.array([SPLITS.index(split) for split in samples["source_split"]], np.intp)
+    splits = _split_numbers(samples["source_split"])
     training = splits == _TRAIN
     if len(samples) and not training.any():
         raise InputError(
@@ -184,57 +167,57 @@ def _given_splits(
             "it is 'given', but the source gives no sample to train on",
             "Give `train` among the `splits` in the catalog, or choose another strategy",
         )
-    shares = np.array([0.0, rule.validation, rule.test])
-    shares[np.unique(splits)] = 0
-    shares[_TRAIN] = 1 - shares.sum()
-    drawn = (old_splits >= 0) & (shares[old_splits] > 0)
+    fractions = np.array([0.0, split.validation, split.test])
+    fractions[np.unique(splits)] = 0
+    fractions[_TRAIN] = 1 - fractions.sum()
+    drawn = (old_splits >= 0) & (fractions[old_splits] > 0)
     old_splits = np.where(drawn, old_splits, -1)
-    splits[training] = _share_out(units, training, rule.strategy, shares, old_splits)
+    splits[training] = _assign(units, training, split.strategy, fractions, old_splits)
     return splits
 
 
-def _share_out(
+def _assign(
     units: Units,
     rows: NDArray[np.bool_],
     strategy: str,
-    shares: NDArray[np.float64],
+    fractions: NDArray[np.float64],
     old_splits: NDArray[np.intp],
 ) -> NDArray[np.intp]:
-    """Return the split of the samples of some rows, by their units."""
-    needed = np.flatnonzero(shares)
+    """Return the split of the samples in some rows, by their units."""
+    needed = np.flatnonzero(fractions)
     part, unit_of_row = units.part(rows)
     if len(part) >= len(needed):
-        old = _of_units(old_splits[rows], unit_of_row, len(part))
-        return _SHARE_SAMPLES[strategy](part, shares, old)[unit_of_row]
+        old = _first_in_unit(old_splits[rows], unit_of_row, len(part))
+        return _STRATEGIES[strategy](part, fractions, old)[unit_of_row]
     if len(units.of_row) >= len(SPLITS):
-        names = " and ".join(f"'{SPLITS[split]}'" for split in needed)
+        names = " and ".join(f"'{SPLITS[number]}'" for number in needed)
         raise InputError(
             "ingestion.split.group",
             f"the {int(rows.sum())} samples for {names} make up {len(part)} of the {len(needed)} "
             "groups (of the expression, or volumes and films of the source) that are needed, one "
             "for each",
-            "Set `ingestion.split.strategy: contiguous`, which may cut a single group, or an "
-            "expression that tells more groups apart",
+            "Set `ingestion.split.strategy: contiguous`, which may divide a single group, or an "
+            "expression that separates more groups",
         )
     return needed[unit_of_row]
 
 
-def _deal_folds(
-    units: Units, rows: NDArray[np.bool_], rule: SplitRule, old_folds: NDArray[np.intp]
+def _assign_folds(
+    units: Units, rows: NDArray[np.bool_], split: SplitParameters, old_folds: NDArray[np.intp]
 ) -> NDArray[np.intp]:
     """Return the fold of each sample, -1 outside some rows."""
     folds = np.full(len(rows), -1, np.intp)
     part, unit_of_row = units.part(rows)
-    if not rule.folds:
+    if not split.folds:
         return folds
-    if len(part) >= rule.folds:
-        share = share_in_blocks if rule.strategy == "contiguous" else share_dealt
-        old = _of_units(old_folds[rows], unit_of_row, len(part))
-        folds[rows] = share(part, np.full(rule.folds, 1 / rule.folds), old)[unit_of_row]
+    if len(part) >= split.folds:
+        assign = assign_blocks if split.strategy == "contiguous" else assign_by_stratum
+        old = _first_in_unit(old_folds[rows], unit_of_row, len(part))
+        folds[rows] = assign(part, np.full(split.folds, 1 / split.folds), old)[unit_of_row]
     elif len(rows) >= len(SPLITS):
         raise InputError(
             "ingestion.split.folds",
-            f"{rule.folds} folds need as many groups, and only {len(part)} do not test",
+            f"{split.folds} folds need as many groups, and only {len(part)} do not test",
             f"Set `ingestion.split.folds` to at most {len(part)}",
         )
     else:
@@ -242,9 +225,11 @@ def _deal_folds(
     return folds
 
 
-def _of_units(old: NDArray[np.intp], unit_of_row: NDArray[np.intp], count: int) -> NDArray[np.intp]:
-    """Return the first side that a part of each unit was on, -1 where all of it is new."""
-    nowhere = np.iinfo(np.intp).max
-    first = np.full(count, nowhere)
+def _first_in_unit(
+    old: NDArray[np.intp], unit_of_row: NDArray[np.intp], count: int
+) -> NDArray[np.intp]:
+    """Return the smallest earlier number of each unit's samples, -1 if all are new."""
+    none = np.iinfo(np.intp).max
+    first = np.full(count, none)
     np.minimum.at(first, unit_of_row[old >= 0], old[old >= 0])
-    return np.where(first == nowhere, -1, first)
+    return np.where(first == none, -1, first)

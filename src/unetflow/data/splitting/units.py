@@ -1,4 +1,4 @@
-"""What goes to one side as a whole: a group, or a sample of a group that may be divided."""
+"""Units that are assigned as a whole: groups, or samples of groups that may be divided."""
 
 import hashlib
 from collections.abc import Collection
@@ -13,13 +13,13 @@ from unetflow.io.file_listing import natural_order
 
 @dataclass(frozen=True)
 class Units:
-    """Units by number, in natural order.
+    """Numbered units in natural order.
 
     Attributes:
-        of_row: The number of each sample's unit.
-        sizes: How many samples each unit has.
+        of_row: Number of each sample's unit.
+        sizes: Number of samples of each unit.
         draws: A number in [0, 1) for each unit, drawn from the seed and its group's name alone.
-        strata: For each unit the number of its stratum.
+        strata: Number of each unit's stratum.
     """
 
     of_row: NDArray[np.intp]
@@ -31,7 +31,7 @@ class Units:
         return len(self.sizes)
 
     def part(self, rows: NDArray[np.bool_]) -> tuple["Units", NDArray[np.intp]]:
-        """Return the units of some samples, numbered anew, and the unit of each such sample."""
+        """Return the units of some samples, renumbered, and the unit of each such sample."""
         present, of_row = np.unique(self.of_row[rows], return_inverse=True)
         sizes = np.bincount(of_row, minlength=len(present))
         return Units(of_row, sizes, self.draws[present], self.strata[present]), of_row
@@ -45,18 +45,15 @@ def make_units(
     *,
     stratified: bool,
 ) -> Units:
-    """Make units of samples.
+    """Return the units of samples.
 
     Args:
-        samples: In natural order, with the columns `id` and `foreground`.
-        groups: The name of each sample's group.
-        divided: The groups that may be divided. If all may, the samples keep their order, else
-            the groups follow each other in natural order.
-        seed: What the drawn numbers depend on.
-        stratified: Whether units differ in their stratum: none, little, more and much foreground.
-
-    Returns:
-        The units.
+        samples: The columns `id` and `foreground`, in natural order.
+        groups: Name of each sample's group.
+        divided: Groups that may be divided. If these are all, the samples keep their order;
+            otherwise the groups follow each other in natural order.
+        seed: Seed of the drawn numbers.
+        stratified: Whether the strata are quarters by foreground; otherwise there is only one.
     """
     names = sorted(set(groups), key=natural_order)
     rank = {name: 0 if len(divided) == len(names) else place for place, name in enumerate(names)}

@@ -102,12 +102,12 @@ def split(
         `described` with the columns `group`, `split`, `fold` and `split_rule`, and the leaks (see
         `data.duplicates.find_leaks`).
     """
-    rule = SplitRule(seed=seed, **ingestion.split.model_dump())
-    if rule.strategy != "given" and described["source_split"].notna().any():
+    rule = SplitRule(ingestion.split, seed)
+    if ingestion.split.strategy != "given" and described["source_split"].notna().any():
         _log.warning(
             "The source gives a split, which ingestion.split.strategy '%s' passes over; set it to "
             "'given' to obey it",
-            rule.strategy,
+            ingestion.split.strategy,
         )
     together = (
         zip(duplicates["first"], duplicates["second"], strict=True)

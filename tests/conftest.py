@@ -1,11 +1,14 @@
 """A project in a temporary folder, and a way to call `kedro run` in it."""
 
+import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
+import execnet
 import pytest
 from click.testing import CliRunner, Result
 from coverage import Coverage
@@ -51,7 +54,31 @@ CREDENTIAL = "open-sesame-1234"
 
 ABOVE_THE_LIBRARY = {"datasets", "orchestration", "pipelines", "tracking"}
 
+SECOND_TIER = {"slow", "process"}
+SECONDS_OF_THE_SECOND_TIER = 900
+"""Limit of one of its tests; pyproject.toml has that of the others."""
+
 Run = Callable[..., Result]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of the second tier more time, unless they set a limit of their own."""
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        if marks & SECOND_TIER and "timeout" not in marks:
+            item.add_marker(pytest.mark.timeout(SECONDS_OF_THE_SECOND_TIER))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[None, Any, Any]:
+    """Turn what pytest-xdist cannot send into text: such a report would end the whole run."""
+    data = yield
+    try:
+        execnet.dumps(data)
+    except (execnet.DataFormatError, UnicodeEncodeError):
+        text = json.dumps(data, default=str, ensure_ascii=False)
+        return json.loads(text.encode(errors="replace"))
+    return data
 
 
 @pytest.hookimpl(wrapper=True)

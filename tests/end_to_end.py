@@ -168,10 +168,8 @@ def nothing_new(story: Story) -> None:
     """Without a reason nothing is trained."""
     began = monotonic()
     story.run(RETRAIN)
-    seconds = monotonic() - began
     assert story.outcome["decision"] == "skipped"
     assert story.aliases == {"champion": 1}
-    assert seconds < 30, f"skipping took {seconds:.0f} s"
     story.tell("nothing new", began)
 
 

@@ -73,10 +73,12 @@ def executed(path, tmp_path_factory):
     return notebook
 
 
+@pytest.mark.process
 def test_the_kernel_is_the_interpreter_and_has_the_package_of_the_tests(executed):
     assert _texts(executed.cells[0]).splitlines() == [sys.executable, unetflow.__file__]
 
 
+@pytest.mark.process
 def test_every_cell_runs_without_an_error_or_a_warning(executed):
     cells = _code_cells(executed)
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
@@ -86,6 +88,7 @@ def test_every_cell_runs_without_an_error_or_a_warning(executed):
             assert output.get("name") != "stderr", output.text
 
 
+@pytest.mark.process
 def test_what_is_stored_is_what_the_cells_put_out(executed, stored):
     for new, old in zip(_code_cells(executed)[1:], _code_cells(stored), strict=True):
         assert _texts(new) == _texts(old)

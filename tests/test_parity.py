@@ -33,7 +33,10 @@ with np.load("images.npz") as images:
     np.savez("masks.npz", **{name: model.predict(images[name][np.newaxis])[0] for name in images})
 """
 
-pytestmark = pytest.mark.skipif("UNET_REAL_DATA" not in os.environ, reason="needs UNET_REAL_DATA")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif("UNET_REAL_DATA" not in os.environ, reason="needs UNET_REAL_DATA"),
+]
 
 Masks = list[Label]
 

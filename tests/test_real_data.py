@@ -13,7 +13,10 @@ from PIL import Image
 from tests.conftest import kedro_run
 
 DATA = Path(os.environ.get("UNET_REAL_DATA", "."))
-pytestmark = pytest.mark.skipif("UNET_REAL_DATA" not in os.environ, reason="needs UNET_REAL_DATA")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif("UNET_REAL_DATA" not in os.environ, reason="needs UNET_REAL_DATA"),
+]
 
 
 def _manifest(project: Path, env: str) -> pd.DataFrame:

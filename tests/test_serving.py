@@ -32,7 +32,8 @@ np.save("masks.npy", model.predict(np.load("images.npy")))
 print(sys.modules["unetflow"].__file__)
 """
 
-pytestmark = pytest.mark.xdist_group("served")  # one process starts each server once
+# one process starts each server once
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("served")]
 
 
 @pytest.fixture

@@ -69,6 +69,7 @@ def test_every_hand_over_is_a_catalog_entry_with_a_layer():
         assert entry["metadata"]["kedro-viz"]["layer"], name
 
 
+@pytest.mark.process
 def test_listing_the_pipelines_imports_neither_keras_nor_mlflow():
     code = (
         "import sys, unetflow.settings, unetflow.datasets, unetflow.cli\n"

@@ -205,6 +205,7 @@ def test_settings_at_the_end_of_their_range_are_taken(setting, value):
     read_parameters(AugmentationParameters, {**DEFAULTS, setting: value}, "augmentation")
 
 
+@pytest.mark.process
 def test_augmentation_imports_albumentations_only_when_it_is_used():
     code = (
         "import os, sys, unetflow.augmentation.policy as a\n"

@@ -73,6 +73,7 @@ def test_parts_of_a_key_do_not_run_together():
     assert generator_for(1, 23).random() != generator_for(12, 3).random()
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("hash_seed", ["0", "1234"])
 def test_another_process_draws_the_same_numbers(hash_seed):
     code = (

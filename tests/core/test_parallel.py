@@ -71,6 +71,7 @@ def test_a_process_that_was_ended_is_told_with_the_mend():
         list(parallel_map(die_as_a_process, range(10_000), 1, 1))
 
 
+@pytest.mark.process
 def test_no_process_outlives_a_parent_that_is_killed():
     code = (
         "from tests.core.test_parallel import square\n"
@@ -90,6 +91,7 @@ def test_no_process_outlives_a_parent_that_is_killed():
     assert psutil.wait_procs(children, timeout=20)[1] == []
 
 
+@pytest.mark.process
 def test_memory_that_a_process_has_freed_is_kept_for_its_next_arrays():
     code = (
         "import resource, sys, numpy as np\n"

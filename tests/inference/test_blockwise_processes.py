@@ -2,11 +2,9 @@
 
 import json
 import multiprocessing
-import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +13,12 @@ import tifffile
 
 from tests.support import killed_blocks as cut_off
 from tests.support.large_files import read_result, smooth_pixels, whole_result
+from tests.support.waiting import LIMIT, pause_randomly, wait_until
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.io.large_image import open_large
+
+pytestmark = pytest.mark.process
 
 ROOT = Path(__file__).parents[2]
 MB_OF_THE_IMAGE = 6000**2 * 2 / 2**20
@@ -68,7 +69,7 @@ def _assert_finished(folder, ending):
 @pytest.mark.parametrize("ending", [".tif", ".zarr"])
 def test_a_killed_segmentation_ends_as_if_it_had_not_been(processes, folder, ending, what, number):
     process = _start(processes, folder, ending, what, str(number))
-    process.join(60)
+    process.join(LIMIT)
     assert process.exitcode == -signal.SIGKILL
     cut_off.main(folder, ending)
     _assert_finished(folder, ending)
@@ -77,7 +78,7 @@ def test_a_killed_segmentation_ends_as_if_it_had_not_been(processes, folder, end
 def test_a_segmentation_that_is_killed_again_and_again_ends_the_same(processes, folder):
     for what, number in [("block", 3), ("writing", 2), ("writing", 1), ("block", 12), ("moved", 1)]:
         process = _start(processes, folder, ".tif", what, str(number))
-        process.join(60)
+        process.join(LIMIT)
         assert process.exitcode == -signal.SIGKILL
     cut_off.main(folder, ".tif")
     _assert_finished(folder, ".tif")
@@ -86,11 +87,10 @@ def test_a_segmentation_that_is_killed_again_and_again_ends_the_same(processes, 
 @pytest.mark.parametrize("trial", range(3))
 def test_a_segmentation_that_is_killed_at_any_moment_ends_the_same(processes, folder, trial):
     process = _start(processes, folder, ".tif", "slow")
-    while not (folder.parent / "begun").exists():
-        time.sleep(0.001)
-    time.sleep(random.uniform(0, 0.4))  # noqa: S311 - no secret
+    wait_until((folder.parent / "begun").exists)
+    pause_randomly(0.4)
     process.kill()
-    process.join(60)
+    process.join(LIMIT)
     assert process.exitcode == -signal.SIGKILL
     cut_off.main(folder, ".tif")
     _assert_finished(folder, ".tif")
@@ -98,21 +98,20 @@ def test_a_segmentation_that_is_killed_at_any_moment_ends_the_same(processes, fo
 
 def test_a_second_process_is_refused_as_long_as_the_first_writes(processes, folder):
     process = _start(processes, folder, ".tif", "slow")
-    while not (folder.parent / "begun").exists():
-        time.sleep(0.001)
+    wait_until((folder.parent / "begun").exists)
     for own, other, taken in (("labels.tif", "q.tif", "labels.tif"), ("r.tif", "p.tif", "p.tif")):
         with open_large(folder / "image.tif") as image, pytest.raises(InputError) as caught:
             segment_blocks(image, cut_off.MODEL, folder / own, probabilities=folder / other)
         assert caught.value.where == str(folder / taken)
         assert caught.value.problem == "another process is writing it"
-    process.join(60)
+    process.join(LIMIT)
     assert process.exitcode == 0
     _assert_finished(folder, ".tif")
 
 
 def test_a_killed_process_leaves_a_lock_that_stops_nobody(processes, folder):
     process = _start(processes, folder, ".tif", "block", "2")
-    process.join(60)
+    process.join(LIMIT)
     assert process.exitcode == -signal.SIGKILL
     left = {path.name for path in folder.glob(".*.lock")}
     assert left == {".labels.tif.lock", ".p.tif.lock"}

@@ -22,6 +22,8 @@ from unetflow.core.errors import DeclarationError, InputError
 from unetflow.core.parallel import count_cores
 from unetflow.inference.executor import ExecutorSettings, open_executor
 
+pytestmark = pytest.mark.process
+
 LOCAL = ExecutorSettings()
 DASK = ExecutorSettings("dask", workers=2)
 

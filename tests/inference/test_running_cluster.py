@@ -12,6 +12,8 @@ from unetflow.inference import cluster as dask_cluster
 from unetflow.inference import executor as executors
 from unetflow.inference.executor import ExecutorSettings, open_executor
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def cluster(tmp_path):

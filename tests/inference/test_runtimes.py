@@ -217,6 +217,7 @@ def test_an_ensemble_runs_on_other_engines(runtime, random):
     np.testing.assert_allclose(found, ensemble.predict_probabilities(image), atol=TOLERANCE)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("runtime", OTHERS)
 def test_an_exported_segmenter_decides_as_before_and_needs_no_keras(runtime, random, tmp_path):
     segmenter = make_segmenter().with_postprocessing(

@@ -23,6 +23,8 @@ from unetflow.inference.segment_images import segment_images
 from unetflow.instances.extraction import Objects
 from unetflow.io.image_file import ImageFile
 
+pytestmark = pytest.mark.process
+
 COUNT = 24
 
 

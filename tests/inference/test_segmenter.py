@@ -158,6 +158,7 @@ def test_a_colour_segmenter_takes_colour_and_refuses_grey(random):
         colour.predict(np.zeros((5, 7), np.uint16))
 
 
+@pytest.mark.process
 def test_plain_keras_opens_a_trained_segmenter_without_this_package(tmp_path, random):
     unet = randomise(tiny_unet())
     optimiser = build_optimiser(fit_settings().optimiser, total_steps=5)

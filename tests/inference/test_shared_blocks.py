@@ -18,6 +18,8 @@ from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.inference.executor import ExecutorSettings, open_executor
 from unetflow.io.large_image import open_large
 
+pytestmark = pytest.mark.process
+
 PIXELS = smooth_pixels((200, 230))
 OPTIONS = {"block": 60, "batch_size": 99}
 

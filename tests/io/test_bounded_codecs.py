@@ -135,6 +135,7 @@ def forge(path, kind):
     (path / ("c/0/0" if version == 3 else "0.0")).write_bytes(bomb)
 
 
+@pytest.mark.process
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts memory as Linux does")
 @pytest.mark.parametrize("kind", BOMBS)
 def test_a_forged_chunk_is_refused_before_it_fills_the_memory(tmp_path, kind):

@@ -2,7 +2,6 @@
 
 import io
 import struct
-import time
 import tracemalloc
 import zipfile
 
@@ -171,18 +170,15 @@ class TestHeaderThatClaimsTooMuch:
         with pytest.raises(InputError, match="11 x 14 pixels are more than the allowed 153"):
             read_mask(tmp_path / name, max_pixels=153)
 
-    def test_costs_neither_time_nor_memory(self, tmp_path, name, forge):
+    def test_costs_no_memory(self, tmp_path, name, forge):
         (tmp_path / name).write_bytes(forge(60_000, 60_000))
         tracemalloc.start()
-        start = time.perf_counter()
         try:
             with pytest.raises(InputError):
                 read_image(tmp_path / name)
-            elapsed = time.perf_counter() - start
             assert tracemalloc.get_traced_memory()[1] < 2**20
         finally:
             tracemalloc.stop()
-        assert elapsed < 0.5
 
 
 def test_gif_whose_image_leaves_its_screen_is_rejected(tmp_path):

@@ -4,7 +4,6 @@ import os
 import re
 import stat
 import struct
-import time
 import tracemalloc
 import zipfile
 import zlib
@@ -405,10 +404,8 @@ class TestMember:
     def test_that_is_a_bomb_is_refused_unopened(self, tmp_path):
         path = pack_bomb(tmp_path / "a.zip")
         assert path.stat().st_size < 2**30 / 1000
-        start = time.monotonic()
         with little_memory():
             problem = refusals(path)["a.png"]
-        assert time.monotonic() - start < 1
         assert re.fullmatch(
             r"its 1073741824 bytes are packed into 10\d{5}, as in a zip bomb", problem
         )

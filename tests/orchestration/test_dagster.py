@@ -141,6 +141,7 @@ def job_of_the_working_folder() -> dg.JobDefinition:
     return module.build_job(read_configuration(Path.cwd()))
 
 
+@pytest.mark.process
 def test_a_failed_stage_shows_and_the_run_resumes_there_as_one_run_of_mlflow(
     tmp_path, empty_mlflow, instance, monkeypatch
 ) -> None:

@@ -128,6 +128,7 @@ def test_parameters_of_orchestration_are_checked(project) -> None:
         read_configuration(project)
 
 
+@pytest.mark.process
 def test_a_real_stage_that_is_ended_ends_its_run_of_mlflow(project) -> None:
     def end_when_at_work(line: str) -> None:
         if "Running node" in line:
@@ -140,6 +141,7 @@ def test_a_real_stage_that_is_ended_ends_its_run_of_mlflow(project) -> None:
     assert run.data.tags["orchestrator_run"] == "key"
 
 
+@pytest.mark.process
 def test_a_stage_is_refused_where_another_retraining_has_begun_since(project) -> None:
     owner = project / "data/08_reporting/retraining.run"
     stages.run_stage(project, "ingestion", "first", 120)

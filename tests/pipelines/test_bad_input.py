@@ -11,6 +11,8 @@ from PIL import Image
 
 from tests.conftest import TINY, kedro_run
 
+pytestmark = pytest.mark.slow
+
 CATALOG = """
 raw_pairs:
   type: unetflow.datasets.SourceDataset

@@ -6,6 +6,8 @@ import pytest
 
 from tests.conftest import TINY, kedro_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.xdist_group("finished")
 def test_latest_two_evaluated_runs_are_compared(copy: Path) -> None:

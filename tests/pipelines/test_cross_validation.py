@@ -15,6 +15,8 @@ from unetflow.inference.segmenter import Segmenter
 from unetflow.models.preprocessing import with_preprocessing
 from unetflow.pipelines.cross_validation import nodes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def parts(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:

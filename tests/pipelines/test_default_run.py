@@ -237,6 +237,7 @@ def test_finished_model_is_registered_with_its_scores_and_its_run(
     assert described.saved_input_example_info is not None
 
 
+@pytest.mark.process
 def test_logged_model_predicts_in_a_fresh_process(finished: Finished) -> None:
     folder = finished[0]
     model = next((folder / "mlruns/models").iterdir()) / "artifacts"
@@ -260,6 +261,7 @@ def test_policy_is_stored_as_plain_data(finished: Finished) -> None:
     assert {step["transform"] for step in policy} >= {"HorizontalFlip", "ElasticField"}
 
 
+@pytest.mark.slow
 def test_evaluation_and_export_run_alone_and_the_second_run_is_a_second_mlflow_run(
     finished: Finished, client: mlflow.MlflowClient, tmp_path: Path
 ) -> None:
@@ -277,6 +279,7 @@ def test_evaluation_and_export_run_alone_and_the_second_run_is_a_second_mlflow_r
     assert len(_runs(client)) == runs + 2
 
 
+@pytest.mark.slow
 def test_export_passes_a_broken_image_over_and_names_it(finished: Finished, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((40, 40), np.uint16)).save(tmp_path / "good.png")
     (tmp_path / "broken.png").write_bytes(b"no picture")
@@ -294,6 +297,7 @@ def test_export_passes_a_broken_image_over_and_names_it(finished: Finished, tmp_
     assert failed["reason"].str.contains("trained on 1 channels").tolist() == [False, True]
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_scores_in_another_project(
     finished: Finished, project: Path
 ) -> None:

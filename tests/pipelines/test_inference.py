@@ -19,7 +19,8 @@ from unetflow.inference.segmenter import Segmenter
 from unetflow.io.formats.registry import read_image
 from unetflow.io.pixel_size import PixelSize, read_pixel_size
 
-pytestmark = pytest.mark.xdist_group("finished")  # one process makes the run that all look at
+# one process makes the run that all look at
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("finished")]
 
 Finished = tuple[Path, object]
 

@@ -15,6 +15,8 @@ from tests.conftest import TINY, kedro_run
 from unetflow.core.rng import generator_for
 from unetflow.data.synthetic import draw_nuclei
 
+pytestmark = pytest.mark.slow
+
 CATALOG = """
 raw_pairs:
   type: unetflow.datasets.SourceDataset

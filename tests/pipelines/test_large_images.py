@@ -25,6 +25,8 @@ from unetflow.models.preprocessing import with_preprocessing
 from unetflow.models.unet import geometry_of
 from unetflow.visualization.palette import CLASS_COLOURS
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (70, 9000)
 FROM = SHAPE[0] * SHAPE[1]
 

@@ -10,7 +10,8 @@ from tests.conftest import kedro_run
 from unetflow.inference.segmenter import Segmenter
 from unetflow.io.formats.registry import read_image
 
-pytestmark = pytest.mark.xdist_group("finished")  # one process makes the run that all look at
+# one process makes the run that all look at
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("finished")]
 
 QUICK = "optimisation.calibration_crops=4,optimisation.timed_images=1"
 

@@ -33,6 +33,7 @@ def packed(project: Path) -> zipfile.ZipFile:
     return zipfile.ZipFile(project / "data/06_models/unetflow_bioimageio.zip")
 
 
+@pytest.mark.slow
 def test_the_model_trained_last_is_packaged_with_its_model_card(copy: Path) -> None:
     (copy / "conf/local/parameters.yml").write_text(OWN)
     result = kedro_run(copy, "--pipelines", "packaging")
@@ -55,6 +56,7 @@ def test_the_model_trained_last_is_packaged_with_its_model_card(copy: Path) -> N
     assert Segmenter.load(copy / "data/06_models/segmenter.keras").predict(given[0]).any()
 
 
+@pytest.mark.slow
 def test_a_model_from_elsewhere_needs_no_project_and_no_author(
     finished: tuple[Path, Result], project: Path
 ) -> None:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import mlflow
@@ -13,7 +12,10 @@ import pandas as pd
 import pytest
 
 from tests.conftest import TINY, kedro_run
+from tests.support.waiting import wait_until
 from unetflow.models.keras_io import load_keras
+
+pytestmark = pytest.mark.process
 
 LONG = TINY.replace("training.epochs=2", "training.epochs=12")
 COMMAND = ("--pipelines", "training", "--params", LONG)
@@ -32,8 +34,7 @@ def killed(project: Path) -> Path:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
-        while process.poll() is None and not _states(project):
-            time.sleep(0.01)
+        wait_until(lambda: process.poll() is not None or _states(project), pause=0.01)
         process.kill()
     assert process.returncode == -signal.SIGKILL
     return project

@@ -56,6 +56,7 @@ def add_pairs(project: Path, count: int) -> None:
             tifffile.imwrite(source.with_name(f"new{number}{source.suffix}"), pixels)
 
 
+@pytest.mark.slow
 def test_first_model_becomes_the_champion(copy: Path) -> None:
     result = kedro_run(copy, *RETRAINING, TINY)
     assert result.exit_code == 0, result.output
@@ -75,6 +76,7 @@ def test_the_champion_changes_after_all_that_look_at_it() -> None:
         assert set(whole.only_nodes_with_inputs(entry).nodes) <= set(before)
 
 
+@pytest.mark.slow
 def test_nothing_new_is_skipped_and_is_no_failure(with_champion: Path) -> None:
     result = kedro_run(with_champion, *RETRAINING, TINY)
     assert result.exit_code == 0, result.output
@@ -89,6 +91,7 @@ def test_nothing_new_is_skipped_and_is_no_failure(with_champion: Path) -> None:
     assert aliases(with_champion) == {"champion": "1"}
 
 
+@pytest.mark.slow
 def test_challenger_that_is_not_worse_is_promoted_and_rolled_back(with_champion: Path) -> None:
     easy = "retraining.max_age_days=0.000001,retraining.non_inferiority_margin=1.0"
     easy += ",retraining.largest_fall=1.0,retraining.start_from=champion"
@@ -114,6 +117,7 @@ def test_challenger_that_is_not_worse_is_promoted_and_rolled_back(with_champion:
     assert outcome(with_champion) == told  # a rollback is no retraining
 
 
+@pytest.mark.slow
 def test_challenger_that_may_be_worse_is_not_promoted(with_champion: Path) -> None:
     strict = "retraining.max_age_days=0.000001,retraining.non_inferiority_margin=0.0"
     strict += ",retraining.start_from=champion,training.learning_rate=1e-9"  # the same again
@@ -124,6 +128,7 @@ def test_challenger_that_may_be_worse_is_not_promoted(with_champion: Path) -> No
     assert aliases(with_champion) == {"champion": "1"}
 
 
+@pytest.mark.slow
 def test_enough_new_pairs_are_a_reason(with_champion: Path) -> None:
     add_pairs(with_champion, 2)
     params = f"{TINY},retraining.min_new_labelled=2,ingestion.leakage.duplicates=allow"
@@ -133,6 +138,7 @@ def test_enough_new_pairs_are_a_reason(with_champion: Path) -> None:
     assert reason["reason"] == "2 pairs are new or changed, and 2 are enough"
 
 
+@pytest.mark.slow
 def test_rollback_without_a_previous_champion_says_so(with_champion: Path) -> None:
     result = kedro_run(with_champion, "--pipelines", "rollback")
     assert result.exit_code == 1
@@ -140,6 +146,7 @@ def test_rollback_without_a_previous_champion_says_so(with_champion: Path) -> No
     assert aliases(with_champion) == {"champion": "1"}
 
 
+@pytest.mark.slow
 def test_second_retraining_gives_up_while_one_is_at_work(with_champion: Path) -> None:
     with FileLock(with_champion / "data/08_reporting/retraining.lock"):
         result = kedro_run(with_champion, *RETRAINING, TINY)
@@ -148,6 +155,7 @@ def test_second_retraining_gives_up_while_one_is_at_work(with_champion: Path) ->
     assert not (with_champion / "data/08_reporting/retraining.json").exists()
 
 
+@pytest.mark.slow
 def test_test_image_among_new_training_data_is_refused_and_the_caller_is_told(
     with_champion: Path,
 ) -> None:
@@ -168,6 +176,7 @@ def test_test_image_among_new_training_data_is_refused_and_the_caller_is_told(
     assert aliases(with_champion) == {"champion": "1"}
 
 
+@pytest.mark.slow
 def test_the_exit_code_of_a_skipped_run_can_be_chosen(
     with_champion: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,7 @@ def _read_all(folder: Path) -> dict[str, object]:
     return found
 
 
+@pytest.mark.process
 def test_workers_of_dask_write_what_one_process_writes(
     project: Path, model: Path, images: Path, tmp_path: Path
 ) -> None:

@@ -15,7 +15,10 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 PHONE = 390
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed"),
+]
 
 RULE = "default-src 'none'; "
 MEASURE = """<script>addEventListener("load", () => parent.postMessage({

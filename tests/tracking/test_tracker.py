@@ -43,6 +43,7 @@ def test_git_tags_tell_commit_and_changes(tmp_path):
         assert git_tags(tmp_path)["git_dirty"] == "true"
 
 
+@pytest.mark.process
 def test_missing_git_is_no_error(tmp_path):
     code = "import sys; from unetflow.tracking.tags import git_tags; print(git_tags(sys.argv[1]))"
     done = subprocess.run(

@@ -206,6 +206,7 @@ def test_the_number_of_workers_changes_nothing_that_keras_sees(numbered, workers
     _assert_same(_record(numbered, workers), _record(numbered, 0))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("processes", [1, 2])
 def test_processes_change_nothing_that_keras_sees(numbered, processes):
     keras.utils.set_random_seed(1)
@@ -217,6 +218,7 @@ def test_processes_change_nothing_that_keras_sees(numbered, processes):
     _assert_same(recorder.seen, _record(numbered, 0))
 
 
+@pytest.mark.process
 def test_a_process_that_was_ended_is_an_error_that_says_so(numbered):
     feed = _feed(numbered, processes=1)
     feed[0]

@@ -63,6 +63,7 @@ def test_the_full_network_has_as_many_parameters_as_it_promises():
     assert count_parameters(Architecture(channels=3, base_filters=64, depth=4)) == 31_055_297
 
 
+@pytest.mark.process
 def test_the_predicted_memory_is_within_a_fifth_of_a_measured_one():
     case = {"base_filters": 24, "depth": 1, "crop_size": 192, "batch_size": 4}
     done = subprocess.run(

@@ -1,7 +1,5 @@
 import multiprocessing
-import random
 import signal
-import time
 
 import keras
 import numpy as np
@@ -10,6 +8,7 @@ import pytest
 
 from tests.support.killed_training import EPOCHS, VARIANTS, train
 from tests.support.networks import GREY, fit_settings, tiny_unet
+from tests.support.waiting import LIMIT, pause_randomly, wait_until
 from unetflow.augmentation.policy import Augmenter
 from unetflow.training.callbacks import TrainingListeners
 from unetflow.training.checkpoints import CheckpointFolder
@@ -36,7 +35,7 @@ def _start(processes, folder, variant, die=None):
 def _finish(processes, folder, variant):
     """Train to the end, and return all that came out as bytes."""
     process = _start(processes, folder, variant)
-    process.join(120)
+    process.join(LIMIT)
     assert process.exitcode == 0
     with np.load(folder / "result.npz") as result:
         return {name: result[name] for name in result.files}
@@ -69,6 +68,7 @@ MOMENTS = [
 ]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(("variant", "moment"), MOMENTS)
 def test_a_killed_training_ends_as_if_it_had_not_been(
     processes, uninterrupted, tmp_path, variant, moment
@@ -76,22 +76,22 @@ def test_a_killed_training_ends_as_if_it_had_not_been(
     die = moment if isinstance(moment, str) else None
     process = _start(processes, tmp_path, variant, die)
     if die is None:  # at a random moment between the first epoch and the last
-        while not (tmp_path / "begun").exists():
-            time.sleep(0.001)
-        time.sleep(random.uniform(0, 0.3))  # noqa: S311 - no secret
+        wait_until((tmp_path / "begun").exists)
+        pause_randomly(0.3)
         process.kill()
-    process.join(120)
+    process.join(LIMIT)
     assert process.exitcode == -signal.SIGKILL
     assert not (tmp_path / "result.npz").exists()
     _assert_same(_finish(processes, tmp_path, variant), uninterrupted[variant])
 
 
+@pytest.mark.process
 def test_a_training_that_is_killed_again_and_again_ends_the_same(
     processes, uninterrupted, tmp_path
 ):
     for die in ("epoch 2", "writing 1", "epoch 3", "writing 2", "epoch 5"):
         process = _start(processes, tmp_path, "average", die)
-        process.join(120)
+        process.join(LIMIT)
         assert process.exitcode == -signal.SIGKILL
     _assert_same(_finish(processes, tmp_path, "average"), uninterrupted["average"])
 

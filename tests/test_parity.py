@@ -172,7 +172,7 @@ def test_in_float32_all_ways_give_the_mask_that_python_gives(ways: Ways, way: st
         np.testing.assert_array_equal(mask[certain], expected[certain])
 
 
-@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not multiply bfloat16")
+@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not support bfloat16")
 def test_in_bfloat16_at_most_one_pixel_of_a_thousand_differs(ways: Ways) -> None:
     quick = Segmenter.load(ways.folder / "openvino.zip", precision="bfloat16")
     share = _differing([quick.predict(image) for image in ways.real.images], ways.expected)

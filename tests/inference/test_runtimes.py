@@ -112,7 +112,7 @@ def speaks_bfloat16():
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not multiply bfloat16")
+@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not support bfloat16")
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_in_bfloat16_at_most_one_pixel_of_a_thousand_differs(trained, dtype):
     if dtype == "uint16":  # the same images at 257 times the intensity
@@ -146,7 +146,7 @@ def test_in_int8_a_trained_network_finds_nearly_the_same(trained, tmp_path):
     assert abs(dice["int8"] - dice["float32"]) < 0.01
 
 
-@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not multiply bfloat16")
+@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not support bfloat16")
 @pytest.mark.parametrize("kind", ["float32", "int8"])
 def test_bfloat16_sees_what_a_bright_background_leaves_of_an_image(kind, random):
     # Numbers around 50,000 are 256 apart in bfloat16: the whole range of this image.
@@ -164,7 +164,7 @@ def test_bfloat16_sees_what_a_bright_background_leaves_of_an_image(kind, random)
     assert np.abs(quick - exact).mean() < 0.005
 
 
-@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not multiply bfloat16")
+@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not support bfloat16")
 def test_an_ensemble_is_computed_in_bfloat16(random):
     members = [make_segmenter(seed=seed, channels=2) for seed in (1, 2)]
     both = average_segmenters(members)
@@ -173,7 +173,7 @@ def test_an_ensemble_is_computed_in_bfloat16(random):
     assert np.abs(found - both.predict_probabilities(image)).max() < 0.03
 
 
-@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not multiply bfloat16")
+@pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not support bfloat16")
 def test_what_is_not_in_int8_may_be_in_bfloat16(trained, tmp_path):
     images = [sample.image for sample in square_samples(10, seed=8, size=90, square=30).values()]
     trained.export(tmp_path / "int8.zip", "openvino", calibration=images)
@@ -287,7 +287,7 @@ def test_a_processor_without_bfloat16_is_named(monkeypatch):
             return ["FP32", "INT8"]
 
     monkeypatch.setattr(openvino, "Core", Plain)
-    with pytest.raises(InputError, match="this processor does not multiply bfloat16"):
+    with pytest.raises(InputError, match="this processor does not support bfloat16"):
         start_runtime("openvino", {}, "bfloat16")
 
 
@@ -334,7 +334,7 @@ def test_an_onnx_file_that_reads_other_files_is_refused(place):
     add = helper.make_node("Add", ["x", "w"], ["y"])
     kept = [condition, *([elsewhere] if place == "weights" else [])]
     graph = helper.make_graph([*nodes, add], "g", [x], [y], kept)
-    with pytest.raises(InputError, match="names other files that hold its weights"):
+    with pytest.raises(InputError, match="refers to other files that hold its weights"):
         OnnxRuntime({"network.onnx": helper.make_model(graph).SerializeToString()})
 
 

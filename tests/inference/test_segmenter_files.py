@@ -112,7 +112,7 @@ def test_a_part_that_is_there_twice_is_named(written, tmp_path, name):
 @pytest.mark.parametrize("damage", [lambda b: b"", lambda b: b"text", lambda b: b[: len(b) // 2]])
 def test_a_file_that_was_cut_off_is_refused(written, tmp_path, name, damage):
     (tmp_path / name).write_bytes(damage((written / name).read_bytes()))
-    assert refused(tmp_path / name).startswith("it is no archive, or a damaged one")
+    assert refused(tmp_path / name).startswith("it is not an archive, or it is damaged")
 
 
 @pytest.mark.parametrize("name", FILES.values())
@@ -140,13 +140,13 @@ def test_a_keras_file_from_before_there_were_digests_still_loads(written, tmp_pa
 def test_an_export_without_digests_is_refused(written, tmp_path, runtime):
     path = tmp_path / "changed.zip"
     change(written / FILES[runtime], path, lambda members: members.pop("digests.json"))
-    assert refused(path) == "it is no exported segmenter: no digests.json"
+    assert refused(path) == "it is not an exported segmenter: no digests.json"
 
 
 def test_a_compressed_export_is_refused_before_it_is_unpacked(written, tmp_path):
     path, packed = tmp_path / "changed.zip", {"compression": zipfile.ZIP_DEFLATED}
     change(written / FILES["onnx"], path, lambda members: None, **packed)
-    assert refused(path) == "it is no exported segmenter: a part is compressed"
+    assert refused(path) == "it is not an exported segmenter: a part is compressed"
 
 
 def reseal(members):
@@ -164,7 +164,7 @@ def test_a_network_that_is_none_is_refused_although_its_digest_is_right(written,
 
     problem = refused(change(written / FILES[runtime], tmp_path / "changed.zip", edit))
     assert problem.startswith("network")
-    assert "cannot read it" in problem or "no ONNX file" in problem
+    assert "cannot read it" in problem or "not an ONNX file" in problem
 
 
 def test_a_foreign_archive_is_refused_although_its_digests_are_right(written, tmp_path):
@@ -241,7 +241,7 @@ def test_a_pickled_object_is_refused_and_never_unpickled(written, tmp_path):
     went_off = tmp_path / "went off"
     pickled = pickle.dumps(Bomb(went_off))
     (tmp_path / "pickle.keras").write_bytes(pickled)
-    assert "no archive" in refused(tmp_path / "pickle.keras")
+    assert "not an archive" in refused(tmp_path / "pickle.keras")
 
     array = io.BytesIO()
     np.savez(array, np.array([Bomb(went_off)], dtype=object))

@@ -68,7 +68,7 @@ def test_champion_for_something_else_is_left_out_with_a_word(other, samples, cap
     scores = score_champion(champion, segmenter(), samples, MANIFEST)
     assert len(scores) == 0
     (record,) = (r for r in caplog.records if r.levelno == logging.WARNING)
-    assert "unetflow version 3, is not compared with" in record.getMessage()
+    assert "unetflow version 3, is not compared: it separates" in record.getMessage()
 
 
 def test_without_a_champion_the_table_is_empty(samples):

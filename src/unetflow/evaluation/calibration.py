@@ -1,4 +1,4 @@
-"""Probabilities that mean what they say: how far they are from it, and one number that mends it."""
+"""Calibration of probabilities: reliability, and the temperature that improves it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from unetflow.core.types import IGNORE, Label, Probabilities
 from unetflow.inference.postprocessing import SMALLEST_PROBABILITY, apply_temperature
 
 TEMPERATURES = (0.1, 10.0)
-"""Bounds, so that a network that makes no error at all does not get a temperature of 0."""
+"""Bounds, since a network without any error would get a temperature of 0."""
 
 DEFINITION = (
     "Of validation pixels, drawn alike from all images without ignored ones; the temperature was "
@@ -24,14 +24,14 @@ DEFINITION = (
 
 
 class PixelSample:
-    """A random sample of a fixed number of pixels, each of all counted ones as likely as any other.
+    """A uniform random sample of a fixed number of the counted pixels.
 
-    Every pixel draws a random key, and those with the smallest keys are kept: so the sample needs
-    neither all pixels in memory nor their number beforehand.
+    Each pixel draws a random key, and those with the smallest keys are kept; this needs neither all
+    pixels in memory nor their number in advance.
 
     Args:
-        size: Most pixels to keep.
-        random: Where the keys come from.
+        size: Largest number of pixels.
+        random: Draws the keys.
     """
 
     def __init__(self, size: int, random: np.random.Generator) -> None:
@@ -43,7 +43,7 @@ class PixelSample:
         """`(pixels, classes)`, also where the network gives the foreground's alone."""
 
     def add(self, truth: Label, probabilities: Probabilities) -> None:
-        """Offer the pixels of an image.
+        """Add the pixels of an image.
 
         Args:
             truth: `(height, width)` class indices; 255 is ignored.
@@ -66,12 +66,12 @@ class PixelSample:
 
 @dataclass(frozen=True)
 class Reliability:
-    """What probabilities said and what came true, in bins of equal width from 0 to 1.
+    """Reliability curve: predicted and observed frequencies in bins of equal width from 0 to 1.
 
     Attributes:
-        pixels: `(bins,)`, how many pixels are in each.
-        mean_probability: `(bins,)`, missing where there is no pixel, as the next.
-        share_true: `(bins,)`.
+        pixels: `(bins,)`, number of pixels.
+        mean_probability: `(bins,)`, NaN in empty bins.
+        share_true: `(bins,)`, NaN in empty bins.
     """
 
     pixels: NDArray[np.int64]
@@ -88,7 +88,7 @@ class Reliability:
 def measure_reliability(
     probabilities: Probabilities, truth: NDArray[np.uint8], bins: int
 ) -> Reliability:
-    """Compare what probabilities say with what is true.
+    """Compare probabilities with observed frequencies.
 
     Args:
         probabilities: `(pixels, classes)`.
@@ -96,8 +96,8 @@ def measure_reliability(
         bins: Number of bins.
 
     Returns:
-        Of two classes about the foreground, of more about the most probable class; 1 belongs to
-        the last bin.
+        The curve of the foreground for two classes, of the most probable class for more; a
+        probability of 1 belongs to the last bin.
     """
     if probabilities.shape[1] == 2:
         stated, is_true = probabilities[:, 1], truth == 1
@@ -111,9 +111,9 @@ def measure_reliability(
 
 
 def fit_temperature(pixels: PixelSample) -> float:
-    """Return the temperature with the smallest negative log likelihood, within `TEMPERATURES`.
+    """Return the temperature in `TEMPERATURES` with the smallest negative log likelihood.
 
-    1, which changes nothing, where there is no pixel.
+    Without any pixel it is 1, which changes nothing.
     """
     if not pixels.truth.size:
         return 1.0
@@ -137,7 +137,7 @@ def log_loss(pixels: PixelSample, temperature: float) -> float:
 
 
 def describe_calibration(pixels: PixelSample, temperature: float, bins: int) -> dict[str, Any]:
-    """Return plain values about the pixels before and after the temperature.
+    """Describe the calibration before and after the temperature, in plain values.
 
     Returns:
         `temperature`, `pixels`, `definition`, and under `before` and `after`

@@ -1,4 +1,4 @@
-"""Several segmenters as one."""
+"""Ensembles: several segmenters as one."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from unetflow.inference.segmenter import Segmenter
 
 
 def average_segmenters(segmenters: Sequence[Segmenter]) -> Segmenter:
-    """Make one segmenter whose probabilities are the means of those of several.
+    """Return a segmenter whose probabilities are the means of those of several.
 
-    Each keeps the scaling of raw images that it was trained with. The threshold is the mean of
-    theirs, the temperature the geometric mean, and the smallest object the median.
+    Each member scales raw images as in its training. The threshold is the mean of theirs, the
+    temperature the geometric mean, and the smallest object the median.
 
     Args:
-        segmenters: Of one architecture and for the same classes.
+        segmenters: Segmenters of one architecture and the same classes.
     """
     settings = segmenters[0].settings
     inputs = keras.Input(segmenters[0].model.input_shape[1:], name="raw_image")
@@ -34,7 +34,7 @@ def average_segmenters(segmenters: Sequence[Segmenter]) -> Segmenter:
 
 
 def _rename(model: keras.Model, name: str) -> keras.Model:
-    """Return a copy under another name, for the parts of a model must have different ones."""
+    """Return a copy with another name: names are unique within a model."""
     copy = keras.Model.from_config({**model.get_config(), "name": name})
     copy.set_weights(model.get_weights())
     return copy

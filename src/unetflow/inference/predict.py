@@ -1,4 +1,4 @@
-"""From a Keras model to a function that tiling can call."""
+"""Keras models as functions that tiling calls."""
 
 from collections.abc import Callable
 
@@ -11,10 +11,10 @@ from unetflow.models.device import compiles_with_xla
 
 
 def as_predictor(model: keras.Model) -> Predictor:
-    """Return a function that runs the model on one batch.
+    """Return a function that predicts one batch.
 
-    `predict_on_batch` compiles once for each shape and returns at once, where `predict` spends
-    tens of milliseconds on every call before it computes anything.
+    `predict_on_batch` compiles once for each shape; `predict` has an overhead of tens of
+    milliseconds in every call.
     """
     model.jit_compile = compiles_with_xla()
     predict: Callable[[NDArray[np.generic]], NDArray[np.float32]] = model.predict_on_batch

@@ -1,8 +1,8 @@
-"""The finished model: raw image in, mask of the same size out."""
+"""The finished model: raw image in, label of the same size out."""
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from unetflow.inference.runtimes.registry import choose_runtime, convert_network
 from unetflow.inference.runtimes.runtime import Identity, Runtime
 from unetflow.inference.segmenter_files import Exported, complete_archive, read_own_settings
 from unetflow.inference.segmenter_settings import SegmenterSettings
+from unetflow.inference.tta import average_views
 from unetflow.tiling.blending import predict_blended
 from unetflow.tiling.windows import predict_tiled
 
@@ -28,15 +29,15 @@ _KERAS_SUFFIX = ".keras"
 
 
 class Segmenter:
-    """A trained U-Net with all that belongs to it.
+    """A trained U-Net with its settings.
 
     Args:
         model: From raw images `(batch, height, width, channels)` to class probabilities: a Keras
-            model, or one that another runtime computes.
-        settings: What turns those into a mask.
+            model, or one of another runtime.
+        settings: The settings.
 
     Raises:
-        InputError: The model does not fit the classes.
+        InputError: The number of outputs is not that of the classes.
 
     Example:
         ```python
@@ -80,34 +81,31 @@ class Segmenter:
         """Segment an image.
 
         Args:
-            image: `(height, width, channels)`, or `(height, width)` where there is one channel,
-                with the intensities that its file holds.
+            image: `(height, width, channels)`, or `(height, width)` with one channel, with the
+                intensities of its file.
 
         Returns:
             `(height, width)` uint8, the class index of each pixel.
 
         Raises:
-            InputError: The channels or the type are not what the network was trained on.
+            InputError: The channels or the type are not those of the training images.
         """
         return self.postprocessing.apply(self.predict_probabilities(image))
 
     def predict_probabilities(
         self, image: NDArray[np.generic], *, views: int = 1, overlap: int | None = None
     ) -> Probabilities:
-        """Return the calibrated probabilities of the classes for an image as above.
+        """Return the calibrated probabilities of the classes; see `predict`.
 
         Args:
-            image: As above.
-            views: Over how many of the 8 flips and turns of each window they are averaged.
-            overlap: By how many pixels windows overlap that are blended into each other, see
+            image: See `predict`.
+            views: Number of the 8 flips and rotations of each window that are averaged.
+            overlap: Pixels by which windows overlap and are blended, see
                 `blending.predict_blended`; None joins them exactly.
 
         Returns:
-            `(height, width, classes)`, or `(height, width, 1)` where the network gives the
+            `(height, width, classes)`, or `(height, width, 1)` where the network returns the
             foreground's alone.
-
-        Raises:
-            InputError: As above, or there are no so many views.
         """
         if image.ndim == 2:
             image = image[:, :, np.newaxis]
@@ -117,22 +115,14 @@ class Segmenter:
             found = predict_tiled(predictor, image, settings.geometry, settings.tile)
         else:
             found = predict_blended(predictor, image, settings.geometry, overlap, settings.tile)
-        return settings.postprocessing.calibrate(found)
+        return self.postprocessing.calibrate(found)
 
     def predictor(self, views: int = 1) -> Predictor:
-        """Return what turns windows into probabilities, which are not calibrated yet.
-
-        Args:
-            views: As above.
-        """
-        if views == 1:
-            return self.runtime
-        from unetflow.inference.tta import average_views  # Pandas, which few need to wait for
-
-        return average_views(self.runtime, views)
+        """Return a function from windows to probabilities that are not calibrated yet."""
+        return self.runtime if views == 1 else average_views(self.runtime, views)
 
     def require_fitting(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        """Raise an `InputError` where an image is not what the network was trained on."""
+        """Raise an `InputError` unless channels and type are those of the training images."""
         if len(shape) != 3 or shape[2] != self.settings.channels:
             raise InputError(
                 f"image of shape {shape}",
@@ -149,11 +139,11 @@ class Segmenter:
     def describe_drift(
         self, image: NDArray[np.generic], shape: tuple[int, ...] | None = None
     ) -> str:
-        """Tell in what an image is unlike the training images; empty where it is like them.
+        """Describe how an image differs from the training images; empty where it does not.
 
         Args:
-            image: As above.
-            shape: Height and width of an image of which this is a sample; None: it is all.
+            image: See `predict`.
+            shape: Height and width of the image of which this is a sample; None: it is the whole.
         """
         if self.settings.seen is None:
             return ""
@@ -161,17 +151,16 @@ class Segmenter:
             image = image[:, :, np.newaxis]
         return describe_drift(image, self.settings.seen, shape)
 
-    def with_postprocessing(self, postprocessing: Postprocessing) -> "Segmenter":
+    def with_postprocessing(self, postprocessing: Postprocessing) -> Self:
         """Return a segmenter with the same network and another postprocessing."""
-        return Segmenter(
-            self.runtime, self.settings.model_copy(update={"postprocessing": postprocessing})
-        )
+        settings = self.settings.model_copy(update={"postprocessing": postprocessing})
+        return type(self)(self.runtime, settings)
 
-    def on_runtime(self, runtime: str, precision: str = "float32") -> "Segmenter":
+    def on_runtime(self, runtime: str, precision: str = "float32") -> Self:
         """Return the same segmenter, computed by another runtime.
 
-        Its masks differ at pixels whose probability is that of the threshold but for rounding. To
-        convert the network takes some seconds; `export` keeps the result.
+        Masks differ only at pixels whose probability is the threshold but for rounding. Converting
+        the network takes some seconds; `export` stores the result.
 
         Args:
             runtime: "keras", "openvino" or "onnx"; "auto" as in `choose_runtime`.
@@ -181,46 +170,42 @@ class Segmenter:
             InputError: The runtime is not installed, or this segmenter holds no Keras model.
         """
         own = self.runtime.name
-        settled = runtime == own or (runtime == "auto" and own != "keras")
-        if settled and precision == self.runtime.precision:
+        kept = runtime == own or (runtime == "auto" and own != "keras")
+        if kept and precision == self.runtime.precision:
             return self
         chosen = choose_runtime(runtime, precision)
         if chosen == own == "keras":
             return self
-        known = self.runtime.parts if chosen == own else None
-        if known is not None:
-            return Segmenter.start(Exported(chosen, known, self.settings), precision)
+        parts = self.runtime.parts if chosen == own else None
+        if parts is not None:
+            return self.start(Exported(chosen, parts, self.settings), precision)
         # Two conversions of one network differ in their bytes, but not in what they compute.
         identity = {"converted": self.runtime.identity}
-        converted = Exported(chosen, convert_network(self.model, chosen), self.settings)
-        return Segmenter.start(converted, precision, identity)
+        return self.start(self.convert(chosen), precision, identity)
 
     def save(self, path: Path) -> None:
         """Write the model and its settings as one `.keras` file, in one step.
 
-        Keras itself opens the file too and then sees the model alone.
+        Keras opens the file, too, and sees the model alone.
         """
         from unetflow.models.keras_io import save_keras
 
         save_keras(self.model, path, finish=lambda file: complete_archive(file, self.settings))
 
     def export(
-        self,
-        path: Path,
-        runtime: str,
-        calibration: Iterable[NDArray[np.generic]] | None = None,
+        self, path: Path, runtime: str, calibration: Iterable[NDArray[np.generic]] | None = None
     ) -> None:
         """Write the network for another runtime and the settings as one file, in one step.
 
-        It is a zip archive; inside, OpenVINO and other tools find the network in their own format.
+        The file is a zip archive that holds the network in the runtime's own format.
 
         Args:
-            path: The file, not ending in `.keras`.
+            path: The file, with another suffix than `.keras`.
             runtime: See `convert`.
             calibration: See `convert`.
 
         Raises:
-            InputError: The name of the file is another one; and see `convert`.
+            InputError: The suffix is `.keras`; and see `convert`.
         """
         if path.suffix == _KERAS_SUFFIX:
             raise InputError(
@@ -235,11 +220,11 @@ class Segmenter:
 
         Args:
             runtime: "openvino" or "onnx".
-            calibration: See `Exported.quantised`; None: it stays in float32.
+            calibration: Images for int8, see `Exported.quantised`; None keeps float32.
 
         Raises:
-            InputError: The runtime is another one, this segmenter holds no Keras model, or what it
-                takes is not installed.
+            InputError: The runtime is Keras or not installed, or this segmenter holds no Keras
+                model.
         """
         chosen = choose_runtime(runtime)
         if chosen == "keras":
@@ -254,8 +239,8 @@ class Segmenter:
     @classmethod
     def start(
         cls, exported: Exported, precision: str = "float32", identity: Identity | None = None
-    ) -> "Segmenter":
-        """Make what `convert` gave ready to predict.
+    ) -> Self:
+        """Load a converted segmenter into its runtime.
 
         Args:
             exported: The converted segmenter.
@@ -263,38 +248,30 @@ class Segmenter:
             identity: See `Runtime`; None: the digests of the network's files.
 
         Raises:
-            InputError: The runtime is not installed, or cannot compute it.
+            InputError: The runtime is not installed, or cannot compute the network.
         """
         chosen = choose_runtime(exported.runtime, precision)
-        runtime = start_runtime(chosen, exported.parts, precision, identity)
-        return cls(runtime, exported.settings)
+        return cls(start_runtime(chosen, exported.parts, precision, identity), exported.settings)
 
     @classmethod
-    def load(
-        cls, path: Path, runtime: str | None = None, precision: str = "float32"
-    ) -> "Segmenter":
-        """Read what `save` or `export` wrote; a `.keras` file in Keras's safe mode.
+    def load(cls, path: Path, runtime: str | None = None, precision: str = "float32") -> Self:
+        """Read a file of `save` or `export`; a `.keras` file in Keras's safe mode.
 
         Args:
             path: The file.
-            runtime: What shall compute the network; None takes what the file was written for. A
-                `.keras` file can be computed by all, see `on_runtime`; an exported one by its own.
+            runtime: None: the one that the file was written for. A `.keras` file can be loaded for
+                any, see `on_runtime`; an exported file for its own.
             precision: "float32", or for OpenVINO "bfloat16".
 
         Raises:
             InputError: The file is missing, changed or not a segmenter, or the runtime cannot
                 compute it.
         """
-        if path.suffix != _KERAS_SUFFIX:
-            return cls._load_exported(path, runtime, precision)
-        from unetflow.models.keras_io import load_keras
+        if path.suffix == _KERAS_SUFFIX:
+            from unetflow.models.keras_io import load_keras
 
-        settings = read_own_settings(path)
-        segmenter = cls(load_keras(path), settings)
-        return segmenter.on_runtime(runtime or "keras", precision)
-
-    @classmethod
-    def _load_exported(cls, path: Path, runtime: str | None, precision: str) -> "Segmenter":
+            settings = read_own_settings(path)
+            return cls(load_keras(path), settings).on_runtime(runtime or "keras", precision)
         exported = Exported.read(path)
         if runtime not in (None, "auto", exported.runtime):
             raise InputError(

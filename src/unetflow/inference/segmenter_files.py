@@ -1,8 +1,8 @@
-"""The files of segmenters: what every one has beside its network, and those of other runtimes.
+"""Files of segmenters: a network, its settings, and the SHA-256 of every member.
 
-Each is a zip archive with `segmenter.json`, the settings, and `digests.json`, the SHA-256 of every
-other member. The digests notice damage and a member that was exchanged; who exchanges both can
-still deceive, so nothing in such a file is ever run as code.
+Each is a zip archive with `segmenter.json`, the settings, and `digests.json`. The digests reveal
+damage and replaced members, but not a replaced member with a replaced digest; so nothing in such a
+file is ever run as code.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ from unetflow.io.files import require_file
 
 DIGESTS_MEMBER = "digests.json"
 _LARGEST_DIGESTS = 100_000
-_AGAIN = "Use the file that the pipeline 'evaluation' writes, or export that one again"
+_AGAIN = "Use the file that the pipeline 'evaluation' writes, or export it again"
 
 
 def complete_archive(path: Path, settings: SegmenterSettings) -> None:
@@ -44,9 +44,9 @@ def complete_archive(path: Path, settings: SegmenterSettings) -> None:
 
 
 def read_own_settings(path: Path) -> SegmenterSettings:
-    """Return the settings in a `.keras` file, after a look at its digests.
+    """Check the digests of a `.keras` file, and return its settings.
 
-    Files that were written before there were digests are taken as they are.
+    Files of versions without digests are accepted.
 
     Raises:
         InputError: The file is missing, was changed after it was written, or has no settings.
@@ -59,12 +59,12 @@ def read_own_settings(path: Path) -> SegmenterSettings:
 
 @dataclass(frozen=True)
 class Exported:
-    """A segmenter for another runtime than Keras, not started yet.
+    """A segmenter that was converted for another runtime than Keras.
 
     Attributes:
-        runtime: Which one, of `runtimes.RUNTIMES`.
-        parts: The files of its network.
-        settings: What turns probabilities into a mask.
+        runtime: "openvino" or "onnx".
+        parts: The files of the network.
+        settings: The settings of the segmenter.
     """
 
     runtime: str
@@ -72,13 +72,13 @@ class Exported:
     settings: SegmenterSettings
 
     def quantised(self, calibration: Iterable[NDArray[np.generic]]) -> Self:
-        """Return the same with OpenVINO's convolutions in int8, which changes the masks.
+        """Return the segmenter with convolutions in int8, which changes the masks.
 
         Args:
-            calibration: Typical raw images `(height, width, channels)`; see `quantise`.
+            calibration: Typical raw images `(height, width, channels)`; see `quantisation`.
 
         Raises:
-            InputError: It is for another runtime; and see `quantise`.
+            InputError: The runtime is not OpenVINO; and see `quantisation.quantise`.
         """
         if self.runtime != "openvino":
             raise InputError("calibration", "only OpenVINO is quantised", "Leave it out")
@@ -89,7 +89,7 @@ class Exported:
         return replace(self, parts=parts)
 
     def write(self, path: Path) -> None:
-        """Write all of it as one file, in one step."""
+        """Write one file, in one step."""
         with atomic_write(path) as temporary:
             with zipfile.ZipFile(temporary, "w") as archive:
                 for name, content in self.parts.items():
@@ -101,14 +101,18 @@ class Exported:
         """Read what `write` wrote.
 
         Raises:
-            InputError: The file is missing, damaged, was changed, lacks a part, or is another one.
+            InputError: The file is missing, damaged, changed, incomplete, or not such a file.
         """
         with _opening(path) as archive:
             if DIGESTS_MEMBER not in archive.namelist():
-                raise InputError(path, f"it is no exported segmenter: no {DIGESTS_MEMBER}", _AGAIN)
+                raise InputError(
+                    path, f"it is not an exported segmenter: no {DIGESTS_MEMBER}", _AGAIN
+                )
             # `write` compresses nothing, so nothing can unpack to more than the file's size.
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-                raise InputError(path, "it is no exported segmenter: a part is compressed", _AGAIN)
+                raise InputError(
+                    path, "it is not an exported segmenter: a part is compressed", _AGAIN
+                )
             _check_digests(path, archive)
             settings = _settings_of(path, archive)
             names = set(archive.namelist()) - {DIGESTS_MEMBER, SETTINGS_MEMBER}
@@ -127,9 +131,11 @@ def _opening(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    # What `zipfile` raises for an archive that is damaged, encrypted or packed in an unknown way
+    # Errors of `zipfile` for an archive that is damaged, encrypted or compressed in an unknown way
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError) as error:
-        raise InputError(path, f"it is no archive, or a damaged one ({error})", _AGAIN) from error
+        raise InputError(
+            path, f"it is not an archive, or it is damaged ({error})", _AGAIN
+        ) from error
 
 
 def _settings_of(path: Path, archive: zipfile.ZipFile) -> SegmenterSettings:
@@ -142,7 +148,7 @@ def _settings_of(path: Path, archive: zipfile.ZipFile) -> SegmenterSettings:
 
 
 def _check_digests(path: Path, archive: zipfile.ZipFile) -> None:
-    """Raise an `InputError` unless the members are those that the digests tell of."""
+    """Raise an `InputError` unless the members are those of the digests."""
     names = archive.namelist()
     if archive.getinfo(DIGESTS_MEMBER).file_size > _LARGEST_DIGESTS:
         raise InputError(path, f"{DIGESTS_MEMBER} is too large", _AGAIN)

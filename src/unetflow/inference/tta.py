@@ -1,4 +1,4 @@
-"""Test-time augmentation: the mean prediction over flips and right-angle turns."""
+"""Test-time augmentation: the mean prediction over flips and right-angle rotations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,15 +15,14 @@ Predict = Callable[[NDArray[np.generic]], Probabilities]
 
 @dataclass(frozen=True)
 class Views:
-    """What several views of one image gave.
+    """Predictions of several views of one image.
 
     Attributes:
-        plain: `(height, width, classes)`, the probabilities of the image as it is.
-        mean: The same, the mean over the views.
-        spread: `(height, width)` float32, the standard deviation over the views; of several
-            classes the largest. It is this and not the entropy of the mean, because the entropy
-            is also high where all views agree that a pixel lies on an edge, while a spread shows
-            where the network contradicts itself.
+        plain: `(height, width, classes)`, the probabilities of the unchanged image.
+        mean: `(height, width, classes)`, the mean over the views.
+        spread: `(height, width)` float32, the standard deviation over the views, of several
+            classes the largest. Unlike the entropy of the mean, which is also high along edges on
+            which all views agree, it shows where the network contradicts itself.
     """
 
     plain: Probabilities
@@ -32,15 +31,15 @@ class Views:
 
 
 def predict_views(predict: Predict, image: NDArray[np.generic], views: int) -> Views:
-    """Predict several views of an image and lay the results on each other.
+    """Predict several views of an image.
 
-    Mean and spread are updated view by view (Welford 1962, Technometrics 4:419), so that no more
-    than one prediction is in memory besides.
+    Mean and spread are updated view by view (Welford 1962, Technometrics 4:419), so that only one
+    more prediction is in memory.
 
     Args:
-        predict: Turns an image into probabilities of its size.
+        predict: Returns the probabilities of an image.
         image: `(height, width, channels)`.
-        views: How many of the 8 symmetries of a square, from 1 on.
+        views: Number of the 8 symmetries of a square, from 1 on.
     """
     plain = predict(image)
     mean, squares = plain.copy(), np.zeros_like(plain)
@@ -57,15 +56,15 @@ def predict_views(predict: Predict, image: NDArray[np.generic], views: int) -> V
 def average_views(predictor: Predictor, views: int) -> Predictor:
     """Return a predictor that averages over several views of each window.
 
-    In whole images and in tiles it gives the same, as the predictor itself does: windows begin and
-    end where the network's poolings do, seen from either side.
+    Whole images and tiles give the same result: windows begin and end where the network's poolings
+    do, seen from either side.
 
     Args:
         predictor: See `tiling.predict_tiled`.
-        views: How many of the 8 symmetries of a square, from 1 on.
+        views: Number of the 8 symmetries of a square, from 1 on.
 
     Raises:
-        InputError: There are no so many.
+        InputError: There are not so many.
     """
     if not 1 <= views <= MAX_VIEWS:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The description of a package, in the classes of bioimageio.spec."""
+"""Description of a package, in the classes of bioimageio.spec."""
 
 import re
 from dataclasses import asdict
@@ -27,11 +27,11 @@ _PAPER = (
 )
 _PAPER_DOI = "10.48550/arXiv.1505.04597"
 _ROUNDING = {"relative_tolerance": 1e-3, "absolute_tolerance": 1e-4}
-"""By how much an output may differ on another machine or in the other format."""
+"""Tolerance of the output on another machine or in the other format."""
 
 
 def name_outputs(settings: SegmenterSettings, outputs: int) -> list[str]:
-    """Return the classes whose probabilities a network gives; one output is the foreground's."""
+    """Return the classes of a network's outputs; a single output is the foreground's."""
     return list(settings.classes[-outputs:])
 
 
@@ -42,14 +42,14 @@ def describe_package(
     outputs: int,
     parameters: int,
 ) -> Any:
-    """Describe the files of a package that lie in a folder.
+    """Describe the files of a package.
 
     Args:
-        folder: Where they lie, under the names that this module gives.
+        folder: Folder of the files, which have the names of this module.
         packaging: What the user states about the model.
-        settings: What turns its probabilities into a mask.
-        outputs: How many probabilities the network gives for each pixel.
-        parameters: How many numbers the network has.
+        settings: The settings of the segmenter.
+        outputs: Probabilities that the network returns for each pixel.
+        parameters: Number of the network's weights.
 
     Returns:
         A `bioimageio.spec.model.v0_5.ModelDescr`.
@@ -92,7 +92,7 @@ def _describe_input(folder: Path, settings: SegmenterSettings) -> Any:
     geometry = settings.geometry
     size = v0_5.ParameterizedSize(min=smallest_edge(geometry), step=geometry.stride)
     channels = [f"channel {number + 1}" for number in range(settings.channels)]
-    # Whoever follows the description gives images of their own type; the network takes float32.
+    # Programs that follow the description read images of any type; the network takes float32.
     as_float = v0_5.EnsureDtypeDescr(kwargs=v0_5.EnsureDtypeKwargs(dtype="float32"))
     return v0_5.InputTensorDescr(
         id=v0_5.TensorId("raw_image"),
@@ -112,7 +112,7 @@ def _describe_input(folder: Path, settings: SegmenterSettings) -> Any:
 
 
 def _range_of(dtype: str) -> tuple[int | None, int | None]:
-    """Return the lowest and the highest intensity of whole numbers; others have none."""
+    """Return the lowest and the highest intensity of an integer type; others have none."""
     whole = np.issubdtype(dtype, np.integer)
     return (0, int(np.iinfo(dtype).max)) if whole else (None, None)
 
@@ -134,7 +134,7 @@ def _describe_output(folder: Path, settings: SegmenterSettings, outputs: int) ->
 
 
 def _output_axis(axis: str, settings: SegmenterSettings) -> Any:
-    """Describe an axis that valid convolutions shorten, and whose ends a cut changes."""
+    """Describe an axis with the shrinking of valid convolutions, or with the halo of others."""
     from bioimageio.spec.model import v0_5
 
     geometry = settings.geometry
@@ -173,10 +173,10 @@ def _describe_weights(folder: Path) -> Any:
 
 
 def _describe_config(settings: SegmenterSettings, parameters: int) -> Any:
-    """Add what the format has no field for: how probabilities become a mask.
+    """Describe the postprocessing, for which the format has no field.
 
-    Postprocessing is not the place: it would take the probabilities' place, and the format has no
-    output that the network does not give.
+    The format's own postprocessing would replace the probabilities, which are the only output that
+    it allows for this network.
     """
     from bioimageio.spec.model import v0_5
 

@@ -1,4 +1,4 @@
-"""Writing a package: a zip archive with the description, both networks and what tests them."""
+"""Writer of packages: zip archives with the description, both networks and test tensors."""
 
 import zipfile
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ _READABLE = 0o644 << 16
 
 @dataclass(frozen=True)
 class BioimageioPackage:
-    """All that a package is made of; see `write_bioimageio`."""
+    """The content of a package; see `write_bioimageio`."""
 
     segmenter: Segmenter
     window: NDArray[np.generic]
@@ -59,17 +59,16 @@ def write_bioimageio(
 ) -> None:
     """Write a model's package in bioimage.io's format 0.5, in one step.
 
-    It holds the segmenter's own `.keras` file, from which `Segmenter.load` makes the same segmenter
-    again, the network as ONNX, and as test tensors an image and what Keras makes of it. Nothing is
-    asked of any other machine.
+    It holds the segmenter's `.keras` file, which `Segmenter.load` reads, the network as ONNX, and
+    as test tensors an image and the output of Keras. No other machine is contacted.
 
     Args:
-        path: The zip archive to make or replace.
-        segmenter: The finished segmenter, computed by Keras.
-        window: The test image `(height, width, channels)`, as `choose_window` cuts it.
+        path: The zip archive.
+        segmenter: The finished segmenter, with a Keras model.
+        window: The test image `(height, width, channels)`; see `choose_window`.
         packaging: What the user states about the model.
-        model_card: Of the run that trained it; it is passed over if it is another model's. See
-            `evaluation_report.describe_model`.
+        model_card: Of the training, see `evaluation_report.describe_model`; ignored if it belongs
+            to another model.
 
     Raises:
         InputError: bioimageio.spec is not installed, the segmenter is computed by another runtime,
@@ -85,7 +84,7 @@ def write_bioimageio(
         ) from error
 
     model, settings = segmenter.model, segmenter.settings
-    # With its checks of files the library also asks GitHub whether an author is known there.
+    # With checks of files the library would also ask GitHub whether an author is known there.
     with TemporaryDirectory() as name, ValidationContext(perform_io_checks=False):
         folder = Path(name)
         output = segmenter.runtime(window[np.newaxis])
@@ -107,14 +106,14 @@ def write_bioimageio(
 
 
 def _write_archive(path: Path, content: Mapping[str, Any]) -> None:
-    """Write the description, which names the other files, and these."""
+    """Write the description and the files that it names."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, part in content.items():
             if name == DESCRIPTION:
                 data = yaml.safe_dump(part, sort_keys=False, allow_unicode=True).encode()
             else:
                 data = Path(part.source).read_bytes()
-            entry = zipfile.ZipInfo(name)  # without the time of day
+            entry = zipfile.ZipInfo(name)  # without the time
             entry.external_attr = _READABLE
             archive.writestr(entry, data, zipfile.ZIP_DEFLATED)
 
@@ -122,7 +121,7 @@ def _write_archive(path: Path, content: Mapping[str, Any]) -> None:
 def _draw_cover(
     segmenter: Segmenter, window: NDArray[np.generic], output: Probabilities
 ) -> NDArray[np.uint8]:
-    """Draw what is found on that part of the window that has an output."""
+    """Draw the label over the part of the window that has an output."""
     settings = segmenter.settings
     postprocessing = segmenter.postprocessing
     label = postprocessing.apply(postprocessing.calibrate(output))
@@ -132,7 +131,7 @@ def _draw_cover(
 
 
 def _is_of(model_card: Mapping[str, Any] | None, segmenter: Segmenter) -> bool:
-    """Tell whether a model card is that of a segmenter, as far as both say the same things."""
+    """Return whether a model card and a segmenter agree in everything that both state."""
     if model_card is None:
         return False
     settings = segmenter.settings

@@ -1,4 +1,4 @@
-"""What a person reads first in a package: what the model takes, gives and is for."""
+"""The README of a package: input, output and intended use of the model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,14 +8,14 @@ from unetflow.core.geometry import Geometry
 from unetflow.inference.segmenter_settings import SegmenterSettings
 
 _VALIDATION = """\
-Before you trust it on images of your own, draw the masks of some of them by hand, at least of ten
-that differ as your images do, and compare with what the model finds: the Dice coefficient,
-2 |A and B| / (|A| + |B|), for the area, and the number of objects that are found, missed and made
-up. Look at the worst images, not at the mean alone."""
+Before you trust it on your own images, draw the masks of at least ten of them by hand, as diverse
+as your images are, and compare them with the predicted masks: the Dice coefficient,
+2 |A and B| / (|A| + |B|), of the area, and the numbers of objects that are found, missed and
+invented. Inspect the worst images, not the mean alone."""
 
 
 def summarise(settings: SegmenterSettings) -> str:
-    """Return one sentence about what a model finds."""
+    """Return one sentence about the classes of a model."""
     found = " and ".join(settings.classes[1:]) or "nothing"
     return f"A U-Net that finds {found} in {settings.dtype} images, pixel by pixel."
 
@@ -30,10 +30,9 @@ def write_readme(
 
     Args:
         packaging: What the user states about the model.
-        settings: What turns its probabilities into a mask.
-        output_names: Of which classes it gives the probabilities.
-        model_card: Of the run that trained it; see `evaluation_report.describe_model`. None: it is
-            not known.
+        settings: The settings of the segmenter.
+        output_names: Classes of the network's outputs.
+        model_card: Of the training, see `evaluation_report.describe_model`; None: unknown.
     """
     parts = [
         f"# {packaging.name}",
@@ -76,11 +75,11 @@ def _describe_output(geometry: Geometry, names: Sequence[str]) -> str:
         )
     if geometry.margin:
         text += (
-            f" Where an image is cut into pieces, the outermost {geometry.margin} pixels of each "
-            "piece's output depend on the cut, and are to be taken from the next piece: this is "
-            "the halo. At the border of the whole image the network itself adds zeros; programs "
-            "that continue the image otherwise get other probabilities there. With group or "
-            "instance normalisation all of a piece depends on the cut a little."
+            f" Where an image is cut into tiles, the outermost {geometry.margin} pixels of each "
+            "tile's output, the halo, depend on the cut: take them from the next tile. At the "
+            "border of the whole image the network pads with zeros; programs that pad otherwise "
+            "get other probabilities there. With group or instance normalisation the whole tile "
+            "depends on the cut a little."
         )
     return text
 

@@ -1,4 +1,4 @@
-"""Which sizes a package promises, and an image of such a size to test it with."""
+"""Input sizes that a package supports, and a test image of such a size."""
 
 from collections.abc import Callable, Mapping
 
@@ -11,15 +11,15 @@ from unetflow.core.geometry import Geometry
 from unetflow.inference.segmenter import Segmenter
 
 _TESTED = 64
-"""Edge in pixels of what is left of the test output without its halo, at least."""
+"""Smallest edge in pixels of the test output without its halo."""
 
 
 def smallest_edge(geometry: Geometry, kept: int = 1) -> int:
-    """Return the smallest input edge of which some pixels have an output that no border changes.
+    """Return the smallest input edge whose output has pixels outside the halo.
 
     Args:
-        geometry: Of the network. Its margin is the halo, which is cut off the output.
-        kept: How many pixels that shall be at least.
+        geometry: Of the network; its margin is the halo, which is cut off the output.
+        kept: Smallest number of such pixels.
     """
     return geometry.fit(kept + 2 * (geometry.shrink + geometry.margin))
 
@@ -29,15 +29,15 @@ def choose_window(
 ) -> NDArray[np.generic]:
     """Cut a square out of the first image in which the segmenter finds something.
 
-    The pixel that is foreground most probably is in its middle, or as near to it as the image's
-    borders allow; where valid convolutions need context beyond them, the image is mirrored.
+    The pixel with the highest probability of foreground is in its middle, or as close to it as the
+    image's borders allow; where valid convolutions need context beyond them, the image is mirrored.
 
     Args:
         segmenter: The finished segmenter.
-        images: A function for each name that reads the image `(height, width, channels)`.
+        images: Functions by name that read an image `(height, width, channels)`.
 
     Returns:
-        `(edge, edge, channels)`, of the image's type; the network takes it as it is.
+        `(edge, edge, channels)`, of the image's type and of an edge that the network takes.
 
     Raises:
         InputError: No image can be used, or nothing is found in any.
@@ -58,7 +58,7 @@ def choose_window(
     listing = "\n".join(problems[:10])
     raise InputError(
         "images_to_segment",
-        f"none of the {len(images)} images can be what the package is tested with:\n{listing}\n",
+        f"none of the {len(images)} images can be the test image of the package:\n{listing}\n",
         "Give images in which the model finds something, as in `--params images=FOLDER`",
     )
 
@@ -67,7 +67,7 @@ def _cut_around_foreground(segmenter: Segmenter, image: NDArray[np.generic]) -> 
     geometry = segmenter.settings.geometry
     edge = smallest_edge(geometry, _TESTED)
     found = segmenter.predict_probabilities(image)
-    # One probability is the foreground's, the first of several the background's.
+    # A single probability is the foreground's, the first of several the background's.
     foreground = found[:, :, 0] if found.shape[2] == 1 else -found[:, :, 0]
     place = np.unravel_index(int(foreground.argmax()), foreground.shape)
     places = []

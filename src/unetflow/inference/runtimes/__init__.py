@@ -1,1 +1,1 @@
-"""What computes a finished network: Keras, OpenVINO or ONNX Runtime."""
+"""Runtimes that compute a finished network: Keras, OpenVINO and ONNX Runtime."""

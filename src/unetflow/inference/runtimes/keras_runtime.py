@@ -1,4 +1,4 @@
-"""Keras itself, as it was trained with."""
+"""The runtime of Keras itself."""
 
 import hashlib
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ class KerasRuntime(Runtime):
 
     @property
     def identity(self) -> Identity:
-        """Digests of its weights and of its layers; those without weights stand in these alone."""
+        """Digests of the weights and of the layers, some of which have no weights."""
         from unetflow.models.keras_io import digest_weights
 
         layers = hashlib.sha256(self.model.to_json().encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""ONNX Runtime, for the format that most other tools read."""
+"""The runtime of ONNX, a format that most other tools read."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,15 +21,17 @@ _FILE = "network.onnx"
 
 
 def convert_to_onnx(model: "keras.Model") -> Parts:
-    """Convert a Keras model into one ONNX file, as Keras itself does it.
+    """Convert a Keras model into one ONNX file by `keras.Model.export`.
 
     Raises:
-        InputError: tf2onnx, which Keras asks, is not installed.
+        InputError: tf2onnx, which Keras calls, is not installed.
     """
     with TemporaryDirectory() as folder:
         written = Path(folder, _FILE)
         try:
-            with catch_warnings():  # Keras makes tf2onnx fit for NumPy 2 by a name that NumPy lost
+            with (
+                catch_warnings()
+            ):  # Keras patches tf2onnx for NumPy 2 with a name that NumPy removed
                 filterwarnings("ignore", r".*`np\.object`", FutureWarning)
                 model.export(written, format="onnx", verbose=False, input_signature=model.inputs)
         except ImportError as error:
@@ -42,11 +44,11 @@ def convert_to_onnx(model: "keras.Model") -> Parts:
 
 
 def _with_squeezed_output(network: bytes) -> bytes:
-    """Return a network whose output has the axes batch, height, width and outputs for certain.
+    """Return a network whose output has the axes batch, height, width and outputs.
 
     tf2onnx writes the last transposition of a single output as a reshape to five axes and a squeeze
-    to four. Where it has removed TensorFlow's identity behind them before, which depends on the
-    order in which it meets the nodes, the network ends with the reshape and the squeeze is lost.
+    to four. Depending on the order in which it visits the nodes, it may remove TensorFlow's
+    identity behind them first; then the squeeze is lost.
     """
     import onnx
 
@@ -70,14 +72,14 @@ def _with_squeezed_output(network: bytes) -> bytes:
 
 
 class OnnxRuntime(Runtime):
-    """A network that ONNX Runtime computes on the processor.
+    """A network that ONNX Runtime computes on the CPU.
 
     Args:
-        parts: What `convert_to_onnx` made.
+        parts: The files of `convert_to_onnx`.
         identity: See `Runtime`; None: the digests of the parts.
 
     Raises:
-        InputError: The network cannot be read, or wants to read other files.
+        InputError: The network cannot be read, or refers to other files.
     """
 
     name = "onnx"
@@ -94,7 +96,7 @@ class OnnxRuntime(Runtime):
             self._session = onnxruntime.InferenceSession(
                 parts[_FILE], options, providers=["CPUExecutionProvider"]
             )
-        except Exception as error:  # its types have no common parent but this one
+        except Exception as error:  # its errors have no other common base
             raise InputError(
                 _FILE, f"ONNX Runtime cannot read it ({error})", "Export the segmenter again"
             ) from error
@@ -113,7 +115,7 @@ class OnnxRuntime(Runtime):
 
 
 def _tensors_of(graph: Any) -> Iterator[Any]:
-    """Yield all constants of a graph of ONNX and of the graphs inside its nodes."""
+    """Yield all constants of an ONNX graph and of the graphs inside its nodes."""
     yield from graph.initializer
     for node in graph.node:
         for attribute in node.attribute:
@@ -123,7 +125,7 @@ def _tensors_of(graph: Any) -> Iterator[Any]:
 
 
 def _refuse_external_data(network: bytes) -> None:
-    """Raise an `InputError` where weights would be read from any file that the network names."""
+    """Raise an `InputError` where the network refers to files that hold its weights."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -131,9 +133,9 @@ def _refuse_external_data(network: bytes) -> None:
         graph = onnx.load_model_from_string(network).graph
     except DecodeError as error:
         raise InputError(
-            _FILE, f"it is no ONNX file ({error})", "Export the segmenter again"
+            _FILE, f"it is not an ONNX file ({error})", "Export the segmenter again"
         ) from error
     if any(map(onnx.external_data_helper.uses_external_data, _tensors_of(graph))):
         raise InputError(
-            _FILE, "it names other files that hold its weights", "Export the segmenter again"
+            _FILE, "it refers to other files that hold its weights", "Export the segmenter again"
         )

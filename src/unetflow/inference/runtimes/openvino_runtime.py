@@ -1,4 +1,4 @@
-"""OpenVINO, which computes in bfloat16 and in int8 too where the processor is quick at them."""
+"""The runtime of OpenVINO, which also computes in bfloat16 and int8."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def convert_to_openvino(model: "keras.Model") -> Parts:
-    """Convert a Keras model into OpenVINO's own two files, with weights in float32.
+    """Convert a Keras model into the two files of OpenVINO's format, with weights in float32.
 
-    The core reads TensorFlow's format itself. `openvino.convert_model`, which would do the same,
-    tells Intel about each use unless the user has declined.
+    The core reads TensorFlow's format; unlike `openvino.convert_model`, that reports nothing to
+    Intel.
     """
     import openvino
 
@@ -38,10 +38,10 @@ def convert_to_openvino(model: "keras.Model") -> Parts:
 
 
 def _leave_sizes_to_strides(network: "openvino.Model") -> None:
-    """Take the computed output size from transposed convolutions that need none.
+    """Remove the computed output size from transposed convolutions that do not need it.
 
-    TensorFlow's format gives each its output's size, and OpenVINO does not compute one with a size
-    in whole numbers. Where kernels lie side by side the size is that of the input times the stride.
+    TensorFlow's format has the size of each output as an input, with which OpenVINO cannot run them
+    in int8. Where kernels do not overlap, the size is that of the input times the stride.
     """
     from openvino import opset15
 
@@ -65,15 +65,15 @@ def _leave_sizes_to_strides(network: "openvino.Model") -> None:
 
 
 class OpenVinoRuntime(Runtime):
-    """A network that OpenVINO computes on the processor.
+    """A network that OpenVINO computes on the CPU.
 
     Args:
-        parts: What `convert_to_openvino` made.
+        parts: The files of `convert_to_openvino`.
         precision: "float32" or "bfloat16".
         identity: See `Runtime`; None: the digests of the parts.
 
     Raises:
-        InputError: The network cannot be read, or this processor cannot multiply bfloat16.
+        InputError: The network cannot be read, or this processor does not support bfloat16.
     """
 
     name = "openvino"
@@ -90,10 +90,8 @@ class OpenVinoRuntime(Runtime):
         if precision == "bfloat16" and "BF16" not in core.get_property(
             "CPU", "OPTIMIZATION_CAPABILITIES"
         ):
-            raise InputError(
-                "precision", "this processor does not multiply bfloat16", "Use float32"
-            )
-        # Left alone, OpenVINO takes bfloat16 wherever it is quicker.
+            raise InputError("precision", "this processor does not support bfloat16", "Use float32")
+        # By default OpenVINO takes bfloat16 wherever it is faster.
         hint = openvino.Type.bf16 if precision == "bfloat16" else openvino.Type.f32
         options = {
             "INFERENCE_PRECISION_HINT": hint,

@@ -1,4 +1,4 @@
-"""Convolutions in whole numbers of 8 bits, for OpenVINO."""
+"""Quantisation of OpenVINO networks to int8."""
 
 import os
 from collections.abc import Iterable
@@ -17,29 +17,28 @@ from unetflow.inference.runtimes.runtime import Parts
 from unetflow.tiling.windows import predict_tiled
 
 _MOST_WINDOWS = 300
-"""More of them change the measured ranges no further, and each is one prediction."""
+"""More windows do not change the measured ranges, and each takes a prediction."""
 
 
 def quantise(
     parts: Parts, images: Iterable[NDArray[np.generic]], geometry: Geometry, tile: int
 ) -> Parts:
-    """Quantise a network after its training (NNCF's post-training quantisation).
+    """Quantise a trained network with NNCF's post-training quantisation.
 
-    The network predicts windows of the images, and the ranges that its activations take become
-    those of 8 bits. Labels are not needed.
+    The network predicts windows of the images, which measures the ranges of its activations.
 
     The first convolution stays in float32: it has few channels and so takes little time, but an
-    image in 256 steps cost most of the Dice that was lost on DRIVE and DeepCrack. The ranges need
-    not lie around 0, which suits transposed convolutions (NNCF's preset `MIXED`).
+    image in 256 steps caused most of the loss of Dice on DRIVE and DeepCrack. The ranges may be
+    asymmetric, which suits transposed convolutions (NNCF's preset `MIXED`).
 
     Args:
-        parts: What `convert_to_openvino` made.
+        parts: The files of `convert_to_openvino`.
         images: `(height, width, channels)` with raw intensities; a few typical ones are enough.
         geometry: Of the network.
-        tile: Longest edge of a window in pixels, as it will predict.
+        tile: Longest edge of a window in pixels in predictions.
 
     Returns:
-        The network with its convolutions, but the first, in int8.
+        The network with all convolutions but the first in int8.
 
     Raises:
         InputError: NNCF is not installed, or there are no images.
@@ -68,7 +67,7 @@ def quantise(
 def _windows_of(
     images: Iterable[NDArray[np.generic]], geometry: Geometry, tile: int
 ) -> list[NDArray[np.float32]]:
-    """Return batches of one window, those that predicting the images would ask for."""
+    """Return the windows of tiled predictions of the images, one in a batch."""
     windows: list[NDArray[np.float32]] = []
 
     def note(batch: NDArray[np.generic]) -> Probabilities:
@@ -84,7 +83,7 @@ def _windows_of(
 
 
 def _import_nncf() -> ModuleType:
-    os.environ.setdefault("NNCF_CI", "1")  # else each use is told to Intel
+    os.environ.setdefault("NNCF_CI", "1")  # else each use is reported to Intel
     try:
         import nncf
     except ImportError as error:

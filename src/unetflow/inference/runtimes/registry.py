@@ -18,13 +18,10 @@ if TYPE_CHECKING:
 RUNTIMES = ("keras", "openvino", "onnx")
 
 _PARTS = {"openvino": {"network.xml", "network.bin"}, "onnx": {"network.onnx"}}
-"""The files that a network has for each runtime."""
+"""File names of a network by runtime."""
 
-_NEEDED = {
-    "openvino": ("openvino", "OpenVINO"),
-    "onnx": ("onnxruntime", "ONNX Runtime"),
-}
-"""For each runtime the module that it needs and its name."""
+_NEEDED = {"openvino": ("openvino", "OpenVINO"), "onnx": ("onnxruntime", "ONNX Runtime")}
+"""Module that a runtime needs, and its name in messages."""
 
 
 def choose_runtime(wanted: str, precision: str = "float32") -> str:
@@ -33,10 +30,10 @@ def choose_runtime(wanted: str, precision: str = "float32") -> str:
     Args:
         wanted: One of them, or "auto": OpenVINO where it is installed and Keras has no GPU, else
             Keras.
-        precision: "float32", or "bfloat16", which only OpenVINO computes in.
+        precision: "float32", or "bfloat16", which only OpenVINO supports.
 
     Raises:
-        InputError: There is no such runtime, it is not installed, or it lacks the precision.
+        InputError: The runtime is unknown, not installed, or lacks the precision.
     """
     if wanted not in ("auto", *RUNTIMES):
         known = ", ".join(("auto", *RUNTIMES))
@@ -50,24 +47,31 @@ def choose_runtime(wanted: str, precision: str = "float32") -> str:
             f"the runtime '{runtime}' predicts in float32 only",
             "Use the runtime 'openvino', or float32",
         )
-    if runtime in _NEEDED:
-        module, name = _NEEDED[runtime]
-        if find_spec(module) is None:
-            raise InputError(
-                "runtime",
-                f"{name} is not installed",
-                "Install it with `pip install 'unetflow[serve]'`, or use the runtime 'keras'",
-            )
+    module, name = _NEEDED.get(runtime, (None, ""))
+    if module is not None and find_spec(module) is None:
+        raise InputError(
+            "runtime",
+            f"{name} is not installed",
+            "Install it with `pip install 'unetflow[serve]'`, or use the runtime 'keras'",
+        )
     return runtime
 
 
+def _choose_automatically() -> str:
+    if find_spec("openvino") is None:
+        return "keras"
+    from unetflow.models.device import has_gpu
+
+    return "keras" if has_gpu() else "openvino"
+
+
 def convert_network(model: "keras.Model", runtime: str) -> Parts:
-    """Convert a Keras model into files for another runtime.
+    """Convert a Keras model for "openvino" or "onnx".
 
     Args:
         model: From raw images to probabilities. Where its height, width or batch is None, the
             result takes any.
-        runtime: "openvino" or "onnx".
+        runtime: The runtime.
     """
     if runtime == "openvino":
         from unetflow.inference.runtimes.openvino_runtime import convert_to_openvino
@@ -81,13 +85,13 @@ def convert_network(model: "keras.Model", runtime: str) -> Parts:
 def start_runtime(
     runtime: str, parts: Parts, precision: str = "float32", identity: Identity | None = None
 ) -> Runtime:
-    """Make a network ready to predict.
+    """Load a network that `convert_network` made.
 
     Args:
         runtime: "openvino" or "onnx".
-        parts: What `convert_network` made for it.
+        parts: The files of the network.
         precision: See `choose_runtime`.
-        identity: What identifies the network; None: the digests of the parts.
+        identity: Identifies the network; None: the digests of the parts.
 
     Raises:
         InputError: The runtime cannot read the files, or this processor lacks the precision.
@@ -102,13 +106,5 @@ def start_runtime(
 
 
 def find_runtime(names: Set[str]) -> str | None:
-    """Return the runtime whose networks consist of files with these names; None: there is none."""
+    """Return the runtime whose networks consist of files with these names; None: no runtime."""
     return next((runtime for runtime, parts in _PARTS.items() if parts == names), None)
-
-
-def _choose_automatically() -> str:
-    if find_spec("openvino") is None:
-        return "keras"
-    from unetflow.models.device import has_gpu
-
-    return "keras" if has_gpu() else "openvino"

@@ -1,4 +1,4 @@
-"""What all runtimes have in common."""
+"""Base class of all runtimes."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -11,21 +11,20 @@ from numpy.typing import NDArray
 from unetflow.core.types import Probabilities
 
 Parts: TypeAlias = Mapping[str, bytes]
-"""The files of a network, by their names."""
+"""The files of a network by name."""
 
 Identity: TypeAlias = Mapping[str, Any]
-"""What changes when a network computes something else, as plain values that JSON can hold."""
+"""Values for JSON that differ when networks compute something else."""
 
 
 class Runtime(ABC):
-    """A network that is ready to predict.
+    """A loaded network.
 
     Attributes:
-        name: One of `runtimes.RUNTIMES`.
-        outputs: Probabilities that it gives for each pixel.
-        precision: What it computes in, "float32" or "bfloat16".
-        parts: The files that it was started from, from which it starts elsewhere too; None: it was
-            started from none.
+        name: One of `registry.RUNTIMES`.
+        outputs: Probabilities for each pixel.
+        precision: Precision of the computation, "float32" or "bfloat16".
+        parts: The files that it was loaded from; None for a Keras model.
     """
 
     name: str
@@ -36,17 +35,17 @@ class Runtime(ABC):
     @property
     @abstractmethod
     def identity(self) -> Identity:
-        """What changes when the network computes something else."""
+        """Values that differ when networks compute something else."""
 
     @abstractmethod
     def __call__(self, windows: NDArray[np.generic]) -> Probabilities:
-        """Predict raw images `(batch, height, width, channels)` of any type of number.
+        """Predict raw images `(batch, height, width, channels)` of any dtype.
 
         Returns:
-            `(batch, height, width, outputs)` float32, smaller by what valid convolutions cut off.
+            `(batch, height, width, outputs)` float32, smaller by the margin of valid convolutions.
         """
 
 
 def digest_parts(parts: Parts) -> Identity:
-    """Return the digest of each file of a network, by its name."""
+    """Return the SHA-256 of each file of a network by name."""
     return {name: hashlib.sha256(part).hexdigest() for name, part in sorted(parts.items())}

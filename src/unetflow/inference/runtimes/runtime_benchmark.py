@@ -1,4 +1,4 @@
-"""Which runtimes are worth using for a finished segmenter: tried on images whose truth is known."""
+"""Benchmark of runtimes: Dice and speed of a finished segmenter on validation images."""
 
 import statistics
 import time
@@ -21,7 +21,7 @@ from unetflow.metrics.pixels import mean_dice
 
 KERAS = "keras"
 CALIBRATION_EDGE = 256
-"""Of a crop in pixels, at least; it is continued to what the network takes."""
+"""Smallest edge of a calibration crop in pixels; rounded up to a size that the network takes."""
 _TRIED = {
     "openvino": ("openvino", "float32"),
     "openvino_bfloat16": ("openvino", "bfloat16"),
@@ -35,15 +35,15 @@ class BenchmarkResult:
     """A row of the table.
 
     Attributes:
-        name: Of the runtime with its precision.
-        runtime: One of `runtimes.RUNTIMES`.
+        name: Name of the runtime with its precision.
+        runtime: One of `registry.RUNTIMES`.
         precision: "float32", "bfloat16" or "int8".
-        dice: Mean over the images; see `scores.mean_dice`. None where it could not be tried.
-        fall: By how much it is lower than Keras's.
-        megapixels_per_second: From raw image to mask, the median of the rounds.
-        speed_over_keras: The median of the rounds' ratios.
-        megabytes: Of its file, in 10^6 bytes.
-        kept: Whether its masks are as good.
+        dice: Mean over the images; see `metrics.pixels.mean_dice`. None where it did not run.
+        fall: Difference of Keras's mean Dice and this one.
+        megapixels_per_second: From raw image to mask, median of the rounds.
+        speed_over_keras: Median of the rounds' ratios.
+        megabytes: Size of its file, in 10^6 bytes.
+        kept: Whether its masks are as good as Keras's.
         reason: Why it is not kept.
     """
 
@@ -62,25 +62,25 @@ class BenchmarkResult:
 def benchmark_runtimes(
     segmenter: Segmenter, samples: Mapping[str, Sample], settings: OptimisationParameters, seed: int
 ) -> tuple[pd.DataFrame, dict[str, Exported]]:
-    """Convert a segmenter for each runtime, and measure what becomes of its masks.
+    """Convert a segmenter for each runtime, and measure Dice and speed.
 
-    A runtime that is not installed, or a precision that the processor lacks, is noted and left out.
+    A runtime that is not installed, or a precision that the processor lacks, gets a row with the
+    reason.
 
     Args:
-        segmenter: With a Keras model.
-        samples: Images and truth that the network was not trained on, opened one at a time. Crops
-            of the images calibrate int8, whose labels are not looked at for it.
-        settings: How runtimes are tried.
+        segmenter: A segmenter with a Keras model.
+        samples: Validation samples, opened one at a time. Crops of the images calibrate int8.
+        settings: How runtimes are compared.
         seed: Draws the crops.
 
     Returns:
-        A table with the columns of `BenchmarkResult`, Keras first; and what is kept by its
-        name. A file that serves for two precisions is there once.
+        A table with the columns of `BenchmarkResult`, Keras first; and the converted segmenters
+        that are kept, by name. A file that serves two precisions is returned once.
 
     Raises:
         InputError: The segmenter holds no Keras model.
     """
-    segmenter.model  # noqa: B018 - raises, where below each runtime would only be left out
+    segmenter.model  # noqa: B018 - raises here, since below each runtime would only be skipped
     started = {KERAS: segmenter}
     trials = {KERAS: BenchmarkResult(KERAS, KERAS, "float32", kept=True)}
     converted: dict[str, Exported] = {}
@@ -108,14 +108,14 @@ def benchmark_runtimes(
 
 
 def _file_of(runtime: str, precision: str) -> str:
-    """Name the file that holds a network: bfloat16 is a way to compute the one of float32."""
+    """Return the name of a network's file: bfloat16 computes with that of float32."""
     return f"{runtime}_int8" if precision == "int8" else runtime
 
 
 def _draw_crops(
     segmenter: Segmenter, samples: Mapping[str, Sample], number: int, seed: int
 ) -> list[NDArray[np.generic]]:
-    """Return crops from all images in turn."""
+    """Draw crops from all images in turn."""
     geometry, ids = segmenter.settings.geometry, list(samples)
     edge = geometry.fit(min(CALIBRATION_EDGE, segmenter.settings.tile) + 2 * geometry.shrink)
     return [
@@ -135,7 +135,7 @@ def _measure_dice(
     samples: Mapping[str, Sample],
     tolerance: float,
 ) -> None:
-    """Score all runtimes, image by image, and note which are kept."""
+    """Score all runtimes, image by image, and set which are kept."""
     scores: dict[str, list[float]] = {name: [] for name in started}
     for sample in samples.values():
         image, truth = np.asarray(sample.image), np.asarray(sample.label)
@@ -158,7 +158,7 @@ def _measure_speed(
     samples: Mapping[str, Sample],
     settings: OptimisationParameters,
 ) -> None:
-    """Time all runtimes in turns on the same images; each has predicted them before."""
+    """Time all runtimes in turns on the same images, which each has predicted once."""
     chosen = islice(samples.values(), settings.timed_images)
     images = [np.asarray(sample.image) for sample in chosen]
     megapixels = sum(image.shape[0] * image.shape[1] for image in images) / 1e6

@@ -1,4 +1,4 @@
-"""Test images to what the U-Net is compared with: the champion, Otsu and finding nothing."""
+"""Nodes of `evaluation` that compare with baselines: champion, Otsu and empty masks."""
 
 import logging
 from typing import Any
@@ -24,14 +24,14 @@ def score_champion(
     """Score the registry's champion on the test images.
 
     Args:
-        champion: Its name and its segmenter; None: there is none.
-        segmenter: The new one. A champion for other classes, channels or numbers is left out.
+        champion: Name and segmenter of the champion, if there is one.
+        segmenter: The new segmenter. A champion with other classes, channels or dtype is skipped.
         samples: All samples.
-        manifest: Which of them test.
+        manifest: Table of the samples and their splits.
 
     Returns:
-        `model`, which is the champion's name, and the pixels' scores of each image (see
-        `evaluation.scoring.score_images`); no rows where there is nothing to compare with.
+        `model`, the champion's name, and the pixel scores of each image (see
+        `evaluation.scoring.score_images`); no rows without a champion to compare with.
     """
     nothing = pd.DataFrame(columns=["model", "id", "dice"])
     if champion is None:
@@ -41,7 +41,7 @@ def score_champion(
     theirs, ours = describe_task(best.settings), describe_task(segmenter.settings)
     if theirs != ours:
         _log.warning(
-            "The champion, %s, is not compared with: it tells %s, not %s", name, theirs, ours
+            "The champion, %s, is not compared: it separates %s, not %s", name, theirs, ours
         )
         return nothing
     scores = score_pixels(best, samples_of_split(samples, manifest, "test"))
@@ -61,7 +61,7 @@ def compare(
 
 
 def score_pixels(segmenter: Segmenter, samples: SampleFolder) -> pd.DataFrame:
-    """Score a segmenter on samples by their pixels alone; see `evaluation.score_images`."""
+    """Return the pixel scores of samples; see `evaluation.scoring.score_images`."""
     scores, _ = score_images(
         segmenter.predict_probabilities,
         segmenter.postprocessing.apply,
@@ -75,6 +75,6 @@ def score_pixels(segmenter: Segmenter, samples: SampleFolder) -> pd.DataFrame:
 
 
 def describe_task(settings: SegmenterSettings) -> str:
-    """Say what a segmenter is for; two whose texts are the same can be compared."""
+    """Describe the task of a segmenter; segmenters of the same task can be compared."""
     classes = ", ".join(settings.classes)
-    return f"{classes} apart in images of {settings.channels} channels in {settings.dtype}"
+    return f"{classes} in images of {settings.channels} channels in {settings.dtype}"

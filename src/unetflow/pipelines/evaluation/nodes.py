@@ -1,4 +1,4 @@
-"""A trained U-Net and held-out samples to scores, figures and the finished segmenter."""
+"""Nodes of `evaluation`: the finished segmenter, its scores and the gallery."""
 
 from typing import Any
 
@@ -36,11 +36,11 @@ def finish_segmenter(
     Args:
         unet: The trained U-Net that takes raw images.
         samples: All samples.
-        manifest: Which of them validate.
+        manifest: Table of the samples and their splits.
         fingerprint: Of the data set.
-        classes: The parameter `classes`.
+        classes: The classes.
         evaluation: The parameters of the stage.
-        plan: The settled parameters of the training, for the tile.
+        plan: The planned parameters, for the tile.
         seed: Draws the pixels that the temperature is fitted on.
 
     Returns:
@@ -79,16 +79,16 @@ def score_test_images(
     manifest: pd.DataFrame,
     evaluation: EvaluationParameters,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Score the segmenter on the test images, beside what needs no learning.
+    """Score the segmenter and Otsu's threshold on the test images.
 
     Args:
         segmenter: The finished segmenter.
         samples: All samples.
-        manifest: Which of them test, and which validate: those tell Otsu's side.
+        manifest: Table of the samples and their splits; validation images choose Otsu's side.
         evaluation: The parameters of the stage.
 
     Returns:
-        The scores of each image, and those of all pixels together; see
+        The scores of each image, and of all pixels together; see
         `evaluation.scoring.score_images`.
     """
     classes = segmenter.settings.classes

@@ -12,7 +12,7 @@ def create_pipeline() -> Pipeline:
 
 
 def _scoring() -> list[Node]:
-    """Return the nodes that measure."""
+    """Return the nodes that compute scores."""
     return [
         Node(
             nodes.finish_segmenter,
@@ -70,7 +70,7 @@ def _scoring() -> list[Node]:
 
 
 def _review() -> list[Node]:
-    """Return the nodes that find what should be looked at again."""
+    """Return the nodes that select images for review."""
     return [
         Node(
             review_nodes.map_uncertainty,
@@ -94,7 +94,7 @@ def _review() -> list[Node]:
 
 
 def _report() -> list[Node]:
-    """Return the nodes that show it."""
+    """Return the nodes that draw and write reports."""
     return [
         Node(
             report_nodes.draw_threshold,

@@ -1,4 +1,4 @@
-"""Scores, curves and facts of the run to figures, the model card and the report."""
+"""Nodes of `evaluation` that draw figures and write the model card and the report."""
 
 from typing import Any
 

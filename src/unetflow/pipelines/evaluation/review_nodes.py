@@ -1,4 +1,4 @@
-"""What should be looked at again: images that are likely wrong, and labels that may be."""
+"""Nodes of `evaluation` that select images for review: uncertain ones and suspicious labels."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,8 +25,8 @@ def map_uncertainty(
     """Predict several views of each test image, one image at a time.
 
     Yields:
-        A map under the image's id, which is then written and forgotten, and the table of all
-        images so far: `id`, `expected_error` and `disagreement`. Both are empty with 0 views.
+        The map of one image by its id, and the table of all images so far: `id`, `expected_error`
+        and `disagreement`. Both are empty with 0 views.
     """
     views = evaluation.uncertainty.views
     rows: list[dict[str, Any]] = []
@@ -44,7 +44,7 @@ def map_uncertainty(
 def rank_for_review(
     image_uncertainty: pd.DataFrame, image_scores: pd.DataFrame, evaluation: EvaluationParameters
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Order the test images by their expected error, and say how well that tells the true one."""
+    """Sort the test images by expected error, and measure its correlation with the true error."""
     views = evaluation.uncertainty.views
     dice = dict(zip(image_scores["id"], image_scores["dice"], strict=True))
     table = uncertainty.rank_for_review(image_uncertainty, dice)
@@ -57,7 +57,7 @@ def look_for_suspicious_labels(
     manifest: pd.DataFrame,
     evaluation: EvaluationParameters,
 ) -> tuple[pd.DataFrame, Figure]:
-    """List the training images whose loss is out of line, and draw those with the largest loss."""
+    """List the training images whose loss is an outlier, and draw those with the largest loss."""
     training = samples_of_split(samples, manifest, "train")
     classes = segmenter.settings.classes
     losses = measure_losses(

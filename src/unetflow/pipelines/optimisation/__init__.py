@@ -1,4 +1,4 @@
-"""Which runtimes a finished model is worth exporting for."""
+"""The pipeline `optimisation`: exports of a finished model for other runtimes."""
 
 from unetflow.pipelines.optimisation.pipeline import create_pipeline
 

@@ -1,4 +1,4 @@
-"""A finished segmenter on all runtimes."""
+"""Nodes of `optimisation`: a finished segmenter on all runtimes."""
 
 import logging
 
@@ -19,17 +19,17 @@ def compare_runtimes(
     optimisation: OptimisationParameters,
     seed: int,
 ) -> tuple[pd.DataFrame, dict[str, Exported]]:
-    """Export a segmenter for each runtime whose masks of the validation images are as good.
+    """Convert a segmenter for each runtime whose masks of the validation images are as good.
 
     Args:
-        segmenter: With a Keras model.
+        segmenter: A segmenter with a Keras model.
         samples: All samples.
-        manifest: Which of them validate.
+        manifest: Table of the samples and their splits.
         optimisation: How runtimes are compared.
         seed: Draws the crops that calibrate int8.
 
     Returns:
-        The table of speed, size and Dice, and what is kept; see
+        The table of speed, size and Dice, and the converted segmenters that are kept; see
         `inference.runtimes.runtime_benchmark.benchmark_runtimes`.
     """
     from unetflow.inference.runtimes.runtime_benchmark import benchmark_runtimes

@@ -1,4 +1,4 @@
-"""A finished segmenter to a package that other programs use."""
+"""Nodes of `packaging`: a finished segmenter as a package for other programs."""
 
 import logging
 from typing import Any
@@ -16,17 +16,17 @@ def package_model(
     model_card: dict[str, Any] | None,
     packaging: PackagingParameters,
 ) -> BioimageioPackage:
-    """Put together what a package for bioimage.io is made of.
+    """Collect the content of a package for bioimage.io.
 
     Args:
         segmenter: The finished segmenter.
-        images: By name; a part of the first in which the model finds something is what the
-            package is tested with, and goes out with it.
-        model_card: Of the latest training here, if there is one; used where it is this model's.
+        images: By name; the package contains a part of the first one in which the model finds
+            something, as its test image.
+        model_card: Of the latest training here, if there is one; used if it is this model's.
         packaging: What the package says about the model.
 
     Returns:
-        The package, which is written when it is saved.
+        The package.
 
     Raises:
         InputError: No image can be used, or the model finds nothing in any.

@@ -12,6 +12,7 @@ import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
 from unetflow.core.errors import InputError
+from unetflow.datasets.files import load_segmenter
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -127,7 +128,8 @@ def _load_champion(name: str) -> "tuple[str, Segmenter] | None":
         version = find_version(name, CHAMPION)
         if version is None:
             return None
-        segmenter = _load(f"models:/{name}/{version}", f"{name}@{CHAMPION}")
+        path = download_model(f"models:/{name}/{version}", f"{name}@{CHAMPION}")
+        return f"{name} version {version}", load_segmenter(path)
     except Exception as error:  # each store of models raises errors of its own
         _log.warning(
             "The champion of '%s' cannot be read (%s: %s); nothing is compared with it",
@@ -136,7 +138,6 @@ def _load_champion(name: str) -> "tuple[str, Segmenter] | None":
             error,
         )
         return None
-    return f"{name} version {version}", segmenter
 
 
 def _read_record(name: str) -> ChampionRecord | None:
@@ -154,7 +155,7 @@ def _read_record(name: str) -> ChampionRecord | None:
         datetime.fromtimestamp(known.creation_timestamp / 1000, UTC),
         pd.read_parquet(_fetch(client, known.run_id, "manifest.parquet", source)),
         json.loads(_fetch(client, known.run_id, "metrics.json", source).read_text("utf-8")),
-        lambda: _load(source, f"{name}@{CHAMPION}"),
+        lambda: load_segmenter(download_model(source, f"{name}@{CHAMPION}")),
     )
 
 
@@ -255,12 +256,6 @@ def _version_of_active_run(client: "MlflowClient", name: str) -> str:
             "See above why MLflow did not take it, then run the retraining again",
         )
     return str(max(versions))
-
-
-def _load(source: str, parameter: str) -> "Segmenter":
-    from unetflow.inference.segmenter import Segmenter
-
-    return Segmenter.load(download_model(source, parameter))
 
 
 def _fetch(client: "MlflowClient", run_id: str, name: str, source: str) -> Path:

@@ -1,4 +1,4 @@
-"""Runs of MLflow as a catalog entry; MLflow is imported when they are loaded."""
+"""Runs of MLflow, which is imported when they are loaded."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from unetflow.core.errors import InputError
+from unetflow.datasets.files import load_segmenter
 from unetflow.datasets.read_only import ReadOnlyDataset
+from unetflow.datasets.registry import download_model
 from unetflow.reporting.run_comparison.runs import Segment, TrackedRun
 
 if TYPE_CHECKING:
@@ -17,21 +19,18 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 _SCORES, _METRICS, _HISTORY = "image_scores.csv", "metrics.json", "history.csv"
-_MEND = (
+_FIX = (
     "Give ids of evaluated trainings, as `mlflow ui` shows them, in --params runs=ID+ID; "
     "the first characters are enough"
 )
 
 
 class TrackedRunsDataset(ReadOnlyDataset[list[TrackedRun]]):
-    """Trainings that were evaluated, the earliest first.
-
-    They are looked for where the process tracks its own runs, in the same experiment.
+    """Evaluated trainings of the experiment that the process tracks its own runs in, oldest first.
 
     Args:
-        runs: Their ids, or the beginnings of them, joined by "+" or as a list; None takes the
-            latest ones.
-        latest: How many of the latest are taken then.
+        runs: Their ids or the beginnings of them, joined by "+" or as a list; None: the latest.
+        latest: Number of runs that are taken then.
         metadata: Anything; Kedro ignores it.
     """
 
@@ -47,7 +46,7 @@ class TrackedRunsDataset(ReadOnlyDataset[list[TrackedRun]]):
         self._latest = latest
 
     def load(self) -> list[TrackedRun]:
-        """Read what is known of the runs; their models are loaded when they are asked for.
+        """Read parameters, scores and history of the runs; their models are loaded on request.
 
         Raises:
             InputError: There is no such run, several begin so, or it was not evaluated.
@@ -65,7 +64,7 @@ class TrackedRunsDataset(ReadOnlyDataset[list[TrackedRun]]):
             for run in chosen:
                 if not _is_evaluated(client, run):
                     problem = f"run {run.info.run_id} ({run.info.run_name}) has no scores"
-                    raise InputError("runs", problem, _MEND)
+                    raise InputError("runs", problem, _FIX)
         chosen.sort(key=lambda run: run.info.start_time)
         return [_read(client, run) for run in chosen]
 
@@ -77,7 +76,7 @@ def _find(found: Sequence["Run"], wanted: str) -> "Run":
     matching = [run for run in found if wanted and run.info.run_id.startswith(wanted)]
     if len(matching) != 1:
         how_many = "no run" if not matching else f"{len(matching)} runs"
-        raise InputError("runs", f"{how_many} in the experiment begins with '{wanted}'", _MEND)
+        raise InputError("runs", f"{how_many} in the experiment begins with '{wanted}'", _FIX)
     return matching[0]
 
 
@@ -118,11 +117,6 @@ def _find_segmenter(client: "MlflowClient", run: "Run") -> Callable[[], Segment]
     address = f"models:/{models[0].model_id}"
 
     def load() -> Segment:
-        import mlflow
-
-        from unetflow.inference.segmenter import Segmenter
-
-        folder = Path(mlflow.artifacts.download_artifacts(address))
-        return Segmenter.load(next(folder.rglob("*.keras"))).predict
+        return load_segmenter(download_model(address, "runs")).predict
 
     return load

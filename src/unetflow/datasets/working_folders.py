@@ -3,22 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from unetflow.core.types import Identity
 from unetflow.datasets.read_only import ReadOnlyDataset
 from unetflow.inference.blockwise.result_folders import ResultFolders
-from unetflow.training.checkpoints import Checkpoint, CheckpointFolder
-
-
-class _Folder(CheckpointFolder):
-    """Remembers the trainings of this run."""
-
-    def __init__(self, folder: Path, keep: int) -> None:
-        super().__init__(folder, keep)
-        self.used: list[Checkpoint] = []
-
-    def of(self, identity: Identity) -> Checkpoint:
-        self.used.append(super().of(identity))
-        return self.used[-1]
+from unetflow.training.checkpoints import CheckpointFolder
 
 
 class CheckpointDataset(ReadOnlyDataset[CheckpointFolder]):
@@ -32,16 +19,11 @@ class CheckpointDataset(ReadOnlyDataset[CheckpointFolder]):
 
     def __init__(self, *, path: str, keep: int = 3, metadata: dict[str, Any] | None = None) -> None:
         super().__init__(metadata=metadata)
-        self._folder = _Folder(Path(path), keep)
+        self._folder = CheckpointFolder(Path(path), keep)
 
     def load(self) -> CheckpointFolder:
         """Return the folder."""
         return self._folder
-
-    def finish(self) -> None:
-        """Remove the states of this run's trainings, since all that follows them is done."""
-        while self._folder.used:
-            self._folder.used.pop().remove()
 
     def _describe(self) -> dict[str, Any]:
         return {"path": str(self._folder.folder), "keep": self._folder.keep}

@@ -19,4 +19,4 @@ class CheckpointHooks:
         for name in pipeline.inputs():
             entry = catalog.get(name)
             if isinstance(entry, CheckpointDataset):
-                entry.finish()
+                entry.load().remove_used()

@@ -44,10 +44,17 @@ class CheckpointFolder:
 
     def __init__(self, folder: Path, keep: int) -> None:
         self.folder, self.keep = folder, keep
+        self._used: list[Checkpoint] = []
 
     def of(self, identity: Identity) -> "Checkpoint":
         """Return the place of one training's state."""
-        return Checkpoint(self, identity)
+        self._used.append(Checkpoint(self, identity))
+        return self._used[-1]
+
+    def remove_used(self) -> None:
+        """Remove the states of all trainings that `of` was called for."""
+        while self._used:
+            self._used.pop().remove()
 
     def paths(self) -> list[Path]:
         """Return the files, the one written last first."""

@@ -23,7 +23,7 @@ LAYERS = [
     "model_output",
     "reporting",
 ]
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("finished")]
+pytestmark = [pytest.mark.slow, pytest.mark.process, pytest.mark.xdist_group("finished")]
 
 
 @pytest.fixture(scope="module")

@@ -50,14 +50,13 @@ class LayoutCandidate:
 
     def explain(self, root: Path) -> str:
         """Return a summary and the catalog entry that pins this layout."""
-        entry = {
+        entry: dict[str, Any] = {
             "type": "unetflow.datasets.SourceDataset",
             "path": str(root),
             "layout": self.layout,
             **self.options,
+            **({"splits": self.splits} if self.splits else {}),
         }
-        if self.splits:
-            entry["splits"] = self.splits
         lines = yaml.safe_dump({"raw_pairs": entry}, sort_keys=False, width=1000).splitlines()
         indented = "\n".join(f"    {line}" for line in lines)
         rest = f", without {self.n_unused} other image files" if self.n_unused else ""
@@ -202,39 +201,30 @@ def _count_objects(listing: FileListing) -> dict[str, int]:
 
 def _join_splits(candidates: list[LayoutCandidate]) -> list[LayoutCandidate]:
     """Join candidates that differ only in a word for a split, such as `train` and `val`."""
-    joined: list[LayoutCandidate] = []
-    for blank in (_blank_all, _blank_last, _blank_places):
-        parts: dict[tuple[str, str], dict[str, list[LayoutCandidate]]] = {}
-        for candidate in candidates:
-            words = {w for text in candidate.options.values() for w in find_split_words(text)}
-            for word in sorted(words):
-                by_split = parts.setdefault(
-                    (candidate.layout, str(blank(candidate.options, word))), {}
-                )
+    groups: dict[tuple[int, str, str], dict[str, list[LayoutCandidate]]] = {}
+    for candidate in candidates:
+        words = {w for text in candidate.options.values() for w in find_split_words(text)}
+        for word in sorted(words):
+            for rule, blanked in enumerate(_blank(candidate.options, word)):
+                by_split = groups.setdefault((rule, candidate.layout, blanked), {})
                 by_split.setdefault(parse_split("splits", word), []).append(candidate)
-        for (layout, _), by_split in parts.items():
-            sole = {name: found[0] for name, found in by_split.items() if len(found) == 1}
-            if "train" in sole and len(by_split) == len({id(c) for c in sole.values()}) > 1:
-                splits = {split: sole[split].options for split in SPLITS if split in sole}
-                candidate = LayoutCandidate(layout, {}, splits)
-                joined += [candidate] if candidate not in joined else []
+    joined: list[LayoutCandidate] = []
+    for rule, layout, blanked in sorted(groups, key=lambda key: key[0]):
+        by_split = groups[rule, layout, blanked]
+        sole = {split: found[0] for split, found in by_split.items() if len(found) == 1}
+        if "train" in sole and len(by_split) == len({id(c) for c in sole.values()}) > 1:
+            splits = {split: sole[split].options for split in SPLITS if split in sole}
+            candidate = LayoutCandidate(layout, {}, splits)
+            joined += [candidate] if candidate not in joined else []
     return joined
 
 
-def _blank_all(options: dict[str, str], word: str) -> dict[str, str]:
-    """Blank a word everywhere in options."""
-    return {key: text.replace(word, "*") for key, text in options.items()}
-
-
-def _blank_last(options: dict[str, str], word: str) -> dict[str, str]:
-    """Blank the last occurrence of a word in each option."""
-    return {key: "*".join(text.rsplit(word, 1)) for key, text in options.items()}
-
-
-def _blank_places(options: dict[str, str], word: str) -> dict[str, str]:
-    """Blank a word in folders and files, but not in patterns."""
+def _blank(options: dict[str, str], word: str) -> tuple[str, str, str]:
+    """Blank a word in options: everywhere, where it occurs last, or everywhere but in patterns."""
+    everywhere = {key: text.replace(word, "*") for key, text in options.items()}
+    last = {key: "*".join(text.rsplit(word, 1)) for key, text in options.items()}
     patterns = {key: text for key, text in options.items() if key.endswith("_pattern")}
-    return _blank_all(options, word) | patterns
+    return str(everywhere), str(last), str(everywhere | patterns)
 
 
 def _summarise(listing: FileListing) -> str:

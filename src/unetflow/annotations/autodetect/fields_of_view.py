@@ -45,14 +45,15 @@ def use_fields_of_view_as_regions(listing: FileListing, found: Sequence[Found]) 
 
     Args:
         listing: The files.
-        found: Layouts and options that make pairs.
-
-    Returns:
-        The same, without those whose masks have become the others' regions.
+        found: Layouts and options.
     """
     results: list[Found | None] = list(found)
     for masks in _list_rivals(listing, found):
-        fields = [n for n in masks if _is_field_of_view(masks[n], _without(masks, n))]
+        fields = [
+            n
+            for n in masks
+            if _is_field_of_view(masks[n], [masks[other] for other in masks if other != n])
+        ]
         if len(fields) != 1:
             continue
         (field,) = fields
@@ -78,10 +79,6 @@ def _list_rivals(listing: FileListing, found: Sequence[Found]) -> Iterator[dict[
             masks = {pair.image.file: pair.annotation.files[0] for pair in pairs}
             rivals[frozenset(masks)][number] = masks
     yield from (masks for masks in rivals.values() if len(masks) > 1)
-
-
-def _without(masks: dict[int, Masks], number: int) -> list[Masks]:
-    return [others for other, others in masks.items() if other != number]
 
 
 def _is_field_of_view(masks: Masks, others: list[Masks]) -> bool:

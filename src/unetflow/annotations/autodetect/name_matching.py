@@ -103,7 +103,12 @@ def find_matches(names: list[str]) -> list[Match]:
         The matches, including those of images with images and of masks with masks.
     """
     kinds = _match_kinds(names)
-    return [*_match_within_folders(kinds), *_match_folders(_list_sides(names, kinds))]
+    by_split = defaultdict(list)
+    for number, pairs in enumerate(kinds):
+        for pair in pairs:
+            by_split[number, find_splits(posixpath.dirname(pair[0]))].append(pair)
+    within_folders = [Match(tuple(part), 0) for part in by_split.values()]
+    return [*within_folders, *_match_folders(_list_sides(names, kinds))]
 
 
 @dataclass(frozen=True)
@@ -154,15 +159,6 @@ class _Side:
     def splits(self) -> tuple[str, ...]:
         """The splits that the folder's path names."""
         return find_splits(self.folder)
-
-
-def _match_within_folders(kinds: Iterable[list[Names]]) -> Iterator[Match]:
-    """Yield the pairs of two kinds of names, apart for each split."""
-    for pairs in kinds:
-        by_split = defaultdict(list)
-        for pair in pairs:
-            by_split[find_splits(posixpath.dirname(pair[0]))].append(pair)
-        yield from (Match(tuple(part), 0) for part in by_split.values())
 
 
 def _match_folders(sides: list[_Side]) -> Iterator[Match]:

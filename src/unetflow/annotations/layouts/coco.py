@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, FailFast, Field
 
@@ -115,7 +115,7 @@ class _Reference(Record):
 class _Annotation(Record):
     id: Identifier
     category_id: Identifier
-    iscrowd: Any = None
+    iscrowd: Literal[0, 1, None] = None
     segmentation: Any = None
 
 
@@ -173,16 +173,18 @@ def _count(records: Iterable[dict[str, Any]], key: str) -> Counter[int | str]:
 def _resolve_name(file_name: str, files: Mapping[str, File], where: str) -> str:
     """Return an image's path in the folder of images."""
     name = resolve_path(".", file_name)
+    if name in files:
+        return name
+    shown = shorten(file_name)
     if name is None:
-        problem = f"its file_name {shorten(file_name)} leads out of the folder of images"
-        raise InputError(where, problem, "Write it as a path that starts from there")
-    if not is_image(name):
-        problem = f"no reader knows its file {shorten(file_name)}"
-        raise InputError(where, problem, "Convert it to PNG or TIFF")
-    if name not in files:
-        problem = f"its file {shorten(file_name)} is not in the folder of images"
-        raise InputError(where, problem, "Add the image, or correct `images`")
-    return name
+        problem = f"its file_name {shown} leads out of the folder of images"
+        fix = "Write it as a path that starts from there"
+    elif not is_image(name):
+        problem, fix = f"no reader knows its file {shown}", "Convert it to PNG or TIFF"
+    else:
+        problem = f"its file {shown} is not in the folder of images"
+        fix = "Add the image, or correct `images`"
+    raise InputError(where, problem, fix)
 
 
 def _read_object(record: dict[str, Any], table: _Table, image: str) -> ShapedObject:
@@ -193,9 +195,6 @@ def _read_object(record: dict[str, Any], table: _Table, image: str) -> ShapedObj
         raise InputError(where, "its id is not unique", AGAIN)
     if annotation.category_id not in table.names:
         problem = f"there is no category with the id {shorten(annotation.category_id)}"
-        raise InputError(where, problem, AGAIN)
-    if annotation.iscrowd not in (None, 0, 1):
-        problem = f"its iscrowd is {shorten(annotation.iscrowd)}, not 0 or 1"
         raise InputError(where, problem, AGAIN)
     parts = _read_parts(annotation.segmentation, where)
     name = table.names[annotation.category_id]

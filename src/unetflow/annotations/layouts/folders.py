@@ -178,15 +178,9 @@ def _find_key(path: str, expression: re.Pattern[str] | None) -> str | None:
 def _pair_by_key(
     listing: FileListing, prefix: str, keys: Mapping[str, FilesByKey]
 ) -> tuple[list[Pair], list[InputError]]:
-    """Pair files with equal keys.
+    """Pair files with equal keys; return an error for each one without partner or with several.
 
-    Args:
-        listing: The files.
-        prefix: Common start of the images' paths, which the ids leave out.
-        keys: The files of each kind by key.
-
-    Returns:
-        The pairs in natural order, and an error for each file without partner or with several.
+    The ids of the pairs leave out the common start of the images' paths, `prefix`.
     """
     files, pairs, refused = listing.files, [], []
     for key, images in keys["image"].items():

@@ -86,17 +86,7 @@ def find_labelme(
 def _find_image(
     listing: FileListing, table: str, record: dict[str, Any], namesakes: list[str]
 ) -> str:
-    """Return the path of the image that a JSON file annotates.
-
-    Args:
-        listing: The files.
-        table: The path of the JSON file.
-        record: Its content.
-        namesakes: The images with its name, beside it or else in the folder of images.
-
-    Raises:
-        InputError: The image does not exist, or there are several.
-    """
+    """Return the path of the image that a JSON file annotates: its target, or else a namesake."""
     path = record.get("imagePath")
     target = resolve_path(posixpath.dirname(table), path) if isinstance(path, str) else None
     if target in listing.files and is_image(target):

@@ -13,7 +13,7 @@ from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files
 from unetflow.io.formats.registry import read_image
 
-MEANING = ClassMap((ClassSpec("background", (0,)), ClassSpec("cell", (1,))))
+CLASS_MAP = ClassMap((ClassSpec("background", (0,)), ClassSpec("cell", (1,))))
 
 
 def touch(root, *names):
@@ -65,13 +65,13 @@ def test_labelled_frames_are_pairs_and_their_sequence_is_the_group(data_set):
     assert pairing.pairs[1].annotation == InstanceMask(label)
 
 
-def test_frames_without_label_wait_for_one(data_set):
+def test_frames_without_label_are_unlabelled(data_set):
     unlabelled = find(data_set).unlabelled
     assert list(unlabelled) == ["01/t001", "02/t000", "02/t002"]
     assert unlabelled["01/t001"] == SourceImage(data_set / "01/t001.tif")
 
 
-def test_silver_truth_is_taken_where_it_is_asked_for(data_set):
+def test_silver_truth_is_used_on_request(data_set):
     pairing = find(data_set, truth="ST")
     assert ids(pairing) == ["01/t001"]
     assert pairing.pairs[0].annotation.files == (data_set / "01_ST/SEG/man_seg001.tif",)
@@ -99,7 +99,7 @@ def test_images_and_objects_are_those_that_were_written(tmp_path, packed, top):
     assert ids(pairing) == ["01/t0000"]
     pair = pairing.pairs[0]
     np.testing.assert_array_equal(read_image(pair.image.file)[:, :, 0], frame)
-    drawn = pair.annotation.draw((4, 5), MEANING, 10**6)
+    drawn = pair.annotation.draw((4, 5), CLASS_MAP, 10**6)
     np.testing.assert_array_equal(drawn.label, objects > 0)
     np.testing.assert_array_equal(drawn.instances, np.select([objects == 7, objects > 7], [1, 2]))
 
@@ -111,7 +111,7 @@ def test_numbers_may_have_another_width_in_labels_than_in_frames(tmp_path):
     assert list(pairing.unlabelled) == ["01/t1000"]
 
 
-def test_a_number_that_stands_twice_is_refused(tmp_path):
+def test_a_repeated_frame_number_is_refused(tmp_path):
     touch(tmp_path, "01/t002.tif", "01/t0002.tif")
     pairing = find(tmp_path)
     assert len(pairing.unlabelled) == 1
@@ -142,7 +142,7 @@ def test_a_name_that_does_not_fit_is_refused(data_set, name, form):
     assert error.problem == f"its name is not of the form {form}"
 
 
-def test_labels_of_single_slices_are_refused_with_the_way_out(data_set):
+def test_labels_of_single_slices_are_refused_with_a_fix(data_set):
     touch(data_set, "02_GT/SEG/man_seg_000_003.tif")
     pairing = find(data_set)
     error = only_error(pairing)
@@ -161,6 +161,6 @@ def test_labels_of_single_slices_are_refused_with_the_way_out(data_set):
         ("01_GT/SEG/man_seg000.tif",),
     ],
 )
-def test_a_tree_without_sequences_is_refused_with_what_was_looked_for(tmp_path, names):
+def test_a_folder_without_sequences_is_refused_with_an_example(tmp_path, names):
     with pytest.raises(InputError, match=r"there is no sequence of frames, such as 01/t000\.tif"):
         find(touch(tmp_path, *names))

@@ -55,13 +55,13 @@ def test_class_without_values_takes_the_rest():
     assert label.tolist() == [[0, 1], [1, 1]]
 
 
-def test_rest_may_stand_before_the_declared_classes():
+def test_rest_may_precede_the_declared_classes():
     assert decode_mask(np.array([[5, 6]], np.uint8), class_map(None, (5,)), "m").tolist() == [
         [1, 0]
     ]
 
 
-def test_values_that_are_ignored_become_255_even_beside_a_class_that_takes_the_rest():
+def test_ignored_values_become_255_beside_a_class_of_the_rest():
     mask = np.array([[0, 7, 9, 70_000]], np.int32)
     label = decode_mask(mask, class_map((0,), None, ignore=(7, 70_000)), "m")
     assert label.tolist() == [[0, IGNORE, 1, IGNORE]]
@@ -74,7 +74,7 @@ def test_values_from_the_threshold_on_become_255_and_all_others_0(dtype):
     assert decode_mask(mask, soft, "m").tolist() == [[0, 0, 0, 1, 1, 1]]
 
 
-def test_what_is_ignored_is_taken_out_before_the_threshold():
+def test_ignored_values_are_removed_before_the_threshold():
     soft = class_map((0,), (255,), ignore=(200,), threshold=100)
     assert decode_mask(np.array([[99, 200, 201]], np.uint8), soft, "m").tolist() == [[0, 255, 1]]
 
@@ -109,13 +109,13 @@ def test_undeclared_value_lists_the_shares_and_suggests_the_absent_class():
     assert "Did you mean 1 -> nucleus?" in caught.value.fix
 
 
-def test_the_suggestion_goes_the_other_way_too():
+def test_the_suggestion_works_in_both_directions():
     with pytest.raises(InputError, match=r"Did you mean 255 -> class 1\?"):
         decode_mask(np.array([[0, 255]], np.uint8), class_map((0,), (1,)), "m")
 
 
 @pytest.mark.parametrize("values", [[0, 1, 2], [0, 255, 3], [1, 2]])
-def test_nothing_is_guessed_when_more_than_one_answer_is_possible(values):
+def test_nothing_is_suggested_when_several_answers_are_possible(values):
     with pytest.raises(InputError, match="Write the missing values into `classes`") as caught:
         decode_mask(np.array([values]), NUCLEI, "m")
     assert "Did you mean" not in str(caught.value)
@@ -136,12 +136,12 @@ def test_many_values_between_0_and_255_look_like_soft_edges():
     ],
     ids=["255 is missing", "most lies between", "two values between"],
 )
-def test_few_or_many_classes_are_no_soft_edges(mask):
+def test_few_or_many_classes_are_not_soft_edges(mask):
     with pytest.raises(InputError, match="Write the missing values"):
         decode_mask(np.array(mask, np.uint8), NUCLEI, "m")
 
 
-def test_histogram_shows_the_eight_commonest_values_and_counts_the_others():
+def test_histogram_lists_the_eight_most_frequent_values():
     counts = {value: 20 - value for value in range(1, 12)}
     mask = np.repeat(list(counts), list(counts.values()))[np.newaxis]
     with pytest.raises(InputError) as caught:
@@ -232,7 +232,7 @@ def test_a_name_that_no_class_lists_is_refused_where_there_is_no_rest():
     assert "Write 'car' into the `values` of a class" in caught.value.fix
 
 
-def test_all_names_that_no_class_lists_are_told_at_once():
+def test_all_undeclared_names_are_listed_at_once():
     counts = {"car": 12, "sky": 4, "bus": 1, "void": 2}
     declared = class_map(("sky", "cloud"), (7, "#ff0000"), ignore=("void",))
     with pytest.raises(InputError, match="no class declares its objects named 'bus'; ") as caught:
@@ -245,7 +245,7 @@ def test_all_names_that_no_class_lists_are_told_at_once():
         class_map((0,), (1,)).index_of("car", "a.json", {"car": 12})
 
 
-def test_a_number_is_no_name():
+def test_a_number_is_not_a_name():
     with pytest.raises(InputError, match="named '1'"):
         class_map((0,), (1,)).index_of("1", "m")
 
@@ -260,7 +260,7 @@ def test_objects_without_a_name_are_refused_for_any_other_number_of_classes(coun
         class_map(*[(n,) for n in range(count)]).object_index("m")
 
 
-def test_a_meaning_is_in_colour_when_any_of_its_values_is_a_colour():
+def test_a_class_map_is_in_colour_when_any_value_is_a_colour():
     assert COLOURS.in_colour
     assert class_map(("#000000",), None).in_colour
     assert class_map((0,), None, ignore=("#ffffff",)).in_colour

@@ -18,7 +18,7 @@ from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files
 
-MEANING = ClassMap(
+CLASS_MAP = ClassMap(
     (ClassSpec("background", ("hole",)), ClassSpec("cell", ("cell",)), ClassSpec("other", None)),
     ignore=("unclear",),
 )
@@ -113,15 +113,15 @@ def test_drawing_equals_the_masks_of_the_coco_tools(tmp_path_factory, entries):
     (pair,) = pairing.pairs
     if not all(mask.any() for mask in masks):
         with pytest.raises(InputError, match="no pixel of the image lies in it"):
-            pair.annotation.draw(SHAPE, MEANING, ENOUGH)
+            pair.annotation.draw(SHAPE, CLASS_MAP, ENOUGH)
         return
-    drawn = pair.annotation.draw(SHAPE, MEANING, ENOUGH)
+    drawn = pair.annotation.draw(SHAPE, CLASS_MAP, ENOUGH)
     np.testing.assert_array_equal(drawn.label, label)
     np.testing.assert_array_equal(drawn.instances, np.where(label == 0, 0, instances))
     assert drawn.overlap == np.count_nonzero(claims > 1)
 
 
-def test_listed_images_are_paired_and_the_others_wait(tmp_path):
+def test_listed_images_are_paired_and_the_others_are_unlabelled(tmp_path):
     table = content(
         [image(3, "10.png"), image(1, "2.tif"), image(2, "sub/1.jpg")],
         [annotation(1, 3), annotation(2, 1)],
@@ -141,10 +141,10 @@ def test_listed_images_are_paired_and_the_others_wait(tmp_path):
     assert pairing.pairs[0].annotation.size == SHAPE
 
 
-def test_image_without_annotation_is_a_negative_unless_said_otherwise(tmp_path):
+def test_image_without_annotation_is_negative_by_default(tmp_path):
     table = content([image(1, "a.png"), image(2, "b.png")], [annotation(1, 1)])
     negative = find(tmp_path, table, "a.png", "b.png").pairs[1]
-    assert not negative.annotation.draw(SHAPE, MEANING, ENOUGH).label.any()
+    assert not negative.annotation.draw(SHAPE, CLASS_MAP, ENOUGH).label.any()
     pairing = find(tmp_path, table, empty="unlabelled")
     assert [pair.id for pair in pairing.pairs] == ["a"]
     assert list(pairing.unlabelled) == ["b"]
@@ -159,7 +159,7 @@ def test_ids_may_be_texts_and_sizes_may_be_missing(tmp_path):
     )
     pairing = find(tmp_path, table, "sub/a.png", "b.png")
     assert [pair.id for pair in pairing.pairs] == ["b", "sub/a"]
-    assert pairing.pairs[1].annotation.draw((5, 5), MEANING, ENOUGH).instances.sum() == 9
+    assert pairing.pairs[1].annotation.draw((5, 5), CLASS_MAP, ENOUGH).instances.sum() == 9
     assert pairing.pairs[1].annotation.objects[0].where == "annotation 'one'"
 
 
@@ -307,7 +307,7 @@ def test_object_outside_its_image_is_refused_when_it_is_drawn(tmp_path):
     table = content([image(1, "a.png")], [annotation(12, 1, [[50, 50, 60, 50, 60, 60]])])
     (pair,) = find(tmp_path, table, "a.png").pairs
     with pytest.raises(InputError, match="no pixel of the image") as caught:
-        pair.annotation.draw(SHAPE, MEANING, ENOUGH)
+        pair.annotation.draw(SHAPE, CLASS_MAP, ENOUGH)
     assert caught.value.where == f"{tmp_path / 'ann.json'}[a.png], annotation 12"
 
 
@@ -317,7 +317,7 @@ def test_runs_that_do_not_fill_the_image_are_refused_when_they_are_drawn(tmp_pat
     table = content([image(1, "a.png")], [annotation(12, 1, runs)])
     (pair,) = find(tmp_path, table, "a.png").pairs
     with pytest.raises(InputError, match="do not fill the image's 180 pixels"):
-        pair.annotation.draw(SHAPE, MEANING, ENOUGH)
+        pair.annotation.draw(SHAPE, CLASS_MAP, ENOUGH)
 
 
 @pytest.mark.parametrize(
@@ -365,7 +365,7 @@ def test_missing_file_folder_and_too_large_a_file_are_refused(tmp_path, monkeypa
         find_coco(listing, annotations="ann.json")
 
 
-def test_images_of_formats_that_are_not_read_are_named(tmp_path):
+def test_images_of_unsupported_formats_are_refused(tmp_path):
     table = content([image(1, "a.png")], [])
     error = only_error(find(tmp_path, table, "a.png", "b.webp"))
     assert error.where == str(tmp_path / "b.webp")
@@ -384,7 +384,7 @@ def test_images_of_formats_that_are_not_read_are_named(tmp_path):
         ("json", "c:a.png", None),
     ],
 )
-def test_paths_in_tables_are_followed_but_not_out_of_the_root(folder, name, place):
+def test_paths_in_tables_are_resolved_within_the_root(folder, name, place):
     assert resolve_path(folder, name) == place
 
 
@@ -416,7 +416,7 @@ def test_mutated_files_end_in_pairs_or_in_an_input_error(tmp_path):
         (tmp_path / "ann.json").write_bytes(data)
         try:
             for pair in find_coco(listing, annotations="ann.json").pairs:
-                pair.annotation.draw(SHAPE, MEANING, ENOUGH)
+                pair.annotation.draw(SHAPE, CLASS_MAP, ENOUGH)
                 drawn += 1
         except InputError:
             refused += 1

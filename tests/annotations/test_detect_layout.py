@@ -129,7 +129,7 @@ def as_catalog(candidate, root):
 
 
 @pytest.mark.parametrize("name", [*LAYOUTS, *SPLIT_LAYOUTS])
-def test_a_layout_from_real_life_is_recognised(tmp_path, name):
+def test_a_real_layout_is_detected(tmp_path, name):
     images, masks = (LAYOUTS | SPLIT_LAYOUTS)[name]
     root = make(tmp_path / "data", images, masks)
     candidate = find_only_candidate(root)
@@ -144,7 +144,7 @@ def test_a_layout_from_real_life_is_recognised(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["suffixes", "TNBC", "Cellpose, own images", "CamVid"])
-def test_the_lines_that_are_shown_make_the_same_pairs(tmp_path, name):
+def test_the_shown_catalog_entry_makes_the_same_pairs(tmp_path, name):
     root = make(tmp_path / "my data", *(LAYOUTS | SPLIT_LAYOUTS)[name])
     candidate = detect_layout(root)
     entry = as_catalog(candidate, root)
@@ -157,7 +157,7 @@ def test_the_lines_that_are_shown_make_the_same_pairs(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["other endings", "patients above", "Cellpose, own images"])
-def test_an_archive_is_recognised_like_the_folder_in_it(tmp_path, name):
+def test_the_layout_of_an_archive_equals_that_of_its_folder(tmp_path, name):
     make(tmp_path / "data", *LAYOUTS[name])
     shutil.make_archive(str(tmp_path / "data"), "zip", tmp_path / "data")
     in_archive, in_folder = (detect_layout(tmp_path / part) for part in ("data.zip", "data"))
@@ -215,7 +215,7 @@ AMBIGUOUS = {
 
 
 @pytest.mark.parametrize("name", AMBIGUOUS)
-def test_two_possible_readings_are_shown_and_none_is_taken(tmp_path, name):
+def test_two_possible_layouts_are_shown_and_none_is_used(tmp_path, name):
     images, masks, shown = AMBIGUOUS[name]
     root = make(tmp_path, images, masks)
     with pytest.raises(InputError, match=r"it can be read in [23] ways:") as caught:
@@ -228,7 +228,7 @@ def test_two_possible_readings_are_shown_and_none_is_taken(tmp_path, name):
         assert candidate.n_pairs == len(N)
 
 
-def test_of_many_ways_some_are_shown(tmp_path):
+def test_only_some_of_many_layouts_are_shown(tmp_path):
     make(
         tmp_path,
         names("images/{}.png", *N),
@@ -239,11 +239,11 @@ def test_of_many_ways_some_are_shown(tmp_path):
     assert caught.value.problem.count("raw_pairs:") == 6
 
 
-def test_the_same_data_in_two_formats_is_not_read_twice(tmp_path):
+def test_the_same_data_in_two_formats_are_two_candidates(tmp_path):
     for number in N:
-        picture, mask = noise(number, (64, 64)), (noise(number, (64, 64)) > 200) * noise(1, 1)
+        image, mask = noise(number, (64, 64)), (noise(number, (64, 64)) > 200) * noise(1, 1)
         for kind in ("png", "tif"):
-            save(tmp_path / kind / "Original" / f"{number}.{kind}", picture)
+            save(tmp_path / kind / "Original" / f"{number}.{kind}", image)
             save(tmp_path / kind / "Ground Truth" / f"{number}.{kind}", mask)
     candidates = find_candidates(tmp_path)
     assert sorted(candidate.options["images"] for candidate in candidates) == [
@@ -251,7 +251,7 @@ def test_the_same_data_in_two_formats_is_not_read_twice(tmp_path):
     ]
 
 
-def test_images_that_wait_for_masks_stay_out(tmp_path):
+def test_images_without_masks_are_left_out(tmp_path):
     images = [*names("train_images/{}.png", *N), *names("test_images/{}.png", *N)]
     make(tmp_path, images, names("train_masks/{}.png", *N))
     candidate = find_only_candidate(tmp_path)
@@ -262,7 +262,7 @@ def test_images_that_wait_for_masks_stay_out(tmp_path):
     )
 
 
-def test_images_without_any_mask_are_not_recognised_and_what_is_there_is_said(tmp_path):
+def test_without_masks_no_layout_is_detected_and_the_files_are_summarised(tmp_path):
     make(tmp_path, [*names("left/{}.png", *N), *names("left/x_{}.gif", 1, 2)])
     touch_images(tmp_path, "deep/x.czi", "README")
     with pytest.raises(InputError, match="no layout was detected in it") as caught:
@@ -281,11 +281,11 @@ def test_images_without_any_mask_are_not_recognised_and_what_is_there_is_said(tm
         names("other/{}.png", 11, 12, 13),
     ],
 )
-def test_more_images_are_no_masks(tmp_path, others):
+def test_further_images_are_not_masks(tmp_path, others):
     assert find_candidates(make(tmp_path, [*names("left/{}.png", *N), *others])) == []
 
 
-def test_an_empty_folder_and_one_that_is_not_there_are_refused(tmp_path):
+def test_empty_and_missing_folders_are_refused(tmp_path):
     with pytest.raises(InputError, match="it holds no file"):
         detect_layout(tmp_path)
     with pytest.raises(InputError, match="there is no such folder or archive"):

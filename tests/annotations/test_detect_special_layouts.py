@@ -69,12 +69,12 @@ def test_one_mask_for_each_object(tmp_path):
     }
 
 
-def test_one_mask_for_each_image_in_a_folder_of_its_own_could_be_either(tmp_path):
+def test_one_mask_in_a_folder_for_each_image_is_ambiguous(tmp_path):
     make(tmp_path, names("{0}/images/{0}.png", *N), names("{0}/masks/{0}.png", *N))
     assert {candidate.layout for candidate in find_candidates(tmp_path)} == {"objects", "folders"}
 
 
-def test_films_of_cells(tmp_path):
+def test_cell_tracking_sequences(tmp_path):
     frames = names("{}/t{:03}.tif", *((s, n) for s in ("01", "02") for n in N))
     gold = names("{0}_GT/{1}.tif", ("01", "SEG/man_seg002"), ("01", "TRA/man_track002"))
     make(tmp_path, frames, gold)
@@ -83,7 +83,7 @@ def test_films_of_cells(tmp_path):
     assert pairs_of(tmp_path, candidate) == {"01/t002.tif": ["01_GT/SEG/man_seg002.tif"]}
 
 
-def test_films_of_cells_with_two_truths_are_not_read_without_asking(tmp_path):
+def test_cell_tracking_with_two_truths_is_ambiguous(tmp_path):
     make(tmp_path, names("01/t{:03}.tif", *N), names("01_GT/SEG/man_seg{:03}.tif", 1))
     make(tmp_path, [], names("01_ST/SEG/man_seg{:03}.tif", *N))
     with pytest.raises(InputError, match=r"in 2 ways") as caught:
@@ -146,7 +146,7 @@ def test_coco_with_a_table_for_each_split(tmp_path, table, folder):
     }
 
 
-def test_coco_tables_are_kept_apart_though_their_images_have_the_same_names(tmp_path):
+def test_coco_tables_of_splits_with_equal_image_names_stay_apart(tmp_path):
     for split in ("train", "val"):
         make(tmp_path / split, names("{}.jpg", *N))
         write_coco(tmp_path / f"{split}.json", names("{}.jpg", *N))
@@ -156,7 +156,7 @@ def test_coco_tables_are_kept_apart_though_their_images_have_the_same_names(tmp_
     }
 
 
-def test_coco_beside_masks_is_not_read_without_asking(tmp_path):
+def test_coco_beside_masks_is_ambiguous(tmp_path):
     make(tmp_path, names("images/{}.png", *N), names("masks/{}.png", *N))
     write_coco(tmp_path / "coco.json", names("{}.png", *N))
     with pytest.raises(InputError, match="in 2 ways") as caught:
@@ -245,7 +245,7 @@ def test_labelme_in_a_folder_for_each_split(tmp_path):
         ("a.csv", 'ImageId,EncodedPixels\n"1,1 1\n'),
     ],
 )
-def test_tables_of_other_kinds_do_not_disturb(tmp_path, name, content):
+def test_other_tables_are_ignored(tmp_path, name, content):
     make(tmp_path, names("images/{}.png", *N), names("masks/{}.png", *N))
     (tmp_path / name).write_text(content, encoding="latin-1")
     assert find_only_candidate(tmp_path).layout == "folders"

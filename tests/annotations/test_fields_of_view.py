@@ -71,7 +71,7 @@ def test_a_field_of_view_is_offered_as_the_region_of_the_other_masks(tmp_path):
     ]
 
 
-def test_it_is_offered_in_an_archive_too(tmp_path):
+def test_it_is_offered_in_an_archive(tmp_path):
     root = make_eyes(tmp_path / "drive")
     packed = tmp_path / "drive.zip"
     shutil.make_archive(str(root), "zip", root)
@@ -106,7 +106,7 @@ def test_each_split_has_its_own_fields_of_view(tmp_path):
     assert "'training/mask' and 'test/mask' seem to be the fields" in candidate.explain(tmp_path)
 
 
-def test_two_annotations_get_it_both_and_one_of_them_must_be_chosen(tmp_path):
+def test_both_of_two_annotations_get_it(tmp_path):
     make_eyes(tmp_path)
     make_eyes(tmp_path, names={"mask": "2nd_manual/{}_manual2.gif"})
     candidates = find_candidates(tmp_path)
@@ -143,7 +143,7 @@ SPOILED = {
 
 
 @pytest.mark.parametrize("name", SPOILED)
-def test_where_it_is_not_sure_both_readings_are_shown(tmp_path, name):
+def test_where_it_is_uncertain_both_layouts_are_shown(tmp_path, name):
     make_eyes(tmp_path, **SPOILED[name])
     with pytest.raises(InputError, match="it can be read in 2 ways") as caught:
         detect_layout(tmp_path)
@@ -152,7 +152,7 @@ def test_where_it_is_not_sure_both_readings_are_shown(tmp_path, name):
     assert "regions" not in caught.value.problem
 
 
-def test_a_mask_without_any_0_is_no_field_of_view(tmp_path):
+def test_a_mask_without_0_is_not_a_field_of_view(tmp_path):
     names = DRIVE | {"region": "mask/{}_training_mask.png"}
     make_eyes(tmp_path, names=names, region=lambda number: np.where(disc(number), 255, 1))
     assert all("regions" not in candidate.options for candidate in find_candidates(tmp_path))
@@ -173,14 +173,14 @@ def test_specks_and_nicks_do_not_matter(tmp_path):
     assert detect_layout(make_eyes(tmp_path, region=worn)).options["regions"] == "mask"
 
 
-def test_names_that_no_pattern_pairs_leave_both_readings(tmp_path):
+def test_names_that_no_pattern_pairs_leave_both_layouts(tmp_path):
     # The regions' names have the number in another place, so that no one pattern holds it.
     make_eyes(tmp_path)
     (tmp_path / "mask/21_training_mask.gif").rename(tmp_path / "mask/x_21_training_mask.gif")
     assert all("regions" not in candidate.options for candidate in find_candidates(tmp_path))
 
 
-def test_files_that_cannot_be_read_leave_both_readings(tmp_path):
+def test_unreadable_files_leave_both_layouts(tmp_path):
     make_eyes(tmp_path)
     for number in N:
         path = tmp_path / f"images/{number}_training.tif"

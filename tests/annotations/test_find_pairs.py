@@ -19,7 +19,7 @@ def given_splits(tmp_path):
     return touch_images(tmp_path, "val/1.png", "val_masks/1.png")
 
 
-def test_each_split_has_options_of_its_own_and_leads_its_ids(given_splits):
+def test_each_split_has_its_own_options_and_begins_its_ids(given_splits):
     splits = {
         "train": {"images": "train", "masks": "train_masks"},
         "val": {"images": "val", "masks": "val_masks"},
@@ -33,7 +33,7 @@ def test_each_split_has_options_of_its_own_and_leads_its_ids(given_splits):
     ]
 
 
-def test_options_beside_the_splits_hold_for_all_of_them(tmp_path):
+def test_options_beside_the_splits_apply_to_all(tmp_path):
     touch_images(tmp_path, "a/x_i.png", "a/x_m.png", "b/y_i.png", "b/y_m.png")
     patterns = {"image_pattern": "(.+)_i", "mask_pattern": "(.+)_m"}
     splits = {
@@ -47,7 +47,7 @@ def test_options_beside_the_splits_hold_for_all_of_them(tmp_path):
     ]
 
 
-def test_without_splits_nothing_is_said_of_them(given_splits):
+def test_without_splits_pairs_have_none(given_splits):
     pairing = find_pairs(given_splits, "folders", {"images": "val", "masks": "val_masks"})
     assert [(p.id, p.split) for p in pairing.pairs] == [("1", None)]
 
@@ -74,13 +74,13 @@ def test_one_split_under_two_names_is_refused(given_splits):
 
 
 @pytest.mark.parametrize("differing", [None, "val", ["val"]])
-def test_a_split_that_is_no_list_of_options_is_refused(given_splits, differing):
+def test_a_split_without_options_is_refused(given_splits, differing):
     with pytest.raises(InputError, match="is not a list of options") as caught:
         find_pairs(given_splits, "folders", {}, {"val": differing})
     assert caught.value.where == "splits.val"
 
 
-def test_ids_that_differ_in_case_alone_are_refused(tmp_path):
+def test_ids_that_differ_only_in_case_are_refused(tmp_path):
     # Not on a disk, since there are some that cannot tell such names apart.
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for name in ("images/A.png", "images/a.png", "masks/A.png", "masks/a.png"):
@@ -154,7 +154,7 @@ def test_an_option_that_is_wrong_or_missing_is_refused(tmp_path, layout, options
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_refuses_a_folder_that_holds_nothing_of_it(tmp_path, layout):
+def test_every_layout_refuses_a_folder_without_its_files(tmp_path, layout):
     touch_images(tmp_path, "notes.txt")
     needed = {"coco": {"annotations": "a.json"}, "rle": {"table": "a.csv"}}
     with pytest.raises(InputError) as caught:
@@ -162,7 +162,7 @@ def test_every_layout_refuses_a_folder_that_holds_nothing_of_it(tmp_path, layout
     assert str(tmp_path) in caught.value.where
 
 
-def test_a_place_that_is_not_there_is_refused(tmp_path):
+def test_a_missing_path_is_refused(tmp_path):
     with pytest.raises(InputError, match="there is no such folder or archive"):
         find_pairs(tmp_path / "nowhere", "folders", {})
 
@@ -174,7 +174,7 @@ def test_an_archive_of_another_kind_is_refused(tmp_path):
         find_pairs(type(tmp_path)(path), "folders", {})
 
 
-def test_splits_and_layouts_of_another_kind_are_refused(given_splits):
+def test_splits_and_layouts_of_another_type_are_refused(given_splits):
     with pytest.raises(InputError, match=r"\['train'\] does not assign options to splits"):
         find_pairs(given_splits, "folders", {}, ["train"])
     with pytest.raises(InputError, match=r"no layout '3'\. Known: folders, objects"):

@@ -36,7 +36,7 @@ def only_error(pairing):
     return error
 
 
-def test_pairs_come_in_natural_order_whatever_the_endings(folders):
+def test_pairs_are_in_natural_order_regardless_of_extensions(folders):
     images = touch_images(folders[0], "10.png", "2.JPG", "1.tif", "sub/1.png")
     masks = touch_images(folders[1], "1.png", "2.png", "10.tiff", "sub/1.png")
     pairing = find_pairs(images, masks)
@@ -50,7 +50,7 @@ def test_pairs_come_in_natural_order_whatever_the_endings(folders):
     assert mask_of(pairing.pairs[-1]) == masks / "sub" / "1.png"
 
 
-def test_same_name_in_another_subfolder_is_no_partner(folders):
+def test_files_in_different_subfolders_do_not_pair(folders):
     images = touch_images(folders[0], "a/1.png", "b/1.png")
     masks = touch_images(folders[1], "a/1.png", "c/1.png")
     pairing = find_pairs(images, masks)
@@ -58,7 +58,7 @@ def test_same_name_in_another_subfolder_is_no_partner(folders):
     assert [e.where for e in pairing.refused] == [str(images / "b/1.png"), str(masks / "c/1.png")]
 
 
-def test_only_the_last_ending_is_cut_off(folders):
+def test_only_the_last_extension_is_removed(folders):
     images = touch_images(folders[0], "a.1.png", "a.2.png")
     masks = touch_images(folders[1], "a.1.tif", "a.2.tif")
     assert [p.id for p in find_pairs(images, masks).pairs] == ["a.1", "a.2"]
@@ -154,7 +154,7 @@ def test_missing_folder_is_named(folders):
     assert caught.value.where == str(folders[1])
 
 
-def test_folder_without_images_is_named_with_the_endings_that_count(folders):
+def test_folder_without_images_is_refused_with_the_readable_extensions(folders):
     touch_images(folders[0], "a.txt", ".hidden.png")
     touch_images(folders[1], "a.png")
     (folders[0] / "folder.png").mkdir()
@@ -215,7 +215,7 @@ def test_a_region_belongs_to_each_image(tmp_path):
     ]
 
 
-def test_masks_may_lie_below_the_images_and_images_below_the_masks(tmp_path):
+def test_masks_may_lie_within_the_images_and_images_within_the_masks(tmp_path):
     touch_images(tmp_path, "all/1.png", "all/masks/1.png")
     pairing = find_folder_pairs(list_files(tmp_path), images="all", masks="all/masks")
     assert [p.id for p in pairing.pairs] == ["1"]
@@ -257,7 +257,7 @@ def test_masks_and_regions_may_share_a_folder(tmp_path):
     assert pair.region == tmp_path / "other/21_fov.gif"
 
 
-def test_a_file_that_two_patterns_match_is_no_pair_with_itself(tmp_path):
+def test_a_file_that_two_patterns_match_is_refused(tmp_path):
     folder = touch_images(tmp_path / "both", "a.png", "a_mask.png", "b.png")
     pairing = find_pairs(folder, folder, "(.+)", "(.+)_mask")
     assert pairing.pairs == []
@@ -284,7 +284,7 @@ def test_a_pattern_with_a_slash_reads_the_folders_too(tmp_path):
     ]
 
 
-def test_groups_do_not_run_together(tmp_path):
+def test_groups_are_compared_separately(tmp_path):
     touch_images(tmp_path, "images/a_b-c.png", "masks/a-b_c.png")
     pattern = "^(.+)-(.+)\\."
     pairing = find_pairs(tmp_path / "images", tmp_path / "masks", pattern, pattern)
@@ -304,14 +304,14 @@ def test_an_archive_is_read_like_the_folder_in_it(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["2.dcm", "2.CZI", "2.webp", "sub/2.nii.gz", "2.ppm"])
-def test_a_format_that_no_reader_knows_is_not_passed_over(folders, name):
+def test_an_unsupported_format_is_refused(folders, name):
     images = touch_images(folders[0], "1.png", name)
     masks = touch_images(folders[1], "1.png")
     assert only_error(find_pairs(images, masks)).where == str(images / name)
     assert "Convert it to TIFF" in only_error(find_pairs(images, masks)).fix
 
 
-def test_a_foreign_format_elsewhere_is_none_of_our_business(folders):
+def test_an_unsupported_format_elsewhere_is_ignored(folders):
     images, masks = touch_images(folders[0], "1.png"), touch_images(folders[1], "1.png")
     touch_images(images.parent, "scans/2.dcm", "notes.txt")
     assert find_pairs(images, masks).refused == []

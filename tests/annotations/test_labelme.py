@@ -18,7 +18,7 @@ from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files
 
-MEANING = ClassMap(
+CLASS_MAP = ClassMap(
     (ClassSpec("background", ()), ClassSpec("cell", ("cell",)), ClassSpec("other", None)),
     ignore=("unclear",),
 )
@@ -73,7 +73,7 @@ def find_one(folder, *shapes):
 def draw(folder, *shapes):
     pairing = find_one(folder, *shapes)
     assert pairing.refused == []
-    return pairing.pairs[0].annotation.draw(SHAPE, MEANING, ENOUGH)
+    return pairing.pairs[0].annotation.draw(SHAPE, CLASS_MAP, ENOUGH)
 
 
 def only_error(pairing):
@@ -127,7 +127,7 @@ def test_mask_is_pasted_at_the_upper_left_corner_of_its_box(tmp_path, value, cor
 
 
 @given(st.integers(-4, 8), st.integers(-4, 8), st.integers(1, 5), st.integers(1, 5))
-def test_mask_that_reaches_out_of_the_image_is_clipped(left, top, width, height):
+def test_mask_beyond_the_border_is_clipped(left, top, width, height):
     mask = np.arange(1, 1 + width * height).reshape(height, width) % 3 > 0
     png = base64.b64decode(base64_png(mask))
     pixels = Patch(png, (left, top, left + width, top + height)).pixels((6, 7), "x")
@@ -170,9 +170,9 @@ def test_images_are_found_by_path_beside_and_in_the_folder_of_images(tmp_path):
     assert pairing.pairs[0].annotation.where == str(tmp_path / "json/3.json")
 
 
-def test_image_without_shapes_is_a_negative_and_one_without_file_waits(tmp_path):
+def test_image_without_shapes_is_negative_and_one_without_file_is_unlabelled(tmp_path):
     pairing = find_labelme(make(tmp_path, {"a.json": record("a.png")}, "a.png", "b.png"))
-    assert not pairing.pairs[0].annotation.draw(SHAPE, MEANING, ENOUGH).label.any()
+    assert not pairing.pairs[0].annotation.draw(SHAPE, CLASS_MAP, ENOUGH).label.any()
     assert list(pairing.unlabelled) == ["b"]
 
 
@@ -191,9 +191,9 @@ def test_size_of_the_image_is_checked_where_it_is_stated(tmp_path):
         make(tmp_path, {"a.json": record("a.png"), "b.json": other}, "a.png", "b.png")
     )
     with pytest.raises(InputError, match=r"image of 9 x 8 pixels .* image is 3 x 2") as caught:
-        pairing.pairs[0].annotation.draw((2, 3), MEANING, ENOUGH)
+        pairing.pairs[0].annotation.draw((2, 3), CLASS_MAP, ENOUGH)
     assert caught.value.where == str(tmp_path / "a.json")
-    assert pairing.pairs[1].annotation.draw((2, 3), MEANING, ENOUGH).label.shape == (2, 3)
+    assert pairing.pairs[1].annotation.draw((2, 3), CLASS_MAP, ENOUGH).label.shape == (2, 3)
 
 
 PNG = base64_png(np.ones((2, 3), bool))
@@ -259,7 +259,7 @@ def test_wrong_shape_refuses_its_image_and_is_named(tmp_path, wrong, problem):
 def test_wrong_mask_is_refused_when_it_is_drawn(tmp_path, png, problem):
     pairing = find_one(tmp_path, shape("mask", (1, 1), (3, 2), mask=png))
     with pytest.raises(InputError, match=problem) as caught:
-        pairing.pairs[0].annotation.draw(SHAPE, MEANING, ENOUGH)
+        pairing.pairs[0].annotation.draw(SHAPE, CLASS_MAP, ENOUGH)
     assert caught.value.where == f"{tmp_path / 'a.json'}, shapes[0]"
 
 
@@ -269,7 +269,7 @@ def test_jpeg_as_mask_is_refused(tmp_path):
     jpeg = base64.b64encode(buffer.getvalue()).decode()
     pairing = find_one(tmp_path, shape("mask", (1, 1), (3, 2), mask=jpeg))
     with pytest.raises(InputError, match="not a PNG image that can be decoded"):
-        pairing.pairs[0].annotation.draw(SHAPE, MEANING, ENOUGH)
+        pairing.pairs[0].annotation.draw(SHAPE, CLASS_MAP, ENOUGH)
 
 
 @pytest.mark.parametrize(
@@ -292,7 +292,7 @@ def test_wrong_file_is_refused_and_its_image_is_not_unlabelled(tmp_path, content
     assert pairing.unlabelled == {}
 
 
-def test_file_without_image_is_refused_with_what_to_do(tmp_path):
+def test_file_without_image_is_refused_with_a_fix(tmp_path):
     records = {
         "1.json": record("gone.png"),
         "2.json": record("..\\gone.png", imageData="iVBOR"),
@@ -338,7 +338,7 @@ def test_folder_without_json_files_is_refused(tmp_path):
         find_labelme(make(tmp_path, {"a.json": record("a.png")}, "a.png"), images="images")
 
 
-def test_images_of_formats_that_are_not_read_are_named(tmp_path):
+def test_images_of_unsupported_formats_are_refused(tmp_path):
     pairing = find_labelme(make(tmp_path, {"a.json": record("a.png")}, "a.png", "b.webp"))
     assert only_error(pairing).where == str(tmp_path / "b.webp")
 
@@ -371,7 +371,7 @@ def test_mutated_files_end_in_pairs_or_in_an_input_error(tmp_path):
         refused += len(pairing.refused)
         for pair in pairing.pairs:
             try:
-                pair.annotation.draw(SHAPE, MEANING, ENOUGH)
+                pair.annotation.draw(SHAPE, CLASS_MAP, ENOUGH)
                 drawn += 1
             except InputError:
                 refused += 1

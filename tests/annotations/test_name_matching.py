@@ -38,7 +38,7 @@ def dark(edge=96):
 
 
 @pytest.mark.parametrize(
-    ("name", "pixels", "look"),
+    ("name", "pixels", "kind"),
     [
         ("photo.png", noise("a", (96, 96, 3)), IMAGE),
         ("photo.jpg", noise("a", (96, 96)), IMAGE),
@@ -53,17 +53,17 @@ def dark(edge=96):
         ("one column.png", noise("a", (96, 1)), IMAGE),
     ],
 )
-def test_pixels_tell_images_from_masks(tmp_path, name, pixels, look):
+def test_content_kind_is_detected_from_pixels(tmp_path, name, pixels, kind):
     save(tmp_path / name, pixels)
-    assert detect_content_kind([tmp_path / name]) == look
+    assert detect_content_kind([tmp_path / name]) == kind
 
 
-def test_several_files_must_look_alike(tmp_path):
-    looks = {"a": noise("a", (96, 96)), "b": cells(), "c": cells(numbered=True)}
-    for name, pixels in looks.items():
+def test_content_kinds_of_several_files_must_agree(tmp_path):
+    kinds = {"a": noise("a", (96, 96)), "b": cells(), "c": cells(numbered=True)}
+    for name, pixels in kinds.items():
         save(tmp_path / f"{name}.png", pixels)
     (tmp_path / "broken.png").write_bytes(b"\x89PNG")
-    files = {name: tmp_path / f"{name}.png" for name in [*looks, "broken"]}
+    files = {name: tmp_path / f"{name}.png" for name in [*kinds, "broken"]}
     assert detect_content_kind([files["b"], files["b"], files["a"]]) is None
     assert detect_content_kind([files["b"], files["c"]]) == UNCLEAR
     assert detect_content_kind([files["broken"], files["b"]]) == MASK
@@ -71,7 +71,7 @@ def test_several_files_must_look_alike(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("texts", "looks", "sides", "sure"),
+    ("texts", "kinds", "sides", "sure"),
     [
         (("images", "masks"), (IMAGE, MASK), (1,), True),
         (("Ground Truth", "Original"), (MASK, IMAGE), (0,), True),
@@ -96,10 +96,10 @@ def test_several_files_must_look_alike(tmp_path):
         (("masks", "mask overlays"), (MASK, IMAGE), (), False),
     ],
 )
-def test_words_and_pixels_tell_the_side_of_the_masks(texts, looks, sides, sure):
-    assert find_mask_sides(texts, looks) == (sides, sure)
+def test_words_and_pixels_decide_the_side_of_the_masks(texts, kinds, sides, sure):
+    assert find_mask_sides(texts, kinds) == (sides, sure)
     mirrored = tuple(sorted(1 - side for side in sides))
-    assert find_mask_sides(texts[::-1], looks[::-1]) == (mirrored, sure)
+    assert find_mask_sides(texts[::-1], kinds[::-1]) == (mirrored, sure)
 
 
 MASK_WORDS = (
@@ -114,21 +114,21 @@ OTHER_WORDS = (
 
 
 @pytest.mark.parametrize("word", MASK_WORDS)
-def test_words_for_masks_are_known(word):
+def test_mask_words_are_found(word):
     assert has_mask_word(word)
 
 
 @pytest.mark.parametrize("word", OTHER_WORDS)
-def test_other_words_are_not_taken_for_masks(word):
+def test_other_words_are_not_mask_words(word):
     assert not has_mask_word(word)
 
 
 @pytest.mark.parametrize("word", ["images", "JPEGImages", "leftImg", "raw", "Original", "imgs"])
-def test_words_for_images_are_known(word):
+def test_image_words_are_found(word):
     assert has_image_word(word)
 
 
-def test_the_same_picture_is_recognised_in_another_size_and_format(tmp_path):
+def test_the_same_image_is_found_in_another_size_and_format(tmp_path):
     small = noise("a", (32, 32))
     save(tmp_path / "a.png", small)
     save(tmp_path / "a.tif", np.kron(small, np.ones((2, 2), np.uint8)))
@@ -164,7 +164,7 @@ def test_the_difference_of_two_names_consists_of_whole_words(one, other, parts):
 
 
 @given(texts=st.tuples(*[st.text("ab1_/", max_size=8)] * 2))
-def test_start_middle_and_end_make_the_name_again(texts):
+def test_start_middle_and_end_give_the_name(texts):
     start, one, other, end = find_difference(*texts)
     assert (start + one + end, start + other + end) == texts
 
@@ -175,7 +175,7 @@ def test_start_middle_and_end_make_the_name_again(texts):
     ),
     ends=st.tuples(st.sampled_from(["", "_img", "-a.b"]), st.sampled_from(["_mask", " (gt)"])),
 )
-def test_patterns_catch_what_a_pair_shares_and_leave_the_other_side_alone(keys, ends):
+def test_patterns_capture_the_shared_key_and_exclude_the_other_side(keys, ends):
     pairs = [(f"{key}{ends[0]}.png", f"{key}{ends[1]}.png") for key in keys]
     for options in propose_options(pairs):
         image, mask = (re.compile(options[f"{kind}_pattern"]) for kind in ("image", "mask"))
@@ -193,7 +193,7 @@ def test_dark_images_are_not_taken_for_masks(tmp_path):
 
 
 @pytest.mark.parametrize(("one", "other"), [("a", "b"), ("images", "masks")])
-def test_cartoons_beside_noisy_masks_are_not_read_without_asking(tmp_path, one, other):
+def test_cartoons_beside_noisy_masks_are_ambiguous(tmp_path, one, other):
     for number in N:
         save(tmp_path / one / f"{number}.png", cells())
         save(tmp_path / other / f"{number}.png", cells() if one == "a" else noise(number, (96, 96)))
@@ -204,7 +204,7 @@ def test_cartoons_beside_noisy_masks_are_not_read_without_asking(tmp_path, one, 
     }
 
 
-def test_masks_for_a_part_of_the_images_are_enough(tmp_path):
+def test_masks_for_some_of_the_images_suffice(tmp_path):
     make(tmp_path, names("images/{}_img.png", *range(40)), names("masks/{}_lab.png", 3, 30, 31))
     candidate = find_only_candidate(tmp_path)
     assert (candidate.n_pairs, candidate.n_unused) == (3, 37)
@@ -215,14 +215,14 @@ def test_counters_that_happen_to_be_equal_pair_nothing(tmp_path):
     assert find_candidates(tmp_path) == []
 
 
-def test_a_damaged_file_does_not_hide_what_the_others_are(tmp_path):
+def test_a_damaged_file_does_not_prevent_detection(tmp_path):
     make(tmp_path, names("images/{}.tif", *N), names("masks/{}.tif", *N))
     (tmp_path / "images/1.tif").write_bytes(b"II*\0")
     candidate = detect_layout(tmp_path)
     assert (candidate.layout, candidate.n_pairs) == ("folders", len(N))
 
 
-def test_a_reading_that_leaves_out_many_masks_is_shown_and_not_taken(tmp_path):
+def test_a_layout_that_leaves_out_many_masks_is_shown_but_not_used(tmp_path):
     make(tmp_path, names("images/{}.png", *N), names("masks/{}.png", *N))
     make(tmp_path, [], names("other_masks/unlike_{}x{}.png", *((n, n) for n in N)))
     with pytest.raises(InputError, match="leaves out 4 files that are called masks") as caught:
@@ -237,7 +237,7 @@ def test_a_few_masks_without_image_do_not_matter(tmp_path):
     assert (candidate.n_pairs, candidate.n_unused, candidate.n_unused_masks) == (29, 3, 2)
 
 
-def test_words_that_images_have_too_do_not_make_masks(tmp_path):
+def test_words_that_images_share_are_not_mask_words(tmp_path):
     root = tmp_path / "data"
     make(root, names("A. Segmentation/train/images/{}.png", *N))
     make(root, names("A. Segmentation/test/images/{}.png", *N), ["Grading/x.png"])
@@ -260,7 +260,7 @@ ROLES = [("images", "masks"), ("Original", "Ground Truth"), ("data", "labels"), 
     name=st.sampled_from(["{}", "{:03}", "im{}", "cell {}", "2007_{:06}", "a{}b"]),
     starts_again=st.booleans(),
 )
-def test_whatever_is_read_is_read_rightly(
+def test_every_detected_layout_is_correct(
     tmp_path_factory, place, role, ends, endings, splits, patients, name, starts_again
 ):
     truth = {}

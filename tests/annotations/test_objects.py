@@ -15,7 +15,7 @@ from unetflow.io.file_listing import list_files
 from unetflow.io.formats.registry import read_image
 
 MANY = 10**6
-MEANING = ClassMap((ClassSpec("background", (0,)), ClassSpec("nucleus", (255,))))
+CLASS_MAP = ClassMap((ClassSpec("background", (0,)), ClassSpec("nucleus", (255,))))
 OBJECTS = [
     ["##...", "##...", "....."],
     [".....", ".###.", "....."],
@@ -72,7 +72,7 @@ def test_objects_are_numbered_and_overlap_is_counted(data_set, tmp_path, packed,
     pair = pairing.pairs[1]
     image = read_image(pair.image.file, MANY)
     np.testing.assert_array_equal(image[:, :, 0], np.arange(15).reshape(3, 5))
-    drawn = pair.annotation.draw((3, 5), MEANING, MANY)
+    drawn = pair.annotation.draw((3, 5), CLASS_MAP, MANY)
     np.testing.assert_array_equal(drawn.instances, NUMBERS)
     np.testing.assert_array_equal(drawn.label, np.array(NUMBERS) > 0)
     assert drawn.overlap == 1
@@ -81,7 +81,7 @@ def test_objects_are_numbered_and_overlap_is_counted(data_set, tmp_path, packed,
     assert everything_in(tmp_path) == before
 
 
-def test_an_image_without_masks_waits_for_a_model(data_set):
+def test_an_image_without_masks_is_unlabelled(data_set):
     pairing = find(data_set)
     assert list(pairing.unlabelled) == ["a9"]
     assert [pair.annotation.content for pair in pairing.pairs] == ["objects", "objects"]
@@ -111,13 +111,13 @@ def test_masks_without_image_are_refused(data_set):
     assert only_error(pairing).problem == "there are masks, but no image in c/images"
 
 
-def test_a_format_that_no_reader_knows_is_not_passed_over(data_set):
+def test_an_unsupported_format_is_refused(data_set):
     touch_images(data_set, "d/images/d.czi", "d/elsewhere/d.czi")
     pairing = find(data_set)
     assert only_error(pairing).where == str(data_set / "d/images/d.czi")
 
 
-def test_data_without_such_folders_are_refused(tmp_path):
+def test_data_without_the_folders_are_refused(tmp_path):
     touch_images(tmp_path, "images/1.png", "masks/1.png")
     with pytest.raises(InputError, match=r"no folder <id>/images with an image in it"):
         find(tmp_path)
@@ -132,14 +132,14 @@ def test_an_empty_mask_is_refused(data_set):
     save_mask(data_set / "b7/masks/1.png", ["....."] * 3)
     pair = find(data_set).pairs[1]
     with pytest.raises(InputError, match="the mask is empty") as caught:
-        pair.annotation.draw((3, 5), MEANING, MANY)
+        pair.annotation.draw((3, 5), CLASS_MAP, MANY)
     assert caught.value.where == str(data_set / "b7/masks/1.png")
 
 
 def test_a_mask_of_another_size_is_refused_with_both_sizes(data_set):
     save_mask(data_set / "b7/masks/1.png", ["#..."] * 2)
     with pytest.raises(InputError, match="the mask is 4 x 2, but its image is 5 x 3"):
-        find(data_set).pairs[1].annotation.draw((3, 5), MEANING, MANY)
+        find(data_set).pairs[1].annotation.draw((3, 5), CLASS_MAP, MANY)
 
 
 def test_objects_belong_to_the_class_beside_the_background(data_set):

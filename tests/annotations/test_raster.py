@@ -65,7 +65,7 @@ def test_a_value_that_no_class_declares_is_refused_with_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [SemanticMask, InstanceMask])
-def test_another_size_than_the_images_is_refused_with_both(tmp_path, kind):
+def test_a_mask_of_another_size_is_refused_with_both_sizes(tmp_path, kind):
     annotation = kind(write(tmp_path / "a.tif", [[0, 255, 0]]))
     with pytest.raises(InputError, match="the mask is 3 x 1, but its image is 4 x 2"):
         annotation.draw((2, 4), TWO, MANY)
@@ -81,12 +81,12 @@ def test_a_page_of_a_stack_is_drawn_and_named(tmp_path, kind):
     assert annotation.content != kind(SourceImage(tmp_path / "a.tif", 0)).content
 
 
-def test_masks_that_number_objects_are_not_confused_with_those_of_classes(tmp_path):
-    picture = write(tmp_path / "a.tif", [[0, 255]])
-    assert SemanticMask(picture).content != InstanceMask(picture).content
+def test_instance_and_semantic_masks_of_one_file_differ_in_content(tmp_path):
+    image = write(tmp_path / "a.tif", [[0, 255]])
+    assert SemanticMask(image).content != InstanceMask(image).content
 
 
-def test_objects_are_numbered_anew_in_the_order_of_their_values(tmp_path):
+def test_objects_are_renumbered_in_the_order_of_their_values(tmp_path):
     annotation = InstanceMask(write(tmp_path / "a.tif", [[0, 900, 5], [5, 0, 70]], np.uint16))
     drawn = annotation.draw((2, 3), TWO, MANY)
     np.testing.assert_array_equal(drawn.instances, [[0, 3, 1], [1, 0, 2]])
@@ -121,7 +121,7 @@ SHAPE = (6, 7)
     objects=st.lists(st.tuples(hnp.arrays(bool, SHAPE), st.integers(1, 3)), max_size=4),
     ignored=hnp.arrays(bool, SHAPE),
 )
-def test_the_canvas_agrees_with_drawing_pixel_by_pixel(objects, ignored):
+def test_the_canvas_equals_drawing_pixel_by_pixel(objects, ignored):
     canvas = ObjectCanvas(SHAPE)
     label, instances = np.zeros(SHAPE, int), np.zeros(SHAPE, int)
     claims = np.zeros(SHAPE, int)
@@ -143,7 +143,7 @@ def test_the_canvas_agrees_with_drawing_pixel_by_pixel(objects, ignored):
 @pytest.mark.parametrize(
     ("highest", "dtype"), [(0, np.uint16), (65535, np.uint16), (65536, np.uint32)]
 )
-def test_object_numbers_take_as_few_bytes_as_they_need(highest, dtype):
+def test_object_numbers_have_the_smallest_sufficient_dtype(highest, dtype):
     numbers = to_smallest_dtype(np.array([0, highest]))
     assert numbers.dtype == dtype
     assert numbers[1] == highest
@@ -152,30 +152,30 @@ def test_object_numbers_take_as_few_bytes_as_they_need(highest, dtype):
 SOFT = np.array([[0, 20, 255], [0, 200, 127]], np.uint8)
 
 
-def meaning_of(**options):
+def class_map_of(**options):
     return ClassMap((ClassSpec("background", (0,)), ClassSpec("cell", (255,))), **options)
 
 
-def test_threshold_and_ignored_values_count_for_objects_too(tmp_path):
+def test_threshold_and_ignored_values_apply_to_object_masks(tmp_path):
     Image.fromarray(SOFT).save(tmp_path / "1.png")
     objects = ObjectMasks((tmp_path / "1.png",), "objects")
-    drawn = objects.draw((2, 3), meaning_of(threshold=128, ignore=(20,)), 100)
+    drawn = objects.draw((2, 3), class_map_of(threshold=128, ignore=(20,)), 100)
     assert drawn.label.tolist() == [[0, 255, 1], [0, 1, 0]]
     assert drawn.instances.tolist() == [[0, 0, 1], [0, 1, 0]]
 
 
-def test_ignored_numbers_are_no_objects(tmp_path):
+def test_ignored_numbers_are_not_objects(tmp_path):
     Image.fromarray(SOFT).save(tmp_path / "1.png")
     numbered = InstanceMask(SourceImage(tmp_path / "1.png"))
-    drawn = numbered.draw((2, 3), meaning_of(ignore=(20, 255)), 100)
+    drawn = numbered.draw((2, 3), class_map_of(ignore=(20, 255)), 100)
     assert drawn.label.tolist() == [[0, 255, 255], [0, 1, 1]]
     assert drawn.instances.tolist() == [[0, 0, 0], [0, 2, 1]]
     with pytest.raises(InputError, match="to which no threshold applies"):
-        numbered.draw((2, 3), meaning_of(threshold=128), 100)
+        numbered.draw((2, 3), class_map_of(threshold=128), 100)
 
 
-def test_ignored_values_are_taken_out_before_the_threshold(tmp_path):
+def test_ignored_values_are_removed_before_the_threshold(tmp_path):
     Image.fromarray(SOFT).save(tmp_path / "1.png")
     mask = SemanticMask(SourceImage(tmp_path / "1.png"))
-    drawn = mask.draw((2, 3), meaning_of(threshold=100, ignore=(127,)), 100)
+    drawn = mask.draw((2, 3), class_map_of(threshold=100, ignore=(127,)), 100)
     assert drawn.label.tolist() == [[0, 0, 1], [0, 1, 255]]

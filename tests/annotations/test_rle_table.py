@@ -78,13 +78,13 @@ def only_error(pairing):
     return error
 
 
-def test_hand_worked_runs_go_down_the_columns_from_pixel_1_on():
+def test_runs_follow_columns_and_count_from_1():
     mask = RunPairs("1 2 6 1 12 1").pixels((3, 4), "x")
     np.testing.assert_array_equal(mask, [[1, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 1]])
 
 
 @given(MASKS)
-def test_pairs_of_numbers_give_back_any_mask(mask):
+def test_run_pairs_restore_any_mask(mask):
     text = encode_pairs(mask)
     if text:
         np.testing.assert_array_equal(RunPairs(text).pixels(mask.shape, "x"), mask)
@@ -93,7 +93,7 @@ def test_pairs_of_numbers_give_back_any_mask(mask):
 
 
 @given(MASKS)
-def test_lengths_give_back_any_mask_packed_or_not(mask):
+def test_run_lengths_restore_any_mask(mask):
     packed = coco_masks.encode(np.asfortranarray(mask.astype(np.uint8)))["counts"].decode()
     for counts in (encode_lengths(mask), packed):
         drawn = RunLengths(counts, mask.shape).pixels(mask.shape, "x")
@@ -171,7 +171,7 @@ def test_rows_of_an_image_are_its_objects_in_their_order(tmp_path):
 
 
 @given(st.lists(st.tuples(st.booleans(), hnp.arrays(bool, (4, 5))), max_size=5))
-def test_masks_written_to_a_table_come_back(tmp_path_factory, entries):
+def test_masks_written_to_a_table_are_restored(tmp_path_factory, entries):
     folder = tmp_path_factory.mktemp("t")
     rows = [f"{'a' if first else 'b'},{encode_pairs(mask)}" for first, mask in entries]
     pairing = find(folder, "\n".join(["ImageId,EncodedPixels", *rows]), "a.tif", "b.tif")
@@ -272,7 +272,7 @@ def test_object_without_class_is_refused(tmp_path):
     assert [pair.id for pair in pairing.pairs] == ["b"]
 
 
-def test_image_that_is_not_there_is_refused_once(tmp_path):
+def test_missing_image_is_refused_once(tmp_path):
     table = "ImageId,EncodedPixels\nx,1 1\na,1 1\nx,3 1\n../a,1 1\n"
     pairing = find(tmp_path, table, "a.png")
     assert [error.where for error in pairing.refused] == [
@@ -311,7 +311,7 @@ def test_wrong_table_is_refused_as_a_whole(tmp_path, table, message):
     assert caught.value.where == str(tmp_path / "train.csv")
 
 
-def test_table_that_is_not_there_or_no_text_is_refused(tmp_path):
+def test_missing_and_binary_tables_are_refused(tmp_path):
     listing = make(tmp_path, "", "a.png")
     with pytest.raises(InputError, match="no such file"):
         find_rle_table(listing, table="other.csv")

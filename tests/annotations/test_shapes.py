@@ -136,7 +136,7 @@ def test_ignored_objects_lie_under_all_others_and_have_no_number():
     assert drawn.overlap == 0
 
 
-def test_object_that_means_the_background_is_a_hole_without_number():
+def test_object_of_the_background_class_is_a_hole_without_number():
     drawn = draw(thing("cell", 0, 0, 4, 4), thing("hole", 1, 1, 2, 3), thing("bud", 5, 0, 6, 1))
     np.testing.assert_array_equal(drawn.label, rows("111102", "101100", "101100", "111100"))
     assert set(np.unique(drawn.instances[drawn.label > 0])) == {1, 3}
@@ -240,7 +240,7 @@ def test_table_in_a_damaged_archive_is_refused(tmp_path):
         read_bytes(list_files(path).file("a.json"))
 
 
-def test_table_that_is_gone_since_it_was_listed_is_refused(tmp_path):
+def test_table_that_was_removed_after_listing_is_refused(tmp_path):
     (tmp_path / "a.json").touch()
     for name in ("gone.zip", "other.zip", "damaged.zip"):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
@@ -258,14 +258,14 @@ def test_table_that_is_gone_since_it_was_listed_is_refused(tmp_path):
         assert caught.value.where == str(file)
 
 
-def test_images_with_one_id_are_refused_all_and_the_rest_is_sorted(tmp_path):
+def test_images_that_share_an_id_are_refused_and_the_rest_is_sorted(tmp_path):
     files = {name: tmp_path / name for name in ("2.png", "2.tif", "10.png", "9.png", "9.jpg")}
     pairs = [
         Pair(name.partition(".")[0], SourceImage(files[name]), ShapeAnnotation((), "t"))
         for name in ("10.png", "2.png", "9.png")
     ]
     unlabelled = [("2", files["2.tif"]), ("11", tmp_path / "11.png"), ("3", tmp_path / "3.png")]
-    earlier = InputError(tmp_path / "10.txt", "wrong", "Mend it")
+    earlier = InputError(tmp_path / "10.txt", "wrong", "Fix it")
     pairing = build_pairing(pairs, unlabelled, [earlier])
     assert [pair.id for pair in pairing.pairs] == ["9", "10"]
     assert list(pairing.unlabelled) == ["3", "11"]

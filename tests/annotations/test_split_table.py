@@ -49,12 +49,12 @@ def test_split_and_group_come_from_the_table(tmp_path):
     assert pairing.refused == []
 
 
-def test_a_table_of_groups_alone_leaves_the_split_open(tmp_path):
+def test_a_table_of_groups_leaves_the_split_open(tmp_path):
     pairing = apply(tmp_path, TABLE, [pair_of("b")], group="patient")
     assert sides(pairing) == [("b", None, "p2")]
 
 
-def test_a_table_of_splits_alone_leaves_the_group_that_the_source_knows(tmp_path):
+def test_a_table_of_splits_keeps_the_group_of_the_source(tmp_path):
     pairing = apply(tmp_path, TABLE, [pair_of("b", group="film")], split="side")
     assert sides(pairing) == [("b", "validation", "film")]
 
@@ -65,12 +65,12 @@ def test_an_image_is_listed_by_id_or_name_or_path(tmp_path, name):
     assert sides(pairing) == [("deep/a", "test", None)]
 
 
-def test_the_whole_id_comes_before_its_last_part(tmp_path):
+def test_the_whole_id_precedes_its_last_part(tmp_path):
     text = "id,side\n1,test\np/1,train\n"
     assert sides(apply(tmp_path, text, [pair_of("p/1")], split="side")) == [("p/1", "train", None)]
 
 
-def test_a_name_that_two_images_have_says_nothing(tmp_path):
+def test_a_name_of_two_images_is_ambiguous(tmp_path):
     text = "id,side\n1,test\np/2,train\nq/2,val\n"
     pairs = [pair_of(name) for name in ("p/1", "q/1", "p/2", "q/2")]
     pairing = apply(tmp_path, text, pairs, split="side")
@@ -81,7 +81,7 @@ def test_a_name_that_two_images_have_says_nothing(tmp_path):
     assert "the row '1' of t.csv stands for several images" in pairing.refused[0].problem
 
 
-def test_the_name_of_a_stack_stands_for_all_its_pages(tmp_path):
+def test_the_name_of_a_stack_lists_all_its_pages(tmp_path):
     pairs = [pair_of("film/000", 0), pair_of("film/001", 1)]
     pairing = apply(tmp_path, "id,side\nfilm.png,test\n", pairs, split="side")
     assert sides(pairing) == [("film/000", "test", None), ("film/001", "test", None)]
@@ -94,7 +94,7 @@ def test_an_image_without_row_is_refused(tmp_path):
     assert only_error(pairing).problem == "t.csv has no row for 'x'"
 
 
-def test_ids_are_texts_though_they_look_like_numbers(tmp_path):
+def test_ids_that_look_like_numbers_stay_texts(tmp_path):
     pairs = [pair_of("007"), pair_of("NA")]
     pairing = apply(tmp_path, "id,side\n007,train\nNA,test\n", pairs, split="side")
     assert sides(pairing) == [("007", "train", None), ("NA", "test", None)]
@@ -126,14 +126,14 @@ def test_a_wrong_table_is_refused_with_its_file(tmp_path, text, problem):
     assert caught.value.where == str(tmp_path / "t.csv")
 
 
-def test_an_empty_cell_says_nothing(tmp_path):
+def test_an_empty_cell_changes_nothing(tmp_path):
     text = "id,side,patient\na,,p1\nb,test,\nc\n"
     pairs = [pair_of("a"), pair_of("b", group="film"), pair_of("c")]
     pairing = apply(tmp_path, text, pairs, split="side", group="patient")
     assert sides(pairing) == [("a", None, "p1"), ("b", "test", "film"), ("c", None, None)]
 
 
-def test_white_space_around_values_and_names_of_columns_is_passed_over(tmp_path):
+def test_white_space_around_values_and_column_names_is_ignored(tmp_path):
     text = " id ,side , patient\n a , train\t,  p1 \nb,\t,p1\n"
     pairs = [pair_of("a"), pair_of("b")]
     pairing = apply(tmp_path, text, pairs, split="side", group="patient")
@@ -157,7 +157,7 @@ def test_a_missing_table_is_refused(tmp_path):
         "t.csv",
     ],
 )
-def test_a_wrong_description_of_the_table_is_refused(values):
+def test_a_wrong_split_table_option_is_refused(values):
     with pytest.raises(InputError, match=r"^split_table.*: .*\. (Give `file`|Add|Did you mean 'g)"):
         SplitTable.read(values)
 

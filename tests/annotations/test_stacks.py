@@ -15,7 +15,7 @@ from unetflow.io.file_listing import list_files
 from unetflow.io.formats.registry import read_image
 
 MANY = 10**6
-MEANING = ClassMap((ClassSpec("background", (0,)), ClassSpec("cell", None)))
+CLASS_MAP = ClassMap((ClassSpec("background", (0,)), ClassSpec("cell", None)))
 
 
 def write(path, pages=4, axes="ZYX", shape=(6, 5), seed=0, **options):
@@ -72,7 +72,7 @@ def test_pages_of_images_and_masks_are_those_that_were_written(tmp_path, packed)
         np.testing.assert_array_equal(
             read_image(pair.image.file, MANY, pair.image.page)[:, :, 0], image
         )
-        drawn = pair.annotation.draw(image.shape, MEANING, MANY)
+        drawn = pair.annotation.draw(image.shape, CLASS_MAP, MANY)
         np.testing.assert_array_equal(drawn.label, mask != 0)
 
 
@@ -81,7 +81,7 @@ def test_masks_may_number_objects(two_stacks):
     assert pairing.pairs[2].annotation == InstanceMask(SourceImage(two_stacks / "masks/b2.tiff", 2))
 
 
-def test_channels_are_no_pages(tmp_path):
+def test_channels_are_not_pages(tmp_path):
     write(tmp_path / "images/a.ome.tif", 2, "ZCYX", (3, 6, 5), ome=True)
     write(tmp_path / "masks/a.ome.tif", 2)
     pairing = find(tmp_path)
@@ -96,12 +96,12 @@ def test_a_page_without_any_object_is_labelled_too(tmp_path):
     pairing = find(tmp_path, instances=True)
     assert ids(pairing) == ["a/000", "a/001"]
     assert not pairing.unlabelled
-    drawn = pairing.pairs[1].annotation.draw((6, 5), MEANING, MANY)
+    drawn = pairing.pairs[1].annotation.draw((6, 5), CLASS_MAP, MANY)
     assert not drawn.label.any()
     assert not drawn.instances.any()
 
 
-def test_page_numbers_are_as_wide_as_the_last_one_needs(tmp_path):
+def test_page_numbers_are_padded_to_the_last_one(tmp_path):
     for pages in (1, 1000, 1001):
         for folder in ("images", "masks"):
             write(tmp_path / folder / f"{pages}.tif", pages, shape=(2, 2))
@@ -129,7 +129,7 @@ def test_a_single_file_is_paired_with_its_namesake_in_a_folder(tmp_path):
     assert ids(find(tmp_path, images="volume.tif")) == ["volume/000", "volume/001"]
 
 
-def test_the_file_of_masks_is_no_image_of_the_folder_around_it(tmp_path):
+def test_the_mask_file_is_not_an_image_of_the_folder_around_it(tmp_path):
     write(tmp_path / "a.tif", 2)
     write(tmp_path / "labels.tif", 2)
     pairing = find(
@@ -150,7 +150,7 @@ def test_one_folder_may_lie_in_the_other(tmp_path, images, masks):
     assert ids(pairing) == ["a/000", "a/001"]
 
 
-def test_patterns_tell_images_from_masks_in_one_folder(tmp_path):
+def test_patterns_separate_images_from_masks_in_one_folder(tmp_path):
     for name in ("a_image", "a_mask", "b"):
         write(tmp_path / "both" / f"{name}.tif", 2)
     patterns = {"image_pattern": "(.+)_image", "mask_pattern": "(.+)_mask"}
@@ -167,7 +167,7 @@ def test_images_that_would_be_their_own_masks_are_refused(tmp_path, place):
         find(tmp_path, images=place, masks=place)
 
 
-def test_another_number_of_masks_is_refused_with_both_numbers(two_stacks):
+def test_different_numbers_of_pages_are_refused(two_stacks):
     write(two_stacks / "masks/b2.tiff", 4)
     pairing = find(two_stacks)
     assert ids(pairing) == ["b10/000", "b10/001"]
@@ -195,7 +195,7 @@ def test_a_stack_without_partner_is_refused(two_stacks):
     ]
 
 
-def test_what_is_no_tiff_is_refused(two_stacks):
+def test_a_file_that_is_not_a_tiff_is_refused(two_stacks):
     (two_stacks / "masks/b2.tiff").rename(two_stacks / "masks/b2.png")
     (two_stacks / "images/x.czi").touch()
     errors = {error.where: error for error in find(two_stacks).refused}

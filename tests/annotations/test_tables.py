@@ -16,14 +16,14 @@ def write(folder, data):
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["no mark", "byte order mark"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["Unix", "Windows"])
-def test_columns_are_texts_in_the_wanted_order(tmp_path, mark, end):
+def test_columns_are_texts_in_the_requested_order(tmp_path, mark, end):
     lines = ["id,b,Größe", "007,NA,1.50", 'x,"a, b",', "y"]
     path = write(tmp_path, mark + (end.join(lines) + end).encode())
     expected = [["1.50", "", ""], ["007", "x", "y"], ["NA", "a, b", ""]]
     assert read_columns(path, ["Größe", "id", "b"]) == expected
 
 
-def test_white_space_around_names_and_values_is_left_out(tmp_path):
+def test_white_space_around_names_and_values_is_removed(tmp_path):
     path = write(tmp_path, b" id ,\tb\n 1 ,two words \n")
     assert read_columns(path, ["id", " b "]) == [["1"], ["two words"]]
 
@@ -81,7 +81,7 @@ def test_a_table_without_rows_has_empty_columns(tmp_path):
     assert read_columns(write(tmp_path, b"id,b\n"), ["b"]) == [[]]
 
 
-def test_both_kinds_of_tables_are_read_in_this_way(tmp_path):
+def test_rle_and_split_tables_share_the_reader(tmp_path):
     path = write(tmp_path, b"ImageId;EncodedPixels\na;1 1\n")
     (tmp_path / "a.png").touch()
     with pytest.raises(InputError, match="semicolons separate its columns"):

@@ -1,4 +1,4 @@
-"""One edit must mend it: all names without a class are told at once, whatever lists them."""
+"""Errors list all names without a class at once, so that one edit fixes them."""
 
 import json
 
@@ -10,7 +10,7 @@ from unetflow.annotations.layouts.registry import find_pairs
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import DeclarationError
 
-MEANING = ClassMap(
+CLASS_MAP = ClassMap(
     (ClassSpec("background", (0,)), ClassSpec("cell", ("cell", "nucleus"))), ignore=("fog",)
 )
 NAMES = {"1": ["cell", "car", "car"], "2": ["bus", "car", "fog"], "3": ["nucleus"]}
@@ -58,7 +58,7 @@ def write_rle(root):
 
 
 def draw(pair):
-    return pair.annotation.draw((6, 6), MEANING, 36)
+    return pair.annotation.draw((6, 6), CLASS_MAP, 36)
 
 
 @pytest.fixture
@@ -67,13 +67,13 @@ def root(tmp_path):
 
 
 @pytest.mark.parametrize("write", [write_coco, write_labelme, write_rle])
-def test_every_image_tells_the_undeclared_names_of_all_images(root, write):
+def test_every_error_lists_the_undeclared_names_of_all_images(root, write):
     pairs = find_pairs(root, *write(root)).pairs
-    told = {"1": "'car' (3), 'bus' (1)", "2": "'bus' (1), 'car' (3)"}
+    listed = {"1": "'car' (3), 'bus' (1)", "2": "'bus' (1), 'car' (3)"}
     for pair in pairs[:2]:
         with pytest.raises(DeclarationError) as caught:
             draw(pair)
-        assert told[pair.id] in caught.value.problem
+        assert listed[pair.id] in caught.value.problem
         assert caught.value.problem.endswith("; these are: 'cell', 'nucleus', 'fog'")
         assert f"{pair.id}" in caught.value.where
     assert draw(pairs[2]).label.max() == 1
@@ -93,7 +93,7 @@ def test_the_images_of_all_splits_are_counted(root):
         draw(first)
 
 
-def test_what_is_told_changes_nothing_that_is_drawn(root):
+def test_shared_name_counts_do_not_change_what_is_drawn(root):
     pairs = {pair.id: pair for pair in find_pairs(root, *write_labelme(root)).pairs}
     content = pairs["3"].annotation.content
     (root / "1.json").unlink()

@@ -1,4 +1,4 @@
-"""Whatever stands in the catalog, only an `InputError` may come out."""
+"""Wrong options in the catalog raise nothing but an `InputError`."""
 
 import contextlib
 import inspect
@@ -17,7 +17,7 @@ OPTIONS = [
     if option != "listing"
 ]
 VALUES = [3, 2.5, [], ["a"], {}, {"a": 1}, None, True, "", "/", ".", "..", "(", "a\0b"]
-NO_TEXT = [3, None, True, ["a"], {"a": 1}]
+NOT_TEXT = [3, None, True, ["a"], {"a": 1}]
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +44,9 @@ def test_any_value_of_an_option_is_used_or_refused(root, layout, option, in_spli
 
 
 @pytest.mark.parametrize(("layout", "option"), OPTIONS)
-def test_a_value_of_another_kind_is_refused_with_its_option(root, layout, option):
+def test_an_option_of_another_type_is_refused_with_its_name(root, layout, option):
     expected = inspect.signature(LAYOUTS[layout]).parameters[option].annotation
-    for value in NO_TEXT:
+    for value in NOT_TEXT:
         if not isinstance(value, expected):
             with pytest.raises(InputError, match=r"is not allowed\. Input should be") as caught:
                 find_pairs(root, layout, options_of(layout, option, value))
@@ -54,14 +54,14 @@ def test_a_value_of_another_kind_is_refused_with_its_option(root, layout, option
 
 
 @pytest.mark.parametrize("layout", [3, None, True, ["folders"], {"a": 1}])
-def test_a_layout_that_is_no_name_is_refused(root, layout):
+def test_a_layout_that_is_not_a_text_is_refused(root, layout):
     with pytest.raises(InputError, match=r"there is no layout ") as caught:
         find_pairs(root, layout, {})
     assert caught.value.where == "layout"
 
 
 @pytest.mark.parametrize("key", [3, None, True, 2.5])
-def test_an_option_whose_name_is_no_text_is_refused(root, key):
+def test_an_option_whose_name_is_not_a_text_is_refused(root, key):
     for options, splits in (({key: "a"}, None), ({}, {"train": {key: "a"}})):
         with pytest.raises(InputError, match="Keys should be strings") as caught:
             find_pairs(root, "folders", options, splits)
@@ -69,7 +69,7 @@ def test_an_option_whose_name_is_no_text_is_refused(root, key):
 
 
 @pytest.mark.parametrize("name", [3, None, True, 2.5])
-def test_a_split_whose_name_is_no_text_is_refused(root, name):
+def test_a_split_whose_name_is_not_a_text_is_refused(root, name):
     with pytest.raises(
         InputError, match=f"'{name}' is not a split. Use train, validation"
     ) as caught:
@@ -78,15 +78,15 @@ def test_a_split_whose_name_is_no_text_is_refused(root, name):
 
 
 @pytest.mark.parametrize("splits", [3, "train", True, False, 0, "", [], ["train"]])
-def test_splits_of_another_kind_are_refused(root, splits):
+def test_splits_of_another_type_are_refused(root, splits):
     with pytest.raises(InputError, match="does not assign options to splits") as caught:
         find_pairs(root, "folders", {}, splits)
     assert caught.value.where == "splits"
 
 
-@pytest.mark.parametrize("value", NO_TEXT, ids=repr)
+@pytest.mark.parametrize("value", NOT_TEXT, ids=repr)
 @pytest.mark.parametrize("key", ["file", "id", "split", "group"])
-def test_what_a_table_of_splits_is_described_by_must_be_texts(key, value):
+def test_keys_of_the_split_table_must_be_texts(key, value):
     values = {"file": "t.csv", "split": "a", "group": "b"} | {key: value}
     if value is None and key in ("split", "group"):
         assert getattr(SplitTable.read(values), key) is None
@@ -107,6 +107,6 @@ def test_what_a_table_of_splits_is_described_by_must_be_texts(key, value):
     ],
     ids=repr,
 )
-def test_a_table_of_splits_of_another_kind_is_refused(values):
+def test_a_split_table_of_another_type_is_refused(values):
     with pytest.raises(InputError, match=r"^(parameters|split_table)"):
         SplitTable.read(values)

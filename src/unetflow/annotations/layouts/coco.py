@@ -173,7 +173,7 @@ def _count(records: Iterable[dict[str, Any]], key: str) -> Counter[int | str]:
 def _resolve_name(file_name: str, files: Mapping[str, File], where: str) -> str:
     """Return an image's path in the folder of images."""
     name = resolve_path(".", file_name)
-    if name in files:
+    if name is not None and name in files:
         return name
     shown = shorten(file_name)
     if name is None:

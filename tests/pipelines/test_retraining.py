@@ -94,7 +94,7 @@ def test_nothing_new_is_skipped_and_is_no_failure(with_champion: Path) -> None:
 @pytest.mark.slow
 def test_challenger_that_is_not_worse_is_promoted_and_rolled_back(with_champion: Path) -> None:
     easy = "retraining.max_age_days=0.000001,retraining.non_inferiority_margin=1.0"
-    easy += ",retraining.largest_fall=1.0,retraining.start_from=champion"
+    easy += ",retraining.max_regression=1.0,retraining.start_from=champion"
     result = kedro_run(with_champion, *RETRAINING, f"{TINY},{easy}")
     assert result.exit_code == 0, result.output
     assert "Copied the weights of" in " ".join(result.output.split())

@@ -10,6 +10,7 @@ RENAMED = {
     "training.clip_norm": "training.global_clipnorm",
     "training.moving_average": "training.ema_momentum",
     "training.memorise_crops": "training.overfit_crops",
+    "retraining.largest_fall": "retraining.max_regression",
     "mask_export.engine": "mask_export.runtime",
     "mask_export.runner": "mask_export.executor",
     "mask_export.objects.neighbours": "mask_export.objects.connectivity",

@@ -8,7 +8,6 @@ import pandas as pd
 
 from unetflow.config.classes import Classes
 from unetflow.config.retraining import RetrainingParameters
-from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.data.samples import SampleFolder
 from unetflow.datasets.registry import ChampionRecord
@@ -27,38 +26,37 @@ def look_for_reason(
     manifest: pd.DataFrame,
     fingerprint: dict[str, Any],
     classes: Classes,
-    parameters: dict[str, Any],
+    retraining: RetrainingParameters,
 ) -> dict[str, Any]:
     """Return whether there is a reason to train; see `evaluation.promotion`.
 
     Args:
-        record: Of the champion; None: there is none.
-        samples: All samples; new ones are predicted if their number is no reason by itself.
-        manifest: Of all samples.
-        fingerprint: Of the data set.
+        record: Data and scores of the champion; None: there is no champion.
+        samples: All samples. New ones are predicted if their number alone is not a reason.
+        manifest: Table of all samples.
+        fingerprint: Statistics of the data set.
         classes: The parameter `classes`.
-        parameters: Of the retraining.
+        retraining: Reasons to train.
 
     Returns:
         Plain values: `due`, `reason`, `champion` (its version), `new_pairs`, `age_days`.
 
     Raises:
-        InputError: A test image of the champion would be learnt from, or the champion is for
+        InputError: A test image of the champion would be trained on, or the champion is for
             other classes or images.
     """
     if record is None:
         return {"due": True, "reason": "there is no champion yet", "champion": None}
-    settings = read_parameters(RetrainingParameters, parameters, "retraining")
     promotion.keep_test_images(manifest, record.manifest)
     new = promotion.find_new_pairs(manifest, record.manifest)
     age = (datetime.now(UTC) - record.registered).total_seconds() / 86400
     reason = promotion.find_reason(
         len(new),
         age,
-        min_new_labelled=settings.min_new_labelled,
-        max_age_days=settings.max_age_days,
+        min_new_labelled=retraining.min_new_labelled,
+        max_age_days=retraining.max_age_days,
     )
-    watched = settings.watched_images
+    watched = retraining.watched_images
     if reason is None and watched is not None and len(new) >= watched:
         segmenter = _fitting_segmenter(record, fingerprint, classes)
         reason = promotion.find_drift(
@@ -66,7 +64,7 @@ def look_for_reason(
             record.metrics["scores"]["dice"].get("interval"),
         )
     elif reason is not None:
-        _fitting_segmenter(record, fingerprint, classes)  # better now than after the training
+        _fitting_segmenter(record, fingerprint, classes)  # fail now rather than after the training
     nothing = f"{len(new)} pairs are new since version {record.version}, {age:.0f} days ago"
     return {
         "due": reason is not None,
@@ -84,7 +82,7 @@ def construct_challenger(
     plan: dict[str, Any],
     seed: int,
     champion: tuple[str, Segmenter] | None,
-    parameters: dict[str, Any],
+    retraining: RetrainingParameters,
 ) -> KerasModel:
     """Build the challenger, with the champion's weights if the parameters say so.
 
@@ -98,9 +96,8 @@ def construct_challenger(
             "Run it as `kedro run --pipelines retraining`, or with the runner "
             "`unetflow.pipelines.retraining.runner.RetrainingRunner`, which then stops in time",
         )
-    settings = read_parameters(RetrainingParameters, parameters, "retraining")
     start = None
-    if settings.start_from == "champion" and champion is not None:
+    if retraining.start_from == "champion" and champion is not None:
         start = champion[0], champion[1].model
     return construct_unet(fingerprint, classes, plan, seed, start)
 
@@ -110,7 +107,7 @@ def decide(
     image_scores: pd.DataFrame,
     champion_scores: pd.DataFrame,
     manifest: pd.DataFrame,
-    parameters: dict[str, Any],
+    retraining: RetrainingParameters,
     seed: int,
 ) -> dict[str, Any]:
     """Decide whether the challenger replaces the champion.
@@ -131,13 +128,12 @@ def decide(
             "See the warning above, then run the retraining again",
         )
     else:
-        settings = read_parameters(RetrainingParameters, parameters, "retraining")
         result = promotion.evaluate_challenger(
             image_scores,
             champion_scores,
             manifest.set_index("id")["group"].loc[image_scores["id"]].tolist(),
-            margin=settings.non_inferiority_margin,
-            max_regression=settings.largest_fall,
+            margin=retraining.non_inferiority_margin,
+            max_regression=retraining.max_regression,
             seed=seed,
         )
     known = {"trained_because": retraining_reason["reason"], "champion": version}
@@ -156,8 +152,8 @@ def show_differences(
         retraining_decision: As `decide` makes it.
         segmenter: The challenger.
         champion: The champion; None: there is none, and the challenger's worst images are drawn.
-            So it is when another one has become the champion since the decision, for instance
-            the challenger itself before its run was killed.
+            The same holds where the champion has changed since the decision, for instance to the
+            challenger itself before its run was killed.
         samples: All samples.
 
     Returns:
@@ -181,12 +177,12 @@ def show_differences(
 def promote(
     retraining_decision: dict[str, Any], report: str, differences_shown: list[str]
 ) -> dict[str, Any]:
-    """Tell how to move the registry's aliases.
+    """Return how to move the registry's aliases.
 
     Args:
         retraining_decision: As `decide` makes it.
-        report: Only has to be there: the challenger is registered when its scores are written.
-        differences_shown: Likewise: what compares with the champion must do so before it changes.
+        report: Not read; it exists once the challenger has been registered.
+        differences_shown: Not read; the champion must not move before it has been compared with.
 
     Returns:
         See `datasets.ChampionAliasesDataset`; empty where the champion is kept.
@@ -202,7 +198,7 @@ def promote(
 def _fitting_segmenter(
     record: ChampionRecord, fingerprint: dict[str, Any], classes: Classes
 ) -> Segmenter:
-    """Load the champion, and make sure that it is for such images and classes."""
+    """Load the champion, and check that it is for the same kind of images and classes."""
     segmenter = record.load_segmenter()
     wanted = segmenter.settings.model_copy(
         update={
@@ -215,7 +211,7 @@ def _fitting_segmenter(
     if theirs != ours:
         raise InputError(
             f"models:/{record.name}/{record.version}",
-            f"the champion tells {theirs}, not {ours}",
+            f"the champion distinguishes {theirs}, not {ours}",
             "Give the new task a `registered_model` of its own in conf/",
         )
     return segmenter

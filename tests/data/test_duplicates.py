@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
-from unetflow.data.duplicates import LEAST_CORRELATION, find_duplicates, find_leaks
+from unetflow.data.duplicates import MIN_CORRELATION, find_duplicates, find_leaks
 from unetflow.data.similarity import make_thumbnail
 from unetflow.data.synthetic import draw_nuclei
 from unetflow.io.formats.registry import read_image
@@ -100,7 +100,7 @@ def test_200_different_images_give_no_pair():
 def test_a_frame_that_all_images_share_does_not_make_them_the_same(sides):
     images = {str(number): fundus(number, left=number % sides) for number in range(60)}
     one_side = list(images.values())[::sides]
-    assert np.corrcoef([image.ravel() for image in one_side]).min() > LEAST_CORRELATION
+    assert np.corrcoef([image.ravel() for image in one_side]).min() > MIN_CORRELATION
     hashes = [int(perceptual_hash(image), 16) for image in one_side]
     assert max((a ^ b).bit_count() for a in hashes for b in hashes) <= USUAL_DISTANCE
     images["copy"] = through_jpeg(images["3"])
@@ -117,7 +117,7 @@ def test_hot_pixels_do_not_make_dark_images_the_same():
     noise = np.random.default_rng(0).normal(400, 20, (6, 128, 128, 1)).astype(np.uint16)
     noise[:, [20, 90], [70, 30]] = 60_000
     plain = np.corrcoef([half_size(half_size(image)).ravel() for image in noise])
-    assert plain.min() > LEAST_CORRELATION
+    assert plain.min() > MIN_CORRELATION
     assert pairs_of({str(number): image for number, image in enumerate(noise)}, 64) == []
 
 

@@ -114,7 +114,7 @@ def test_histograms_add_up_to_the_same_in_any_order_and_grouping(images, random)
 def test_merging_on_the_way_changes_nothing(monkeypatch):
     histograms = [intensity_histogram(random_pixels((9, 9, 2), np.uint16, n)) for n in range(9)]
     merged = merge_histograms(histograms)
-    monkeypatch.setattr(intensity, "_MOST_ROWS", 200)
+    monkeypatch.setattr(intensity, "_MAX_ROWS", 200)
     np.testing.assert_array_equal(merge_histograms(histograms), merged)
 
 

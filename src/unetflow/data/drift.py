@@ -1,7 +1,7 @@
-"""What the training images were like, and whether an image is like them.
+"""Detection of images that differ from the training images.
 
-A network says nothing of its own about an image that is unlike all it has learnt from: it still
-gives a mask. So the range of the training images travels with the model.
+A network gives a mask for any image, however different from the training data. So the value ranges
+of the training images travel with the model.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,17 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.data.intensity import intensity_histogram
+from unetflow.data.intensity import Moments, intensity_histogram, measure_moments
 
 _TOLERANCE = 0.5
-"""By how much of its width, and at most by how much of the end's own value, a range is widened at
-either end before something is out of it."""
+"""Fraction of a range's width, and at most of the end's own value, by which it is widened."""
 
-_LEAST_TOLERANCE = 0.1
-"""The same as a share of the end's own value, for ranges of images that are nearly alike."""
-
-Moments = tuple[list[float], list[float]]
-"""Means and standard deviations of an image's channels."""
+_MIN_TOLERANCE = 0.1
+"""Fraction of the end's own value, for ranges of images that are nearly alike."""
 
 Range = list[float]
 """The lowest and the highest value of an image of the training split."""
@@ -29,7 +25,7 @@ Range = list[float]
 
 @dataclass(frozen=True)
 class DriftReference:
-    """How much the images of the training split differ.
+    """Value ranges of the images of the training split.
 
     Attributes:
         brightness: For each channel the lowest and the highest mean intensity of an image.
@@ -43,56 +39,40 @@ class DriftReference:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "DriftReference":
-        """Read what `dataclasses.asdict` made."""
+        """Return the reference of which `dataclasses.asdict` gives these values."""
         return cls(**values)
 
 
 def measure_drift_reference(moments: Sequence[Moments], edges: Sequence[int]) -> DriftReference:
-    """Return the range of a set of images.
+    """Return the ranges of a set of images.
 
     Args:
         moments: Of each image; see `measure_moments`.
-        edges: Heights and widths of all of them in pixels.
+        edges: Heights and widths of all images in pixels.
     """
     values = np.array(moments)
     brightness, contrast = np.stack([values.min(axis=0), values.max(axis=0)], axis=-1).tolist()
     return DriftReference(brightness, contrast, [float(min(edges)), float(max(edges))])
 
 
-def measure_moments(histogram: NDArray[np.void]) -> Moments:
-    """Return mean and standard deviation of an image's intensities, one of each for each channel.
-
-    Args:
-        histogram: Of at least one pixel; see `intensity.intensity_histogram`.
-    """
-    means, deviations = [], []
-    for channel in np.unique(histogram["channel"]):
-        rows = histogram[histogram["channel"] == channel]
-        values, counts = rows["value"].astype(np.float64), rows["count"]
-        mean = float(values @ counts / counts.sum())
-        means.append(mean)
-        deviations.append(float(np.sqrt((values - mean) ** 2 @ counts / counts.sum())))
-    return means, deviations
-
-
 def describe_drift(
     image: NDArray[np.generic], seen: DriftReference, shape: tuple[int, ...] | None = None
 ) -> str:
-    """Tell in what an image is unlike the training images.
+    """Describe how an image differs from the training images.
 
-    Brightness and contrast are out of range when they are beyond that of the training images by
-    more than half of its width or half of its end, whichever is less, and by more than a tenth of
-    its end. An edge is when it is shorter than half of the shortest one; a longer one makes no
-    difference to a network that sees tiles.
+    Brightness and contrast are out of range if they exceed that of the training images by more
+    than half of its width or half of its end, whichever is less, and by more than a tenth of its
+    end. An edge is out of range if it is shorter than half of the shortest one; longer edges make
+    no difference to a network that sees tiles.
 
     Args:
-        image: `(height, width, channels)`, with the intensities that its file holds.
-        seen: Of the training images.
-        shape: Height and width of an image of which these pixels are a sample; None: they are all.
+        image: `(height, width, channels)`, with the intensities of its file.
+        seen: Ranges of the training images.
+        shape: Height and width of the whole image if these pixels are only a sample of it.
 
     Returns:
-        Such as "unlike the training data: brightness 812 of channel 1, there 95 to 310"; empty
-        where there is nothing to tell.
+        For example "unlike the training data: brightness 812 of channel 1, there 95 to 310"; ""
+        if there is no difference.
     """
     moments = measure_moments(intensity_histogram(image))
     found = [
@@ -111,7 +91,7 @@ def describe_drift(
 
 def _is_beyond(value: float, low: float, high: float) -> bool:
     below, above = (
-        max(min(_TOLERANCE * (high - low), _TOLERANCE * abs(end)), _LEAST_TOLERANCE * abs(end))
+        max(min(_TOLERANCE * (high - low), _TOLERANCE * abs(end)), _MIN_TOLERANCE * abs(end))
         for end in (low, high)
     )
     return not low - below <= value <= high + above

@@ -1,9 +1,9 @@
-"""Looking for leaks: the same picture, or nearly the same one, on two sides of a split.
+"""Duplicate images, and leaks: duplicates or groups in more than one split.
 
-Copies are found in two steps. A perceptual hash of 64 bits, kept in the table of samples, tells in
-a moment which few pairs could be copies of each other; their small pictures are compared. So a copy
-is found after compression, conversion to 8 bit, other brightness or size, or a shift by a few
-pixels; one that is mirrored, turned or cut out of a larger picture is not.
+Duplicates are found in two steps. Perceptual hashes of 64 bits, kept in the table of samples,
+select the few pairs that could be copies; their thumbnails are compared. So a copy is found after
+compression, conversion to 8 bit, a change of brightness or size, or a shift by a few pixels. A copy
+that is mirrored, rotated or cut out of a larger image is not.
 """
 
 from collections.abc import Sequence
@@ -15,29 +15,28 @@ from numpy.typing import NDArray
 
 from unetflow.core.types import SPLITS
 from unetflow.data.similarity import LoadThumbnail, ThumbnailComparison
-from unetflow.io.image_hash import _NO_PICTURE
+from unetflow.io.image_hash import NO_CONTRAST
 
-LEAST_CORRELATION = 0.95
-"""Correlation from which on two pictures are nearly the same."""
+MIN_CORRELATION = 0.95
+"""Correlation from which two images are nearly the same."""
 
-_MOST = 100  # images with the nearest hashes that one is compared with, to bound the time
+_MAX_COMPARED = 100  # images with the nearest hashes, to bound the time
 
 
 def find_duplicates(
-    table: pd.DataFrame, open_picture: LoadThumbnail, distance: int
+    table: pd.DataFrame, load_thumbnail: LoadThumbnail, distance: int
 ) -> pd.DataFrame:
-    """Find images that are the same, or nearly the same.
+    """Find images that are identical or nearly the same.
 
-    Of more than two that are alike, each is listed beside the first one, and not beside those to
-    which it is linked already.
+    Of more than two that are alike, each is listed with the first one, and not with those to which
+    it is already linked.
 
     Args:
         table: The columns `id`, `pixel_digest` and `perceptual_hash`.
-        open_picture: Returns the small picture of an id. It is called for pairs whose hashes are
-            near each other, and, if there are any, for up to 64 others to learn what many images
-            share.
-        distance: Number of bits in which near hashes differ at most. With 8, nearly all copies
-            are found; more bits only mean more pictures to compare.
+        load_thumbnail: Returns the thumbnail of an id. It is called for pairs with similar hashes
+            and, if there are any, for up to 64 others to estimate what many images share.
+        distance: Maximum number of bits in which similar hashes differ. With 8, nearly all copies
+            are found; more bits only mean more comparisons.
 
     Returns:
         The columns `first` and `second` (ids), `kind` ("identical pixels" or "nearly the same"),
@@ -49,28 +48,28 @@ def find_duplicates(
         (original, copy, "identical pixels", 0, 1.0)
         for original, copy in zip(first[copies], table["id"][copies], strict=True)
     ]
-    pictures = table[~copies & (table["perceptual_hash"] != _NO_PICTURE)]
-    ids = pictures["id"].tolist()
+    others = table[~copies & (table["perceptual_hash"] != NO_CONTRAST)]
+    ids = others["id"].tolist()
     rows += [
         (ids[one], ids[other], "nearly the same", bits, correlation)
         for one, other, bits, correlation in _find_near(
-            ids, _as_numbers(pictures["perceptual_hash"]), open_picture, distance
+            ids, _as_numbers(others["perceptual_hash"]), load_thumbnail, distance
         )
     ]
     return pd.DataFrame(rows, columns=["first", "second", "kind", "distance", "correlation"])
 
 
 def find_leaks(table: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
-    """List what stands on two sides of a split.
+    """List duplicates and groups that are in more than one split.
 
     Args:
         table: The columns `id`, `group` and `split`.
-        duplicates: What `find_duplicates` has found.
+        duplicates: The result of `find_duplicates`.
 
     Returns:
         The columns `kind`, `first`, `second` (ids), `first_split` and `second_split`: the
-        duplicates whose splits differ, and for each group and each two splits that it is in a row
-        of the kind "same group" with the first sample of either side.
+        duplicates whose splits differ, and for each group and each two splits that it is in, a
+        row of the kind "same group" with the first sample of each split.
     """
     split_of = dict(zip(table["id"], table["split"], strict=True))
     rows = [
@@ -90,21 +89,21 @@ def find_leaks(table: pd.DataFrame, duplicates: pd.DataFrame) -> pd.DataFrame:
 
 
 def _find_near(
-    ids: Sequence[str], hashes: NDArray[np.uint64], open_picture: LoadThumbnail, distance: int
+    ids: Sequence[str], hashes: NDArray[np.uint64], load_thumbnail: LoadThumbnail, distance: int
 ) -> list[tuple[int, int, int, float]]:
-    """Return pairs of places in the series with their distance and correlation."""
-    comparison = ThumbnailComparison(ids, open_picture)
+    """Return pairs of positions in the series with their distance and correlation."""
+    comparison = ThumbnailComparison(ids, load_thumbnail)
     clusters = np.arange(len(ids))
     found = []
     for one in range(len(ids) - 1):
         bits = np.bitwise_count(hashes[one] ^ hashes)
         linked = clusters == clusters[one]
-        linked[:one] = True  # these have been compared with it
+        linked[:one] = True  # these have already been compared with it
         near = np.flatnonzero((bits <= distance) & ~linked)
-        near = np.sort(near[np.argsort(bits[near], kind="stable")[:_MOST]])
+        near = np.sort(near[np.argsort(bits[near], kind="stable")[:_MAX_COMPARED]])
         for other, correlation in zip(near, comparison.correlate(one, near), strict=True):
-            # Looked at again: an earlier one of the row may have linked the two by now.
-            if correlation >= LEAST_CORRELATION and clusters[other] != clusters[one]:
+            # An earlier one of the row may have linked the two in the meantime.
+            if correlation >= MIN_CORRELATION and clusters[other] != clusters[one]:
                 found.append((one, int(other), int(bits[other]), float(correlation)))
                 clusters[clusters == clusters[other]] = clusters[one]
     return found

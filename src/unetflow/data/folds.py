@@ -1,4 +1,4 @@
-"""Cross-validation: each image is scored once by a network that has not seen it."""
+"""Folds of a cross-validation: each image is scored by a network that was not trained on it."""
 
 import pandas as pd
 
@@ -6,22 +6,14 @@ from unetflow.core.errors import InputError
 
 
 def count_folds(manifest: pd.DataFrame) -> int:
-    """Return how many folds a manifest has.
-
-    Raises:
-        InputError: There are too few to hold one out, validate on one and train on the others.
-    """
+    """Return the number of folds of a manifest; see `require_folds` for the error."""
     folds = int(manifest["fold"].max()) + 1
     require_folds(folds)
     return folds
 
 
 def require_folds(folds: int) -> None:
-    """Refuse fewer than three folds.
-
-    Raises:
-        InputError: There are fewer.
-    """
+    """Raise an `InputError` if there are fewer than three folds."""
     if folds < 3:
         raise InputError(
             "ingestion.split.folds",
@@ -32,17 +24,17 @@ def require_folds(folds: int) -> None:
 
 
 def manifest_of_fold(manifest: pd.DataFrame, fold: int) -> pd.DataFrame:
-    """Return the manifest of the training in which a fold is held out.
+    """Return the manifest for training with one fold held out.
 
-    The fold tests, the next one (the first one after the last) validates, that is, ends the
-    training and chooses the threshold, and all others train. Folds hold whole groups, so that no
-    group is on two sides. Samples that test in the manifest belong to no fold and are left out.
+    The fold becomes the test split, the next one (cyclically) the validation split and all others
+    the training split. Folds consist of whole groups, so that no group is in two splits. Samples of
+    the test split belong to no fold and are left out.
 
     Args:
-        manifest: With the columns `split` and `fold`, from 0, -1 where there is none.
-        fold: The fold.
+        manifest: The columns `split` and `fold`, which is -1 for no fold.
+        fold: The fold to hold out, from 0.
     """
     validation = (fold + 1) % count_folds(manifest)
     part = manifest[manifest["fold"] >= 0]
-    sides = {fold: "test", validation: "validation"}
-    return part.assign(split=[sides.get(f, "train") for f in part["fold"]])
+    splits = {fold: "test", validation: "validation"}
+    return part.assign(split=[splits.get(f, "train") for f in part["fold"]])

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
-from unetflow.data.drift import Moments, measure_drift_reference, measure_moments
-from unetflow.data.intensity import IntensityRange, measure_intensity
+from unetflow.data.drift import measure_drift_reference
+from unetflow.data.intensity import IntensityRange, Moments, measure_intensity, measure_moments
 from unetflow.data.samples import SampleFolder
 
 _IDENTITY = ("image_sha256", "mask_sha256", "stamp")

@@ -1,4 +1,4 @@
-"""Made-up microscope images of cell nuclei, with their true labels, for trying things out."""
+"""Synthetic microscope images of cell nuclei with their true labels."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,21 +12,20 @@ from skimage import draw
 from unetflow.core.rng import generator_for
 from unetflow.io.tiff_writer import write_tiff
 
-FULL_WELL = 4000.0  # photons of the brightest nucleus: sets the strength of the shot noise
-GAIN = 10.0  # grey values for each photon
-OFFSET = 400.0  # grey value of darkness
-
+FULL_WELL = 4000.0  # photons of the brightest nucleus; determines the shot noise
+GAIN = 10.0  # grey values per photon
+OFFSET = 400.0  # grey value without light
 
 PixelIndices = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 @dataclass(frozen=True)
 class SyntheticImage:
-    """A made-up image.
+    """A synthetic image.
 
     Attributes:
         image: `(size, size)` uint16.
-        instances: `(size, size)` uint16, 0 for background, else the number of the nucleus.
+        instances: `(size, size)` uint16, 0 for background, otherwise the number of the nucleus.
     """
 
     image: NDArray[np.uint16]
@@ -34,47 +33,44 @@ class SyntheticImage:
 
 
 def write_synthetic_images(folder: Path, count: int, size: int, seed: int) -> None:
-    """Write `images/nuclei_000.tif` and on, and `masks/` with the same names.
+    """Write `images/nuclei_000.tif` and so on, and `masks/` with the same names.
 
-    Each file is written in one step, and a mask before its image, so that a killed run leaves no
-    image without a mask. Pairs that are there are left alone.
+    Each file is written in one step, a mask before its image, so that a killed run leaves no image
+    without a mask. Existing pairs are kept.
 
     Args:
-        folder: Where the two folders go.
-        count: How many images.
+        folder: Parent of the two folders.
+        count: Number of images.
         size: Edge of each in pixels.
-        seed: Another seed gives other images.
+        seed: Seed of the images.
     """
     for number in range(count):
         name = f"nuclei_{number:03d}.tif"
         image, mask = folder / "images" / name, folder / "masks" / name
         if image.exists() and mask.exists():
             continue
-        demo = draw_nuclei(size, generator_for("demo", seed, number))
-        write_tiff(mask, demo.instances)
-        write_tiff(image, demo.image)
+        made = draw_nuclei(size, generator_for("demo", seed, number))
+        write_tiff(mask, made.instances)
+        write_tiff(image, made.image)
 
 
 def draw_nuclei(size: int, random: np.random.Generator) -> SyntheticImage:
-    """Make up one fluorescence image.
+    """Simulate one fluorescence image.
 
-    Light adds up: an uneven background, nuclei of very different brightness in touching and
-    overlapping groups, and debris that is not a nucleus (specks and fibres). Then come the
-    blur of an imperfect focus, the shot noise of the photons and the noise of the camera.
+    The light is the sum of an uneven background, nuclei of very different brightness in touching
+    and overlapping groups, and debris (specks and fibres). Then follow the blur of an imperfect
+    focus, the shot noise of the photons and the noise of the camera.
 
     Args:
         size: Edge of the image in pixels.
-        random: Where all chance comes from.
-
-    Returns:
-        The image and its true instances.
+        random: The random generator.
     """
     instances = np.zeros((size, size), np.uint16)
     light = _uneven_background(size, random)
     texture = 1 + 0.25 * _smooth_noise(size, 2.5, random)
     for number, outline in enumerate(_nuclei(size, random), start=1):
         brightness = np.exp(random.uniform(np.log(0.15), np.log(0.9)))
-        covered = np.where(instances[outline] > 0, 0.6, 1.0)  # what lies below is dimmed
+        covered = np.where(instances[outline] > 0, 0.6, 1.0)  # nuclei below are dimmed
         light[outline] = light[outline] * covered + brightness * texture[outline]
         instances[outline] = number
     light += _debris(size, random)
@@ -91,13 +87,13 @@ def _nuclei(size: int, random: np.random.Generator) -> Iterator[PixelIndices]:
     for _ in range(max(1, round(random.uniform(4, 11) * (size / 256) ** 2))):
         centre = random.uniform(0, size, 2)
         for _ in range(int(random.integers(1, 6))):
-            yield _wobbly_ellipse(centre + random.normal(0, 18, 2), size, random)
+            yield _irregular_ellipse(centre + random.normal(0, 18, 2), size, random)
 
 
-def _wobbly_ellipse(
+def _irregular_ellipse(
     centre: NDArray[np.float64], size: int, random: np.random.Generator
 ) -> PixelIndices:
-    """Return the pixels of a filled ellipse whose edge wobbles a little."""
+    """Return the pixels of a filled ellipse with a slightly irregular edge."""
     angle = np.linspace(0, 2 * np.pi, 90, endpoint=False)
     turn, stretch = random.uniform(0, np.pi), random.uniform(1.0, 1.6)
     edge = 1 / np.sqrt(np.cos(angle - turn) ** 2 / stretch + np.sin(angle - turn) ** 2 * stretch)
@@ -119,7 +115,7 @@ def _uneven_background(size: int, random: np.random.Generator) -> NDArray[np.flo
 
 
 def _debris(size: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """Return light of specks and fibres, too small or too thin to be nuclei."""
+    """Return the light of specks and fibres, too small or too thin to be nuclei."""
     specks, fibres = np.zeros((size, size)), np.zeros((size, size))
     area = (size / 256) ** 2
     for _ in range(random.poisson(25 * area)):

@@ -1,4 +1,4 @@
-"""Hashes of images: of their pixels, and of what they look like."""
+"""Digests of pixels and perceptual hashes of images."""
 
 import hashlib
 
@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _HASHED_EDGE = 64
-_NO_PICTURE = "0" * 16  # the hash of an image without contrast
-_FAINT = 1e-5  # contrast relative to brightness that is rounding, not a picture
+NO_CONTRAST = "0" * 16
+"""The perceptual hash of an image without contrast."""
+MIN_CONTRAST = 1e-5
+"""Contrast relative to brightness below which it is due to rounding."""
 
 
 def pixel_digest(image: NDArray[np.generic]) -> str:
@@ -24,10 +26,10 @@ def pixel_digest(image: NDArray[np.generic]) -> str:
 
 
 def perceptual_hash(image: NDArray[np.generic]) -> str:
-    """Return a hash that differs in few bits for pictures that look alike.
+    """Return a hash that differs in few bits between images that look alike.
 
-    Source: the DCT hash of N. Krawetz, "Looks Like It", as the package imagehash computes it. The
-    image is shrunk first, which averages noise away, and scaled to its own range of brightness.
+    Source: the DCT hash of N. Krawetz, "Looks Like It", in the implementation of imagehash. The
+    image is first shrunk, which averages noise, and scaled to its own range of brightness.
 
     Args:
         image: `(height, width, channels)` of uint8, uint16 or finite float32.
@@ -36,20 +38,20 @@ def perceptual_hash(image: NDArray[np.generic]) -> str:
         64 bits as 16 hexadecimal digits; all 0 for an image of one value.
     """
     grey = (255 * shrink(image, _HASHED_EDGE)).round().astype(np.uint8)
-    return str(imagehash.phash(Image.fromarray(grey))) if grey.any() else _NO_PICTURE
+    return str(imagehash.phash(Image.fromarray(grey))) if grey.any() else NO_CONTRAST
 
 
 def shrink(image: NDArray[np.generic], edge: int) -> NDArray[np.float32]:
-    """Return a square grey picture whose brightness runs from 0 to 1, all 0 without contrast.
+    """Return a square grey image with values from 0 to 1, all 0 without contrast.
 
-    The range is that of nearly all its pixels, so that hot ones do not decide about it.
+    The range is that of nearly all pixels, so that hot pixels do not determine it.
     """
     channels = image.shape[2]
     grey = image.astype(np.float32) @ np.full(channels, 1 / channels, np.float32)
     resized = Image.fromarray(grey).resize((edge, edge), Image.Resampling.BOX)
     small = np.asarray(resized, np.float32)
     low, high = np.percentile(small, (0.5, 99.5))
-    if _is_faint(low, high):  # all that there is to see is smaller than what is left out
+    if _is_faint(low, high):  # all visible structure is smaller than the part left out
         low, high = small.min(), small.max()
     if _is_faint(low, high):
         return np.zeros_like(small)
@@ -58,4 +60,4 @@ def shrink(image: NDArray[np.generic], edge: int) -> NDArray[np.float32]:
 
 
 def _is_faint(low: float, high: float) -> bool:
-    return bool(high - low <= _FAINT * max(abs(low), abs(high)))
+    return bool(high - low <= MIN_CONTRAST * max(abs(low), abs(high)))

@@ -1,35 +1,13 @@
 """Selection of the samples that are shown, and their thumbnails."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 
 from unetflow.data.samples import SampleFolder
 from unetflow.reporting.data_report.class_outlines import EDGE, draw_thumbnail
+from unetflow.reporting.html.elements import PagePicture
 from unetflow.reporting.html.wording import SPLIT_NAMES, count_of, ordered_splits
 from unetflow.visualization.thumbnails import fit_shape, to_address
-
-
-@dataclass(frozen=True)
-class Thumbnail:
-    """Thumbnail of a sample.
-
-    Attributes:
-        id: The sample.
-        address: The picture as a data URI.
-        width: Width on the screen; the longer edge is 160.
-        height: Height on the screen.
-        form: Size and split.
-        content: Number of objects.
-    """
-
-    id: str
-    address: str
-    width: int
-    height: int
-    form: str
-    content: str
 
 
 class Album:
@@ -44,22 +22,18 @@ class Album:
         self._samples = samples
         known = table[["id", "width", "height", "split", "objects"]]
         self._rows = {row["id"]: row for row in known.to_dict("records")}
-        self._drawn: dict[str, Thumbnail] = {}
+        self._drawn: dict[str, PagePicture] = {}
 
-    def find(self, sample_id: str) -> Thumbnail | None:
+    def find(self, sample_id: str) -> PagePicture | None:
         """Return the thumbnail of a sample, or None where there is no such sample."""
         if sample_id in self._rows and sample_id not in self._drawn:
             row = self._rows[sample_id]
             size = row["height"], row["width"]
             height, width = fit_shape(size, EDGE, enlarge=True)
-            self._drawn[sample_id] = Thumbnail(
-                sample_id,
-                to_address(draw_thumbnail(self._samples[sample_id])),
-                width,
-                height,
-                f"{row['width']} x {row['height']}, {SPLIT_NAMES[row['split']]}",
-                count_of(int(row["objects"]), "object"),
-            )
+            form = f"{row['width']} x {row['height']}, {SPLIT_NAMES[row['split']]}"
+            caption = sample_id, form, count_of(int(row["objects"]), "object")
+            address = to_address(draw_thumbnail(self._samples[sample_id]))
+            self._drawn[sample_id] = PagePicture(address, caption, width, height)
         return self._drawn.get(sample_id)
 
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from unetflow.core.types import IGNORE, Label
 from unetflow.data.samples import Sample
+from unetflow.reporting.html.elements import PagePicture
 from unetflow.reporting.html.wording import percent
 from unetflow.visualization.overlays import (
     Picture,
@@ -39,38 +40,13 @@ class Errors:
     confused: NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class ErrorPicture:
-    """Test image on the page.
-
-    Attributes:
-        id: The sample.
-        scores: Its scores as text.
-        outlines: The picture with both outlines, as a data URI.
-        errors: The picture with the errors, as a data URI.
-        errors_text: Fractions of the pixels that are wrong.
-        width: Width of each picture on the screen.
-        height: Height of each picture on the screen.
-        enlarged: Whether the screen shows the image enlarged.
-    """
-
-    id: str
-    scores: str
-    outlines: str
-    errors: str
-    errors_text: str
-    width: int
-    height: int
-    enlarged: bool
-
-
 def show_errors(
     sample_id: str,
     sample: Sample,
     predict: Callable[[NDArray[np.generic]], Label],
     scores: str,
-) -> ErrorPicture:
-    """Draw a sample with its prediction."""
+) -> tuple[PagePicture, PagePicture]:
+    """Draw a sample with the outlines of truth and prediction, and with the errors."""
     found = predict(sample.image)
     errors = find_errors(sample.label, found)
     counted = max(int(np.count_nonzero(sample.label != IGNORE)), 1)
@@ -78,18 +54,27 @@ def show_errors(
     if errors.confused.any():
         kinds["taken for another class"] = errors.confused
     shares = [f"{percent(float(mask.sum()) / counted)} {name}" for name, mask in kinds.items()]
+    caption = sample_id, scores, "of the pixels " + ", ".join(shares)
     picture, (truth, small) = shrink_sample(sample, EDGE, sample.label, found)
     height, width = fit_shape(sample.label.shape, EDGE, enlarge=True)
-    return ErrorPicture(
-        sample_id,
-        scores,
-        to_address(draw_outlines(picture, truth, small), _MOST_BYTES),
-        to_address(draw_errors(picture, truth, small), _MOST_BYTES),
-        "of the pixels " + ", ".join(shares),
-        width,
-        height,
-        enlarged=max(sample.label.shape) < EDGE,
+    outlines, wrong = (
+        PagePicture(
+            to_address(drawn, _MOST_BYTES),
+            caption,
+            width,
+            height,
+            text,
+            enlarged=max(sample.label.shape) < EDGE,
+        )
+        for drawn, text in (
+            (
+                draw_outlines(picture, truth, small),
+                f"{sample_id} with the outlines of truth and prediction",
+            ),
+            (draw_errors(picture, truth, small), f"{sample_id} with its errors: {caption[2]}"),
+        )
     )
+    return outlines, wrong
 
 
 def find_errors(truth: Label, found: Label) -> Errors:

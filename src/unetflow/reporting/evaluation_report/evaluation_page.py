@@ -12,14 +12,14 @@ from unetflow.data.samples import Sample
 from unetflow.reporting.data_report import data_tables
 from unetflow.reporting.evaluation_report import evaluation_charts, score_tables
 from unetflow.reporting.evaluation_report.advice import advise
-from unetflow.reporting.evaluation_report.error_pictures import ErrorPicture, show_errors
+from unetflow.reporting.evaluation_report.error_pictures import show_errors
 from unetflow.reporting.evaluation_report.evaluation_results import (
     MAIN,
     EvaluationResults,
     choose_extremes,
     describe_scored,
 )
-from unetflow.reporting.html.elements import to_chart
+from unetflow.reporting.html.elements import PagePicture, to_chart
 from unetflow.reporting.html.template import render
 
 MOST_IMAGES, MOST_ROWS = 4, 50
@@ -79,7 +79,7 @@ def write_evaluation_report(
 
 def _show_images(
     results: EvaluationResults, samples: Mapping[str, Sample], predict: Predict
-) -> dict[str, list[ErrorPicture]]:
+) -> dict[str, list[tuple[PagePicture, PagePicture]]]:
     scores = results.image_scores.set_index("id")
     columns = [name for name in (MAIN, "precision", "recall") if name in scores]
     texts = {

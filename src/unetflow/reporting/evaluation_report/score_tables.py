@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -24,25 +23,6 @@ _NAMES = {
 }
 
 
-@dataclass(frozen=True)
-class Score:
-    """Formatted summary of a score.
-
-    Attributes:
-        name: Name in words.
-        mean: Mean over the images.
-        interval: Its 95 % confidence interval.
-        range: Smallest and largest value.
-        definition: How it was computed.
-    """
-
-    name: str
-    mean: str
-    interval: str
-    range: str
-    definition: str
-
-
 def name_score(name: str, classes: Sequence[str] = ()) -> str:
     """Format the name of a score: "Dice", "IoU", "Dice of nucleus"."""
     for class_name in classes:
@@ -52,10 +32,14 @@ def name_score(name: str, classes: Sequence[str] = ()) -> str:
     return _NAMES.get(name, words[:1].upper() + words[1:])
 
 
-def list_scores(results: EvaluationResults, classes: Sequence[str]) -> list[Score]:
-    """Return all scores in the order of the metrics, those of all pixels together last."""
+def list_scores(results: EvaluationResults, classes: Sequence[str]) -> Sequence[tuple[str, ...]]:
+    """Return name, mean, interval, range and definition of each score.
+
+    The order is that of the metrics; scores of all pixels together come last and have only a
+    value instead of the mean.
+    """
     by_image = [
-        Score(
+        (
             name_score(name, classes),
             format_value(score["mean"]),
             format_interval(score) or "not computed",
@@ -64,8 +48,8 @@ def list_scores(results: EvaluationResults, classes: Sequence[str]) -> list[Scor
         )
         for name, score in results.scores.items()
     ]
-    pooled = [
-        Score(
+    return by_image + [
+        (
             f"{name_score(name, classes)}, pooled",
             format_value(score["value"]),
             "-",
@@ -74,7 +58,6 @@ def list_scores(results: EvaluationResults, classes: Sequence[str]) -> list[Scor
         )
         for name, score in results.metrics.get("pooled", {}).items()
     ]
-    return by_image + pooled
 
 
 def baseline_table(baselines: Mapping[str, Any]) -> Table:

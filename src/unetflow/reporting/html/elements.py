@@ -1,4 +1,4 @@
-"""Elements of the pages: tables, findings and charts."""
+"""Elements of the pages: tables, findings, pictures and charts."""
 
 import base64
 import io
@@ -42,6 +42,27 @@ class Finding:
     text: str
     fix: str
     section: str
+
+
+@dataclass(frozen=True)
+class PagePicture:
+    """A picture of a sample.
+
+    Attributes:
+        address: The picture as a data URI.
+        caption: Lines of its caption; the first one names the sample.
+        width: Width on the screen.
+        height: Height on the screen.
+        text: Alternative text for readers who cannot see it.
+        enlarged: Whether the screen shows the image enlarged.
+    """
+
+    address: str
+    caption: Sequence[str]
+    width: int
+    height: int
+    text: str = ""
+    enlarged: bool = False
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:

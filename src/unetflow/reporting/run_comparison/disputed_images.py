@@ -1,12 +1,12 @@
 """Images on which runs disagree, with the prediction of each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 import pandas as pd
 
 from unetflow.core.types import Label
 from unetflow.data.samples import Sample
+from unetflow.reporting.html.elements import PagePicture
 from unetflow.reporting.run_comparison.runs import TrackedRun
 from unetflow.visualization.overlays import draw_label
 from unetflow.visualization.palette import PREDICTION_COLOUR, TRUTH_COLOUR, Rgb
@@ -15,39 +15,14 @@ from unetflow.visualization.thumbnails import fit_shape, shrink_sample, to_addre
 _EDGE = 260
 
 
-@dataclass(frozen=True)
-class RunPicture:
-    """One picture: its data URI and what it shows."""
-
-    address: str
-    text: str
-
-
-@dataclass(frozen=True)
-class DisputedImage:
-    """An image with its truth and predictions.
-
-    Attributes:
-        id: The sample.
-        width: Width of the pictures on the page, in pixels.
-        height: Their height.
-        pictures: The truth, then the prediction of each run that has a model.
-    """
-
-    id: str
-    width: int
-    height: int
-    pictures: list[RunPicture] = field(default_factory=list)
-
-
 def show_disputed(
     runs: Sequence[TrackedRun],
     labels: Sequence[str],
     samples: Mapping[str, Sample],
     scores: pd.DataFrame,
     classes: int,
-) -> list[DisputedImage]:
-    """Draw images with their truth and with the prediction of each run.
+) -> dict[str, list[PagePicture]]:
+    """Draw images with their truth and with the prediction of each run that has a model.
 
     One model and one image are held at a time.
 
@@ -58,27 +33,32 @@ def show_disputed(
         scores: The Dice of the images in their order on the page, with the id as index and a
             column for each label.
         classes: Number of classes.
+
+    Returns:
+        The pictures of each image: the truth, then the predictions.
     """
-    shown = {}
-    for sample_id in scores.index:
+    shown: dict[str, list[PagePicture]] = {}
+    for sample_id in map(str, scores.index):
         if sample_id in samples:
             sample = samples[sample_id]
-            height, width = fit_shape(sample.label.shape, _EDGE)
-            shown[sample_id] = DisputedImage(sample_id, width, height)
-            address = _draw(sample, sample.label, classes, TRUTH_COLOUR)
-            shown[sample_id].pictures.append(RunPicture(address, "truth"))
+            truth = _draw(sample_id, sample, sample.label, classes, TRUTH_COLOUR, "truth")
+            shown[sample_id] = [truth]
     for run, label in zip(runs, labels, strict=True):
         if run.load_segment is None or not shown:
             continue
         segment = run.load_segment()
-        for sample_id, image in shown.items():
+        for sample_id, pictures in shown.items():
             sample = samples[sample_id]
-            address = _draw(sample, segment(sample.image), classes, PREDICTION_COLOUR)
-            dice = scores.loc[sample_id, label]
-            image.pictures.append(RunPicture(address, f"{label}: Dice {dice:.3f}"))
-    return list(shown.values())
+            found, dice = segment(sample.image), scores[label][sample_id]
+            text = f"{label}: Dice {dice:.3f}"
+            pictures.append(_draw(sample_id, sample, found, classes, PREDICTION_COLOUR, text))
+    return shown
 
 
-def _draw(sample: Sample, label: Label, classes: int, colour: Rgb) -> str:
+def _draw(
+    sample_id: str, sample: Sample, label: Label, classes: int, colour: Rgb, caption: str
+) -> PagePicture:
     picture, (small,) = shrink_sample(sample, _EDGE, label)
-    return to_address(draw_label(picture, small, classes, colour))
+    height, width = fit_shape(sample.label.shape, _EDGE)
+    address = to_address(draw_label(picture, small, classes, colour))
+    return PagePicture(address, [caption], width, height, f"{sample_id}, {caption}")

@@ -2,6 +2,9 @@
 
 import logging
 import os
+import shlex
+import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +35,24 @@ def locate_tracking(uri: str, project: Path) -> str:
     if prefix or not scheme or Path(path).is_absolute():
         return uri
     return f"sqlite:///{(project / path).as_posix()}"
+
+
+def ui_command(uri: str, project: Path) -> str:
+    """Return the command that shows the runs, valid in the working folder; or a server's address.
+
+    Args:
+        uri: Address of MLflow's runs.
+        project: The project's folder.
+    """
+    if uri.startswith("http"):
+        return uri
+    if not uri.startswith("sqlite:"):
+        store = "$MLFLOW_TRACKING_URI"  # the address may hold a password
+    else:
+        store = shlex.quote(uri if Path.cwd() == project else locate_tracking(uri, project))
+    installed = Path(sys.executable).with_name("mlflow")
+    command = "mlflow" if shutil.which("mlflow") else os.path.relpath(installed)
+    return f"{command} ui --backend-store-uri {store}"
 
 
 @dataclass(frozen=True)

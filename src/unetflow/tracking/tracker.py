@@ -2,9 +2,7 @@
 
 import json
 import logging
-import os
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -21,12 +19,7 @@ from unetflow.tracking.pictures import PictureSelection, picture_key
 from unetflow.tracking.redaction import redact
 from unetflow.tracking.resume import count_logged_epochs, resume_run
 from unetflow.tracking.retry_queue import RetryQueue
-from unetflow.tracking.server import (
-    TrackingTarget,
-    choose_target,
-    locate_tracking,
-    set_mlflow_defaults,
-)
+from unetflow.tracking.server import TrackingTarget, choose_target, set_mlflow_defaults, ui_command
 from unetflow.tracking.stage_runs import KEY_TAG, find_run
 from unetflow.tracking.tags import flatten, git_tags
 
@@ -270,17 +263,8 @@ class Tracker:
         )
 
     def describe_ui(self) -> str:
-        """Return the command that shows the runs, valid in the working folder."""
-        if self._tracking_uri.startswith("http"):
-            return self._redact(self._tracking_uri)
-        uri = self._tracking_uri
-        if not uri.startswith("sqlite:"):
-            uri = "$MLFLOW_TRACKING_URI"  # it may hold a password
-        elif Path.cwd() != self._project:
-            uri = locate_tracking(uri, self._project)
-        installed = Path(sys.executable).with_name("mlflow")
-        command = "mlflow" if shutil.which("mlflow") else os.path.relpath(installed)
-        return f"{command} ui --backend-store-uri {uri if uri[0] == '$' else shlex.quote(uri)}"
+        """Return the command that shows the runs; see `server.ui_command`."""
+        return self._redact(ui_command(self._tracking_uri, self._project))
 
     def end(self, error: Exception | None = None) -> list[str]:
         """End the run, as failed after an error; return the names of the records that are lost."""

@@ -70,12 +70,12 @@ def test_ignored_values_become_255_beside_a_class_of_the_rest():
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_values_from_the_threshold_on_become_255_and_all_others_0(dtype):
     mask = np.array([[0, 1, 127, 128, 200, 255]], dtype)
-    soft = ClassMap(tuple(CLASSES), threshold=128)
+    soft = ClassMap(tuple(CLASSES), binarise_at=128)
     assert decode_mask(mask, soft, "m").tolist() == [[0, 0, 0, 1, 1, 1]]
 
 
 def test_ignored_values_are_removed_before_the_threshold():
-    soft = class_map((0,), (255,), ignore=(200,), threshold=100)
+    soft = class_map((0,), (255,), ignore=(200,), binarise_at=100)
     assert decode_mask(np.array([[99, 200, 201]], np.uint8), soft, "m").tolist() == [[0, 255, 1]]
 
 
@@ -123,7 +123,7 @@ def test_nothing_is_suggested_when_several_answers_are_possible(values):
 
 def test_many_values_between_0_and_255_look_like_soft_edges():
     mask = np.array([[0] * 9, [255] * 9, [40, 80, 120, 160, 200, 240, 0, 0, 255]], np.uint8)
-    with pytest.raises(InputError, match=r"soft edges: set `ingestion\.masks\.threshold: 128`"):
+    with pytest.raises(InputError, match=r"soft edges: set `ingestion\.masks\.binarise_at: 128`"):
         decode_mask(mask, NUCLEI, "m")
 
 
@@ -211,7 +211,7 @@ def test_soft_edges_of_a_jpeg_are_cut_at_the_threshold(tmp_path):
     mask = np.zeros((32, 32), np.uint8)
     mask[8:24, 8:24] = 255
     Image.fromarray(mask).save(tmp_path / "a.jpg", quality=90)
-    soft = ClassMap(tuple(CLASSES), threshold=128)
+    soft = ClassMap(tuple(CLASSES), binarise_at=128)
     np.testing.assert_array_equal(draw(tmp_path / "a.jpg", soft, (32, 32)), mask == 255)
 
 

@@ -43,7 +43,7 @@ def test_mask_values_become_class_indices(tmp_path):
 
 
 def test_a_mask_with_soft_edges_is_cut_at_the_threshold(tmp_path):
-    class_map = ClassMap(TWO.classes, threshold=128)
+    class_map = ClassMap(TWO.classes, binarise_at=128)
     mask = SemanticMask(write(tmp_path / "a.tif", [[0, 127, 128, 255]]))
     np.testing.assert_array_equal(mask.draw((1, 4), class_map, MANY).label, [[0, 0, 1, 1]])
 
@@ -170,7 +170,7 @@ def test_ignored_numbers_are_not_objects(tmp_path):
     drawn = numbered.draw((2, 3), class_map_of(ignore=(20, 255)), 100)
     assert drawn.label.tolist() == [[0, 255, 255], [0, 1, 1]]
     assert drawn.instances.tolist() == [[0, 0, 0], [0, 2, 1]]
-    with pytest.raises(InputError, match="to which no threshold applies"):
+    with pytest.raises(InputError, match="which cannot be binarised"):
         numbered.draw((2, 3), class_map_of(threshold=128), 100)
 
 

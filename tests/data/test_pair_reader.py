@@ -205,7 +205,7 @@ class TestRegion:
         pair = pair_of(tmp_path, self.mask, region=((3, 255, 255), (3, 255, 255)))
         with pytest.raises(InputError, match=r"region\.tif: the region holds several values"):
             read(pair)
-        soft = ClassMap((ClassSpec("a", (0,)), ClassSpec("b", None)), threshold=4)
+        soft = ClassMap((ClassSpec("a", (0,)), ClassSpec("b", None)), binarise_at=4)
         assert (read(pair, soft).sample.label[:, 0] == 255).all()
         assert (read(pair, soft).sample.label[:, 1:] != 255).all()
 

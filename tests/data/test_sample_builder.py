@@ -167,13 +167,13 @@ class TestWhatIsMadeAnew:
     @pytest.mark.parametrize(
         "class_map",
         [
-            replace(MEANING, threshold=4),
+            replace(MEANING, binarise_at=4),
             replace(MEANING, ignore=(8,)),
             ClassMap((ClassSpec("background", (0,)), ClassSpec("cell", None))),
             ClassMap((ClassSpec("background", (0, 1)), ClassSpec("nucleus", None))),
             ClassMap((*MEANING.classes, ClassSpec("third", (3,)))),
         ],
-        ids=["threshold", "ignored value", "class name", "class value", "third class"],
+        ids=["binarise_at", "ignored value", "class name", "class value", "third class"],
     )
     def test_is_everything_when_the_masks_mean_something_else(self, source, class_map):
         source.take()

@@ -243,7 +243,7 @@ class Batch:
 
     def take(self):
         """Take them in within a minute, without a warning."""
-        soft = ClassMap((ClassSpec("none", (0,)), ClassSpec("cell", (255,))), threshold=128)
+        soft = ClassMap((ClassSpec("none", (0,)), ClassSpec("cell", (255,))), binarise_at=128)
         plan = SampleSources(self.pairs, soft, FUZZ_PIXELS, workers=4)
         taken = []
         thread = threading.Thread(

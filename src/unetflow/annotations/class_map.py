@@ -24,18 +24,18 @@ class ClassMap:
     Attributes:
         classes: The classes in the order of their indices, the background first.
         ignore: Mask values of pixels that are excluded from training and scores.
-        threshold: If set, mask values from it on become 255 and all others 0, except for the
+        binarise_at: If set, mask values from it on become 255 and all others 0, except for the
             ignored ones: for masks with soft edges, also of single objects and regions.
     """
 
     classes: tuple[ClassSpec, ...]
     ignore: tuple[Value, ...] = ()
-    threshold: int | None = None
+    binarise_at: int | None = None
 
     @classmethod
     def of(cls, classes: Classes, masks: MaskParameters) -> Self:
         """Return the class map of the parameters `classes` and `ingestion.masks`."""
-        return cls(classes.root, tuple(masks.ignore), masks.threshold)
+        return cls(classes.root, tuple(masks.ignore), masks.binarise_at)
 
     @cached_property
     def indices(self) -> dict[Value, int]:
@@ -116,8 +116,8 @@ def decode_mask(mask: NDArray[np.integer], class_map: ClassMap, where: object) -
         InputError: The mask holds a value that no class declares.
     """
     ignored = ignored_pixels(mask, class_map)
-    if class_map.threshold is not None:
-        mask = np.where(mask >= class_map.threshold, np.uint8(255), np.uint8(0))
+    if class_map.binarise_at is not None:
+        mask = np.where(mask >= class_map.binarise_at, np.uint8(255), np.uint8(0))
     declared = {_to_number(value): index for value, index in class_map.indices.items()}
     values, counts = np.unique(mask, return_counts=True)
     undeclared = [int(value) for value in values if int(value) not in declared]
@@ -141,14 +141,14 @@ def decode_mask(mask: NDArray[np.integer], class_map: ClassMap, where: object) -
 
 
 def ignored_pixels(mask: NDArray[np.integer], class_map: ClassMap) -> NDArray[np.bool_] | None:
-    """Return where a mask holds ignored values, before any threshold; None if none is declared."""
+    """Return where a mask holds ignored values before it is binarised; None without such values."""
     numbers = [number for v in class_map.ignore if isinstance(number := _to_number(v), int)]
     return np.isin(mask, numbers) if numbers else None
 
 
 def object_pixels(mask: NDArray[np.integer], class_map: ClassMap) -> NDArray[np.bool_]:
-    """Return where the mask of one object or region is set: not 0, or at least the threshold."""
-    return mask != 0 if class_map.threshold is None else mask >= class_map.threshold
+    """Return where the mask of one object or region is set: not 0, or at least `binarise_at`."""
+    return mask != 0 if class_map.binarise_at is None else mask >= class_map.binarise_at
 
 
 def _to_number(value: Value) -> Value:
@@ -190,7 +190,7 @@ def _suggest_fix(
     is_soft = len(values) > 4 and values[-1] == 255 and counts[extremes].sum() > counts.sum() / 2
     if is_soft and not class_map.in_colour:
         return (
-            "These look like soft edges: set `ingestion.masks.threshold: 128`, which makes values "
-            "from 128 on 255 and all others 0"
+            "These look like soft edges: set `ingestion.masks.binarise_at: 128`, which makes "
+            "values from 128 on 255 and all others 0"
         )
     return "Write the missing values into `classes`, or give one class `values: rest`"

@@ -55,7 +55,7 @@ class SemanticMask(_SingleMask):
             max_pixels,
             self.mask.page,
             in_colour=class_map.in_colour,
-            soft=class_map.threshold is not None,
+            soft=class_map.binarise_at is not None,
         )
         check_shape(self.where, mask.shape, shape)
         return RasterAnnotation(decode_mask(mask, class_map, self.where))
@@ -71,11 +71,11 @@ class InstanceMask(_SingleMask):
     ) -> RasterAnnotation:
         """Read the mask; every object belongs to the only class beside the background."""
         index = class_map.object_index(self.where)
-        if class_map.threshold is not None:
+        if class_map.binarise_at is not None:
             raise DeclarationError(
                 self.where,
-                "its values are the numbers of objects, to which no threshold applies",
-                "Remove `ingestion.masks.threshold`",
+                "its values are the numbers of objects, which cannot be binarised",
+                "Remove `ingestion.masks.binarise_at`",
             )
         mask = read_mask(self.mask.file, max_pixels, self.mask.page)
         check_shape(self.where, mask.shape, shape)
@@ -95,7 +95,7 @@ class InstanceMask(_SingleMask):
 
 @dataclass(frozen=True)
 class ObjectMasks:
-    """One mask file for each object: it covers all but 0, or what reaches the threshold."""
+    """One mask file for each object: it covers all but 0, or what reaches `binarise_at`."""
 
     masks: tuple[File, ...]
     where: str
@@ -113,7 +113,7 @@ class ObjectMasks:
         index = class_map.object_index(self.where)
         canvas, all_ignored = ObjectCanvas(shape), np.zeros(shape, bool)
         for file in self.masks:
-            mask = read_mask(file, max_pixels, soft=class_map.threshold is not None)
+            mask = read_mask(file, max_pixels, soft=class_map.binarise_at is not None)
             check_shape(file, mask.shape, shape)
             pixels = object_pixels(mask, class_map)
             ignored = ignored_pixels(mask, class_map)

@@ -14,7 +14,7 @@ class MaskParameters(Strict):
     ignore: list[Any] = Field(
         description="mask values (numbers, colours or names) of pixels that are ignored"
     )
-    threshold: int | None = Field(
+    binarise_at: int | None = Field(
         ge=1,
         le=65535,
         description="for soft edges: values from it on become 255, all others 0, except ignored "

@@ -70,9 +70,9 @@ class Parameters(Strict):
                 f"it mixes colours with {plain[0]!r}",
                 "Give all values as colours, as in `[0, 0, 0]` for black",
             )
-        if used and not plain and masks.threshold is not None:
+        if used and not plain and masks.binarise_at is not None:
             raise InputError(
-                "ingestion.masks.threshold", "it is for grey masks, not for colours", "Remove it"
+                "ingestion.masks.binarise_at", "it is for grey masks, not for colours", "Remove it"
             )
         return self
 

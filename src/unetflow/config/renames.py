@@ -5,6 +5,7 @@ from typing import Any
 
 RENAMED = {
     "construction": "model",
+    "ingestion.masks.threshold": "ingestion.masks.binarise_at",
     "training.foreground_share": "training.foreground_fraction",
     "training.warmup_share": "training.warmup_fraction",
     "training.clip_norm": "training.global_clipnorm",

@@ -66,12 +66,12 @@ def read_pair(pair: Pair, class_map: ClassMap, max_pixels: int) -> SampleRecord:
 def _read_region(
     region: File, shape: tuple[int, int], class_map: ClassMap, max_pixels: int
 ) -> NDArray[np.bool_]:
-    mask = read_mask(region, max_pixels, soft=class_map.threshold is not None)
-    if class_map.threshold is None and len(np.setdiff1d(mask, [0])) > 1:
+    mask = read_mask(region, max_pixels, soft=class_map.binarise_at is not None)
+    if class_map.binarise_at is None and len(np.setdiff1d(mask, [0])) > 1:
         raise InputError(
             region,
             "the region holds several values besides 0, so that its edge is not clear",
-            "Save it as 0 outside and 255 inside, or set `ingestion.masks.threshold`",
+            "Save it as 0 outside and 255 inside, or set `ingestion.masks.binarise_at`",
         )
     inside = object_pixels(mask, class_map)
     check_shape(region, inside.shape, shape)

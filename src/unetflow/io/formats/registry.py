@@ -138,7 +138,7 @@ def read_mask(
         raise InputError(
             file,
             "JPEG compression has changed the mask's values",
-            "Export the mask as PNG or TIFF from its source, or set `ingestion.masks.threshold`",
+            "Export the mask as PNG or TIFF from its source, or set `ingestion.masks.binarise_at`",
         )
     return flat
 

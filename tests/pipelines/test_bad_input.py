@@ -11,8 +11,6 @@ from PIL import Image
 
 from tests.conftest import TINY, kedro_run
 
-pytestmark = pytest.mark.slow
-
 CATALOG = """
 raw_pairs:
   type: unetflow.datasets.SourceDataset
@@ -50,6 +48,7 @@ def _refused(result: Result, *texts: str) -> None:
         assert text in message
 
 
+@pytest.mark.slow
 def test_good_pairs_pass_the_whole_chain_even_with_numbers_as_names(mine: Path) -> None:
     result = kedro_run(mine.parent, "--pipelines", "training", "--params", TINY)
     assert result.exit_code == 0, result.output

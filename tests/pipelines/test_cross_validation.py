@@ -15,8 +15,6 @@ from unetflow.inference.segmenter import Segmenter
 from unetflow.models.preprocessing import with_preprocessing
 from unetflow.pipelines.cross_validation import nodes
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture
 def parts(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
@@ -32,6 +30,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("finished")
 def test_each_image_is_scored_once_by_a_network_that_has_not_seen_it(
     finished: tuple[Path, Result], tmp_path: Path, parts: list[pd.DataFrame]

@@ -20,7 +20,7 @@ from unetflow.io.formats.registry import read_image
 from unetflow.io.pixel_size import PixelSize, read_pixel_size
 
 # one process makes the run that all look at
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("finished")]
+pytestmark = pytest.mark.xdist_group("finished")
 
 Finished = tuple[Path, object]
 
@@ -89,6 +89,7 @@ def _check_objects(out: Path, images: Path) -> None:
     assert measured.tolist() == (table["image"] == "like").tolist()
 
 
+@pytest.mark.slow
 def test_a_model_file_is_enough(finished: Finished, project: Path, images: Path) -> None:
     model = finished[0] / "data/06_models/segmenter.keras"
     code, output, out = _infer(project, images, str(model))
@@ -105,6 +106,7 @@ def test_a_model_file_is_enough(finished: Finished, project: Path, images: Path)
     assert not (out / "probabilities").exists()
 
 
+@pytest.mark.slow
 def test_probabilities_of_averaged_blended_windows_are_there_on_request(
     finished: Finished, project: Path, images: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -126,6 +128,7 @@ def test_probabilities_of_averaged_blended_windows_are_there_on_request(
     assert f"Windows overlap by {overlap} pixels and are blended" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_model_of_the_registry_gives_the_same(
     finished: Finished,
     project: Path,
@@ -149,6 +152,7 @@ def test_a_model_of_the_registry_gives_the_same(
     assert os.environ["MLFLOW_TRACKING_URI"] == address
 
 
+@pytest.mark.slow
 def test_labels_have_the_header_of_ome_if_the_catalog_says_so(
     finished: Finished, project: Path, images: Path
 ) -> None:

@@ -15,8 +15,6 @@ from tests.conftest import TINY, kedro_run
 from unetflow.core.rng import generator_for
 from unetflow.data.synthetic import draw_nuclei
 
-pytestmark = pytest.mark.slow
-
 CATALOG = """
 raw_pairs:
   type: unetflow.datasets.SourceDataset
@@ -218,6 +216,7 @@ def test_three_classes_are_taken_in(mine):
     assert manifest_of(mine)["fraction_c"].to_numpy() == pytest.approx(64 / 64**2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "channels"), [(np.float32, 1), (np.uint16, 5), (np.uint8, 2)])
 def test_unusual_images_pass_the_whole_chain(project, dtype, channels):
     (project / "conf/local/catalog.yml").write_text(

@@ -15,8 +15,6 @@ from tests.conftest import ROOT, TINY, kedro_run
 from unetflow.inference.segmenter import Segmenter
 from unetflow.io.formats.registry import read_image, read_mask
 
-pytestmark = pytest.mark.slow
-
 COLOURS = np.zeros((10, 3))
 COLOURS[:4] = [30, 60, 200], [90, 90, 90], [200, 40, 30], [240, 240, 90]
 SMALL_PAPER = (
@@ -25,6 +23,7 @@ SMALL_PAPER = (
 )
 
 
+@pytest.mark.slow
 def test_the_papers_recipe_runs_from_images_to_masks(project: Path) -> None:
     result = kedro_run(project, "--params", SMALL_PAPER)
     assert result.exit_code == 0, result.output
@@ -79,6 +78,7 @@ def streets(project: Path) -> Path:
     return project
 
 
+@pytest.mark.slow
 def test_many_classes_go_the_same_way_as_two(streets: Path) -> None:
     result = kedro_run(streets, "--params", TINY + ",training.crops_per_image=8,training.epochs=12")
     assert result.exit_code == 0, result.output
@@ -97,6 +97,7 @@ def test_many_classes_go_the_same_way_as_two(streets: Path) -> None:
     assert len(np.unique(painted.reshape(-1, 3), axis=0)) == len(np.unique(label))
 
 
+@pytest.mark.slow
 def test_deep_supervision_trains_more_outputs_and_exports_the_networks_own(streets: Path) -> None:
     params = TINY + ",model.deep_supervision=1"
     result = kedro_run(streets, "--params", params)
@@ -117,6 +118,7 @@ def test_one_sigmoid_output_for_many_classes_is_refused(streets: Path) -> None:
     assert "model.head: 'sigmoid' gives the probability of one class" in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("finished")
 def test_a_champion_is_compared_with(copy: Path) -> None:
     client = mlflow.MlflowClient(f"sqlite:///{copy / 'mlflow.db'}")
@@ -130,6 +132,7 @@ def test_a_champion_is_compared_with(copy: Path) -> None:
     assert "previous champion, unetflow version 1" in (reporting / "report.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("finished")
 def test_a_training_begins_with_a_file_or_a_registered_model(copy: Path) -> None:
     path = "data/06_models/segmenter.keras"
@@ -158,7 +161,8 @@ def test_a_training_begins_with_a_file_or_a_registered_model(copy: Path) -> None
     assert "start_from: there is no model models:/unetflow@nobody" in result.output
 
 
-def test_a_few_crops_are_learnt_by_heart_or_it_is_said_that_they_are_not(project: Path) -> None:
+@pytest.mark.slow
+def test_a_few_crops_are_overfitted_or_an_error_says_that_they_are_not(project: Path) -> None:
     shutil.copytree(ROOT / "conf/debug", project / "conf/debug", dirs_exist_ok=True)
     shutil.copy(project / "conf/local/catalog.yml", project / "conf/debug")
     small = "model.base_filters=8,model.depth=2,training.crop_size=32"
@@ -175,6 +179,7 @@ def test_a_few_crops_are_learnt_by_heart_or_it_is_said_that_they_are_not(project
     assert "something keeps the network from learning" in result.output
 
 
+@pytest.mark.slow
 def test_a_budget_is_planned_for_and_what_is_given_stays(project: Path) -> None:
     params = "preset=planned,budget.memory_gb=2,budget.minutes=1,model.base_filters=4"
     result = kedro_run(
@@ -193,6 +198,7 @@ def test_a_budget_is_planned_for_and_what_is_given_stays(project: Path) -> None:
     assert segmenter.settings.tile == plan["training"]["tile"]
 
 
+@pytest.mark.slow
 def test_nothing_is_planned_without_a_budget_nor_beyond_it(project: Path) -> None:
     result = kedro_run(project, "--pipelines", "training", "--params", "preset=planned")
     assert result.exit_code == 1
@@ -203,6 +209,7 @@ def test_nothing_is_planned_without_a_budget_nor_beyond_it(project: Path) -> Non
     assert "budget.memory_gb: 0.5 GB do not suffice" in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("finished")
 def test_a_plan_for_other_parameters_is_not_gone_on_with(copy: Path) -> None:
     result = kedro_run(copy, "--pipelines", "evaluation", "--params", TINY + ",training.tile=64")

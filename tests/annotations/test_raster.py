@@ -159,7 +159,7 @@ def class_map_of(**options):
 def test_threshold_and_ignored_values_apply_to_object_masks(tmp_path):
     Image.fromarray(SOFT).save(tmp_path / "1.png")
     objects = ObjectMasks((tmp_path / "1.png",), "objects")
-    drawn = objects.draw((2, 3), class_map_of(threshold=128, ignore=(20,)), 100)
+    drawn = objects.draw((2, 3), class_map_of(binarise_at=128, ignore=(20,)), 100)
     assert drawn.label.tolist() == [[0, 255, 1], [0, 1, 0]]
     assert drawn.instances.tolist() == [[0, 0, 1], [0, 1, 0]]
 
@@ -171,11 +171,11 @@ def test_ignored_numbers_are_not_objects(tmp_path):
     assert drawn.label.tolist() == [[0, 255, 255], [0, 1, 1]]
     assert drawn.instances.tolist() == [[0, 0, 0], [0, 2, 1]]
     with pytest.raises(InputError, match="which cannot be binarised"):
-        numbered.draw((2, 3), class_map_of(threshold=128), 100)
+        numbered.draw((2, 3), class_map_of(binarise_at=128), 100)
 
 
 def test_ignored_values_are_removed_before_the_threshold(tmp_path):
     Image.fromarray(SOFT).save(tmp_path / "1.png")
     mask = SemanticMask(SourceImage(tmp_path / "1.png"))
-    drawn = mask.draw((2, 3), class_map_of(threshold=100, ignore=(127,)), 100)
+    drawn = mask.draw((2, 3), class_map_of(binarise_at=100, ignore=(127,)), 100)
     assert drawn.label.tolist() == [[0, 0, 1], [0, 1, 255]]

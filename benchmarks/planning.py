@@ -17,6 +17,8 @@ from pathlib import Path
 
 from turns import peak_memory
 
+from unetflow.config.training import PlannedTraining
+
 STEPS = 3
 
 
@@ -71,6 +73,21 @@ HELD_OUT = (
 )
 
 
+def training_of(case: Case) -> PlannedTraining:
+    """Return the parameters of a training of two epochs: the second has a copy of the weights."""
+    return PlannedTraining(
+        epochs=2,
+        crop_size=case.crop_size,
+        crops_per_image=STEPS,
+        batch_size=case.batch_size,
+        tile=case.tile,
+        optimiser=case.optimiser,
+        loss=case.loss,
+        precision="float32",
+        processes=0,
+    )
+
+
 def measure(case: Case) -> int:
     """Train in this process and return its peak resident memory in bytes."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -83,8 +100,7 @@ def measure(case: Case) -> int:
     from unetflow.data.samples import Sample
     from unetflow.models.unet import build_unet
     from unetflow.training.callbacks import TrainingListeners
-    from unetflow.training.fit import FitSettings, fit
-    from unetflow.training.optimisers import OptimiserSettings
+    from unetflow.training.fit import fit
 
     random = np.random.default_rng(0)
 
@@ -101,29 +117,7 @@ def measure(case: Case) -> int:
         padding=case.padding,
         deep_supervision=case.deep_supervision,
     )
-    settings = FitSettings(
-        epochs=2,  # the second one has the copy of the best weights beside it
-        crop_size=case.crop_size,
-        crops_per_image=STEPS,
-        batch_size=case.batch_size,
-        foreground_fraction=0.0,
-        optimiser=OptimiserSettings(
-            optimiser=case.optimiser,
-            momentum=0.9,
-            nesterov=True,
-            weight_decay=0.004,
-            learning_rate=0.001,
-            schedule="cosine",
-            warmup_fraction=0.05,
-            global_clipnorm=None,
-            ema_momentum=0.0,
-        ),
-        loss=case.loss,
-        patience=20,
-        workers=2,
-        tile=case.tile,
-        seed=1,
-    )
+    settings = training_of(case)
     fit(
         unet,
         {str(number): noise(case.crop_size) for number in range(case.batch_size)},
@@ -132,6 +126,7 @@ def measure(case: Case) -> int:
         Augmenter([{"transform": "HorizontalFlip", "p": 0.5}]),
         settings,
         TrainingListeners(lambda epoch, logs: None, lambda batch: None),
+        seed=1,
     )
     return peak_memory()
 
@@ -158,11 +153,10 @@ def predict(case: Case) -> int:
             padding=case.padding,
             deep_supervision=case.deep_supervision,
         ),
-        crop_size=case.crop_size,
-        batch_size=case.batch_size,
-        optimiser=case.optimiser,
+        crop=case.crop_size,
+        batch=case.batch_size,
         validation=Validation(case.image, case.image, case.tile),
-        loss=case.loss,
+        training=training_of(case),
     )
 
 

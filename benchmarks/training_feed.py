@@ -37,7 +37,14 @@ def peak(count: int, folder: str) -> float:
     unet = network(4, depth=2)
     changes = {"crop_size": 128, "tile": 256, "crops_per_image": 2000 // count}
     fit(
-        unet, samples, {"s0": samples["s0"]}, GREY, Augmenter(policy()), settings(**changes), SILENT
+        unet,
+        samples,
+        {"s0": samples["s0"]},
+        GREY,
+        Augmenter(policy()),
+        settings(**changes),
+        SILENT,
+        seed=1,
     )
     return peak_memory() / 1e6
 
@@ -79,11 +86,8 @@ def measure_feed(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             samples,
             GREY,
             Augmenter(policy()),
-            crop_size=CROP,
-            batch_size=4,
-            crops_per_image=4 * cores,
+            settings(crops_per_image=4 * cores, **{"processes": 0, kind: cores}),
             seed=1,
-            **{kind: cores},
         )
         for kind in ("workers", "processes")
     }

@@ -14,6 +14,7 @@ from turns import run_json
 
 from unetflow.augmentation.policy import build_policy
 from unetflow.config.augmentation import AugmentationParameters
+from unetflow.config.training import PlannedTraining
 from unetflow.core.parallel import count_cores
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample, SampleFolder, write_sample
@@ -21,8 +22,6 @@ from unetflow.models.device import has_gpu
 from unetflow.models.unet import build_unet
 from unetflow.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 from unetflow.training.callbacks import TrainingListeners
-from unetflow.training.fit import FitSettings
-from unetflow.training.optimisers import OptimiserSettings
 from unetflow.training.precision import choose_precision
 
 CONFIGURATION = Path(__file__).parents[1] / "conf"
@@ -60,26 +59,22 @@ def network(filters: int, precision: str = "float32", depth: int = 4) -> keras.M
         keras.config.set_dtype_policy(policy_before)
 
 
-def settings(**changes: Any) -> FitSettings:
+def settings(**changes: Any) -> PlannedTraining:
     """Return settings of one epoch."""
-    plain = OptimiserSettings("adam", 0.9, True, 0.0, 0.001, "constant", 0.0, None, 0.0)
-    values = {
+    plain = {
         "epochs": 1,
         "crop_size": CROP,
         "crops_per_image": 1,
         "batch_size": 4,
-        "foreground_fraction": 0.0,
-        "optimiser": plain,
-        "loss": "bce + dice",
+        "tile": CROP,
+        "schedule": "constant",
+        "warmup_fraction": 0.0,
         "patience": 10,
         "workers": 2,
         "processes": count_cores() if has_gpu() else 0,
         "precision": choose_precision("auto", 16),
-        "tile": CROP,
-        "seed": 1,
-        **changes,
     }
-    return FitSettings(**values)
+    return PlannedTraining(**plain | changes)
 
 
 def call_apart(function: str, *arguments: Any) -> Any:

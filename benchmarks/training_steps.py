@@ -92,7 +92,7 @@ def measure_steps(options: argparse.Namespace, filters: int, folder: Path) -> di
             checkpoints = CheckpointFolder(folder / "checkpoints", keep=1)
             place = checkpoints.of({"filters": filters})
             how = settings(batch_size=options.batch)
-            fit(ours, samples, one, GREY, augmenter, how, SILENT, place)
+            fit(ours, samples, one, GREY, augmenter, how, SILENT, place, seed=1)
             place.remove()
         finally:
             keras.Model.fit = train

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.networks import fit_settings
 from unetflow.augmentation.batch_processes import BatchMemory, BatchProcesses
 from unetflow.augmentation.batches import CropSampler
 from unetflow.augmentation.policy import Augmenter
@@ -49,7 +50,9 @@ def maker():
     place = np.arange(400, dtype=np.uint8).reshape(20, 20)
     sample = Sample(place[..., None], (place % 2).astype(np.uint8))
     flips = Augmenter([{"transform": "HorizontalFlip", "p": 0.5}])
-    return CropSampler({"a": sample}, IntensityRange([0.0], [255.0]), flips, 8, 0, 0.0, 1)
+    return CropSampler(
+        {"a": sample}, IntensityRange([0.0], [255.0]), flips, fit_settings(crop_size=8), 1
+    )
 
 
 def test_batches_come_right_in_whatever_order_and_however_often_they_are_asked_for(maker):

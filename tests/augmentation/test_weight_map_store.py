@@ -1,22 +1,17 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from tests.support.images import store_samples
 from unetflow.augmentation import weight_map_store as weighing
 from unetflow.augmentation.weight_map import objects_of, weight_map
-from unetflow.augmentation.weight_map_store import (
-    WeightedSamples,
-    WeightFolder,
-    WeightMapRequest,
-    WeightMapRule,
-    update_weight_maps,
-)
+from unetflow.augmentation.weight_map_store import WeightedSamples, WeightFolder, update_weight_maps
+from unetflow.config.training import WeightMapParameters
 from unetflow.data.samples import INSTANCES, Sample
 from unetflow.io.tiff_writer import write_tiff
 
-RULE = WeightMapRule((0.5, 2.0), border_weight=10.0, border_width=3.0, objects=None)
+RULE = WeightMapParameters(border_weight=10.0, border_width=3.0)
+WIDER = WeightMapParameters(border_weight=10.0, border_width=4.0)
+CLASS_WEIGHTS = {"gap": 0.5, "square": 2.0}
 
 
 def two_squares():
@@ -51,7 +46,7 @@ def open_maps(folder, stored):
 
 
 def test_each_sample_gets_the_map_of_its_label(tmp_path, stored):
-    assert update_weight_maps(tmp_path / "maps", WeightMapRequest(stored, RULE)) == 2
+    assert update_weight_maps(tmp_path / "maps", stored, RULE, CLASS_WEIGHTS) == 2
     maps = open_maps(tmp_path / "maps", stored)
     assert list(maps) == ["a", "sub/b"]
     expected = weight_map(
@@ -68,9 +63,11 @@ def test_each_sample_gets_the_map_of_its_label(tmp_path, stored):
 def test_objects_are_those_of_the_source_or_the_pieces_of_a_class(tmp_path, stored):
     one_object = (two_squares().label == 1).astype(np.uint16)
     write_tiff(tmp_path / "samples/samples/a" / INSTANCES, one_object)
-    update_weight_maps(tmp_path / "maps", WeightMapRequest(stored, RULE))
+    update_weight_maps(tmp_path / "maps", stored, RULE, CLASS_WEIGHTS)
     assert open_maps(tmp_path / "maps", stored)["a"].max() == 2.0
-    update_weight_maps(tmp_path / "maps", WeightMapRequest(stored, replace(RULE, objects=0)))
+    update_weight_maps(
+        tmp_path / "maps", stored, RULE.model_copy(update={"objects": "gap"}), CLASS_WEIGHTS
+    )
     label = two_squares().label
     expected = weight_map(
         label, objects_of(label, 0), class_weights=(0.5, 2.0), border_weight=10, border_width=3
@@ -81,28 +78,21 @@ def test_objects_are_those_of_the_source_or_the_pieces_of_a_class(tmp_path, stor
 def test_maps_are_computed_once_and_again_when_anything_changes(tmp_path, stored, counted):
     folder = tmp_path / "maps"
     for _ in range(2):
-        update_weight_maps(folder, WeightMapRequest(stored, RULE))
+        update_weight_maps(folder, stored, RULE, CLASS_WEIGHTS)
     assert len(counted) == 2
-    assert (
-        update_weight_maps(folder, WeightMapRequest(stored, replace(RULE, border_width=4.0))) == 2
-    )
+    assert update_weight_maps(folder, stored, WIDER, CLASS_WEIGHTS) == 2
     stored.descriptions["a"] = {**stored.descriptions["a"], "stamp": "another"}
-    assert (
-        update_weight_maps(folder, WeightMapRequest(stored, replace(RULE, border_width=4.0))) == 1
-    )
+    assert update_weight_maps(folder, stored, WIDER, CLASS_WEIGHTS) == 1
     (folder / "sub/b/weights.tif").unlink()
-    assert (
-        update_weight_maps(folder, WeightMapRequest(stored, replace(RULE, border_width=4.0))) == 1
-    )
+    assert update_weight_maps(folder, stored, WIDER, CLASS_WEIGHTS) == 1
 
 
 def test_maps_that_are_no_longer_wanted_go(tmp_path, stored):
     folder = tmp_path / "maps"
-    update_weight_maps(folder, WeightMapRequest(stored, RULE))
-    update_weight_maps(folder, WeightMapRequest(stored.select(["a"]), RULE))
+    update_weight_maps(folder, stored, RULE, CLASS_WEIGHTS)
+    update_weight_maps(folder, stored.select(["a"]), RULE, CLASS_WEIGHTS)
     assert sorted(path.name for path in folder.rglob("*.tif")) == ["weights.tif"]
-    assert update_weight_maps(folder, WeightMapRequest(stored, None)) == 0
-    assert update_weight_maps(folder, WeightMapRequest(stored.select(["a"]), RULE)) == 0
+    assert update_weight_maps(folder, stored.select(["a"]), RULE, CLASS_WEIGHTS) == 0
 
 
 def test_a_run_that_is_killed_leaves_no_half_map(tmp_path, stored, monkeypatch):
@@ -113,13 +103,13 @@ def test_a_run_that_is_killed_leaves_no_half_map(tmp_path, stored, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(weighing, "write_tiff", die)
         with pytest.raises(KeyboardInterrupt):
-            update_weight_maps(folder, WeightMapRequest(stored, RULE))
+            update_weight_maps(folder, stored, RULE, CLASS_WEIGHTS)
     assert not list(folder.rglob("weights.json"))
-    assert update_weight_maps(folder, WeightMapRequest(stored, RULE)) == 2
+    assert update_weight_maps(folder, stored, RULE, CLASS_WEIGHTS) == 2
 
 
 def test_samples_carry_their_maps(tmp_path, stored):
-    update_weight_maps(tmp_path / "maps", WeightMapRequest(stored, RULE))
+    update_weight_maps(tmp_path / "maps", stored, RULE, CLASS_WEIGHTS)
     weighted = WeightedSamples(stored, open_maps(tmp_path / "maps", stored))
     assert list(weighted) == ["a", "sub/b"]
     assert len(weighted) == 2

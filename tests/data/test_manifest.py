@@ -1,5 +1,4 @@
 import hashlib
-import json
 
 import numpy as np
 import pandas as pd
@@ -8,12 +7,10 @@ import pytest
 from tests.support.images import random_pixels, store_samples
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
-from unetflow.data.intensity import IntensityRange
+from unetflow.data.fingerprint import Fingerprint, measure_fingerprint
 from unetflow.data.manifest import (
     digest_data,
     find_channel_mismatches,
-    intensity_range,
-    measure_fingerprint,
     require_counted_pixels,
     require_several_classes,
     samples_of_split,
@@ -91,7 +88,7 @@ def test_no_pixel_is_read_for_the_table(stored, tmp_path):
 
 
 def test_fingerprint_of_two_small_samples(stored, manifest):
-    fingerprint = measure_fingerprint(manifest, stored[1], CLASSES)
+    fingerprint = measure_fingerprint(manifest, stored[1], CLASSES).model_dump()
     values = [10, 20, 30, 40, 60, 60, 60]
     assert fingerprint.pop("digest") == digest_data(manifest)
     assert fingerprint.pop("class_frequencies") == pytest.approx(
@@ -114,15 +111,15 @@ def test_fingerprint_of_two_small_samples(stored, manifest):
 
 def test_fingerprint_is_plain_data_from_which_the_scaling_comes_back(stored, manifest):
     fingerprint = measure_fingerprint(manifest, stored[1], CLASSES)
-    assert json.loads(json.dumps(fingerprint)) == fingerprint
-    assert intensity_range(fingerprint) == IntensityRange([10.0], [60.0])
+    assert Fingerprint.model_validate_json(fingerprint.model_dump_json()) == fingerprint
+    assert (fingerprint.intensity.low, fingerprint.intensity.high) == ([10.0], [60.0])
 
 
 def test_test_images_do_not_touch_the_training_statistics(stored, manifest):
     everything = measure_fingerprint(manifest.assign(split="train"), stored[1], CLASSES)
     training = measure_fingerprint(manifest, stored[1], CLASSES)
-    assert everything["intensity"]["high"] == [9999]
-    assert training["intensity"]["high"] == [60]
+    assert everything.intensity.high == [9999]
+    assert training.intensity.high == [60]
 
 
 def test_fingerprint_of_floats_has_the_range_of_their_histograms(tmp_path):
@@ -131,9 +128,9 @@ def test_fingerprint_of_floats_has_the_range_of_their_histograms(tmp_path):
     _, folder = store_samples(tmp_path, {"a": Sample(image, label)})
     table = tabulate(folder, CLASSES).assign(split="train")
     fingerprint = measure_fingerprint(table, folder, CLASSES)
-    assert fingerprint["dtype"] == "float32"
-    assert fingerprint["intensity"]["low"] == pytest.approx([-0.992], abs=1e-3)
-    assert fingerprint["intensity"]["high"] == pytest.approx([0.990], abs=1e-3)
+    assert fingerprint.dtype == "float32"
+    assert fingerprint.intensity.low == pytest.approx([-0.992], abs=1e-3)
+    assert fingerprint.intensity.high == pytest.approx([0.990], abs=1e-3)
 
 
 def test_digest_does_not_depend_on_order_or_place_of_the_files(manifest):

@@ -99,7 +99,7 @@ def trained():
     unet = tiny_unet(base_filters=8, depth=2)
     many = square_samples(6, seed=1, size=32), square_samples(3, seed=2, size=32)
     table = fit(
-        unet, *many, GREY, Augmenter([]), fit_settings(epochs=12, crops_per_image=4), SILENT
+        unet, *many, GREY, Augmenter([]), fit_settings(epochs=12, crops_per_image=4), SILENT, seed=3
     )
     assert table["val_dice"].max() > 0.9
     settings = make_settings(["a", "square"], 0.5, 1, "uint8", geometry_of(unet), 64)

@@ -161,7 +161,7 @@ def test_a_colour_segmenter_takes_colour_and_refuses_grey(random):
 @pytest.mark.process
 def test_plain_keras_opens_a_trained_segmenter_without_this_package(tmp_path, random):
     unet = randomise(tiny_unet())
-    optimiser = build_optimiser(fit_settings().optimiser, total_steps=5)
+    optimiser = build_optimiser(fit_settings(), total_steps=5)
     unet.compile(optimizer=optimiser, loss=SegmentationLoss("bce + dice"), metrics=[dice])
     unet.train_on_batch(random.random((1, 8, 8, 1)), np.ones((1, 8, 8, 1)))
     settings = make_settings(["a", "b"], 0.5, 1, "uint8", geometry_of(unet), 32)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests.support.losses import gradient_of, losses_of, random_prediction, random_truth
-from unetflow.config.loss_terms import LOSS_NAMES
+from unetflow.config.loss import LOSS_NAMES
 from unetflow.models.losses.segmentation_loss import LOSSES, SegmentationLoss
 
 WEIGHTED = ("bce", "cce", "focal")

@@ -10,7 +10,6 @@ import pytest
 from click.testing import Result
 
 from tests.conftest import TINY, kedro_run
-from unetflow.data.manifest import intensity_range
 from unetflow.inference.segmenter import Segmenter
 from unetflow.models.preprocessing import with_preprocessing
 from unetflow.pipelines.cross_validation import nodes
@@ -24,7 +23,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> list[pd.DataFrame]:
     def train(unet, samples, part, fingerprint, policy, weights, plan, seed, listeners, kept):
         seen.append(part)
         listeners.on_epoch(0, {"loss": len(seen)})
-        return with_preprocessing(unet, intensity_range(fingerprint)), None
+        return with_preprocessing(unet, fingerprint.intensity), None
 
     monkeypatch.setattr(nodes, "train_unet", train)
     return seen

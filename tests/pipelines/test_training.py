@@ -6,44 +6,30 @@ import pandas as pd
 import pytest
 
 from tests.conftest import ROOT
-from unetflow.config.loss_terms import LOSS_NAMES
+from unetflow.config.loss import LOSS_NAMES
+from unetflow.config.model import PlannedModel
+from unetflow.config.plan import Plan
 from unetflow.config.training import PlannedTraining
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.core.parallel import count_cores
+from unetflow.data.fingerprint import Fingerprint, ImageSize, Spread
+from unetflow.data.intensity import IntensityStatistics
 from unetflow.pipelines.training import nodes
 from unetflow.training import fit as fitting
 
-PARAMETERS = {
-    "epochs": 1,
-    "crop_size": 32,
-    "crops_per_image": 1,
-    "batch_size": 1,
-    "foreground_fraction": 0.0,
-    "optimiser": "adam",
-    "momentum": 0.9,
-    "nesterov": True,
-    "weight_decay": 0.0,
-    "learning_rate": 0.001,
-    "schedule": "constant",
-    "warmup_fraction": 0.0,
-    "global_clipnorm": None,
-    "ema_momentum": 0.0,
-    "loss": "bce + dice",
-    "class_weights": "none",
-    "weight_map": None,
-    "patience": 1,
-    "minutes": None,
-    "overfit_crops": 0,
-    "precision": "auto",
-    "workers": 0,
-    "processes": None,
-    "tile": 32,
-}
-FINGERPRINT = {
-    "intensity": {"low": [0.0], "high": [255.0]},
-    "class_frequencies": {"background": 0.8, "nucleus": 0.2},
-}
+SIZES = {"epochs": 1, "crop_size": 32, "crops_per_image": 1, "batch_size": 1, "tile": 32}
+FINGERPRINT = Fingerprint(
+    digest="",
+    samples={},
+    channels=1,
+    dtype="uint8",
+    height=Spread(smallest=1, median=1, largest=1),
+    width=Spread(smallest=1, median=1, largest=1),
+    largest=ImageSize(height=1, width=1),
+    intensity=IntensityStatistics([0.0], [255.0], [1.0], [1.0]),
+    class_frequencies={"background": 0.8, "nucleus": 0.2},
+)
 
 
 @pytest.fixture
@@ -51,7 +37,7 @@ def settings_of(monkeypatch):
     """Return what gives the settings with which the node would train."""
     seen = []
 
-    def fit(unet, training, validation, intensity, augmenter, settings, listeners, checkpoint):
+    def fit(unet, training, validation, intensity, augmenter, settings, *others, seed):
         seen.append(settings)
         return pd.DataFrame()
 
@@ -63,8 +49,8 @@ def settings_of(monkeypatch):
     unet = keras.Model(inputs, keras.layers.Identity()(inputs))
 
     def train(**changes):
-        parameters = {**PARAMETERS, **changes}
-        plan = {"training": parameters, "model": {"base_filters": 16}}
+        model = PlannedModel(depth=3, base_filters=16)
+        plan = Plan(model=model, training=PlannedTraining(**SIZES | changes))
         nodes.train_unet(unet, {}, None, FINGERPRINT, [], {}, plan, 1, None, None)
         return seen[-1]
 
@@ -72,33 +58,24 @@ def settings_of(monkeypatch):
 
 
 def test_the_formula_reaches_the_training(settings_of):
-    assert settings_of(loss="0.5*focal + tversky").loss == "0.5*focal + tversky"
+    assert settings_of(loss="0.5*focal + tversky").loss == {"focal": 0.5, "tversky": 1}
 
 
 @pytest.mark.parametrize(
     ("written", "weights"),
-    [("none", None), ("balanced", (0.625, 2.5)), ([1, 3.5], (1.0, 3.5))],
+    [("none", "none"), ("balanced", [0.625, 2.5]), ([1, 3.5], [1.0, 3.5])],
 )
 def test_class_weights_are_none_or_balance_the_training_split_or_are_given(
     settings_of, written, weights
 ):
     found = settings_of(class_weights=written).class_weights
-    assert found == (weights if weights is None else pytest.approx(weights))
-
-
-def test_there_must_be_a_weight_for_each_class(settings_of):
-    with pytest.raises(InputError) as caught:
-        settings_of(class_weights=[1.0, 2.0, 3.0])
-    assert str(caught.value) == (
-        "training.class_weights: it lists 3 weights for 2 classes. "
-        "Give one for each class, the background first."
-    )
+    assert found == (weights if weights == "none" else pytest.approx(weights))
 
 
 @pytest.mark.parametrize("written", ["balance", 3, [1.0, 0.0], [1.0, np.inf], [1.0, "2"], None])
 def test_other_class_weights_are_refused_with_one_message(written):
     with pytest.raises(InputError) as caught:
-        read_parameters(PlannedTraining, {**PARAMETERS, "class_weights": written}, "training")
+        read_parameters(PlannedTraining, {**SIZES, "class_weights": written}, "training")
     assert caught.value.where == "training.class_weights"
     assert caught.value.problem == f"{written!r} is not allowed"
     assert "`balanced`" in caught.value.fix
@@ -106,7 +83,7 @@ def test_other_class_weights_are_refused_with_one_message(written):
 
 def test_a_wrong_formula_is_refused_in_the_parsers_words():
     with pytest.raises(InputError) as caught:
-        read_parameters(PlannedTraining, {**PARAMETERS, "loss": "dise"}, "training")
+        read_parameters(PlannedTraining, {**SIZES, "loss": "dise"}, "training")
     assert str(caught.value) == (
         "training.loss: there is no loss 'dise'. Did you mean 'dice'? "
         f"Known: {', '.join(LOSS_NAMES)}."
@@ -115,7 +92,7 @@ def test_a_wrong_formula_is_refused_in_the_parsers_words():
 
 def test_the_configuration_and_the_readme_name_every_loss():
     path = ROOT / "conf/base/parameters_training.yml"
-    assert f"# Of {', '.join(LOSS_NAMES[:-1])} and {LOSS_NAMES[-1]}," in path.read_text()
+    assert f"# Factors of {', '.join(LOSS_NAMES[:-1])} and {LOSS_NAMES[-1]};" in path.read_text()
     table = (ROOT / "README.md").read_text().partition("| loss | what it is | for |")[2]
     rows = table.partition("\n\n")[0].splitlines()[2:]
     assert tuple(row.split("`")[1] for row in rows) == LOSS_NAMES
@@ -124,7 +101,7 @@ def test_the_configuration_and_the_readme_name_every_loss():
 def test_a_gpu_is_fed_by_processes_and_a_processor_by_threads(settings_of, monkeypatch):
     assert settings_of().processes == 0
     assert settings_of(processes=3).processes == 3
-    monkeypatch.setattr("unetflow.models.device.has_gpu", lambda: True)
+    monkeypatch.setattr("unetflow.training.settle.has_gpu", lambda: True)
     assert settings_of().processes == count_cores()
     assert settings_of(processes=0).processes == 0
 

@@ -169,8 +169,8 @@ def test_every_parameter_is_there_and_what_the_plan_made_of_it():
     assert ["seed", "42", ""] in rows
     assert ["model.depth", "null", "3"] in rows
     assert ["model.base_filters", "16", ""] in rows
-    assert ["training.loss", "bce + dice", ""] in rows
-    assert len(rows) == 6
+    assert ["training.loss.bce", "1.0", ""] in rows
+    assert len(rows) == 7
 
 
 def test_model_card_says_what_the_model_is_and_is_not_for():

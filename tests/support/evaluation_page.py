@@ -6,6 +6,11 @@ import numpy as np
 import pandas as pd
 
 from tests.support.report_page import CLASSES, Page, Samples, some, tabulate
+from unetflow.config.model import PlannedModel
+from unetflow.config.plan import Plan
+from unetflow.config.training import PlannedTraining
+from unetflow.data.fingerprint import Fingerprint
+from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
 from unetflow.reporting.evaluation_report.evaluation_page import write_evaluation_report
 from unetflow.reporting.evaluation_report.evaluation_results import EvaluationResults
@@ -20,14 +25,16 @@ RUN = {
     "device": "CPU",
     "versions": {"Python": "3.11.9", "keras": "3.15.0"},
 }
-PLAN = {
-    "model": {"base_filters": 16, "depth": 3},
-    "training": {"epochs": 3, "loss": "bce + dice", "weight_map": None},
-}
+PLAN = Plan.model_construct(
+    model=PlannedModel(base_filters=16, depth=3),
+    training=PlannedTraining.model_construct(
+        epochs=3, loss={"bce": 1.0, "dice": 1.0}, weight_map=None
+    ),
+)
 PARAMETERS = {
     "seed": 42,
     "model": {"base_filters": 16, "depth": None},
-    "training": {"epochs": 3, "loss": "bce + dice", "weight_map": None},
+    "training": {"epochs": 3, "loss": {"bce": 1.0, "dice": 1.0}, "weight_map": None},
 }
 
 
@@ -50,13 +57,13 @@ def evaluation(samples, table, means=None, **changes):
     thresholds = np.linspace(0.1, 0.9, 9)
     known = {
         "manifest": table,
-        "fingerprint": {
-            "digest": "d1635" * 12,
-            "samples": table["split"].value_counts().to_dict(),
-            "channels": 1,
-            "dtype": "uint8",
-            "intensity": {"low": [3.0], "high": [201.0]},
-        },
+        "fingerprint": Fingerprint.model_construct(
+            digest="d1635" * 12,
+            samples=table["split"].value_counts().to_dict(),
+            channels=1,
+            dtype="uint8",
+            intensity=IntensityRange([3.0], [201.0]),
+        ),
         "image_scores": scores,
         "metrics": {"class": "nucleus", "threshold": 0.4, "scores": means},
         "threshold_curve": pd.DataFrame(

@@ -55,6 +55,7 @@ def train(folder: Path, variant: str, die: str | None = None) -> None:
         fit_settings(epochs=EPOCHS, workers=2, **VARIANTS[variant]),
         TrainingListeners(on_epoch, lambda batch: None),
         CheckpointFolder(folder / "checkpoints", keep=1).of({"variant": variant}),
+        seed=3,
     )
     weights = {f"weight_{i}": weight for i, weight in enumerate(unet.get_weights())}
     with atomic.atomic_write(folder / "result.npz") as temporary:

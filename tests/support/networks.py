@@ -1,6 +1,5 @@
 """Makers of tiny networks, samples and settings."""
 
-from dataclasses import fields, replace
 from typing import Any
 
 import keras
@@ -8,14 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tests.support.segmenter_settings import make_settings
+from unetflow.config.training import PlannedTraining
 from unetflow.core.geometry import Geometry
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
 from unetflow.inference.segmenter import Segmenter
 from unetflow.models.preprocessing import with_preprocessing
 from unetflow.models.unet import build_unet, geometry_of
-from unetflow.training.fit import FitSettings
-from unetflow.training.optimisers import OptimiserSettings
 
 GREY = IntensityRange(low=[0.0], high=[255.0])
 ONE_PIXEL = Geometry(stride=1, remainder=0, shrink=0, margin=0)
@@ -88,37 +86,23 @@ def square_samples(count: int, seed: int, size: int = 24, square: int = 10) -> d
     return samples
 
 
-def fit_settings(**changes: Any) -> FitSettings:
-    """Make settings; those of the optimiser may be given among the others."""
-    own = {f.name for f in fields(OptimiserSettings)}
-    of_optimiser = {name: changes.pop(name) for name in own & changes.keys()}
-    plain = OptimiserSettings(
-        optimiser="adam",
-        momentum=0.9,
-        nesterov=True,
-        weight_decay=0.004,
-        learning_rate=0.01,
-        schedule="constant",
-        warmup_fraction=0.0,
-        global_clipnorm=None,
-        ema_momentum=0.0,
-    )
-    return replace(
-        FitSettings(
-            epochs=2,
-            crop_size=16,
-            crops_per_image=2,
-            batch_size=4,
-            foreground_fraction=0.0,
-            optimiser=replace(plain, **of_optimiser),
-            loss="bce + dice",
-            patience=10,
-            workers=1,
-            tile=64,
-            seed=3,
-        ),
-        **changes,
-    )
+def fit_settings(**changes: Any) -> PlannedTraining:
+    """Make settings for a short training."""
+    plain = {
+        "epochs": 2,
+        "crop_size": 16,
+        "crops_per_image": 2,
+        "batch_size": 4,
+        "tile": 64,
+        "learning_rate": 0.01,
+        "schedule": "constant",
+        "warmup_fraction": 0.0,
+        "patience": 10,
+        "precision": "float32",
+        "workers": 1,
+        "processes": 0,
+    }
+    return PlannedTraining(**plain | changes)
 
 
 def loss_slowly(label: NDArray[np.uint8], probability: NDArray[np.floating]) -> float:

@@ -107,7 +107,7 @@ def train(real: RealSet) -> Segmenter:
         warmup_fraction=0.1,
         learning_rate=0.01,
     )
-    fit(unet, samples, validation, intensity, Augmenter([]), settings, _SILENT)
+    fit(unet, samples, validation, intensity, Augmenter([]), settings, _SILENT, seed=3)
     dtype = str(real.images[0].dtype)
     settled = make_settings(real.classes, None, channels, dtype, geometry_of(unet), TILE)
     segmenter = Segmenter(with_preprocessing(unet, intensity), settled)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from tests.support.networks import GREY
+from tests.support.networks import GREY, fit_settings
 from unetflow.augmentation.policy import Augmenter
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE
@@ -38,18 +38,11 @@ def numbered():
     }
 
 
-def _feed(samples, **changes):
-    options = {
-        "intensity": IntensityRange(low=[0.0], high=[10_000.0]),
-        "augmenter": Augmenter(FLIPS),
-        "crop_size": 8,
-        "batch_size": 4,
-        "crops_per_image": 2,
-        "seed": 1,
-        "workers": 0,
-        **changes,
-    }
-    return CropLoader(samples, options.pop("intensity"), options.pop("augmenter"), **options)
+def _feed(samples, seed=1, label_margin=0, **changes):
+    intensity = changes.pop("intensity", IntensityRange(low=[0.0], high=[10_000.0]))
+    augmenter = changes.pop("augmenter", Augmenter(FLIPS))
+    settings = fit_settings(**{"crop_size": 8, "workers": 0, **changes})
+    return CropLoader(samples, intensity, augmenter, settings, seed, label_margin=label_margin)
 
 
 def _epoch(feed):

@@ -33,7 +33,9 @@ def _fit(
     **new,
 ):
     listeners = TrainingListeners(on_epoch, on_bad_batch)
-    return fit(unet, training, validation, GREY, augmenter, fit_settings(**new), listeners)
+    seed = new.pop("seed", 3)
+    settings = fit_settings(**new)
+    return fit(unet, training, validation, GREY, augmenter, settings, listeners, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +167,7 @@ def test_it_minimises_the_loss_that_is_named_with_its_weights(squares, other_squ
         entropy = -np.where(sample.label == 1, 3 * np.log(chance), 0.5 * np.log(1 - chance))
         expected.append(2 * entropy.mean())
     # The learning rate is so small that the network stays as it is.
-    changes = {"loss": "2*bce", "class_weights": (0.5, 3.0)}
+    changes = {"loss": "2*bce", "class_weights": [0.5, 3.0]}
     table = _fit(unet, squares, other_squares, epochs=1, learning_rate=1e-12, **changes)
     assert table["val_loss"].iloc[0] == pytest.approx(np.mean(expected), rel=1e-4)
 

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from itertools import pairwise
 from typing import get_args
 
@@ -6,27 +5,18 @@ import keras
 import numpy as np
 import pytest
 
+from tests.support.networks import fit_settings
 from unetflow.config.training import TrainingParameters
-from unetflow.training.optimisers import OptimiserSettings, PlateauRate, WarmUpRate, build_optimiser
+from unetflow.training.optimisers import PlateauRate, WarmUpRate, build_optimiser
 
 OPTIMISERS, SCHEDULES = (
     get_args(TrainingParameters.model_fields[name].annotation) for name in ("optimiser", "schedule")
 )
-PLAIN = OptimiserSettings(
-    optimiser="sgd",
-    momentum=0.0,
-    nesterov=False,
-    weight_decay=0.004,
-    learning_rate=0.1,
-    schedule="constant",
-    warmup_fraction=0.0,
-    global_clipnorm=None,
-    ema_momentum=0.0,
-)
+PLAIN = fit_settings(optimiser="sgd", momentum=0.0, nesterov=False, learning_rate=0.1)
 
 
 def build(steps=10, **changes):
-    return build_optimiser(replace(PLAIN, **changes), steps)
+    return build_optimiser(PLAIN.model_copy(update=changes), steps)
 
 
 def rates(steps, **changes):

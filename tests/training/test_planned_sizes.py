@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+from tests.support.networks import fit_settings
 from unetflow.models.unet import build_unet
 from unetflow.training.planner.architecture import Architecture, count_parameters
 from unetflow.training.planner.cost import forward_work
@@ -75,9 +76,9 @@ def test_the_predicted_memory_is_within_a_fifth_of_a_measured_one():
     measured = int(done.stdout.splitlines()[-1])
     predicted = predict_memory(
         Architecture(channels=3, base_filters=24, depth=1),
-        crop_size=192,
-        batch_size=4,
-        optimiser="adam",
+        crop=192,
+        batch=4,
+        training=fit_settings(),
         validation=Validation(128, 128, tile=512),
     )
     assert predicted == pytest.approx(measured, rel=0.2)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.networks import fit_settings
 from unetflow.training.planner.architecture import (
     Architecture,
     Convolution,
@@ -48,7 +49,7 @@ def test_the_weights_and_the_multiply_adds_of_a_small_network():
 
 def test_a_step_is_three_forward_passes_of_each_crop():
     once = forward_work(SMALL, 8, 8)
-    step = step_work(SMALL, crop_size=8, batch_size=5)
+    step = step_work(SMALL, crop=8, batch=5)
     assert step.multiply_adds == 15 * once.multiply_adds
     assert step.values == 15 * once.values + count_parameters(SMALL)
 
@@ -65,14 +66,17 @@ def test_the_seconds_of_both_kinds_of_work_add_up():
 
 
 def _memory(architecture=SMALL, validation=Validation(32, 32, 512), **changes):  # noqa: B008 - frozen
-    settings = {"crop_size": 64, "batch_size": 4, "optimiser": "adam", **changes}
-    return predict_memory(architecture, validation=validation, **settings)
+    crop, batch = changes.pop("crop_size", 64), changes.pop("batch_size", 4)
+    training = fit_settings(**changes)
+    return predict_memory(
+        architecture, crop=crop, batch=batch, validation=validation, training=training
+    )
 
 
 def test_an_optimisers_second_slot_and_an_average_cost_one_copy_of_the_weights_each():
     copy = 4 * count_parameters(SMALL)
     assert _memory() - _memory(optimiser="sgd") == copy
-    assert _memory(averaged=True) - _memory() == copy
+    assert _memory(ema_momentum=0.9) - _memory() == copy
     assert _memory(optimiser="adamw") == _memory()
 
 

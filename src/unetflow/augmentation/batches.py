@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from unetflow.augmentation.crops import draw_crop
 from unetflow.augmentation.policy import Augmenter
+from unetflow.config.training import PlannedTraining
 from unetflow.core.rng import generator_for
 from unetflow.data.intensity import IntensityRange, normalise
 from unetflow.data.samples import Sample
@@ -26,19 +27,17 @@ class CropSampler:
         samples: The training samples by id, opened when a crop of them is drawn.
         intensity: What becomes 0 and 1.
         augmenter: Changes each crop.
-        crop_size: Edge of a crop in pixels.
-        label_margin: Pixels to cut off each side of the label, for valid convolutions.
-        foreground_fraction: Share of the crops that are made to hold a foreground pixel.
+        settings: Size of the crops, and how many are made to hold a foreground pixel.
         seed: Another seed gives other crops.
+        label_margin: Pixels to cut off each side of the label, for valid convolutions.
     """
 
     samples: Mapping[str, Sample]
     intensity: IntensityRange
     augmenter: Augmenter
-    crop_size: int
-    label_margin: int
-    foreground_fraction: float
+    settings: PlannedTraining
     seed: int
+    label_margin: int = 0
 
     def make_batch(self, order: Order) -> Batch:
         """Return images `(batch, size, size, channels)` and labels `(batch, size, size, 1)`.
@@ -54,16 +53,17 @@ class CropSampler:
     ) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Return an image `(size, size, channels)` and its label `(size, size, 1)`."""
         random = generator_for(self.seed, epoch, sample_id, number)
+        size = self.settings.crop_size
         crop = draw_crop(
             self.samples[sample_id],
-            self.crop_size,
+            size,
             random,
             margin=self.label_margin,
-            foreground_fraction=self.foreground_fraction,
+            foreground_fraction=self.settings.foreground_fraction,
         )
         image = normalise(crop.image, self.intensity)
         seed = int(random.integers(2**32))
-        inner = slice(self.label_margin, self.crop_size - self.label_margin)
+        inner = slice(self.label_margin, size - self.label_margin)
         if crop.weights is None:
             image, label = self.augmenter(image, crop.label, seed)
             return image, label[inner, inner, np.newaxis]

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+from unetflow.config.training import TrainingParameters
+from unetflow.data.fingerprint import Fingerprint
+
 
 def balance_classes(frequencies: Sequence[float]) -> tuple[float, ...]:
     """Return weights that let each class count as much as any other.
@@ -19,3 +22,17 @@ def balance_classes(frequencies: Sequence[float]) -> tuple[float, ...]:
     weights = [1 / (len(frequencies) * f) if f > 0 else None for f in frequencies]
     largest = max((weight for weight in weights if weight is not None), default=1.0)
     return tuple(largest if weight is None else weight for weight in weights)
+
+
+def list_class_weights(
+    training: TrainingParameters, fingerprint: Fingerprint
+) -> list[float] | None:
+    """Return the weight of each class that the parameters ask for; None: all count the same.
+
+    Args:
+        training: Its `class_weights` are "none", "balanced" or a list.
+        fingerprint: Of the training split.
+    """
+    if training.class_weights == "balanced":
+        return list(balance_classes(list(fingerprint.class_frequencies.values())))
+    return None if training.class_weights == "none" else training.class_weights

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from unetflow.config.training import PlannedTraining
 from unetflow.core.rng import generator_for
 from unetflow.core.types import IGNORE, Label
 from unetflow.data.samples import Sample
@@ -49,19 +50,20 @@ def draw_crop(
 
 
 def fixed_crops(
-    samples: Mapping[str, Sample], count: int, size: int, seed: int
+    samples: Mapping[str, Sample], settings: PlannedTraining, margin: int, seed: int
 ) -> dict[str, Sample]:
-    """Cut a few squares that hold foreground, where there is any, to be learnt by heart.
+    """Cut a few squares that hold foreground, where there is any, for overfitting.
 
     Args:
         samples: Where they come from, as many as possible of them.
-        count: How many.
-        size: Their edge in pixels.
+        settings: Their number and their edge, with the margin.
+        margin: Pixels at each side that a training crop adds for context; they are left out.
         seed: Another seed gives others.
 
     Returns:
         The crops in memory by a name that begins with the sample's id.
     """
+    size = settings.crop_size - 2 * margin
     order = generator_for(seed, "fixed crops").permutation(len(samples)).tolist()
     ids = list(samples)
     return {
@@ -71,7 +73,7 @@ def fixed_crops(
             generator_for(seed, "fixed crop", number),
             foreground_fraction=1.0,
         )
-        for number in range(count)
+        for number in range(settings.overfit_crops)
     }
 
 

@@ -3,15 +3,14 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from unetflow.augmentation.weight_map import objects_of, weight_map
+from unetflow.config.training import WeightMapParameters
 from unetflow.core.atomic import atomic_write
 from unetflow.data.samples import INDEX, Sample, SampleFolder
 from unetflow.io.tiff_writer import write_tiff
@@ -19,37 +18,6 @@ from unetflow.io.tiff_writer import write_tiff
 WEIGHTS, MARK = "weights.tif", "weights.json"
 _FORM = 1
 """Raised when weight maps change their form, so that all are made anew."""
-
-
-@dataclass(frozen=True)
-class WeightMapRule:
-    """How pixels are weighed; see `weight_map.weight_map`.
-
-    Attributes:
-        class_weights: Of each class.
-        border_weight: What a gap of no width between two objects adds.
-        border_width: How wide gaps may be, in pixels.
-        objects: Index of the class whose connected pieces are the objects; None takes the objects
-            that the samples tell apart, or the pieces of all classes but the first.
-    """
-
-    class_weights: tuple[float, ...]
-    border_weight: float
-    border_width: float
-    objects: int | None
-
-
-@dataclass(frozen=True)
-class WeightMapRequest:
-    """What weight maps there shall be.
-
-    Attributes:
-        samples: The samples that get one.
-        rule: How they are weighed; None: no sample gets one.
-    """
-
-    samples: SampleFolder
-    rule: WeightMapRule | None
 
 
 class WeightFolder(Mapping[str, NDArray[np.float32]]):
@@ -115,66 +83,72 @@ class WeightedSamples(Mapping[str, Sample]):
         return len(self._samples)
 
 
-def update_weight_maps(folder: Path, weighing: WeightMapRequest) -> int:
+def update_weight_maps(
+    folder: Path,
+    samples: SampleFolder,
+    settings: WeightMapParameters,
+    class_weights: Mapping[str, float],
+) -> int:
     """Bring a folder of weight maps up to date.
 
-    A map is left alone when its sample and the rule are those of before, and all are where there is
-    no rule. Each map is whole or does not count, so that a killed run resumes where it was. The
-    folder's index is removed first: until it is written again, the folder counts as empty.
+    A map is left alone when its sample and the settings are those of before. Each map is whole or
+    does not count, so that a killed run resumes where it was. The folder's index is removed first:
+    until it is written again, the folder counts as empty.
 
     Args:
         folder: Holds a folder for each sample.
-        weighing: What there shall be.
+        samples: The samples that get a map.
+        settings: How the borders are weighted.
+        class_weights: The weight of each class by its name, in the order of the labels.
 
     Returns:
         How many maps were computed.
     """
     (folder / INDEX).unlink(missing_ok=True)
-    if weighing.rule is None:  # another preset may want the maps of before again
-        return 0
-    wanted = dict.fromkeys(weighing.samples)
+    wanted = dict.fromkeys(samples)
     for mark in sorted(folder.rglob(MARK)):
         if mark.parent.relative_to(folder).as_posix() not in wanted:
             _remove(mark.parent)
+    rule = hashlib.sha256(f"{_FORM} {settings} {dict(class_weights)}".encode()).hexdigest()
     computed = 0
     for sample_id in wanted:
-        computed += _update_one(folder / sample_id, weighing, sample_id)
+        home = folder / sample_id
+        stamp = json.dumps({"rule": rule, "sample": samples.descriptions[sample_id]["stamp"]})
+        if not _is_current(home, stamp):
+            (home / MARK).unlink(missing_ok=True)
+            weights = _compute_one(samples, sample_id, settings, class_weights)
+            write_tiff(home / WEIGHTS, weights, sync_folder=False)
+            with atomic_write(home / MARK) as temporary:
+                temporary.write_text(stamp, encoding="utf-8")
+            computed += 1
     return computed
 
 
-def _update_one(home: Path, weighing: WeightMapRequest, sample_id: str) -> bool:
-    """Compute the map of one sample unless it is there, and tell whether it was needed."""
-    rule = weighing.rule
-    assert rule is not None  # noqa: S101 - nobody is weighed without one
-    known = _stamp(rule, weighing.samples.descriptions[sample_id])
+def _is_current(home: Path, stamp: str) -> bool:
     mark = home / MARK
     is_whole = mark.is_file() and (home / WEIGHTS).is_file()
-    if is_whole and mark.read_text(encoding="utf-8", errors="replace") == known:
-        return False
-    mark.unlink(missing_ok=True)
-    label = np.asarray(weighing.samples[sample_id].label)
+    return is_whole and mark.read_text(encoding="utf-8", errors="replace") == stamp
+
+
+def _compute_one(
+    samples: SampleFolder,
+    sample_id: str,
+    settings: WeightMapParameters,
+    class_weights: Mapping[str, float],
+) -> NDArray[np.float32]:
+    label = np.asarray(samples[sample_id].label)
     instances = (
-        weighing.samples.instances(sample_id)
-        if rule.objects is None
-        else objects_of(label, rule.objects)
+        samples.instances(sample_id)
+        if settings.objects is None
+        else objects_of(label, list(class_weights).index(settings.objects))
     )
-    weights = weight_map(
+    return weight_map(
         label,
         instances,
-        class_weights=rule.class_weights,
-        border_weight=rule.border_weight,
-        border_width=rule.border_width,
+        class_weights=list(class_weights.values()),
+        border_weight=settings.border_weight,
+        border_width=settings.border_width,
     )
-    write_tiff(home / WEIGHTS, weights, sync_folder=False)
-    with atomic_write(mark) as temporary:
-        temporary.write_text(known, encoding="utf-8")
-    return True
-
-
-def _stamp(rule: WeightMapRule, description: Mapping[str, Any]) -> str:
-    """Return a text that changes with the rule and the sample."""
-    digest = hashlib.sha256(f"{_FORM} {rule}".encode()).hexdigest()
-    return json.dumps({"rule": digest, "sample": description["stamp"]})
 
 
 def _remove(home: Path) -> None:

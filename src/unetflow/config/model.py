@@ -17,22 +17,24 @@ class ModelParameters(Strict):
     )
     depth: Depth | None = Field(description="how often the size is halved")
     normalisation: Literal["batch", "group", "instance", "none"] = Field(
-        description="batch, group, instance or none"
+        default="batch", description="batch, group, instance or none"
     )
     dropout: float = Field(
-        ge=0, lt=1, description="fraction dropped at the end of the contracting path"
+        default=0.0, ge=0, lt=1, description="fraction dropped at the end of the contracting path"
     )
     padding: Literal["same", "valid"] = Field(
-        description="same, or valid: no invented pixels at the borders, a smaller output"
+        default="same",
+        description="same, or valid: no invented pixels at the borders, a smaller output",
     )
     up_activation: Literal["none", "relu"] = Field(
-        description="what follows an up-convolution: none or relu"
+        default="none", description="what follows an up-convolution: none or relu"
     )
     deep_supervision: int = Field(
-        ge=0, description="decoder levels below the first that are trained directly"
+        default=0, ge=0, description="decoder levels below the first that are trained directly"
     )
     head: Literal["auto", "sigmoid", "softmax"] = Field(
-        description="sigmoid for two classes, softmax for any number; auto takes the smaller one"
+        default="auto",
+        description="sigmoid for two classes, softmax for any number; auto takes the smaller one",
     )
 
     def count_outputs(self, classes: int) -> int:
@@ -43,5 +45,5 @@ class ModelParameters(Strict):
 class PlannedModel(ModelParameters):
     """The same with nothing left to plan."""
 
-    base_filters: Count
     depth: Depth
+    base_filters: Count

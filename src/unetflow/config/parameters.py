@@ -13,17 +13,16 @@ from unetflow.config.model import ModelParameters
 from unetflow.config.optimisation import OptimisationParameters
 from unetflow.config.packaging import PackagingParameters
 from unetflow.config.retraining import RetrainingParameters
-from unetflow.config.training import TrainingParameters
+from unetflow.config.training import TrainingParameters, check_crop
 from unetflow.config.validation import Positive, Strict
 from unetflow.core.errors import InputError
-from unetflow.core.geometry import unet_geometry
 
 
 class BudgetParameters(Strict):
     """What a training may take; see `training.planner`."""
 
-    memory_gb: Positive | None = Field(description="10^9 bytes, at the peak")
-    minutes: Positive | None = Field(description="of training with its validation")
+    memory_gb: Positive | None = Field(default=None, description="10^9 bytes, at the peak")
+    minutes: Positive | None = Field(default=None, description="of training with its validation")
 
 
 class Parameters(Strict):
@@ -101,22 +100,16 @@ class Parameters(Strict):
         return self
 
     @model_validator(mode="after")
-    def _crop_fits_the_network(self) -> Self:
-        crop, depth, levels = self.training.crop_size, self.model.depth, self.model.deep_supervision
-        if depth is not None and levels >= depth:
+    def _training_fits_the_network(self) -> Self:
+        depth, levels = self.model.depth, self.model.deep_supervision
+        if depth is None:
+            return self
+        if levels >= depth:
             raise InputError(
                 "model.deep_supervision",
                 f"a U-Net of depth {depth} has {depth - 1} decoder levels below the first, not "
                 f"{levels}",
                 "Lower it, or raise model.depth",
             )
-        if crop is None or depth is None:
-            return self
-        geometry = unet_geometry(depth, self.model.padding)
-        if not geometry.fits(crop):
-            raise InputError(
-                "training.crop_size",
-                f"{crop} does not fit a U-Net of depth {depth} with {self.model.padding} padding",
-                f"The nearest sizes that do are {geometry.nearest(crop)}",
-            )
+        check_crop(self.training, depth, self.model.padding)
         return self

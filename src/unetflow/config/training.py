@@ -2,11 +2,18 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
-from unetflow.config.loss_terms import parse_formula
+from unetflow.config.loss import read_loss
 from unetflow.config.validation import Count, Fraction, Positive, Strict
 from unetflow.core.errors import InputError
+from unetflow.core.geometry import unet_geometry
 
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -36,65 +43,77 @@ class TrainingParameters(Strict):
         description="Longest edge in pixels of a window of a predicted image; longer where the "
         "depth needs it"
     )
-    learning_rate: Positive = Field(description="the highest one")
-    optimiser: Literal["adam", "adamw", "sgd"] = Field(description="adam, adamw or sgd")
-    momentum: float = Field(ge=0, lt=1, description="of sgd")
-    nesterov: bool = Field(description="of sgd")
+    learning_rate: Positive = Field(default=0.001, description="the highest one")
+    optimiser: Literal["adam", "adamw", "sgd"] = Field(
+        default="adam", description="adam, adamw or sgd"
+    )
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd")
+    nesterov: bool = Field(default=True, description="of sgd")
     schedule: Literal["constant", "cosine", "poly", "plateau"] = Field(
+        default="cosine",
         description="constant; cosine or poly, which fall to 0; or plateau, which halves the rate "
-        "when the validation Dice stalls for a third of the patience"
+        "when the validation Dice stalls for a third of the patience",
     )
     warmup_fraction: float = Field(
-        ge=0, lt=1, description="Fraction of the steps in which the learning rate rises"
+        default=0.05,
+        ge=0,
+        lt=1,
+        description="Fraction of the steps in which the learning rate rises",
     )
-    loss: str = Field(
-        description="Of bce, cce, dice, focal, tversky, lovasz and cldice, also as in 0.5*focal + "
-        "tversky"
+    loss: Annotated[dict[str, float], BeforeValidator(read_loss)] = Field(
+        default={"bce": 1.0, "dice": 1.0},
+        description="Factors of bce, cce, dice, focal, tversky, lovasz and cldice; 0 leaves one "
+        "out. A text such as 0.5*focal + tversky takes the place of all.",
     )
     class_weights: Literal["none", "balanced"] | list[Weight] = Field(
-        description="Of bce, cce and focal: none, balanced, or a list, the background first"
+        default="none",
+        description="Of bce, cce and focal: none, balanced, or a list, the background first",
     )
     weight_map: WeightMapParameters | None = Field(
+        default=None,
         description="Pixels between objects count more in bce, cce and focal: null, or "
-        "border_weight, border_width and objects"
+        "border_weight, border_width and objects",
     )
     foreground_fraction: Fraction = Field(
-        description="fraction of the crops that are made to hold a foreground pixel"
+        default=0.0, description="fraction of the crops that are made to hold a foreground pixel"
     )
     weight_decay: float = Field(
-        ge=0, description="of adamw: fraction that weights lose in each step, times the rate"
+        default=0.004,
+        ge=0,
+        description="of adamw: fraction that weights lose in each step, times the rate",
     )
-    global_clipnorm: Positive | None = Field(description="largest norm of all gradients together")
+    global_clipnorm: Positive | None = Field(
+        default=None, description="largest norm of all gradients together"
+    )
     ema_momentum: float = Field(
+        default=0.0,
         ge=0,
         lt=1,
         description="of the moving average of the weights, such as 0.999, which is then validated "
         "and kept; 0 for none",
     )
     patience: Count = Field(
-        description="epochs without a better validation Dice after which training stops"
+        default=20, description="epochs without a better validation Dice after which training stops"
     )
     minutes: Positive | None = Field(
-        description="time after which training stops at an epoch's end"
+        default=None, description="time after which training stops at an epoch's end"
     )
     overfit_crops: int = Field(
-        ge=0, description="overfit this many crops, to test whether the network can learn"
+        default=0,
+        ge=0,
+        description="overfit this many crops, to test whether the network can learn",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
         description="float32, bfloat16, or auto: bfloat16 where the GPU or the processor is faster "
-        "with it"
+        "with it",
     )
-    workers: int = Field(ge=0, description="threads that prepare crops")
+    workers: int = Field(default=2, ge=0, description="threads that prepare crops")
     processes: Annotated[int, Field(ge=0)] | None = Field(
+        default=None,
         description="Processes that prepare crops instead of threads; null: one for each core with "
-        "a GPU, else none"
+        "a GPU, else none",
     )
-
-    @field_validator("loss")
-    @classmethod
-    def _check_loss(cls, text: str) -> str:
-        parse_formula(text)
-        return text
 
     @field_validator("class_weights", mode="wrap")
     @classmethod
@@ -112,8 +131,24 @@ class TrainingParameters(Strict):
 class PlannedTraining(TrainingParameters):
     """The same with nothing left to plan."""
 
-    epochs: Count
     crop_size: Count
-    crops_per_image: Count
     batch_size: Count
     tile: Count
+    epochs: Count
+    crops_per_image: Count
+
+
+def check_crop(training: TrainingParameters, depth: int, padding: str) -> None:
+    """Raise an `InputError` where the crops do not fit a U-Net."""
+    crop = training.crop_size
+    if crop is not None and not unet_geometry(depth, padding).fits(crop):
+        raise refuse_crop(crop, depth, padding)
+
+
+def refuse_crop(crop: int, depth: int, padding: str) -> InputError:
+    """Return the error for a crop that does not fit a U-Net."""
+    return InputError(
+        "training.crop_size",
+        f"{crop} does not fit a U-Net of depth {depth} with {padding} padding",
+        f"The nearest sizes that do are {unet_geometry(depth, padding).nearest(crop)}",
+    )

@@ -1,18 +1,12 @@
-"""The manifest, a table of all samples, and the fingerprint of the training data."""
+"""The manifest: a table of all samples."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
-from unetflow.data.drift import measure_drift_reference
-from unetflow.data.intensity import IntensityRange, Moments, measure_intensity, measure_moments
 from unetflow.data.samples import SampleFolder
 
 _IDENTITY = ("image_sha256", "mask_sha256", "stamp")
@@ -99,62 +93,6 @@ def require_counted_pixels(table: pd.DataFrame) -> None:
             )
 
 
-def measure_fingerprint(
-    manifest: pd.DataFrame, samples: SampleFolder, classes: Sequence[ClassSpec]
-) -> dict[str, Any]:
-    """Return statistics of the training split and a digest of the whole data set.
-
-    Args:
-        manifest: The columns of `tabulate` and `split`.
-        samples: The samples, whose histograms are read one at a time.
-        classes: The classes in the order of their labels.
-
-    Returns:
-        Plain values: `digest`, `samples` (number by split), `channels`, `dtype`, `height` and
-        `width` (smallest, median, largest), `largest` (height and width over all splits),
-        `intensity` (see `measure_intensity`; pixels outside a region of interest do not count),
-        `range` (see `drift.DriftReference`) and `class_frequencies` (fraction of the training
-        pixels that are not ignored).
-    """
-    training = manifest[manifest["split"] == "train"]
-    moments: list[Moments] = []
-    intensity = measure_intensity(_collect_moments(samples, training["id"], moments))
-    counted = training["height"] * training["width"] * (1 - training["ignored"])
-    return {
-        "digest": digest_data(manifest),
-        "samples": manifest["split"].value_counts().to_dict(),
-        "channels": int(training["channels"].iloc[0]),
-        "dtype": np.dtype(str(training["dtype"].iloc[0])).name,
-        "height": _spread(training["height"]),
-        "width": _spread(training["width"]),
-        "largest": {"height": int(manifest["height"].max()), "width": int(manifest["width"].max())},
-        "intensity": asdict(intensity),
-        "range": asdict(
-            measure_drift_reference(moments, [*training["height"], *training["width"]])
-        ),
-        "class_frequencies": {
-            c.name: float((training[f"fraction_{c.name}"] * counted).sum() / max(counted.sum(), 1))
-            for c in classes
-        },
-    }
-
-
-def _collect_moments(
-    samples: SampleFolder, ids: Iterable[str], moments: list[Moments]
-) -> Iterator[NDArray[np.void]]:
-    """Yield the histograms, and append the moments of those that are not empty."""
-    for sample_id in ids:
-        histogram = samples.histogram(sample_id)
-        if len(histogram):
-            moments.append(measure_moments(histogram))
-        yield histogram
-
-
-def intensity_range(fingerprint: dict[str, Any]) -> IntensityRange:
-    """Return the intensity scaling of a fingerprint."""
-    return IntensityRange(fingerprint["intensity"]["low"], fingerprint["intensity"]["high"])
-
-
 def samples_of_split(samples: SampleFolder, manifest: pd.DataFrame, split: str) -> SampleFolder:
     """Return the samples of one split in the order of the manifest.
 
@@ -189,11 +127,3 @@ def digest_training(manifest: pd.DataFrame) -> str:
     columns = [name for name in columns if name in manifest.columns]
     table = manifest[columns].sort_values("id").to_json(orient="values", double_precision=15)
     return hashlib.sha256(table.encode()).hexdigest()
-
-
-def _spread(values: "pd.Series[int]") -> dict[str, float]:
-    return {
-        "smallest": float(values.min()),
-        "median": float(values.median()),
-        "largest": float(values.max()),
-    }

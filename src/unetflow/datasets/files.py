@@ -1,5 +1,6 @@
 """Files in this project's own formats, one dataset for all of them."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,16 @@ import numpy as np
 from kedro.io import AbstractDataset, DatasetError
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import BaseModel, ValidationError
 
+from unetflow.config.plan import Plan
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
+from unetflow.data.fingerprint import Fingerprint
 from unetflow.instances.coco import write_coco
 from unetflow.instances.geojson import write_geojson
 from unetflow.instances.imagej import write_imagej_rois
+from unetflow.io.files import require_file
 from unetflow.io.formats.registry import read_image, read_mask
 from unetflow.io.pixel_size import PixelSize, read_pixel_size
 from unetflow.io.tiff_writer import write_label_tiff, write_probability_tiff, write_tiff
@@ -55,6 +60,7 @@ class FileDataset(AbstractDataset[Any, Any]):
             - `segmenter`: model, preprocessing, threshold and class names
             - `exported`: a segmenter for another runtime than Keras
             - `bioimageio`: a model's package for bioimage.io; only written
+            - `plan`, `fingerprint`: a model of that name as JSON, without fields that are not set
         metadata: Anything; Kedro ignores it.
 
     Raises:
@@ -136,6 +142,28 @@ def load_segmenter(path: Path) -> "Segmenter":
     return Segmenter.load(path)
 
 
+def _json_format(model: type[BaseModel]) -> _Format:
+    def save(path: Path, data: BaseModel) -> None:
+        values = data.model_dump(mode="json", exclude_unset=True)
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(values, indent=2), encoding="utf-8")
+
+    def load(path: Path) -> BaseModel:
+        require_file(path)
+        try:
+            return model.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise InputError(
+                path,
+                f"it is damaged or of another version ({where}: {first['msg']})",
+                "Run the stage that writes it again",
+            ) from error
+
+    return _Format(save, load)
+
+
 FORMATS = {
     "image": _Format(_save_image, _load_image),
     "labels": _Format(lambda path, data: write_label_tiff(path, *data), _load_labels),
@@ -149,5 +177,7 @@ FORMATS = {
     "segmenter": _Format(lambda path, segmenter: segmenter.save(path), load_segmenter),
     "exported": _Format(lambda path, exported: exported.write(path), load_segmenter),
     "bioimageio": _Format(lambda path, package: package.save(path)),
+    "plan": _json_format(Plan),
+    "fingerprint": _json_format(Fingerprint),
 }
 """The formats by name."""

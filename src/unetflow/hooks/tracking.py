@@ -9,6 +9,7 @@ from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
+from pydantic import BaseModel
 
 from unetflow.config.validation import dump_parameters
 from unetflow.datasets.training_log import TrainingLogDataset
@@ -134,6 +135,8 @@ class TrackingHooks:
         """Log tags from an entry's values, and the data set that the entry describes."""
         if self._tracker is None:
             return
+        if isinstance(data, BaseModel):
+            data = data.model_dump()
         if "tags" in tracking:
             self._tracker.set_tags({tag: str(data[key]) for tag, key in tracking["tags"].items()})
         if "input" in tracking:

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from unetflow.inference.segmenter import Segmenter, SegmenterSettings
     from unetflow.inference.segmenter_files import Exported
     from unetflow.training.callbacks import TrainingListeners
-    from unetflow.training.fit import FitSettings
 else:
-    BeginFold = BioimageioPackage = Exported = Figure = FitSettings = KerasModel = Segmenter = Any
+    BeginFold = BioimageioPackage = Exported = Figure = KerasModel = Segmenter = Any
     SegmenterSettings = TrainingListeners = Any
 
 __all__ = [
@@ -25,7 +24,6 @@ __all__ = [
     "BioimageioPackage",
     "Exported",
     "Figure",
-    "FitSettings",
     "KerasModel",
     "Segmenter",
     "SegmenterSettings",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from unetflow.augmentation.batch_processes import BatchProcesses
 from unetflow.augmentation.batches import CropSampler, Order
 from unetflow.augmentation.policy import Augmenter
+from unetflow.config.training import PlannedTraining
 from unetflow.core.rng import generator_for
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
@@ -25,43 +26,35 @@ class CropLoader(keras.utils.PyDataset):
         samples: The training samples by id, opened when a crop of them is drawn.
         intensity: What becomes 0 and 1.
         augmenter: Changes each crop.
-        crop_size: Edge of a crop in pixels.
-        label_margin: Pixels to cut off each side of the label, for valid convolutions.
-        batch_size: Crops in a batch; the last batch of an epoch may have fewer.
-        crops_per_image: Crops of each sample in an epoch.
-        foreground_fraction: Share of the crops that are made to hold a foreground pixel.
+        settings: Size and number of the crops, and the threads or processes that prepare them;
+            processes take seconds to start, and some 0.2 GB each.
         seed: Another seed gives other crops in another order.
-        workers: Threads that prepare batches ahead of the training step.
-        processes: Processes that prepare them instead, as a GPU may need it: threads of Python
-            get in each other's way. They take seconds to start, and some 0.2 GB each.
+        label_margin: Pixels to cut off each side of the label, for valid convolutions.
     """
 
-    def __init__(  # noqa: PLR0913 - each says something else about the crops
+    def __init__(
         self,
         samples: Mapping[str, Sample],
         intensity: IntensityRange,
         augmenter: Augmenter,
-        *,
-        crop_size: int,
-        label_margin: int = 0,
-        batch_size: int,
-        crops_per_image: int,
-        foreground_fraction: float = 0.0,
+        settings: PlannedTraining,
         seed: int,
-        workers: int = 2,
-        processes: int = 0,
+        *,
+        label_margin: int = 0,
     ) -> None:
+        processes = settings.processes
         # With processes the threads only wait for them.
-        super().__init__(workers=2 if processes else workers, max_queue_size=QUEUE_LENGTH)
-        self._maker = CropSampler(
-            samples, intensity, augmenter, crop_size, label_margin, foreground_fraction, seed
-        )
+        workers = 2 if processes else settings.workers
+        super().__init__(workers=workers, max_queue_size=QUEUE_LENGTH)
+        self._maker = CropSampler(samples, intensity, augmenter, settings, seed, label_margin)
+        self._batch_size = settings.batch_size
         self._processes = (
-            BatchProcesses(self._maker, batch_size, processes, QUEUE_LENGTH) if processes else None
+            BatchProcesses(self._maker, self._batch_size, processes, QUEUE_LENGTH)
+            if processes
+            else None
         )
-        self._batch_size = batch_size
         self._seed = seed
-        self._crops = [(i, number) for i in samples for number in range(crops_per_image)]
+        self._crops = [(i, n) for i in samples for n in range(settings.crops_per_image)]
         self._start_epoch(0)
 
     @property

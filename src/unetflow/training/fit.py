@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import keras
 import pandas as pd
 
 from unetflow.augmentation.policy import Augmenter
+from unetflow.config.training import PlannedTraining
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
 from unetflow.inference.postprocessing import Postprocessing
@@ -33,58 +33,22 @@ from unetflow.training.early_stopping import (
 from unetflow.training.fused_layers import copy_for_training
 from unetflow.training.optimisers import (
     AveragedWeights,
-    OptimiserSettings,
     PlateauRate,
     build_optimiser,
+    count_warmup_steps,
 )
 from unetflow.training.resume import EpochCheckpoint
 
 _log = logging.getLogger(__name__)
 
+OVERFIT_DICE = 0.98
+"""Dice of overfitted crops above which the network can learn.
+
+It is the one of the training steps: batch normalisation takes longer to settle than that takes.
+"""
+
 _FEW_STEPS = 200
 """Batch normalisation still carries 0.99^200 = 13 % of its start values after so many steps."""
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How to train.
-
-    Attributes:
-        epochs: Most epochs; fewer when early stopping ends it.
-        crop_size: Edge of a training crop in pixels.
-        crops_per_image: Crops of each image in an epoch.
-        batch_size: Crops in a batch.
-        foreground_fraction: Share of the crops that are made to hold a foreground pixel.
-        optimiser: How weights follow their gradients.
-        loss: What is minimised, such as "bce + dice"; see `config.loss_terms`.
-        patience: Epochs without a better validation Dice after which training stops.
-        workers: Threads that prepare batches.
-        processes: Processes that prepare them instead; 0: threads do.
-        tile: Longest edge in pixels of a window when validation images are predicted.
-        seed: Another seed gives another order, other crops and other dropout.
-        precision: What the network computes in while it trains; see `precision.PRECISIONS`.
-        target_dice: Dice of an epoch's crops at which training stops; None: it goes on.
-        minutes: Time after which training stops at an epoch's end; None: it goes on.
-        class_weights: How much the pixels of each class count in the cross-entropies; None: all
-            the same.
-    """
-
-    epochs: int
-    crop_size: int
-    crops_per_image: int
-    batch_size: int
-    foreground_fraction: float
-    optimiser: OptimiserSettings
-    loss: str
-    patience: int
-    workers: int
-    tile: int
-    seed: int
-    precision: str = "float32"
-    processes: int = 0
-    target_dice: float | None = None
-    minutes: float | None = None
-    class_weights: tuple[float, ...] | None = None
 
 
 def fit(
@@ -93,9 +57,11 @@ def fit(
     validation: Mapping[str, Sample],
     intensity: IntensityRange,
     augmenter: Augmenter,
-    settings: FitSettings,
+    settings: PlannedTraining,
     listeners: TrainingListeners,
     checkpoint: Checkpoint | None = None,
+    *,
+    seed: int,
 ) -> pd.DataFrame:
     """Train a network in place and leave it with the weights of its best epoch.
 
@@ -105,10 +71,12 @@ def fit(
         validation: Validation samples by id; never augmented.
         intensity: What becomes 0 and 1.
         augmenter: Changes each training crop.
-        settings: How to train.
+        settings: How to train, with a precision and class weights that are settled; see
+            `settle_training`.
         listeners: Told how it goes.
         checkpoint: Where the state is kept after each epoch, and found again when the same
             training was cut off; None: nowhere.
+        seed: Another seed gives another order, other crops and other dropout.
 
     Returns:
         The history: a row for each epoch with `epoch` (from 1), `loss`, `dice`,
@@ -118,8 +86,10 @@ def fit(
         InputError: A loss is not a finite number, or the state cannot be read or written.
     """
     network = copy_for_training(unet, settings.precision)
-    make_deterministic(network, settings.seed)
-    feed = _feed(training, intensity, augmenter, settings, geometry_of(unet).shrink)
+    make_deterministic(network, seed)
+    feed = CropLoader(
+        training, intensity, augmenter, settings, seed, label_margin=geometry_of(unet).shrink
+    )
     total_steps = settings.epochs * feed.num_batches
     _compile(network, settings, total_steps)
     callbacks = [
@@ -140,7 +110,7 @@ def fit(
 def _train(
     unet: keras.Model,
     feed: CropLoader,
-    settings: FitSettings,
+    settings: PlannedTraining,
     callbacks: list[keras.callbacks.Callback],
     done: int,
     listeners: TrainingListeners,
@@ -164,29 +134,7 @@ def _train(
         feed.close()
 
 
-def _feed(
-    training: Mapping[str, Sample],
-    intensity: IntensityRange,
-    augmenter: Augmenter,
-    settings: FitSettings,
-    label_margin: int,
-) -> CropLoader:
-    return CropLoader(
-        training,
-        intensity,
-        augmenter,
-        crop_size=settings.crop_size,
-        label_margin=label_margin,
-        batch_size=settings.batch_size,
-        crops_per_image=settings.crops_per_image,
-        foreground_fraction=settings.foreground_fraction,
-        seed=settings.seed,
-        workers=settings.workers,
-        processes=settings.processes,
-    )
-
-
-def _compile(unet: keras.Model, settings: FitSettings, total_steps: int) -> None:
+def _compile(unet: keras.Model, settings: PlannedTraining, total_steps: int) -> None:
     normalised = any(isinstance(x, keras.layers.BatchNormalization) for x in unet.layers)
     if normalised and total_steps < _FEW_STEPS:
         _log.warning(
@@ -196,8 +144,8 @@ def _compile(unet: keras.Model, settings: FitSettings, total_steps: int) -> None
         )
     outputs = count_outputs(unet)
     unet.compile(
-        optimizer=build_optimiser(settings.optimiser, total_steps),
-        loss=SegmentationLoss(settings.loss, settings.class_weights, outputs),
+        optimizer=build_optimiser(settings, total_steps),
+        loss=SegmentationLoss(settings.loss, _class_weights(settings), outputs),
         metrics=[keras.metrics.MeanMetricWrapper(dice, name="dice", outputs=outputs)],
         jit_compile=compiles_with_xla(),
     )
@@ -207,13 +155,13 @@ def _scoring(
     unet: keras.Model,
     validation: Mapping[str, Sample],
     intensity: IntensityRange,
-    settings: FitSettings,
+    settings: PlannedTraining,
     listeners: TrainingListeners,
 ) -> list[keras.callbacks.Callback]:
     network = without_deep_supervision(unet)
     scores = ValidationScores(
         network,
-        SegmentationLoss(settings.loss, settings.class_weights),
+        SegmentationLoss(settings.loss, _class_weights(settings)),
         validation,
         intensity,
         geometry_of(unet),
@@ -221,15 +169,15 @@ def _scoring(
         Postprocessing.untuned(network.output_shape[-1]),
         listeners.on_prediction,
     )
-    if not settings.optimiser.ema_momentum:
+    if not settings.ema_momentum:
         return [scores]
     # The average takes the weights' place before an epoch is validated.
     return [AveragedWeights(), scores]
 
 
-def _stopping(settings: FitSettings) -> list[keras.callbacks.Callback]:
+def _stopping(settings: PlannedTraining) -> list[keras.callbacks.Callback]:
     return [
-        *([StopWhenGoodEnough(settings.target_dice)] if settings.target_dice else []),
+        *([StopWhenGoodEnough(OVERFIT_DICE + 0.005)] if settings.overfit_crops else []),
         *([StopWhenTimeIsUp(settings.minutes)] if settings.minutes else []),
         StopWithoutProgress(settings.patience),
     ]
@@ -248,14 +196,13 @@ def _tabulate(history: Sequence[Mapping[str, float]]) -> pd.DataFrame:
     return table
 
 
-def _plateau(settings: FitSettings, total_steps: int) -> list[keras.callbacks.Callback]:
-    optimiser = settings.optimiser
-    if optimiser.schedule != "plateau":
+def _plateau(settings: PlannedTraining, total_steps: int) -> list[keras.callbacks.Callback]:
+    if settings.schedule != "plateau":
         return []
-    return [
-        PlateauRate(
-            optimiser.learning_rate,
-            optimiser.rising_steps(total_steps),
-            patience=max(settings.patience // 3, 1),
-        )
-    ]
+    rising = count_warmup_steps(settings, total_steps)
+    patience = max(settings.patience // 3, 1)
+    return [PlateauRate(settings.learning_rate, rising, patience=patience)]
+
+
+def _class_weights(settings: PlannedTraining) -> list[float] | None:
+    return settings.class_weights if isinstance(settings.class_weights, list) else None

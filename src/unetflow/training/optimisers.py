@@ -1,62 +1,33 @@
 """Optimisers and learning-rate schedules by name."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from unetflow.config.training import TrainingParameters
 from unetflow.core.errors import InputError
 from unetflow.models.blocks import Tensor
 
 
-@dataclass(frozen=True)
-class OptimiserSettings:
-    """How weights follow their gradients.
-
-    Attributes:
-        optimiser: "adam", "adamw" or "sgd".
-        momentum: Of "sgd"; 0 for none.
-        nesterov: Whether the momentum of "sgd" is Nesterov's.
-        weight_decay: Of "adamw": the share that weights lose in each step, times the rate.
-        learning_rate: The highest learning rate.
-        schedule: "constant"; "cosine" or "poly" (power 0.9), which fall to zero over all steps; or
-            "plateau", which halves the rate whenever the validation Dice has not risen for a third
-            of the patience.
-        warmup_fraction: Share of all steps in which the rate first rises from zero.
-        global_clipnorm: Largest norm of all gradients together; None does not clip.
-        ema_momentum: Share of itself that the moving average of the weights keeps in each step,
-            such as 0.999; the average is then validated and kept. 0 takes the weights themselves.
-    """
-
-    optimiser: str
-    momentum: float
-    nesterov: bool
-    weight_decay: float
-    learning_rate: float
-    schedule: str
-    warmup_fraction: float
-    global_clipnorm: float | None
-    ema_momentum: float
-
-    def rising_steps(self, total_steps: int) -> int:
-        """Return how many of all steps the learning rate rises."""
-        return round(total_steps * self.warmup_fraction)
+def count_warmup_steps(settings: TrainingParameters, total_steps: int) -> int:
+    """Return how many of all steps the learning rate rises."""
+    return round(total_steps * settings.warmup_fraction)
 
 
-def build_optimiser(settings: OptimiserSettings, total_steps: int) -> keras.optimizers.Optimizer:
+def build_optimiser(settings: TrainingParameters, total_steps: int) -> keras.optimizers.Optimizer:
     """Build an optimiser whose learning rate follows a schedule.
 
     Args:
-        settings: How.
+        settings: Which one, and how.
         total_steps: Steps of the whole training.
 
     Returns:
         The optimiser. With the schedule "plateau" its rate is constant: `PlateauRate` changes it.
     """
     rate: Any = settings.learning_rate
-    rising = settings.rising_steps(total_steps)
+    rising = count_warmup_steps(settings, total_steps)
     if settings.schedule != "plateau":
         rate = WarmUpRate(rate, settings.schedule, rising, max(total_steps - rising, 1))
     options: dict[str, Any] = {"global_clipnorm": settings.global_clipnorm}

@@ -30,8 +30,8 @@ class _Probe:
     """A training that is timed."""
 
     base_filters: int
-    crop_size: int
-    batch_size: int = 4
+    crop: int
+    batch: int = 4
 
     @property
     def architecture(self) -> Architecture:
@@ -39,10 +39,10 @@ class _Probe:
 
     @property
     def work(self) -> Work:
-        return step_work(self.architecture, self.crop_size, self.batch_size)
+        return step_work(self.architecture, self.crop, self.batch)
 
 
-_NARROW, _WIDE = _Probe(base_filters=16, crop_size=128), _Probe(base_filters=96, crop_size=32)
+_NARROW, _WIDE = _Probe(base_filters=16, crop=128), _Probe(base_filters=96, crop=32)
 """The time of the one goes to moving numbers, that of the other to multiplying them; one halving
 is enough to tell, and compiles faster than a whole U-Net."""
 
@@ -97,7 +97,7 @@ def _start_training(probe: _Probe, precision: str) -> tuple[keras.Model, Batch, 
     )
     loss = SegmentationLoss("bce + dice")
     unet.compile(optimizer="adam", loss=loss, jit_compile=compiles_with_xla())
-    shape = (probe.batch_size, probe.crop_size, probe.crop_size)
+    shape = (probe.batch, probe.crop, probe.crop)
     noise = np.random.default_rng(0)
     images = noise.random((*shape, 3), dtype=np.float32)
     labels = noise.integers(0, 2, (*shape, 1), dtype=np.uint8)

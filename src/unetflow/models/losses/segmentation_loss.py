@@ -1,14 +1,14 @@
 """The training loss: a weighted sum of losses, given by their names."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 import keras
 from keras import ops
 
-from unetflow.config.loss_terms import parse_formula
+from unetflow.config.loss import read_loss
 from unetflow.core.errors import InputError
 from unetflow.models.blocks import Tensor
 from unetflow.models.losses.centreline import centreline_dice
@@ -70,17 +70,14 @@ class SegmentationLoss(keras.losses.Loss):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        if isinstance(terms, str):
-            terms = {name: weight for weight, name in parse_formula(terms)}
-        self.terms = {name: float(weight) for name, weight in terms.items()}
+        self.terms = read_loss(terms)
         self.outputs = outputs
         self.class_weights = None if class_weights is None else tuple(map(float, class_weights))
-        if not terms or not terms.keys() <= LOSSES.keys():
-            raise InputError(
-                "training.loss", f"{dict(terms)} names no or unknown losses", f"Use {[*LOSSES]}"
-            )
-        _check_weights("training.loss", self.terms.values())
-        _check_weights("training.class_weights", self.class_weights or ())
+        for weight in self.class_weights or ():
+            if not 0 <= weight < math.inf:
+                raise InputError(
+                    "training.class_weights", f"{weight} is not a weight", "Give positive numbers"
+                )
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return the loss of each image.
@@ -127,11 +124,3 @@ class SegmentationLoss(keras.losses.Loss):
         pair = pair_targets(y_true, y_pred, self.class_weights)
         first, *others = (weight * LOSSES[name](pair) for name, weight in self.terms.items())
         return sum(others, start=first)
-
-
-def _check_weights(where: str, weights: Iterable[float]) -> None:
-    for weight in weights:
-        if not 0 <= weight < math.inf:
-            raise InputError(
-                where, f"{weight} is not a weight", "Use finite numbers that are not negative"
-            )

@@ -6,9 +6,9 @@ import pandas as pd
 
 from unetflow.augmentation.policy import Augmenter, build_policy
 from unetflow.config.augmentation import AugmentationParameters
-from unetflow.config.training import PlannedTraining
-from unetflow.config.validation import read_parameters
-from unetflow.data.manifest import intensity_range, samples_of_split
+from unetflow.config.plan import Plan
+from unetflow.data.fingerprint import Fingerprint
+from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
 from unetflow.pipelines.types import Figure
 from unetflow.visualization.figures import draw_augmentation_preview
@@ -25,14 +25,17 @@ def preview_policy(
     policy: list[dict[str, Any]],
     samples: SampleFolder,
     manifest: pd.DataFrame,
-    fingerprint: dict[str, Any],
-    plan: dict[str, Any],
+    fingerprint: Fingerprint,
+    plan: Plan,
     seed: int,
 ) -> Figure:
     """Draw a few training crops as they are and as the policy changes them."""
-    crop_size = read_parameters(PlannedTraining, plan["training"], "training").crop_size
     split = samples_of_split(samples, manifest, "train")
     chosen = list(split)[:_PREVIEWED]
     return draw_augmentation_preview(
-        split.select(chosen), Augmenter(policy), intensity_range(fingerprint), crop_size, seed
+        split.select(chosen),
+        Augmenter(policy),
+        fingerprint.intensity,
+        plan.training.crop_size,
+        seed,
     )

@@ -1,21 +1,19 @@
 """Parameters and fingerprint to an untrained U-Net and its drawing."""
 
 import logging
-from typing import Any
 
 from unetflow.config.classes import Classes
-from unetflow.config.model import PlannedModel
-from unetflow.config.training import PlannedTraining
-from unetflow.config.validation import read_parameters
+from unetflow.config.plan import Plan
+from unetflow.data.fingerprint import Fingerprint
 from unetflow.pipelines.types import Figure, KerasModel
 
 _log = logging.getLogger(__name__)
 
 
 def construct_unet(
-    fingerprint: dict[str, Any],
+    fingerprint: Fingerprint,
     classes: Classes,
-    plan: dict[str, Any],
+    plan: Plan,
     seed: int,
     start_model: tuple[str, KerasModel] | None,
 ) -> KerasModel:
@@ -37,7 +35,7 @@ def construct_unet(
     from unetflow.models.unet import build_unet
     from unetflow.models.warm_start import copy_matching_weights
 
-    settings = read_parameters(PlannedModel, plan["model"], "model")
+    settings = plan.model
     if settings.normalisation in ("group", "instance"):
         _log.warning(
             "%s normalisation looks at a whole piece of an image: masks of images larger than "
@@ -46,7 +44,7 @@ def construct_unet(
         )
     keras.utils.set_random_seed(seed)
     unet = build_unet(
-        (None, None, fingerprint["channels"]),
+        (None, None, fingerprint.channels),
         classes=settings.count_outputs(len(classes)),
         **settings.model_dump(exclude={"head"}),
     )
@@ -56,8 +54,8 @@ def construct_unet(
     return unet
 
 
-def draw_network(unet: KerasModel, plan: dict[str, Any]) -> Figure:
+def draw_network(unet: KerasModel, plan: Plan) -> Figure:
     """Draw the network with the sizes that it has for a training crop."""
     from unetflow.models.diagram import draw_unet
 
-    return draw_unet(unet, read_parameters(PlannedTraining, plan["training"], "training").crop_size)
+    return draw_unet(unet, plan.training.crop_size)

@@ -8,9 +8,10 @@ import pandas as pd
 from unetflow.augmentation.weight_map_store import WeightFolder
 from unetflow.config.classes import Classes
 from unetflow.config.evaluation import EvaluationParameters
+from unetflow.config.plan import Plan
 from unetflow.core.errors import InputError
+from unetflow.data.fingerprint import Fingerprint, measure_fingerprint
 from unetflow.data.folds import count_folds, manifest_of_fold
-from unetflow.data.manifest import measure_fingerprint
 from unetflow.data.samples import SampleFolder
 from unetflow.evaluation import cross_validation
 from unetflow.evaluation.cross_validation import summarise_folds
@@ -26,9 +27,9 @@ Trained = tuple[dict[str, Segmenter], dict[str, pd.DataFrame]]
 def compute_fold_weight_maps(
     samples: SampleFolder,
     manifest: pd.DataFrame,
-    fingerprint: dict[str, Any],
+    fingerprint: Fingerprint,
     classes: Classes,
-    plan: dict[str, Any],
+    plan: Plan,
     weight_maps_before: WeightFolder,
 ) -> WeightFolder:
     """Compute the weight maps of all samples in folds, since each fold trains at some time.
@@ -37,7 +38,7 @@ def compute_fold_weight_maps(
         InputError: A cross-validation with these parameters makes no sense.
     """
     count_folds(manifest)
-    if plan["training"]["overfit_crops"]:
+    if plan.training.overfit_crops:
         raise InputError(
             "training.overfit_crops",
             "what is learnt by heart says nothing about other images",
@@ -53,7 +54,7 @@ def train_folds(
     classes: Classes,
     policy: list[dict[str, Any]],
     weight_maps: WeightFolder,
-    plan: dict[str, Any],
+    plan: Plan,
     evaluation: EvaluationParameters,
     seed: int,
     begin: BeginFold,

@@ -6,10 +6,9 @@ import pandas as pd
 
 from unetflow.config.classes import Classes
 from unetflow.config.evaluation import EvaluationParameters
-from unetflow.config.training import PlannedTraining
-from unetflow.config.validation import read_parameters
+from unetflow.config.plan import Plan
 from unetflow.core.rng import generator_for
-from unetflow.data.drift import DriftReference
+from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
 from unetflow.evaluation.scoring import choose_otsu_side, score_images
@@ -23,10 +22,10 @@ def finish_segmenter(
     unet: KerasModel,
     samples: SampleFolder,
     manifest: pd.DataFrame,
-    fingerprint: dict[str, Any],
+    fingerprint: Fingerprint,
     classes: Classes,
     evaluation: EvaluationParameters,
-    plan: dict[str, Any],
+    plan: Plan,
     seed: int,
 ) -> tuple[Segmenter, pd.DataFrame, dict[str, Any]]:
     """Tune the postprocessing of the trained network on the validation images.
@@ -54,12 +53,12 @@ def finish_segmenter(
     names = classes.names
     untuned = SegmenterSettings(
         classes=names,
-        channels=fingerprint["channels"],
-        dtype=fingerprint["dtype"],
+        channels=fingerprint.channels,
+        dtype=fingerprint.dtype,
         geometry=geometry_of(unet.get_layer("U-Net")),
-        tile=read_parameters(PlannedTraining, plan["training"], "training").tile,
+        tile=plan.training.tile,
         postprocessing=Postprocessing.untuned(len(names)),
-        seen=DriftReference.from_dict(fingerprint["range"]) if "range" in fingerprint else None,
+        seen=fingerprint.range,
     )
     segmenter = Segmenter(unet, untuned)
     tuned = tune_postprocessing(

@@ -4,7 +4,9 @@ from typing import Any
 
 import pandas as pd
 
+from unetflow.config.plan import Plan
 from unetflow.config.validation import dump_parameters
+from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.samples import SampleFolder
 from unetflow.pipelines.types import Figure, Segmenter
 from unetflow.reporting.evaluation_report import model_card as card
@@ -32,8 +34,8 @@ def draw_errors(image_scores: pd.DataFrame, manifest: pd.DataFrame) -> Figure:
 
 def describe_model(
     segmenter: Segmenter,
-    plan: dict[str, Any],
-    fingerprint: dict[str, Any],
+    plan: Plan,
+    fingerprint: Fingerprint,
     run_facts: dict[str, Any],
 ) -> dict[str, Any]:
     """Write the model card; see `reporting.evaluation_report.describe_model`."""

@@ -1,7 +1,6 @@
 """Raw files to canonical samples, with a table of them, a report, and a list of what is wrong."""
 
 import logging
-from typing import Any
 
 import pandas as pd
 
@@ -12,6 +11,7 @@ from unetflow.config.ingestion import IngestionParameters, SplitParameters
 from unetflow.core.errors import InputError
 from unetflow.data import manifest as manifests
 from unetflow.data.duplicates import find_duplicates, find_leaks
+from unetflow.data.fingerprint import Fingerprint, measure_fingerprint
 from unetflow.data.sample_builder import SampleSources, update_samples
 from unetflow.data.samples import SampleFolder
 from unetflow.data.splitting.split import SplitRule, split_samples
@@ -184,9 +184,9 @@ def accept_data(
     return split_samples
 
 
-def measure_fingerprint(manifest: Table, samples: SampleFolder, classes: Classes) -> dict[str, Any]:
-    """Measure the training split; see `data.manifest.measure_fingerprint`."""
-    return manifests.measure_fingerprint(manifest, samples, list(classes))
+def measure_training_split(manifest: Table, samples: SampleFolder, classes: Classes) -> Fingerprint:
+    """Measure the training split; see `data.fingerprint.measure_fingerprint`."""
+    return measure_fingerprint(manifest, samples, list(classes))
 
 
 def _check_quarantine(quarantine: Table, usable: int, allowed: float) -> None:

@@ -68,7 +68,7 @@ def create_pipeline() -> Pipeline:
                 name="accept_data",
             ),
             Node(
-                nodes.measure_fingerprint,
+                nodes.measure_training_split,
                 inputs=["manifest", "samples", "params:classes"],
                 outputs="fingerprint",
                 name="measure_fingerprint",

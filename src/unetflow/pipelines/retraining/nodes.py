@@ -7,8 +7,10 @@ from typing import Any
 import pandas as pd
 
 from unetflow.config.classes import Classes
+from unetflow.config.plan import Plan
 from unetflow.config.retraining import RetrainingParameters
 from unetflow.core.errors import InputError
+from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.samples import SampleFolder
 from unetflow.datasets.registry import ChampionRecord
 from unetflow.evaluation import promotion
@@ -24,7 +26,7 @@ def look_for_reason(
     record: ChampionRecord | None,
     samples: SampleFolder,
     manifest: pd.DataFrame,
-    fingerprint: dict[str, Any],
+    fingerprint: Fingerprint,
     classes: Classes,
     retraining: RetrainingParameters,
 ) -> dict[str, Any]:
@@ -77,9 +79,9 @@ def look_for_reason(
 
 def construct_challenger(
     retraining_reason: dict[str, Any],
-    fingerprint: dict[str, Any],
+    fingerprint: Fingerprint,
     classes: Classes,
-    plan: dict[str, Any],
+    plan: Plan,
     seed: int,
     champion: tuple[str, Segmenter] | None,
     retraining: RetrainingParameters,
@@ -196,15 +198,15 @@ def promote(
 
 
 def _fitting_segmenter(
-    record: ChampionRecord, fingerprint: dict[str, Any], classes: Classes
+    record: ChampionRecord, fingerprint: Fingerprint, classes: Classes
 ) -> Segmenter:
     """Load the champion, and check that it is for the same kind of images and classes."""
     segmenter = record.load_segmenter()
     wanted = segmenter.settings.model_copy(
         update={
             "classes": classes.names,
-            "channels": fingerprint["channels"],
-            "dtype": fingerprint["dtype"],
+            "channels": fingerprint.channels,
+            "dtype": fingerprint.dtype,
         }
     )
     theirs, ours = describe_task(segmenter.settings), describe_task(wanted)

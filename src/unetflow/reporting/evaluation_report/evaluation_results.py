@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unetflow.data.fingerprint import Fingerprint
+
 MAIN = "dice"
 """The score by which the images are ordered."""
 
@@ -19,7 +21,7 @@ class EvaluationResults:
 
     Attributes:
         manifest: A row for each sample; see `write_data_report`.
-        fingerprint: See `manifest.measure_fingerprint`.
+        fingerprint: See `data.fingerprint.measure_fingerprint`.
         image_scores: A row for each test image with `id`, `dice` and any other scores.
         metrics: See `evaluation.summary.summarise_scores`.
         threshold_curve: `threshold` and `validation_dice`; no rows where nothing is chosen.
@@ -33,7 +35,7 @@ class EvaluationResults:
     """
 
     manifest: pd.DataFrame
-    fingerprint: Mapping[str, Any]
+    fingerprint: Fingerprint
     image_scores: pd.DataFrame
     metrics: Mapping[str, Any]
     threshold_curve: pd.DataFrame

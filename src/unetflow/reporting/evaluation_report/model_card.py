@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from unetflow.config.plan import Plan
+from unetflow.data.fingerprint import Fingerprint
 from unetflow.reporting.html.wording import count_of, depth, listing
 
 
 def describe_model(
-    plan: Mapping[str, Any],
-    fingerprint: Mapping[str, Any],
+    plan: Plan,
+    fingerprint: Fingerprint,
     classes: Sequence[str],
     threshold: float | None,
     weights: int,
@@ -18,7 +20,7 @@ def describe_model(
 
     Args:
         plan: The planned parameters under `model` and `training`.
-        fingerprint: Fingerprint of the data; see `manifest.measure_fingerprint`.
+        fingerprint: Fingerprint of the data; see `data.fingerprint.measure_fingerprint`.
         classes: The names of the classes, the background first.
         threshold: Smallest probability of the foreground; None where the most probable class is
             taken.
@@ -30,27 +32,26 @@ def describe_model(
         Plain values: `classes`, `threshold`, `weights`, `input`, `model`, `training`,
         `data`, `run`, `intended_use` and `limits`.
     """
-    kinds = count_of(int(fingerprint["channels"]), "channel")
-    bits = depth(str(fingerprint["dtype"]))
-    intensity = fingerprint["intensity"]
+    kinds = count_of(fingerprint.channels, "channel")
+    bits = depth(fingerprint.dtype)
+    intensity = fingerprint.intensity
     ranges = [
-        f"{low:,g} to {high:,g}"
-        for low, high in zip(intensity["low"], intensity["high"], strict=True)
+        f"{low:,g} to {high:,g}" for low, high in zip(intensity.low, intensity.high, strict=True)
     ]
-    trained = int(fingerprint["samples"]["train"])
+    trained = fingerprint.samples["train"]
     return {
         "classes": list(classes),
         "threshold": threshold,
         "weights": weights,
         "input": {
-            "channels": int(fingerprint["channels"]),
-            "dtype": str(fingerprint["dtype"]),
-            "low": list(intensity["low"]),
-            "high": list(intensity["high"]),
+            "channels": fingerprint.channels,
+            "dtype": fingerprint.dtype,
+            "low": list(intensity.low),
+            "high": list(intensity.high),
         },
-        "model": dict(plan["model"]),
-        "training": dict(plan["training"]),
-        "data": {"digest": fingerprint["digest"], "samples": dict(fingerprint["samples"])},
+        "model": plan.model.model_dump(),
+        "training": plan.training.model_dump(),
+        "data": {"digest": fingerprint.digest, "samples": dict(fingerprint.samples)},
         "run": dict(run),
         "intended_use": f"Segmentation of {listing(list(classes[1:]), most=12)} in images like the "
         f"{count_of(trained, 'training image')}: {kinds}, {bits}, from the same kind of "

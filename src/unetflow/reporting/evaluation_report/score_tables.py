@@ -99,7 +99,7 @@ def list_facts(results: EvaluationResults, card: Mapping[str, Any]) -> list[tupl
             "none: the most probable class" if threshold is None else format_value(threshold),
         ),
         ("Best epoch", f"{results.best_epoch['epoch']:.0f} of {len(results.history)}"),
-        ("Data", str(results.fingerprint["digest"])[:12]),
+        ("Data", results.fingerprint.digest[:12]),
         ("Git commit", commit[:12] if commit else "unknown"),
     ]
 
@@ -155,7 +155,7 @@ def format_value(value: Any) -> str:
 def describe_training(results: EvaluationResults, card: Mapping[str, Any]) -> str:
     """Return a sentence about the network, its training and its test."""
     classes = card["classes"][1:]
-    images = int(results.fingerprint["samples"]["train"])
+    images = results.fingerprint.samples["train"]
     return (
         f"A U-Net with {count_of(card['weights'], 'weight')} that finds "
         f"{listing(classes, most=len(classes))}, trained for "

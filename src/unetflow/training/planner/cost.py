@@ -66,15 +66,15 @@ def forward_work(architecture: Architecture, height: int, width: int) -> Work:
     return Work(sum(c.multiply_adds for c in convolutions), sum(c.map_size for c in convolutions))
 
 
-def step_work(architecture: Architecture, crop_size: int, batch_size: int) -> Work:
+def step_work(architecture: Architecture, crop: int, batch: int) -> Work:
     """Count the work of one training step: three times that of the forward passes, and weights.
 
     Args:
         architecture: Of the U-Net.
-        crop_size: Edge of a training crop in pixels.
-        batch_size: Crops in a batch.
+        crop: Edge of a training crop in pixels.
+        batch: Crops in a batch.
     """
-    passes = forward_work(architecture, crop_size, crop_size).times(_PASSES * batch_size)
+    passes = forward_work(architecture, crop, crop).times(_PASSES * batch)
     return Work(passes.multiply_adds, passes.values + count_parameters(architecture))
 
 

@@ -9,9 +9,10 @@ the constants for the process and the graph and the number of unrolled inputs: t
 least squares from measured peaks, with which `benchmarks/planning.py` compares the predictions.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from unetflow.config.loss_terms import parse_formula
+from unetflow.config.training import TrainingParameters
 from unetflow.core.geometry import unet_geometry
 from unetflow.tiling.windows import plan_windows
 from unetflow.training.planner.architecture import Architecture, count_parameters, list_convolutions
@@ -78,43 +79,39 @@ class Validation:
 def predict_memory(
     architecture: Architecture,
     *,
-    crop_size: int,
-    batch_size: int,
-    optimiser: str,
+    crop: int,
+    batch: int,
     validation: Validation,
-    loss: str = "bce + dice",
-    averaged: bool = False,
+    training: TrainingParameters,
 ) -> int:
     """Predict the peak resident memory of a process that calls `training.fit.fit`.
 
     Args:
         architecture: Of the U-Net.
-        crop_size: Edge of a training crop in pixels.
-        batch_size: Crops in a batch.
-        optimiser: "adam", "adamw" or "sgd".
+        crop: Edge of a training crop in pixels.
+        batch: Crops in a batch.
         validation: What is predicted after an epoch.
-        loss: What is minimised; see `parse_formula`.
-        averaged: Whether a running average of the weights is kept.
+        training: The optimiser, the loss, and whether the weights are averaged.
 
     Returns:
         Bytes.
     """
-    lasting = _PROCESS + _GRAPH + _weight_bytes(architecture, optimiser, averaged)
+    lasting = _PROCESS + _GRAPH + _weight_bytes(architecture, training)
     passing = max(
-        _step_bytes(architecture, crop_size, batch_size)
-        + _loss_bytes(architecture, crop_size, batch_size, loss),
+        _step_bytes(architecture, crop, batch)
+        + _loss_bytes(architecture, crop, batch, training.loss),
         _validation_bytes(architecture, validation),
     )
     return round(lasting + passing)
 
 
-def _weight_bytes(architecture: Architecture, optimiser: str, averaged: bool) -> int:
-    copies = _LASTING_COPIES + _SLOTS[optimiser] + averaged
+def _weight_bytes(architecture: Architecture, training: TrainingParameters) -> int:
+    copies = _LASTING_COPIES + _SLOTS[training.optimiser] + (training.ema_momentum > 0)
     return copies * _FLOAT * count_parameters(architecture)
 
 
-def _step_bytes(architecture: Architecture, crop_size: int, batch_size: int) -> float:
-    convolutions = list_convolutions(architecture, crop_size, crop_size)
+def _step_bytes(architecture: Architecture, crop: int, batch: int) -> float:
+    convolutions = list_convolutions(architecture, crop, crop)
     blocks = [c for c in convolutions if c.kind == "block"]
     # The ReLU's result is kept for the backward pass, and the normalisation's input, if there is.
     for_each_block = 1 if architecture.normalisation == "none" else 2
@@ -124,16 +121,16 @@ def _step_bytes(architecture: Architecture, crop_size: int, batch_size: int) -> 
     kept += sum(2 * c.map_size for c in convolutions if c.kind == "up")
     unrolled = max(9 * c.inputs * c.height * c.width for c in blocks)
     label = 1
-    crop = crop_size**2 * (_FLOAT * architecture.channels + label)
+    bytes_of_crop = crop**2 * (_FLOAT * architecture.channels + label)
     waiting = QUEUE_LENGTH + _BATCHES_UNDER_WAY
-    return batch_size * (_FLOAT * kept + waiting * crop) + _UNROLLED_INPUTS * _FLOAT * unrolled
+    return batch * (_FLOAT * kept + waiting * bytes_of_crop) + _UNROLLED_INPUTS * _FLOAT * unrolled
 
 
-def _loss_bytes(architecture: Architecture, crop_size: int, batch_size: int, loss: str) -> float:
-    head = list_convolutions(architecture, crop_size, crop_size)[-1]
-    kept = _KEPT_BY_ANY_LOSS + sum(_KEPT_BY_LOSS.get(name, 0) for _, name in parse_formula(loss))
+def _loss_bytes(architecture: Architecture, crop: int, batch: int, loss: Iterable[str]) -> float:
+    head = list_convolutions(architecture, crop, crop)[-1]
+    kept = _KEPT_BY_ANY_LOSS + sum(_KEPT_BY_LOSS.get(name, 0) for name in loss)
     outputs = 1 + architecture.deep_supervision
-    return batch_size * _FLOAT * kept * outputs * head.map_size
+    return batch * _FLOAT * kept * outputs * head.map_size
 
 
 def _validation_bytes(architecture: Architecture, validation: Validation) -> int:

@@ -1,58 +1,33 @@
 """The plan of a training: network, crops and steps for the data, the memory and the minutes."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
+from unetflow.config.model import ModelParameters, PlannedModel
+from unetflow.config.parameters import BudgetParameters
+from unetflow.config.plan import Plan
+from unetflow.config.training import PlannedTraining, TrainingParameters
 from unetflow.core.errors import InputError
+from unetflow.data.fingerprint import Fingerprint
 from unetflow.training.planner.cost import Speed
 from unetflow.training.planner.memory import Validation, predict_memory
 from unetflow.training.planner.reasons import give_reasons
 from unetflow.training.planner.schedule import plan_schedule, trains_long_enough
 from unetflow.training.planner.sizes import choose_depth, list_crops
-from unetflow.training.planner.task import Choice, Task, read_task
+from unetflow.training.planner.task import PARAMETERS, Choice, Task, make_task
 
 _WIDTHS = (64, 48, 32, 24, 16, 8)
 _BATCHES = (4, 2, 1)
 _TILES = (1024, 768, 512, 384, 256)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A network and how to train it, named as in the parameters.
-
-    Attributes:
-        depth: How often the size is halved.
-        base_filters: Filters of the first level.
-        crop_size: Edge of a training crop in pixels.
-        batch_size: Crops in a batch.
-        tile: Longest edge in pixels of a window when images are predicted.
-        epochs: Most epochs.
-        crops_per_image: Crops of each image in an epoch.
-        steps: Steps of the whole training.
-        reasons: For each of the above but the steps, why, in one sentence.
-        memory_gb: Predicted peak of the process's resident memory in 10^9 bytes.
-        minutes: Predicted time of the training with its validation.
-    """
-
-    depth: int
-    base_filters: int
-    crop_size: int
-    batch_size: int
-    tile: int
-    epochs: int
-    crops_per_image: int
-    steps: int
-    reasons: dict[str, str]
-    memory_gb: float
-    minutes: float
-
-
 def plan_training(
-    fingerprint: Mapping[str, Any],
-    budget: Mapping[str, float],
-    given: Mapping[str, Any],
+    fingerprint: Fingerprint,
+    budget: BudgetParameters,
+    model: ModelParameters,
+    training: TrainingParameters,
     speed: Speed,
 ) -> Plan:
     """Choose a network and a training that suit the data and fit the budget.
@@ -61,53 +36,45 @@ def plan_training(
 
     1. Depth: as large as leaves the deepest feature map 8 pixels, at most 4.
     2. Crop: as large as the images' shorter median edge and the depth allow, at most 256.
-    3. Batch: 4. Tile: 512.
+    3. Batch: 4. Tile: 1024.
     4. Width: the largest of 64, 48, 32, 24, 16 and 8 filters with which 1,000 steps fit into
        80 % of the minutes, or else 8: a small network that is trained long enough beats a large
        one that is not. On ISBI 2012, 152 steps of a large network took 20 minutes and gave a Dice
        of 0.68, where 16 filters gave 0.81 in the same time.
     5. Where the memory does not suffice: a smaller tile, then a smaller batch, then a smaller
        crop, then fewer filters, and last a smaller depth. When one of these shrinks, those before
-       it begin anew at their largest, so that nothing is smaller than it must be.
+       it start again at their largest, so that nothing is smaller than it must be.
     6. Steps: as many as fit into 80 % of the minutes, validation included; see `plan_schedule`.
 
     Args:
-        fingerprint: See `measure_fingerprint`.
-        budget: `memory_gb`, in 10^9 bytes, and `minutes`.
-        given: The parameters of construction and training. Of `depth`, `base_filters`,
-            `crop_size`, `batch_size`, `tile`, `epochs` and `crops_per_image`, those that are there
-            and not None are kept. `normalisation` ("batch" if not there), `padding` ("same"),
-            `head` ("auto"), `deep_supervision` (0), `loss` ("bce + dice"), `optimiser` ("adam")
-            and `ema_momentum` (0) are reckoned with; others don't matter.
+        fingerprint: Of the data.
+        budget: The memory and the minutes that are granted.
+        model: The parameters of the network; those that are None are chosen.
+        training: Those of the training, likewise.
         speed: What the machine reaches.
 
     Returns:
-        The plan. Its minutes exceed the budget where even the smallest network is too slow, or
-        where what is given takes longer.
+        The parameters with what was chosen, and why. The predicted minutes exceed the budget where
+        even the smallest network is too slow, or where what is given takes longer.
 
     Raises:
         InputError: The memory does not suffice for what is given, or a given crop does not fit
             the network.
-
-    Example:
-        ```python
-        plan = plan_training(
-            fingerprint,
-            {"memory_gb": 4, "minutes": 20},
-            {"base_filters": None},
-            measure_speed("float32"),
-        )
-        plan.base_filters, plan.reasons["base_filters"]
-        ```
     """
-    task = read_task(fingerprint, budget, given)
+    task = make_task(fingerprint, budget, model, training)
     wanted = _choose_by_time(task, speed)
     choice = _fit_memory(task, wanted)
     schedule = plan_schedule(task, choice, speed)
+    minutes = training.minutes or budget.minutes
+    chosen: dict[str, dict[str, Any]] = {"model": {}, "training": {"minutes": minutes}}
+    for name, parameter in PARAMETERS.items():
+        section, key = parameter.split(".")
+        chosen[section][key] = vars(choice).get(name) or getattr(schedule, name)
     return Plan(
-        **vars(choice),
-        **{name: getattr(schedule, name) for name in ("epochs", "crops_per_image", "steps")},
+        model=PlannedModel(**model.model_dump() | chosen["model"]),
+        training=PlannedTraining(**training.model_dump() | chosen["training"]),
         reasons=give_reasons(task, wanted, choice, schedule),
+        steps=schedule.steps,
         memory_gb=_memory_of(task, choice) / 1e9,
         minutes=schedule.seconds / 60,
     )
@@ -120,8 +87,8 @@ def _choose_by_time(task: Task, speed: Speed) -> Choice:
     choice = Choice(
         depth=depth,
         base_filters=widths[-1],
-        crop_size=list_crops(task, depth)[0],
-        batch_size=_candidates(task, "batch_size", _BATCHES)[0],
+        crop=list_crops(task, depth)[0],
+        batch=_candidates(task, "batch", _BATCHES)[0],
         tile=_candidates(task, "tile", _TILES)[0],
     )
     for width in widths:
@@ -146,7 +113,7 @@ def _shrink(task: Task, wanted: Choice) -> Iterator[Choice]:
     for depth, width in product(depths, widths):
         for crop, batch, tile in product(
             list_crops(task, depth),
-            _candidates(task, "batch_size", _BATCHES),
+            _candidates(task, "batch", _BATCHES),
             _candidates(task, "tile", _TILES),
         ):
             yield Choice(depth, width, crop, batch, tile)
@@ -157,35 +124,26 @@ def _candidates(task: Task, name: str, usual: tuple[int, ...]) -> tuple[int, ...
 
 
 def _memory_of(task: Task, choice: Choice) -> int:
-    height, width = task.largest_size
+    largest = task.fingerprint.largest
     return predict_memory(
-        task.architecture(choice.depth, choice.base_filters),
-        crop_size=choice.crop_size,
-        batch_size=choice.batch_size,
-        optimiser=task.optimiser,
-        validation=Validation(height, width, choice.tile),
-        loss=task.loss,
-        averaged=task.averaged,
+        task.architecture(choice),
+        crop=choice.crop,
+        batch=choice.batch,
+        validation=Validation(largest.height, largest.width, choice.tile),
+        training=task.training,
     )
 
 
 def _refuse(task: Task, smallest: Choice) -> InputError:
     needed = _memory_of(task, smallest) / 1e9
-    shrinkable = {
-        "crop_size": "training.crop_size",
-        "batch_size": "training.batch_size",
-        "tile": "training.tile",
-        "base_filters": "model.base_filters",
-        "depth": "model.depth",
-    }
     fix = f"Grant {needed + 0.05:.1f}"
-    names = [where for name, where in shrinkable.items() if name in task.given]
+    names = [PARAMETERS[name] for name in vars(smallest) if name in task.given]
     if names:
         fix += f", or give a smaller value, or none, for {' or '.join(names)}"
     return InputError(
         "budget.memory_gb",
         f"{task.memory / 1e9:g} GB do not suffice: the smallest training that fits what is given "
         f"({smallest.base_filters} filters, depth {smallest.depth}, batches of "
-        f"{smallest.batch_size} crops of {smallest.crop_size} pixels) needs {needed:.2f} GB",
+        f"{smallest.batch} crops of {smallest.crop} pixels) needs {needed:.2f} GB",
         fix,
     )

@@ -7,7 +7,7 @@ from unetflow.training.planner.schedule import (
     trains_long_enough,
 )
 from unetflow.training.planner.sizes import DEEPEST, LARGEST_CROP, LEAST_DEEP_EDGE, deepest_edge
-from unetflow.training.planner.task import CHOSEN, Choice, Task
+from unetflow.training.planner.task import PARAMETERS, Choice, Task
 
 GIVEN = "given"
 
@@ -22,13 +22,14 @@ def give_reasons(task: Task, wanted: Choice, choice: Choice, schedule: Schedule)
         schedule: How long to train.
 
     Returns:
-        A sentence without a full stop for each name in `CHOSEN`; "given" for what is given.
+        For each parameter of `PARAMETERS`, under its name without the section, a sentence without a
+        full stop; "given" for what is given.
     """
     sentences = {
         "depth": _why_depth(task, choice),
         "base_filters": _why_width(task, schedule),
-        "crop_size": _why_crop(task, choice),
-        "batch_size": "a usual batch where time and memory are scarce",
+        "crop": _why_crop(task, choice),
+        "batch": "a usual batch where time and memory are scarce",
         "tile": "large windows waste the least on their overlap",
         **_why_schedule(task, schedule),
     }
@@ -38,11 +39,14 @@ def give_reasons(task: Task, wanted: Choice, choice: Choice, schedule: Schedule)
             sentences[name] = (
                 f"lowered from {before}, so that the training fits {task.memory / 1e9:g} GB"
             )
-    return {name: GIVEN if name in task.given else sentences[name] for name in CHOSEN}
+    return {
+        parameter.rpartition(".")[2]: GIVEN if name in task.given else sentences[name]
+        for name, parameter in PARAMETERS.items()
+    }
 
 
 def _why_depth(task: Task, choice: Choice) -> str:
-    edge = deepest_edge(choice.depth, task.padding, choice.crop_size)
+    edge = deepest_edge(choice.depth, task.model.padding, choice.crop)
     if edge < LEAST_DEEP_EDGE:
         return f"the least that the crop allows; its deepest feature map is {edge} pixels wide"
     if choice.depth == DEEPEST:
@@ -55,7 +59,7 @@ def _why_depth(task: Task, choice: Choice) -> str:
 
 def _why_crop(task: Task, choice: Choice) -> str:
     edge = task.median_edge
-    if choice.crop_size > edge:
+    if choice.crop > edge:
         return f"the smallest that the depth allows; the images' shorter median edge is {edge}"
     return (
         f"the largest size that fits the depth and the images' shorter median edge of {edge} "

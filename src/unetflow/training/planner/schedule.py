@@ -44,7 +44,7 @@ def plan_schedule(task: Task, choice: Choice, speed: Speed) -> Schedule:
     planned = TIME_SHARE * task.seconds
 
     def with_crops(crops: int) -> Schedule:
-        steps = -(-task.training_images * crops // choice.batch_size)
+        steps = -(-task.fingerprint.samples["train"] * crops // choice.batch)
         seconds = steps * step + validation
         epochs = task.given.get("epochs") or max(1, int(planned / seconds))
         if not {"epochs", "crops_per_image"} & set(task.given):
@@ -55,7 +55,7 @@ def plan_schedule(task: Task, choice: Choice, speed: Speed) -> Schedule:
         return with_crops(task.given["crops_per_image"])
     epochs = task.given.get("epochs") or _aim_at_epochs(planned, step, validation)
     steps = (planned / epochs - validation) / step
-    crops = max(1, int(steps * choice.batch_size / task.training_images))
+    crops = max(1, int(steps * choice.batch / task.fingerprint.samples["train"]))
     more = with_crops(crops + 1)
     in_time = more.seconds <= planned
     return more if in_time and more.epochs >= FEWEST_EPOCHS else with_crops(crops)
@@ -63,11 +63,11 @@ def plan_schedule(task: Task, choice: Choice, speed: Speed) -> Schedule:
 
 def measure_seconds(task: Task, choice: Choice, speed: Speed) -> tuple[float, float]:
     """Return the seconds of a step and those of a validation of all images."""
-    architecture = task.architecture(choice.depth, choice.base_filters)
+    architecture = task.architecture(choice)
     image = prediction_work(architecture, *task.median_size, choice.tile)
     return (
-        speed.seconds(step_work(architecture, choice.crop_size, choice.batch_size)),
-        speed.seconds(image.times(task.validation_images)),
+        speed.seconds(step_work(architecture, choice.crop, choice.batch)),
+        speed.seconds(image.times(task.fingerprint.samples.get("validation", 0))),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from unetflow.core.errors import InputError
+from unetflow.config.training import refuse_crop
 from unetflow.core.geometry import unet_geometry
 from unetflow.training.planner.architecture import Architecture, list_convolutions
 from unetflow.training.planner.task import Task
@@ -13,9 +13,9 @@ LEAST_DEEP_EDGE = 8
 """Pixels of the deepest feature map's edge: below it, most of what a 3x3 kernel sees is border."""
 
 
-def deepest_edge(depth: int, padding: str, crop_size: int) -> int:
+def deepest_edge(depth: int, padding: str, crop: int) -> int:
     """Return the edge in pixels of the smallest feature map; not above 0 where there is none."""
-    convolutions = list_convolutions(Architecture(1, 1, depth, padding=padding), *[crop_size] * 2)
+    convolutions = list_convolutions(Architecture(1, 1, depth, padding=padding), crop, crop)
     return convolutions[2 * depth + 1].height
 
 
@@ -25,27 +25,22 @@ def choose_depth(task: Task) -> int:
     Raises:
         InputError: The given crop fits no depth, or not the given one.
     """
-    crop = task.given.get("crop_size")
+    crop = task.given.get("crop")
     depths = [task.given["depth"]] if "depth" in task.given else list(range(DEEPEST, 0, -1))
     if crop is None:
         return next((depth for depth in depths if any(_good_crops(task, depth))), depths[-1])
-    fitting = [depth for depth in depths if unet_geometry(depth, task.padding).fits(crop)]
+    fitting = [depth for depth in depths if unet_geometry(depth, task.model.padding).fits(crop)]
     if not fitting:
-        geometry = unet_geometry(depths[-1], task.padding)
-        raise InputError(
-            "training.crop_size",
-            f"{crop} does not fit a U-Net of depth {depths[-1]} with {task.padding} padding",
-            f"The nearest sizes that do are {geometry.nearest(crop)}",
-        )
-    good = (d for d in fitting if deepest_edge(d, task.padding, crop) >= LEAST_DEEP_EDGE)
+        raise refuse_crop(crop, depths[-1], task.model.padding)
+    good = (d for d in fitting if deepest_edge(d, task.model.padding, crop) >= LEAST_DEEP_EDGE)
     return next(good, fitting[-1])
 
 
 def list_crops(task: Task, depth: int) -> list[int]:
     """Return the crops to choose from for this depth, the largest first; the given one alone."""
-    if "crop_size" in task.given:
-        fits = unet_geometry(depth, task.padding).fits(task.given["crop_size"])
-        return [task.given["crop_size"]] if fits else []
+    if "crop" in task.given:
+        fits = unet_geometry(depth, task.model.padding).fits(task.given["crop"])
+        return [task.given["crop"]] if fits else []
     return list(_good_crops(task, depth)) or [_smallest_good_crop(task, depth)]
 
 
@@ -58,8 +53,8 @@ def _good_crops(task: Task, depth: int) -> Iterator[int]:
 
 
 def _smallest_good_crop(task: Task, depth: int) -> int:
-    geometry = unet_geometry(depth, task.padding)
+    geometry = unet_geometry(depth, task.model.padding)
     edge = geometry.fit(2 * geometry.shrink + 1)
-    while deepest_edge(depth, task.padding, edge) < LEAST_DEEP_EDGE:
+    while deepest_edge(depth, task.model.padding, edge) < LEAST_DEEP_EDGE:
         edge += geometry.stride
     return edge

@@ -1,0 +1,105 @@
+"""Statistics of the training split, with a digest of the whole data set."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from unetflow.config.classes import ClassSpec
+from unetflow.config.validation import Strict
+from unetflow.data.drift import DriftReference, measure_drift_reference
+from unetflow.data.intensity import IntensityStatistics, Moments, measure_intensity, measure_moments
+from unetflow.data.manifest import digest_data
+from unetflow.data.samples import SampleFolder
+
+
+class Spread(Strict):
+    """Spread of a quantity over the training images."""
+
+    smallest: float
+    median: float
+    largest: float
+
+
+class ImageSize(Strict):
+    """Height and width in pixels."""
+
+    height: int
+    width: int
+
+
+class Fingerprint(Strict):
+    """What planning, construction and training need to know of the data.
+
+    Attributes:
+        digest: Of the content and the split of all samples.
+        samples: Number by split.
+        channels: Channels of the images.
+        dtype: Their NumPy type.
+        height: In pixels, over the training split.
+        width: Likewise.
+        largest: Over all splits.
+        intensity: Of the training split; pixels outside a region of interest do not count.
+        range: The same for each image; None in files of early versions.
+        class_frequencies: Fraction of the training pixels that are not ignored, by class.
+    """
+
+    digest: str
+    samples: dict[str, int]
+    channels: int
+    dtype: str
+    height: Spread
+    width: Spread
+    largest: ImageSize
+    intensity: IntensityStatistics
+    range: DriftReference | None = None
+    class_frequencies: dict[str, float]
+
+
+def measure_fingerprint(
+    manifest: pd.DataFrame, samples: SampleFolder, classes: Sequence[ClassSpec]
+) -> Fingerprint:
+    """Measure the training split, and digest the whole data set.
+
+    Args:
+        manifest: With the columns of `tabulate` and `split`.
+        samples: The samples, whose histograms are read one at a time.
+        classes: The classes in the order of their labels.
+    """
+    training = manifest[manifest["split"] == "train"]
+    moments: list[Moments] = []
+    intensity = measure_intensity(_collect_moments(samples, training["id"], moments))
+    counted = training["height"] * training["width"] * (1 - training["ignored"])
+    return Fingerprint(
+        digest=digest_data(manifest),
+        samples={str(k): n for k, n in manifest["split"].value_counts().items()},
+        channels=int(training["channels"].iloc[0]),
+        dtype=np.dtype(str(training["dtype"].iloc[0])).name,
+        height=_spread(training["height"]),
+        width=_spread(training["width"]),
+        largest=ImageSize(height=int(manifest["height"].max()), width=int(manifest["width"].max())),
+        intensity=intensity,
+        range=measure_drift_reference(moments, [*training["height"], *training["width"]]),
+        class_frequencies={
+            c.name: float((training[f"fraction_{c.name}"] * counted).sum() / max(counted.sum(), 1))
+            for c in classes
+        },
+    )
+
+
+def _collect_moments(
+    samples: SampleFolder, ids: Iterable[str], moments: list[Moments]
+) -> Iterator[NDArray[np.void]]:
+    """Yield the histograms, and append the moments of those that are not empty."""
+    for sample_id in ids:
+        histogram = samples.histogram(sample_id)
+        if len(histogram):
+            moments.append(measure_moments(histogram))
+        yield histogram
+
+
+def _spread(values: "pd.Series[int]") -> Spread:
+    return Spread(
+        smallest=float(values.min()), median=float(values.median()), largest=float(values.max())
+    )

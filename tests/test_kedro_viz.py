@@ -31,9 +31,10 @@ def api(finished, tmp_path_factory) -> Path:
     """Build the site, offline and without telemetry, and return the folder of its data."""
     project = shutil.copytree(finished[0], tmp_path_factory.mktemp("viz") / "project")
     shutil.copy(ROOT / "pyproject.toml", project)
-    (project / "src").symlink_to(ROOT / "src")
+    (project / "src").mkdir()  # Kedro requires it
     nowhere = "http://127.0.0.1:9"
-    environment = {**os.environ, "http_proxy": nowhere, "https_proxy": nowhere}
+    proxies = {"http_proxy": nowhere, "https_proxy": nowhere}
+    environment = {**os.environ, **proxies, "PYTHONPATH": str(ROOT / "src")}
     command = [sys.executable, "-m", "kedro", "viz", "build", "--include-previews"]
     done = subprocess.run(
         command,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from unetflow.core.errors import InputError
-from unetflow.datasets.read_only import ReadOnlyDataset
+from unetflow.datasets.read_only import RAW, ReadOnlyDataset
 from unetflow.io.file_listing import list_files, natural_order
 from unetflow.io.files import File
 from unetflow.io.formats.bounds import MAX_PIXELS
@@ -32,7 +32,7 @@ class ImageFolderDataset(ReadOnlyDataset[dict[str, ImageFile]]):
     def __init__(
         self, *, path: str, max_pixels: int = MAX_PIXELS, metadata: dict[str, Any] | None = None
     ) -> None:
-        super().__init__(metadata=metadata)
+        super().__init__(metadata=metadata or RAW)
         self._path = Path(path)
         self._max_pixels = max_pixels
 

@@ -6,6 +6,9 @@ from kedro.io import AbstractDataset, DatasetError
 
 Loaded = TypeVar("Loaded")
 
+RAW = {"kedro-viz": {"layer": "raw"}}
+"""Metadata of entries that users write without any."""
+
 
 class ReadOnlyDataset(AbstractDataset[NoReturn, Loaded]):
     """An input of a run.

@@ -13,7 +13,7 @@ from unetflow.core.errors import InputError
 from unetflow.data.synthetic import write_synthetic_images
 from unetflow.datasets.downloads import download
 from unetflow.datasets.images import ImageFolderDataset
-from unetflow.datasets.read_only import ReadOnlyDataset
+from unetflow.datasets.read_only import RAW, ReadOnlyDataset
 from unetflow.io.file_listing import natural_order
 from unetflow.io.formats.bounds import MAX_PIXELS
 from unetflow.io.image_file import ImageFile
@@ -60,7 +60,7 @@ class _Source(ReadOnlyDataset[Loaded], Generic[Loaded]):
         metadata: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(metadata=metadata)
+        super().__init__(metadata=metadata or RAW)
         self._path = Path(_checked("path", path, str | Path, _PLACE))
         self._layout = layout
         self._splits = splits

@@ -1,4 +1,4 @@
-"""MLflow's model registry: who is the champion, and who becomes it."""
+"""The champion among the versions of a model in MLflow's registry."""
 
 import json
 import logging
@@ -26,16 +26,19 @@ CHAMPION, PREVIOUS = "champion", "previous"
 _REPLACED = "replaced"
 """Alias of the old champion while the aliases move."""
 
+_ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+"""MLflow's errors where there is no such model, or none with the alias."""
+
 
 @dataclass(frozen=True)
 class ChampionRecord:
-    """What is known of the champion.
+    """The champion's data and scores.
 
     Attributes:
-        name: Of the registered model.
-        version: Of it.
-        registered: When.
-        manifest: Of the data that it was trained and tested with.
+        name: Name of the registered model.
+        version: Version of the champion.
+        registered: Time of its registration.
+        manifest: Manifest of the data that it was trained and tested with.
         metrics: Its scores; see `score_summary.summarise_scores`.
         load_segmenter: Reads the model itself in safe mode.
     """
@@ -206,23 +209,17 @@ def find_version(registered_model: str, alias: str) -> str | None:
     """
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
-    from mlflow.protos.databricks_pb2 import (
-        INVALID_PARAMETER_VALUE,
-        RESOURCE_DOES_NOT_EXIST,
-        ErrorCode,
-    )
 
-    absent = {ErrorCode.Name(code) for code in (INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST)}
     try:
         return str(MlflowClient().get_model_version_by_alias(registered_model, alias).version)
     except MlflowException as error:
-        if error.error_code in absent:
+        if error.error_code in _ABSENT:
             return None
         raise
 
 
 def download_model(source: str, parameter: str) -> Path:
-    """Return the file of a registered model, which is fetched if it lies elsewhere."""
+    """Return the file of a registered model, which is downloaded if it is stored elsewhere."""
     import mlflow
 
     try:
@@ -253,7 +250,7 @@ def _version_of_active_run(client: "MlflowClient", name: str) -> str:
         raise InputError(
             f"models:/{name}",
             "this run's model is not in the registry, so that it cannot become the champion",
-            "See above why MLflow did not take it, then run the retraining again",
+            "The log above says why MLflow refused it; then run the retraining again",
         )
     return str(max(versions))
 

@@ -12,7 +12,7 @@ _PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "albumentations",
 
 
 class RunFactsDataset(ReadOnlyDataset[dict[str, Any]]):
-    """Gives what must be known to repeat a run.
+    """Everything that is needed to repeat a run.
 
     Command and git commit are those of the active MLflow run's tags; without one they are unknown.
     """

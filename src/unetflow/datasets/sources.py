@@ -1,4 +1,4 @@
-"""Where images and masks come from."""
+"""Images and annotations of the user, and synthetic ones."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +11,9 @@ from unetflow.annotations.records import Pairing
 from unetflow.annotations.split_table import SplitTable, apply_split_table
 from unetflow.core.errors import InputError
 from unetflow.data.synthetic import write_synthetic_images
-from unetflow.datasets.downloads import download
 from unetflow.datasets.images import ImageFolderDataset
 from unetflow.datasets.read_only import RAW, ReadOnlyDataset
+from unetflow.io.download import download
 from unetflow.io.file_listing import natural_order
 from unetflow.io.formats.bounds import MAX_PIXELS
 from unetflow.io.image_file import ImageFile
@@ -24,7 +24,7 @@ _PLACE = "the path of a folder or a zip archive"
 
 
 def _checked(option: str, value: Any, kind: type | UnionType, expected: str) -> Any:
-    """Return a value of the catalog if it is of its kind; YAML may have read another one."""
+    """Return a value of the catalog if it has the right type; YAML may have guessed another."""
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise InputError(
             option,
@@ -35,18 +35,17 @@ def _checked(option: str, value: Any, kind: type | UnionType, expected: str) -> 
 
 
 class _Source(ReadOnlyDataset[Loaded], Generic[Loaded]):
-    """What both datasets below share: finding the pairs of a data set, without opening an image.
+    """Finds the pairs of a data set, without opening an image.
 
     Args:
         path: A folder, or a zip archive, which is read in place.
-        layout: How images and annotations lie in it, a name in
-            `annotations.layouts.registry.LAYOUTS`;
-            None: it is looked at, and taken if it can be read in one way only.
-        splits: Where folders split the data already: options of the layout by the split's name.
-        split_table: Where a table does: see `SplitTable`.
-        download: `{url: ..., sha256: ...}` of the file at `path`, fetched when it is not there.
+        layout: Arrangement of images and annotations, a name in
+            `annotations.layouts.registry.LAYOUTS`; None detects it, where only one fits.
+        splits: Options of the layout by the split's name, where folders split the data already.
+        split_table: See `SplitTable`; where a table splits the data already.
+        download: `{url: ..., sha256: ...}` of the file at `path`, fetched when it is missing.
         metadata: Anything; Kedro ignores it.
-        options: What the layout takes.
+        options: Options of the layout.
     """
 
     def __init__(
@@ -81,9 +80,9 @@ class _Source(ReadOnlyDataset[Loaded], Generic[Loaded]):
             )
         detected_layout = ""
         if layout is None:
-            reading = detect_layout(self._path)
-            detected_layout = reading.explain(self._path)
-            layout, options, splits = reading.layout, reading.options, reading.splits
+            detected = detect_layout(self._path)
+            detected_layout = detected.explain(self._path)
+            layout, options, splits = detected.layout, detected.options, detected.splits
         pairing = find_pairs(self._path, layout, options, splits)
         if self._split_table is not None:
             pairing = apply_split_table(pairing, self._path, SplitTable.read(self._split_table))
@@ -120,7 +119,7 @@ class SourceImagesDataset(_Source[dict[str, ImageFile]]):
 
     Args:
         unlabelled: Whether to leave out images that have an annotation.
-        instead: A folder or archive whose images, all of them, are taken instead.
+        instead: A folder or archive, all of whose images replace those of the source.
         max_pixels: Width times height above which an image is refused unread.
         source: The arguments of `_Source`.
 
@@ -152,23 +151,23 @@ class SourceImagesDataset(_Source[dict[str, ImageFile]]):
         if self._instead is not None:
             return ImageFolderDataset(path=self._instead, max_pixels=self._max_pixels).load()
         pairing = self._find()
-        pictures = dict(pairing.unlabelled)
+        images = dict(pairing.unlabelled)
         if not self._unlabelled:
-            pictures |= {pair.id: pair.image for pair in pairing.pairs}
+            images |= {pair.id: pair.image for pair in pairing.pairs}
         return {
-            name: ImageFile(pictures[name].file, self._max_pixels, pictures[name].page)
-            for name in sorted(pictures, key=natural_order)
+            name: ImageFile(images[name].file, self._max_pixels, images[name].page)
+            for name in sorted(images, key=natural_order)
         }
 
 
 class DemoPairsDataset(SourceDataset):
-    """Made-up microscope images, written to a folder when they are not there.
+    """Synthetic microscope images, written to a folder when they are missing.
 
     Args:
         path: The folder; `images` and `masks` are made in it.
-        count: How many images.
-        size: Edge of each in pixels.
-        seed: Another seed gives other images.
+        count: Number of images.
+        size: Edge length of each in pixels.
+        seed: Seed of the random numbers.
         metadata: Anything; Kedro ignores it.
     """
 

@@ -1,4 +1,4 @@
-"""Where a training tells how it goes."""
+"""Progress of a training, from its node to the tracker."""
 
 import json
 import logging
@@ -17,40 +17,40 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-TellScores: TypeAlias = Callable[[Mapping[str, Any]], None]
+LogScores: TypeAlias = Callable[[Mapping[str, Any]], None]
 BeginFold: TypeAlias = Callable[
-    [str], AbstractContextManager[tuple["TrainingListeners", TellScores]]
+    [str], AbstractContextManager[tuple["TrainingListeners", LogScores]]
 ]
 
 
 class Recorder(Protocol):
-    """What keeps the record of a training; epochs count from 1."""
+    """Keeps the record of a training, with epochs counted from 1."""
 
     def log_epoch(self, epoch: int, scores: dict[str, float]) -> None:
-        """Take the scores of an epoch."""
+        """Record the scores of an epoch."""
 
     def log_prediction(
         self, epoch: int, sample_id: str, sample: Sample, found: Label, classes: int
     ) -> None:
-        """Take the label `(height, width)` that was found in a validation image."""
+        """Record the predicted label `(height, width)` of a validation image."""
 
     @property
     def name(self) -> str:
-        """What finds the record again."""
+        """Identifier of the record."""
 
     def resume(self, record: str | None, scores: Sequence[Mapping[str, float]]) -> None:
         """Resume the record of an interrupted training.
 
         Args:
             record: Its name, None where it had none.
-            scores: Of the epochs that are done.
+            scores: Scores of its finished epochs.
         """
 
     def log_metrics(self, metrics: Mapping[str, Any]) -> None:
-        """Take the scores of held-out images; see `evaluation.scoring.summarise_scores`."""
+        """Record the scores of held-out images; see `evaluation.scoring.summarise_scores`."""
 
     def part(self, name: str) -> AbstractContextManager[None]:
-        """Keep what comes in meanwhile as a part of the whole record."""
+        """Record what comes inside the context as a part of the whole record."""
 
 
 class TrainingLogDataset(ReadOnlyDataset[Any]):
@@ -77,7 +77,7 @@ class TrainingLogDataset(ReadOnlyDataset[Any]):
         self._recorder: Recorder | None = None
 
     def connect(self, recorder: Recorder) -> None:
-        """Name the recorder of trainings from now on."""
+        """Set the recorder of all trainings from now on."""
         self._recorder = recorder
 
     def load(self) -> "TrainingListeners | BeginFold":
@@ -85,7 +85,7 @@ class TrainingLogDataset(ReadOnlyDataset[Any]):
         return self._begin_fold if self._folds else self._listeners()
 
     @contextmanager
-    def _begin_fold(self, name: str) -> Iterator[tuple["TrainingListeners", TellScores]]:
+    def _begin_fold(self, name: str) -> Iterator[tuple["TrainingListeners", LogScores]]:
         with self._recorder.part(name) if self._recorder else nullcontext():
             yield self._listeners(), self._log_scores
 
@@ -98,7 +98,7 @@ class TrainingLogDataset(ReadOnlyDataset[Any]):
             self._write_bad_batch,
             self._log_prediction,
             name_record=lambda: self._recorder.name if self._recorder else None,
-            on_resumed=self._go_on,
+            on_resumed=self._resume,
         )
 
     def _log_epoch(self, epoch: int, scores: dict[str, float]) -> None:
@@ -106,7 +106,7 @@ class TrainingLogDataset(ReadOnlyDataset[Any]):
             plain = {name: float(value) for name, value in scores.items()}
             self._recorder.log_epoch(epoch + 1, plain)
 
-    def _go_on(self, record: str | None, scores: list[dict[str, float]]) -> None:
+    def _resume(self, record: str | None, scores: list[dict[str, float]]) -> None:
         if self._recorder is not None:
             self._recorder.resume(record, scores)
 

@@ -1,4 +1,4 @@
-"""Fetching a data set once, and only if it is the right one."""
+"""Downloads with a known digest."""
 
 import contextlib
 import logging
@@ -16,17 +16,17 @@ _TIMEOUT_SECONDS = 30
 
 
 def download(path: Path, source: dict[str, Any]) -> None:
-    """Fetch a file unless it is there, with a progress bar, and verify its digest.
+    """Download a file unless it is there, with a progress bar, and verify its digest.
 
-    The file appears at its place only when it is whole and its digest is right.
+    The file appears at its place only when it is complete and its digest is right.
 
     Args:
-        path: Where the file shall be.
-        source: `url` (http or https) and `sha256`, its digest in hexadecimal.
+        path: Place of the file.
+        source: `url` (http or https) and `sha256`, the file's digest in hexadecimal.
 
     Raises:
-        InputError: A value is missing or wrong, the transfer broke off, or the file that is there
-            or came has another digest.
+        InputError: A value is missing or wrong, the transfer failed, or the digest is
+            another one.
     """
     url, digest = _check(source)
     if path.is_dir():
@@ -43,7 +43,7 @@ def download(path: Path, source: dict[str, Any]) -> None:
 
 
 def _verify(path: Path, digest: str) -> None:
-    """Raise an error if a file has another digest; one that has not changed is not read again."""
+    """Raise an error if a file has another digest; an unchanged file is not read again."""
     note = path.with_name(f".{path.name}.verified")
     verified = f"{digest} {file_signature(path)}"
     if note.is_file() and note.read_text(encoding="utf-8", errors="replace") == verified:
@@ -55,17 +55,17 @@ def _verify(path: Path, digest: str) -> None:
             f"its SHA-256 is {found}, but the catalog's `download` says {digest}",
             "Delete the file to fetch it again, or correct `download.sha256`",
         )
-    # A folder that must not be written only costs reading the file again.
+    # Without the note, in a read-only folder, the file is read again.
     with contextlib.suppress(OSError), atomic_write(note) as temporary:
         temporary.write_text(verified, encoding="utf-8")
 
 
 def _fetch(url: str, digest: str, path: Path) -> None:
-    # Importing pooch takes part of a second that only those pay who download.
+    # Imported here, since it takes a fraction of a second.
     import pooch
     from requests import RequestException
 
-    pooch.get_logger().setLevel(logging.WARNING)  # it would say again what we have said
+    pooch.get_logger().setLevel(logging.WARNING)  # it repeats the message of the caller
     fetch = pooch.HTTPDownloader(progressbar=True, timeout=_TIMEOUT_SECONDS)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,8 +89,8 @@ def _fetch(url: str, digest: str, path: Path) -> None:
             raise
         raise InputError(
             url,
-            f"the file that came is not the one with SHA-256 {digest}, and was thrown away",
-            "Run again; if it stays so, ask where the file comes from for its digest",
+            f"the downloaded file has another SHA-256 than {digest}, and was discarded",
+            "Run again; if that does not help, ask the file's publisher for its digest",
         ) from error
 
 
@@ -102,11 +102,11 @@ def _check(source: dict[str, Any]) -> tuple[str, str]:
         )
     url, digest = str(source["url"]), str(source["sha256"]).lower()
     if not re.fullmatch(r"https?://\S+", url):
-        raise InputError("download.url", f"'{url}' is no web address", "Begin it with https://")
+        raise InputError("download.url", f"'{url}' is not a web address", "Begin it with https://")
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise InputError(
             "download.sha256",
-            f"'{digest}' is no SHA-256 digest",
+            f"'{digest}' is not a SHA-256 digest",
             "Give 64 hexadecimal digits, as the tool `sha256sum` prints them",
         )
     return url, digest

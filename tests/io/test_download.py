@@ -11,8 +11,8 @@ from PIL import Image
 from unetflow.core.errors import InputError
 from unetflow.core.hashing import sha256
 from unetflow.datasets import downloads
-from unetflow.datasets.downloads import download
 from unetflow.datasets.sources import SourceDataset
+from unetflow.io.download import download
 
 CONTENT = bytes(range(256)) * 40
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -115,7 +115,7 @@ def test_a_folder_at_the_place_is_refused(server, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "digest", "problem"),
     [
-        ("data", "0" * 64, f"not the one with SHA-256 {'0' * 64}, and was thrown away"),
+        ("data", "0" * 64, f"has another SHA-256 than {'0' * 64}, and was discarded"),
         ("broken", DIGEST, "the transfer failed"),
         ("broken", hashlib.sha256(CONTENT[: len(CONTENT) // 2]).hexdigest(), "the transfer failed"),
         ("gone", DIGEST, "404"),

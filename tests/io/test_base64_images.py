@@ -66,8 +66,8 @@ def huge_png():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("not base64!", "image 1: it is no base64 text"),
-        ("é", "image 1: it is no base64 text"),
+        ("not base64!", "image 1: it is not base64"),
+        ("é", "image 1: it is not base64"),
         ("", "image 1: it is empty"),
         (in_base64(b"hello"), "image 1: its format is not known"),
         (in_base64(b"%PDF-1.7"), "image 1: it is PDF. Give a PNG or TIFF file"),
@@ -103,15 +103,15 @@ def test_numbers_that_went_through_json_are_what_they_were(dtype, data):
 @pytest.mark.parametrize(
     ("numbers", "dtype", "told"),
     [
-        ([1, 256], "uint8", "1 of its numbers, such as 256, are no uint8 intensities"),
-        ([-1, -2], "uint16", "2 of its numbers, such as -1, are no uint16 intensities"),
+        ([1, 256], "uint8", "1 of its numbers, such as 256, are not uint8 intensities"),
+        ([-1, -2], "uint16", "2 of its numbers, such as -1, are not uint16 intensities"),
         (
             [0.0, 0.5],
             "uint8",
-            "such as 0.5, are no uint8 intensities. Send whole numbers from 0 to",
+            "such as 0.5, are not uint8 intensities. Send integers from 0 to",
         ),
-        ([np.nan], "uint8", "such as nan, are no uint8"),
-        ([1e39], "float32", "are no float32 intensities. Send finite numbers"),
+        ([np.nan], "uint8", "such as nan, are not uint8"),
+        ([1e39], "float32", "are not float32 intensities. Send finite numbers"),
     ],
 )
 def test_numbers_of_another_type_are_refused(numbers, dtype, told):

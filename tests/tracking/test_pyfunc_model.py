@@ -71,13 +71,13 @@ def test_numbers_out_of_json_are_those_of_the_image(loaded, random):
         (np.zeros((1, 5, 5, 3), np.uint8), "image of shape (5, 5, 3): the model was trained on 1"),
         (np.zeros((1, 5, 5, 1), np.uint16), "image of type uint16: the model was trained on uint8"),
         (np.zeros((1, 5, 5, 1), np.bool_), "image of type bool: the model was trained on uint8"),
-        (np.full((1, 5, 5, 1), 256), "the array: 25 of its numbers, such as 256, are no uint8"),
+        (np.full((1, 5, 5, 1), 256), "the array: 25 of its numbers, such as 256, are not uint8"),
         ([], "the input: it holds no images"),
         (None, "image 1 of 1: it is not a text but NoneType"),
         (pd.DataFrame({"a": [1], "b": [2]}), "the input: its columns are a, b. Give the images"),
         (
             [in_base64(np.zeros((5, 5), "u1")), "x"],
-            "image 2 of 2: it is no base64 text",
+            "image 2 of 2: it is not base64",
         ),
         (
             [in_base64(np.zeros((5, 5), "u2"))],

@@ -1,1 +1,1 @@
-"""What every package builds on: errors, whole files, digests, random generators, workers."""
+"""Errors, atomic file writes, digests, random generators and parallel calls."""

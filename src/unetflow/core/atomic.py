@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic file writes: a file is replaced completely or not at all."""
 
 import os
 import uuid
@@ -9,19 +9,15 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path, *, sync_folder: bool = True) -> Iterator[Path]:
-    """Give a temporary path to write to, then move it to `path` in one step.
+    """Yield a temporary path to write to, then rename it to `path`.
 
-    The temporary file lies in the same folder and has the same ending. It is synced and renamed
-    when the block ends, and removed when the block raises: whatever was at `path` before stays
-    untouched until the new file is whole.
+    The temporary file is in the same folder and has the same extension. It is synced and renamed
+    when the block ends, and removed when the block raises.
 
     Args:
-        path: Where the file shall be; missing folders are made.
-        sync_folder: Whether the new name too must be on the disk at the end; not needed where
-            another file of the same folder follows.
-
-    Yields:
-        The path to write to.
+        path: Final path; missing folders are created.
+        sync_folder: Whether the new name must be on the disk, too; not needed if another file of
+            the same folder follows.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.{path.name}")
@@ -37,14 +33,14 @@ def atomic_write(path: Path, *, sync_folder: bool = True) -> Iterator[Path]:
 
 
 def move_into_place(finished: Path, target: Path) -> None:
-    """Move a finished file or folder to its place by one rename, and wait until it is on the disk.
+    """Rename a finished file or folder, and wait until it is on the disk.
 
-    A folder cannot replace another one: that is moved beside the finished one before, under a
-    hidden name.
+    A folder cannot replace another one, so that one is first moved next to the finished one under
+    a hidden name.
 
     Args:
-        finished: On the same disk as the target.
-        target: Where it shall be; missing folders are made.
+        finished: A path on the same disk as the target.
+        target: Final path; missing folders are created.
     """
     for path in [*(finished.rglob("*") if finished.is_dir() else ()), finished]:
         _sync(path)
@@ -56,7 +52,7 @@ def move_into_place(finished: Path, target: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Wait until the file or folder is on the disk (folders cannot be synced on Windows)."""
+    """Wait until the file or folder is on the disk; Windows cannot sync folders."""
     if os.name == "nt" and path.is_dir():
         return
     descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)

@@ -1,17 +1,17 @@
-"""The error for input that cannot be used."""
+"""Errors for unusable input."""
 
 
 class InputError(ValueError):
-    """Something that a user gave cannot be used.
+    """Input of the user that cannot be used.
 
     Args:
-        where: The file, folder or parameter that it is about.
-        problem: What is wrong with it, as a sentence without a full stop.
-        mend: What would put it right, as a sentence without a full stop.
+        where: The file, folder or parameter.
+        problem: What is wrong, as a sentence without a full stop.
+        fix: What to do about it, as a sentence without a full stop.
     """
 
     kind = "file"
-    """What is wrong: a file, which can be left out, or what was declared about all of them."""
+    """Either "file", which can be left out, or "declaration", which concerns all files."""
 
     def __init__(self, where: object, problem: str, fix: str) -> None:
         super().__init__(str(where), problem, fix)
@@ -25,12 +25,12 @@ class InputError(ValueError):
 
 
 class DeclarationError(InputError):
-    """What a user declared does not fit a file; leaving the file out would hide that."""
+    """A declaration of the user that contradicts a file; leaving the file out would hide that."""
 
     kind = "declaration"
 
 
 def restore_error(kind: str, where: str, problem: str, fix: str) -> InputError:
-    """Make the error again of which these are the parts."""
+    """Return the error that has these attributes."""
     error = DeclarationError if kind == DeclarationError.kind else InputError
     return error(where, problem, fix)

@@ -1,4 +1,4 @@
-"""Calls of one function shared out among threads and, where that pays, processes."""
+"""Parallel calls in threads and processes, and the cores and memory of this process."""
 
 import ctypes
 import os
@@ -23,53 +23,52 @@ from unetflow.core.errors import InputError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_KEEP = {
+_MALLOC_OPTIONS = {
     -1: 256 << 20,  # M_TRIM_THRESHOLD: free memory at the end of the heap that is kept
-    -2: 16 << 20,  # M_TOP_PAD: by how much more than is needed the heap grows
-    -3: 32 << 20,  # M_MMAP_THRESHOLD: smaller arrays lie on the heap
+    -2: 16 << 20,  # M_TOP_PAD: by how much more than needed the heap grows
+    -3: 32 << 20,  # M_MMAP_THRESHOLD: smaller arrays are on the heap
 }
-"""What malloc.h of glibc calls its parameters, and their values in bytes."""
+"""Values in bytes for parameters in glibc's malloc.h."""
 
-_UNDER_WAY = 4
-"""Calls for each worker that are handed out at a time, so that none waits for the next one."""
+_CALLS_PER_WORKER = 4
+"""Pending calls per worker, so that no worker waits for the next one."""
 
-
-_most_cores: int | None = None
-"""That this process shall use, see `limit_cores`."""
+_max_cores: int | None = None
+"""See `limit_cores`."""
 
 
 def count_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    return cores if _most_cores is None else min(cores, _most_cores)
+    return cores if _max_cores is None else min(cores, _max_cores)
 
 
 def limit_cores(count: int) -> None:
-    """Let this process use no more than so many cores, as others compute on the same machine.
+    """Limit the cores of this process, because others compute on the same machine.
 
-    It must be called before TensorFlow begins to compute. What is set in the environment stays.
+    Call it before TensorFlow starts to compute. Existing environment variables are kept.
     """
-    global _most_cores  # noqa: PLW0603 - it is of the process
-    _most_cores = count
+    global _max_cores  # noqa: PLW0603 - a property of the process
+    _max_cores = count
     for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
         os.environ.setdefault(name, str(count))
-    # TensorFlow else takes all memory of a GPU for the first process.
+    # Otherwise the first process takes all memory of a GPU.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep freed memory for its next arrays, 256 MB at most.
+    """Keep up to 256 MB of freed memory for the next arrays of this process; glibc only.
 
-    The C library of Linux gives large arrays back to the system at once, and the next ones are paid
-    for page by page: that was nearly half of an augmentation's time. Elsewhere nothing is done.
+    By default glibc returns large arrays to the system at once, and each new one causes page
+    faults, which took nearly half of an augmentation's time.
     """
     if platform.libc_ver()[0] != "glibc":
         return
     library = ctypes.CDLL(None)
-    for parameter, value in _KEEP.items():
+    for parameter, value in _MALLOC_OPTIONS.items():
         library.mallopt(parameter, value)
 
 
@@ -81,32 +80,39 @@ def parallel_map(
 ) -> Iterator[Result]:
     """Call a function for each task and yield the results as they come.
 
-    Few calls are under way at a time, however many tasks there are.
+    Only a few calls are pending at a time, however many tasks there are.
 
     Args:
-        function: What to do. With processes, it must be one of a module's own, and tasks and
-            results must be such that they can be sent.
-        tasks: What it is called with.
-        threads: Threads of this process that take part.
-        processes: Further processes that do; they need seconds to start.
+        function: The function. With processes, it must be a module's own, and tasks and results
+            must be picklable.
+        tasks: Its arguments.
+        threads: Number of threads of this process.
+        processes: Number of additional processes, which take seconds to start.
 
     Raises:
-        InputError: A process was ended from outside.
+        InputError: A process was terminated from outside.
     """
     running: dict[Future[Result], Executor] = {}
     with ExitStack() as stack:
-        limits: dict[Executor, int] = {}
+        pool: Executor = stack.enter_context(ThreadPoolExecutor(threads))
+        free = [pool] * _CALLS_PER_WORKER * threads
         if processes:
             pool = ProcessPoolExecutor(processes, get_context("spawn"), end_with_parent)
-            limits[stack.enter_context(pool)] = _UNDER_WAY * processes
-        limits[stack.enter_context(ThreadPoolExecutor(threads))] = _UNDER_WAY * threads
+            free += [stack.enter_context(pool)] * _CALLS_PER_WORKER * processes
+
+        def take_finished() -> Iterator[Result]:
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                free.append(running.pop(future))
+                yield future.result()
+
         try:
             for task in tasks:
-                while (executor := _find_free(limits, running)) is None:
-                    yield from _take_finished(running)
+                if not free:
+                    yield from take_finished()
+                executor = free.pop()
                 running[executor.submit(function, task)] = executor
             while running:
-                yield from _take_finished(running)
+                yield from take_finished()
         except BrokenProcessPool as error:
             raise InputError(
                 "ingestion.workers",
@@ -115,24 +121,8 @@ def parallel_map(
             ) from error
 
 
-def _find_free(
-    limits: dict[Executor, int], running: dict[Future[Result], Executor]
-) -> Executor | None:
-    """Return the first executor that can take another call."""
-    busy = list(running.values())
-    return next((e for e, limit in limits.items() if busy.count(e) < limit), None)
-
-
-def _take_finished(running: dict[Future[Result], Executor]) -> Iterator[Result]:
-    """Wait for a result at least, and yield all that are there."""
-    finished, _ = wait(running, return_when=FIRST_COMPLETED)
-    for future in finished:
-        del running[future]
-        yield future.result()
-
-
 def end_with_parent() -> None:
-    """See to it that a process does not outlive a killed parent, which nothing else tells it."""
+    """End this process when its parent is killed."""
     parent = parent_process()
     if parent is None:
         return

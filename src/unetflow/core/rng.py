@@ -1,4 +1,4 @@
-"""Random generators that depend on a key alone."""
+"""Random generators that depend only on a key."""
 
 import hashlib
 
@@ -8,7 +8,7 @@ import numpy as np
 def generator_for(*key: object) -> np.random.Generator:
     """Return a random generator that is a pure function of the key.
 
-    Python's own `hash` differs from process to process, hence the digest.
+    The key is hashed by BLAKE2, because Python's `hash` differs between processes.
     """
     text = "\x1f".join(str(part) for part in key)
     digest = hashlib.blake2b(text.encode(), digest_size=16).digest()

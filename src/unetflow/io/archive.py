@@ -1,4 +1,4 @@
-"""Zip archives read in place: nothing is unpacked to disk, and nothing is trusted."""
+"""Zip archives, read in place without trusting their content."""
 
 import io
 import stat
@@ -12,29 +12,27 @@ from typing import Any, Literal, TypeVar
 from unetflow.core.errors import InputError
 
 MAX_MEMBERS = 1_000_000
-"""Files that an archive may hold."""
+"""Maximum number of files in an archive."""
 MAX_MEMBER_BYTES = 2**30
-"""Unpacked size of one of them."""
+"""Maximum unpacked size of a member."""
 MAX_NAME, MAX_NAME_PART = 2000, 255
-"""Characters of a path, and bytes of a part of it: disks hold no longer ones."""
+"""Maximum number of characters of a path, and of bytes of its parts, as on disks."""
 MAX_RATIO, RATIO_FREE_BYTES = 200, 64 * 2**20
-"""How often a member may be larger than its packed form, unless it is small anyway."""
+"""Maximum ratio of unpacked to packed size, and the unpacked size that is always allowed."""
 
 SMALL_BYTES = 2**18
 """Unpacked size up to which a member is unpacked at once."""
-
-_MEND = "Pack the archive again without it, or unpack it and give the folder"
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class ArchiveMember:
-    """A file inside a zip archive, with the part of `pathlib.Path` that readers need.
+    """A file in a zip archive, with the part of the `pathlib.Path` interface that readers need.
 
     Attributes:
         archive: The archive.
-        path: The file's path inside it.
+        path: The file's path in the archive.
     """
 
     archive: Path
@@ -42,25 +40,25 @@ class ArchiveMember:
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
+        """Last part of the path."""
         return self.path.rpartition("/")[2]
 
     @property
     def suffix(self) -> str:
-        """The ending of the name with its dot."""
+        """File extension with its dot."""
         return self.name[self._dot() :]
 
     @property
     def stem(self) -> str:
-        """The name without its ending."""
+        """The name without extension."""
         return self.name[: self._dot()]
 
     def open(self, mode: Literal["rb"] = "rb") -> io.BufferedReader | io.BytesIO:
-        """Return the member's bytes as a file.
+        """Open the member.
 
-        Those of a small member are unpacked at once, which is faster; those of a large one as
-        they are asked for. Damaged bytes, for which their check sum is verified at the end, raise
-        an `InputError` here or in the file's methods.
+        A small member is unpacked at once, which is faster; a large one as it is read. Damaged
+        bytes raise an `InputError` here or in the file's methods; the check sum is verified at the
+        end.
         """
         unpacking = _Unpacking(self)
         if unpacking.size > SMALL_BYTES:
@@ -69,11 +67,7 @@ class ArchiveMember:
             return io.BytesIO(unpacking.readall())
 
     def read_bytes(self) -> bytes:
-        """Return the member's bytes; their check sum is verified.
-
-        Raises:
-            InputError: They are damaged.
-        """
+        """Return the bytes after verifying their check sum; raise an `InputError` if damaged."""
         with self.open() as opened:
             return opened.read()
 
@@ -82,12 +76,12 @@ class ArchiveMember:
         return self._info().file_size
 
     def signature(self) -> str:
-        """Return what changes when the member changes: its size and its check sum."""
+        """Return the size and the check sum, which change with the member."""
         info = self._info()
         return f"{info.file_size}-{info.CRC:08x}"
 
     def _dot(self) -> int:
-        """Return where the ending begins; `pathlib` knows too, but takes its time over it."""
+        """Return the position of the extension; `pathlib` would be slower."""
         name = self.name
         dot = name.rfind(".")
         return dot if 0 < dot < len(name) - 1 else len(name)
@@ -100,18 +94,14 @@ class ArchiveMember:
 
 
 class _Unpacking(io.RawIOBase):
-    """A member's bytes, never more than the size that was checked.
-
-    Args:
-        member: The file in the archive.
-    """
+    """The bytes of a member, never more than the declared size, which was checked."""
 
     def __init__(self, member: ArchiveMember) -> None:
         self._where = member
         archive = _open_archive(member.archive)
         info = archive.getinfo(member.path)
         self.size = info.file_size
-        self._member = self._guard(lambda: archive.open(info))
+        self._member = self._input_errors(lambda: archive.open(info))
 
     def readable(self) -> bool:
         return True
@@ -128,7 +118,7 @@ class _Unpacking(io.RawIOBase):
         return self._read(self.size)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return self._guard(lambda: self._member.seek(offset, whence))
+        return self._input_errors(lambda: self._member.seek(offset, whence))
 
     def tell(self) -> int:
         return self._member.tell()
@@ -139,9 +129,11 @@ class _Unpacking(io.RawIOBase):
         super().close()
 
     def _read(self, most: int) -> bytes:
-        return self._guard(lambda: self._member.read(min(most, self.size - self._member.tell())))
+        return self._input_errors(
+            lambda: self._member.read(min(most, self.size - self._member.tell()))
+        )
 
-    def _guard(self, act: Callable[[], Result]) -> Result:
+    def _input_errors(self, act: Callable[[], Result]) -> Result:
         try:
             return act()
         except Exception as error:  # of damaged bytes zlib and codecs raise what zipfile does not
@@ -151,18 +143,15 @@ class _Unpacking(io.RawIOBase):
 
 
 def list_members(archive: Path) -> tuple[list[ArchiveMember], list[InputError]]:
-    """List the files of a zip archive from its directory, before anything is unpacked.
-
-    Args:
-        archive: The archive.
+    """List the files of a zip archive from its directory without unpacking.
 
     Returns:
-        The files that can be read, and an error for each one that must not be: because it is
-        larger than allowed, packed more tightly than data are or in an unusual way, encrypted, a
-        symbolic link, or named so that it would lie outside the archive.
+        The files that can be read, and an error for each file that must not be read: too large,
+        compressed by a suspicious ratio or an unusual method, encrypted, a symbolic link, or with
+        a path that leads out of the archive.
 
     Raises:
-        InputError: It is no zip archive, or its directory contradicts itself.
+        InputError: It is not a zip archive, or its directory contradicts itself.
     """
     try:
         infos = [info for info in _open_archive(archive).infolist() if not info.is_dir()]
@@ -179,25 +168,20 @@ def list_members(archive: Path) -> tuple[list[ArchiveMember], list[InputError]]:
             "Pack it again from its source",
         )
     members, refused, seen = [], [], set()
+    fix = "Pack the archive again without it, or unpack it and give the folder"
     for info in infos:
         member = ArchiveMember(archive, info.filename)
-        problem = "its name stands twice" if info.filename in seen else _problem(info)
+        problem = "its name occurs twice" if info.filename in seen else _problem(info)
         seen.add(info.filename)
         if problem:
-            refused.append(
-                InputError(
-                    member,
-                    problem,
-                    "Pack the archive again without it, or unpack it and give the folder",
-                )
-            )
+            refused.append(InputError(member, problem, fix))
         else:
             members.append(member)
     return members, refused
 
 
 def _problem(info: zipfile.ZipInfo) -> str | None:
-    """Return why a member must not be read, or None."""
+    """Return the reason why a member must not be read, or None."""
     parts = info.filename.split("/")
     most = max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size)
     problems = {
@@ -214,7 +198,7 @@ def _problem(info: zipfile.ZipInfo) -> str | None:
         ),
         "it is a symbolic link": stat.S_ISLNK(info.external_attr >> 16),
         "it is encrypted": info.flag_bits & 0x1,
-        "it is packed in another way than by deflate": (
+        "its compression method is not deflate": (
             info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         ),
         f"its {info.file_size} bytes are too many": info.file_size > MAX_MEMBER_BYTES,

@@ -1,4 +1,4 @@
-"""Images and masks as they travel in JSON: files in base64, or nested lists of numbers."""
+"""Images and masks in JSON: files in base64, or nested lists of numbers."""
 
 import base64
 
@@ -11,70 +11,71 @@ from unetflow.core.types import Label
 from unetflow.io.formats.registry import read_image_bytes
 
 MAX_RECEIVED_PIXELS = 2**26
-"""Pixels of a received image, 8192 x 8192: a file of some kilobytes may claim as many."""
+"""Limit for received images, 8192 x 8192: a file of some kilobytes can claim billions."""
 
-_TYPES_OF_JSON = (np.int64, np.float64)
-"""What NumPy makes of JSON's numbers, whatever type they had where they come from."""
+_JSON_TYPES = (np.int64, np.float64)
+"""Types of NumPy arrays of JSON's numbers, which have no type themselves."""
 
 
 def decode_image(
     name: str, text: str, max_pixels: int = MAX_RECEIVED_PIXELS
 ) -> NDArray[np.generic]:
-    """Read an image out of a file in base64; one that claims more than is allowed stays packed.
+    """Read an image from a file in base64.
 
     Args:
-        name: What messages call it.
-        text: The bytes of a PNG, JPEG, TIFF, GIF or BMP file in base64; line breaks may be in it.
-        max_pixels: Width times height that the file's header may claim.
+        name: Name for messages.
+        text: The bytes of a PNG, JPEG, TIFF, GIF or BMP file in base64, with or without line
+            breaks.
+        max_pixels: Limit of width times height, checked before decoding.
 
     Returns:
-        `(height, width, channels)`, as `readers.read_image`.
+        `(height, width, channels)`; see `read_image`.
 
     Raises:
-        InputError: It is no base64, no such file, a damaged one, or too large.
+        InputError: It is not base64, not such a file, damaged, or too large.
     """
     try:
         data = base64.b64decode("".join(text.split()), validate=True)
     except ValueError as error:
         raise InputError(
-            name, f"it is no base64 text ({error})", "Send the bytes of an image file in base64"
+            name, f"it is not base64 ({error})", "Send the bytes of an image file in base64"
         ) from error
     return read_image_bytes(name, data, max_pixels)
 
 
 def encode_mask(label: Label) -> str:
-    """Return class indices as a PNG file of 8-bit grey in base64."""
+    """Return class indices as an 8-bit grey PNG file in base64."""
     return base64.b64encode(imagecodecs.png_encode(label)).decode("ascii")
 
 
 def restore_type(name: str, numbers: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
-    """Give numbers that came in JSON the type that they had before.
+    """Convert numbers from JSON to the data type of the training images.
 
     Args:
-        name: What messages call them.
-        numbers: Of any shape. Of other types than those that JSON becomes, they stay as they are.
-        dtype: The type that the network was trained on.
+        name: Name for messages.
+        numbers: An array of any shape; it is returned unchanged if its type is not one of JSON's.
+        dtype: Data type of the training images.
 
     Raises:
-        InputError: One of them is no number of that type.
+        InputError: The type cannot represent one of the numbers.
     """
     wanted = np.dtype(dtype)
-    if numbers.dtype == wanted or numbers.dtype not in _TYPES_OF_JSON:
+    if numbers.dtype == wanted or numbers.dtype not in _JSON_TYPES:
         return numbers
     with np.errstate(invalid="ignore", over="ignore"):
         restored: NDArray[np.generic] = numbers.astype(wanted)
-    # Float32 rounds most numbers; whole ones must stay what they are.
+    # Float32 rounds most numbers; integers must be exact.
     wrong = restored != numbers if wanted.kind in "iu" else ~np.isfinite(restored)
     if not wrong.any():
         return restored
     if wanted.kind in "iu":
         limits = np.iinfo(wanted)
-        fix = f"Send whole numbers from {limits.min} to {limits.max}, as the image's file has them"
+        fix = f"Send integers from {limits.min} to {limits.max}, as in the image's file"
     else:
-        fix = "Send finite numbers, as the image's file has them"
+        fix = "Send finite numbers, as in the image's file"
     raise InputError(
         name,
-        f"{np.count_nonzero(wrong)} of its numbers, such as {numbers[wrong][0]}, are no "
+        f"{np.count_nonzero(wrong)} of its numbers, such as {numbers[wrong][0]}, are not "
         f"{wanted} intensities",
         fix,
     )

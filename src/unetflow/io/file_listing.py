@@ -1,4 +1,4 @@
-"""The files of a folder or of a zip archive, listed alike and without surprises."""
+"""Listing of the files in a folder or a zip archive, and names of files."""
 
 import os
 import re
@@ -13,11 +13,11 @@ from unetflow.io.files import File
 
 @dataclass(frozen=True)
 class FileListing:
-    """The files below a root.
+    """The files in a folder or archive.
 
     Attributes:
-        root: A folder or a zip archive.
-        files: Every file by its path below the root, with slashes, in alphabetical order.
+        root: The folder or zip archive.
+        files: All files by their relative path with slashes, in alphabetical order.
         refused: An error for each file that must not be opened.
     """
 
@@ -26,10 +26,13 @@ class FileListing:
     refused: list[InputError]
 
     def within(self, folder: str) -> dict[str, File]:
-        """Return the files below a folder by their paths in it; "." is the root itself.
+        """Return the files in a folder and its subfolders by their relative path.
+
+        Args:
+            folder: Path of the folder; "." is the root.
 
         Raises:
-            InputError: There is no file below it.
+            InputError: It holds no file.
         """
         prefix = "" if folder in (".", "") else folder.strip("/") + "/"
         files = {
@@ -47,11 +50,7 @@ class FileListing:
         return files
 
     def file(self, name: str) -> File:
-        """Return one file.
-
-        Raises:
-            InputError: It is not there.
-        """
+        """Return one file; raise an `InputError` if it does not exist."""
         if name not in self.files:
             raise InputError(
                 self.root / name, "there is no such file", "Correct the path in the catalog"
@@ -59,16 +58,16 @@ class FileListing:
         return self.files[name]
 
     def folders(self, most: int = 8) -> list[str]:
-        """Return the first folders that hold files, "." for the root itself."""
+        """Return the first folders that hold files; "." is the root."""
         folders = dict.fromkeys(name.rpartition("/")[0] or "." for name in self.files)
         return list(folders)[:most]
 
 
 def list_files(root: Path) -> FileListing:
-    """List the files below a folder or in a zip archive; hidden ones are left out.
+    """List the files in a folder or in a zip archive, except hidden ones.
 
-    A symbolic link is followed only to where it stays below the root, and of several
-    links to one folder the first is.
+    Symbolic links are followed within the root only, and of several links to one folder only the
+    first.
 
     Raises:
         InputError: There is neither, or the archive is damaged or hostile.
@@ -87,9 +86,9 @@ def list_files(root: Path) -> FileListing:
 
 
 def natural_order(text: str) -> tuple[list[tuple[int, str]], str]:
-    """Return a sort key under which 2 comes before 10, and which tells 1 from 01."""
+    """Return a sort key that puts 2 before 10 and distinguishes 1 from 01."""
     parts = [
-        # A longer number is a larger one; converting it would cost more, or fail on a hostile name.
+        # A longer number is larger; converting it would take longer, or fail on a hostile name.
         (len(part.lstrip("0")), part.lstrip("0")) if part.isdecimal() else (-1, part)
         for part in re.split(r"(\d+)", text)
     ]
@@ -124,20 +123,20 @@ def _list_folder(root: Path) -> tuple[dict[str, File], list[InputError]]:
     for path in _walk(root, refused):
         where = str(path).encode(errors="backslashreplace").decode()
         if where != str(path):
-            refused.append(InputError(where, "its name is not written in UTF-8", "Rename it"))
-        elif path.is_symlink() and not _stays_below(root, path):
+            refused.append(InputError(where, "its name is not encoded in UTF-8", "Rename it"))
+        elif path.is_symlink() and not _stays_within(root, path):
             refused.append(
                 InputError(
                     path,
                     f"it is a symbolic link that leaves {root}",
-                    "Copy what it leads to, or give the folder that holds it as the path",
+                    "Copy its target, or give the folder that holds the target as the path",
                 )
             )
         elif path.is_file():
             files[path.relative_to(root).as_posix()] = path
         elif path.is_symlink() and not path.exists():
             refused.append(
-                InputError(path, "it is a symbolic link to nothing", "Fetch what it should lead to")
+                InputError(path, "it is a symbolic link to nothing", "Restore its target")
             )
     return files, refused
 
@@ -146,14 +145,14 @@ def _walk(root: Path, refused: list[InputError]) -> Iterator[Path]:
     """Yield all files, and links to folders outside, but nothing hidden.
 
     Args:
-        root: Where to begin.
-        refused: Gets an error for each folder that cannot be listed.
+        root: The folder.
+        refused: Receives an error for each folder that cannot be listed.
     """
 
     def refuse(error: OSError) -> None:
         where, reason = error.filename or root, error.strerror or error
         problem = f"the folder cannot be listed ({reason})"
-        refused.append(InputError(where, problem, "Give yourself the right to read it"))
+        refused.append(InputError(where, problem, "Change its permissions"))
 
     followed: set[str] = set()
     waiting = [root]
@@ -165,18 +164,18 @@ def _walk(root: Path, refused: list[InputError]) -> Iterator[Path]:
                 target = os.path.realpath(link)
                 if not link.is_symlink():
                     continue
-                if not _stays_below(root, link):
+                if not _stays_within(root, link):
                     yield link
-                # A folder that holds the link would be listed without end.
+                # Following a link to its own parent would not end.
                 elif target in followed or Path(os.path.realpath(folder)).is_relative_to(target):
-                    problem = "it is a symbolic link to a folder that is listed already"
+                    problem = "it is a symbolic link to a folder that is already listed"
                     refused.append(InputError(link, problem, "Remove the link"))
                 else:
                     followed.add(target)
                     waiting.append(link)
 
 
-def _stays_below(root: Path, link: Path) -> bool:
+def _stays_within(root: Path, link: Path) -> bool:
     return Path(os.path.realpath(link)).is_relative_to(root.resolve())
 
 

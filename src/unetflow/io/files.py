@@ -1,4 +1,4 @@
-"""Files: telling whether they changed, and writing them so that a crash leaves none half done."""
+"""Files on disk, in archives and in memory: signatures, sizes, and names for messages."""
 
 import html
 import io
@@ -18,12 +18,12 @@ _NAME = r"[\w.-]"
 
 @dataclass(frozen=True)
 class FileInMemory:
-    """A file that lies on no disk, with the part of `pathlib.Path` that readers need.
+    """A file in memory, with the part of the `pathlib.Path` interface that readers need.
 
     Attributes:
-        name: What messages call it.
-        suffix: The ending that files of its format have.
-        data: Its bytes.
+        name: Name for messages.
+        suffix: File extension of its format.
+        data: The bytes.
     """
 
     name: str
@@ -42,29 +42,29 @@ File: TypeAlias = Path | ArchiveMember
 """A file on disk or in a zip archive; both have `name`, `stem`, `suffix` and `open("rb")`."""
 
 ReadableFile: TypeAlias = File | FileInMemory
-"""What readers of images take."""
+"""A file that the readers of images accept."""
 
 
 def require_file(path: Path) -> None:
-    """Raise an `InputError` when a file that an earlier stage writes is not there."""
+    """Raise an `InputError` if a file that an earlier stage writes does not exist."""
     if not path.is_file():
         raise InputError(
             path,
             "the file is not there",
-            "Run the stage that writes it first, or the whole chain with `kedro run`",
+            "Run the stage that writes it first, or all stages with `kedro run`",
         )
 
 
 def file_size(file: File) -> int:
-    """Return a file's size in bytes; a packed file's unpacked size."""
+    """Return the size of a file in bytes, unpacked if it is in an archive."""
     return file.size() if isinstance(file, ArchiveMember) else file.stat().st_size
 
 
 def file_signature(file: File) -> str:
     """Return a short text that changes when a file changes, without reading the file.
 
-    Of a file on disk it is the size and the time of the last change in nanoseconds, of a file in
-    an archive its size and check sum.
+    It consists of the size and the modification time in nanoseconds, or in archives of the size
+    and the check sum.
     """
     if isinstance(file, ArchiveMember):
         return file.signature()

@@ -173,7 +173,7 @@ class TestFolder:
         tree = list_files(tmp_path)
         assert list(tree.files) == ["a.png"]
         assert [str(error) for error in tree.refused] == [
-            f"{tmp_path}/\\udce4.png: its name is not written in UTF-8. Rename it."
+            f"{tmp_path}/\\udce4.png: its name is not encoded in UTF-8. Rename it."
         ]
 
     def test_with_a_pipe_does_not_wait_for_it(self, tmp_path):
@@ -228,7 +228,7 @@ class TestSymbolicLink:
         (root / "c").symlink_to(root / "a")
         tree = list_files(root)
         assert len(tree.files) == 2
-        problem = "it is a symbolic link to a folder that is listed already"
+        problem = "it is a symbolic link to a folder that is already listed"
         assert {error.problem for error in tree.refused} == {problem}
         assert str(root / "a" / "round") in {error.where for error in tree.refused}
 
@@ -375,7 +375,7 @@ class TestMember:
     def test_that_stands_twice_is_taken_once(self, tmp_path):
         path = pack(tmp_path / "a.zip", {"a.png": b"first", "b.png": b"second"})
         path.write_bytes(path.read_bytes().replace(b"b.png", b"a.png"))
-        assert refusals(path) == {"a.png": "its name stands twice"}
+        assert refusals(path) == {"a.png": "its name occurs twice"}
         assert [member.path for member in list_members(path)[0]] == ["a.png"]
 
     def test_that_is_a_symbolic_link_is_refused(self, tmp_path):
@@ -394,7 +394,7 @@ class TestMember:
     def test_that_is_packed_in_an_unusual_way_is_refused(self, tmp_path, compression):
         path = pack(tmp_path / "a.zip", {"a.png": PICTURE})
         patch(path, "a.png", form=("H", compression), central=10, local=8)
-        assert refusals(path) == {"a.png": "it is packed in another way than by deflate"}
+        assert refusals(path) == {"a.png": "its compression method is not deflate"}
 
     def test_that_is_too_large_is_refused(self, tmp_path, monkeypatch):
         path = pack(tmp_path / "a.zip", {"a.png": bytes(1001), "b.png": bytes(1000)})

@@ -31,7 +31,7 @@ def overconfident(logits_of, temperature, seed=0):
 
 @pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
 @pytest.mark.parametrize("classes", [2, 4])
-def test_finds_the_temperature_that_was_built_in(temperature, classes):
+def test_known_temperature_is_recovered(temperature, classes):
     truth, stated = overconfident(lambda r: r.normal(0, 1.5, (200, 300, classes)), temperature)
     pixels = sample_of(truth, stated)
     assert fit_temperature(pixels) == pytest.approx(temperature, rel=0.05)

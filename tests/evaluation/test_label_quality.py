@@ -33,7 +33,7 @@ def predict(image):
     return (image / 255).astype(np.float32)
 
 
-def test_a_label_that_was_turned_round_is_found():
+def test_inverted_label_is_found():
     samples = discs(12)
     samples["disc_7"] = Sample(samples["disc_7"].image, 1 - samples["disc_7"].label)
     table = measure_losses(predict, decide, samples, 2)

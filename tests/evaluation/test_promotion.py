@@ -45,7 +45,7 @@ class TestNewPairs:
         )
         assert find_new_pairs(now, BEFORE)["id"].tolist() == ["b", "d"]
 
-    def test_are_a_reason_from_a_number_on(self):
+    def test_are_a_reason_if_there_are_enough(self):
         limits = {"min_new_labelled": 3, "max_age_days": 10.0}
         assert find_reason(2, 10.0, **limits) is None
         assert find_reason(3, 0.0, **limits) == "3 pairs are new or changed, and 3 are enough"
@@ -67,18 +67,18 @@ class TestDrift:
 
 
 class TestTestImages:
-    def test_may_stay_and_go(self):
+    def test_may_remain_or_be_removed(self):
         keep_test_images(BEFORE, BEFORE)
         keep_test_images(BEFORE[BEFORE["split"] != "test"], BEFORE)
 
     @pytest.mark.parametrize("split", ["train", "validation"])
-    def test_are_refused_among_those_to_learn_from(self, split):
+    def test_are_refused_in_training_and_validation(self, split):
         copy = BEFORE.iloc[[2]].assign(id="d", image_file="d.png", split=split)
         with pytest.raises(InputError, match=r"champion's test image c\.png") as caught:
             keep_test_images(pd.concat([BEFORE, copy]), BEFORE)
         assert caught.value.where == "d.png"
 
-    def test_that_change_sides_are_counted(self):
+    def test_that_changed_split_are_counted(self):
         before = BEFORE.assign(split="test")
         with pytest.raises(InputError, match="as do 2 more"):
             keep_test_images(BEFORE.assign(split="train"), before)
@@ -100,7 +100,7 @@ class TestChallenger:
         assert found.decision == "kept"
         assert "may be worse by more than 0.01" in found.reason
 
-    def test_uncertain_is_not_promoted_even_if_it_is_better_on_the_whole(self):
+    def test_uncertain_improvement_is_not_promoted(self):
         random = np.random.default_rng(0)
         noise = random.normal(0.005, 0.2, 20)
         noise += 0.005 - noise.mean()
@@ -114,7 +114,7 @@ class TestChallenger:
         challenger = scores([0.8, 0.9, 0.7])
         assert evaluate(challenger, challenger.iloc[::-1]).dice.difference == 0
 
-    def test_class_that_falls_is_not_outweighed_by_another(self):
+    def test_regression_of_a_class_is_not_offset_by_another_class(self):
         champion = scores([0.5] * 4, dice_car=[0.5] * 4, dice_sign=[0.5, 0.5, np.nan, 0.5])
         challenger = scores([0.6] * 4, dice_car=[0.9] * 4, dice_sign=[0.4, 0.4, np.nan, 0.4])
         found = evaluate(challenger, champion)
@@ -123,18 +123,18 @@ class TestChallenger:
         assert "class sign loses 0.100, and 0.05 is allowed" in found.reason
         assert evaluate(challenger, champion, max_regression=0.2).decision == "promoted"
 
-    def test_group_that_falls_is_not_outweighed_by_another(self):
+    def test_regression_of_a_group_is_not_offset_by_another_group(self):
         champion, groups = scores([0.5] * 6), ["x", "x", "y", "y", "y", "z"]
         challenger = scores([0.4, 0.4, 0.9, 0.9, 0.9, 0.1])
         found = evaluate(challenger, champion, groups, margin=0.9)
         assert found.regressions == {"group x": pytest.approx(-0.1)}  # z is a single image
 
-    def test_one_group_is_judged_by_its_images(self):
+    def test_single_group_is_compared_by_images(self):
         champion, challenger = scores([0.5, 0.6, 0.7]), scores([0.6, 0.7, 0.9])
         found = evaluate(challenger, champion, ["film"] * 3)
         assert found.decision == "promoted"
 
-    def test_one_image_tells_nothing(self):
+    def test_one_image_is_not_sufficient(self):
         found = evaluate(scores([0.9]), scores([0.1]))
         assert found.decision == "kept"
         assert "one test image cannot tell" in found.reason
@@ -142,18 +142,19 @@ class TestChallenger:
 
 def test_images_that_differ_most_come_first():
     challenger, champion = scores([0.5, 0.9, 0.1]), scores([0.5, 0.8, 0.9])
-    ranked = evaluate(challenger, champion, most_shown=2).most_different
-    assert [row["id"] for row in ranked] == ["i2", "i1"]
+    ranked = evaluate(challenger, champion).most_different
+    assert [row["id"] for row in ranked] == ["i2", "i1", "i0"]
     assert ranked[0] == {"id": "i2", "challenger": 0.1, "champion": 0.9}
 
 
 def test_first_model_is_promoted_and_shown_on_its_worst_images():
-    assert promote_first(scores([0.5, 0.25]), most_shown=1).model_dump(
-        by_alias=True, exclude_unset=True
-    ) == {
+    assert promote_first(scores([0.5, 0.25])).model_dump(by_alias=True, exclude_unset=True) == {
         "decision": "promoted",
         "reason": "it is the first model",
         "dice": {"challenger": 0.375},
         "falls": {},
-        "most_different": [{"id": "i1", "challenger": 0.25}],
+        "most_different": [
+            {"id": "i1", "challenger": 0.25},
+            {"id": "i0", "challenger": 0.5},
+        ],
     }

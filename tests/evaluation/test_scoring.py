@@ -26,7 +26,7 @@ def sample(left, right, label=HALF):
     return Sample(np.where(HALF == 1, right, left)[:, :, None].astype(np.uint8), label)
 
 
-def test_otsu_looks_at_the_pixels_that_count_alone():
+def test_otsu_ignores_ignored_pixels():
     image = np.array([[[0], [100], [100]], [[0], [100], [200]]], np.uint8)
     inside = image[:, :, 0] > 0
     found = segment_by_otsu(image, bright=True, inside=inside)
@@ -36,7 +36,7 @@ def test_otsu_looks_at_the_pixels_that_count_alone():
 
 
 @pytest.mark.parametrize("bright", [True, False])
-def test_otsu_cuts_the_mean_of_the_channels(bright):
+def test_otsu_thresholds_the_mean_of_the_channels(bright):
     image = random_pixels((20, 20, 3), np.uint16)
     grey = image.astype(float).sum(axis=2) / 3
     found = segment_by_otsu(image, bright=bright)
@@ -164,7 +164,7 @@ def test_the_surface_dice_says_its_tolerance():
     assert "tolerance" not in scores["hd95"]["computation"]
 
 
-def test_pooled_scores_are_of_all_pixels_together():
+def test_ranking_scores_are_those_of_all_pixels_together():
     samples = {"a": sample(10, 200), "b": sample(0, 9, HALF * 0)}
     scored = score([HALF, HALF], samples, TWO)
     pooled = sum_up(scored, TWO, 0.5)["pooled"]
@@ -178,7 +178,7 @@ def test_pooled_scores_are_of_all_pixels_together():
     assert sum_up(empty, TWO, 0.5)["pooled"] == {}
 
 
-def test_pooled_scores_of_many_classes_are_averaged_over_those_that_are_there():
+def test_ranking_scores_are_averaged_over_present_classes():
     classes = ["sky", "car", "tree", "bus"]
     truth = np.array([[0, 1, 2, 2]], np.uint8)
     found = np.array([[0, 1, 2, 1]], np.uint8)
@@ -215,7 +215,7 @@ def test_summary_holds_plain_numbers_with_their_definitions():
     assert "Otsu's threshold" in summary["scores"]["otsu_dice"]["definition"]
 
 
-def test_of_many_classes_each_has_a_column_and_the_mean_leaves_absent_ones_out():
+def test_each_class_has_a_column_and_the_mean_skips_absent_classes():
     truth = np.array([[0, 1, 1, 2], [0, 0, 2, 2]], np.uint8)
     found = np.array([[0, 1, 0, 2], [0, 0, 2, 2]], np.uint8)
     nothing = truth * 0
@@ -244,7 +244,7 @@ def test_of_many_classes_each_has_a_column_and_the_mean_leaves_absent_ones_out()
     assert "otsu_dice" not in summary["scores"]
 
 
-def test_a_class_that_no_test_image_has_has_no_score():
+def test_absent_class_has_no_score():
     truth = np.array([[0, 1]], np.uint8)
     samples = {"a": Sample(np.zeros((1, 2, 1)), truth)}
     scores = sum_up(score([truth], samples, ["x", "y", "z"]), ["x", "y", "z"])["scores"]

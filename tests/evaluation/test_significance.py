@@ -14,7 +14,7 @@ def test_interval_of_single_images_is_scipys_of_a_mean():
     assert confidence_interval(scores, seed=3) == confidence_interval(scores, seed=3)
 
 
-def test_interval_holds_the_true_mean_about_as_often_as_it_says():
+def test_interval_has_its_nominal_coverage():
     random = np.random.default_rng(0)
     held = 0
     for seed in range(40):
@@ -23,7 +23,7 @@ def test_interval_holds_the_true_mean_about_as_often_as_it_says():
     assert 34 <= held <= 40
 
 
-def test_groups_of_images_that_are_alike_count_as_one_image_each():
+def test_groups_of_equal_images_count_once():
     of_patients = np.random.default_rng(2).random(12)
     groups = [f"patient {n}" for n in range(12)]
     each = confidence_interval(of_patients, groups, seed=1)
@@ -33,7 +33,7 @@ def test_groups_of_images_that_are_alike_count_as_one_image_each():
     assert np.diff(blind) < 0.6 * np.diff(each)
 
 
-def test_the_mean_is_over_images_also_where_groups_differ_in_size():
+def test_mean_is_over_images_even_if_groups_differ_in_size():
     scores, groups = [0.9] * 8 + [0.1, 0.3], ["large"] * 8 + ["small", "other"]
     low, high = confidence_interval(scores, groups)
     assert low < np.mean(scores) < high
@@ -78,7 +78,7 @@ def signed_rank_slowly(differences):
     ],
     ids=["all better", "mixed", "ties", "ties and zeros"],
 )
-def test_signed_rank_equals_all_ways_in_which_the_signs_could_have_fallen(differences):
+def test_signed_rank_equals_an_enumeration_of_all_signs(differences):
     second = np.full(len(differences), 0.3)
     compared = compare_paired(second + differences, second)
     assert compared.p_value == pytest.approx(signed_rank_slowly(differences))
@@ -106,7 +106,7 @@ def test_groups_are_compared_by_their_means():
     assert compared.p_value < compared.group_p_value
 
 
-def test_an_image_that_one_method_lacks_is_left_out_and_no_pairs_are_refused():
+def test_unpaired_images_are_left_out_and_empty_comparisons_refused():
     assert compare_paired([0.5, np.nan, 0.7], [0.4, 0.2, np.nan]).images == 1
     with pytest.raises(ValueError, match="are no pairs"):
         compare_paired([0.5], [0.5, 0.6])

@@ -58,7 +58,7 @@ def test_sizes_are_percentiles_of_the_true_objects():
     assert size_candidates([np.zeros((3, 3), np.uint8)], [0, 5]) == [0]
 
 
-def test_of_equals_the_smallest_size_and_the_middle_threshold_are_chosen():
+def test_ties_give_the_smallest_size_and_the_middle_threshold():
     dice = np.array([[0.1, 0.9, 0.9, 0.9, 0.2], [0.95, 0.9, 0.9, 0.9, 0.2]])
     everything, inner = np.ones(5, bool), np.array([False, True, True, True, True])
     assert choose_best(dice[:1], everything) == (0, 2)
@@ -85,7 +85,7 @@ def predict_brightness(image):
     return (image / 255).astype(np.float32)
 
 
-def test_specks_are_removed_where_that_helps_and_each_image_is_predicted_once():
+def test_small_objects_are_removed_if_that_helps_and_images_predicted_once():
     samples, calls = speckled(5), []
 
     def predict(image):
@@ -116,7 +116,7 @@ def test_specks_are_removed_where_that_helps_and_each_image_is_predicted_once():
     np.testing.assert_array_equal(chosen, found.curve["validation_dice"])
 
 
-def test_a_network_that_is_never_wrong_keeps_all_objects_and_a_threshold_amid():
+def test_perfect_network_keeps_all_objects_and_a_middle_threshold():
     samples = {"a": Sample(np.eye(8, dtype=np.uint8)[..., None] * 255, np.eye(8, dtype=np.uint8))}
     found = tune_postprocessing(
         lambda image: np.where(image > 0, 0.8, 0.2).astype(np.float32),
@@ -129,7 +129,7 @@ def test_a_network_that_is_never_wrong_keeps_all_objects_and_a_threshold_amid():
     assert found.postprocessing.threshold == pytest.approx(0.5)
 
 
-def test_more_than_two_classes_get_a_temperature_alone():
+def test_more_than_two_classes_get_only_a_temperature():
     random = np.random.default_rng(0)
     label = random.integers(0, 3, (20, 20)).astype(np.uint8)
     sure = np.where(np.eye(3)[label] == 1, 0.98, 0.01).astype(np.float32)

@@ -44,7 +44,7 @@ def blur(image):
 
 @pytest.mark.parametrize("views", [1, 2, 4, 8])
 @pytest.mark.parametrize("shape", [(7, 5, 1), (1, 4, 1), (8, 8, 1)])
-def test_a_predictor_that_does_not_care_for_directions_has_no_uncertainty(views, shape):
+def test_invariant_predictor_has_no_uncertainty(views, shape):
     image = random_pixels(shape)
     seen = predict_views(blur, image, views)
     assert seen.spread.shape == shape[:2]
@@ -117,7 +117,7 @@ def test_expected_error_of_many_classes_is_the_mean_over_those_found():
     assert expect_error(belief, found, inside) == pytest.approx(1 - 2.4 / 2.8)
 
 
-def test_sure_masks_and_empty_images_expect_no_error():
+def test_certain_masks_and_empty_images_have_no_expected_error():
     sure = np.array([[[1.0], [0.0]]], np.float32)
     inside = np.ones((1, 2), bool)
     assert expect_error(sure, np.array([[1, 0]], np.uint8), inside) == 0
@@ -125,7 +125,7 @@ def test_sure_masks_and_empty_images_expect_no_error():
     assert expect_error(sure * 0, np.array([[1, 1]], np.uint8), inside) > 0.6
 
 
-def test_unclear_images_come_first_and_the_order_is_checked():
+def test_uncertain_images_come_first_and_their_order_is_measured():
     random = np.random.default_rng(0)
     rows, dice = [], {}
     for number, doubt in enumerate((0.05, 0.45, 0.2, 0.35)):

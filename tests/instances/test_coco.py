@@ -48,7 +48,7 @@ def test_annotations_read_by_pycocotools_give_back_the_pixels(tmp_path_factory, 
     assert ids == list(range(1, len(ids) + 1))
 
 
-def test_categories_are_the_classes_but_the_background(tmp_path):
+def test_categories_are_the_classes_except_the_background(tmp_path):
     write_coco(tmp_path / "a.json", [], NAMES)
     assert json.loads((tmp_path / "a.json").read_text()) == {
         "images": [],

@@ -51,7 +51,7 @@ def test_outlines_are_valid_and_give_back_exactly_the_pixels_of_each_object(numb
 
 
 @given(NUMBERS)
-def test_rings_have_no_needless_corner_and_holes_run_against_the_outer_ring(numbers):
+def test_rings_are_minimal_and_holes_have_the_opposite_direction(numbers):
     for polygons in trace_outlines(numbers).values():
         for outer, *holes in polygons:
             # Against the clock where y goes up, as RFC 7946 asks; with the clock on the screen
@@ -138,7 +138,7 @@ def test_no_objects_are_an_empty_collection(tmp_path):
     assert read_features(tmp_path / "a.geojson") == []
 
 
-def test_a_kind_that_qupath_does_not_have_is_refused_and_the_old_file_kept(tmp_path):
+def test_unknown_kind_is_refused_and_the_old_file_kept(tmp_path):
     write_geojson(tmp_path / "a.geojson", TRICKY, NAMES)
     before = (tmp_path / "a.geojson").read_bytes()
     with pytest.raises(InputError, match="'annotation' or 'detection'"):
@@ -149,7 +149,7 @@ def test_a_kind_that_qupath_does_not_have_is_refused_and_the_old_file_kept(tmp_p
     assert (tmp_path / "a.geojson").read_bytes() == before
 
 
-def test_each_object_has_an_id_of_its_own_that_stays(tmp_path):
+def test_ids_of_objects_are_unique_and_stable(tmp_path):
     for name in ("a", "b"):
         write_geojson(tmp_path / f"{name}.geojson", TRICKY, NAMES)
     write_geojson(tmp_path / "other.geojson", TRICKY, ["background", "nucleus", "other cell"])

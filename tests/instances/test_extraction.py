@@ -64,7 +64,7 @@ def test_components_equal_flooding_piece_by_piece(label, connectivity):
         assert set(label[found.numbers == number].tolist()) == {index}
 
 
-def test_classes_that_touch_are_two_objects_and_ignored_pixels_part_one():
+def test_touching_classes_and_ignored_pixels_separate_objects():
     found = find_objects(draw("1122", "1#2.", "##..", "1..1"))
     np.testing.assert_array_equal(found.numbers, draw("1122", "1.2.", "....", "3..4"))
     assert found.classes.tolist() == [1, 2, 1, 1]
@@ -78,7 +78,7 @@ def test_pixels_that_touch_at_a_corner_are_connected_only_by_corners():
 
 
 @given(LABELS, st.sampled_from(list(STEPS)), st.integers(1, 3), st.sampled_from([0.5, 1, 1.5, 2]))
-def test_the_watershed_parts_pieces_and_loses_no_pixel(label, connectivity, distance, height):
+def test_watershed_splits_pieces_without_losing_pixels(label, connectivity, distance, height):
     settings = ObjectParameters(
         method="watershed", connectivity=connectivity, min_distance=distance, min_height=height
     )
@@ -115,7 +115,7 @@ def test_each_piece_has_an_object_for_each_seed_of_the_declared_rule():
     assert {0, 1, 2} < set(counts)
 
 
-def test_discs_that_overlap_are_parted_where_they_meet():
+def test_overlapping_discs_are_split_where_they_meet():
     label = two_discs(apart=16)
     assert len(find_objects(label).classes) == 1
     found = find_objects(label, ObjectParameters(method="watershed"))
@@ -138,7 +138,7 @@ def test_a_piece_thinner_than_the_height_stays_one_object():
     )
 
 
-def test_an_image_of_one_class_alone_is_one_object():
+def test_image_of_a_single_class_is_one_object():
     found = find_objects(
         np.ones((20, 30), np.uint8), ObjectParameters(method="watershed", min_distance=2)
     )

@@ -21,7 +21,7 @@ def image_for(objects, channels=2, dtype=np.uint16):
 
 
 @given(OBJECTS)
-def test_measures_equal_those_of_each_mask_by_itself(objects):
+def test_measurements_equal_those_of_single_masks(objects):
     image = image_for(objects)
     table = measure_objects(objects, image, "a.png", NAMES)
     assert table["object"].tolist() == list(range(1, len(objects.classes) + 1))
@@ -80,7 +80,7 @@ def test_pixels_that_are_not_square_have_two_scales_and_no_perimeter_in_micromet
     assert np.isnan(row["perimeter_um"])
 
 
-def test_without_a_pixel_size_micrometres_are_not_known():
+def test_micrometres_are_missing_without_a_pixel_size():
     objects = find_objects(draw("1.2"))
     table = measure_objects(objects, image_for(objects), "a.png", NAMES)
     micrometres = table[[name for name in COLUMNS if "_um" in name]]

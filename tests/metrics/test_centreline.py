@@ -16,7 +16,7 @@ def test_a_gap_in_a_line_costs_centreline_recall():
     assert scores["cldice"] == pytest.approx(2 * (6 / 7) / (1 + 6 / 7))
 
 
-def test_a_line_of_another_width_is_right():
+def test_line_of_another_width_is_perfect():
     thick = np.zeros((9, 30), np.uint8)
     thick[2:7, 2:28] = 1
     thin = np.zeros_like(thick)

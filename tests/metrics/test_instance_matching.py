@@ -52,7 +52,7 @@ def slow_scores(true, found):
     }
 
 
-def test_one_object_right_one_missed_one_made_up():
+def test_one_correct_one_missed_and_one_false_object():
     truth = "##...# ##...# ......"
     numbers = np.array([[4, 4, 0, 0, 0, 9], [4, 4, 0, 0, 0, 9], [0] * 6], np.uint16)
     scores = score_instances(masks(truth, "##.... #..... ....#."), numbers)
@@ -66,7 +66,7 @@ def test_one_object_right_one_missed_one_made_up():
     assert scores["aggregated_jaccard"] == pytest.approx(3 / (4 + 2 + 1))
 
 
-def test_objects_that_touch_at_a_corner_are_found_as_one():
+def test_predicted_objects_are_eight_connected():
     numbers = np.array([[1, 0], [0, 2]], np.uint16)
     scores = score_instances(masks("#. .#", "#. .#"), numbers)
     assert scores["object_count_error"] == -1
@@ -74,7 +74,7 @@ def test_objects_that_touch_at_a_corner_are_found_as_one():
 
 
 @given(BINARY, FOUND, NUMBERS)
-def test_equals_comparing_each_pair_of_objects(truth, found, numbers):
+def test_scores_equal_a_comparison_of_all_pairs(truth, found, numbers):
     both = masks(truth, found)
     expected = slow_scores(np.where(both.true, numbers, 0), components(both.found, connectivity=2))
     scores = score_instances(both, numbers)

@@ -26,14 +26,14 @@ def test_rand_score_counts_pairs_of_pixels(true, found):
 
 
 @given(NUMBERS, NUMBERS)
-def test_information_score_follows_from_scikit_images_variation_of_information(true, found):
+def test_information_score_follows_from_variation_of_information(true, found):
     entropies = shannon_entropy(true) + shannon_entropy(found)
     variation = sum(variation_of_information(true, found))
     expected = (entropies - variation) / entropies if entropies else 1
     assert information_score(count_overlaps(true, found)) == pytest.approx(expected, abs=1e-9)
 
 
-def test_rand_score_is_scikit_images_but_for_pairs_of_a_pixel_with_itself():
+def test_rand_score_is_that_of_scikit_image_except_for_self_pairs():
     random = np.random.default_rng(3)
     true, found = (random.integers(1, 8, (200, 200)).cumsum(axis=1) // 99 + 1 for _ in range(2))
     error, *_ = adapted_rand_error(true, found, ignore_labels=())
@@ -48,7 +48,7 @@ def test_a_membrane_that_is_missed_merges_two_cells():
     assert scores["pixel_error"] == pytest.approx(1 / 5)
 
 
-def test_a_membrane_that_is_too_wide_parts_the_cells_all_the_same():
+def test_wide_membrane_separates_cells_as_well():
     scores = score_membranes(masks("...#....", "..###..."))
     assert scores["v_rand"] == scores["v_info"] == 1
     assert scores["pixel_error"] == pytest.approx(2 / 8)
@@ -58,7 +58,7 @@ def test_cells_that_touch_at_a_corner_are_two():
     assert score_membranes(masks(".# #.", ".. .."))["v_rand"] == pytest.approx(2 / (2 + 1))
 
 
-def test_ignored_pixels_part_cells_and_are_not_counted():
+def test_ignored_pixels_separate_cells_and_are_not_counted():
     assert score_membranes(masks("..?..", "....."))["v_rand"] == 1
     assert score_membranes(masks("??", "##")) == {"v_rand": 1, "v_info": 1, "pixel_error": 0}
 

@@ -78,7 +78,7 @@ def test_counts_equal_a_walk_over_the_pixels_that_count(truth, found, index):
 
 
 @given(LABELS, FOUND, FOUND)
-def test_what_is_predicted_on_ignored_pixels_never_counts(truth, found, other):
+def test_predictions_on_ignored_pixels_do_not_count(truth, found, other):
     changed = np.where(truth == 255, other, found)
     assert count_confusion(truth, changed) == count_confusion(truth, found)
 
@@ -99,7 +99,7 @@ def test_classes_that_an_image_lacks_do_not_count():
     assert mean_dice(truth, found, 5) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
 
 
-def test_an_image_of_background_alone_is_perfect_when_nothing_is_found():
+def test_empty_prediction_of_an_empty_image_is_perfect():
     empty = label([0, 0, 255])
     assert mean_dice(empty, empty, 4) == 1
     assert mean_dice(empty, empty, 2) == 1
@@ -107,6 +107,6 @@ def test_an_image_of_background_alone_is_perfect_when_nothing_is_found():
 
 
 @given(LABELS, FOUND)
-def test_of_two_classes_it_is_the_dice_of_the_foreground(truth, found):
+def test_mean_dice_of_two_classes_is_that_of_the_foreground(truth, found):
     expected = count_confusion(truth, found).dice
     assert mean_dice(truth, found.astype(np.uint8), 2) == expected

@@ -23,7 +23,7 @@ def check(counts, index, truth, probability):
 
 
 @given(st.lists(st.tuples(TRUTHS, PROBABILITIES), min_size=1, max_size=3))
-def test_scores_lie_within_their_error_of_scikit_learns(pairs):
+def test_scores_agree_with_scikit_learn_within_their_error(pairs):
     counts = RankingCounts(2)
     for truth, probability in pairs:
         counts.add(truth, probability[:, :, None])
@@ -37,7 +37,7 @@ def test_scores_lie_within_their_error_of_scikit_learns(pairs):
 
 
 @pytest.mark.parametrize("sharpness", [1, 8, 40])
-def test_the_error_is_small_where_a_network_is_sure(sharpness):
+def test_error_is_small_for_confident_networks(sharpness):
     random = np.random.default_rng(5)
     truth = (random.random((400, 500)) < 0.1).astype(np.uint8)
     logits = sharpness * (truth - 0.5 + random.normal(0, 0.4, truth.shape))
@@ -50,7 +50,7 @@ def test_the_error_is_small_where_a_network_is_sure(sharpness):
     assert scores["average_precision"].error < 5e-3
 
 
-def test_each_of_many_classes_stands_against_the_others():
+def test_each_class_is_ranked_against_all_others():
     random = np.random.default_rng(2)
     truth = random.choice([0, 1, 2, 255], (30, 40)).astype(np.uint8)
     probabilities = random.dirichlet([1, 1, 1, 1], truth.shape).astype(np.float32)

@@ -22,7 +22,7 @@ def test_every_score_is_a_plain_finite_number(truth, found, numbers, index):
 
 
 @given(TRUTHS, FOUND, NUMBERS, FOUND)
-def test_what_is_found_on_ignored_pixels_never_counts(truth, found, numbers, other):
+def test_predictions_on_ignored_pixels_do_not_count(truth, found, numbers, other):
     changed = np.where(truth == 255, other, found)
     scores = score_class(truth, found, 1, ALL, numbers)
     assert score_class(truth, changed, 1, ALL, numbers) == scores
@@ -37,7 +37,7 @@ def test_the_smallest_images_have_all_scores(shape, label):
         assert np.isfinite(list(scores.values())).all()
 
 
-def test_only_the_families_that_are_asked_for_are_computed():
+def test_only_requested_families_are_computed():
     label = np.array([[0, 1]], np.uint8)
     for name, family in FAMILIES.items():
         scores = score_class(
@@ -48,7 +48,7 @@ def test_only_the_families_that_are_asked_for_are_computed():
 
 
 @given(TRUTHS, FOUND)
-def test_the_cut_out_holds_all_of_the_class(truth, found):
+def test_crop_contains_the_whole_class(truth, found):
     masks = ClassMasks.of(truth, found, 1)
     box = masks.crop()
     assert box.true.sum() == masks.true.sum()

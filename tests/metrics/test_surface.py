@@ -56,7 +56,7 @@ def test_equals_the_scores_of_the_package_surface_distance(case):
 
 
 @given(BINARY.filter(np.any), FOUND.filter(np.any))
-def test_equals_measuring_each_corner_against_each(truth, found):
+def test_scores_equal_a_comparison_of_all_corners(truth, found):
     (true_corners, true_lengths), (found_corners, found_lengths) = (
         outline(truth == 1),
         outline(found == 1),
@@ -113,7 +113,7 @@ def test_a_perfect_outline(truth):
 
 
 @pytest.mark.parametrize(("truth", "found"), [("#...", "...."), ("....", "#..."), ("?..#", "#...")])
-def test_when_one_is_empty_the_distance_is_the_images_diagonal(truth, found):
+def test_distance_to_an_empty_mask_is_the_image_diagonal(truth, found):
     scores = score_surface(masks(truth, found), 2)
     if "?" in truth:
         found = "...."

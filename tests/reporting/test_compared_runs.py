@@ -21,7 +21,7 @@ def run(run_id, scores=(), parameters=(), tags=()):
     )
 
 
-def test_runs_are_called_by_the_beginning_of_their_ids():
+def test_runs_are_labelled_by_the_start_of_their_ids():
     assert label_runs([run("0123456789"), run("9876543210")]) == ["01234567", "98765432"]
     assert label_runs([run("0123456789"), run("0123456799")]) == ["012345678", "012345679"]
 

@@ -50,7 +50,7 @@ BETTER = [0.9, 0.8, 0.95, 0.7, 0.99, 0.85, 0.92, 0.9]
 WORSE = [0.8, 0.69, 0.83, 0.57, 0.85, 0.7, 0.76, 0.73]
 
 
-def test_runs_that_differ_clearly_are_told_apart():
+def test_significant_difference_is_reported():
     text = words(compare(run("a" * 32, WORSE), run("b" * 32, BETTER, epochs=4, shift=3)))
     assert "2 trainings side by side" in text
     assert "All runs were trained on the same data." in text
@@ -77,7 +77,7 @@ def test_most_disputed_image_is_shown_first_as_each_run_has_it():
     assert len(set(pictures)) == 3  # truth in blue, two predictions in other places
 
 
-def test_what_makes_a_comparison_doubtful_is_said():
+def test_reasons_for_doubt_are_reported():
     other = run("b" * 32, WORSE[:5], tags={"data_digest": "another"}, load_segment=None)
     text = words(compare(run("a" * 32, WORSE), other, samples={}))
     assert "were not trained on the same data" in text
@@ -87,7 +87,7 @@ def test_what_makes_a_comparison_doubtful_is_said():
     assert "There are none" in text
 
 
-def test_runs_without_common_images_history_or_digest_are_shown_all_the_same():
+def test_runs_without_common_images_history_or_digest_are_shown():
     empty = pd.DataFrame()
     scores = pd.DataFrame({"id": ["elsewhere"], "dice": [0.5]})
     one = run("a" * 32, BETTER, history=empty, tags={})
@@ -97,7 +97,7 @@ def test_runs_without_common_images_history_or_digest_are_shown_all_the_same():
     assert "No run has a history" in text
 
 
-def test_images_that_are_gone_are_counted():
+def test_missing_images_are_counted():
     runs = run("a" * 32, WORSE), run("b" * 32, BETTER)
     text = words(compare(*runs, samples={"s7": square()}))
     assert "7 of them cannot be shown" in text
@@ -111,7 +111,7 @@ def test_three_runs_are_each_compared_with_the_first():
 
 
 @pytest.mark.parametrize("evil", ["<script>alert(1)</script>", '"><img src=x>'])
-def test_whatever_was_named_is_shown_as_it_is(evil):
+def test_names_are_escaped(evil):
     one = run("a" * 32, BETTER, name=evil, parameters={evil: evil})
     page = Page(write_comparison([one, run("b" * 32, WORSE)], {}, CLASSES))
     assert not [tag for tag, _ in page.elements if tag in ("script", "img")][1:]

@@ -24,7 +24,7 @@ def test_same_data_give_the_same_page():
     assert report(*some(3)).html == report(*some(3)).html
 
 
-def test_whatever_the_user_named_is_shown_as_it_is():
+def test_names_are_escaped():
     evil = "<script>alert(1)</script>"
     samples = Samples({evil: square(), "a&amp;`b`": square(), "c": square()})
     classes = ["back`ground", '"><b onclick=x>']
@@ -123,7 +123,7 @@ def test_overlaps_are_listed_worst_first():
     assert "9 more images with a smaller overlap" in page.texts["objects"]
 
 
-def test_without_images_the_page_has_the_quarantine_and_a_clear_sentence():
+def test_page_without_images_shows_the_quarantine():
     rows = [(f"{n}.tif", "it is damaged", "Copy it again") for n in range(3)]
     for table in (pd.DataFrame(), pd.DataFrame({"id": []})):
         page = report(Samples({}), table, rows)
@@ -135,7 +135,7 @@ def test_without_images_the_page_has_the_quarantine_and_a_clear_sentence():
     assert "No image was found. Correct the path" in nothing.findings[0][1]
 
 
-def test_long_quarantine_is_cut_and_says_where_the_rest_is():
+def test_long_quarantine_is_truncated_with_a_reference_to_the_file():
     rows = [(f"{n}.tif", "it is damaged", "Copy it again") for n in range(1502)]
     page = report(*some(4), rows)
     assert len(page.tables["Files that cannot be used, and how to fix them"]) == 501
@@ -143,7 +143,7 @@ def test_long_quarantine_is_cut_and_says_where_the_rest_is():
     assert "quarantine.csv" in page.texts["quarantine"]
 
 
-def test_pairs_are_shown_side_by_side_and_those_without_room_are_listed():
+def test_first_pairs_are_shown_as_pictures_and_others_listed():
     samples, table = some(60)
     duplicates = [(f"s{n:03d}", f"s{n + 1:03d}", "near", n, 0.9) for n in range(0, 58, 2)]
     leaks = [("near", "s000", "s001", "train", "test"), ("near", "s002", "gone", "train", "test")]

@@ -64,7 +64,7 @@ def test_splits_folds_and_groups_are_counted():
     assert fold_table(table.assign(fold=-1)) is None
 
 
-def test_an_image_of_ignored_pixels_only_adds_nothing_to_the_shares():
+def test_fully_ignored_image_does_not_change_the_shares():
     _, table = some(10)
     spoilt = {"ignored": 1.0, "fraction_background": 0.0, "fraction_nucleus": 0.0}
     more = pd.concat([table, table.assign(**spoilt)])
@@ -126,7 +126,7 @@ def test_saturated_pixels_are_counted_at_the_limit_of_a_usual_bit_depth():
     assert describe_intensities(tabulate(samples, ["train"]), samples).saturated is None
 
 
-def test_a_hot_pixel_does_not_squeeze_the_histogram():
+def test_hot_pixel_does_not_compress_the_histogram():
     image = np.random.default_rng(0).integers(100, 400, (200, 200, 1)).astype(np.uint16)
     image[5, 5] = 65535
     samples = Samples({"a": Sample(image, np.zeros((200, 200), np.uint8))})
@@ -137,7 +137,7 @@ def test_a_hot_pixel_does_not_squeeze_the_histogram():
     assert "The brightest 0.0025 % of the pixels lie beyond" in page.texts["intensities"]
 
 
-def test_an_image_without_a_pixel_that_counts_has_no_intensities():
+def test_fully_ignored_images_have_no_intensities():
     samples, table = some(3)
     samples.histogram = lambda name: intensity_histogram(np.empty((0, 0, 1), np.uint8))
     assert describe_intensities(table, samples) is None
@@ -188,7 +188,7 @@ def test_figures_are_svg_with_their_words_as_text():
     assert ">objects in the image</text>" in drawing
 
 
-def test_leaks_come_before_duplicates_each_pair_once_with_what_was_measured():
+def test_each_pair_occurs_once_with_leaks_first():
     duplicates = pd.DataFrame(
         [("a", "b", "near", 4, 0.9), ("d", "c", "near", 2, 0.97)], columns=DUPLICATES
     )
@@ -220,7 +220,7 @@ def problems(table, quarantine=0, duplicates=(), leaks=()):
     return [(f.level, f.text, bool(f.fix)) for f in find_problems(table, *frames, CLASSES)]
 
 
-def test_sound_data_are_called_sound():
+def test_sound_data_have_no_problems():
     assert problems(some(30)[1]) == [
         ("fine", "No file was left out.", False),
         ("fine", "No leak between the splits is known.", False),
@@ -239,14 +239,14 @@ def test_sound_data_are_called_sound():
         ({"overlap": [0] * 29 + [4]}, "doubtful", "In 1 image objects overlap"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_mend(change, level, text):
+def test_each_problem_has_a_fix(change, level, text):
     found = problems(some(30)[1].assign(**change))
     assert [f for f in found if f[0] == level and text in f[1] and f[2]]
     levels = [f[0] for f in found]
     assert levels == sorted(levels, key=["wrong", "doubtful", "fine"].index)
 
 
-def test_an_ignored_image_is_not_called_bare():
+def test_ignored_image_is_not_reported_as_empty():
     spoilt = {"ignored": [1.0] + [0.0] * 29, "fraction_nucleus": [0.0] + [0.1] * 29}
     texts = [text for _, text, _ in problems(some(30)[1].assign(**spoilt))]
     assert any("In 1 image every pixel is ignored" in text for text in texts)
@@ -258,7 +258,7 @@ def test_many_files_left_out_are_worse_than_few(left_out, level):
     assert (level, f"{left_out} files were left out.", True) in problems(some(30)[1], left_out)
 
 
-def test_few_images_leaks_and_duplicates_are_problems():
+def test_few_images_leaks_and_duplicates_are_reported():
     texts = {
         text: level
         for level, text, _ in problems(
@@ -296,11 +296,11 @@ def test_a_divided_group_is_worse_where_it_could_be_avoided(groups, level):
         (1e-7, "under 0.001 %"),
     ],
 )
-def test_small_shares_do_not_become_nothing(share, text):
+def test_small_percentages_keep_two_digits(share, text):
     assert percent(share) == text
 
 
-def test_numbers_are_written_for_people():
+def test_format_of_numbers_and_names():
     assert [count_of(n, "image") for n in (0, 1, 1234)] == ["0 images", "1 image", "1,234 images"]
     assert count_of(2, "group has", "groups have") == "2 groups have"
     sizes = [data_size(n) for n in (999, 1500, 123_456, 2_500_000_000, 10**16)]

@@ -23,7 +23,7 @@ def test_page_is_whole_and_needs_no_other_file():
         assert outside not in whole.html
 
 
-def test_whatever_the_user_named_is_shown_as_it_is():
+def test_names_are_escaped():
     evil = "<script>alert(1)</script>"
     samples = Samples({name: square(seed=n) for n, name in enumerate(("a", "b", evil))})
     classes = ["back`ground", '"><b onclick=x>']
@@ -65,7 +65,7 @@ def test_baselines_are_shown_with_the_difference_and_its_interval():
     assert "first less second" in found.texts["scores"]
 
 
-def test_review_list_says_how_well_it_is_ordered():
+def test_review_list_reports_its_rank_correlation():
     review = pd.DataFrame({"id": ["1"], "expected_error": [0.2]})
     check = {"images": 9, "spearman": 0.731}
     found = page(30, needs_review=review, review_check=check)
@@ -89,7 +89,7 @@ def test_summary_has_the_main_score_with_its_interval():
     assert facts["Best epoch"] == "3 of 4"
 
 
-def test_what_was_not_computed_is_said():
+def test_missing_results_are_reported():
     bare = plain()
     assert "interval was not computed" in bare.texts["summary"]
     for section in ("calibration", "review"):
@@ -106,7 +106,7 @@ def test_empty_tables_are_no_error():
     assert "None was found" in found.texts["labels"]
 
 
-def test_lists_are_cut_and_say_how_many_more_there_are():
+def test_long_lists_are_truncated_with_a_count():
     review = pd.DataFrame({"id": [f"s{n}" for n in range(60)], "expected_error": 0.59})
     found = page(needs_review=review.assign(error=np.nan))
     rows = found.tables["Test images to review"]
@@ -115,7 +115,7 @@ def test_lists_are_cut_and_say_how_many_more_there_are():
     assert "10 more images not listed." in found.texts["review"]
 
 
-def test_scores_of_pooled_pixels_stand_below_those_of_images():
+def test_ranking_scores_follow_those_of_images():
     pooled = {"average_precision": {"value": 0.9, "error": 0.01, "definition": "of all pixels"}}
     scores = {"dice": score(0.8)} | {f"score_{n}": score(n / 9) for n in range(8)}
     metrics = {"class": "nucleus", "threshold": 0.4, "scores": scores, "pooled": pooled}
@@ -164,7 +164,7 @@ def test_errors_are_shown_over_size_only_where_sizes_differ():
     assert rows[0][0].startswith("5,952 to ")
 
 
-def test_every_parameter_is_there_and_what_the_plan_made_of_it():
+def test_every_parameter_is_listed_with_its_planned_value():
     rows = plain().tables["Every parameter of the run"][1:]
     assert ["seed", "42", ""] in rows
     assert ["model.depth", "null", "3"] in rows
@@ -173,7 +173,7 @@ def test_every_parameter_is_there_and_what_the_plan_made_of_it():
     assert len(rows) == 7
 
 
-def test_model_card_says_what_the_model_is_and_is_not_for():
+def test_model_card_states_use_and_limitations():
     samples, table = some(10)
     card = made.card(evaluation(samples, table))
     assert card["intended_use"].startswith(
@@ -204,7 +204,7 @@ ADVICE = [
 
 
 @pytest.mark.parametrize(("changes", "level", "text"), ADVICE, ids=[text for *_, text in ADVICE])
-def test_each_weakness_brings_its_own_advice_and_no_other(changes, level, text):
+def test_each_weakness_has_its_own_advice(changes, level, text):
     changes = dict(changes)
     samples, table = some(changes.pop("count", 100))
     found = advise(judged := evaluation(samples, table, **changes), made.card(judged))

@@ -42,7 +42,7 @@ def test_each_wrong_pixel_is_of_one_kind_and_drawn_in_its_way(truth, found):
             assert colour in ({TRUTH_COLOUR}, striped, dotted)[kinds.index(True)]
 
 
-def test_both_outlines_can_be_seen_where_they_lie_on_each_other():
+def test_coinciding_outlines_are_both_visible():
     label = np.zeros((40, 40), np.uint8)
     label[10:30, 10:30] = 1
     drawn = draw_outlines(np.zeros((40, 40, 3), np.uint8), label, label)
@@ -98,7 +98,7 @@ def test_bins_without_pixels_are_left_out_of_the_calibration_curve():
     np.testing.assert_array_equal(lines[1].get_xydata(), [[0.2, 0.1], [0.8, 1.0]])
 
 
-def test_names_and_numbers_are_written_for_people():
+def test_format_of_names_and_numbers():
     names = ["dice", "iou", "surface_dice_cell wall", "otsu_dice", "rand_f1"]
     written = ["Dice", "IoU", "Surface dice of cell wall", "Dice of Otsu's threshold", "Rand f1"]
     assert [name_score(name, ["cell wall"]) for name in names] == written

@@ -55,7 +55,7 @@ def look(pages, folder, *options):
     return {page.pop("name"): page for page in measured}, complaints
 
 
-def test_browser_would_tell_of_a_request_and_of_a_page_that_is_too_wide(tmp_path):
+def test_browser_detects_a_request_and_a_wide_page(tmp_path):
     bad = '<img src="https://example.org/a.png"><div style="width: 900px">wide</div></body>'
     seen, complaints = look([everything().replace("</body>", bad)], tmp_path)
     assert seen["Cells"]["broken"] == 1
@@ -69,7 +69,7 @@ def test_browser_would_tell_of_a_request_and_of_a_page_that_is_too_wide(tmp_path
     [("rgb(255, 255, 255)", []), ("rgb(21, 23, 26)", ["--blink-settings=preferredColorScheme=0"])],
     ids=["light", "dark"],
 )
-def test_pages_fit_a_phone_and_ask_for_nothing(tmp_path, paper, options):
+def test_pages_fit_a_phone_and_request_nothing(tmp_path, paper, options):
     pages = [everything(), data_report(*some(30), title="Data").html]
     seen, complaints = look(pages, tmp_path, *options)
     expected = {"width": PHONE, "broken": 0, "paper": paper}

@@ -65,7 +65,7 @@ def test_outline_of_a_square():
     np.testing.assert_array_equal(np.all(drawn == TRUTH_COLOUR, axis=2), expected)
 
 
-def test_every_class_has_a_colour_of_its_own():
+def test_classes_have_different_colours():
     painted = paint_classes(np.arange(256, dtype=np.uint8)[np.newaxis])[0]
     assert len(np.unique(painted, axis=0)) == 256
     assert painted[0].tolist() == [0, 0, 0]
@@ -109,7 +109,7 @@ def test_grey_image_gives_a_grey_picture():
     assert np.all(picture == picture[:, :, :1])
 
 
-def test_two_channels_are_magenta_and_green_each_on_its_own_scale():
+def test_two_channels_are_magenta_and_green_scaled_separately():
     image = np.zeros((20, 20, 2), np.uint16)
     image[:10, :, 0] = 60000
     image[:, :10, 1] = 30
@@ -122,7 +122,7 @@ def test_two_channels_are_magenta_and_green_each_on_its_own_scale():
 
 
 @pytest.mark.parametrize("channels", [4, 7])
-def test_of_many_channels_the_first_three_are_shown_each_on_its_own_scale(channels):
+def test_first_three_of_many_channels_are_scaled_separately(channels):
     image = random_pixels((40, 30, channels), np.uint16) // np.uint16(
         [1, 50, 2000] + [1] * (channels - 3)
     )
@@ -208,7 +208,7 @@ def test_gallery_shows_image_truth_and_prediction_of_each_specimen(tmp_path, cha
     assert saved_size(figure, tmp_path / "a.png")[0] == 380
 
 
-def test_gallery_of_many_classes_explains_its_colours(tmp_path):
+def test_gallery_of_many_classes_has_a_legend(tmp_path):
     truth = np.arange(12, dtype=np.uint8).reshape(3, 4) % 4
     specimens = [Specimen("a", random_pixels((3, 4, 1)), truth, truth)]
     figure = draw_gallery(specimens, ["sky", "car", "tree", "bus"])
@@ -221,7 +221,7 @@ def test_gallery_of_many_classes_explains_its_colours(tmp_path):
 
 
 @pytest.mark.parametrize("classes", [2, 3])
-def test_gallery_shows_no_prediction_where_nothing_counts(classes):
+def test_gallery_hides_predictions_on_ignored_pixels(classes):
     image = np.full((16, 16, 1), 100, np.uint8)
     truth = np.zeros((16, 16), np.uint8)
     truth[:, 8:] = 255

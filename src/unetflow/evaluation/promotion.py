@@ -11,17 +11,11 @@ from unetflow.core.errors import InputError
 from unetflow.evaluation.significance import compare_paired
 
 _CONTENT = ["image_sha256", "mask_sha256"]
+_MOST_SHOWN = 10
 
 
 class DiceComparison(BaseModel):
-    """Mean Dice over the test images of challenger and champion.
-
-    Attributes:
-        challenger: Of the challenger.
-        champion: Of the champion; None where there is none, as are the next two.
-        difference: Mean difference, challenger minus champion.
-        interval: 95 % confidence interval of the difference; None for a single image.
-    """
+    """Mean Dice of challenger and champion, and their difference with its 95 % interval."""
 
     challenger: float
     champion: float | None = None
@@ -40,8 +34,7 @@ class PromotionResult(BaseModel):
         dice: Mean Dice of both.
         regressions: Change of the mean Dice of each class or group that loses too much; "falls" in
             JSON.
-        most_different: `id`, `challenger` and `champion` (Dice) of the images on which both differ
-            most.
+        most_different: `id` and the Dice of both on the images on which they differ most.
     """
 
     decision: Literal["promoted", "kept"]
@@ -142,7 +135,6 @@ def evaluate_challenger(
     margin: float,
     max_regression: float,
     seed: int,
-    most_shown: int = 10,
 ) -> PromotionResult:
     """Decide whether a challenger replaces the champion.
 
@@ -159,7 +151,6 @@ def evaluate_challenger(
         max_regression: Largest allowed loss of the mean Dice of a class, or of a group of at least
             two images.
         seed: Seed of the interval.
-        most_shown: Number of images in `most_different`.
     """
     theirs = champion.set_index("id").loc[challenger["id"]].reset_index()
     several = len(set(groups)) > 1
@@ -191,13 +182,13 @@ def evaluate_challenger(
             interval=compared.interval,
         ),
         regressions=regressions,
-        most_different=_rank_differences(challenger, champion, most_shown),
+        most_different=_rank_differences(challenger, champion),
     )
 
 
-def promote_first(challenger: pd.DataFrame, most_shown: int = 10) -> PromotionResult:
+def promote_first(challenger: pd.DataFrame) -> PromotionResult:
     """Promote a challenger where there is no champion; see `evaluate_challenger`."""
-    worst = challenger[["id", "dice"]].nsmallest(most_shown, "dice")
+    worst = challenger[["id", "dice"]].nsmallest(_MOST_SHOWN, "dice")
     return PromotionResult(
         decision="promoted",
         reason="it is the first model",
@@ -215,11 +206,7 @@ def _find_regressions(
 ) -> dict[str, float]:
     """Return the change of the mean Dice of each class and group that loses too much.
 
-    Args:
-        challenger: See `evaluate_challenger`.
-        champion: The same images in the same order.
-        groups: Group of each image; empty where all are of one group.
-        max_regression: Largest allowed loss.
+    The images of both are in the same order; `groups` is empty where all are of one group.
     """
     columns = [name for name in challenger if name == "dice" or str(name).startswith("dice_")]
     gains = challenger[columns] - champion[columns]
@@ -233,14 +220,12 @@ def _find_regressions(
     return {name: float(mean) for name, mean in means.items() if mean < -max_regression}
 
 
-def _rank_differences(
-    challenger: pd.DataFrame, champion: pd.DataFrame, most: int
-) -> list[dict[str, Any]]:
-    """Return `id` and both Dice of the images on which challenger and champion differ most."""
+def _rank_differences(challenger: pd.DataFrame, champion: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return `PromotionResult.most_different`."""
     both = challenger[["id", "dice"]].merge(champion[["id", "dice"]], on="id")
     both.columns = pd.Index(["id", "challenger", "champion"])
     order = (both["challenger"] - both["champion"]).abs().sort_values(ascending=False).index
-    return _records(both.loc[order].head(most))
+    return _records(both.loc[order].head(_MOST_SHOWN))
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

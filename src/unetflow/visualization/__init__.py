@@ -1,1 +1,1 @@
-"""Pictures for people."""
+"""Overlays, thumbnails and figures."""

@@ -206,12 +206,15 @@ def test_settings_at_the_end_of_their_range_are_taken(setting, value):
 
 
 @pytest.mark.process
-def test_augmentation_imports_albumentations_only_when_it_is_used():
+def test_albumentations_is_imported_only_when_needed_and_asks_no_network():
     code = (
-        "import os, sys, unetflow.augmentation.policy as a\n"
+        "import os, socket, sys, unetflow.augmentation.policy as a\n"
+        "name, asked = 'NO_ALBUMENTATIONS_UPDATE', []\n"
+        "value = os.environ.get(name)\n"
+        "socket.getaddrinfo = lambda *address, **_: asked.append(address) or []\n"
         "before = 'albumentations' in sys.modules or 'cv2' in sys.modules\n"
         "a.Augmenter([{'transform': 'ElasticGrid'}])\n"
-        "print(before, 'albumentations' in sys.modules, os.environ['NO_ALBUMENTATIONS_UPDATE'])"
+        "print(before, 'albumentations' in sys.modules, asked, value == os.environ.get(name))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.split() == ["False", "True", "1"]
+    assert done.stdout.split() == ["False", "True", "[]", "True"]

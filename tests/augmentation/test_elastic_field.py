@@ -1,10 +1,10 @@
-import albumentations
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from unetflow.augmentation.albumentations_offline import albumentations
 from unetflow.augmentation.elastic_field import ElasticField, draw_smooth_field
 from unetflow.augmentation.policy import Augmenter
 

@@ -13,10 +13,10 @@ from typing import Annotated, Any
 
 import cv2
 import numpy as np
-from albumentations.core.transforms_interface import BaseTransformInitSchema
 from numpy.typing import NDArray
 from pydantic import Field
 
+from unetflow.augmentation.albumentations_offline import BaseTransformInitSchema
 from unetflow.augmentation.elastic_grid import Bending
 
 _NODES_FOR_SMOOTHNESS = 2

@@ -6,11 +6,11 @@ This module imports albumentations, which takes seconds, and is itself imported 
 from typing import Annotated, Any
 
 import numpy as np
-from albumentations.augmentations.geometric.distortion import BaseDistortion
-from albumentations.core.transforms_interface import BaseTransformInitSchema
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.interpolate import CubicSpline
+
+from unetflow.augmentation.albumentations_offline import BaseDistortion, BaseTransformInitSchema
 
 _NEAREST, _BILINEAR, _MIRRORED = 0, 1, 4  # OpenCV's numbers; mirroring does not double the border
 

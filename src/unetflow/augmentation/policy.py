@@ -118,7 +118,7 @@ class Augmenter:
         return changed
 
     def _build(self) -> Any:
-        from albumentations import Compose
+        from unetflow.augmentation.albumentations_offline import Compose
 
         steps = [_build_step(step) for step in self._policy]
         return Compose(steps, additional_targets={"weights": "mask"})
@@ -145,8 +145,7 @@ def _build_step(step: dict[str, Any]) -> Any:
 
 
 def _transform_class(name: str) -> Any:
-    import albumentations
-
+    from unetflow.augmentation.albumentations_offline import albumentations
     from unetflow.augmentation.elastic_field import ElasticField
     from unetflow.augmentation.elastic_grid import ElasticGrid
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from unetflow.core.errors import InputError
 from unetflow.core.hashing import sha256
-from unetflow.datasets import downloads
 from unetflow.datasets.sources import SourceDataset
+from unetflow.io import download as downloads
 from unetflow.io.download import download
 
 CONTENT = bytes(range(256)) * 40

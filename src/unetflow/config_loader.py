@@ -1,11 +1,12 @@
 """Kedro's configuration loader of this project: it understands the names of earlier versions."""
 
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from kedro.config import OmegaConfigLoader
 
-from unetflow.config.renames import rename, rename_parameters
+from unetflow.config.renames import rename, rename_datasets, rename_parameters
 
 _log = logging.getLogger(__name__)
 
@@ -13,8 +14,8 @@ _log = logging.getLogger(__name__)
 class RenamingConfigLoader(OmegaConfigLoader):
     """Loads each kind of configuration once, with the names that parameters have now.
 
-    Old names in `parameters`, in presets among the `globals` and in `--params` are renamed, each
-    with one warning; see `config.renames`.
+    Old names in `parameters`, in presets among the `globals`, in `--params` and of the classes of
+    catalog entries are renamed, each with one warning; see `config.renames`.
     """
 
     def __init__(
@@ -32,11 +33,14 @@ class RenamingConfigLoader(OmegaConfigLoader):
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the merged configuration of a kind, such as "parameters"."""
         found: dict[str, Any] = super().__getitem__(key)
-        if key in self or key not in ("parameters", "globals"):
+        if key in self or key not in ("parameters", "globals", "catalog"):
             return found
         if key == "globals":
             for preset in found.get("presets", {}).values():
                 self._rename(preset)
+        elif key == "catalog":
+            for entry in found.values():
+                self._warn("catalog entry's", rename_datasets(entry))
         elif self._rename(found):  # old names in files win over present ones in files alone
             found = self._soft_merge(found, self.runtime_params, "")
         self[key] = found
@@ -50,14 +54,18 @@ class RenamingConfigLoader(OmegaConfigLoader):
         return super()._get_globals_value(".".join(parts), *default)
 
     def _rename(self, parameters: dict[str, Any]) -> bool:
-        renamed = dict(rename_parameters(parameters))
-        for old, new in renamed.items():
+        return self._warn("parameter", rename_parameters(parameters))
+
+    def _warn(self, what: str, renamed: Iterable[tuple[str, str]]) -> bool:
+        """Warn of each old name once, and return whether there was any."""
+        found = dict(renamed)
+        for old, new in found.items():
             if old not in self._warned:
                 _log.warning(
-                    "The parameter %s is now called %s. The old name still works; "
-                    "write the new one",
+                    "The %s %s is now called %s. The old name still works; write the new one",
+                    what,
                     old,
                     new,
                 )
-        self._warned |= renamed.keys()
-        return bool(renamed)
+        self._warned |= found.keys()
+        return bool(found)

@@ -27,6 +27,20 @@ RENAMED = {
 RENAMED_VALUES = {"evaluation.scores": {"thin": "centreline"}}
 """By the present name of a parameter, its old values (or those in its list) and the new ones."""
 
+_DATASETS = "unetflow.datasets"
+RENAMED_DATASETS = {
+    "BioimageioPackageDataset": {"type": f"{_DATASETS}.FileDataset", "format": "bioimageio"},
+    "ChosenSegmenterDataset": {"type": f"{_DATASETS}.ModelSourceDataset", "use": "segmenter"},
+    "CocoFileDataset": {"type": f"{_DATASETS}.FileDataset", "format": "coco"},
+    "ImageFileDataset": {"type": f"{_DATASETS}.FileDataset", "format": "image"},
+    "KerasModelDataset": {"type": f"{_DATASETS}.FileDataset", "format": "keras"},
+    "LabelFileDataset": {"type": f"{_DATASETS}.FileDataset", "format": "labels"},
+    "ProbabilityFileDataset": {"type": f"{_DATASETS}.FileDataset", "format": "probabilities"},
+    "SegmenterDataset": {"type": f"{_DATASETS}.FileDataset", "format": "segmenter"},
+    "StartModelDataset": {"type": f"{_DATASETS}.ModelSourceDataset", "use": "start"},
+}
+"""Old classes of catalog entries, and the lines that take the place of `type`."""
+
 
 def rename(name: str) -> str:
     """Return the present name of a parameter or a section."""
@@ -71,6 +85,31 @@ def rename_parameters(parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 listed = [new if value == old else value for value in listed]
                 holder[name] = listed if isinstance(found, list) else new
                 yield f"{where}: {old}", f"{where}: {new}"
+
+
+def rename_datasets(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Replace an old class of a catalog entry, or of its `dataset`, in place.
+
+    Args:
+        entry: Of the catalog, or a part of one.
+
+    Yields:
+        Each old class that was there, and the present one with its arguments.
+    """
+    if isinstance(entry.get("dataset"), str):
+        inner = {"type": entry["dataset"]}
+        renamed = list(rename_datasets(inner))
+        if renamed:
+            entry["dataset"] = inner
+        yield from renamed
+    elif isinstance(entry.get("dataset"), dict):
+        yield from rename_datasets(entry["dataset"])
+    package, _, name = str(entry.get("type")).rpartition(".")
+    if package == _DATASETS and name in RENAMED_DATASETS:
+        present = RENAMED_DATASETS[name]
+        entry.update(present)
+        lines = ", ".join(f"{key}: {value}" for key, value in present.items())
+        yield f"type: {package}.{name}", lines
 
 
 def _find(parameters: dict[str, Any], section: str, *, make: bool = False) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from turns import compare, take_turns
 
 from unetflow.core.parallel import count_cores
 from unetflow.data.intensity import IntensityRange
-from unetflow.inference.blockwise.segment import segment_large
+from unetflow.inference.blockwise.segment_blocks import segment_large
 from unetflow.inference.executor import Executor, ExecutorSettings, open_executor
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.segment_image import SegmentingSettings

@@ -9,7 +9,7 @@ from tests.support.networks import randomise, threshold_amid, tiny_unet
 from tests.support.segmenter_settings import make_settings
 from unetflow.core.errors import InputError
 from unetflow.data.intensity import IntensityRange
-from unetflow.inference.blockwise.segment import as_block_model, segment_large
+from unetflow.inference.blockwise.segment_blocks import as_block_model, segment_large
 from unetflow.inference.segmenter import Segmenter
 from unetflow.inference.tta import predict_views
 from unetflow.io.large_image import open_large

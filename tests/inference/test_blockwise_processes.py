@@ -1,4 +1,4 @@
-"""What only shows in processes of their own: their memory, and their end in the midst."""
+"""Block-wise segmentation in child processes: their memory, and what follows a kill."""
 
 import json
 import multiprocessing
@@ -25,9 +25,9 @@ MB_OF_THE_IMAGE = 6000**2 * 2 / 2**20
 MOMENTS = [
     ("block", 1),
     ("block", 9),
-    ("writing", 1),
-    ("writing", 2),
-    ("writing", 7),
+    *(("chunk", number) for number in (1, 2, 3, 4, 5, 20)),
+    ("states", 1),
+    ("states", 7),
     ("assembling", 1),
     ("assembling", 2),
     ("moved", 1),
@@ -67,7 +67,7 @@ def _assert_finished(folder, ending):
 
 @pytest.mark.parametrize(("what", "number"), MOMENTS)
 @pytest.mark.parametrize("ending", [".tif", ".zarr"])
-def test_a_killed_segmentation_ends_as_if_it_had_not_been(processes, folder, ending, what, number):
+def test_a_killed_call_is_resumed_to_the_same_result(processes, folder, ending, what, number):
     process = _start(processes, folder, ending, what, str(number))
     process.join(LIMIT)
     assert process.exitcode == -signal.SIGKILL
@@ -75,8 +75,8 @@ def test_a_killed_segmentation_ends_as_if_it_had_not_been(processes, folder, end
     _assert_finished(folder, ending)
 
 
-def test_a_segmentation_that_is_killed_again_and_again_ends_the_same(processes, folder):
-    for what, number in [("block", 3), ("writing", 2), ("writing", 1), ("block", 12), ("moved", 1)]:
+def test_a_call_that_is_killed_repeatedly_is_resumed_to_the_same_result(processes, folder):
+    for what, number in [("block", 3), ("states", 2), ("chunk", 2), ("block", 12), ("moved", 1)]:
         process = _start(processes, folder, ".tif", what, str(number))
         process.join(LIMIT)
         assert process.exitcode == -signal.SIGKILL
@@ -85,7 +85,7 @@ def test_a_segmentation_that_is_killed_again_and_again_ends_the_same(processes, 
 
 
 @pytest.mark.parametrize("trial", range(3))
-def test_a_segmentation_that_is_killed_at_any_moment_ends_the_same(processes, folder, trial):
+def test_a_call_that_is_killed_at_a_random_moment_is_resumed(processes, folder, trial):
     process = _start(processes, folder, ".tif", "slow")
     wait_until((folder.parent / "begun").exists)
     pause_randomly(0.4)
@@ -96,7 +96,7 @@ def test_a_segmentation_that_is_killed_at_any_moment_ends_the_same(processes, fo
     _assert_finished(folder, ".tif")
 
 
-def test_a_second_process_is_refused_as_long_as_the_first_writes(processes, folder):
+def test_a_second_process_is_refused_while_the_first_one_writes(processes, folder):
     process = _start(processes, folder, ".tif", "slow")
     wait_until((folder.parent / "begun").exists)
     for own, other, taken in (("labels.tif", "q.tif", "labels.tif"), ("r.tif", "p.tif", "p.tif")):
@@ -109,7 +109,7 @@ def test_a_second_process_is_refused_as_long_as_the_first_writes(processes, fold
     _assert_finished(folder, ".tif")
 
 
-def test_a_killed_process_leaves_a_lock_that_stops_nobody(processes, folder):
+def test_the_lock_of_a_killed_process_blocks_no_other_one(processes, folder):
     process = _start(processes, folder, ".tif", "block", "2")
     process.join(LIMIT)
     assert process.exitcode == -signal.SIGKILL

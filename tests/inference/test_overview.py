@@ -11,8 +11,8 @@ from tests.support.large_files import in_memory
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise import overview
 from unetflow.inference.blockwise.overview import shrink_image, shrink_label
-from unetflow.inference.blockwise.progress import Progress
-from unetflow.inference.blockwise.result_folders import ResultFolders
+from unetflow.inference.blockwise.result_files import ResultFolders
+from unetflow.inference.blockwise.segment_blocks import Progress
 from unetflow.io.large_image import open_large
 
 

@@ -20,7 +20,8 @@ from tests.support.large_files import (
 )
 from unetflow.config.background import BackgroundRule
 from unetflow.core.errors import InputError
-from unetflow.inference.blockwise.blocks import BlockModel, plan_blocks
+from unetflow.inference.blockwise.blocks import plan_blocks
+from unetflow.inference.blockwise.prediction import BlockModel
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.inference.blockwise.small_objects import SmallObjects
 from unetflow.inference.postprocessing import Postprocessing, remove_small_objects
@@ -159,7 +160,7 @@ def test_a_file_is_segmented_into_a_tiled_compressed_one(tmp_path):
 
 
 def test_a_file_that_may_become_too_large_is_a_bigtiff(tmp_path, monkeypatch):
-    monkeypatch.setattr("unetflow.inference.blockwise.assembly._LARGEST_TIFF", 90 * 110 - 1)
+    monkeypatch.setattr("unetflow.inference.blockwise.result_files._MAX_TIFF_BYTES", 90 * 110 - 1)
     segment_blocks(in_memory(grey()), cheap_model(), tmp_path / "a.tif")
     with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
         assert tiff.is_bigtiff

@@ -16,7 +16,7 @@ from tests.support.images import random_pixels
 from tests.support.recording_segmenter import MakeSegmenter, serialise
 from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.errors import InputError
-from unetflow.inference.blockwise.result_folders import ResultFolders
+from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.executor import ExecutorSettings, LocalExecutor, open_executor
 from unetflow.inference.segment_image import LargeSettings, SegmentingSettings
 from unetflow.inference.segment_images import segment_images

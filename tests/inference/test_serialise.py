@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from unetflow.inference.blockwise.segment import segment_large
+from unetflow.inference.blockwise.segment_blocks import segment_large
 from unetflow.inference.executor import ExecutorSettings, open_executor
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.serialise import serialise_segmenter

@@ -1,5 +1,7 @@
 """Blocks of a large image, computed by the workers of a Dask cluster."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import tifffile
@@ -9,11 +11,11 @@ from tests.support.cluster_tasks import (
     assert_only_tasks_of_the_victim_were_repeated,
     read_notes,
 )
-from tests.support.large_files import CLEANING, in_memory, read_result, smooth_pixels
+from tests.support.large_files import CLEANING, count_done, in_memory, read_result, smooth_pixels
 from tests.support.shared_blocks import NotingModel, serialise
 from unetflow.config.background import BackgroundRule
 from unetflow.core.errors import InputError
-from unetflow.inference.blockwise.computing import compute_by
+from unetflow.inference.blockwise.prediction import predict_blocks
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.inference.executor import ExecutorSettings, open_executor
 from unetflow.io.large_image import open_large
@@ -69,9 +71,9 @@ SOME_SKIPPED = BackgroundRule(least_deviation=float(np.std(PIXELS[:60, :60])) + 
 
 @pytest.mark.parametrize("background", [None, SOME_SKIPPED])
 def test_workers_return_the_results_of_one_process(executor, image, tmp_path, notes, background):
-    shared = compute_by(executor, NotingModel(notes))
+    shared = partial(predict_blocks, executor, NotingModel(notes))
     here = segment(image, tmp_path, "here", background=background)
-    there = segment(image, tmp_path, "there", background=background, compute=shared)
+    there = segment(image, tmp_path, "there", background=background, predict=shared)
     assert_same(there, here)
     blocks, skipped = here[0]
     assert (0 < skipped < blocks) == (background is not None)
@@ -88,7 +90,7 @@ def test_a_killed_worker_costs_its_own_blocks_only(image, tmp_path, notes, worke
             image,
             tmp_path,
             "there",
-            compute=compute_by(opened, NotingModel(notes, hold=9)),
+            predict=partial(predict_blocks, opened, NotingModel(notes, hold=9)),
             on_block=lambda *counts: done.append(counts),
         )
     assert_same(there, segment(image, tmp_path, "here"))
@@ -114,7 +116,10 @@ def stop_at(number):
 def test_a_call_in_one_process_is_resumed_by_workers_and_vice_versa(
     executor, image, tmp_path, notes, first
 ):
-    ways = {"here": {}, "there": {"compute": compute_by(executor, NotingModel(notes))}}
+    ways = {
+        "here": {},
+        "there": {"predict": partial(predict_blocks, executor, NotingModel(notes))},
+    }
     with pytest.raises(CutOffError):
         segment(image, tmp_path, "a", on_block=stop_at(6), **ways.pop(first))
     ((_, other),) = ways.items()
@@ -138,19 +143,24 @@ def test_a_damaged_part_is_reported_and_the_other_blocks_are_kept(executor, tmp_
     with path.open("r+b") as opened:
         opened.seek(offset)
         opened.write(b"\xff" * 40)
-    shared = compute_by(executor, NotingModel(notes))
+    shared = partial(predict_blocks, executor, NotingModel(notes))
     with open_large(path) as image, pytest.raises(InputError, match=r"block \d+:200, \d+:230") as e:
-        segment(image, tmp_path, "a", compute=shared)
+        segment(image, tmp_path, "a", predict=shared)
     assert e.value.where == str(path)
-    assert len(list((tmp_path / ".a.tif.unfinished").glob("label_*"))) > 5
+    assert count_done(tmp_path / ".a.tif.unfinished") > 5
 
 
 def test_an_image_that_changes_during_the_call_is_refused(executor, image, tmp_path, notes):
     tifffile.imwrite(tmp_path / "image.tif", PIXELS[::-1])
     with pytest.raises(InputError, match="a worker finds another file there"):
-        segment(image, tmp_path, "a", compute=compute_by(executor, NotingModel(notes)))
+        segment(image, tmp_path, "a", predict=partial(predict_blocks, executor, NotingModel(notes)))
 
 
 def test_pixels_in_memory_cannot_be_shared(executor, tmp_path, notes):
     with pytest.raises(InputError, match="not a file that workers can open"):
-        segment(in_memory(PIXELS), tmp_path, "a", compute=compute_by(executor, NotingModel(notes)))
+        segment(
+            in_memory(PIXELS),
+            tmp_path,
+            "a",
+            predict=partial(predict_blocks, executor, NotingModel(notes)),
+        )

@@ -18,7 +18,7 @@ from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
 from unetflow.datasets.files import FileDataset
 from unetflow.datasets.partitions import PartitionsDataset
-from unetflow.inference.blockwise.result_folders import ResultFolders
+from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.runtimes.runtime import Runtime
 from unetflow.inference.segmenter import Segmenter

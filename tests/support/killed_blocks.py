@@ -1,4 +1,4 @@
-"""A segmentation of blocks in a process of its own, which kills itself.
+"""Child process with a block-wise segmentation that kills itself.
 
 python -m tests.support.killed_blocks FOLDER ENDING [WHAT NUMBER]
 """
@@ -9,9 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+from zarr.core.buffer import Buffer
+from zarr.storage import _local
+
 from tests.support.large_files import cheap_model
+from unetflow.core import atomic
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
-from unetflow.io import files
 from unetflow.io.large_image import open_large
 
 MODEL = cheap_model(temperature=1.7, threshold=0.45, min_object_size=25)
@@ -23,7 +26,7 @@ def die(*arguments: object) -> None:
 
 def die_while_writing(ending: str, number: int) -> None:
     """Cut the N-th file with an ending in half when it is about to be synced, and die."""
-    sync, count = files._sync, 0
+    sync, count = atomic._sync, 0
 
     def sync_or_die(path: Path) -> None:
         nonlocal count
@@ -34,7 +37,24 @@ def die_while_writing(ending: str, number: int) -> None:
             die()
         sync(path)
 
-    files._sync = sync_or_die
+    atomic._sync = sync_or_die
+
+
+def die_while_writing_chunk(number: int) -> None:
+    """Write half of the N-th file of a Zarr array under its temporary name, and die."""
+    put, count = _local._put, 0
+
+    def put_or_die(path: Path, value: Buffer, exclusive: bool = False) -> int:
+        nonlocal count
+        count += 1
+        if count == number:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            content = value.to_bytes()
+            path.with_suffix(".0.partial").write_bytes(content[: len(content) // 2])
+            die()
+        return put(path, value, exclusive)
+
+    _local._put = put_or_die
 
 
 def die_at_move(number: int) -> None:
@@ -52,18 +72,21 @@ def die_at_move(number: int) -> None:
 
 
 def main(folder: Path, ending: str, what: str = "never", number: str = "0") -> None:
-    """Segment `image.tif` of a folder and die at a moment.
+    """Segment `image.tif` of a folder, and die at some moment.
 
     Args:
         folder: Where image and results are.
         ending: Of the results.
-        what: "block": after the N-th block. "writing": when half of the N-th file of a block is
-            written; "assembling": the same of the results. "moved": after the N-th of the results
-            was moved to its place. "slow": never, but begin with a file and take time.
+        what: When to die. "block": after the N-th block. "chunk": when half of the N-th file of
+            a Zarr array is written; "states": the same for the states of the blocks, "assembling":
+            for the results. "moved": after
+            the N-th result was moved to its place. "slow": never, but write a file first and take
+            time.
         number: N.
     """
     moments = {
-        "writing": lambda n: die_while_writing(".npy", n),
+        "chunk": die_while_writing_chunk,
+        "states": lambda n: die_while_writing(".npy", n),
         "assembling": lambda n: die_while_writing(ending, n),
         "moved": die_at_move,
     }

@@ -1,4 +1,4 @@
-"""A `kedro run` in a process of its own, which kills itself when some blocks are done.
+"""Child process with a `kedro run` that kills itself after some blocks.
 
 python -m tests.support.killed_run PROJECT BLOCKS ARGUMENT ...
 """
@@ -10,20 +10,20 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import kedro_run
-from unetflow.inference.blockwise.unfinished import UnfinishedBlocks
+from unetflow.inference.blockwise.block_store import BlockStore
 
 
 def main(project: Path, blocks: int, *arguments: str) -> None:
-    add, count = UnfinishedBlocks.add, 0
+    add, count = BlockStore.add, 0
 
-    def add_and_die(self: UnfinishedBlocks, *parts: Any) -> None:
+    def add_and_die(self: BlockStore, *parts: Any) -> None:
         nonlocal count
         add(self, *parts)
         count += 1
         if count == blocks:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    UnfinishedBlocks.add = add_and_die  # type: ignore[method-assign]
+    BlockStore.add = add_and_die  # type: ignore[method-assign]
     kedro_run(project, *arguments)
 
 

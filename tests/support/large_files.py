@@ -1,4 +1,4 @@
-"""Files of large images in small, and cheap predictors for them."""
+"""Small files in the formats of large images, and cheap models for them."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from scipy import ndimage
 from tests.support.images import random_pixels
 from unetflow.config.background import BackgroundRule
 from unetflow.core.geometry import Geometry
-from unetflow.inference.blockwise.blocks import BlockModel
+from unetflow.inference.blockwise.prediction import BlockModel
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.io.lazy_image import LazyImage
 from unetflow.tiling.windows import predict_tiled
@@ -100,6 +100,11 @@ def read_result(path: Path):
         return zarr.open_array(str(path), mode="r")[:]
     pixels = tifffile.imread(path)
     return pixels if pixels.ndim == 2 else np.moveaxis(pixels, 0, 2)
+
+
+def count_done(folder: Path) -> int:
+    """Return how many blocks of an unfinished segmentation are stored."""
+    return int(np.count_nonzero(np.load(folder / "states.npy")))
 
 
 def grey(height=90, width=110, seed=0):

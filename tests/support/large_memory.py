@@ -16,7 +16,7 @@ import zarr
 
 from tests.support.large_files import smooth_pixels
 from unetflow.core.geometry import unet_geometry
-from unetflow.inference.blockwise.blocks import BlockModel
+from unetflow.inference.blockwise.prediction import BlockModel
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.io.large_image import open_large

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.support.cluster_tasks import begin
 from tests.support.large_files import CLEANING
-from unetflow.inference.blockwise.blocks import BlockModel
+from unetflow.inference.blockwise.prediction import BlockModel
 
 
 def serialise(name: str) -> Callable[[], str]:

@@ -14,9 +14,8 @@ from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label, Probabilities
 from unetflow.inference.blockwise.overview import shrink_image, shrink_label
-from unetflow.inference.blockwise.progress import Progress
-from unetflow.inference.blockwise.result_folders import ResultFolders
-from unetflow.inference.blockwise.segment import segment_large
+from unetflow.inference.blockwise.result_files import ResultFolders
+from unetflow.inference.blockwise.segment_blocks import Progress, segment_large
 from unetflow.inference.executor import Executor
 from unetflow.instances.extraction import Objects, find_objects
 from unetflow.instances.measurements import measure_objects

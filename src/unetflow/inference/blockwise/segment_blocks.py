@@ -1,43 +1,103 @@
-"""Segmenting an image that is larger than the memory, block by block."""
+"""Segmentation of images larger than memory, block by block."""
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from unetflow.config.background import BackgroundRule
-from unetflow.core.atomic import move_into_place
 from unetflow.core.errors import InputError
-from unetflow.core.types import Label
-from unetflow.inference.blockwise.assembly import Mosaic, check_target, write_mosaic
-from unetflow.inference.blockwise.blocks import Block, BlockModel, Grid, plan_blocks
-from unetflow.inference.blockwise.computing import BlockTerms, ComputeBlocks, compute_here
-from unetflow.inference.blockwise.locking import alone_with
-from unetflow.inference.blockwise.small_objects import SmallObjects
-from unetflow.inference.blockwise.unfinished import UnfinishedBlocks
+from unetflow.inference.blockwise.blocks import plan_blocks
+from unetflow.inference.blockwise.prediction import (
+    BlockModel,
+    BlockOptions,
+    PredictBlocks,
+    predict_blocks,
+    predict_locally,
+)
+from unetflow.inference.blockwise.result_files import check_target, lock_targets
+from unetflow.inference.executor import Executor
+from unetflow.inference.segmenter import Segmenter
 from unetflow.io.lazy_image import LazyImage
 from unetflow.io.pixel_size import PixelSize
 
 BLOCK = 2048
-"""Edge of a block in pixels."""
+"""Longest edge of a block in pixels."""
+LONGEST_WINDOW = 512
+"""Edge of a window in pixels. Longer windows overlap less, but here memory counts more."""
 
 
 @dataclass(frozen=True)
 class BlockSummary:
-    """What was done.
+    """Number of blocks of an image, by what became of them.
 
     Attributes:
-        blocks: How many blocks there are.
-        found: How many of them an earlier call had finished.
-        skipped: How many were taken for background, unpredicted.
+        blocks: All blocks.
+        found: Blocks that an earlier call had finished.
+        skipped: Blocks that were taken for background.
     """
 
     blocks: int
     found: int
     skipped: int
+
+
+def segment_large(
+    segmenter: Segmenter,
+    image: LazyImage,
+    target: Path,
+    *,
+    views: int = 1,
+    executor: Executor[Segmenter] | None = None,
+    **options: Any,
+) -> BlockSummary:
+    """Segment an image of any size in bounded memory; see `segment_blocks`.
+
+    Args:
+        segmenter: The segmenter.
+        image: The image, as `io.large_image.open_large` opens it.
+        target: File for the labels, a `.tif` or a `.zarr`.
+        views: See `as_block_model`.
+        executor: Predicts the blocks; its context is the segmenter. None: this process.
+        **options: Options of `segment_blocks`.
+
+    Raises:
+        InputError: The channels or the type are not those of the training images; and see
+            `segment_blocks`.
+
+    Example:
+        ```python
+        with open_large(Path("slide.ome.tif")) as image:
+            segment_large(segmenter, image, Path("labels.tif"))
+        ```
+    """
+    segmenter.require_fitting(image.shape, image.dtype)
+    if executor is not None:
+        as_model = partial(as_block_model, views=views)
+        options["predict"] = partial(predict_blocks, executor, as_model)
+    return segment_blocks(image, as_block_model(segmenter, views), target, **options)
+
+
+def as_block_model(segmenter: Segmenter, views: int = 1) -> BlockModel:
+    """Return the model of a segmenter for `segment_blocks`.
+
+    Args:
+        segmenter: The segmenter.
+        views: Number of the 8 symmetries of a square over which probabilities are averaged.
+
+    Raises:
+        InputError: There are not so many symmetries.
+    """
+    settings = segmenter.settings
+    return BlockModel(
+        segmenter.predictor(views),
+        settings.geometry,
+        min(settings.tile, LONGEST_WINDOW),
+        settings.postprocessing,
+        {**segmenter.runtime.identity, "views": views},
+    )
 
 
 def segment_blocks(
@@ -50,34 +110,35 @@ def segment_blocks(
     batch_size: int = 1,
     background: BackgroundRule | None = None,
     pixel_size: PixelSize | None = None,
-    compute: ComputeBlocks = compute_here,
+    predict: PredictBlocks | None = None,
     on_block: Callable[[int, int], None] = lambda done, blocks: None,
 ) -> BlockSummary:
     """Segment an image of any size in bounded memory.
 
-    The result is that of `tiling.predict_tiled` and `Postprocessing.apply` on the whole image, but
+    The result is that of `tiling.predict_tiled` and `Postprocessing.apply` on the whole image, except
     for blocks that `background` skips. Finished blocks are kept in a hidden folder beside the
-    target: a call that was interrupted resumes from them when it is repeated, and the folder is
-    removed once the target is in its place.
+    target until the target is in place: a call that was interrupted at any moment is resumed by
+    repeating it.
 
     Args:
         image: The image.
-        model: What turns windows into labels.
-        target: Where the labels shall be, `(height, width)` uint8: a tiled TIFF or a Zarr array,
-            by the ending.
-        probabilities: Where the calibrated probabilities `(height, width, classes)` float32 shall
-            be, `(height, width)` where there is the foreground's alone; None: nowhere. In a TIFF
-            the classes are its planes. A skipped block is background for certain.
-        block: Longest edge of a block in pixels; one window is a block in any case.
+        model: The model.
+        target: File for the labels, `(height, width)` uint8: a tiled TIFF or a Zarr array, by the
+            suffix.
+        probabilities: File for the calibrated probabilities, `(height, width)` float32 of the
+            foreground, or those of several classes, planes in a TIFF and the last axis in a Zarr
+            array. Skipped blocks are background with certainty.
+        block: Longest edge of a block in pixels.
         batch_size: Windows for each call of the predictor.
-        background: Which blocks are skipped; None: none.
-        pixel_size: The size of a pixel, which a TIFF is told; None where it is not known.
-        compute: Who computes the blocks, see `computing.compute_by`; the result is the same.
-        on_block: Called after each block with how many are done, and with their number.
+        background: Rule for blocks that are not predicted; None predicts all.
+        pixel_size: The size of a pixel, stored in a TIFF; None where unknown.
+        predict: Predicts blocks: `predict_blocks` with an executor and its model, which gives the
+            same result. None: this process.
+        on_block: Called after each block with the number of finished blocks and of all.
 
     Raises:
-        InputError: The image is damaged, a target has an ending that is not known, the disk is
-            full, another process is writing a target, or what was begun is of another image, model
+        InputError: The image is damaged, the suffix of a target is unknown, the disk is full,
+            another process writes a target, or the unfinished blocks belong to another image, model
             or setting.
     """
     for path in (target, probabilities):
@@ -85,9 +146,10 @@ def segment_blocks(
             check_target(path)
     if target == probabilities:
         raise InputError(target, "labels and probabilities have one target", "Give them two names")
-    with alone_with(target, probabilities):
-        height, width, _ = image.shape
-        grid = plan_blocks(height, width, model.geometry, model.tile, block)
+    from unetflow.inference.blockwise.block_store import BlockStore  # imports Zarr
+
+    with lock_targets(target, probabilities):
+        grid = plan_blocks(*image.shape[:2], model.geometry, model.tile, block)
         identity = {
             **image.identity,
             **model.describe(),
@@ -95,69 +157,51 @@ def segment_blocks(
             "background": None if background is None else asdict(background),
             "probabilities": probabilities is not None,
         }
-        store = UnfinishedBlocks(target.with_name(f".{target.name}.unfinished"), identity)
-        missing = [one for one in grid.blocks if not store.has(one)]
-        found = len(grid.blocks) - len(missing)
+        store = BlockStore(target.with_name(f".{target.name}.unfinished"), identity, grid)
+        missing = [one for one in grid.blocks if not store.is_done(one)]
+        number = len(grid.blocks)
+        found = number - len(missing)
         for done in range(found):
-            on_block(done + 1, len(grid.blocks))
-        terms = BlockTerms(batch_size, background, probabilities is not None)
-        for done, (one, result) in enumerate(compute(image, model, terms, missing), found):
-            if result.label is None:
-                store.add_background(one)
-            else:
-                store.add(one, result.label, result.probabilities)
-            on_block(done + 1, len(grid.blocks))
-        skipped = sum(store.is_background(one) for one in grid.blocks)
+            on_block(done + 1, number)
+        options = BlockOptions(batch_size, background, probabilities is not None)
+        predict = predict or partial(predict_locally, model)
+        for done, (one, result) in enumerate(predict(image, options, missing), found + 1):
+            store.add(one, result)
+            on_block(done, number)
         if probabilities is not None:
-            image_of_them = _mosaic_of_probabilities(store, grid, (height, width))
-            _assemble(store, probabilities, image_of_them, pixel_size)
-        labels = _mosaic_of_labels(
-            store, grid, (height, width), model.postprocessing.min_object_size
-        )
-        _assemble(store, target, labels, pixel_size)
+            store.write_probabilities(probabilities, pixel_size)
+        store.write_labels(target, model.postprocessing.min_object_size, pixel_size)
         store.remove()
-        return BlockSummary(len(grid.blocks), found, skipped)
+        return BlockSummary(number, found, store.count_background())
 
 
-def _mosaic_of_labels(
-    store: UnfinishedBlocks, grid: Grid, shape: tuple[int, int], minimum: int
-) -> Mosaic:
-    objects = SmallObjects(grid, store.label, minimum)
-    columns = grid.shape[1]
+class Progress:
+    """Logs the progress after each tenth of the blocks, and every half minute.
 
-    # A row of tiles may lie in two rows of blocks, each of which is cleaned once.
-    @lru_cache(maxsize=2 * columns)
-    def clean(place: tuple[int, int]) -> Label:
-        return objects.clean(grid.blocks[place[0] * columns + place[1]])
+    Args:
+        name: Name of the image, with which lines begin.
+        log: Takes the lines.
+        clock: Returns the time in seconds.
+    """
 
-    return Mosaic(grid, lambda block: clean(block.place), shape, np.uint8)
+    _PERCENT, _SECONDS = 10, 30.0
 
+    def __init__(
+        self, name: str, log: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._name, self._log, self._clock = name, log, clock
+        self._next_percent, self._last = self._PERCENT, clock()
 
-def _mosaic_of_probabilities(store: UnfinishedBlocks, grid: Grid, shape: tuple[int, int]) -> Mosaic:
-    found = (store.probabilities(block) for block in grid.blocks)
-    classes = next((pixels.shape[2] for pixels in found if pixels is not None), 1)
-    if classes > 1:
-        certain = np.eye(1, classes, dtype=np.float32)[0]
-        return Mosaic(grid, store.probabilities, (*shape, classes), np.float32, certain)
+    def __call__(self, done: int, blocks: int) -> None:
+        """Log a line if one is due.
 
-    def flat(block: Block) -> NDArray[np.float32] | None:
-        pixels = store.probabilities(block)
-        return None if pixels is None else pixels[:, :, 0]
-
-    return Mosaic(grid, flat, shape, np.float32)
-
-
-def _assemble(
-    store: UnfinishedBlocks, target: Path, mosaic: Mosaic, pixel_size: PixelSize | None
-) -> None:
-    """Write a file among the blocks, which a kill leaves to be removed with them, and move it."""
-    finished = store.folder / f"assembled_{target.name}"
-    try:
-        write_mosaic(finished, mosaic, store.digest(mosaic.dtype.name), pixel_size)
-        move_into_place(finished, target)
-    except OSError as error:
-        raise InputError(
-            target,
-            f"it cannot be written ({error.strerror}); all blocks are kept",
-            "Make room on the disk, and start again: only the file is made anew",
-        ) from error
+        Args:
+            done: Number of finished blocks.
+            blocks: Number of all blocks.
+        """
+        percent, now = 100 * done // blocks, self._clock()
+        if percent < self._next_percent and now - self._last < self._SECONDS:
+            return
+        self._log(f"{self._name}: {done} of {blocks} blocks are done ({percent} %)")
+        self._next_percent = (percent // self._PERCENT + 1) * self._PERCENT
+        self._last = now

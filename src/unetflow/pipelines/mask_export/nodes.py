@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from unetflow.config.mask_export import MaskExportParameters
 from unetflow.core.errors import InputError
 from unetflow.inference.blending_error import describe_seams
-from unetflow.inference.blockwise.result_folders import ResultFolders
+from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.executor import ExecutorSettings, open_executor
 from unetflow.inference.segment_image import LargeSettings, SegmentedImage, SegmentingSettings
 from unetflow.inference.segment_images import segment_images

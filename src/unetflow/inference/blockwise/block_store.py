@@ -1,0 +1,193 @@
+"""Results of the blocks of an unfinished segmentation, kept on disk so that it can be resumed."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.storage import LocalStore
+
+from unetflow.core.atomic import atomic_write, move_into_place
+from unetflow.core.errors import InputError
+from unetflow.core.types import Label, name_differences
+from unetflow.inference.blockwise.blocks import Block, Grid
+from unetflow.inference.blockwise.prediction import BlockResult
+from unetflow.inference.blockwise.result_files import TILE, write_result
+from unetflow.inference.blockwise.small_objects import SmallObjects
+from unetflow.io.pixel_size import PixelSize
+
+_ZARR_CONFIG = {
+    "array.write_empty_chunks": True,  # so that a missing chunk is known to be damage
+    "async.concurrency": 1,  # each chunk takes memory
+}
+_STATES = "states.npy"
+_TO_DO, _PREDICTED, _BACKGROUND = range(3)
+
+
+class BlockStore:
+    """Zarr group with arrays of the whole image, filled block by block.
+
+    The attributes of the group are the identity of the segmentation. The state of each block is
+    kept in a file that is written after the block's pixels. Zarr writes each chunk in one step, so
+    a killed call leaves no partial one; a chunk that a power failure has destroyed is reported.
+
+    Args:
+        folder: Folder of the group; opened where it exists, else created.
+        identity: Everything that the results depend on, by name, as values that JSON can hold.
+        grid: The blocks.
+
+    Raises:
+        InputError: The folder belongs to another segmentation, is damaged, or cannot be written.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, Any], grid: Grid) -> None:
+        self.folder, self._grid = folder, grid
+        self._identity = json.dumps(dict(identity))
+        with self._reporting_errors(folder):
+            self._group = self._open_group()
+            path = folder / _STATES
+            self._states = np.load(path) if path.exists() else np.zeros(grid.shape, np.uint8)
+            last = grid.blocks[-1]
+            self._shape = last.rows[1], last.columns[1]
+            self._labels = self._array("labels", self._shape, np.uint8)
+
+    def _open_group(self) -> Any:
+        store, metadata = LocalStore(self.folder), self.folder / "zarr.json"
+        identity = json.loads(self._identity)
+        if not metadata.exists():
+            self.remove()  # blocks of an unknown segmentation
+            return zarr.create_group(store, attributes=identity)
+        try:
+            group = zarr.open_group(store, mode="r+")
+        except Exception as error:  # zarr raises anything on damaged metadata
+            raise InputError(
+                metadata, f"it is damaged ({error})", f"Remove {self.folder} to start again"
+            ) from error
+        differences = name_differences(group.attrs.asdict(), identity)
+        if differences:
+            raise InputError(
+                self.folder,
+                f"it belongs to another segmentation, which differs in {', '.join(differences)}",
+                "Remove the folder to start again, or finish that segmentation as it was started",
+            )
+        for path in [*self.folder.glob(".*"), *self.folder.rglob("*.partial")]:
+            path.unlink() if path.is_file() else shutil.rmtree(path)  # of a killed process
+        return group
+
+    def _array(self, name: str, shape: tuple[int, ...], dtype: type) -> Any:
+        return self._group.require_array(
+            name,
+            shape=shape,
+            chunks=(TILE, TILE, *shape[2:]),
+            dtype=dtype,
+            compressors=None,  # which would take longer than they save
+        )
+
+    def is_done(self, block: Block) -> bool:
+        """Return whether a block is stored."""
+        return bool(self._states[block.place] != _TO_DO)
+
+    def count_background(self) -> int:
+        """Return how many blocks were skipped."""
+        return int((self._states == _BACKGROUND).sum())
+
+    def add(self, block: Block, result: BlockResult) -> None:
+        """Store a block.
+
+        Raises:
+            InputError: It cannot be written, for example when the disk is full.
+        """
+        with self._reporting_errors(self.folder):
+            if result.probabilities is not None:
+                self._write_probabilities(block, result.probabilities)
+            self._labels[block.slices] = 0 if result.label is None else result.label
+            self._states[block.place] = _BACKGROUND if result.label is None else _PREDICTED
+            with atomic_write(self.folder / _STATES) as temporary:
+                np.save(temporary, self._states)
+
+    def _write_probabilities(self, block: Block, pixels: NDArray[np.float32]) -> None:
+        channels = pixels.shape[2:] if pixels.shape[2] > 1 else ()
+        array = self._array("probabilities", (*self._shape, *channels), np.float32)
+        array[block.slices] = pixels.reshape(*block.shape, *channels)
+
+    def write_labels(self, target: Path, min_size: int, pixel_size: PixelSize | None) -> None:
+        """Write the labels of all blocks to a file, without small objects.
+
+        Args:
+            target: The file.
+            min_size: Smallest object that is kept, in pixels.
+            pixel_size: The size of a pixel; None where unknown.
+
+        Raises:
+            InputError: The file cannot be written, or the blocks are damaged.
+        """
+        with self._reporting_errors(target):
+            array = self._labels
+            _require_all_chunks(array)
+            if min_size > 1:
+                array = self._array("labels_of_large_objects", self._shape, np.uint8)
+                objects = SmallObjects(self._grid, self._read_label, min_size)
+                for block in self._grid.blocks:
+                    array[block.slices] = objects.clean(block)
+            self._write(array, target, pixel_size)
+
+    def write_probabilities(self, target: Path, pixel_size: PixelSize | None) -> None:
+        """Write the probabilities of all blocks to a file; see `write_labels`."""
+        with self._reporting_errors(target):
+            if "probabilities" not in self._group:  # of background alone
+                self._array("probabilities", self._shape, np.float32)
+            array = self._array("probabilities", self._group["probabilities"].shape, np.float32)
+            certain = np.eye(1, array.shape[2], dtype=np.float32)[0] if array.ndim == 3 else 0
+            for block in self._grid.blocks:
+                if self._states[block.place] == _BACKGROUND:
+                    array[block.slices] = np.broadcast_to(certain, (*block.shape, *array.shape[2:]))
+            _require_all_chunks(array)
+            self._write(array, target, pixel_size)
+
+    def _read_label(self, block: Block) -> Label:
+        return np.asarray(self._labels[block.slices], np.uint8)
+
+    def _write(self, array: Any, target: Path, pixel_size: PixelSize | None) -> None:
+        finished = self.folder / f"assembled_{target.name}"  # removed with the blocks after a kill
+        digest = hashlib.sha256(f"{array.dtype.name} {self._identity}".encode()).digest()[:16]
+        write_result(finished, array, digest, pixel_size)
+        move_into_place(finished, target)
+
+    @contextmanager
+    def _reporting_errors(self, where: Path) -> Iterator[None]:
+        """Raise an `InputError` where a file cannot be written, or a chunk cannot be decoded."""
+        try:
+            with zarr.config.set(_ZARR_CONFIG):
+                yield
+        except InputError:
+            raise
+        except OSError as error:
+            raise InputError(
+                where,
+                f"it cannot be written ({error.strerror}); the blocks that are done are kept",
+                "Make room on the disk, and run again",
+            ) from error
+        except (EOFError, RuntimeError, ValueError) as error:
+            raise InputError(
+                where,
+                f"its unfinished blocks are damaged ({error})",
+                f"Remove {self.folder}, and run again",
+            ) from error
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        if self.folder.exists():
+            (self.folder / "zarr.json").unlink(missing_ok=True)  # the rest is invalid without it
+            shutil.rmtree(self.folder)
+
+
+def _require_all_chunks(array: Any) -> None:
+    """Raise a `ValueError` where a chunk is missing, which Zarr would read as zeros."""
+    if array.nchunks_initialized < array.nchunks:
+        raise ValueError("a chunk is missing")

@@ -30,10 +30,11 @@ import tifffile
 from distributed import LocalCluster
 from turns import compare, take_turns
 
+from unetflow.config.mask_export import ExecutorParameters
 from unetflow.core.parallel import count_cores
 from unetflow.data.intensity import IntensityRange
 from unetflow.inference.blockwise.segment_blocks import segment_large
-from unetflow.inference.executor import Executor, ExecutorSettings, open_executor
+from unetflow.inference.executor import Executor, open_executor
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.segment_image import SegmentingSettings
 from unetflow.inference.segment_images import segment_images
@@ -78,12 +79,12 @@ def write_images(folder: Path, count: int) -> tuple[dict[str, ImageFile], Path]:
     return {path.stem: ImageFile(path) for path in paths}, folder / "large.tif"
 
 
-def list_executors(stack: ExitStack) -> dict[str, ExecutorSettings]:
+def list_executors(stack: ExitStack) -> dict[str, ExecutorParameters]:
     """Return who takes part; clusters whose workers have one core each are begun here."""
-    found = {ALONE: ExecutorSettings()}
+    found = {ALONE: ExecutorParameters()}
     for number in (number for number in WORKERS if number <= count_cores()):
         name = f"{number} worker{'s'[: number > 1]}"
-        found[f"{name} on all cores"] = ExecutorSettings("dask", number)
+        found[f"{name} on all cores"] = ExecutorParameters(executor="dask", workers=number)
         cluster = stack.enter_context(
             LocalCluster(
                 n_workers=number,
@@ -95,7 +96,9 @@ def list_executors(stack: ExitStack) -> dict[str, ExecutorSettings]:
                 silence_logs=logging.CRITICAL,
             )
         )
-        found[f"{name} of 1 core"] = ExecutorSettings("dask", None, cluster.scheduler_address)
+        found[f"{name} of 1 core"] = ExecutorParameters(
+            executor="dask", scheduler=cluster.scheduler_address
+        )
     return found
 
 

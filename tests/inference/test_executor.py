@@ -18,14 +18,15 @@ from tests.support.cluster_tasks import (
     find_processes,
     serialise,
 )
+from unetflow.config.mask_export import ExecutorParameters
 from unetflow.core.errors import DeclarationError, InputError
 from unetflow.core.parallel import count_cores
-from unetflow.inference.executor import ExecutorSettings, open_executor
+from unetflow.inference.executor import open_executor
 
 pytestmark = pytest.mark.process
 
-LOCAL = ExecutorSettings()
-DASK = ExecutorSettings("dask", workers=2)
+LOCAL = ExecutorParameters()
+DASK = ExecutorParameters(executor="dask", workers=2)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +116,9 @@ def test_a_killed_worker_costs_its_own_tasks_only(tmp_path, workers, caplog):
     results = []
     killer = Killer(tmp_path, lambda: len(results))
     killer.start()
-    with open_executor(ExecutorSettings("dask", workers=workers), 3, serialise) as executor:
+    with open_executor(
+        ExecutorParameters(executor="dask", workers=workers), 3, serialise
+    ) as executor:
         for result in executor.map(Multiply(tmp_path, hold=15), tasks):
             results.append(result)
     assert results == [(task, 3 * task) for task in tasks]
@@ -127,7 +130,7 @@ def test_a_killed_worker_costs_its_own_tasks_only(tmp_path, workers, caplog):
 
 
 def test_a_task_that_kills_its_workers_becomes_its_own_error(tmp_path):
-    with open_executor(ExecutorSettings("dask", workers=1), 3, serialise) as executor:
+    with open_executor(ExecutorParameters(executor="dask", workers=1), 3, serialise) as executor:
         results = outcomes(executor, Multiply(tmp_path, deadly=2), range(5))
     assert [task for task, _ in results] == list(range(5))
     assert [found for task, found in results if task != 2] == [0, 3, 9, 12]

@@ -7,10 +7,11 @@ import pytest
 from distributed import LocalCluster
 
 from tests.support.cluster_tasks import SECONDS, Multiply, serialise
+from unetflow.config.mask_export import ExecutorParameters
 from unetflow.core.errors import InputError
 from unetflow.inference import cluster as dask_cluster
 from unetflow.inference import executor as executors
-from unetflow.inference.executor import ExecutorSettings, open_executor
+from unetflow.inference.executor import open_executor
 
 pytestmark = pytest.mark.process
 
@@ -32,7 +33,7 @@ def cluster(tmp_path):
 
 
 def at(address):
-    return ExecutorSettings("dask", scheduler=address)
+    return ExecutorParameters(executor="dask", scheduler=address)
 
 
 def multiply(address, folder, factor=3):
@@ -134,6 +135,6 @@ def test_without_dask_the_extra_to_install_is_named(monkeypatch):
     monkeypatch.setattr(executors, "find_spec", lambda name: None)
     with (
         pytest.raises(InputError, match=r"pip install 'unetflow\[cluster\]'"),
-        open_executor(ExecutorSettings("dask"), 3, serialise),
+        open_executor(ExecutorParameters(executor="dask"), 3, serialise),
     ):
         pass

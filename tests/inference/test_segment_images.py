@@ -14,10 +14,10 @@ from tests.support.cluster_tasks import (
 )
 from tests.support.images import random_pixels
 from tests.support.recording_segmenter import MakeSegmenter, serialise
-from unetflow.config.mask_export import ObjectParameters
+from unetflow.config.mask_export import ExecutorParameters, ObjectParameters
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.result_files import ResultFolders
-from unetflow.inference.executor import ExecutorSettings, LocalExecutor, open_executor
+from unetflow.inference.executor import LocalExecutor, open_executor
 from unetflow.inference.segment_image import LargeSettings, SegmentingSettings
 from unetflow.inference.segment_images import segment_images
 from unetflow.instances.extraction import Objects
@@ -83,7 +83,9 @@ def test_results_are_the_same_when_a_worker_is_killed(
     killer = Killer(notes, lambda: len(found))
     killer.start()
     segmenter = MakeSegmenter(notes, hold=COUNT // 2)()
-    with open_executor(ExecutorSettings("dask", workers=workers), segmenter, serialise) as executor:
+    with open_executor(
+        ExecutorParameters(executor="dask", workers=workers), segmenter, serialise
+    ) as executor:
         executor.shares_files = shares_files
         outcomes = segment_images(segmenter, images, wanted(tmp_path / "there"), executor)
         for name, outcome in outcomes:  # one by one, as the killer counts them

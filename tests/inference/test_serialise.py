@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from unetflow.config.mask_export import ExecutorParameters
 from unetflow.inference.blockwise.segment_blocks import segment_large
-from unetflow.inference.executor import ExecutorSettings, open_executor
+from unetflow.inference.executor import open_executor
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.serialise import serialise_segmenter
 from unetflow.io.large_image import open_large
@@ -41,7 +42,7 @@ def test_workers_return_the_blocks_of_one_process(segmenter, tmp_path, random):
     )
     found = {}
     with open_executor(
-        ExecutorSettings("dask", workers=2), segmenter, serialise_segmenter
+        ExecutorParameters(executor="dask", workers=2), segmenter, serialise_segmenter
     ) as executor:
         for name, options in {"here": {}, "there": {"executor": executor}}.items():
             targets = tmp_path / f"{name}.tif", tmp_path / f"{name}_p.tif"

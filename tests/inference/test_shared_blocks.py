@@ -14,10 +14,11 @@ from tests.support.cluster_tasks import (
 from tests.support.large_files import CLEANING, count_done, in_memory, read_result, smooth_pixels
 from tests.support.shared_blocks import NotingModel, serialise
 from unetflow.config.background import BackgroundRule
+from unetflow.config.mask_export import ExecutorParameters
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.prediction import predict_blocks
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
-from unetflow.inference.executor import ExecutorSettings, open_executor
+from unetflow.inference.executor import open_executor
 from unetflow.io.large_image import open_large
 
 pytestmark = pytest.mark.process
@@ -28,7 +29,9 @@ OPTIONS = {"block": 60, "batch_size": 99}
 
 @pytest.fixture(scope="module")
 def executor():
-    with open_executor(ExecutorSettings("dask", workers=2), "model", serialise) as opened:
+    with open_executor(
+        ExecutorParameters(executor="dask", workers=2), "model", serialise
+    ) as opened:
         yield opened
 
 
@@ -85,7 +88,9 @@ def test_a_killed_worker_costs_its_own_blocks_only(image, tmp_path, notes, worke
     done = []
     killer = Killer(notes, lambda: len(done))
     killer.start()
-    with open_executor(ExecutorSettings("dask", workers=workers), "model", serialise) as opened:
+    with open_executor(
+        ExecutorParameters(executor="dask", workers=workers), "model", serialise
+    ) as opened:
         there = segment(
             image,
             tmp_path,

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from unetflow.datasets.read_only import ReadOnlyDataset
-from unetflow.inference.blockwise.result_folders import ResultFolders
+from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.training.checkpoints import CheckpointFolder
 
 

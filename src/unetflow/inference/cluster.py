@@ -17,17 +17,10 @@ import distributed
 from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin
 from distributed.versions import get_versions
 
+from unetflow.config.mask_export import ExecutorParameters
 from unetflow.core.errors import InputError, restore_error
 from unetflow.core.parallel import count_cores, limit_cores
-from unetflow.inference.executor import (
-    Context,
-    Executor,
-    ExecutorSettings,
-    Result,
-    Task,
-    TaskFunction,
-    attempt,
-)
+from unetflow.inference.executor import Context, Executor, Result, Task, TaskFunction, attempt
 
 _log = logging.getLogger(__name__)
 
@@ -64,22 +57,22 @@ _CONFIG = {
 
 @contextmanager
 def open_dask_executor(
-    settings: ExecutorSettings, load: Callable[[], Context]
+    parameters: ExecutorParameters, load: Callable[[], Context]
 ) -> Iterator[Executor[Context]]:
     """Connect to a cluster, or start one on this machine that stops when the block ends.
 
     Args:
-        settings: Which cluster.
+        parameters: The cluster.
         load: Loads the context of the tasks in a worker.
 
     Raises:
         InputError: The cluster cannot be used.
     """
-    local = settings.scheduler is None
+    local = parameters.scheduler is None
     with ExitStack() as stack:
         stack.enter_context(_silence_dask())
         stack.enter_context(dask.config.set(_CONFIG))
-        connect = _start_cluster(settings.workers) if local else _connect(settings.scheduler)
+        connect = _start_cluster(parameters.workers) if local else _connect(parameters.scheduler)
         client = stack.enter_context(connect)
         name = f"unetflow-{uuid.uuid4().hex}"
         try:

@@ -3,31 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Generic, TypeVar
 
+from unetflow.config.mask_export import ExecutorParameters
 from unetflow.core.errors import InputError
 
 Context = TypeVar("Context")
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class ExecutorSettings:
-    """Settings of an executor.
-
-    Attributes:
-        kind: "local" for this process, or "dask".
-        workers: Number of worker processes that Dask starts on this machine; None: see `cluster`.
-        scheduler: Address of a running Dask scheduler, such as `tcp://host:8786`; None starts one
-            on this machine.
-    """
-
-    kind: str = "local"
-    workers: int | None = None
-    scheduler: str | None = None
 
 
 class TaskFunction(ABC, Generic[Context, Task, Result]):
@@ -119,14 +103,14 @@ def attempt(function: Callable[..., Result], *arguments: object) -> Result | Inp
 
 @contextmanager
 def open_executor(
-    settings: ExecutorSettings,
+    parameters: ExecutorParameters,
     context: Context,
     serialise: Callable[[Context], Callable[[], Context]],
 ) -> Iterator[Executor[Context]]:
     """Start an executor, and stop it when the block ends.
 
     Args:
-        settings: The kind of executor.
+        parameters: The kind of executor, and its workers.
         context: The context of all calls.
         serialise: Returns a picklable function that loads the context in another process.
 
@@ -135,13 +119,13 @@ def open_executor(
 
     Example:
         ```python
-        settings = ExecutorSettings("dask", workers=4)
-        with open_executor(settings, segmenter, serialise_segmenter) as executor:
+        parameters = ExecutorParameters(executor="dask", workers=4)
+        with open_executor(parameters, segmenter, serialise_segmenter) as executor:
             for task, result in executor.map(function, tasks):
                 ...
         ```
     """
-    if settings.kind == "local":
+    if parameters.executor == "local":
         yield LocalExecutor(context)
         return
     if find_spec("distributed") is None:
@@ -152,5 +136,5 @@ def open_executor(
         )
     from unetflow.inference.cluster import open_dask_executor
 
-    with open_dask_executor(settings, serialise(context)) as executor:
+    with open_dask_executor(parameters, serialise(context)) as executor:
         yield executor

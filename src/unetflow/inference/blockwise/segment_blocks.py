@@ -115,10 +115,10 @@ def segment_blocks(
 ) -> BlockSummary:
     """Segment an image of any size in bounded memory.
 
-    The result is that of `tiling.predict_tiled` and `Postprocessing.apply` on the whole image, except
-    for blocks that `background` skips. Finished blocks are kept in a hidden folder beside the
-    target until the target is in place: a call that was interrupted at any moment is resumed by
-    repeating it.
+    The result is that of `tiling.predict_tiled` and `Postprocessing.apply` on the whole image,
+    except for blocks that `background` skips. Finished blocks are kept in a hidden folder beside
+    the target until the target is in place: a call that was interrupted at any moment is resumed
+    by repeating it.
 
     Args:
         image: The image.

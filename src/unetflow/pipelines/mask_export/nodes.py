@@ -12,7 +12,7 @@ from unetflow.config.mask_export import MaskExportParameters
 from unetflow.core.errors import InputError
 from unetflow.inference.blending_error import describe_seams
 from unetflow.inference.blockwise.result_files import ResultFolders
-from unetflow.inference.executor import ExecutorSettings, open_executor
+from unetflow.inference.executor import open_executor
 from unetflow.inference.segment_image import LargeSettings, SegmentedImage, SegmentingSettings
 from unetflow.inference.segment_images import segment_images
 from unetflow.inference.serialise import serialise_segmenter
@@ -70,8 +70,7 @@ def export_masks(
     if wanted.blended_overlap is not None:
         _log.info(describe_seams(segmenter, images, wanted))
     log = ExportLog(segmenter.settings.classes)
-    who = ExecutorSettings(mask_export.executor, mask_export.workers, mask_export.scheduler)
-    with open_executor(who, segmenter, serialise_segmenter) as executor:
+    with open_executor(mask_export, segmenter, serialise_segmenter) as executor:
         for name, found in segment_images(segmenter, images, wanted, executor):
             log.add(name, images[name], found)
             if isinstance(found, InputError):

@@ -85,7 +85,7 @@ def test_a_zarr_folder_is_always_a_large_image(tmp_path):
         assert opened.pixel_size is None
     assert image.is_large(10**9)
     (tmp_path / "b.zarr/zarr.json").unlink()
-    with pytest.raises(InputError, match=r"b\.zarr: it is no Zarr array"):
+    with pytest.raises(InputError, match=r"b\.zarr: it is not a Zarr array"):
         image.open(1)
 
 

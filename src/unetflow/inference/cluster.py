@@ -45,6 +45,7 @@ _PACKAGES = (
 )
 """Packages that the results depend on."""
 
+_LOGGERS = ("distributed", "distributed.client")
 _CONFIG = {
     # A task carries its image, so that it can be repeated when its worker is lost.
     "distributed.admin.large-graph-warning-threshold": "1TB",
@@ -70,7 +71,9 @@ def open_dask_executor(
     """
     local = parameters.scheduler is None
     with ExitStack() as stack:
-        stack.enter_context(_silence_dask())
+        for logger in map(logging.getLogger, _LOGGERS):  # the executor reports what matters
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL)
         stack.enter_context(dask.config.set(_CONFIG))
         connect = _start_cluster(parameters.workers) if local else _connect(parameters.scheduler)
         client = stack.enter_context(connect)
@@ -88,20 +91,6 @@ def open_dask_executor(
         finally:
             if not local and client.status == "running":
                 client.unregister_worker_plugin(name)
-
-
-@contextmanager
-def _silence_dask() -> Iterator[None]:
-    """Silence Dask's own loggers: the executor reports what matters."""
-    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 @contextmanager
@@ -180,15 +169,12 @@ class WorkerSetup(WorkerPlugin, Generic[Context]):
         limit_cores(worker.state.nthreads)
 
     def call(self, name: str, function: TaskFunction[Context, Task, Any], task: Task) -> Any:
-        """Call a function for one task.
+        """Return the result or the `InputError` of one task.
 
         Args:
             name: Identifies the function, which stays open until another one is called.
             function: The function.
             task: The task.
-
-        Returns:
-            The result, or the `InputError` of this task.
 
         Raises:
             InputError: The worker cannot compute any task.
@@ -264,12 +250,6 @@ class _Calls(Generic[Task, Result]):
 
     When Dask gives up a task because it was lost with its workers, another task there may be the
     cause. Such a suspect is repeated once while no other task runs.
-
-    Args:
-        client: The client of the cluster.
-        plugin: Name of the `WorkerSetup`.
-        function: The function.
-        tasks: The tasks with their numbers.
     """
 
     def __init__(

@@ -116,14 +116,6 @@ def open_executor(
 
     Raises:
         InputError: Dask is not installed, or its scheduler or workers cannot be used.
-
-    Example:
-        ```python
-        parameters = ExecutorParameters(executor="dask", workers=4)
-        with open_executor(parameters, segmenter, serialise_segmenter) as executor:
-            for task, result in executor.map(function, tasks):
-                ...
-        ```
     """
     if parameters.executor == "local":
         yield LocalExecutor(context)

@@ -1,11 +1,12 @@
-"""An image that is larger than the memory, of which windows are read."""
+"""Images larger than memory, of which windows are read."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import lru_cache
 from itertools import product
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +18,16 @@ from unetflow.io.formats.registry import to_image_type
 from unetflow.io.pixel_size import PixelSize
 
 Selection = tuple[slice, ...]
+Level = TypeVar("Level")
 
-MAX_BLOCK_PIXELS = 2**26
-"""Width times height that is decoded at once: 8192 x 8192. Beyond it nothing is left of windows."""
-_KEPT_BYTES = 2**26
-"""Decoded chunks that are kept: neighbouring windows share them, and wide strips whole rows."""
+MAX_CHUNK_PIXELS = 2**26
+"""Width times height that is decoded at once, 8192 x 8192: beyond it windows save no memory."""
+_CACHE_BYTES = 2**26
+"""Size of the decoded chunks that are kept, since neighbouring windows share them."""
 
 
 class Array(Protocol):
-    """What NumPy's memory maps, Zarr's arrays and tifffile's stores have in common."""
+    """The common part of NumPy's memory maps, Zarr's arrays and tifffile's stores."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -33,35 +35,42 @@ class Array(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The type of its numbers."""
+        """The type of the values."""
 
     def __getitem__(self, selection: Selection, /) -> Any:
         """Read a part."""
 
 
 class CachedChunks:
-    """An array that is stored in chunks, with the chunks that were read last kept in memory.
+    """An array stored in chunks, with the chunks that were read last kept in memory.
 
     Args:
         array: The array.
         chunks: The size of a chunk along each axis.
-        most_bytes: Of all kept chunks together; one is kept in any case.
+        max_bytes: Total size of the kept chunks; one is kept in any case.
     """
 
     def __init__(
-        self, array: Array, chunks: tuple[int, ...], most_bytes: int = _KEPT_BYTES
+        self, array: Array, chunks: tuple[int, ...], max_bytes: int = _CACHE_BYTES
     ) -> None:
-        self.shape, self.dtype = tuple(array.shape), np.dtype(array.dtype)
-        self._array, self._chunks, self._most = array, chunks, most_bytes
-        self._kept: OrderedDict[tuple[int, ...], NDArray[Any]] = OrderedDict()
+        self.shape, self.dtype, self._chunks = tuple(array.shape), np.dtype(array.dtype), chunks
+        shape, most = self.shape, max_bytes // (math.prod(chunks) * self.dtype.itemsize)
+
+        @lru_cache(maxsize=max(1, most))  # without a reference to self, which would keep it alive
+        def read(place: tuple[int, ...]) -> NDArray[Any]:
+            sizes = zip(place, chunks, shape, strict=True)
+            whole = tuple(slice(n * size, min((n + 1) * size, length)) for n, size, length in sizes)
+            return np.asarray(array[whole])
+
+        self._read = read
 
     def __getitem__(self, selection: Selection) -> NDArray[Any]:
         result = np.empty([part.stop - part.start for part in selection], self.dtype)
         pairs = list(zip(selection, self._chunks, strict=True))
         for place in product(*(range(s.start // c, -(-s.stop // c)) for s, c in pairs)):
-            corners = [number * size for number, size in zip(place, self._chunks, strict=True)]
-            chunk = self._read(place, corners)
+            chunk = self._read(place)
             source, target = [], []
+            corners = (number * size for number, size in zip(place, self._chunks, strict=True))
             for part, corner, length in zip(selection, corners, chunk.shape, strict=True):
                 first, last = max(part.start, corner), min(part.stop, corner + length)
                 source.append(slice(first - corner, last - corner))
@@ -69,31 +78,27 @@ class CachedChunks:
             result[tuple(target)] = chunk[tuple(source)]
         return result
 
-    def _read(self, place: tuple[int, ...], corners: list[int]) -> NDArray[Any]:
-        if place in self._kept:
-            self._kept.move_to_end(place)
-            return self._kept[place]
-        parts = zip(corners, self._chunks, self.shape, strict=True)
-        whole = tuple(slice(corner, min(corner + c, n)) for corner, c, n in parts)
-        chunk = self._kept[place] = np.asarray(self._array[whole])
-        while len(self._kept) > 1 and len(self._kept) * chunk.nbytes > self._most:
-            self._kept.popitem(last=False)
-        return chunk
 
-
-class LazyImage:
-    """An image of which only the windows that are asked for are read.
-
-    It is a context manager that closes its file.
+class LazyImage(AbstractContextManager["LazyImage"]):
+    """An open image of which windows are read; as a context manager it closes its file.
 
     Args:
-        where: Its file, for error messages.
-        array: Its numbers.
+        where: The file, for error messages.
+        array: The stored values.
         axes: A letter for each axis of the array: Y and X are rows and columns, C or S channels;
-            axes with other letters have the size 1.
-        identity: What changes when the pixels change, as plain values that JSON can hold.
-        has_alpha: Whether the last channel is an alpha channel, to be dropped.
-        close: Called when the image is no longer needed.
+            other axes must have the size 1.
+        identity: Values that change when the pixels change, as JSON can hold them.
+        pixel_size: The size of a pixel; None where unknown.
+        has_alpha: Whether the last channel is an alpha channel, which is dropped.
+        reopen: Opens the image again, in another process too; None where it is not a file.
+        close: Called when the image is closed.
+
+    Attributes:
+        shape: Height, width and channels.
+        dtype: Type of the pixels that are read: uint8, uint16 or float32.
+        identity: The above, and the shape and the type.
+        pixel_size: The above.
+        reopen: The above.
 
     Raises:
         InputError: The axes are not those of one image.
@@ -106,7 +111,9 @@ class LazyImage:
         axes: str,
         identity: Mapping[str, Any],
         *,
+        pixel_size: PixelSize | None = None,
         has_alpha: bool = False,
+        reopen: Callable[[], "LazyImage"] | None = None,
         close: Callable[[], None] = lambda: None,
     ) -> None:
         sizes = dict(zip(axes, array.shape, strict=True))
@@ -121,35 +128,29 @@ class LazyImage:
         if not 1 <= channels <= MAX_CHANNELS or 0 in sizes.values():
             raise InputError(
                 where,
-                f"there are no images of {channels} channels and {tuple(array.shape)} numbers",
+                f"an image cannot have {channels} channels and the shape {tuple(array.shape)}",
                 f"Keep the channels that matter, at most {MAX_CHANNELS}",
             )
         self.where, self._array, self._axes = where, array, axes
-        self._alpha, self._close = has_alpha, close
+        self._has_alpha, self.close = has_alpha, close
         self.shape = (sizes["Y"], sizes["X"], channels)
-        """Height, width and channels."""
         native = np.dtype(array.dtype).newbyteorder("=")
         self.dtype = to_image_type(where, np.zeros(1, native)).dtype
-        """Of what is read: uint8, uint16 or float32; see `readers.read_image`."""
         self.identity = {**identity, "shape": list(self.shape), "dtype": str(self.dtype)}
-        """What changes when the pixels change."""
-        self.pixel_size: PixelSize | None = None
-        """The size of a pixel; None if unknown."""
-        self.reopen: Callable[[], LazyImage] | None = None
-        """Opens it again, in another process too; None where there is no file."""
+        self.pixel_size, self.reopen = pixel_size, reopen
 
     def read(self, rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[np.generic]:
         """Read a window.
 
         Args:
-            rows: The first one, and one after the last.
-            columns: The same.
+            rows: First row, and one after the last.
+            columns: First column, and one after the last.
 
         Returns:
             `(rows, columns, channels)`.
 
         Raises:
-            InputError: The file is damaged, or holds numbers that are not finite.
+            InputError: The file is damaged, or holds values that are not finite.
         """
         parts = {"Y": slice(*rows), "X": slice(*columns)}
         whole = [slice(0, size) for size in self._array.shape]
@@ -163,7 +164,7 @@ class LazyImage:
         places = [self._axes.index(axis) for axis in "YX"]
         pixels = np.moveaxis(pixels, places, (0, 1))
         pixels = pixels.reshape(*pixels.shape[:2], -1)
-        if self._alpha:
+        if self._has_alpha:
             pixels = drop_alpha(self.where, pixels).reshape(*pixels.shape[:2], -1)
         native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
         return to_image_type(self.where, np.ascontiguousarray(native))
@@ -173,23 +174,20 @@ class LazyImage:
             return explain_damage(self.where, error)
         return f"it cannot be read ({error})", "Export it again from its source"
 
-    def close(self) -> None:
-        """Close the file."""
-        self._close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def check_block(where: object, width: int, height: int, max_pixels: int) -> None:
+def choose_level(where: object, levels: Sequence[Level], level: int) -> Level:
+    """Return a level of a pyramid, or raise an `InputError` where it does not exist."""
+    if not 0 <= level < len(levels):
+        raise InputError(
+            where, f"it has {len(levels)} levels, no level {level}", f"Use 0 to {len(levels) - 1}"
+        )
+    return levels[level]
+
+
+def check_chunk(where: object, width: int, height: int, max_pixels: int) -> None:
     """Refuse an image whose tiles, strips or chunks are too large to be decoded one by one."""
     if width * height > max_pixels:
         raise InputError(

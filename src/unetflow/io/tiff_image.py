@@ -1,4 +1,4 @@
-"""TIFF and OME-TIFF of any size, through tifffile."""
+"""TIFF and OME-TIFF images of any size, opened without decoding them."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -15,17 +15,18 @@ from unetflow.io.formats.bounds import decoding_errors
 from unetflow.io.formats.tiff import ALPHA, open_tiff
 from unetflow.io.formats.tiff_layout import check_chain, find_series
 from unetflow.io.lazy_image import (
-    MAX_BLOCK_PIXELS,
+    MAX_CHUNK_PIXELS,
     Array,
     CachedChunks,
     LazyImage,
     Selection,
-    check_block,
+    check_chunk,
+    choose_level,
 )
 from unetflow.io.pixel_size import find_pixel_size
 
 
-def open_large_tiff(path: Path, level: int = 0, max_pixels: int = MAX_BLOCK_PIXELS) -> LazyImage:
+def open_large_tiff(path: Path, level: int = 0, max_pixels: int = MAX_CHUNK_PIXELS) -> LazyImage:
     """Open a TIFF file without decoding it; see `as_lazy_image`.
 
     Args:
@@ -46,7 +47,7 @@ def as_lazy_image(
     tiff: tifffile.TiffFile,
     stack: ExitStack,
     level: int = 0,
-    max_pixels: int = MAX_BLOCK_PIXELS,
+    max_pixels: int = MAX_CHUNK_PIXELS,
 ) -> LazyImage:
     """Return an image of an opened TIFF file that takes over the stack and closes the file.
 
@@ -54,33 +55,27 @@ def as_lazy_image(
     or strip after the other is decoded.
     """
     check_chain(tiff)
-    levels = find_series(path, tiff).levels
-    if not 0 <= level < len(levels):
-        raise InputError(
-            path, f"it has {len(levels)} levels, no level {level}", f"Use 0 to {len(levels) - 1}"
-        )
-    series = levels[level]
+    series = choose_level(path, find_series(path, tiff).levels, level)
     _check_header(path, series.keyframe)
     array = _map(path, tiff, series)
     if array is None:
         array = _decode(path, series, max_pixels, stack)
-    image = LazyImage(
+    return LazyImage(
         path,
         array,
         series.axes,
         {"image": file_signature(path), "level": level},
+        pixel_size=find_pixel_size(tiff),
         has_alpha=series.keyframe.extrasamples[-1:] in ALPHA,
+        reopen=partial(open_large_tiff, path.absolute(), level, max_pixels),
         close=stack.pop_all().close,
     )
-    image.pixel_size = find_pixel_size(tiff)
-    image.reopen = partial(open_large_tiff, path.absolute(), level, max_pixels)
-    return image
 
 
 class MappedFile:
-    """Numbers that lie in a file one after the other, as they are.
+    """Values that follow each other in a file, uncompressed.
 
-    Each part is mapped anew, so that what was read before does not stay in memory.
+    Each part is mapped separately, so that earlier parts do not stay in memory.
     """
 
     def __init__(
@@ -94,14 +89,14 @@ class MappedFile:
 
 
 def _map(path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Array | None:
-    """Map the pixels into memory; None where they are compressed or scattered."""
+    """Return the mapped pixels, or None where they are compressed or scattered."""
     header = series.keyframe
     dtype = np.dtype(tiff.byteorder + series.dtype.char)
     if series.dataoffset is None or not header.is_contiguous or not header.is_final:
         return None
     if dtype.itemsize * 8 != header.bitspersample:
         return None
-    # A header may promise more than there is, and reading beyond a map's end ends the process.
+    # Reading a map beyond the end of the file would kill the process.
     if series.dataoffset + series.size * dtype.itemsize > path.stat().st_size:
         raise ValueError("it ends too early")
     return MappedFile(path, dtype, tuple(series.shape), series.dataoffset)
@@ -120,12 +115,12 @@ def _decode(
     store = stack.enter_context(series.aszarr(level=0, maxworkers=1))
     array = zarr.open_array(store, mode="r")
     sizes = dict(zip(series.axes, array.chunks, strict=True))
-    check_block(path, sizes["X"], sizes["Y"], max_pixels)
+    check_chunk(path, sizes["X"], sizes["Y"], max_pixels)
     return CachedChunks(array, array.chunks)
 
 
 def _check_header(path: Path, header: tifffile.TiffPage) -> None:
-    """Refuse what a whole image is needed for, or more than the numbers that are stored."""
+    """Refuse images that need more than their stored values."""
     if header.photometric == tifffile.PHOTOMETRIC.PALETTE:
         raise InputError(path, "it has a palette", "Save it as grey or RGB")
     orientation = header.tags.valueof("Orientation", default=1)

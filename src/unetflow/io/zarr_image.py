@@ -1,4 +1,4 @@
-"""Zarr arrays and OME-Zarr images in a folder, through zarr."""
+"""Zarr arrays and OME-Zarr images, opened without decoding them."""
 
 import hashlib
 import math
@@ -10,31 +10,36 @@ from typing import Any
 from unetflow.core.errors import InputError
 from unetflow.io.files import file_signature
 from unetflow.io.formats.bounds import MAX_CHANNELS
-from unetflow.io.lazy_image import MAX_BLOCK_PIXELS, CachedChunks, LazyImage, check_block
+from unetflow.io.lazy_image import (
+    MAX_CHUNK_PIXELS,
+    CachedChunks,
+    LazyImage,
+    check_chunk,
+    choose_level,
+)
 from unetflow.io.pixel_size import PixelSize, make_pixel_size
 
-_NUMBERS = "buif"
+_PIXEL_KINDS = "buif"
 _CODECS = {"BytesCodec", "TransposeCodec", "Crc32cCodec", "ShardingCodec"} | {
     name + "Codec" for name in ("Blosc", "Gzip", "Zstd")
 }
-_OLD_CODECS = {"Blosc", "GZip", "Zlib", "Zstd", "LZ4", "Shuffle", "Delta"}
-"""What chunks may be packed with (in the second row: of Zarr's version 2). There are codecs that
-run code which they find in a chunk."""
+_V2_CODECS = {"Blosc", "GZip", "Zlib", "Zstd", "LZ4", "Shuffle", "Delta"}
+"""Accepted codecs of Zarr's versions 3 and 2: other codecs may run code from a chunk."""
 
 
-def open_large_zarr(path: Path, level: int = 0, max_pixels: int = MAX_BLOCK_PIXELS) -> LazyImage:
-    """Open a Zarr array or an OME-Zarr image without reading it.
+def open_large_zarr(path: Path, level: int = 0, max_pixels: int = MAX_CHUNK_PIXELS) -> LazyImage:
+    """Open a Zarr array or an OME-Zarr image without decoding it.
 
     Args:
-        path: The folder. An array without names of its axes is `(height, width)`, or
+        path: The folder. An array without axis names is `(height, width)` or
             `(height, width, channels)`.
-        level: Which level of a pyramid; 0 is the one at full resolution.
-        max_pixels: Width times height of a chunk, which is decoded at once.
+        level: Level of a pyramid; 0 is the full resolution.
+        max_pixels: Largest width times height of a chunk.
 
     Raises:
         InputError: The folder cannot be read as such an image.
     """
-    import zarr
+    import zarr  # a quarter of a second, which small images need not wait for
 
     from unetflow.io.bounded_codecs import bound_codecs
 
@@ -43,53 +48,69 @@ def open_large_zarr(path: Path, level: int = 0, max_pixels: int = MAX_BLOCK_PIXE
     try:
         node = zarr.open(zarr.storage.LocalStore(path, read_only=True), mode="r")
         if isinstance(node, zarr.Array):
-            array, axes = node, _name_axes(node)
+            array, axes, size = node, _array_axes(node), None
             if level:
                 raise InputError(path, f"it is an array without level {level}", "Use level 0")
         else:
-            array, axes = _find_level(path, node, level)
+            image = _only_image(path, node)
+            array = node[choose_level(path, image["datasets"], level)["path"]]
+            axes = "".join(axis["name"][0] for axis in image["axes"]).upper()
+            size = _pixel_size(image, axes)
         _check_codecs(path, array)
-        for part in _list_parts(array):
+        for part in _decoded_parts(array):
             _check_part(path, dict(zip(axes, part, strict=True)), max_pixels)
         chunks = CachedChunks(bound_codecs(array), array.chunks)
     except InputError:
         raise
     except Exception as error:  # zarr raises anything on damaged metadata
         raise InputError(
-            path, f"it is no Zarr array and no OME-Zarr image ({error})", "Export it again"
+            path, f"it is not a Zarr array or an OME-Zarr image ({error})", "Export it again"
         ) from error
-    image = LazyImage(path, chunks, axes, {"image": folder_signature(path), "level": level})
-    image.pixel_size = _find_pixel_size(node.attrs)
-    image.reopen = partial(open_large_zarr, path.absolute(), level, max_pixels)
-    return image
+    return LazyImage(
+        path,
+        chunks,
+        axes,
+        {"image": folder_signature(path), "level": level},
+        pixel_size=size,
+        reopen=partial(open_large_zarr, path.absolute(), level, max_pixels),
+    )
 
 
-def _find_pixel_size(attributes: Mapping[str, Any]) -> PixelSize | None:
-    """Return the size of a pixel at full resolution by the metadata of OME-NGFF, from 0.4 on.
+def _array_axes(array: Any) -> str:
+    names = getattr(array.metadata, "dimension_names", None)
+    if names and all(isinstance(name, str) and name for name in names):
+        return "".join(name[0] for name in names).upper()
+    axes: int = array.ndim
+    return {2: "YX", 3: "YXC"}.get(axes, "?" * axes)
 
-    It is None if unknown, as for a plain array.
-    """
+
+def _only_image(path: Path, group: Any) -> Mapping[str, Any]:
+    """Return the metadata of the image in a group (OME-NGFF, from version 0.4 on)."""
+    attributes = group.attrs.asdict()
+    images: list[Mapping[str, Any]] = attributes.get("ome", attributes).get("multiscales", [])
+    if len(images) != 1:
+        raise InputError(
+            path,
+            f"it is a group with {len(images)} images instead of one",
+            "Give the folder of the one image, or of its array",
+        )
+    return images[0]
+
+
+def _pixel_size(image: Mapping[str, Any], axes: str) -> PixelSize | None:
+    """Return the size of a pixel at full resolution, or None where it is not known."""
     try:
-        images = attributes.get("ome", attributes).get("multiscales", [])
-        if len(images) != 1:
-            return None
-        scale, units = _scale_axes(images[0])
+        steps = [1.0] * len(axes)
+        for described in (image["datasets"][0], image):
+            for change in described.get("coordinateTransformations", ()):
+                if change["type"] == "scale":
+                    steps = [a * float(b) for a, b in zip(steps, change["scale"], strict=True)]
+        scale = dict(zip(axes, steps, strict=True))
+        units = {axis["name"][0].upper(): axis.get("unit", "") for axis in image["axes"]}
         unit = units["Y"]
         return make_pixel_size(scale["X"], scale["Y"], unit) if units["X"] == unit else None
-    except Exception:  # metadata of any other form raise anything
+    except (AttributeError, KeyError, TypeError, ValueError):  # an image is readable without it
         return None
-
-
-def _scale_axes(image: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, str]]:
-    """Return how far apart pixels are along each axis, and in which unit."""
-    axes = [axis["name"][0].upper() for axis in image["axes"]]
-    steps = [1.0] * len(axes)
-    for described in (image["datasets"][0], image):
-        for change in described.get("coordinateTransformations", ()):
-            if change["type"] == "scale":
-                steps = [a * float(b) for a, b in zip(steps, change["scale"], strict=True)]
-    units = [axis.get("unit", "") for axis in image["axes"]]
-    return dict(zip(axes, steps, strict=True)), dict(zip(axes, units, strict=True))
 
 
 def folder_signature(folder: Path) -> str:
@@ -100,35 +121,8 @@ def folder_signature(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _name_axes(array: Any) -> str:
-    names = getattr(array.metadata, "dimension_names", None)
-    if names and all(isinstance(name, str) and name for name in names):
-        return "".join(name[0] for name in names).upper()
-    axes: int = array.ndim
-    return {2: "YX", 3: "YXC"}.get(axes, "?" * axes)
-
-
-def _find_level(path: Path, group: Any, level: int) -> tuple[Any, str]:
-    """Return an array and its axes by the metadata of OME-NGFF, from version 0.4 on."""
-    attributes = group.attrs.asdict()
-    images = attributes.get("ome", attributes).get("multiscales", [])
-    if len(images) != 1:
-        raise InputError(
-            path,
-            f"it is a group with {len(images)} images instead of one",
-            "Give the folder of the one image, or of its array",
-        )
-    levels = images[0]["datasets"]
-    if not 0 <= level < len(levels):
-        raise InputError(
-            path, f"it has {len(levels)} levels, no level {level}", f"Use 0 to {len(levels) - 1}"
-        )
-    array = group[levels[level]["path"]]
-    return array, "".join(axis["name"][0] for axis in images[0]["axes"]).upper()
-
-
-def _list_parts(array: Any) -> list[tuple[int, ...]]:
-    """Return the shapes of what is unpacked at once: chunks, and shards that are packed again."""
+def _decoded_parts(array: Any) -> list[tuple[int, ...]]:
+    """Return the shapes of what is decoded at once: chunks, and shards that are compressed."""
     parts = [tuple(array.chunks)]
     if array.shards is not None and len(array.metadata.codecs) > 1:
         parts.append(tuple(array.shards))
@@ -136,9 +130,9 @@ def _list_parts(array: Any) -> list[tuple[int, ...]]:
 
 
 def _check_part(path: Path, sizes: dict[str, int], max_pixels: int) -> None:
-    """Refuse a chunk that is large, even along axes along which the image itself is not."""
+    """Refuse a large chunk, even along axes along which the image itself is small."""
     width, height = sizes.get("X", 1), sizes.get("Y", 1)
-    check_block(path, width, height, max_pixels)
+    check_chunk(path, width, height, max_pixels)
     others = math.prod(sizes.values()) // (width * height)
     if others > MAX_CHANNELS:
         raise InputError(
@@ -149,10 +143,10 @@ def _check_part(path: Path, sizes: dict[str, int], max_pixels: int) -> None:
 
 
 def _check_codecs(path: Path, array: Any) -> None:
-    """Refuse numbers that are no pixels, and chunks whose unpacking could do more than unpack."""
-    if array.dtype.kind not in _NUMBERS:
-        raise InputError(path, f"it holds {array.dtype}, no pixels", "Save it as whole numbers")
-    unknown = sorted(set(_list_codecs(array)) - _CODECS - _OLD_CODECS)
+    """Refuse values that are not pixels, and codecs that could do more than decode."""
+    if array.dtype.kind not in _PIXEL_KINDS:
+        raise InputError(path, f"it holds {array.dtype}, not pixels", "Save it as whole numbers")
+    unknown = sorted(set(_codec_names(array)) - _CODECS - _V2_CODECS)
     if unknown:
         raise InputError(
             path,
@@ -160,12 +154,12 @@ def _check_codecs(path: Path, array: Any) -> None:
             "Save it with Blosc, Zstd, Gzip or without compression",
         )
     filters = getattr(array.metadata, "filters", None) or ()
-    for kind in (getattr(one, "dtype", array.dtype) for one in filters):
-        if kind.kind not in _NUMBERS:
-            raise InputError(path, f"a filter makes {kind} of it", "Save it without filters")
+    for dtype in (getattr(one, "dtype", array.dtype) for one in filters):
+        if dtype.kind not in _PIXEL_KINDS:
+            raise InputError(path, f"a filter makes {dtype} of it", "Save it without filters")
 
 
-def _list_codecs(array: Any) -> Iterable[str]:
+def _codec_names(array: Any) -> Iterable[str]:
     if array.metadata.zarr_format == 2:
         found = [array.metadata.compressor, *(array.metadata.filters or ())]
         return [type(codec).__name__ for codec in found if codec is not None]

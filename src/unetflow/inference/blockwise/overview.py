@@ -1,4 +1,4 @@
-"""A large image in small, for people and for a look at its intensities."""
+"""Reduced copies of large images, for overlays and for statistics of their intensities."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from unetflow.io.lazy_image import LazyImage
 EDGE = 2048
 """Longest edge of an overview in pixels."""
 _STRIP_NUMBERS = 2**23
-"""How many numbers are read at once."""
+"""Number of values that are read at once."""
 
 
 @dataclass(frozen=True)
 class Overview:
-    """A large image in small.
+    """Reduced copies of an image.
 
     Attributes:
-        step: How many rows, and columns, of the image are one here.
-        means: `(height, width, channels)` float32, the mean of each square of so many pixels.
-        sample: `(height, width, channels)`, the middle pixel of each square, as it is.
+        step: Edge in pixels of the square that one pixel stands for.
+        means: `(height, width, channels)` float32, the mean of each square.
+        sample: `(height, width, channels)`, the middle pixel of each square.
     """
 
     step: int
@@ -31,14 +31,13 @@ class Overview:
 
 
 def shrink_image(image: LazyImage, edge: int = EDGE) -> Overview:
-    """Read an image once, strip by strip, and keep little of it.
+    """Reduce an image while reading it once.
 
     Rows and columns at the end that do not fill a square are left out.
 
     Args:
         image: The image.
-        edge: Longest edge of the overview in pixels; of a strip it may be longer, so that the
-            shorter edge does not vanish.
+        edge: Longest edge of the overview in pixels; exceeded where the shorter edge would vanish.
     """
     step = min(-(-max(image.shape[:2]) // edge), *image.shape[:2])
     means, sample = [], []
@@ -46,24 +45,19 @@ def shrink_image(image: LazyImage, edge: int = EDGE) -> Overview:
         height, width, channels = strip.shape
         squares = strip.reshape(height // step, step, width // step, step, channels)
         means.append(squares.mean(axis=(1, 3), dtype=np.float32))
-        sample.append(squares[:, step // 2, :, step // 2].copy())  # else the strip stays in memory
+        sample.append(squares[:, step // 2, :, step // 2].copy())  # a view would keep the strip
     return Overview(step, np.concatenate(means), np.concatenate(sample))
 
 
 def shrink_label(label: LazyImage, step: int) -> Label:
-    """Return the middle pixel of each square of a label.
-
-    Args:
-        label: The label, of one channel.
-        step: Edge of a square in pixels, as `shrink_image` has settled it.
-    """
+    """Return the middle pixel of each square of a label; see `Overview.step`."""
     middle = slice(step // 2, None, step)
     strips = [strip[middle, middle, 0].astype(np.uint8) for strip in _strips(label, step)]
     return np.concatenate(strips)
 
 
 def _strips(image: LazyImage, step: int) -> Iterator[NDArray[np.generic]]:
-    """Yield whole rows of an image, as many as fill squares, without the rest of each."""
+    """Yield rows of an image that fill squares, without the columns that do not."""
     height, width, channels = image.shape
     height, width = height // step * step, width // step * step
     rows = max(_STRIP_NUMBERS // (width * channels * step), 1) * step

@@ -184,24 +184,16 @@ class Progress:
         clock: Returns the time in seconds.
     """
 
-    _PERCENT, _SECONDS = 10, 30.0
-
     def __init__(
         self, name: str, log: Callable[[str], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._name, self._log, self._clock = name, log, clock
-        self._next_percent, self._last = self._PERCENT, clock()
+        self._tenths, self._last = 0, clock()
 
     def __call__(self, done: int, blocks: int) -> None:
-        """Log a line if one is due.
-
-        Args:
-            done: Number of finished blocks.
-            blocks: Number of all blocks.
-        """
-        percent, now = 100 * done // blocks, self._clock()
-        if percent < self._next_percent and now - self._last < self._SECONDS:
-            return
-        self._log(f"{self._name}: {done} of {blocks} blocks are done ({percent} %)")
-        self._next_percent = (percent // self._PERCENT + 1) * self._PERCENT
-        self._last = now
+        """Log a line if one is due; see `on_block` of `segment_blocks`."""
+        tenths, now = 10 * done // blocks, self._clock()
+        if tenths > self._tenths or now - self._last >= 30:
+            percent = 100 * done // blocks
+            self._log(f"{self._name}: {done} of {blocks} blocks are done ({percent} %)")
+            self._tenths, self._last = tenths, now

@@ -1,4 +1,4 @@
-"""Small objects of a large image, whose pieces lie in several blocks."""
+"""Small objects of a large image, whose pieces may be in several blocks."""
 
 from collections.abc import Callable
 
@@ -15,38 +15,36 @@ Numbers = NDArray[np.int64]
 
 
 class SmallObjects:
-    """Which objects of a large image are too small, told from one block at a time.
+    """Removes small objects block by block, as `postprocessing.remove_small_objects` does at once.
 
-    An object that touches no border of its block is measured there. The others get numbers of
-    their own, in all blocks together; numbers whose pixels touch across a border, at a side or a
-    corner, are one object, and their areas are added up. So memory grows with the borders and not
-    with the area.
+    Objects inside a block are measured there. Pieces at a border are numbered over all blocks, and
+    the areas of pieces that touch across a border, at a side or a corner, are added up: memory
+    grows with the borders and not with the area.
 
     Args:
         grid: The blocks.
         read: Returns the label of a block, `(height, width)`, of which 1 is the foreground.
-        minimum: Smallest area of an object that stays, in pixels; see
-            `postprocessing.remove_small_objects`, which does the same for an image in memory.
+        min_size: Smallest object that is kept, in pixels.
     """
 
-    def __init__(self, grid: Grid, read: Callable[[Block], Label], minimum: int) -> None:
-        self._read, self._minimum = read, minimum
+    def __init__(self, grid: Grid, read: Callable[[Block], Label], min_size: int) -> None:
+        self._read, self._min_size = read, min_size
         self._first: dict[tuple[int, int], int] = {}
         self._large = np.ones(1, bool)
-        if minimum > 1:
+        if min_size > 1:
             self._measure(grid)
 
     def clean(self, block: Block) -> Label:
-        """Return the label of a block without objects that are too small in the whole image."""
+        """Return the label of a block without objects that are small in the whole image."""
         label = self._read(block)
-        if self._minimum <= 1:
+        if self._min_size <= 1:
             return label
         objects = _find_objects(label)
-        stays = np.bincount(objects.ravel()) >= self._minimum
+        stays = np.bincount(objects.ravel()) >= self._min_size
         at_border = _border_objects(objects)
         first = self._first[block.place]
         stays[at_border] = self._large[first : first + len(at_border)]
-        stays[0] = False  # what is no object
+        stays[0] = False  # the background
         return stays[objects].astype(np.uint8)
 
     def _measure(self, grid: Grid) -> None:
@@ -75,7 +73,7 @@ class SmallObjects:
         graph = coo_array((np.ones(len(one), bool), (one, other)), shape=(first, first))
         piece_of = join_pairs(graph, directed=False)[1]
         area = np.bincount(piece_of, weights=np.concatenate(areas))
-        self._large = area[piece_of] >= self._minimum
+        self._large = area[piece_of] >= self._min_size
 
 
 def _find_objects(label: Label) -> NDArray[np.intp]:
@@ -83,22 +81,19 @@ def _find_objects(label: Label) -> NDArray[np.intp]:
 
 
 def _border_objects(objects: NDArray[np.intp]) -> NDArray[np.intp]:
-    """Return the numbers of the objects at a border of their block, in rising order."""
+    """Return the sorted numbers of the objects at the border of their block."""
     border = [objects[0], objects[-1], objects[:, 0], objects[:, -1]]
     found = np.unique(np.concatenate(border))
     return found[found > 0]
 
 
 def _touching(one: Numbers, other: Numbers, offset: int) -> NDArray[np.int64]:
-    """Return the pairs of objects on two lines beside each other that touch.
+    """Return the pairs of objects, `(2, pairs)`, that touch on two neighbouring lines of pixels.
 
     Args:
-        one: Numbers of the objects along the first line; 0 is none.
-        other: Those along the second line.
-        offset: Where the second line begins, counted on the first.
-
-    Returns:
-        `(2, pairs)`.
+        one: Numbers of the objects along the first line; 0 is the background.
+        other: Numbers along the second line.
+        offset: Position on the first line where the second one begins.
     """
     places = np.arange(len(other)) + offset
     found = []

@@ -26,9 +26,7 @@ def image_file(tmp_path, random):
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
-def test_blocks_of_a_large_image_are_what_the_segmenter_finds_in_the_whole(
-    image_file, tmp_path, padding
-):
+def test_a_large_image_gets_the_label_of_the_whole_image(image_file, tmp_path, padding):
     unet = randomise(tiny_unet(depth=2, padding=padding), seed=4)
     model = with_preprocessing(unet, IntensityRange(low=[10.0], high=[200.0]))
     settings = make_settings(
@@ -74,7 +72,7 @@ def test_views_are_averaged_on_request(segmenter, tmp_path, random):
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnx"])
-def test_other_engines_segment_blocks_too_and_know_their_network_again(
+def test_other_runtimes_segment_blocks_and_identify_their_network(
     segmenter, image_file, tmp_path, runtime
 ):
     first, second = (segmenter.on_runtime(runtime) for _ in range(2))
@@ -95,7 +93,7 @@ def test_other_engines_segment_blocks_too_and_know_their_network_again(
     assert other.on_runtime(runtime).runtime.identity != first.runtime.identity
 
 
-def test_an_image_that_the_network_was_not_trained_on_is_refused(segmenter, tmp_path):
+def test_an_image_unlike_the_training_images_is_refused(segmenter, tmp_path):
     for pixels, message in [
         (np.zeros((40, 40), np.uint16), "trained on uint8 images"),
         (np.zeros((40, 40, 3), np.uint8), "trained on 1 channels"),

@@ -22,7 +22,7 @@ from unetflow.io.large_image import open_large
     st.integers(1, 50),
     st.integers(1, 2000),
 )
-def test_an_overview_holds_the_mean_and_the_middle_of_each_square(size, channels, edge, numbers):
+def test_an_overview_has_the_mean_and_the_middle_of_each_square(size, channels, edge, numbers):
     pixels = random_pixels((*size, channels), np.uint16)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(overview, "_STRIP_NUMBERS", numbers)
@@ -56,7 +56,7 @@ def test_an_overview_takes_little_more_memory_than_its_strips(tmp_path):
     assert peak < 4e6  # the image itself takes 32 million bytes
 
 
-def test_progress_is_told_each_tenth_and_each_half_minute():
+def test_progress_is_logged_each_tenth_and_each_half_minute():
     now, told = [0.0], []
     progress = Progress("slide", told.append, lambda: now[0])
     for done in range(1, 41):
@@ -74,7 +74,7 @@ def test_progress_is_told_each_tenth_and_each_half_minute():
     assert [line.rpartition("(")[2] for line in told] == ["33 %)", "66 %)", "100 %)"]
 
 
-def test_results_lie_under_the_name_of_their_image(tmp_path):
+def test_results_are_named_after_their_image(tmp_path):
     folders = ResultFolders(tmp_path / "a", tmp_path / "b", ".zarr")
     assert folders.label_of("deep/slide.1") == tmp_path / "a/deep/slide.1.zarr"
     assert folders.probabilities_of("x") == tmp_path / "b/x.zarr"

@@ -1,12 +1,12 @@
 """A Dask cluster that already runs, and what can go wrong with it."""
 
 import logging
-import time
 
 import pytest
 from distributed import LocalCluster
 
-from tests.support.cluster_tasks import SECONDS, Multiply, serialise
+from tests.support.cluster_tasks import Multiply, serialise
+from tests.support.waiting import LIMIT, wait_until
 from unetflow.config.mask_export import ExecutorParameters
 from unetflow.core.errors import InputError
 from unetflow.inference import cluster as dask_cluster
@@ -29,7 +29,7 @@ def cluster(tmp_path):
         silence_logs=logging.CRITICAL,
     )
     yield started
-    started.close(timeout=SECONDS)
+    started.close(timeout=LIMIT)
 
 
 def at(address):
@@ -44,10 +44,7 @@ def multiply(address, folder, factor=3):
 
 def remove_workers(cluster):
     cluster.scale(0)
-    deadline = time.monotonic() + SECONDS
-    while cluster.scheduler.workers and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not cluster.scheduler.workers
+    wait_until(lambda: not cluster.scheduler.workers, pause=0.05)
 
 
 def test_a_running_cluster_is_used_repeatedly_and_left_as_it_was(cluster, tmp_path):
@@ -81,13 +78,13 @@ def test_a_scheduler_that_stops_during_a_run_is_reported(cluster, tmp_path, monk
     with open_executor(at(cluster.scheduler_address), 3, serialise) as executor:
         results = executor.map(Multiply(tmp_path), range(1000))
         assert next(results) == (0, 0)
-        cluster.close(timeout=SECONDS)
+        cluster.close(timeout=LIMIT)
         with pytest.raises(InputError, match="the connection to the scheduler was lost"):
             list(results)
 
 
 @pytest.mark.parametrize(
-    "address", ["tcp://127.0.0.1:1", "carrier-pigeon://127.0.0.1:1", "tcp://nowhere.invalid:8786"]
+    "address", ["tcp://127.0.0.1:1", "pigeon://127.0.0.1:1", "tcp://nowhere.invalid:8786"]
 )
 def test_an_address_without_a_scheduler_is_refused(address, tmp_path, monkeypatch):
     monkeypatch.setattr(dask_cluster, "_CONNECT_SECONDS", 1)

@@ -46,7 +46,7 @@ def assert_is_whole(image, model, folder, target="labels.tif", probabilities="p.
 
 @pytest.mark.parametrize("kind", GEOMETRIES)
 @pytest.mark.parametrize("targets", [("a.tif", "p.tif"), ("a.zarr", "p.zarr")])
-def test_blocks_give_what_the_whole_image_gives(tmp_path, kind, targets):
+def test_blocks_give_the_result_of_the_whole_image(tmp_path, kind, targets):
     model = cheap_model(kind, temperature=1.7, threshold=0.45, min_object_size=25)
     pixels = smooth_pixels((163, 190))
     summary = assert_is_whole(in_memory(pixels), model, tmp_path, *targets, block=50)
@@ -64,7 +64,7 @@ def test_blocks_give_what_the_whole_image_gives(tmp_path, kind, targets):
     st.integers(1, 40),
     st.integers(1, 60),
 )
-def test_blocks_of_any_size_give_what_the_whole_image_gives(
+def test_blocks_of_any_size_give_the_result_of_the_whole_image(
     tmp_path_factory, kind, size, tile, block
 ):
     model = cheap_model(kind, tile=tile, min_object_size=8)
@@ -78,7 +78,7 @@ def test_blocks_of_any_size_give_what_the_whole_image_gives(
     st.integers(1, 60),
     st.integers(1, 120),
 )
-def test_blocks_cover_each_pixel_once_and_are_no_larger_than_asked_for(kind, size, tile, edge):
+def test_blocks_cover_each_pixel_once_and_respect_the_longest_edge(kind, size, tile, edge):
     grid = plan_blocks(*size, GEOMETRIES[kind], tile, edge)
     seen = np.zeros(size, int)
     for number, block in enumerate(grid.blocks):
@@ -96,7 +96,7 @@ def test_blocks_cover_each_pixel_once_and_are_no_larger_than_asked_for(kind, siz
     st.integers(0, 60),
     st.integers(0, 99),
 )
-def test_small_objects_go_from_blocks_as_from_the_whole_image(size, edge, share, minimum, seed):
+def test_small_objects_are_removed_as_from_the_whole_image(size, edge, share, minimum, seed):
     label = (np.random.default_rng(seed).random(size) < share).astype(np.uint8)
     grid = plan_blocks(*size, GEOMETRIES["local"], tile=1, edge=edge)
     objects = SmallObjects(grid, lambda b: label[slice(*b.rows), slice(*b.columns)], minimum)
@@ -106,7 +106,7 @@ def test_small_objects_go_from_blocks_as_from_the_whole_image(size, edge, share,
     np.testing.assert_array_equal(found, remove_small_objects(label, minimum))
 
 
-def test_an_object_that_winds_through_many_blocks_is_one():
+def test_an_object_in_many_blocks_is_one_object():
     label = np.zeros((41, 41), np.uint8)
     label[::4] = 1
     label[2::8, -1] = label[1::8, -1] = label[3::8, -1] = 1
@@ -121,7 +121,7 @@ def test_an_object_that_winds_through_many_blocks_is_one():
 
 
 @pytest.mark.parametrize("targets", [("a.tif", "p.tif"), ("a.zarr", "p.zarr")])
-def test_many_classes_are_decided_and_stored(tmp_path, targets):
+def test_several_classes_are_segmented_and_stored(tmp_path, targets):
     def predict(batch):
         share = batch[:, :, :, :1] / np.float32(255)
         return np.concatenate([share / 2, 1 - share, share / 2], axis=3).astype(np.float32)
@@ -133,7 +133,7 @@ def test_many_classes_are_decided_and_stored(tmp_path, targets):
     assert_is_whole(image, model, tmp_path, *targets, block=30)
 
 
-def test_a_predictor_may_give_labels(tmp_path):
+def test_a_predictor_may_return_labels(tmp_path):
     model = BlockModel(
         lambda batch: (batch[:, :, :, 0] >> 14).astype(np.uint8), GEOMETRIES["local"], 16, UNTUNED
     )
@@ -145,7 +145,7 @@ def test_a_predictor_may_give_labels(tmp_path):
         )
 
 
-def test_a_file_is_segmented_into_a_tiled_compressed_one(tmp_path):
+def test_the_result_is_a_tiled_compressed_tiff(tmp_path):
     pixels = smooth_pixels((600, 530))
     (tmp_path / "in").mkdir()
     tifffile.imwrite(tmp_path / "in" / "a.tif", pixels, tile=(64, 64), compression="zlib")
@@ -159,14 +159,14 @@ def test_a_file_is_segmented_into_a_tiled_compressed_one(tmp_path):
         np.testing.assert_array_equal(page.asarray(), label)
 
 
-def test_a_file_that_may_become_too_large_is_a_bigtiff(tmp_path, monkeypatch):
+def test_a_result_too_large_for_a_tiff_is_a_bigtiff(tmp_path, monkeypatch):
     monkeypatch.setattr("unetflow.inference.blockwise.result_files._MAX_TIFF_BYTES", 90 * 110 - 1)
     segment_blocks(in_memory(grey()), cheap_model(), tmp_path / "a.tif")
     with tifffile.TiffFile(tmp_path / "a.tif") as tiff:
         assert tiff.is_bigtiff
 
 
-def test_what_was_at_the_target_is_replaced(tmp_path):
+def test_an_earlier_result_is_replaced(tmp_path):
     for name in ("a.tif", "a.zarr"):
         for seed in (0, 1):
             image = in_memory(grey(seed=seed), stamp=str(seed))
@@ -176,7 +176,7 @@ def test_what_was_at_the_target_is_replaced(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"a.tif", "a.zarr"}
 
 
-def test_progress_is_told_after_each_block(tmp_path):
+def test_progress_is_reported_after_each_block(tmp_path):
     told = []
     segment_blocks(
         in_memory(grey()),
@@ -219,7 +219,7 @@ def test_blocks_of_background_are_skipped_and_counted(tmp_path, rule, classes):
     np.testing.assert_array_equal(skipped, 0 if classes == 1 else [1, 0])
 
 
-def test_of_several_channels_all_must_be_background():
+def test_a_block_is_background_only_if_all_channels_are():
     pixels = np.zeros((9, 9, 2), np.uint16)
     pixels[:, :, 1] = random_pixels((9, 9))
     rule = BackgroundRule(least_deviation=1.0)
@@ -247,12 +247,12 @@ def test_an_image_of_background_alone_has_no_objects(tmp_path):
     ("options", "message"),
     [({}, "declares no condition"), ({"least_range": 3, "percentiles": (9, 1)}, "rising order")],
 )
-def test_a_rule_that_says_nothing_is_refused(options, message):
+def test_a_rule_without_a_valid_condition_is_refused(options, message):
     with pytest.raises(InputError, match=message):
         BackgroundRule(**options)
 
 
-def test_a_target_that_nobody_can_write_is_refused_before_anything(tmp_path):
+def test_an_invalid_target_is_refused_before_anything_is_written(tmp_path):
     for target, other, message in [
         ("a.png", None, "the ending '.png' is not one of"),
         ("a.tif", "p.npy", "the ending '.npy' is not one of"),

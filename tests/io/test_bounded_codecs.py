@@ -1,4 +1,4 @@
-"""Chunks of Zarr that unpack to what they should, and some that would to more."""
+"""Decoding of Zarr chunks, of which some are forged to exceed their size."""
 
 import gzip
 import json
@@ -24,7 +24,7 @@ from unetflow.io.large_image import open_large
 
 ROOT = Path(__file__).parents[2]
 BOMB = 2**28
-"""Bytes that a forged chunk unpacks to; a chunk of the image has 4096."""
+"""Size of a decoded forged chunk in bytes; a chunk of the image has 4096."""
 
 NEW = {
     **{f"blosc {name}": BloscCodec(cname=name) for name in ("lz4", "lz4hc", "zstd", "zlib")},
@@ -73,7 +73,7 @@ def test_chunks_of_version_2_are_read_as_zarr_reads_them(tmp_path, codec, noise)
     np.testing.assert_array_equal(read_whole(path), pixels)
 
 
-def test_filters_of_version_2_are_followed(tmp_path):
+def test_filters_of_version_2_are_applied(tmp_path):
     filters = [numcodecs.Delta("<u2", "<i8"), numcodecs.Shuffle(8)]
     path, options = tmp_path / "a.zarr", {"chunks": (32, 48), "zarr_format": 2}
     zarr.create_array(
@@ -102,7 +102,7 @@ def pack_lz4(data):
 
 
 def pack_zstd_without_size(data):
-    """Write a frame whose header does not tell how long it is, as those who stream do."""
+    """Return a frame whose header lacks the size, as streaming encoders write it."""
     frame = imagecodecs.zstd_encode(data)
     assert frame[4] == 0b10_000000  # the size stands in four bytes behind that of the window
     streamed = frame[:4] + bytes([0]) + frame[5:6] + frame[10:]
@@ -124,7 +124,7 @@ BOMBS = {
 
 
 def forge(path, kind):
-    """Write an array whose only chunk unpacks to far more than it should."""
+    """Write an array whose only chunk is decoded to far more than its size."""
     codec, pack = BOMBS[kind]
     version = int(kind[0])
     pixels = np.arange(4096, dtype="u2").astype("u1").reshape(64, 64)
@@ -193,7 +193,7 @@ def test_chunks_that_are_large_along_other_axes_are_refused(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:Combining a `sharding_indexed` codec")
-def test_shards_that_are_packed_again_count_as_chunks(tmp_path):
+def test_compressed_shards_count_as_chunks(tmp_path):
     path = tmp_path / "a.zarr"
     options = {"chunks": (32, 32), "shards": (64, 64), "dtype": "u1"}
     zarr.create_array(str(path), shape=(64, 64), **options)
@@ -206,7 +206,7 @@ def test_shards_that_are_packed_again_count_as_chunks(tmp_path):
         open_large(path, max_pixels=32 * 32)
 
 
-def test_a_filter_that_makes_no_numbers_is_refused(tmp_path):
+def test_a_filter_that_does_not_return_numbers_is_refused(tmp_path):
     path = tmp_path / "a.zarr"
     zarr.create_array(str(path), data=grey(), filters=numcodecs.Delta("<u2"), zarr_format=2)
     metadata = json.loads((path / ".zarray").read_text())

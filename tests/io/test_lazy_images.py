@@ -48,7 +48,7 @@ def assert_windows(path, pixels, **options):
 
 
 @pytest.mark.parametrize("options", TIFFS.values(), ids=TIFFS)
-def test_windows_of_a_tiff_are_those_of_the_whole(tmp_path, options):
+def test_windows_of_a_tiff_equal_those_of_the_whole_image(tmp_path, options):
     tifffile.imwrite(tmp_path / "a.tif", grey(), **options)
     assert_windows(tmp_path / "a.tif", grey())
 
@@ -56,7 +56,7 @@ def test_windows_of_a_tiff_are_those_of_the_whole(tmp_path, options):
 @pytest.mark.parametrize("planar", ["contig", "separate"])
 @pytest.mark.parametrize("options", [{}, {"tile": (32, 32), "compression": "zlib"}])
 @pytest.mark.parametrize("channels", [2, 3])
-def test_channels_go_last(tmp_path, planar, options, channels):
+def test_channels_are_the_last_axis(tmp_path, planar, options, channels):
     pixels = random_pixels((70, 80, channels))
     stored = np.moveaxis(pixels, 2, 0) if planar == "separate" else pixels
     kind = "rgb" if channels == 3 else "minisblack"
@@ -64,7 +64,7 @@ def test_channels_go_last(tmp_path, planar, options, channels):
     assert_windows(tmp_path / "a.tif", pixels)
 
 
-def test_an_alpha_channel_that_says_nothing_is_dropped_and_another_refused(tmp_path):
+def test_an_opaque_alpha_channel_is_dropped_and_another_one_refused(tmp_path):
     pixels = random_pixels((70, 80, 4))
     pixels[:, :, 3] = 255
     options = {"photometric": "rgb", "extrasamples": ["unassalpha"], "tile": (32, 32)}
@@ -76,7 +76,7 @@ def test_an_alpha_channel_that_says_nothing_is_dropped_and_another_refused(tmp_p
         image.read((0, 9), (0, 9))
 
 
-def test_an_uncompressed_file_is_mapped_and_a_packed_one_decoded_part_by_part(tmp_path):
+def test_an_uncompressed_file_is_mapped_and_a_compressed_one_decoded_in_parts(tmp_path):
     tifffile.imwrite(tmp_path / "plain.tif", grey())
     tifffile.imwrite(tmp_path / "packed.tif", grey(), tile=(16, 16), compression="zlib")
     with open_large(tmp_path / "plain.tif") as image:
@@ -110,7 +110,7 @@ def test_a_plain_zarr_array_is_an_image(tmp_path, form, shape):
     assert_windows(tmp_path / "a.zarr", pixels)
 
 
-def test_shards_and_named_axes_of_a_zarr_array_are_followed(tmp_path):
+def test_a_zarr_array_with_shards_and_named_axes_is_an_image(tmp_path):
     pixels = random_pixels((2, 96, 128), np.uint16)
     array = zarr.create_array(
         str(tmp_path / "a.zarr"),
@@ -124,7 +124,7 @@ def test_shards_and_named_axes_of_a_zarr_array_are_followed(tmp_path):
     assert_windows(tmp_path / "a.zarr", np.moveaxis(pixels, 0, 2))
 
 
-def test_other_numbers_become_float32_and_those_that_are_not_finite_are_refused(tmp_path):
+def test_other_types_become_float32_and_values_that_are_not_finite_are_refused(tmp_path):
     pixels = random_pixels((70, 80)).astype(np.float64)
     tifffile.imwrite(tmp_path / "a.tif", pixels)
     assert_windows(tmp_path / "a.tif", pixels.astype(np.float32))
@@ -154,7 +154,7 @@ class Counting:
     st.integers(1, 5000),
     st.data(),
 )
-def test_any_window_of_chunks_is_that_of_the_array(size, chunks, kept, data):
+def test_any_window_of_cached_chunks_equals_that_of_the_array(size, chunks, kept, data):
     pixels = random_pixels(size, np.uint16)
     array = CachedChunks(Counting(pixels), chunks, kept)
     for _ in range(3):
@@ -180,7 +180,7 @@ def test_strips_that_neighbouring_windows_share_are_decoded_once():
     st.tuples(st.integers(-80, 40), st.integers(-80, 40)),
     st.tuples(st.integers(1, 90), st.integers(1, 90)),
 )
-def test_a_window_beyond_the_image_is_cut_from_the_mirrored_one(size, start, count):
+def test_a_window_beyond_the_image_is_mirrored(size, start, count):
     pixels = random_pixels((*size, 2))
     image = LazyImage("pixels", pixels, "YXC", {})
     if any(
@@ -209,7 +209,7 @@ def test_the_identity_changes_with_the_file_and_the_level(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["tiles", "strip", "zarr"])
-def test_parts_that_are_too_large_to_decode_are_refused_before(tmp_path, kind):
+def test_parts_that_are_too_large_are_refused_before_decoding(tmp_path, kind):
     path = tmp_path / ("a.zarr" if kind == "zarr" else "a.tif")
     if kind == "zarr":
         zarr.create_array(str(path), data=grey(), chunks=(90, 110))
@@ -248,7 +248,7 @@ def test_a_header_that_promises_more_than_the_file_holds_is_refused(tmp_path):
         open_large(path)
 
 
-def test_a_damaged_tile_is_told_with_its_file(tmp_path):
+def test_a_damaged_tile_is_reported_with_its_file(tmp_path):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, grey(), tile=(32, 32), compression="zlib")
     with tifffile.TiffFile(path) as tiff:
@@ -281,13 +281,13 @@ def test_a_damaged_tile_is_told_with_its_file(tmp_path):
     ],
     ids=["stack", "turned", "palette", "damaged", "absent", "complex"],
 )
-def test_a_tiff_that_is_no_large_image_is_refused(tmp_path, write, message):
+def test_a_tiff_that_is_not_a_large_image_is_refused(tmp_path, write, message):
     write(tmp_path / "a.tif")
     with pytest.raises(InputError, match=message):
         open_large(tmp_path / "a.tif")
 
 
-def test_a_level_that_is_not_there_is_refused(tmp_path):
+def test_a_missing_level_is_refused(tmp_path):
     pixels = grey(150, 170)
     zarr.save_array(str(tmp_path / "plain.zarr"), pixels)
     for path, message in [
@@ -303,7 +303,7 @@ def test_a_level_that_is_not_there_is_refused(tmp_path):
     ("codec", "message"),
     [("pickle", "no Zarr data type"), ("json2", "no Zarr data type"), ("bz2", "packed with BZ2")],
 )
-def test_chunks_whose_unpacking_may_do_more_than_unpack_are_refused(tmp_path, codec, message):
+def test_codecs_that_may_do_more_than_decode_are_refused(tmp_path, codec, message):
     path = tmp_path / "a.zarr"
     zarr.create_array(str(path), data=grey(), zarr_format=2, compressors=None)
     metadata = json.loads((path / ".zarray").read_text())
@@ -312,7 +312,7 @@ def test_chunks_whose_unpacking_may_do_more_than_unpack_are_refused(tmp_path, co
         open_large(path)
 
 
-def test_a_folder_that_is_no_zarr_is_refused(tmp_path):
+def test_a_folder_without_a_zarr_array_is_refused(tmp_path):
     (tmp_path / "empty.zarr").mkdir()
     zarr.open_group(str(tmp_path / "group.zarr"), mode="w")
     with pytest.raises(InputError, match="not a Zarr array"):

@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.waiting import LIMIT
 from unetflow.core.errors import DeclarationError, InputError
 from unetflow.core.parallel import count_cores
 from unetflow.inference.executor import TaskFunction
-
-SECONDS = 120
-"""Upper limit of every wait; long, since the machine may be busy."""
 
 
 def serialise(factor: int) -> Callable[[], int]:
@@ -118,7 +116,7 @@ def begin(folder: Path, task: str, hold: int | None = None) -> None:
     except FileExistsError:
         return
     (folder / f"held.{os.getpid()}").touch()
-    time.sleep(SECONDS)
+    time.sleep(LIMIT)
     raise AssertionError("this process was not killed")
 
 
@@ -150,7 +148,7 @@ class Killer(threading.Thread):
         self.victim = self.done = 0
 
     def run(self) -> None:
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + LIMIT
         while time.monotonic() < deadline:
             for note in self._folder.glob("held.*"):
                 self.done = self._count()
@@ -172,7 +170,7 @@ def assert_only_tasks_of_the_victim_were_repeated(
         limit: Largest number of tasks that one worker has at a time, running or with a result that
             is not collected yet.
     """
-    killer.join(SECONDS)
+    killer.join(LIMIT)
     notes = read_notes(folder)
     repeated = [task for task, times in notes.items() if times > 1]
     assert killer.victim

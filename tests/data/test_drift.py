@@ -43,7 +43,7 @@ def test_the_range_is_that_of_the_images_means_and_deviations():
 
 
 def test_it_is_plain_data_that_comes_back():
-    assert DriftReference.from_dict(json.loads(json.dumps(asdict(SEEN)))) == SEEN
+    assert DriftReference(**json.loads(json.dumps(asdict(SEEN)))) == SEEN
 
 
 @given(st.floats(1000, 1400), st.floats(100, 200), st.integers(0, 3))

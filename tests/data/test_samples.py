@@ -14,7 +14,6 @@ from unetflow.data.samples import (
     Sample,
     SampleFolder,
     SampleRecord,
-    open_sample,
     remove_sample,
     write_record,
     write_sample,
@@ -47,14 +46,14 @@ def test_written_sample_opens_with_equal_pixels(height, width, channels, dtype):
     label = random_pixels((height, width)) % 3
     with tempfile.TemporaryDirectory() as folder:
         write_sample(Path(folder) / "deep" / "a", Sample(image, label))
-        sample = open_sample(Path(folder) / "deep" / "a")
+        sample = SampleFolder(Path(folder) / "deep", {"a": {}})["a"]
         np.testing.assert_array_equal(np.array(sample.image), image, strict=True)
         np.testing.assert_array_equal(np.array(sample.label), label, strict=True)
 
 
 def test_opened_sample_is_a_read_only_memory_map(tmp_path):
-    write_sample(tmp_path, Sample(random_pixels((4, 5, 3)), random_pixels((4, 5))))
-    sample = open_sample(tmp_path)
+    write_sample(tmp_path / "a", Sample(random_pixels((4, 5, 3)), random_pixels((4, 5))))
+    sample = SampleFolder(tmp_path, {"a": {}})["a"]
     for pixels in (sample.image, sample.label):
         assert isinstance(pixels, np.memmap)
         with pytest.raises(ValueError, match="read-only"):
@@ -63,8 +62,9 @@ def test_opened_sample_is_a_read_only_memory_map(tmp_path):
 
 def test_sample_of_floats_opens_with_equal_pixels(tmp_path):
     image = np.linspace(-1, 1e9, 60, dtype=np.float32).reshape(3, 10, 2)
-    write_sample(tmp_path, Sample(image, np.zeros((3, 10), np.uint8)))
-    np.testing.assert_array_equal(np.array(open_sample(tmp_path).image), image, strict=True)
+    write_sample(tmp_path / "a", Sample(image, np.zeros((3, 10), np.uint8)))
+    sample = SampleFolder(tmp_path, {"a": {}})["a"]
+    np.testing.assert_array_equal(np.array(sample.image), image, strict=True)
 
 
 @pytest.mark.parametrize("shape", [(6, 7), (6, 7, 1), (6, 7, 3)])

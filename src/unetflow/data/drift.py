@@ -4,9 +4,8 @@ A network gives a mask for any image, however different from the training data. 
 of the training images travel with the model.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +35,6 @@ class DriftReference:
     brightness: list[Range]
     contrast: list[Range]
     edge: Range
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "DriftReference":
-        """Return the reference of which `dataclasses.asdict` gives these values."""
-        return cls(**values)
 
 
 def measure_drift_reference(moments: Sequence[Moments], edges: Sequence[int]) -> DriftReference:

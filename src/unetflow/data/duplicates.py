@@ -50,11 +50,10 @@ def find_duplicates(
     ]
     others = table[~copies & (table["perceptual_hash"] != NO_CONTRAST)]
     ids = others["id"].tolist()
+    hashes = np.array([int(digits, 16) for digits in others["perceptual_hash"]], np.uint64)
     rows += [
         (ids[one], ids[other], "nearly the same", bits, correlation)
-        for one, other, bits, correlation in _find_near(
-            ids, _as_numbers(others["perceptual_hash"]), load_thumbnail, distance
-        )
+        for one, other, bits, correlation in _find_near(ids, hashes, load_thumbnail, distance)
     ]
     return pd.DataFrame(rows, columns=["first", "second", "kind", "distance", "correlation"])
 
@@ -107,7 +106,3 @@ def _find_near(
                 found.append((one, int(other), int(bits[other]), float(correlation)))
                 clusters[clusters == clusters[other]] = clusters[one]
     return found
-
-
-def _as_numbers(hashes: "pd.Series[str]") -> NDArray[np.uint64]:
-    return np.array([int(digits, 16) for digits in hashes], np.uint64)

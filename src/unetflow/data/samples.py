@@ -4,14 +4,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from unetflow.core.atomic import atomic_write
-from unetflow.core.errors import InputError
+from unetflow.core.errors import InputError, restore_error
 from unetflow.core.types import Label
 from unetflow.io.files import file_signature
 from unetflow.io.tiff_writer import write_tiff
@@ -19,7 +19,7 @@ from unetflow.io.tiff_writer import write_tiff
 IMAGE, LABEL, INSTANCES = "image.tif", "label.tif", "instances.tif"
 OVERVIEW, DESCRIPTION = "overview.npz", "sample.json"
 INDEX = "index.json"
-"""The list of all samples; see `sample_index`."""
+"""The list of all samples; without it a folder counts as empty."""
 
 
 @dataclass(frozen=True)
@@ -106,27 +106,13 @@ def remove_sample(folder: Path) -> None:
         folder.rmdir()
 
 
-def open_sample(folder: Path) -> Sample:
-    """Open a sample as read-only memory maps; pixels are read on access.
-
-    The maps are not kept open for later calls, because each holds a file descriptor.
-    """
-    return _open_sample(folder, {})
-
-
-@dataclass(frozen=True)
-class _Header:
+class _Header(NamedTuple):
     """Position and type of the pixels in a file."""
 
     signature: str
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     offset: int
-
-
-def _open_sample(folder: Path, headers: dict[Path, _Header]) -> Sample:
-    image, label = (_map(folder / name, headers) for name in (IMAGE, LABEL))
-    return Sample(image if image.ndim == 3 else image[:, :, np.newaxis], label)
 
 
 def _map(path: Path, headers: dict[Path, _Header]) -> NDArray[Any]:
@@ -140,7 +126,9 @@ def _map(path: Path, headers: dict[Path, _Header]) -> NDArray[Any]:
 
 
 class SampleFolder(Mapping[str, Sample]):
-    """The samples of a folder by id, opened as memory maps on access.
+    """The samples of a folder by id, opened as read-only memory maps on access.
+
+    The maps are not kept for later calls, because each holds a file descriptor.
 
     Args:
         folder: Folder with a subfolder for each sample.
@@ -166,8 +154,42 @@ class SampleFolder(Mapping[str, Sample]):
         self.refused = [*left_out, *(pair.error for pair in rejected)]
         self._headers: dict[Path, _Header] = {}
 
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """List the samples of a folder.
+
+        Raises:
+            FileNotFoundError: There is no index.
+            ValueError, KeyError, TypeError: It is damaged, or of another version.
+        """
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        return cls(
+            folder,
+            {description["id"]: description for description in index["samples"]},
+            [restore_error(**error) for error in index.get("left_out", [])],
+            [
+                RejectedPair(pair["id"], pair["stamp"], restore_error(**pair["error"]))
+                for pair in index["refused"]
+            ],
+        )
+
+    def write_index(self) -> None:
+        """Replace the index of the folder in one step."""
+        index = {
+            "samples": list(self.descriptions.values()),
+            "left_out": [_plain(error) for error in self.left_out],
+            "refused": [
+                {"id": pair.id, "stamp": pair.signature, "error": _plain(pair.error)}
+                for pair in self.rejected
+            ],
+        }
+        with atomic_write(self.folder / INDEX) as temporary:
+            temporary.write_text(json.dumps(index), encoding="utf-8")
+
     def __getitem__(self, sample_id: str) -> Sample:
-        return _open_sample(self._folder_of(sample_id), self._headers)
+        folder = self._folder_of(sample_id)
+        image, label = (_map(folder / name, self._headers) for name in (IMAGE, LABEL))
+        return Sample(image if image.ndim == 3 else image[:, :, np.newaxis], label)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.descriptions)
@@ -205,3 +227,7 @@ class SampleFolder(Mapping[str, Sample]):
         if sample_id not in self.descriptions:
             raise KeyError(sample_id)
         return self.folder / sample_id
+
+
+def _plain(error: InputError) -> dict[str, Any]:
+    return {part: getattr(error, part) for part in ("kind", "where", "problem", "fix")}

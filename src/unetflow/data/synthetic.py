@@ -1,8 +1,8 @@
 """Synthetic microscope images of cell nuclei with their true labels."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,7 @@ OFFSET = 400.0  # grey value without light
 PixelIndices = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
-@dataclass(frozen=True)
-class SyntheticImage:
+class SyntheticImage(NamedTuple):
     """A synthetic image.
 
     Attributes:

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 from kedro.io import AbstractDataset
 
 from unetflow.augmentation.weight_map_store import WeightFolder
-from unetflow.data.sample_index import read_samples, write_index
 from unetflow.data.samples import INDEX, SampleFolder
 from unetflow.io.files import require_file
 
@@ -59,10 +58,10 @@ class SamplesDataset(_IndexedFolderDataset[SampleFolder]):
 
     def save(self, data: SampleFolder) -> None:
         """Write the list of all samples."""
-        write_index(data)
+        data.write_index()
 
     def _read(self) -> SampleFolder:
-        return read_samples(self._path)
+        return SampleFolder.read(self._path)
 
     def _empty(self) -> SampleFolder:
         return SampleFolder(self._path, {})

@@ -10,8 +10,6 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
 from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
@@ -37,26 +35,22 @@ def read_jpeg(
     return decode(file, JpegImageFile, io.BytesIO(data), max_pixels, indices=indices)
 
 
-def read_gif(
-    file: ReadableFile, max_pixels: int, *, page: int | None, indices: bool
+def read_picture(
+    file: ReadableFile,
+    max_pixels: int,
+    *,
+    page: int | None,
+    indices: bool,
+    image_class: type[ImageFile],
 ) -> NDArray[np.generic]:
-    """Read a GIF file that holds one image."""
+    """Read a file of one of Pillow's formats that holds one image."""
     reject_page(file, page)
     try:
         with file.open("rb") as opened:
-            return decode(file, GifImageFile, opened, max_pixels, indices=indices)
-    except Image.DecompressionBombError as error:  # Pillow follows the image beyond the screen
+            return decode(file, image_class, opened, max_pixels, indices=indices)
+    except Image.DecompressionBombError as error:  # a GIF image that exceeds its screen
         problem = "its image is far larger than the screen that its header claims"
         raise InputError(file, problem, "Export it again from its source") from error
-
-
-def read_bmp(
-    file: ReadableFile, max_pixels: int, *, page: int | None, indices: bool
-) -> NDArray[np.generic]:
-    """Read a BMP file."""
-    reject_page(file, page)
-    with file.open("rb") as opened:
-        return decode(file, BmpImageFile, opened, max_pixels, indices=indices)
 
 
 def reject_page(file: ReadableFile, page: int | None) -> None:

@@ -6,36 +6,30 @@ without an alpha channel. For an image with a palette it returns the indices if 
 otherwise the colours. To add a format, add a module and an entry in `READERS`.
 """
 
-from typing import Protocol, cast
+from collections.abc import Callable
+from functools import partial
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
 
 from unetflow.core.errors import DeclarationError, InputError
 from unetflow.io.files import FileInMemory, ReadableFile
 from unetflow.io.formats.bounds import MAX_PIXELS, decoding_errors, detect_format
-from unetflow.io.formats.pillow import read_bmp, read_gif, read_jpeg
+from unetflow.io.formats.pillow import read_jpeg, read_picture
 from unetflow.io.formats.png import read_png
 from unetflow.io.formats.tiff import read_tiff
 
-
-class Reader(Protocol):
-    """Signature of a reader."""
-
-    def __call__(
-        self, file: ReadableFile, max_pixels: int, *, page: int | None, indices: bool
-    ) -> NDArray[np.generic]:
-        """Read the pixels of a file."""
-
-
-READERS: dict[str, Reader] = {
+READERS: dict[str, Callable[..., NDArray[np.generic]]] = {
     ".png": read_png,
     ".jpg": read_jpeg,
     ".jpeg": read_jpeg,
     ".tif": read_tiff,
     ".tiff": read_tiff,
-    ".gif": read_gif,
-    ".bmp": read_bmp,
+    ".gif": partial(read_picture, image_class=GifImageFile),
+    ".bmp": partial(read_picture, image_class=BmpImageFile),
 }
 _LOSSY = (".jpg", ".jpeg")
 _MAX_EXACT_FLOAT32 = 2**24

@@ -144,8 +144,8 @@ class TestStopOnNotANumber:
             callback.on_train_batch_end(4, {"loss": loss})
         assert str(caught.value) == (
             f"training.learning_rate: the loss became {loss} at step 5 of epoch 2, with crops of "
-            "'s4', 'b'. Lower it, or set `training.global_clipnorm: 1.0`; look at these images if "
-            "it stays so."
+            "'s4', 'b'. Lower it, or set `training.global_clipnorm: 1.0`; check these images if "
+            "it remains."
         )
         assert told == [
             {

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from unetflow.core import atomic
 from unetflow.core.errors import InputError
-from unetflow.io import files
 from unetflow.training.checkpoints import CheckpointFolder, TrainingState
 
 IDENTITY = {"seed": 1, "training.loss": "bce + dice", "weights": [1.5, None], "data": "a" * 64}
@@ -98,7 +98,7 @@ def test_a_disk_that_is_full_when_it_is_synced_keeps_the_state_before(folder, mo
 
     checkpoint = folder.of(IDENTITY)
     checkpoint.save(_state(1))
-    monkeypatch.setattr(files.os, "fsync", refuse)
+    monkeypatch.setattr(atomic.os, "fsync", refuse)
     with pytest.raises(InputError, match="No space left on device") as refused:
         checkpoint.save(_state(2))
     assert refused.value.where == str(checkpoint.path)

@@ -217,6 +217,6 @@ def test_a_process_that_was_ended_is_an_error_that_says_so(numbered):
     feed[0]
     for process in multiprocessing.active_children():
         process.kill()
-    with pytest.raises(InputError, match=r"training\.processes.*ended from outside"):
+    with pytest.raises(InputError, match=r"training\.processes.*was killed"):
         _epoch(feed)
     feed.close()

@@ -127,7 +127,7 @@ def test_a_finished_training_is_not_trained_again(squares, other_squares, tmp_pa
     pd.testing.assert_frame_equal(same, table)
     for weight, expected in zip(again.get_weights(), unet.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, expected)
-    assert "Going on after epoch 6 of 6" in caplog.text
+    assert "Resuming after epoch 6 of 6" in caplog.text
 
 
 def test_the_record_is_told_what_was_done(squares, other_squares, tmp_path):

@@ -1,4 +1,4 @@
-"""Batches made ahead by processes of their own, which share no lock of Python's."""
+"""Batches prepared by processes, which do not share Python's lock."""
 
 import threading
 from collections.abc import Callable
@@ -16,18 +16,18 @@ from unetflow.core.errors import InputError
 from unetflow.core.parallel import end_with_parent, keep_freed_memory
 
 _ALIGNMENT = 64
-"""Bytes that the start of a place is a multiple of."""
+"""In bytes, of the start of each slot."""
 
 
 class BatchMemory:
-    """Memory that processes share, with places for batches.
+    """Shared memory with slots for batches.
 
-    A batch that travelled through a pipe would be copied four times. The memory has no name in the
-    file system, so that a process that is killed leaves nothing behind.
+    A pipe would copy each batch four times. The memory has no name in the file system, so that a
+    killed process leaves nothing behind.
 
     Args:
-        context: Of the processes; what they begin with must hold this object.
-        places: Number of batches.
+        context: Of the processes, which get this object when they start.
+        places: Number of slots.
         batch_size: Crops in a batch, at most.
         crop: Image and label of one crop, for their shapes and types.
     """
@@ -39,13 +39,13 @@ class BatchMemory:
         self._memory = context.RawArray("b", places * self._stride)
 
     def put(self, place: int, batch: Batch) -> int:
-        """Write a batch, and return the number of its crops."""
+        """Write a batch into a slot, and return the number of its crops."""
         for view, part in zip(self._views(place), batch, strict=True):
             view[: len(part)] = part
         return len(batch[0])
 
     def copy(self, place: int, count: int) -> Batch:
-        """Return a copy of so many crops of a batch."""
+        """Return a copy of the first `count` crops of a slot."""
         images, labels = (view[:count].copy() for view in self._views(place))
         return images, labels
 
@@ -59,17 +59,17 @@ class BatchMemory:
 
 
 class BatchProcesses:
-    """Makes batches ahead in processes of their own.
+    """Prepares batches ahead in processes.
 
     Args:
-        maker: What makes them; each process has a copy.
+        maker: Draws the crops; each process has a copy.
         batch_size: Crops in a batch, at most.
-        processes: How many.
-        ahead: Batches that are made before they are asked for.
+        processes: Number of processes.
+        ahead: Number of batches to prepare before they are requested.
     """
 
     def __init__(self, maker: CropSampler, batch_size: int, processes: int, ahead: int) -> None:
-        self._ahead = max(ahead, 2 * processes)  # each has one to go on with
+        self._ahead = max(ahead, 2 * processes)  # each has a second one to continue with
         context = get_context("spawn")
         places = self._ahead + 2  # two threads of Keras take batches
         crop = maker.make_crop(0, next(iter(maker.samples)), 0)
@@ -82,23 +82,22 @@ class BatchProcesses:
         self._under_way: dict[tuple[int, int], tuple[int | None, Future[Any]]] = {}
 
     def take(self, index: int, count: int, order: Callable[[int], Order]) -> Batch:
-        """Return a batch, and see to it that those after it are made.
+        """Return a batch, and submit the next ones.
 
         Args:
             index: Of the batch in its epoch.
             count: Batches of the epoch.
-            order: Tells for each index what is in the batch.
+            order: Returns the content of the batch of an index.
 
         Raises:
-            InputError: A process was ended from outside.
+            InputError: A process was killed.
         """
         try:
             with self._lock:
                 epoch = order(index)[0]
                 for number in range(index, min(index + self._ahead, count)):
                     if (epoch, number) not in self._under_way:
-                        # Without a free place, as when batches are asked for in disorder, it
-                        # travels through a pipe.
+                        # Without a free slot, as for batches out of order, it goes through a pipe.
                         place = self._free.pop() if self._free else None
                         made = self._pool.submit(_make_batch, order(number), place)
                         self._under_way[epoch, number] = place, made
@@ -107,9 +106,9 @@ class BatchProcesses:
         except BrokenProcessPool as error:
             raise InputError(
                 "training.processes",
-                "a process that prepared crops was ended from outside, perhaps for want of memory",
-                "Lower it, or set it to 0 for threads, and start again: it goes on after the "
-                "last epoch",
+                "a process that prepared crops was killed, perhaps because memory ran out",
+                "Lower it, or set it to 0 for threads, and start again: training is resumed after "
+                "the last epoch",
             ) from error
         if place is None:
             batch: Batch = found
@@ -125,11 +124,11 @@ class BatchProcesses:
 
 
 _own: tuple[CropSampler, BatchMemory] | None = None
-"""Of a process that makes batches."""
+"""State of a process that prepares batches."""
 
 
 def _begin_process(maker: CropSampler, memory: BatchMemory) -> None:
-    global _own  # noqa: PLW0603 - a process of a pool has no other place
+    global _own  # noqa: PLW0603 - state of a pool's process
     end_with_parent()
     keep_freed_memory()
     import cv2
@@ -139,9 +138,9 @@ def _begin_process(maker: CropSampler, memory: BatchMemory) -> None:
 
 
 def _make_batch(order: Order, place: int | None) -> Batch | int:
-    """Make a batch, and return it, or the number of its crops where it has a place to go to."""
+    """Make a batch; return it, or the number of its crops if it has a slot."""
     if _own is None:
-        raise RuntimeError("this process has not begun")
+        raise RuntimeError("this process has not been initialised")
     maker, memory = _own
     batch = maker.make_batch(order)
     return batch if place is None else memory.put(place, batch)

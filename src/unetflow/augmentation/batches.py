@@ -1,4 +1,4 @@
-"""Batches of augmented crops."""
+"""Batches of augmented crops, and fixed crops for overfitting."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ Order: TypeAlias = tuple[int, Sequence[tuple[str, int]]]
 
 @dataclass(frozen=True)
 class CropSampler:
-    """Makes crops, each a pure function of (seed, epoch, sample id, number).
+    """Draws crops, each a pure function of (seed, epoch, sample id, number).
 
     Attributes:
         samples: The training samples by id, opened when a crop of them is drawn.
-        intensity: What becomes 0 and 1.
-        augmenter: Changes each crop.
-        settings: Size of the crops, and how many are made to hold a foreground pixel.
-        seed: Another seed gives other crops.
-        label_margin: Pixels to cut off each side of the label, for valid convolutions.
+        intensity: The intensities that become 0 and 1.
+        augmenter: Augments each crop.
+        settings: Size of the crops, and fraction of them with foreground.
+        seed: Seed of the crops.
+        label_margin: Pixels that valid convolutions cut off each side of the label.
     """
 
     samples: Mapping[str, Sample]
@@ -42,7 +42,7 @@ class CropSampler:
     def make_batch(self, order: Order) -> Batch:
         """Return images `(batch, size, size, channels)` and labels `(batch, size, size, 1)`.
 
-        Samples with weights give float32 labels with the weights behind them, `(..., 2)`.
+        Labels of samples with weights are float32 `(..., 2)`: the label, then the weight.
         """
         epoch, crops = order
         images, labels = zip(*(self.make_crop(epoch, *crop) for crop in crops), strict=True)
@@ -71,3 +71,31 @@ class CropSampler:
             image, crop.label, crop.weights, seed
         )
         return image, np.stack([label, weights], axis=2)[inner, inner].astype(np.float32)
+
+
+def fixed_crops(
+    samples: Mapping[str, Sample], settings: PlannedTraining, margin: int, seed: int
+) -> dict[str, Sample]:
+    """Cut a few squares, with foreground where there is any, for overfitting.
+
+    Args:
+        samples: As many of them as possible are used.
+        settings: The number of crops and the edge of a training crop.
+        margin: Context at each side of a training crop, which is left out.
+        seed: Seed of the choice.
+
+    Returns:
+        The crops in memory by a name that begins with the sample's id.
+    """
+    size = settings.crop_size - 2 * margin
+    order = generator_for(seed, "fixed crops").permutation(len(samples)).tolist()
+    ids = list(samples)
+    return {
+        f"{ids[order[number % len(ids)]]}#{number}": draw_crop(
+            samples[ids[order[number % len(ids)]]],
+            size,
+            generator_for(seed, "fixed crop", number),
+            foreground_fraction=1.0,
+        )
+        for number in range(settings.overfit_crops)
+    }

@@ -1,4 +1,4 @@
-"""How much the pixels of each class count in training."""
+"""Weights of the classes in the loss."""
 
 from collections.abc import Sequence
 
@@ -7,17 +7,16 @@ from unetflow.data.fingerprint import Fingerprint
 
 
 def balance_classes(frequencies: Sequence[float]) -> tuple[float, ...]:
-    """Return weights that let each class count as much as any other.
+    """Return weights with which all classes contribute equally.
 
-    The weight of a class of frequency f among K classes is 1 / (K f). Where no class is absent,
-    the mean weight of a pixel is so 1, and each class has the same share of it.
+    The weight of a class of frequency f among K classes is 1 / (K f), so that the mean weight of a
+    pixel is 1.
 
     Args:
-        frequencies: Each class's share of the training pixels; they sum to 1.
+        frequencies: Each class's fraction of the training pixels; they sum to 1.
 
     Returns:
-        A weight for each class. An absent class has no weight of its own and gets the largest of
-        the others; where all are absent, each gets 1.
+        A weight for each class. An absent class gets the largest of the others, or 1.
     """
     weights = [1 / (len(frequencies) * f) if f > 0 else None for f in frequencies]
     largest = max((weight for weight in weights if weight is not None), default=1.0)

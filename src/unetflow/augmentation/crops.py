@@ -1,12 +1,8 @@
-"""Random crops that depend on the seed, the epoch and the sample alone."""
-
-from collections.abc import Mapping
+"""Random crops of samples, and mirrored borders."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.config.training import PlannedTraining
-from unetflow.core.rng import generator_for
 from unetflow.core.types import IGNORE, Label
 from unetflow.data.samples import Sample
 
@@ -21,18 +17,16 @@ def draw_crop(
 ) -> Sample:
     """Cut a square at a random place out of a sample.
 
-    Beyond the sample the image is continued by mirroring and the label by 255, so that nothing
-    invented is learnt.
+    Beyond the sample the image is mirrored and the label is 255, so that no invented pixel counts.
 
     Args:
         sample: The sample; only the crop's pixels are read from its memory maps.
         size: Edge of the square in pixels.
-        random: Where the place comes from.
-        margin: Pixels at each side of the square that only give context, as valid convolutions
-            need it. What is left in the middle lies inside the sample where it fits, so that all
-            its pixels can be learnt, those at its borders too.
-        foreground_fraction: Share of the crops whose middle is made to hold a foreground pixel,
-            where the sample has one; see `find_foreground`.
+        random: Source of the place.
+        margin: Context in pixels at each side, as valid convolutions need it. The rest lies inside
+            the sample where it fits, so that the pixels at its borders are learnt, too.
+        foreground_fraction: Fraction of the crops whose middle is made to hold a foreground pixel;
+            see `find_foreground`.
 
     Returns:
         A crop in memory: image `(size, size, channels)`, label and weights `(size, size)`.
@@ -49,44 +43,15 @@ def draw_crop(
     return _cut(sample, corner[0] - margin, corner[1] - margin, size)
 
 
-def fixed_crops(
-    samples: Mapping[str, Sample], settings: PlannedTraining, margin: int, seed: int
-) -> dict[str, Sample]:
-    """Cut a few squares that hold foreground, where there is any, for overfitting.
-
-    Args:
-        samples: Where they come from, as many as possible of them.
-        settings: Their number and their edge, with the margin.
-        margin: Pixels at each side that a training crop adds for context; they are left out.
-        seed: Another seed gives others.
-
-    Returns:
-        The crops in memory by a name that begins with the sample's id.
-    """
-    size = settings.crop_size - 2 * margin
-    order = generator_for(seed, "fixed crops").permutation(len(samples)).tolist()
-    ids = list(samples)
-    return {
-        f"{ids[order[number % len(ids)]]}#{number}": draw_crop(
-            samples[ids[order[number % len(ids)]]],
-            size,
-            generator_for(seed, "fixed crop", number),
-            foreground_fraction=1.0,
-        )
-        for number in range(settings.overfit_crops)
-    }
-
-
 def find_foreground(label: Label, random: np.random.Generator) -> tuple[int, int] | None:
-    """Return the row and the column of a random foreground pixel, None where there is none.
+    """Return row and column of a random foreground pixel, or None.
 
-    All rows with foreground are equally likely, in a row all classes that it has, and then all
-    pixels of the class: a rare class is found more often than its pixels are. Rows are read until
-    one has foreground, not the whole label.
+    First a row with foreground is drawn, then one of its classes, then a pixel: so rare classes are
+    drawn more often than their pixels. Rows are read only until one has foreground.
 
     Args:
         label: `(height, width)` uint8; neither 0 nor 255 is foreground.
-        random: Where the place comes from.
+        random: Source of the place.
     """
     for row in random.permutation(len(label)).tolist():
         pixels = np.array(label[row])
@@ -98,7 +63,7 @@ def find_foreground(label: Label, random: np.random.Generator) -> tuple[int, int
 
 
 def _cut(sample: Sample, top: int, left: int, size: int) -> Sample:
-    """Return the square with this corner, which may lie outside of the sample."""
+    """Return the square with this corner, which may lie outside the sample."""
     height, width = sample.label.shape
     rows, columns = (slice(max(start, 0), start + size) for start in (top, left))
     image, label = np.array(sample.image[rows, columns]), np.array(sample.label[rows, columns])
@@ -118,10 +83,7 @@ def _cut(sample: Sample, top: int, left: int, size: int) -> Sample:
 
 
 def mirrored_places(start: int, size: int, length: int) -> NDArray[np.intp]:
-    """Return the places of a stretch that may begin before 0 and end after a length.
-
-    They are those that `pad_mirrored` repeats.
-    """
+    """Return the indices of a range that may begin before 0 and end after a length, mirrored."""
     before, after = max(-start, 0), max(start + size - length, 0)
     places = np.pad(np.arange(length), (before, after), mode="reflect")
     return places[start + before : start + before + size]
@@ -130,14 +92,11 @@ def mirrored_places(start: int, size: int, length: int) -> NDArray[np.intp]:
 def pad_mirrored(
     image: NDArray[np.generic], rows: tuple[int, int], columns: tuple[int, int]
 ) -> NDArray[np.generic]:
-    """Continue an image beyond its borders by mirroring it, the border itself not doubled.
+    """Pad an image by mirroring it at the centres of its border pixels.
 
     Args:
         image: `(height, width, channels)`.
         rows: Rows to add above and below.
         columns: Columns to add on the left and on the right.
-
-    Returns:
-        The larger image. A mirror longer than the image goes back and forth; one pixel repeats.
     """
     return np.pad(image, (rows, columns, (0, 0)), mode="reflect")

@@ -1,11 +1,10 @@
-"""A finer elastic deformation than the U-Net paper's: a smooth random field of displacements.
+"""Elastic deformation by a smooth random field of displacements.
 
 As in Simard, Steinkraus and Platt 2003 ("Best practices for convolutional neural networks"),
-section 2: random displacements of all pixels, smoothed by a Gaussian. A field as smooth as that
-is known from few of its values, so that it is drawn and smoothed on a coarse grid and interpolated:
-ten times as fast as at every pixel, which used to be most of an augmentation's time.
+section 2: random displacements of all pixels, smoothed by a Gaussian. The field is drawn and
+smoothed on a coarse grid and interpolated, ten times as fast as at every pixel.
 
-This module imports albumentations, which takes seconds, and is itself imported where it is used.
+This module imports albumentations, which takes seconds; import it where it is used.
 """
 
 import math
@@ -32,7 +31,7 @@ class ElasticField(Bending):
     Args:
         displacement: Standard deviation of each component of a pixel's displacement, in pixels.
         smoothness: Standard deviation of the Gaussian that smooths the field, in pixels.
-        p: Share of the images that are bent.
+        p: Probability of the deformation.
     """
 
     class InitSchema(BaseTransformInitSchema):

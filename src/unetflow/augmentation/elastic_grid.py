@@ -1,6 +1,6 @@
-"""The U-Net paper's elastic deformation: random displacements on a coarse grid.
+"""Elastic deformation of the U-Net paper: random displacements on a coarse grid.
 
-This module imports albumentations, which takes seconds, and is itself imported where it is used.
+This module imports albumentations, which takes seconds; import it where it is used.
 """
 
 from typing import Annotated, Any
@@ -16,13 +16,12 @@ _NEAREST, _BILINEAR, _MIRRORED = 0, 1, 4  # OpenCV's numbers; mirroring does not
 
 
 class Bending(BaseDistortion):
-    """Takes each pixel from its own place plus a displacement.
+    """Displaces the pixels of an image and its masks; the border is mirrored.
 
-    In an image by bilinear interpolation, in a mask the nearest pixel, beyond the border the mirror
-    image.
+    Images are interpolated bilinearly, masks by nearest neighbour.
 
     Args:
-        p: Share of the images that are bent.
+        p: Probability of the deformation.
     """
 
     def __init__(self, p: float) -> None:
@@ -59,7 +58,7 @@ class ElasticGrid(Bending):
     Args:
         standard_deviation: Of each component of a node's displacement, in pixels.
         nodes: Nodes along each edge; the outer ones lie on the centres of the corner pixels.
-        p: Share of the images that are bent.
+        p: Probability of the deformation.
     """
 
     class InitSchema(BaseTransformInitSchema):
@@ -86,8 +85,7 @@ def interpolate_displacements(
 ) -> NDArray[np.float64]:
     """Interpolate between the nodes of a grid over an image by bicubic splines.
 
-    The splines' slope across the image's border is 0, so that the field, like the image, goes on
-    beyond it as its own mirror image without a kink.
+    Their slope across the border is 0, so that the mirrored field has no kink.
 
     Args:
         vectors: `(components, rows, columns)` of the grid, two rows and columns or more; the outer

@@ -1,8 +1,7 @@
-"""Random changes of training crops, through albumentations.
+"""Augmentation of training crops with albumentations.
 
-Albumentations stays behind this module and `elastic_*`, and is imported where it is used. A
-policy is plain data: a list of steps, each with the name of a transform and its arguments, so that
-it can be stored and repeated.
+Only this module and `elastic_*` use albumentations, which is imported when it is needed. A policy
+is plain data, a list of steps, each with the name of a transform and its arguments.
 """
 
 import inspect
@@ -39,10 +38,9 @@ _SAMPLING = {
 
 
 class Augmenter:
-    """Applies a policy to crops; the same seed changes the same crop in the same way.
+    """Applies a policy to crops, as a pure function of crop and seed.
 
-    It may be called from several threads at once: albumentations keeps its random state in the
-    transform, so each thread builds one of its own.
+    Albumentations keeps its random state in the transform, so each thread builds its own.
 
     Args:
         policy: Steps as `build_policy` makes them.
@@ -63,21 +61,21 @@ class Augmenter:
         self._local.transform = self._build()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel to another process as the policy alone."""
+        """Pickle the policy alone."""
         return Augmenter, (self._policy,)
 
     def __call__(
         self, image: NDArray[np.float32], label: Label, seed: int
     ) -> tuple[NDArray[np.float32], Label]:
-        """Change an image and its label together.
+        """Augment an image and its label.
 
         Args:
             image: `(height, width, channels)` float32 in [0, 1].
-            label: `(height, width)` uint8; moved by nearest neighbour, never interpolated.
-            seed: What the change depends on.
+            label: `(height, width)` uint8, which is moved by nearest neighbour.
+            seed: Seed of the change.
 
         Returns:
-            Image and label of the same types; a turn swaps height and width.
+            Image and label of the same types; a rotation may swap height and width.
         """
         changed = self._apply(seed, image=image, mask=label)
         return changed["image"], changed["mask"]
@@ -89,15 +87,13 @@ class Augmenter:
         weights: NDArray[np.float32],
         seed: int,
     ) -> tuple[NDArray[np.float32], Label, NDArray[np.float32]]:
-        """Change an image and its label as a call does, and the label's weights with them.
+        """Augment an image, its label and the weights of its pixels.
 
         Args:
             image: `(height, width, channels)` float32 in [0, 1].
             label: `(height, width)` uint8.
-            weights: `(height, width)` float32 of any range, moved by nearest neighbour exactly as
-                the label is.
-            seed: What the change depends on; image and label become what they become without
-                weights.
+            weights: `(height, width)` float32, moved exactly like the label.
+            seed: Seed of the change, which is the same as without weights.
 
         Returns:
             Image, label and weights of the same types.
@@ -154,12 +150,7 @@ def _transform_class(name: str) -> Any:
 
 
 def build_policy(settings: AugmentationParameters) -> list[dict[str, Any]]:
-    """Write a policy from a few plain settings.
-
-    Returns:
-        The steps, each a dictionary of plain values: first what moves pixels, then what changes
-        their intensity.
-    """
+    """Return the steps of a policy: first those that move pixels, then those of intensity."""
     return [*_rigid_steps(settings), *_elastic_steps(settings), *_intensity_steps(settings)]
 
 

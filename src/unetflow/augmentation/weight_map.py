@@ -1,4 +1,4 @@
-"""The weight of each pixel in the loss: rare classes and the gaps between objects count more."""
+"""Weights of pixels in the loss, larger in gaps between objects and in rare classes."""
 
 from collections.abc import Sequence
 
@@ -22,20 +22,17 @@ def weight_map(
     border_weight: float = 10.0,
     border_width: float = 5.0,
 ) -> NDArray[np.float32]:
-    """Weigh each pixel as in Ronneberger, Fischer and Brox 2015 (arXiv 1505.04597), equation 2.
+    """Return the weights of Ronneberger, Fischer and Brox 2015 (arXiv 1505.04597), equation 2.
 
     `w(x) = w_c(x) + w_0 exp(-(d_1(x) + d_2(x))^2 / (2 sigma^2))`, where `d_1` and `d_2` are the
-    Euclidean distances to the nearest pixel of the nearest and of the second nearest object. The
-    second term is there for the background that separates objects, so that pixels of an object
-    have `w_c` alone. Objects that touch have no background in between and get no border; an
-    image with fewer than two objects has none at all.
+    Euclidean distances to the nearest and the second nearest object. The second term is 0 on
+    objects, between objects that touch, and in images with fewer than two objects.
 
     Args:
         label: `(height, width)` uint8 class indices; ignored pixels get weight 0.
         instances: `(height, width)`, the number of each pixel's object, 0 for none; None: the
-            connected pixels of each class but the first, as `objects_of` finds them. Where the
-            first class is made of objects, as the cells between membranes are, give
-            `objects_of(label, 0)`.
+            connected pixels of each class but the first. Where the first class consists of
+            objects, such as cells between membranes, give `objects_of(label, 0)`.
         class_weights: `w_c` of each class.
         border_weight: `w_0`, the weight that a gap of no width would add.
         border_width: `sigma` in pixels, above 0.
@@ -46,11 +43,11 @@ def weight_map(
     Raises:
         InputError: A class of the label has no weight.
     """
-    weights = _weigh_classes(label, class_weights)
+    weights = _class_weights(label, class_weights)
     numbers, count = _number_objects(_objects(label) if instances is None else instances)
     if count < 2 or not border_weight:
         return weights
-    # Worked out in place, as each intermediate result would be one more array of the image's size.
+    # In place: each intermediate result would be one more array of the image's size.
     term, second = _two_nearest(numbers, _REACH * border_width)
     term += second
     term /= border_width
@@ -62,23 +59,23 @@ def weight_map(
 
 
 def objects_of(label: Label, index: int) -> NDArray[np.unsignedinteger]:
-    """Number the connected pieces of one class.
+    """Number the connected components of one class.
 
-    Pixels are connected across their edges alone, not their corners: a diagonal line one pixel
-    wide, such as a thin membrane, then keeps the objects on its two sides apart.
+    Pixels are connected across edges, not corners, so that a diagonal membrane one pixel wide
+    separates its two sides.
 
     Args:
         label: `(height, width)` uint8 class indices.
-        index: The class whose pieces are the objects.
+        index: The class.
 
     Returns:
-        `(height, width)` uint16 or uint32: 1 and on for the pieces, 0 elsewhere.
+        `(height, width)` uint16 or uint32: components from 1 on, 0 elsewhere.
     """
     numbers, _ = ndimage.label(label == index)
     return to_smallest_dtype(numbers)
 
 
-def _weigh_classes(label: Label, class_weights: Sequence[float]) -> NDArray[np.float32]:
+def _class_weights(label: Label, class_weights: Sequence[float]) -> NDArray[np.float32]:
     present = np.unique(label)
     highest = max((int(index) for index in present if index != IGNORE), default=0)
     if highest >= len(class_weights):
@@ -104,7 +101,7 @@ def _objects(label: Label) -> NDArray[np.integer]:
 
 
 def _number_objects(instances: NDArray[np.integer]) -> tuple[NDArray[np.int32], int]:
-    """Number objects from 1 without gaps; return how many there are, too."""
+    """Number objects from 1 without gaps, and count them."""
     known = np.unique(instances)
     known = known[known > 0]
     numbers = np.searchsorted(known, instances).astype(np.int32) + 1
@@ -117,8 +114,7 @@ def _two_nearest(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the distances to the nearest and to the second nearest object.
 
-    Each object is looked at in its box grown by the reach only; what is farther away may be
-    given as infinite.
+    Each object is measured in its bounding box grown by the reach; farther ones may be infinite.
     """
     nearest = np.full(numbers.shape, np.inf, np.float32)
     second = nearest.copy()

@@ -1,4 +1,4 @@
-"""The weight maps of samples: computed once for each, kept on disk, opened lazily."""
+"""Weight maps on disk, computed once for each sample and opened lazily."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from unetflow.io.tiff_writer import write_tiff
 
 WEIGHTS, MARK = "weights.tif", "weights.json"
 _FORM = 1
-"""Raised when weight maps change their form, so that all are made anew."""
+"""Raised when the content of weight maps changes, so that all are computed again."""
 
 
 class WeightFolder(Mapping[str, NDArray[np.float32]]):

@@ -1,4 +1,4 @@
-"""What happens at the end of each epoch."""
+"""Validation, learning-rate log and progress report of a training."""
 
 import logging
 import time
@@ -31,7 +31,7 @@ ResumeListener = Callable[[str | None, list[dict[str, float]]], None]
 def ignore_prediction(
     epoch: int, sample_id: str, sample: Sample, found: Label, classes: int
 ) -> None:
-    """Do nothing, where nobody asks for predictions."""
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,12 @@ class TrainingListeners:
     """Functions that a training calls.
 
     Attributes:
-        on_epoch: Told the number of each epoch, from 0, and its scores.
-        on_bad_batch: Told what is known of the batch at which the loss is no number any more; see
-            `StopOnNotANumber`.
-        on_prediction: Told each validation image's prediction: the number of the epoch, from 0, the
-            sample's id, the sample, the label that was found, `(height, width)` class indices,
-            and the number of classes.
-        name_record: Returns what the record of this training is called, None where there is none.
-        on_resumed: Told that a training goes on after it was cut off: the name that its record
-            had, and the scores of the epochs that are done.
+        on_epoch: Takes the index of each epoch, from 0, and its scores.
+        on_bad_batch: Takes the facts of a batch whose loss is not a number; see `StopOnNotANumber`.
+        on_prediction: Takes each validation prediction: the index of the epoch, the sample's id,
+            the sample, the predicted label `(height, width)`, and the number of classes.
+        name_record: Returns the name of the record of this training, or None.
+        on_resumed: Takes the record's name and the scores so far of an interrupted training.
     """
 
     on_epoch: EpochListener
@@ -66,10 +63,10 @@ class ValidationScores(keras.callbacks.Callback):
     `metrics.pixels.count_by_class`).
 
     Args:
-        network: What predicts: the model that trains, or the part of it that stays.
+        network: The model that trains, without deep supervision.
         loss: Of `network`.
         samples: The validation samples by id, opened one at a time.
-        intensity: What becomes 0 and 1.
+        intensity: The intensities that become 0 and 1.
         geometry: Of the network.
         tile: Longest edge of a window in pixels.
         postprocessing: From probabilities to labels.
@@ -114,30 +111,27 @@ class ValidationScores(keras.callbacks.Callback):
 
 
 class LearningRateLog(keras.callbacks.Callback):
-    """Adds `learning_rate` to an epoch's logs, as it is at the epoch's end."""
+    """Adds the learning rate at an epoch's end to its logs, as `learning_rate`."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Ask the optimiser."""
+        """Read the rate from the optimiser."""
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
 
 class ProgressReport(keras.callbacks.Callback):
-    """Shows how training goes while it goes, and logs a line for each epoch.
-
-    On a terminal there is a bar with epoch, step, loss, Dice, crops a second and the remaining
-    time.
+    """Logs a line for each epoch, and shows a progress bar on a terminal.
 
     Args:
         epochs: Epochs of the whole training.
         steps: Steps of an epoch.
         crops: Crops of an epoch.
-        before: Epochs that were done before the training was cut off.
+        before: Epochs that an interrupted training has done before.
     """
 
     def __init__(self, epochs: int, steps: int, crops: int, before: int = 0) -> None:
         super().__init__()
         self._epochs, self._steps, self._crops, self._before = epochs, steps, crops, before
-        console = rich.get_console()  # the one that Kedro logs to, so that lines don't mix
+        console = rich.get_console()  # the one that Kedro logs to, so that lines do not mix
         self._bar = progress.Progress(
             progress.TextColumn("{task.description}"),
             progress.BarColumn(bar_width=None),
@@ -160,7 +154,7 @@ class ProgressReport(keras.callbacks.Callback):
         self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Start the epoch's clock: validation does not count as training."""
+        """Start the epoch's clock; validation is not timed."""
         self._epoch, self._epoch_started = epoch, time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
@@ -193,7 +187,7 @@ class ProgressReport(keras.callbacks.Callback):
         )
 
     def close(self) -> None:
-        """Take the bar away, also when training fails."""
+        """Remove the bar."""
         self._bar.stop()
 
     def _speed(self, steps: int) -> float:

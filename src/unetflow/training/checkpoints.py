@@ -1,4 +1,4 @@
-"""Trainings that are under way, on disk: each can be gone on with after a kill."""
+"""Saved states of trainings, from which an interrupted one is resumed."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ _HEADER = "header"
 
 @dataclass(frozen=True)
 class TrainingState:
-    """All that a training needs to go on.
+    """All that a training needs to continue.
 
     Attributes:
         facts: Plain values that JSON can hold.
@@ -35,11 +35,11 @@ class TrainingState:
 
 
 class CheckpointFolder:
-    """A folder with one file for each training that is under way or was cut off.
+    """A folder with one file for each training that is running or was interrupted.
 
     Args:
         folder: The folder.
-        keep: Trainings whose files are kept; beyond that the oldest ones go.
+        keep: Number of files to keep; older ones are removed.
     """
 
     def __init__(self, folder: Path, keep: int) -> None:
@@ -47,7 +47,7 @@ class CheckpointFolder:
         self._used: list[Checkpoint] = []
 
     def of(self, identity: Identity) -> "Checkpoint":
-        """Return the place of one training's state."""
+        """Return the state of one training."""
         self._used.append(Checkpoint(self, identity))
         return self._used[-1]
 
@@ -90,7 +90,7 @@ class Checkpoint:
         """
         self._folder.remove_unfinished()
         if not self.path.exists():
-            self._tell_differences()
+            self._log_differences()
             return None
         arrays = _read(self.path)
         header = arrays.pop(_HEADER)
@@ -99,7 +99,7 @@ class Checkpoint:
             raise InputError(
                 self.path,
                 f"it is of another training, which differs in {', '.join(differences)}",
-                "Remove it to begin this training anew",
+                "Remove it to start this training again",
             )
         return TrainingState(header["facts"], arrays)
 
@@ -119,7 +119,7 @@ class Checkpoint:
             raise InputError(
                 self.path,
                 f"the training's state cannot be written ({error.strerror}); {kept}",
-                "Make room on the disk, and start the training again: it goes on from there",
+                "Make room on the disk, and start the training again: it is resumed from there",
             ) from error
         for path in self._folder.paths()[self._folder.keep :]:
             path.unlink(missing_ok=True)
@@ -128,12 +128,12 @@ class Checkpoint:
         """Remove the state, when it is no longer needed."""
         self.path.unlink(missing_ok=True)
 
-    def _tell_differences(self) -> None:
+    def _log_differences(self) -> None:
         for path in self._folder.paths()[:1]:
             other = _read(path, only_header=True)[_HEADER]["identity"]
             _log.warning(
-                "The training that was cut off last (%s) is not gone on with, since it differs in "
-                "%s. This one begins anew; with what it had before the other would go on.",
+                "The training that was interrupted last (%s) is not resumed, since it differs in "
+                "%s. This one starts again; with the values of before the other would continue.",
                 path,
                 ", ".join(name_differences(other, self._identity)),
             )
@@ -149,6 +149,6 @@ def _read(path: Path, *, only_header: bool = False) -> dict[str, Any]:
         raise InputError(
             path,
             f"the state of a training in it is damaged ({error})",
-            "Remove it; the training then begins anew",
+            "Remove it; the training then starts again",
         ) from error
     return arrays

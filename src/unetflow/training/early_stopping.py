@@ -1,4 +1,4 @@
-"""When a training ends before its last epoch."""
+"""Callbacks that end a training before its last epoch."""
 
 import logging
 import time
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class StopWithoutProgress(keras.callbacks.EarlyStopping):
-    """Ends training when the validation Dice no longer rises, and gives back the best weights.
+    """Stops when the validation Dice no longer rises, and restores the best weights.
 
     Args:
         patience: Epochs without a better validation Dice.
@@ -30,12 +30,12 @@ class StopWithoutProgress(keras.callbacks.EarlyStopping):
 
 
 class StopOnNotANumber(keras.callbacks.Callback):
-    """Ends training with a clear error as soon as a loss is not a finite number.
+    """Stops with an error as soon as a loss is not a finite number.
 
     Args:
-        feed: Where the batches come from.
-        on_bad_batch: Told the `epoch` and the `step`, both from 1, the `loss`, and the `samples` of
-            the batch and of the one before, whose step may have spoilt the weights.
+        feed: The batches.
+        on_bad_batch: Takes the `epoch` and the `step`, both from 1, the `loss`, and the `samples`
+            of the batch and of the one before, whose step may have spoilt the weights.
     """
 
     def __init__(self, feed: CropLoader, on_bad_batch: BadBatchListener) -> None:
@@ -55,17 +55,17 @@ class StopOnNotANumber(keras.callbacks.Callback):
         if np.isfinite(logs["loss"]):
             return
         samples = self._samples
-        self._tell(logs["loss"])
+        self._report(logs["loss"])
         where = f"at step {batch + 1} of epoch {self._epoch + 1}, with crops of "
         raise _not_finite(logs["loss"], where + ", ".join(f"'{name}'" for name in samples))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Check the validation loss: the last step may have spoilt the weights."""
+        """Check the validation loss, since the last step may have spoilt the weights."""
         if not np.isfinite(logs["val_loss"]):
-            self._tell(logs["val_loss"])
+            self._report(logs["val_loss"])
             raise _not_finite(logs["val_loss"], f"on the validation images of epoch {epoch + 1}")
 
-    def _tell(self, loss: float) -> None:
+    def _report(self, loss: float) -> None:
         self._on_bad_batch(
             {
                 "epoch": self._epoch + 1,
@@ -78,28 +78,23 @@ class StopOnNotANumber(keras.callbacks.Callback):
 
 
 class StopWhenGoodEnough(keras.callbacks.Callback):
-    """Ends training when the Dice of an epoch's crops has reached a target.
-
-    Args:
-        target: The Dice that is enough.
-    """
+    """Stops when the Dice of an epoch's crops has reached a target."""
 
     def __init__(self, target: float) -> None:
         super().__init__()
         self._target = target
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Look at the Dice."""
+        """Check the Dice."""
         if logs["dice"] >= self._target:
             self.model.stop_training = True
 
 
 class StopWhenTimeIsUp(keras.callbacks.Callback):
-    """Ends training after the epoch in which the time runs out.
+    """Stops after the epoch in which the time runs out.
 
     Args:
-        minutes: Time of the training, validation included; what was spent before the training
-            was cut off counts too.
+        minutes: Time of the training with validation, also before an interruption.
     """
 
     kept = ("spent",)
@@ -114,7 +109,7 @@ class StopWhenTimeIsUp(keras.callbacks.Callback):
         self._mark = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Look at the clock."""
+        """Check the clock."""
         now = time.monotonic()
         self.spent += now - self._mark
         self._mark = now
@@ -127,5 +122,5 @@ def _not_finite(loss: float, when: str) -> InputError:
     return InputError(
         "training.learning_rate",
         f"the loss became {loss} {when}",
-        "Lower it, or set `training.global_clipnorm: 1.0`; look at these images if it stays so",
+        "Lower it, or set `training.global_clipnorm: 1.0`; check these images if it remains",
     )

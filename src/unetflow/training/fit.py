@@ -1,4 +1,4 @@
-"""Training a U-Net."""
+"""Training of a U-Net."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -44,11 +44,11 @@ _log = logging.getLogger(__name__)
 OVERFIT_DICE = 0.98
 """Dice of overfitted crops above which the network can learn.
 
-It is the one of the training steps: batch normalisation takes longer to settle than that takes.
+It is measured in the training steps: batch normalisation takes longer to settle.
 """
 
 _FEW_STEPS = 200
-"""Batch normalisation still carries 0.99^200 = 13 % of its start values after so many steps."""
+"""After so many steps batch normalisation still carries 0.99^200 = 13 % of its start values."""
 
 
 def fit(
@@ -69,14 +69,13 @@ def fit(
         unet: A network that `build_unet` made.
         training: Training samples by id.
         validation: Validation samples by id; never augmented.
-        intensity: What becomes 0 and 1.
+        intensity: The intensities that become 0 and 1.
         augmenter: Changes each training crop.
-        settings: How to train, with a precision and class weights that are settled; see
-            `settle_training`.
-        listeners: Told how it goes.
-        checkpoint: Where the state is kept after each epoch, and found again when the same
-            training was cut off; None: nowhere.
-        seed: Another seed gives another order, other crops and other dropout.
+        settings: How to train; see `settle_training`.
+        listeners: Called after each epoch.
+        checkpoint: Where the state is saved after each epoch, and from where an interrupted
+            training is resumed; None: nowhere.
+        seed: Seed of the order, the crops and dropout.
 
     Returns:
         The history: a row for each epoch with `epoch` (from 1), `loss`, `dice`,
@@ -100,7 +99,7 @@ def fit(
         *_stopping(settings),
     ]
     keeper = EpochCheckpoint(network, checkpoint, settings.epochs, callbacks, listeners)
-    keeper.take_up()
+    keeper.restore()
     if not keeper.finished:
         _train(network, feed, settings, [*callbacks, keeper], keeper.done, listeners)
     unet.set_weights(network.get_weights())

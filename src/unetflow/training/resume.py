@@ -1,4 +1,4 @@
-"""Going on with a training that was cut off, as if it had not been."""
+"""Resuming an interrupted training with an identical result."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -16,19 +16,18 @@ _log = logging.getLogger(__name__)
 
 
 class EpochCheckpoint(keras.callbacks.Callback):
-    """Keeps the history, and after each epoch all that the next ones depend on.
+    """Keeps the history, and saves after each epoch all that the next ones depend on.
 
-    That is: the weights, the state of the optimiser (in it its moments, the moving average of
-    the weights, the number of steps, on which the schedule depends, and a rate that was halved),
-    the state of dropout, the best weights, and what other callbacks name in their attribute
-    `kept`. It must be the last callback: what the others do at the end of an epoch belongs to it.
+    That is: the weights, the state of the optimiser (its moments, its steps, the moving average of
+    the weights and a halved rate), the state of dropout, the best weights, and the attributes that
+    other callbacks list in `kept`. It must be the last callback.
 
     Args:
         unet: The network, compiled.
-        checkpoint: Where the state is kept; None: nowhere.
+        checkpoint: Where the state is saved; None: nowhere.
         epochs: Of the whole training.
         callbacks: All others.
-        listeners: Asked for the name of their record, and told when a training goes on.
+        listeners: Gives the name of its record, and is called when a training is resumed.
     """
 
     def __init__(
@@ -50,20 +49,20 @@ class EpochCheckpoint(keras.callbacks.Callback):
 
     @property
     def done(self) -> int:
-        """Epochs that are done."""
+        """Number of finished epochs."""
         return len(self.rows)
 
     @property
     def finished(self) -> bool:
-        """Whether no epoch is left, since the training was cut off after its last one."""
+        """Whether the training was interrupted after its last epoch."""
         return bool(self._before.get("finished", False))
 
-    def take_up(self) -> None:
-        """Give network and optimiser the state of a training that was cut off, if there is one."""
+    def restore(self) -> None:
+        """Restore network and optimiser from an interrupted training, if there is one."""
         if self._state is None or self._checkpoint is None:
             return
         _log.info(
-            "Going on after epoch %d of %d with %s; remove that file to begin anew",
+            "Resuming after epoch %d of %d from %s; remove that file to start again",
             self.done,
             self._epochs,
             self._checkpoint.path,
@@ -75,7 +74,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
             self._unet.set_weights(_numbered(self._state.arrays, "best"))
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Give the other callbacks what they had; each has forgotten everything just now."""
+        """Restore the other callbacks, each of which has just been reset."""
         if self._state is None:
             return
         for name, part in self._parts.items():
@@ -86,7 +85,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
         self._state = None  # the memory is needed
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Keep everything."""
+        """Save everything."""
         self.rows.append({name: float(value) for name, value in logs.items()})
         if self._checkpoint is None:
             return

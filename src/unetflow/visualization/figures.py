@@ -89,14 +89,14 @@ def draw_augmentation_preview(
     samples: Mapping[str, Sample],
     augmenter: Augmenter,
     intensity: IntensityRange,
-    crop_size: int,
+    size: int,
     seed: int,
 ) -> "Figure":
     """Draw some crops without augmentation (first column) and with it."""
     figure = new_figure(2 * _PREVIEW_COLUMNS, 2.1 * len(samples), layout="constrained")
     grid = figure.subplots(len(samples), _PREVIEW_COLUMNS, squeeze=False)
     for row, (sample_id, sample) in zip(grid, samples.items(), strict=True):
-        crop = draw_crop(sample, crop_size, generator_for(seed, "preview", sample_id))
+        crop = draw_crop(sample, size, generator_for(seed, "preview", sample_id))
         image = normalise(crop.image, intensity)
         for number, axes in enumerate(row):
             changed = augmenter(image, crop.label, seed + number) if number else (image, crop.label)

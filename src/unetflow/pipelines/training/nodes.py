@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from unetflow.augmentation.batches import fixed_crops
 from unetflow.augmentation.class_weights import list_class_weights
-from unetflow.augmentation.crops import fixed_crops
 from unetflow.augmentation.policy import Augmenter
 from unetflow.augmentation.weight_map_store import WeightedSamples, WeightFolder, update_weight_maps
 from unetflow.config.classes import Classes

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, BLACK)
 _STYLES = ("-", "--", "-.", ":")
-_PANELS = {"val_dice": "Dice of validation", "loss": "loss of training"}
+_PANELS = {"val_dice": "validation Dice", "loss": "training loss"}
 
 
 def draw_curves(runs: Sequence[TrackedRun], labels: Sequence[str]) -> "Figure":

@@ -57,7 +57,7 @@ def write_data_report(
     }
     if len(table):
         full = data_tables.complete(table, classes)
-        context["facts"] = data_tables.list_facts(full, quarantine, duplicates, leaks, classes)
+        context["facts"] = data_tables.list_data_facts(full, quarantine, duplicates, leaks, classes)
         context |= _show_images(full, leaks, duplicates, samples, classes)
         context |= _show_numbers(full, samples, classes)
     return render("data_report.html", context)

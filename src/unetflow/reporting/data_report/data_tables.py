@@ -37,7 +37,7 @@ def complete(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def list_facts(
+def list_data_facts(
     full: pd.DataFrame,
     quarantine: pd.DataFrame,
     duplicates: pd.DataFrame,

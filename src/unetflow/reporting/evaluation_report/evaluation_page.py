@@ -56,7 +56,7 @@ def write_evaluation_report(
         "main": score_tables.format_value(main["mean"]),
         "interval": score_tables.format_interval(main),
         "measured": results.metrics["class"],
-        "facts": score_tables.list_facts(results, card),
+        "facts": score_tables.list_score_facts(results, card),
         "findings": advise(results, card),
         "scores": score_tables.list_scores(results, card["classes"]),
         "baselines": baselines and score_tables.baseline_table(baselines),

@@ -83,7 +83,7 @@ def format_interval(score: Mapping[str, Any]) -> str:
     return "" if interval is None else f"{format_value(interval[0])} to {format_value(interval[1])}"
 
 
-def list_facts(results: EvaluationResults, card: Mapping[str, Any]) -> list[tuple[str, str]]:
+def list_score_facts(results: EvaluationResults, card: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the names and values beside the main score."""
     scores = results.scores
     chosen = ["iou", "precision", "recall", "otsu_dice"]

@@ -1,4 +1,4 @@
-"""Batches of augmented crops, drawn while the network trains."""
+"""Batches of augmented crops, prepared while the network trains."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,16 +20,14 @@ from unetflow.training.planner.memory import QUEUE_LENGTH
 class CropLoader(keras.utils.PyDataset):
     """An epoch of augmented crops, each a pure function of (seed, epoch, sample id, number).
 
-    So an epoch is the same whatever the number of threads that prepare it.
-
     Args:
         samples: The training samples by id, opened when a crop of them is drawn.
-        intensity: What becomes 0 and 1.
-        augmenter: Changes each crop.
+        intensity: The intensities that become 0 and 1.
+        augmenter: Augments each crop.
         settings: Size and number of the crops, and the threads or processes that prepare them;
             processes take seconds to start, and some 0.2 GB each.
-        seed: Another seed gives other crops in another order.
-        label_margin: Pixels to cut off each side of the label, for valid convolutions.
+        seed: Seed of the crops and their order.
+        label_margin: Pixels that valid convolutions cut off each side of the label.
     """
 
     def __init__(
@@ -72,13 +70,13 @@ class CropLoader(keras.utils.PyDataset):
         return [self._crops[place][0] for place in self._chosen(index)]
 
     def begin_with(self, epoch: int) -> None:
-        """Begin with a later epoch than the first, which is 0; before Keras has seen the feed."""
+        """Start with a later epoch than 0; to be called before Keras reads a batch."""
         self._start_epoch(epoch)
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Return images `(batch, size, size, channels)` and labels `(batch, size, size, 1)`.
 
-        Samples with weights give float32 labels with the weights behind them, `(..., 2)`.
+        Labels of samples with weights are float32 `(..., 2)`: the label, then the weight.
         """
         if self._processes is None:
             return self._maker.make_batch(self._order_of(index))
@@ -90,7 +88,7 @@ class CropLoader(keras.utils.PyDataset):
             self._processes.close()
 
     def on_epoch_end(self) -> None:
-        """Go on to the next epoch's crops; Keras calls it when all threads are done."""
+        """Start the next epoch; Keras calls it when all threads are done."""
         self._start_epoch(self._epoch + 1)
 
     def _chosen(self, index: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""The same training again, to the last bit."""
+"""Bit-identical repetition of a training."""
 
 from typing import Any
 
@@ -9,15 +9,14 @@ from unetflow.core.rng import generator_for
 
 
 def make_deterministic(unet: keras.Model, seed: int) -> None:
-    """Make everything that follows a function of the seed alone.
+    """Make the training a pure function of the seed.
 
-    TensorFlow is told to take deterministic operations, from now on in this process: else sums
-    may be taken in another order each time. A network that was read from a file has lost the
-    seeds of its dropout, which therefore come from this seed.
+    TensorFlow uses deterministic operations from now on in this process. A network that was read
+    from a file has lost the seeds of its dropout, which are therefore derived from this seed.
 
     Args:
         unet: The network that will be trained.
-        seed: Another seed gives another dropout.
+        seed: Seed of dropout, too.
     """
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":

@@ -1,10 +1,8 @@
-"""A copy of a network that trains faster: the same function of the same weights.
+"""A copy of a network that trains faster and computes the same function of the same weights.
 
-Most of a training step goes to convolutions, which TensorFlow hands to a library that is near the
-processor's limit. What the copy saves lies between them: Keras normalises a batch in some ten
-passes over it, in float32 even where the network computes in bfloat16; TensorFlow has one operation
-for it. And a bias before a batch normalisation is added and differentiated for nothing, since the
-normalisation takes the mean off again.
+Keras normalises a batch in about ten passes over it, in float32 even where the network computes in
+bfloat16; TensorFlow has one operation for it. A bias before a batch normalisation is useless, since
+the normalisation subtracts the mean.
 """
 
 import math
@@ -17,18 +15,17 @@ from keras import layers, ops
 from unetflow.models.blocks import Tensor
 
 WAY_OF_TRAINING = 2
-"""Counted up by a change after which trainings that were cut off before cannot be gone on with."""
+"""Raised by a change after which earlier interrupted trainings cannot be resumed."""
 
 _IN_FLOAT32 = ("probabilities", "enlarge", "cut", "all_probabilities")
-"""The heads and what follows them: a probability near 1 has no 3 digits in bfloat16."""
+"""The heads and what follows them: a probability near 1 has fewer than 3 digits in bfloat16."""
 
 
 class FusedBatchNormalization(layers.BatchNormalization):
-    """Batch normalisation of the last axis by TensorFlow's one operation for it.
+    """Batch normalisation of the last axis by TensorFlow's fused operation.
 
-    Statistics, scale and offset are in float32, whatever the type of the input. Means and
-    variances move as Keras's do: by the variance of the batch itself, not by the estimate for
-    the population that the operation returns.
+    Statistics, scale and offset are in float32 for any type of the input. As in Keras, the moving
+    variance follows the biased variance of the batch, while the operation returns the unbiased one.
     """
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Any = None) -> Tensor:
@@ -58,10 +55,10 @@ class FusedBatchNormalization(layers.BatchNormalization):
 
 
 class UnbiasedConvolution(layers.Conv2D):
-    """A convolution whose bias is there, for the weights' sake, but neither added nor learnt."""
+    """A convolution that keeps its bias among the weights, but neither adds nor learns it."""
 
     def build(self, input_shape: Any) -> None:
-        """Make the weights."""
+        """Create the weights."""
         super().build(input_shape)
         self.bias.trainable = False
 
@@ -71,7 +68,7 @@ class UnbiasedConvolution(layers.Conv2D):
 
 
 class CheckedConvolution(layers.Conv2D):
-    """A convolution that makes the loss no number when its kernel, or the image, is none."""
+    """A convolution that makes the loss NaN when its kernel, or the image, is not finite."""
 
     def call(self, inputs: Tensor) -> Tensor:
         """Convolve `(batch, height, width, channels)`."""
@@ -95,11 +92,11 @@ def copy_for_training(unet: keras.Model, precision: str) -> keras.Model:
     Args:
         unet: A network that `build_unet` made, in float32. Its biases before batch normalisation
             become 0, and the moving means smaller by them, which changes nothing that it computes.
-        precision: What the copy computes in, one of `precision.PRECISIONS`. The weights are in
-            float32 either way, and so are losses, probabilities and the statistics of batches.
+        precision: One of `precision.PRECISIONS`; weights, losses, probabilities and the statistics
+            of batches are in float32 either way.
 
     Returns:
-        The copy, uncompiled. `unet.set_weights(copy.get_weights())` brings back what it learns.
+        The copy, uncompiled. `unet.set_weights(copy.get_weights())` copies its weights back.
     """
     before = _convolutions_before_normalisation(unet)
     for convolution, normalisation in before.items():
@@ -132,7 +129,7 @@ def _convolutions_before_normalisation(unet: keras.Model) -> dict[str, layers.La
 def _class_of(layer: layers.Layer, before: dict[str, layers.Layer]) -> type[layers.Layer]:
     if layer.name in before:
         return UnbiasedConvolution
-    # Other backends compile the many passes into few by themselves, and hide nothing.
+    # Other backends fuse the passes by themselves.
     if keras.backend.backend() != "tensorflow":
         return type(layer)
     if isinstance(layer, layers.BatchNormalization):
@@ -148,10 +145,9 @@ def _source_of(layer: layers.Layer) -> layers.Layer:
 
 
 def _not_a_number_unless_finite(values: Tensor) -> Tensor:
-    """Return a part of the loss that is 0, or no number where one of these values is none.
+    """Return a part of the loss that is 0, or NaN where a value is not finite.
 
-    TensorFlow joins a convolution or a normalisation with the ReLU behind it, and on some
-    processors that makes 0 of what is no number: a training whose weights are spoilt would go on
-    with nothing in its loss to show for it.
+    TensorFlow fuses a convolution or a normalisation with the ReLU behind it, which makes 0 of NaN
+    on some processors: without this, spoilt weights would not show in the loss.
     """
     return ops.where(ops.all(ops.isfinite(values)), 0.0, math.nan)

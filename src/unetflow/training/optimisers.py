@@ -19,12 +19,11 @@ def count_warmup_steps(settings: TrainingParameters, total_steps: int) -> int:
 def build_optimiser(settings: TrainingParameters, total_steps: int) -> keras.optimizers.Optimizer:
     """Build an optimiser whose learning rate follows a schedule.
 
-    Args:
-        settings: Which one, and how.
-        total_steps: Steps of the whole training.
+    With the schedule "plateau" its rate is constant: `PlateauRate` changes it.
 
-    Returns:
-        The optimiser. With the schedule "plateau" its rate is constant: `PlateauRate` changes it.
+    Args:
+        settings: Optimiser and schedule.
+        total_steps: Steps of the whole training.
     """
     rate: Any = settings.learning_rate
     rising = count_warmup_steps(settings, total_steps)
@@ -45,7 +44,8 @@ def build_optimiser(settings: TrainingParameters, total_steps: int) -> keras.opt
 class WarmUpRate(keras.optimizers.schedules.LearningRateSchedule):
     """A learning rate that rises from zero, and then stays or falls to zero.
 
-    After the rise, with p the share of the remaining steps that is done, the rate is
+    Keras has no constant or polynomial schedule with warm-up, so that all three are here. After
+    the rise, with p the fraction of the remaining steps that is done, the rate is
 
     - "constant": `highest`;
     - "cosine": `highest` (1 + cos(pi p)) / 2 (Loshchilov and Hutter, arXiv 1608.03983);
@@ -81,7 +81,7 @@ class WarmUpRate(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class PlateauRate(keras.callbacks.ReduceLROnPlateau):
-    """Halves the learning rate when the validation Dice no longer rises, after a rise from zero.
+    """Halves the learning rate when the validation Dice no longer rises, after a warm-up.
 
     Args:
         highest: The learning rate at the end of the rise.
@@ -103,7 +103,7 @@ class PlateauRate(keras.callbacks.ReduceLROnPlateau):
 
 
 class AveragedWeights(keras.callbacks.SwapEMAWeights):
-    """Puts the moving average into the weights' place at the end of an epoch, and takes it back.
+    """Validates the moving average of the weights in place of the weights.
 
     Raises:
         InputError: Under JAX, where Keras 3.15 lets two variables share an array that the next

@@ -1,4 +1,4 @@
-"""The type of number in which a network computes while it trains."""
+"""Precision of training: float32 or bfloat16."""
 
 from unetflow.models.device import find_gpu_capability, read_processor_flags
 
@@ -6,12 +6,12 @@ PRECISIONS = ("float32", "bfloat16")
 
 _QUICK_PROCESSORS = {"avx512_bf16", "amx_bf16"}
 _QUICK_GPU = (8, 0)
-"""From this compute capability on (Ampere), NVIDIA's GPUs multiply bfloat16 faster."""
+"""Compute capability (Ampere) from which NVIDIA's GPUs multiply bfloat16 faster."""
 
 
 _NARROW = 16
-"""With fewer filters in its first level a network is slower in bfloat16 on a processor, whose
-library multiplies 16 channels at a time: 0.6 times with 8 filters, 1.7 times with 16."""
+"""Filters of the first level below which bfloat16 is slower on a processor, since its library
+multiplies 16 channels at a time: 0.6 times as fast with 8 filters, 1.7 times with 16."""
 
 
 def choose_precision(wanted: str, base_filters: int) -> str:

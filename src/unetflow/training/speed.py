@@ -1,4 +1,4 @@
-"""How fast this machine trains."""
+"""Training speed of this machine."""
 
 import random
 import statistics
@@ -22,7 +22,7 @@ Batch = NDArray[np.generic]
 
 _STEPS = 5
 _FASTEST = 1e15
-"""No machine reaches more of anything; where noise would say so, this stands for it."""
+"""Upper bound of any speed, where noise makes a time 0 or less."""
 
 
 @dataclass(frozen=True)
@@ -43,35 +43,32 @@ class _Probe:
 
 
 _NARROW, _WIDE = _Probe(base_filters=16, crop=128), _Probe(base_filters=96, crop=32)
-"""The time of the one goes to moving numbers, that of the other to multiplying them; one halving
-is enough to tell, and compiles faster than a whole U-Net."""
+"""The narrow one is limited by memory, the wide one by multiply-adds. Depth 1 compiles fastest."""
 
 
 def measure_speed(precision: str) -> Speed:
-    """Time some training steps of a narrow and of a wide network on made-up data.
+    """Time training steps of a narrow and of a wide network on random data.
+
+    The result holds for the present load of the machine. The global random state is restored, but
+    some 0.1 GB of memory stays with the process.
 
     Args:
-        precision: What they compute in; see `precision.PRECISIONS`.
-
-    Returns:
-        What explains the median times of both; it holds for the load that the machine is under
-        now. The global random state is left as it was, but some 0.1 GB of memory stays with the
-        process, as after any training.
+        precision: Of the training; see `precision.PRECISIONS`.
     """
     with _same_random_state():
         trainings = [_start_training(probe, precision) for probe in (_NARROW, _WIDE)]
-        # In turns, so that a busy moment slows both.
+        # Alternately, so that a busy moment slows both.
         times = [[_time_step(*training) for training in trainings] for _ in range(_STEPS)]
     narrow, wide = (statistics.median(column) for column in zip(*times, strict=True))
     return solve_speed((_NARROW.work, narrow), (_WIDE.work, wide))
 
 
 def solve_speed(narrow: tuple[Work, float], wide: tuple[Work, float]) -> Speed:
-    """Find the speed that explains two times.
+    """Compute the speed from two times.
 
-    Each time is multiply-adds x a + values x b, which are two linear equations for the seconds a
-    and b of one multiply-add and of one value. On a busy machine one of them may come out below
-    zero; then it is taken as zero, and the other from the sum of both times.
+    Each time is multiply-adds x a + values x b: two linear equations for the seconds a and b of one
+    multiply-add and of one value. If noise makes one of them negative, it is taken as 0, and the
+    other from the sum of both times.
 
     Args:
         narrow: Work and seconds of a narrow network.
@@ -91,7 +88,7 @@ def solve_speed(narrow: tuple[Work, float], wide: tuple[Work, float]) -> Speed:
 
 
 def _start_training(probe: _Probe, precision: str) -> tuple[keras.Model, Batch, Batch]:
-    """Return a network that has trained for a step, and the batch for further ones."""
+    """Return a network after its first step, and the batch for further ones."""
     unet = copy_for_training(
         build_unet((None, None, 3), base_filters=probe.base_filters, depth=1), precision
     )
@@ -113,7 +110,7 @@ def _time_step(unet: keras.Model, images: Batch, labels: Batch) -> float:
 
 @contextmanager
 def _same_random_state() -> Iterator[None]:
-    """Put back the state from which Keras draws the seeds of initial weights."""
+    """Restore the state from which Keras draws the seeds of initial weights."""
     before = random.getstate()
     try:
         yield

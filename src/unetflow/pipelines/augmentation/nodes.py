@@ -1,4 +1,4 @@
-"""Parameters to an augmentation policy, and a picture of what it does."""
+"""Nodes of `augmentation`: the policy and a preview of it."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ _PREVIEWED = 4
 
 
 def write_policy(augmentation: AugmentationParameters) -> list[dict[str, Any]]:
-    """Write the augmentation policy as data; see `augmentation.policy.build_policy`."""
+    """Return the augmentation policy; see `augmentation.policy.build_policy`."""
     return build_policy(augmentation)
 
 
@@ -29,7 +29,7 @@ def preview_policy(
     plan: Plan,
     seed: int,
 ) -> Figure:
-    """Draw a few training crops as they are and as the policy changes them."""
+    """Draw a few training crops without and with augmentation."""
     split = samples_of_split(samples, manifest, "train")
     chosen = list(split)[:_PREVIEWED]
     return draw_augmentation_preview(

@@ -1,4 +1,4 @@
-"""Parameters and fingerprint to an untrained U-Net and its drawing."""
+"""Nodes of `construction`: the untrained U-Net and its drawing."""
 
 import logging
 
@@ -17,18 +17,15 @@ def construct_unet(
     seed: int,
     start_model: tuple[str, KerasModel] | None,
 ) -> KerasModel:
-    """Build the U-Net that the parameters describe, for the data's number of channels.
+    """Build the U-Net of the plan for the data's number of channels.
 
     Args:
         fingerprint: Of the data set.
         classes: The parameter `classes`.
-        plan: The settled parameters; see `planning.nodes.plan_run`.
-        seed: What the initial weights depend on.
-        start_model: Where a trained model comes from, and the model, whose weights the U-Net takes
-            as far as they fit; None begins afresh.
-
-    Returns:
-        The U-Net, for images of any size that its depth can halve.
+        plan: The planned parameters.
+        seed: Seed of the initial weights.
+        start_model: Origin and model whose weights the U-Net takes as far as they fit; None: random
+            weights.
     """
     import keras
 
@@ -38,8 +35,8 @@ def construct_unet(
     settings = plan.model
     if settings.normalisation in ("group", "instance"):
         _log.warning(
-            "%s normalisation looks at a whole piece of an image: masks of images larger than "
-            "training.tile depend on how they are cut. Raise training.tile above their size",
+            "%s normalisation depends on a whole tile: masks of images larger than training.tile "
+            "depend on the tiling. Raise training.tile above their size",
             settings.normalisation.capitalize(),
         )
     keras.utils.set_random_seed(seed)
@@ -55,7 +52,7 @@ def construct_unet(
 
 
 def draw_network(unet: KerasModel, plan: Plan) -> Figure:
-    """Draw the network with the sizes that it has for a training crop."""
+    """Draw the network with its sizes for a training crop."""
     from unetflow.models.diagram import draw_unet
 
     return draw_unet(unet, plan.training.crop_size)

@@ -1,4 +1,4 @@
-"""Samples in folds to a network for each fold, scores of every image, and one ensemble."""
+"""Nodes of `cross_validation`: a network for each fold, their scores, and their ensemble."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -41,7 +41,7 @@ def compute_fold_weight_maps(
     if plan.training.overfit_crops:
         raise InputError(
             "training.overfit_crops",
-            "what is learnt by heart says nothing about other images",
+            "overfitted crops say nothing about other images",
             "Set it to 0 for a cross-validation",
         )
     everyone = manifest[manifest["fold"] >= 0].assign(split="train")
@@ -62,9 +62,8 @@ def train_folds(
 ) -> Iterator[Trained]:
     """Train a network for each fold on other folds, and score it on the one that is held out.
 
-    Everything that is learnt from data, the scaling of intensities and the threshold too, comes
-    from other folds; see `data.folds.manifest_of_fold`. Each begins afresh, since
-    a model to start from may have seen the images.
+    Everything learnt from data, also the scaling of intensities and the threshold, comes from other
+    folds; see `data.folds.manifest_of_fold`. Each starts from random weights.
 
     Args:
         samples: All samples.
@@ -72,11 +71,11 @@ def train_folds(
         classes: The parameter `classes`.
         policy: The augmentation policy.
         weight_maps: The weight maps of all samples in folds, if there are any.
-        plan: The settled parameters; see `planning.nodes.plan_run`.
+        plan: The planned parameters.
         evaluation: The parameters of the evaluation.
-        seed: What all chance depends on.
-        begin: Gives for a fold's name whom to tell how it goes.
-        checkpoints: Where the folds of a cross-validation that was cut off are found.
+        seed: Seed of all random numbers.
+        begin: Returns the listeners of the fold of a name.
+        checkpoints: Where the states of interrupted folds are found.
 
     Yields:
         For each fold, under its name, the segmenter and the scores of its images (see
@@ -115,7 +114,7 @@ def gather_scores(
     manifest: pd.DataFrame,
     classes: Classes,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Put the scores of all folds into one table, and sum them up."""
+    """Concatenate the scores of all folds, and summarise them."""
     folds = range(count_folds(manifest))
     tables = [fold_scores[name_fold(fold)]() for fold in folds]  # there may be more of before
     scores = cross_validation.gather_scores(tables, manifest)
@@ -125,7 +124,7 @@ def gather_scores(
 def average_folds(
     fold_segmenters: dict[str, Callable[[], Segmenter]], manifest: pd.DataFrame
 ) -> Segmenter:
-    """Make one segmenter of those of all folds; see `inference.ensemble.average_segmenters`."""
+    """Average the segmenters of all folds; see `inference.ensemble.average_segmenters`."""
     from unetflow.inference.ensemble import average_segmenters
 
     folds = range(count_folds(manifest))
@@ -133,5 +132,5 @@ def average_folds(
 
 
 def name_fold(fold: int) -> str:
-    """Return what a fold's run and files are called."""
+    """Return the name of a fold's run and files."""
     return f"fold_{fold}"

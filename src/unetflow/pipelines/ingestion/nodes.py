@@ -1,4 +1,4 @@
-"""Raw files to canonical samples, with a table of them, a report, and a list of what is wrong."""
+"""Nodes of `ingestion`: raw files to samples, their manifest, a report and a quarantine."""
 
 import logging
 
@@ -54,10 +54,10 @@ def build_samples(
 
 
 def describe_samples(samples: SampleFolder, classes: Classes) -> tuple[Table, Table]:
-    """Make a table of all samples that can be used, and one of all files that cannot.
+    """Return a table of all usable samples, and one of all unusable files.
 
     Args:
-        samples: The samples, and what could not be made one.
+        samples: The samples, and the files that were refused.
         classes: The parameter `classes`.
 
     Returns:
@@ -89,14 +89,14 @@ def split(
     ingestion: IngestionParameters,
     seed: int,
 ) -> tuple[Table, Table]:
-    """Give each sample its split, and list what is on two sides of it.
+    """Assign each sample to a split, and list the leaks between splits.
 
     Args:
         described: The samples.
         duplicates: Images that are the same or nearly.
-        manifest_before: The manifest of the last run, so that nobody changes sides.
+        manifest_before: The manifest of the last run, whose samples keep their split.
         ingestion: The parameters of the stage.
-        seed: What chance depends on.
+        seed: Seed of the random numbers.
 
     Returns:
         `described` with the columns `group`, `split`, `fold` and `split_rule`, and the leaks (see
@@ -105,8 +105,8 @@ def split(
     rule = SplitRule(ingestion.split, seed)
     if ingestion.split.strategy != "given" and described["source_split"].notna().any():
         _log.warning(
-            "The source gives a split, which ingestion.split.strategy '%s' passes over; set it to "
-            "'given' to obey it",
+            "The source gives a split, which ingestion.split.strategy '%s' ignores; set it to "
+            "'given' to use it",
             ingestion.split.strategy,
         )
     together = (
@@ -146,13 +146,13 @@ def accept_data(
     classes: Classes,
     ingestion: IngestionParameters,
 ) -> Table:
-    """Pass the samples on as the manifest, provided that they can be trained on.
+    """Return the samples as the manifest, provided that they can be trained on.
 
     Args:
         split_samples: The samples and their split.
         quarantine: The files that were left out.
         leaks: What is on two sides of the split.
-        data_report: Only here so that it is written before anything stops the run.
+        data_report: An input so that it is written before an error stops the run.
         classes: The parameter `classes`.
         ingestion: The parameters of the stage.
 
@@ -175,7 +175,7 @@ def accept_data(
     may_cut = ingestion.split.strategy == "contiguous" and ingestion.split.group is None
     series = split_samples.loc[split_samples["is_series"].astype(bool), "id"]
     cut = of_groups & leaks["first"].isin(series) & may_cut
-    # Copies come first: those that shall stay together make one group of theirs.
+    # Copies come first: those that stay together make one group.
     _check_leaks(leaks[~of_groups], "duplicates", ingestion.leakage.duplicates)
     _check_leaks(leaks[cut], "groups", "allow")
     _check_leaks(leaks[of_groups & ~cut], "groups", ingestion.leakage.groups)
@@ -206,20 +206,20 @@ def _check_quarantine(quarantine: Table, usable: int, allowed: float) -> None:
             "raw_pairs",
             f"{len(rows)} of {total} entries cannot be used, more than the allowed share of "
             f"{allowed:.0%}:\n{_first(rows)}\nThe catalog entry 'quarantine' lists them all.\n",
-            "Mend them, or raise ingestion.max_quarantined_fraction to go on without them",
+            "Fix them, or raise ingestion.max_quarantined_fraction to continue without them",
         )
     _log.warning("Left out %d files:\n%s", len(rows), _first(rows))
 
 
 def _compare_shares(splits: "pd.Series[str]", wanted: SplitParameters) -> None:
-    """Warn where chance has made a split much smaller or larger than what was asked for."""
+    """Warn where a random split is much smaller or larger than requested."""
     shares = splits.value_counts(normalize=True)
     asked = {"validation": wanted.validation, "test": wanted.test}
     far = [name for name, share in asked.items() if abs(shares.get(name, 0) - share) > _FAR]
     if far and wanted.strategy == "random":
         _log.warning(
-            "A random split meets its shares only on average, and of so few groups it came out "
-            "otherwise: %s. `ingestion.split.strategy: stratified` deals them out",
+            "A random split meets its fractions only on average, and with so few groups it does "
+            "not: %s. `ingestion.split.strategy: stratified` meets them",
             ", ".join(f"{name} {shares[name]:.0%} instead of {asked[name]:.0%}" for name in far),
         )
 
@@ -237,12 +237,11 @@ def _check_leaks(leaks: Table, name: str, policy: str) -> None:
         )
         return
     fix = {
-        ("groups", "stop"): "Split by group, or set `ingestion.leakage.groups: allow` to live with "
-        "it",
+        ("groups", "stop"): "Split by group, or set `ingestion.leakage.groups: allow` to accept it",
         ("duplicates", "stop"): "Set `ingestion.leakage.duplicates: together` to keep them on one "
-        "side, or `allow` to live with it",
+        "side, or `allow` to accept it",
         ("duplicates", "together"): "The strategy of the split divides them all the same: take one "
-        "of each two away, or set `ingestion.leakage.duplicates: allow` to live with it",
+        "of each two away, or set `ingestion.leakage.duplicates: allow` to accept it",
     }
     raise InputError(
         "raw_pairs",

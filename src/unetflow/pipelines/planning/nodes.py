@@ -1,4 +1,4 @@
-"""What the parameters leave open, chosen for the data and the budget."""
+"""Node of `planning`: chooses what the parameters leave open."""
 
 import logging
 from collections.abc import Collection

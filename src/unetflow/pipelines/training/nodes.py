@@ -1,4 +1,4 @@
-"""An untrained U-Net and samples to a trained U-Net and its history."""
+"""Nodes of `training`: weight maps, the trained U-Net and its history."""
 
 import logging
 from collections.abc import Mapping
@@ -40,7 +40,7 @@ def compute_weight_maps(
         manifest: Which of them train.
         fingerprint: Of the training split; balances the classes.
         classes: The parameter `classes`.
-        plan: The settled parameters; see `planning.nodes.plan_run`.
+        plan: The planned parameters.
         weight_maps_before: The folder as the last run left it.
 
     Returns:
@@ -80,7 +80,7 @@ def train_unet(
             the classes.
         policy: The augmentation policy.
         weight_maps: The weight maps of the training samples, if there are any.
-        plan: The settled parameters; see `planning.nodes.plan_run`.
+        plan: The planned parameters.
         seed: Seed of all random numbers.
         listeners: Called while it trains.
         checkpoints: Where the state of the same training is found, if it was interrupted; None:

@@ -103,7 +103,7 @@ def count_parameters(architecture: Architecture) -> int:
     """Return the number of parameters, non-trainable ones included."""
     edge = 2 ** (architecture.depth + 5)  # any fitting size gives the same number
     convolutions = list_convolutions(architecture, edge, edge)
-    # Gamma and beta, and for batch normalisation a moving mean and a moving variance.
+    # Gamma and beta; for batch normalisation also moving mean and variance.
     per_filter = {"none": 0, "batch": 4}.get(architecture.normalisation, 2)
     normalised = sum(c.outputs for c in convolutions if c.kind == "block")
     return sum(c.weights for c in convolutions) + per_filter * normalised

@@ -1,7 +1,7 @@
-"""How long a training step and a validation pass take.
+"""Time of a training step and of a validation pass.
 
-Wide networks reach far more multiply-adds a second than narrow ones, whose time goes to moving
-numbers to and from memory. So the time is reckoned as the sum of both.
+Wide networks reach far more multiply-adds per second than narrow ones, which spend their time on
+memory traffic. So the time is modelled as the sum of both.
 """
 
 from dataclasses import dataclass
@@ -11,34 +11,32 @@ from unetflow.tiling.windows import plan_windows
 from unetflow.training.planner.architecture import Architecture, count_parameters, list_convolutions
 
 _PASSES = 3
-"""A training step computes about three times as much as the forward pass: the gradient of each
-convolution for its input and that for its kernel cost one forward pass each."""
+"""A training step costs about three forward passes: each convolution has two gradients."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a machine has to do for one step or one image.
+    """The work of one step or one image.
 
     Attributes:
         multiply_adds: In the convolutions.
-        values: Numbers that are made and read again: those of the feature maps, each of which is
-            also normalised, rectified and copied, and the weights that the optimiser changes.
+        values: Numbers written and read again: the feature maps, and the weights in a step.
     """
 
     multiply_adds: float
     values: float
 
     def times(self, factor: float) -> "Work":
-        """Return the work of so many of these."""
+        """Return a multiple of this work."""
         return Work(factor * self.multiply_adds, factor * self.values)
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What a machine reaches; `training.speed.measure_speed` measures it.
+    """Speed of a machine; see `training.speed.measure_speed`.
 
     Attributes:
-        multiply_adds: For each second, if nothing else took time.
+        multiply_adds: Per second, if nothing else took time.
         values: Likewise.
     """
 
@@ -46,7 +44,7 @@ class Speed:
     values: float
 
     def seconds(self, work: Work) -> float:
-        """Return how long this takes."""
+        """Return the time of this work."""
         return work.multiply_adds / self.multiply_adds + work.values / self.values
 
 
@@ -59,15 +57,15 @@ def forward_work(architecture: Architecture, height: int, width: int) -> Work:
         width: Likewise.
 
     Returns:
-        The multiply-adds are exact, where a same convolution counts the zeros at the border too;
-        those of biases and normalisation, a few per cent more, are left out.
+        Exact multiply-adds, with the zeros at the border of same convolutions; those of biases and
+        normalisation, a few per cent more, are left out.
     """
     convolutions = list_convolutions(architecture, height, width)
     return Work(sum(c.multiply_adds for c in convolutions), sum(c.map_size for c in convolutions))
 
 
 def step_work(architecture: Architecture, crop: int, batch: int) -> Work:
-    """Count the work of one training step: three times that of the forward passes, and weights.
+    """Count the work of one training step.
 
     Args:
         architecture: Of the U-Net.
@@ -79,7 +77,7 @@ def step_work(architecture: Architecture, crop: int, batch: int) -> Work:
 
 
 def prediction_work(architecture: Architecture, height: int, width: int, tile: int) -> Work:
-    """Count the work of predicting one image in windows, overlaps included.
+    """Count the work of predicting one image in overlapping windows.
 
     Args:
         architecture: Of the U-Net.

@@ -1,12 +1,9 @@
-"""How much memory a training takes, worked out from the sizes of the network's layers.
+"""Peak memory of a training, computed from the sizes of the network's layers.
 
-The model is for TensorFlow on a CPU, where a tensor is freed as soon as nothing needs it any more.
-It adds up what must be there at the same time, and takes the larger of two moments: the backward
-pass of a training step, and the prediction of a validation image.
-
-The sizes follow from the architecture. What cannot be derived, since it lies within libraries, are
-the constants for the process and the graph and the number of unrolled inputs: they were found by
-least squares from measured peaks, with which `benchmarks/planning.py` compares the predictions.
+The model is for TensorFlow on a CPU, where a tensor is freed as soon as it is not needed any more.
+It is the larger of two sums: the backward pass of a training step, and the prediction of a
+validation image. The constants for process, graph and unrolled inputs were fitted to measured peaks
+by least squares; `benchmarks/planning.py` compares predictions with measurements.
 """
 
 from collections.abc import Iterable
@@ -21,47 +18,45 @@ _FLOAT = 4
 """Bytes of a float32."""
 
 _PROCESS = 770e6
-"""Bytes of Python with TensorFlow, Keras, Kedro, MLflow and albumentations once imported."""
+"""Bytes of Python with TensorFlow, Keras, Kedro, MLflow and albumentations imported."""
 
 _GRAPH = 185e6
-"""Bytes of the compiled training step and prediction, of the threads and of what lies unused
-between tensors."""
+"""Bytes of the compiled training step and prediction, of threads, and unused between tensors."""
 
 _UNROLLED_INPUTS = 1.75
-"""How many unrolled inputs there are at a time: TensorFlow's gradients of a convolution write the 9
-pixels under the kernel side by side, image by image, and the gradient for the input and the one
-for the kernel run at the same time, though not always at the same layer."""
+"""Unrolled inputs at a time. TensorFlow's gradients of a convolution write the 9 pixels under the
+kernel side by side; those for input and kernel run in parallel, not always at the same layer."""
 
 _PREDICTION_MAPS = 4
-"""Feature maps of the largest size while a prediction joins those of the last level: the one from
-below, the skip, and both again as the joined one."""
+"""Feature maps of the largest size while the last level concatenates them: the one from below, the
+skip, and both concatenated."""
 
 _LASTING_COPIES = 3
-"""Copies of the weights: they themselves, their gradients, and the best ones so far."""
+"""Copies of the weights: themselves, their gradients, and the best ones so far."""
 
 _SLOTS = {"sgd": 1, "adam": 2, "adamw": 2}
-"""Copies that an optimiser keeps: the momentum, and for Adam the mean square too."""
+"""Copies in an optimiser: the momentum, and for Adam also the mean square."""
 
 QUEUE_LENGTH = 8
-"""Batches that training keeps ready (see `training.data_loader`)."""
+"""Batches that `training.data_loader` keeps ready."""
 
 _BATCHES_UNDER_WAY = 2
-"""Further ones that two threads prepare."""
+"""Batches that two threads are preparing."""
 
 _LOSS_MAPS = 6
-"""Maps of the image's size and the output's channels that a validation image's scores need."""
+"""Maps of the image's size with the output's channels, for the scores of a validation image."""
 
 _KEPT_BY_LOSS = {"cldice": 84, "lovasz": 7}
-"""Maps of the output's size that a loss keeps for the backward pass: of `cldice` those of each of
-its rounds of thinning, of `lovasz` the sorted errors."""
+"""Maps of the output's size that a loss keeps for the backward pass: `cldice` those of each step of
+thinning, `lovasz` the sorted errors."""
 
 _KEPT_BY_ANY_LOSS = 2
-"""Those that every loss keeps: truth and prediction."""
+"""Those of every loss: truth and prediction."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What the memory of a validation pass depends on, apart from the network.
+    """Sizes of a validation pass.
 
     Attributes:
         height: Of the largest image in pixels.
@@ -113,10 +108,10 @@ def _weight_bytes(architecture: Architecture, training: TrainingParameters) -> i
 def _step_bytes(architecture: Architecture, crop: int, batch: int) -> float:
     convolutions = list_convolutions(architecture, crop, crop)
     blocks = [c for c in convolutions if c.kind == "block"]
-    # The ReLU's result is kept for the backward pass, and the normalisation's input, if there is.
+    # Kept for the backward pass: the ReLU's result, and the normalisation's input.
     for_each_block = 1 if architecture.normalisation == "none" else 2
     kept = for_each_block * sum(c.map_size for c in blocks)
-    # So are pooled maps and joined ones, as inputs of the convolution that follows.
+    # Likewise pooled and concatenated maps, as inputs of the next convolution.
     kept += sum(c.map_size for c in blocks[1 : 2 * architecture.depth : 2]) // 4
     kept += sum(2 * c.map_size for c in convolutions if c.kind == "up")
     unrolled = max(9 * c.inputs * c.height * c.width for c in blocks)
@@ -140,7 +135,7 @@ def _validation_bytes(architecture: Architecture, validation: Validation) -> int
     height, width = rows[0].stop - rows[0].start, columns[0].stop - columns[0].start
     windows = min(validation.batch_size, len(rows) * len(columns))
     largest = max(c.map_size for c in list_convolutions(architecture, height, width))
-    # The image as float32, and once more with its mirrored border.
+    # The image as float32, without and with its mirrored border.
     image = 2 * architecture.channels + _LOSS_MAPS * architecture.classes
     pixels = validation.height * validation.width
     return _FLOAT * (_PREDICTION_MAPS * windows * largest + pixels * image)

@@ -81,7 +81,7 @@ def plan_training(
 
 
 def _choose_by_time(task: Task, speed: Speed) -> Choice:
-    """Choose as if memory were no matter."""
+    """Choose regardless of memory."""
     depth = choose_depth(task)
     widths = _candidates(task, "base_filters", _WIDTHS)
     choice = Choice(
@@ -99,7 +99,7 @@ def _choose_by_time(task: Task, speed: Speed) -> Choice:
 
 
 def _fit_memory(task: Task, wanted: Choice) -> Choice:
-    """Return the first of ever smaller choices that fits."""
+    """Return the first of the ever smaller choices that fits."""
     choice = wanted
     for choice in _shrink(task, wanted):
         if _memory_of(task, choice) <= task.memory:

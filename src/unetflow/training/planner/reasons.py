@@ -1,4 +1,4 @@
-"""Why a plan is as it is, in plain sentences."""
+"""Reasons for a plan, in plain sentences."""
 
 from unetflow.training.planner.schedule import (
     FEWEST_STEPS,
@@ -17,7 +17,7 @@ def give_reasons(task: Task, wanted: Choice, choice: Choice, schedule: Schedule)
 
     Args:
         task: What the plan is for.
-        wanted: What would be chosen if memory were no matter.
+        wanted: What would be chosen regardless of memory.
         choice: What is chosen.
         schedule: How long to train.
 

@@ -1,4 +1,4 @@
-"""How many steps fit into the time, and into how many epochs they are divided."""
+"""The number of steps that fit into the time, and their epochs."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,13 @@ from unetflow.training.planner.cost import Speed, prediction_work, step_work
 from unetflow.training.planner.task import Choice, Task
 
 TIME_SHARE = 0.8
-"""Share of the minutes that is planned; the rest is for the start, the evaluation and chance."""
+"""Fraction of the minutes to plan with; the rest is for start, evaluation and chance."""
 
 FEWEST_STEPS = 1000
 FEWEST_STEPS_OF_AN_EPOCH = 25
 FEWEST_EPOCHS, MOST_EPOCHS = 20, 100
 _MOST_VALIDATION = 0.25
-"""Largest share of the planned time for validation; above it, epochs become fewer and longer."""
+"""Largest fraction of the planned time for validation; above it, epochs are fewer and longer."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,9 @@ class Schedule:
 def plan_schedule(task: Task, choice: Choice, speed: Speed) -> Schedule:
     """Fill the planned time with epochs.
 
-    Without any given number, there are as many epochs as have 25 steps each, but between 20 and
-    100, and fewer where validation would take more than a quarter of the time. Then each image
-    gives as many crops as that takes, at least one. A given number of epochs or of crops is kept,
-    and the other one fills the time.
+    If neither epochs nor crops are given, epochs have 25 steps each, but there are 20 to 100 of
+    them, and fewer where validation would take more than a quarter of the time; the crops of each
+    image follow from that. If one is given, the other fills the time.
     """
     step, validation = measure_seconds(task, choice, speed)
     planned = TIME_SHARE * task.seconds
@@ -72,7 +71,7 @@ def measure_seconds(task: Task, choice: Choice, speed: Speed) -> tuple[float, fl
 
 
 def trains_long_enough(task: Task, schedule: Schedule) -> bool:
-    """Tell whether there are 1,000 steps, or all that are given, in the planned time."""
+    """Return whether 1,000 steps, or all given ones, fit into the planned time."""
     if schedule.seconds > TIME_SHARE * task.seconds:
         return False
     return schedule.steps >= FEWEST_STEPS or {"epochs", "crops_per_image"} <= set(task.given)

@@ -1,4 +1,4 @@
-"""Which depths and crops suit the images."""
+"""Depths and crops that suit the images."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from unetflow.training.planner.task import Task
 LARGEST_CROP = 256
 DEEPEST = 4
 LEAST_DEEP_EDGE = 8
-"""Pixels of the deepest feature map's edge: below it, most of what a 3x3 kernel sees is border."""
+"""In pixels: in smaller feature maps, a 3x3 kernel sees mostly border."""
 
 
 def deepest_edge(depth: int, padding: str, crop: int) -> int:
@@ -45,7 +45,7 @@ def list_crops(task: Task, depth: int) -> list[int]:
 
 
 def _good_crops(task: Task, depth: int) -> Iterator[int]:
-    """Yield crops that the network takes, no larger than the images, with a large deepest map."""
+    """Yield crops that fit the network and the images, and have a large deepest map."""
     smallest = _smallest_good_crop(task, depth)
     limit = min(task.median_edge, LARGEST_CROP)
     largest = limit - (limit - smallest) % 2**depth

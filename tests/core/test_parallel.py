@@ -1,4 +1,4 @@
-"""Threads and processes do every call once, few at a time, and none is left behind."""
+"""Threads and processes make every call once, few at a time, and none outlives its parent."""
 
 import multiprocessing
 import os
@@ -42,7 +42,7 @@ def test_each_task_is_done_once(threads, processes):
     assert os.getpid() in who
 
 
-def test_only_few_tasks_are_under_way():
+def test_few_calls_are_pending_at_a_time():
     taken = []
 
     def tasks():
@@ -56,17 +56,17 @@ def test_only_few_tasks_are_under_way():
     assert len(list(results)) == 49
 
 
-def test_nothing_to_do_is_nothing():
+def test_no_tasks_give_no_results():
     assert list(parallel_map(square, [], 1, 1)) == []
 
 
 @pytest.mark.parametrize("processes", [0, 1])
-def test_an_error_comes_through_with_all_its_parts(processes):
+def test_error_keeps_all_its_parts(processes):
     with pytest.raises(InputError, match=r"^three: it is odd\. Take two\.$"):
         list(parallel_map(fail_at_three, range(8), 1, processes))
 
 
-def test_a_process_that_was_ended_is_told_with_the_mend():
+def test_terminated_process_is_reported_with_a_fix():
     with pytest.raises(InputError, match=r"ingestion\.workers: .*ended from outside.*Set it to 1"):
         list(parallel_map(die_as_a_process, range(10_000), 1, 1))
 

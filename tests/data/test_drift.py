@@ -42,12 +42,12 @@ def test_the_range_is_that_of_the_images_means_and_deviations():
     assert seen.edge == [8, 9]
 
 
-def test_it_is_plain_data_that_comes_back():
+def test_reference_survives_json():
     assert DriftReference(**json.loads(json.dumps(asdict(SEEN)))) == SEEN
 
 
 @given(st.floats(1000, 1400), st.floats(100, 200), st.integers(0, 3))
-def test_an_image_within_the_range_is_like_them(mean, deviation, seed):
+def test_image_within_the_range_has_no_drift(mean, deviation, seed):
     assert describe_drift(_image(mean, deviation, seed=seed), SEEN) == ""
 
 
@@ -61,13 +61,13 @@ def test_an_image_within_the_range_is_like_them(mean, deviation, seed):
         (_image(1200, 150, (19, 50)), "an edge of 19 pixels, there 40 and more"),
     ],
 )
-def test_what_is_out_of_range_is_named(image, told):
+def test_values_out_of_range_are_named(image, told):
     text = describe_drift(image, SEEN)
     assert text.startswith("unlike the training data: ")
     assert told in text
 
 
-def test_somewhat_beyond_the_range_and_longer_edges_are_let_pass():
+def test_values_slightly_out_of_range_and_longer_edges_are_tolerated():
     for image in (
         _image(820, 150),
         _image(1580, 150),
@@ -77,13 +77,13 @@ def test_somewhat_beyond_the_range_and_longer_edges_are_let_pass():
         assert describe_drift(image, SEEN) == ""
 
 
-def test_images_that_are_all_alike_leave_a_tenth_of_their_value():
+def test_tolerance_of_equal_images_is_a_tenth_of_their_value():
     seen = _range_of([_image(1000, 100)])
     assert describe_drift(_image(1090, 105), seen) == ""
     assert "brightness" in describe_drift(_image(1110, 100), seen)
 
 
-def test_each_channel_is_looked_at():
+def test_each_channel_is_checked():
     grey = _image(1000, 100, channels=3)
     seen = _range_of([grey])
     changed = grey.copy()
@@ -97,13 +97,13 @@ def test_an_image_of_one_value_has_no_contrast():
     assert "contrast 0" in describe_drift(np.full((40, 40, 1), 1200, np.uint16), SEEN)
 
 
-def test_half_of_the_darkest_is_dark_however_different_the_training_images_are():
+def test_half_of_the_lowest_brightness_is_always_out_of_range():
     seen = _range_of([_image(1000, 100), _image(9000, 100)])
     assert describe_drift(_image(510, 100), seen) == ""
     assert "brightness" in describe_drift(_image(480, 100), seen)
 
 
-def test_of_a_sample_the_edges_of_the_whole_count():
+def test_shape_of_the_whole_image_is_used_for_a_sample_of_its_pixels():
     sample = _image(1200, 150, (19, 50))
     assert describe_drift(sample, SEEN, (190, 500)) == ""
     assert "an edge of 19 pixels" in describe_drift(sample, SEEN, (500, 19))

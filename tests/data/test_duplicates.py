@@ -107,7 +107,7 @@ def test_a_frame_that_all_images_share_does_not_make_them_the_same(sides):
     assert pairs_of(images) == [("3", "copy", "nearly the same")]
 
 
-def test_spots_that_a_shift_moves_out_of_sight_are_not_the_same():
+def test_spots_that_a_shift_moves_out_of_the_overlap_are_not_duplicates():
     images = {name: np.zeros((150, 130, 1), np.float32) for name in ("first", "last")}
     images["first"][:3, :3], images["last"][-3:, -3:] = 0.3, 0.7
     assert pairs_of(images, distance=64) == []
@@ -121,7 +121,7 @@ def test_hot_pixels_do_not_make_dark_images_the_same():
     assert pairs_of({str(number): image for number, image in enumerate(noise)}, 64) == []
 
 
-def test_a_small_series_in_which_nothing_moves_is_all_the_same():
+def test_small_series_without_motion_is_all_duplicates():
     still = nuclei(1)
     noise = np.random.default_rng(0).integers(0, 9, (6, *still.shape), np.uint16)
     images = {str(number): still + noise[number] for number in range(6)}
@@ -137,7 +137,7 @@ def test_repeated_exposures_among_other_images_are_found():
     ]
 
 
-def test_identical_pixels_are_each_listed_beside_the_first():
+def test_identical_images_are_each_listed_with_the_first():
     images = {"a": nuclei(1), "b": nuclei(2), **{str(number): nuclei(1) for number in range(50)}}
     table = describe(images)
     found = find_duplicates(table, pictures_of(images), 0)
@@ -163,7 +163,7 @@ def test_images_of_one_value_are_the_same_only_if_identical(values, kind):
 
 
 @pytest.mark.parametrize("step", [(0, 8), (8, 0), (0, -8), (-8, 0)])
-def test_pictures_a_sixteenth_apart_are_the_same(step):
+def test_images_shifted_by_a_sixteenth_are_duplicates(step):
     images = {}
     for number in range(10):
         noise = np.random.default_rng(number).normal(size=(160, 160, 1))
@@ -177,7 +177,7 @@ def test_pictures_a_sixteenth_apart_are_the_same(step):
     ]
 
 
-def test_one_bright_spot_in_the_dark_is_a_picture():
+def test_one_bright_spot_in_the_dark_has_contrast():
     dark = np.zeros((128, 128, 1), np.uint16)
     left, right = dark.copy(), dark.copy()
     left[:4, :4], right[90:94, 100:104] = 900, 900
@@ -187,14 +187,14 @@ def test_one_bright_spot_in_the_dark_is_a_picture():
     ]
 
 
-def test_nothing_is_opened_where_no_hashes_are_near():
+def test_no_thumbnail_is_loaded_without_similar_hashes():
     table = describe({str(number): nuclei(number) for number in range(5)})
     assert len(find_duplicates(table, refuse_to_open, 2)) == 0
     assert len(find_duplicates(table[:0], refuse_to_open, 2)) == 0
 
 
 @given(st.lists(st.integers(0, 255), min_size=1, max_size=30), st.integers(0, 3))
-def test_near_hashes_are_linked_as_by_comparing_all_with_all(numbers, distance):
+def test_similar_hashes_are_linked_as_by_comparing_all_pairs(numbers, distance):
     picture = nuclei(0, 64)
     ids = [str(place) for place in range(len(numbers))]
     hashes = [f"{number + 2**60:016x}" for number in numbers]
@@ -213,7 +213,7 @@ def test_near_hashes_are_linked_as_by_comparing_all_with_all(numbers, distance):
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 7])
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
-def test_hash_has_64_bits_of_which_brightness_changes_hardly_any(kind, channels):
+def test_hash_of_64_bits_hardly_depends_on_brightness(kind, channels):
     image = np.repeat(to_8_bit(nuclei(3)), channels, axis=2).astype(kind)
     digits = perceptual_hash(image)
     assert len(digits) == 16
@@ -231,7 +231,7 @@ def test_same_pixels_in_another_file_format_have_the_same_digest(tmp_path):
     assert len(digests.pop()) == 64
 
 
-def test_digest_tells_shape_type_and_pixels_apart():
+def test_digest_depends_on_shape_type_and_pixels():
     image = np.arange(24, dtype=np.uint8).reshape(4, 6, 1)
     others = [
         image.reshape(6, 4, 1),
@@ -249,7 +249,7 @@ def duplicates(*pairs):
     return pd.DataFrame(rows, columns=["first", "second", "kind", "distance", "correlation"])
 
 
-def test_leaks_are_duplicates_and_groups_on_several_sides():
+def test_leaks_are_duplicates_and_groups_in_several_splits():
     table = pd.DataFrame(
         [
             ("a1", "a", "test"),

@@ -17,7 +17,7 @@ def _manifest(folds):
 
 
 @given(st.integers(3, 6), st.lists(st.integers(-1, 5), max_size=12))
-def test_each_image_in_a_fold_tests_once_and_no_fold_is_on_two_sides(count, others):
+def test_each_fold_is_the_test_split_once_and_no_fold_is_in_two_splits(count, others):
     manifest = _manifest([*range(count), *(fold % (count + 1) - 1 for fold in others)])
     tested = []
     for fold in range(count_folds(manifest)):
@@ -32,7 +32,7 @@ def test_each_image_in_a_fold_tests_once_and_no_fold_is_on_two_sides(count, othe
 
 
 @pytest.mark.parametrize("folds", [[-1, -1], [0, 1, -1]])
-def test_fewer_than_three_folds_are_refused(folds):
+def test_fewer_than_three_folds_are_rejected(folds):
     with pytest.raises(InputError, match=r"ingestion\.split\.folds: .* three or more"):
         manifest_of_fold(_manifest(folds), 0)
 
@@ -41,7 +41,7 @@ def _scores(fold, ids, dice):
     return pd.DataFrame({"id": ids, "dice": dice, "fold": fold, "threshold": 0.5})
 
 
-def test_scores_come_in_the_manifests_order_and_are_summed_up_over_images_and_folds():
+def test_scores_keep_the_manifests_order_and_are_summarised_over_images_and_folds():
     manifest = _manifest([2, 0, -1, 1, 0])
     tables = [_scores(0, ["04", "01"], [0.2, 0.4]), _scores(1, ["03"], [0.9])]
     scores = gather_scores([*tables, _scores(2, ["00"], [0.6])], manifest)

@@ -84,14 +84,14 @@ def test_the_largest_floats_stay_finite():
     assert intensity_histogram(image)["value"].tolist() == [-LARGEST, LARGEST]
 
 
-def test_floats_that_differ_little_share_a_row_so_that_histograms_stay_small():
+def test_close_floats_share_a_row_so_that_histograms_stay_small():
     image = np.linspace(1, 2, 100_000, endpoint=False, dtype=np.float32).reshape(100, 1000, 1)
     histogram = intensity_histogram(image)
     assert len(histogram) <= 2**16
     assert histogram["count"].sum() == 100_000
 
 
-def test_minus_0_is_0():
+def test_negative_zero_is_counted_as_zero():
     image = np.array([[[0.0], [-0.0]]], np.float32)
     assert rows_of(intensity_histogram(image)) == [(0, 0.0, 2)]
 
@@ -111,7 +111,7 @@ def test_histograms_add_up_to_the_same_in_any_order_and_grouping(images, random)
     np.testing.assert_array_equal(merged, intensity_histogram(together))
 
 
-def test_merging_on_the_way_changes_nothing(monkeypatch):
+def test_merging_in_several_steps_gives_the_same_result(monkeypatch):
     histograms = [intensity_histogram(random_pixels((9, 9, 2), np.uint16, n)) for n in range(9)]
     merged = merge_histograms(histograms)
     monkeypatch.setattr(intensity, "_MAX_ROWS", 200)
@@ -201,7 +201,7 @@ def test_the_contrast_of_a_narrow_range_is_kept(centre, width):
     assert normalise(image, measured).std() > 0.1
 
 
-def test_a_few_bright_pixels_on_black_are_seen():
+def test_few_bright_pixels_on_black_are_not_clipped():
     image = np.zeros((100, 100, 1), np.float32)
     image[0, :9] = 1e-3
     measured = measure_intensity([intensity_histogram(image)])

@@ -204,7 +204,7 @@ def masks_of(*fractions):
     )
 
 
-def test_masks_that_differ_only_between_images_are_fine():
+def test_masks_that_differ_only_between_images_are_accepted():
     assert require_several_classes(masks_of((1, 0), (0, 1)), CLASSES) is None
 
 
@@ -232,6 +232,6 @@ def test_a_split_of_which_all_pixels_are_ignored_is_refused():
     assert caught.value.where == "c.png"
 
 
-def test_refusal_of_constant_masks_counts_the_others():
+def test_error_of_constant_masks_counts_the_others():
     with pytest.raises(InputError, match="this mask and all 2 others"):
         require_several_classes(masks_of((1, 0), (1, 0), (1, 0)), CLASSES)

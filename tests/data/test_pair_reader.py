@@ -132,14 +132,14 @@ def test_a_mask_of_ignored_pixels_has_fractions_of_0(tmp_path):
     assert [description[f"fraction_{c.name}"] for c in MEANING.classes] == [0, 0, 0]
 
 
-def test_group_and_split_of_the_source_are_written_down(tmp_path):
+def test_group_and_split_of_the_source_are_described(tmp_path):
     pair = pair_of(tmp_path, [[0, 1]])
     known = Pair(pair.id, pair.image, pair.annotation, group="volume 1", split="test")
     description = describe(known)
     assert (description["source_group"], description["source_split"]) == ("volume 1", "test")
 
 
-class TestObjectsThatTheSourceTellsApart:
+class TestObjectsOfTheSource:
     def test_are_counted_though_they_touch(self, tmp_path):
         pair = pair_of(tmp_path, [[5, 5, 7], [0, 7, 7]], annotate=InstanceMask)
         description = describe(pair, TWO)
@@ -185,7 +185,7 @@ class TestRegion:
         described = read(pair_of(tmp_path, self.mask, image, self.region))
         assert described.histogram["value"].tolist() == [20, 30, 50, 60]
 
-    def test_objects_outside_are_none(self, tmp_path):
+    def test_objects_outside_are_not_counted(self, tmp_path):
         mask = [[5, 5, 0], [7, 8, 8]]
         pair = pair_of(tmp_path, mask, region=self.region, annotate=InstanceMask)
         described = read(pair, TWO)
@@ -194,14 +194,12 @@ class TestRegion:
         assert described.sample.label.tolist() == [[IGNORE, 1, 0], [IGNORE, 1, 1]]
         assert described.description["objects"] == 2
 
-    def test_it_is_refused_where_it_is_empty(self, tmp_path):
+    def test_empty_region_is_rejected(self, tmp_path):
         pair = pair_of(tmp_path, self.mask, region=np.zeros((2, 3)))
         with pytest.raises(InputError, match=r"region\.tif: no pixel counts"):
             read(pair)
 
-    def test_it_is_refused_where_its_edge_is_not_clear_unless_a_threshold_makes_it_so(
-        self, tmp_path
-    ):
+    def test_region_of_several_values_needs_a_threshold(self, tmp_path):
         pair = pair_of(tmp_path, self.mask, region=((3, 255, 255), (3, 255, 255)))
         with pytest.raises(InputError, match=r"region\.tif: the region holds several values"):
             read(pair)
@@ -209,7 +207,7 @@ class TestRegion:
         assert (read(pair, soft).sample.label[:, 0] == 255).all()
         assert (read(pair, soft).sample.label[:, 1:] != 255).all()
 
-    def test_it_is_refused_where_it_is_of_another_size(self, tmp_path):
+    def test_region_of_another_size_is_rejected(self, tmp_path):
         pair = pair_of(tmp_path, self.mask, region=np.ones((3, 2)))
         with pytest.raises(InputError, match=r"region\.tif: the mask is 2 x 3, but its image is 3"):
             read(pair)
@@ -252,7 +250,7 @@ class TestMaskDigest:
         write(pair.region, np.array([[0, 1, 1]], np.uint8))
         assert mask_digest(pair) != before
 
-    def test_changes_with_what_is_not_in_a_file(self, tmp_path):
+    def test_changes_with_content_that_is_not_in_a_file(self, tmp_path):
         image = SourceImage(write(tmp_path / "a.tif", np.zeros((2, 2, 1), np.uint8)))
         pairs = [Pair("a", image, Noted(content)) for content in ("circle", "square")]
         assert mask_digest(pairs[0]) != mask_digest(pairs[1])

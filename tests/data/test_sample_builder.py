@@ -1,4 +1,4 @@
-"""Samples are made anew when, and only when, what they come from has changed."""
+"""Samples are built again if, and only if, their sources have changed."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from unetflow.annotations.layouts.objects import find_object_masks
 from unetflow.annotations.layouts.registry import find_pairs
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
-from unetflow.data import sample_builder as intake
+from unetflow.data import sample_builder
 from unetflow.data.sample_builder import SampleSources, build_samples
 from unetflow.data.samples import SampleFolder
 from unetflow.io.file_listing import list_files
@@ -39,20 +39,20 @@ def write_pair(root, name, seed=0, folders=("images", "masks")):
 
 
 def touch(path):
-    """Give a file another time without changing it."""
+    """Change the time of a file but not its content."""
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
 
 
 class Source:
-    """A folder of images and masks, the samples made of it, and what was decoded for that."""
+    """A folder of images and masks, the samples built from it, and the ids decoded for that."""
 
     def __init__(self, root, monkeypatch):
         self.root = root / "raw"
         self.samples = root / "samples"
         self.decoded = []
         self.refused = []
-        self.read_pair = intake.read_pair
-        monkeypatch.setattr(intake, "read_pair", self._read_pair)
+        self.read_pair = sample_builder.read_pair
+        monkeypatch.setattr(sample_builder, "read_pair", self._read_pair)
 
     def _read_pair(self, pair, *others):
         self.decoded.append(pair.id)
@@ -62,11 +62,11 @@ class Source:
         pairs = find_pairs(root or self.root, "folders", options).pairs
         return SampleSources(pairs, class_map, max_pixels, workers)
 
-    def take(self, plan=None, **options):
-        """Take everything in; return what was decoded, in alphabetical order."""
+    def build(self, plan=None, **options):
+        """Build the samples; return the decoded ids in alphabetical order."""
         self.decoded.clear()
-        self.taken = build_samples(self.samples, plan or self.plan(**options), self.refused)
-        self.refused = self.taken.refused
+        self.built = build_samples(self.samples, plan or self.plan(**options), self.refused)
+        self.refused = self.built.refused
         return sorted(self.decoded)
 
     def on_disk(self):
@@ -90,76 +90,76 @@ def source(tmp_path, monkeypatch):
 
 
 def test_every_pair_becomes_a_sample_with_its_description(source):
-    assert source.take() == ["1", "2", "sub/10"]
-    assert list(source.taken.descriptions) == ["1", "2", "sub/10"]
-    assert (source.taken.refused, source.taken.decoded, source.taken.removed) == ([], 3, 0)
-    folder = SampleFolder(source.samples, source.taken.descriptions)
+    assert source.build() == ["1", "2", "sub/10"]
+    assert list(source.built.descriptions) == ["1", "2", "sub/10"]
+    assert (source.built.refused, source.built.decoded, source.built.removed) == ([], 3, 0)
+    folder = SampleFolder(source.samples, source.built.descriptions)
     for seed, (name, sample) in enumerate(folder.items()):
         pixels = random_pixels((6, 7), seed=seed) % 9
         np.testing.assert_array_equal(sample.image[:, :, 0], pixels)
         np.testing.assert_array_equal(sample.label, pixels > 0)
         assert sorted(os.listdir(source.samples / name)) == OF_A_SAMPLE
-        assert source.described(name) == source.taken.descriptions[name]
+        assert source.described(name) == source.built.descriptions[name]
 
 
-class TestWhatIsLeftAlone:
-    def test_is_everything_when_nothing_has_changed(self, source):
-        source.take()
-        first, before = source.taken, source.on_disk()
-        assert source.take() == []
-        assert source.taken.decoded == 0
-        assert source.taken.descriptions == first.descriptions
-        assert list(source.taken.descriptions) == list(first.descriptions)
+class TestUnchanged:
+    def test_samples_are_kept(self, source):
+        source.build()
+        first, before = source.built, source.on_disk()
+        assert source.build() == []
+        assert source.built.decoded == 0
+        assert source.built.descriptions == first.descriptions
+        assert list(source.built.descriptions) == list(first.descriptions)
         assert source.on_disk() == before
 
     @pytest.mark.parametrize("folder", ["images", "masks"])
-    def test_is_a_file_with_the_bytes_of_before_whose_new_time_is_noted(self, source, folder):
-        source.take()
-        before = source.taken.descriptions
+    def test_file_with_the_same_bytes_gets_its_new_signature(self, source, folder):
+        source.build()
+        before = source.built.descriptions
         touch(source.root / folder / "1.tif")
-        assert source.take() == []
-        assert source.described("1") == source.taken.descriptions["1"]
-        stamps = {name: source.taken.descriptions[name]["stamp"] for name in before}
+        assert source.build() == []
+        assert source.described("1") == source.built.descriptions["1"]
+        stamps = {name: source.built.descriptions[name]["stamp"] for name in before}
         assert [stamps[name] != before[name]["stamp"] for name in before] == [True, False, False]
         again = source.on_disk()
-        assert source.take() == []
+        assert source.build() == []
         assert source.on_disk() == again
 
-    def test_is_a_pair_of_which_only_group_or_split_are_others(self, source):
+    def test_pair_with_another_group_or_split_is_not_decoded(self, source):
         plan = source.plan()
-        source.take(plan)
+        source.build(plan)
         pairs = [replace(pair, group="g", split="test") for pair in plan.pairs]
-        assert source.take(replace(plan, pairs=pairs)) == []
+        assert source.build(replace(plan, pairs=pairs)) == []
         assert source.described("2")["source_group"] == "g"
-        assert source.taken.descriptions["2"]["source_split"] == "test"
+        assert source.built.descriptions["2"]["source_split"] == "test"
 
-    def test_is_an_archive_that_was_packed_again(self, source):
+    def test_repacked_archive_is_not_decoded(self, source):
         archive = source.root.with_suffix(".zip")
         for compression in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             with zipfile.ZipFile(archive, "w", compression) as opened:
                 for path in source.root.rglob("*.tif"):
                     opened.write(path, path.relative_to(source.root))
-            decoded = source.take(root=archive)
+            decoded = source.build(root=archive)
             assert decoded == (["1", "2", "sub/10"] if compression == zipfile.ZIP_STORED else [])
 
-    def test_is_a_pair_beside_one_that_is_new(self, source):
-        source.take()
+    def test_pairs_beside_a_new_one_are_kept(self, source):
+        source.build()
         write_pair(source.root, "3")
-        assert source.take() == ["3"]
-        assert list(source.taken.descriptions) == ["1", "2", "3", "sub/10"]
+        assert source.build() == ["3"]
+        assert list(source.built.descriptions) == ["1", "2", "3", "sub/10"]
 
 
-class TestWhatIsMadeAnew:
+class TestChanged:
     @pytest.mark.parametrize("folder", ["images", "masks"])
-    def test_is_a_pair_with_other_bytes(self, source, folder):
-        source.take()
-        before = source.taken.descriptions
+    def test_pair_with_other_bytes_is_built_again(self, source, folder):
+        source.build()
+        before = source.built.descriptions
         write_pair(source.root, "2", seed=7, folders=[folder])
-        assert source.take() == ["2"]
+        assert source.build() == ["2"]
         column = {"images": "image_sha256", "masks": "mask_sha256"}[folder]
-        changed = [source.taken.descriptions[n][column] != before[n][column] for n in before]
+        changed = [source.built.descriptions[n][column] != before[n][column] for n in before]
         assert changed == [False, True, False]
-        sample = SampleFolder(source.samples, source.taken.descriptions)["2"]
+        sample = SampleFolder(source.samples, source.built.descriptions)["2"]
         pixels = sample.image[:, :, 0] if folder == "images" else sample.label
         expected = random_pixels((6, 7), seed=7) % 9
         np.testing.assert_array_equal(pixels, expected if folder == "images" else expected > 0)
@@ -175,83 +175,83 @@ class TestWhatIsMadeAnew:
         ],
         ids=["binarise_at", "ignored value", "class name", "class value", "third class"],
     )
-    def test_is_everything_when_the_masks_mean_something_else(self, source, class_map):
-        source.take()
-        assert source.take(class_map=class_map) == ["1", "2", "sub/10"]
-        assert source.take(class_map=class_map) == []
+    def test_class_map_invalidates_all_samples(self, source, class_map):
+        source.build()
+        assert source.build(class_map=class_map) == ["1", "2", "sub/10"]
+        assert source.build(class_map=class_map) == []
 
-    def test_is_everything_when_another_size_is_allowed(self, source):
-        source.take()
-        assert source.take(max_pixels=41) == ["1", "2", "sub/10"]
-        assert [refusal.id for refusal in source.taken.refused] == ["1", "2", "sub/10"]
+    def test_limit_of_pixels_invalidates_all_samples(self, source):
+        source.build()
+        assert source.build(max_pixels=41) == ["1", "2", "sub/10"]
+        assert [refusal.id for refusal in source.built.refused] == ["1", "2", "sub/10"]
 
-    def test_is_a_pair_whose_region_has_come_or_changed_or_gone(self, source):
+    def test_region_invalidates_its_pair(self, source):
         for name in ("1", "2", "sub/10"):
             write_pair(source.root, name, folders=["regions"])
-        source.take()
-        assert source.take(regions="regions") == ["1", "2", "sub/10"]
-        assert source.take(regions="regions") == []
+        source.build()
+        assert source.build(regions="regions") == ["1", "2", "sub/10"]
+        assert source.build(regions="regions") == []
         write_pair(source.root, "1", seed=5, folders=["regions"])
         touch(source.root / "regions" / "2.tif")
-        assert source.take(regions="regions") == ["1"]
-        assert source.take() == ["1", "2", "sub/10"]
+        assert source.build(regions="regions") == ["1"]
+        assert source.build() == ["1", "2", "sub/10"]
 
-    def test_is_everything_in_another_place(self, source):
-        source.take()
+    def test_other_folder_invalidates_all_samples(self, source):
+        source.build()
         source.root.rename(source.root.with_name("moved"))
-        assert source.take(root=source.root.with_name("moved")) == ["1", "2", "sub/10"]
+        assert source.build(root=source.root.with_name("moved")) == ["1", "2", "sub/10"]
         assert source.described("1")["image_file"].endswith("moved/images/1.tif")
 
     @pytest.mark.parametrize(
         "content", [b"", b'{"stamp": "', b"\xff\xfe", b"{}", b"[]", b"null", b'"text"', b"7"]
     )
-    def test_is_a_sample_whose_description_is_damaged(self, source, content):
-        source.take()
+    def test_damaged_description_is_replaced(self, source, content):
+        source.build()
         whole = source.described("2")
         (source.samples / "2" / "sample.json").write_bytes(content)
-        assert source.take() == ["2"]
-        assert source.described("2") == whole == source.taken.descriptions["2"]
+        assert source.build() == ["2"]
+        assert source.described("2") == whole == source.built.descriptions["2"]
 
     @pytest.mark.parametrize("missing", OF_A_SAMPLE)
-    def test_is_a_sample_of_which_a_file_is_missing(self, source, missing):
-        source.take()
+    def test_sample_with_a_missing_file_is_built_again(self, source, missing):
+        source.build()
         (source.samples / "sub/10" / missing).unlink()
-        assert source.take() == ["sub/10"]
+        assert source.build() == ["sub/10"]
         assert sorted(os.listdir(source.samples / "sub/10")) == OF_A_SAMPLE
 
-    def test_is_a_sample_of_which_the_objects_are_missing(self, tmp_path, monkeypatch):
+    def test_sample_with_missing_instances_is_built_again(self, tmp_path, monkeypatch):
         source = Source(tmp_path, monkeypatch)
         write_pair(source.root / "1", "a")
         pairs = find_pairs(source.root, "objects", {}).pairs
         plan = SampleSources(pairs, ClassMap(tuple(CLASSES)), max_pixels=1000, workers=1)
-        assert [source.take(plan), source.take(plan)] == [["1"], []]
+        assert [source.build(plan), source.build(plan)] == [["1"], []]
         (source.samples / "1" / "instances.tif").unlink()
-        assert source.take(plan) == ["1"]
+        assert source.build(plan) == ["1"]
         assert (source.samples / "1" / "instances.tif").is_file()
 
 
-class TestWhatIsRemoved:
-    def test_is_a_sample_whose_pair_is_gone_with_its_folder(self, source):
-        source.take()
+class TestRemoved:
+    def test_sample_without_pair_goes_with_its_folder(self, source):
+        source.build()
         for folder in ("images", "masks"):
             (source.root / folder / "1.tif").unlink()
-        assert source.take() == []
-        assert list(source.taken.descriptions) == ["2", "sub/10"]
-        assert source.taken.removed == 1
+        assert source.build() == []
+        assert list(source.built.descriptions) == ["2", "sub/10"]
+        assert source.built.removed == 1
         assert sorted(os.listdir(source.samples)) == ["2", "sub"]
 
-    def test_is_counted_once(self, source):
-        source.take()
+    def test_sample_is_counted_once(self, source):
+        source.build()
         shutil.rmtree(source.root / "images" / "sub")
-        source.take()
-        source.take()
-        assert source.taken.removed == 0
+        source.build()
+        source.build()
+        assert source.built.removed == 0
 
-    def test_is_nothing_that_is_no_sample(self, source):
-        source.take()
+    def test_other_files_are_kept(self, source):
+        source.build()
         (source.samples / "notes").mkdir()
         (source.samples / "notes" / "read.me").write_text("mine")
-        source.take()
+        source.build()
         assert (source.samples / "notes" / "read.me").read_text() == "mine"
 
 
@@ -268,122 +268,122 @@ class TestKilledRun:
 
         source.read_pair = die
         with pytest.raises(KeyboardInterrupt):
-            source.take(workers=workers)
+            source.build(workers=workers)
         source.read_pair = whole
 
     @pytest.mark.parametrize("at", [1, 2, 3])
     @pytest.mark.parametrize("workers", [1, 4])
-    def test_leaves_complete_samples_that_the_next_run_keeps(self, source, at, workers):
+    def test_complete_samples_are_kept_by_the_next_run(self, source, at, workers):
         self.kill(source, at, workers)
         complete = {path.parent for path in source.samples.rglob("sample.json")}
         assert len(complete) == 2, "all others were under way already"
         for folder in complete:
             assert sorted(os.listdir(folder)) == OF_A_SAMPLE
-        assert len(source.take()) == 1
-        assert list(source.taken.descriptions) == ["1", "2", "sub/10"]
+        assert len(source.build()) == 1
+        assert list(source.built.descriptions) == ["1", "2", "sub/10"]
 
-    def test_does_not_read_all_the_rest_first(self, source):
+    def test_failure_does_not_wait_for_all_other_pairs(self, source):
         for number in range(30):
             write_pair(source.root, f"more {number}")
         self.kill(source, at=1)
         assert len(source.decoded) <= 6
 
-    def test_in_the_middle_of_a_sample_leaves_one_that_does_not_count(self, source, monkeypatch):
+    def test_incomplete_sample_does_not_count(self, source, monkeypatch):
         def interrupt(*_):
             raise KeyboardInterrupt
 
-        source.take()
+        source.build()
         write_pair(source.root, "2", seed=9)
         with monkeypatch.context() as patch:
             patch.setattr("unetflow.data.samples.write_description", interrupt)
             with pytest.raises(KeyboardInterrupt):
-                source.take()
+                source.build()
         assert not (source.samples / "2" / "sample.json").exists()
-        assert source.take() == ["2"]
+        assert source.build() == ["2"]
 
 
-class TestRefusal:
+class TestRejectedPair:
     @pytest.fixture
     def damaged(self, source):
         """Return a source of which the image "2" is damaged."""
         (source.root / "images" / "2.tif").write_bytes(b"II*\0 no more")
         return source
 
-    def test_names_the_file_and_leaves_the_others_alone(self, damaged):
-        assert damaged.take() == ["1", "2", "sub/10"]
-        assert list(damaged.taken.descriptions) == ["1", "sub/10"]
-        (refusal,) = damaged.taken.refused
+    def test_error_names_the_file_and_other_pairs_are_built(self, damaged):
+        assert damaged.build() == ["1", "2", "sub/10"]
+        assert list(damaged.built.descriptions) == ["1", "sub/10"]
+        (refusal,) = damaged.built.refused
         assert refusal.id == "2"
         assert refusal.error.where == str(damaged.root / "images" / "2.tif")
 
-    def test_is_remembered_until_a_file_of_the_pair_changes(self, damaged):
-        damaged.take()
-        (first,) = damaged.taken.refused
-        assert damaged.take() == []
-        assert damaged.taken.refused == [first]
+    def test_error_is_remembered_until_a_file_of_the_pair_changes(self, damaged):
+        damaged.build()
+        (first,) = damaged.built.refused
+        assert damaged.build() == []
+        assert damaged.built.refused == [first]
         touch(damaged.root / "masks" / "1.tif")
-        assert damaged.take() == []
+        assert damaged.build() == []
         write_pair(damaged.root, "2", seed=3, folders=["masks"])
-        assert damaged.take() == ["2"]
+        assert damaged.build() == ["2"]
         write_pair(damaged.root, "2", seed=3)
-        assert damaged.take() == ["2"]
-        assert damaged.taken.refused == []
-        assert list(damaged.taken.descriptions) == ["1", "2", "sub/10"]
+        assert damaged.build() == ["2"]
+        assert damaged.built.refused == []
+        assert list(damaged.built.descriptions) == ["1", "2", "sub/10"]
 
-    def test_is_not_remembered_when_the_masks_mean_something_else(self, damaged):
-        damaged.take()
-        assert "2" in damaged.take(class_map=replace(MEANING, ignore=(3,)))
+    def test_error_is_forgotten_with_another_class_map(self, damaged):
+        damaged.build()
+        assert "2" in damaged.build(class_map=replace(MEANING, ignore=(3,)))
 
-    def test_takes_the_place_of_a_sample_until_the_file_is_as_before(self, source):
-        source.take()
+    def test_error_replaces_the_sample_until_the_file_is_restored(self, source):
+        source.build()
         path = source.root / "images" / "2.tif"
         whole = path.read_bytes()
         path.write_bytes(whole[:-1])
-        assert source.take() == ["2"]
-        assert list(source.taken.descriptions) == ["1", "sub/10"]
-        assert source.take() == []
+        assert source.build() == ["2"]
+        assert list(source.built.descriptions) == ["1", "sub/10"]
+        assert source.build() == []
         path.write_bytes(whole)
-        assert source.take() == []
-        assert list(source.taken.descriptions) == ["1", "2", "sub/10"]
-        assert source.taken.refused == []
+        assert source.build() == []
+        assert list(source.built.descriptions) == ["1", "2", "sub/10"]
+        assert source.built.refused == []
 
-    def test_says_that_a_file_has_gone_meanwhile(self, source):
+    def test_file_that_disappears_meanwhile_is_reported(self, source):
         plan = source.plan()
         (source.root / "masks" / "1.tif").unlink()
-        source.take(plan)
-        (refusal,) = source.taken.refused
+        source.build(plan)
+        (refusal,) = source.built.refused
         assert refusal.error.where == str(source.root / "masks" / "1.tif")
         assert "No such file" in refusal.error.problem
 
-    def test_is_made_for_a_damaged_member_of_a_changed_archive(self, source):
+    def test_damaged_member_of_a_changed_archive_is_rejected(self, source):
         archive = source.root.with_suffix(".zip")
         for ending in (b"", b"damaged"):
             with zipfile.ZipFile(archive, "w") as opened:
                 for path in source.root.rglob("*.tif"):
                     opened.writestr(str(path.relative_to(source.root)), path.read_bytes() + ending)
             archive.write_bytes(archive.read_bytes().replace(b"damaged", b"Damaged"))
-            source.take(root=archive)
-        assert source.taken.descriptions == {}
-        assert len(source.taken.refused) == 3
-        for refusal in source.taken.refused:
+            source.build(root=archive)
+        assert source.built.descriptions == {}
+        assert len(source.built.refused) == 3
+        for refusal in source.built.refused:
             assert f"{archive}/" in refusal.error.where
             assert "it cannot be read" in refusal.error.problem
 
     @pytest.mark.parametrize("name", ["1/image.tif", "Sample.json", "sub/overview.npz/3"])
-    def test_is_made_for_a_name_that_a_file_of_a_sample_has(self, source, name):
+    def test_reserved_file_name_is_rejected(self, source, name):
         write_pair(source.root, name)
-        assert source.take() == ["1", "2", "sub/10"]
-        (refusal,) = source.taken.refused
+        assert source.build() == ["1", "2", "sub/10"]
+        (refusal,) = source.built.refused
         assert refusal.error.where == str(source.root / "images" / f"{name}.tif")
         assert refusal.error.problem == "samples have a file of that name"
 
-    def test_is_no_excuse_for_a_mistake_of_the_programme(self, source):
+    def test_programming_error_is_not_caught(self, source):
         def fail(*_):
             raise ZeroDivisionError
 
         source.read_pair = fail
         with pytest.raises(ZeroDivisionError):
-            source.take()
+            source.build()
 
 
 class TestWorkers:
@@ -395,17 +395,17 @@ class TestWorkers:
         for workers in (1, 4):
             source.samples = source.root.parent / f"samples of {workers}"
             source.refused = []
-            source.take(workers=workers)
+            source.build(workers=workers)
             pixels = {
                 path.relative_to(source.samples): path.read_bytes()
                 for path in source.samples.rglob("*.*")
             }
-            refused = [(r.id, r.signature, str(r.error)) for r in source.taken.refused]
-            results.append((list(source.taken.descriptions.items()), refused, pixels))
+            refused = [(r.id, r.signature, str(r.error)) for r in source.built.refused]
+            results.append((list(source.built.descriptions.items()), refused, pixels))
         assert results[0] == results[1]
         assert [refusal[0] for refusal in results[0][1]] == ["n3"]
 
-    def test_that_come_later_wait_for_those_before(self, source):
+    def test_results_keep_the_order_of_the_pairs(self, source):
         whole = source.read_pair
 
         def be_slow_at_first(pair, *others):
@@ -413,8 +413,8 @@ class TestWorkers:
             return whole(pair, *others)
 
         source.read_pair = be_slow_at_first
-        source.take(workers=3)
-        assert list(source.taken.descriptions) == ["1", "2", "sub/10"]
+        source.build(workers=3)
+        assert list(source.built.descriptions) == ["1", "2", "sub/10"]
         assert sorted(source.decoded) == ["1", "2", "sub/10"]  # threads start in any order
 
     def test_decode_side_by_side(self, source):
@@ -426,9 +426,9 @@ class TestWorkers:
             return whole(pair, *others)
 
         source.read_pair = meet
-        assert len(source.take(workers=3)) == 3
+        assert len(source.build(workers=3)) == 3
 
-    def test_keep_no_sample_in_memory(self, source):
+    def test_samples_are_not_kept_in_memory(self, source):
         for number in range(30):
             write_pair(source.root, f"n{number}", seed=number)
         whole, images = source.read_pair, []
@@ -440,36 +440,36 @@ class TestWorkers:
             return described
 
         source.read_pair = watch
-        assert len(source.take()) == 33
+        assert len(source.build()) == 33
 
 
-def test_refused_pairs_of_the_source_are_no_pairs(source):
+def test_pairs_that_the_source_refuses_are_not_built(source):
     (source.root / "masks" / "1.tif").unlink()
-    source.take()
-    assert list(source.taken.descriptions) == ["2", "sub/10"]
-    assert source.taken.refused == []
+    source.build()
+    assert list(source.built.descriptions) == ["2", "sub/10"]
+    assert source.built.refused == []
 
 
-def test_errors_are_the_ones_of_the_reader(source):
+def test_errors_are_those_of_the_reader(source):
     write_tiff(source.root / "masks" / "1.tif", np.zeros((2, 2), np.uint8))
-    source.take()
-    (refusal,) = source.taken.refused
+    source.build()
+    (refusal,) = source.built.refused
     assert type(refusal.error) is InputError
     assert Path(refusal.error.where) == source.root / "masks" / "1.tif"
     assert refusal.error.problem == "the mask is 2 x 2, but its image is 7 x 6"
 
 
 def test_a_renamed_folder_of_masks_is_named_though_nothing_is_decoded(source):
-    source.take()
+    source.build()
     (source.root / "masks").rename(source.root / "labels")
-    assert source.take(masks="labels") == []
+    assert source.build(masks="labels") == []
     assert source.described("1")["mask_file"] == str(source.root / "labels" / "1.tif")
     os.utime(source.root / "images" / "1.tif", (0, 0))
-    assert source.take(masks="labels") == []
+    assert source.build(masks="labels") == []
     assert source.described("1")["changed"] == "1970-01-01T00:00:00+00:00"
 
 
-def test_processes_make_the_same_samples_as_threads(tmp_path, monkeypatch):
+def test_processes_build_the_same_samples_as_threads(tmp_path, monkeypatch):
     source = tmp_path / "source"
     for name in ("a", "b", "c", "d"):
         for folder in ("images", "masks"):
@@ -484,21 +484,21 @@ def test_processes_make_the_same_samples_as_threads(tmp_path, monkeypatch):
     classes = (ClassSpec("background", (0,)), ClassSpec("object", (255,)))
     pairing = find_object_masks(list_files(source))
     wanted = SampleSources(pairing.pairs, ClassMap(classes), 10**6, 2)
-    taken = {}
+    built = {}
     for many in (10**6, 0):
         monkeypatch.setattr("unetflow.data.sample_builder._MANY_FILES", many)
         monkeypatch.setattr("unetflow.data.sample_builder.count_cores", lambda: 2)
-        taken[many] = build_samples(tmp_path / str(many), wanted)
-    assert taken[0].descriptions == taken[10**6].descriptions
-    assert list(taken[0].descriptions) == ["a", "b", "d"]
-    for one, other in zip(taken[0].refused, taken[10**6].refused, strict=True):
+        built[many] = build_samples(tmp_path / str(many), wanted)
+    assert built[0].descriptions == built[10**6].descriptions
+    assert list(built[0].descriptions) == ["a", "b", "d"]
+    for one, other in zip(built[0].refused, built[10**6].refused, strict=True):
         assert (one.id, one.signature, str(one.error)) == (
             other.id,
             other.signature,
             str(other.error),
         )
-    assert [refusal.id for refusal in taken[0].refused] == ["c"]
-    assert taken[0].decoded == 4
+    assert [refusal.id for refusal in built[0].refused] == ["c"]
+    assert built[0].decoded == 4
     for name in ("image.tif", "label.tif", "instances.tif", "overview.npz", "sample.json"):
         made = (tmp_path / "0" / "a" / name).read_bytes()
         assert made == (tmp_path / str(10**6) / "a" / name).read_bytes()

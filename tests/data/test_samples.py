@@ -148,7 +148,7 @@ def test_object_numbers_come_back_where_there_are_any(tmp_path, dtype):
     assert folder.instances("b") is None
 
 
-def test_object_numbers_of_before_are_gone_when_there_are_none_any_more(tmp_path):
+def test_earlier_instances_are_removed(tmp_path):
     write_record(tmp_path, described(random_pixels((4, 5), np.uint16)))
     write_record(tmp_path, described())
     assert names(tmp_path) == ["image.tif", "label.tif", "overview.npz", "sample.json"]
@@ -172,7 +172,7 @@ def test_removed_sample_takes_its_folder_with_it(tmp_path):
     assert names(tmp_path) == []
 
 
-def test_removed_sample_leaves_what_is_not_its_own(tmp_path):
+def test_removing_a_sample_keeps_other_files(tmp_path):
     write_record(tmp_path / "a", described())
     write_record(tmp_path / "a" / "b", described())
     (tmp_path / "a" / "notes.txt").write_text("mine")
@@ -181,7 +181,7 @@ def test_removed_sample_leaves_what_is_not_its_own(tmp_path):
     assert "image.tif" in names(tmp_path / "a" / "b")
 
 
-def test_refusals_are_kept_as_a_list_of_its_own(tmp_path):
+def test_errors_are_kept_separately(tmp_path):
     refused = [InputError("a", "b", "c")]
     folder = SampleFolder(tmp_path, {}, refused)
     refused.clear()

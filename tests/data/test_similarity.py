@@ -28,13 +28,13 @@ def test_shifted_correlation_is_the_best_of_all_overlaps(seed, number):
     assert found[0] == pytest.approx(1)
 
 
-def test_a_picture_without_contrast_correlates_with_nothing():
+def test_image_without_contrast_correlates_with_nothing():
     pictures = np.stack([np.zeros(1024), np.arange(1024.0), np.zeros(1024)])
     np.testing.assert_array_equal(correlate_shifted(pictures), [0, 0])
     np.testing.assert_array_equal(correlate_shifted(pictures[1:]), [0])
 
 
-def test_each_picture_is_opened_once():
+def test_each_thumbnail_is_loaded_once():
     opened = []
 
     def load_thumbnail(name):

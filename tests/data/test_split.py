@@ -88,7 +88,7 @@ def test_empty_split_gets_the_sample_nearest_to_its_range():
 # Stratified
 
 
-def test_stratified_split_deals_to_whom_most_is_lacking():
+def test_stratified_split_fills_the_subset_that_lacks_most():
     ids = sorted(names(10), key=lambda name: number_of(0, name))
     splits = splits_of(ids, "stratified", 0.25, 0.25)
     # Of 10 samples, 5, 2.5 and 2.5 are due; what is lacking is worked out by hand.
@@ -117,7 +117,7 @@ def test_stratified_split_meets_the_shares_in_each_stratum(seed, count, shares):
             assert abs(chosen[of_stratum].sum() - share * of_stratum.sum()) <= 2.5
 
 
-def test_the_few_empty_samples_are_a_stratum_of_their_own():
+def test_few_empty_samples_are_a_separate_stratum():
     table = make_table(names(40), np.r_[np.zeros(3), np.linspace(0.1, 0.9, 37)])
     for seed in range(10):
         split = split_samples(table, rule("stratified", 0.33, 0.33, seed))
@@ -191,7 +191,7 @@ def test_blocks_run_through_two_groups_in_the_order_of_the_samples():
 # Groups
 
 
-def test_group_is_what_the_pattern_captures_else_the_source_s_else_the_id():
+def test_group_is_the_captured_text_or_the_source_s_group_or_the_id():
     table = make_table(
         ["p1/left_3", "p1/right_4", "p2/left_3", "p3/up", "other", "lonely"],
         groups=[None, "ignored", None, None, "volume", None],
@@ -262,7 +262,7 @@ def test_no_group_is_divided(ids, strategy, shares, folds):
 # Given by the source
 
 
-def test_the_source_s_split_is_obeyed_even_where_it_divides_a_group():
+def test_split_of_the_source_is_kept_even_if_it_divides_a_group():
     splits = ["test", "train", "validation", "train"] * 5
     table = make_table(names(20), groups=["a"] * 20, splits=splits)
     assert split_samples(table, rule("given"))["split"].tolist() == splits
@@ -342,7 +342,7 @@ def test_more_folds_than_groups_are_refused():
 
 @pytest.mark.parametrize("strategy", ["random", "stratified", "contiguous", "given"])
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_too_few_samples_are_split_as_far_as_they_reach(strategy, count):
+def test_too_few_samples_fill_the_first_splits(strategy, count):
     for seed in range(9):
         table = make_table(names(count), splits=["train"] * count)
         split = split_samples(table, rule(strategy, seed=seed, folds=3))

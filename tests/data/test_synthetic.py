@@ -12,7 +12,7 @@ def content(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.*")}
 
 
-def test_demo_is_written_as_pairs_of_16_bit_tiff_files(tmp_path):
+def test_images_are_written_as_pairs_of_16_bit_tiff_files(tmp_path):
     write_synthetic_images(tmp_path, count=3, size=64, seed=1)
     assert sorted(content(tmp_path)) == [
         f"{kind}/nuclei_00{number}.tif" for kind in ("images", "masks") for number in range(3)
@@ -23,7 +23,7 @@ def test_demo_is_written_as_pairs_of_16_bit_tiff_files(tmp_path):
     assert (mask.shape, mask.dtype) == ((64, 64), np.uint16)
 
 
-def test_demo_depends_on_its_seed_alone(tmp_path):
+def test_images_depend_only_on_the_seed(tmp_path):
     for folder, seed, count in (("a", 1, 2), ("b", 1, 3), ("c", 2, 2)):
         write_synthetic_images(tmp_path / folder, count, size=48, seed=seed)
     first, longer, other = (content(tmp_path / folder) for folder in "abc")
@@ -32,7 +32,7 @@ def test_demo_depends_on_its_seed_alone(tmp_path):
     assert len(set(longer.values())) == 6
 
 
-def test_files_that_are_there_are_left_alone(tmp_path):
+def test_existing_files_are_kept(tmp_path):
     for kind in ("images", "masks"):
         (tmp_path / kind).mkdir()
         (tmp_path / kind / "nuclei_001.tif").write_bytes(b"mine")
@@ -85,7 +85,7 @@ def test_grey_values_use_more_than_8_bits_without_saturation(drawn):
     assert max(int(demo.image.max()) for demo in drawn) > 2000
 
 
-def test_threshold_alone_does_not_solve_the_demo(drawn):
+def test_threshold_does_not_segment_the_images(drawn):
     dice = [
         count_confusion(
             (demo.instances > 0).astype(np.uint8),

@@ -40,14 +40,14 @@ class Project:
         for folder in ("images", "masks"):
             (self.raw / folder / f"{name}.tif").unlink()
 
-    def intake(self):
+    def sources(self):
         pairing = find_pairs(self.raw, "folders", {})
         return SampleSources(pairing.pairs, MEANING, 1000, 2, pairing.refused)
 
     def save(self):
         """Do what the node does, and Kedro around it."""
         before = SamplesDataset(path=str(self.samples), optional=True).load()
-        self.dataset.save(update_samples(before, self.intake()))
+        self.dataset.save(update_samples(before, self.sources()))
         return self.dataset.load()
 
 
@@ -75,7 +75,7 @@ def test_samples_come_back_as_memory_maps_in_their_order(project):
 
 
 def test_descriptions_come_back_as_they_were_made(project):
-    taken = build_samples(project.samples.with_name("others"), project.intake())
+    taken = build_samples(project.samples.with_name("others"), project.sources())
     assert project.save().descriptions == taken.descriptions
 
 

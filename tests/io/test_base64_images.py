@@ -76,7 +76,7 @@ def huge_png():
         (in_base64(huge_png()), "image 1: 20000 x 20000 pixels are more than the allowed"),
     ],
 )
-def test_what_is_no_image_is_refused(text, told):
+def test_bytes_that_are_not_an_image_are_rejected(text, told):
     with pytest.raises(InputError) as caught:
         decode_image("image 1", text)
     assert str(caught.value).startswith(told)
@@ -89,7 +89,7 @@ def test_another_library_reads_the_mask(label):
 
 
 @given(st.sampled_from(["uint8", "uint16", "float32"]), st.data())
-def test_numbers_that_went_through_json_are_what_they_were(dtype, data):
+def test_numbers_survive_json(dtype, data):
     kept = hnp.arrays(
         dtype,
         hnp.array_shapes(max_side=6),
@@ -121,6 +121,6 @@ def test_numbers_of_another_type_are_refused(numbers, dtype, told):
     assert told in str(caught.value)
 
 
-def test_a_type_that_json_has_not_is_left_for_the_segmenter_to_judge():
+def test_types_that_json_does_not_have_are_returned_unchanged():
     pixels = np.zeros(3, np.uint8)
     assert restore_type("array", pixels, "uint16") is pixels

@@ -1,4 +1,4 @@
-"""Refusals of the readers: whatever the bytes are, nothing but `InputError` comes out."""
+"""Damaged files: the readers raise nothing but `InputError`."""
 
 import io
 import struct

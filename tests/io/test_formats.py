@@ -116,13 +116,13 @@ def test_float_mask_is_refused(tmp_path):
         read_mask(tmp_path / "a.tif")
 
 
-def test_ending_decides_what_is_an_image():
+def test_extension_decides_what_is_an_image():
     images = ["a.PNG", "a.b.TiFF", "x/a.jpeg", "a.jpg", "a.tif", "a.gif", "a.Bmp"]
     assert all(map(is_image, images))
     assert not any(map(is_image, ["a.txt", "png", "a.png.bak", "a.webp", "a"]))
 
 
-def test_every_ending_has_a_reader_and_the_limit_is_20000_squared():
+def test_every_extension_has_a_reader_and_the_limit_is_20000_squared():
     endings = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".bmp"}
     assert set(readers.READERS) == endings
     assert readers.MAX_PIXELS == 20_000**2
@@ -191,7 +191,7 @@ def test_tiff_of_any_number_of_channels_is_read(tmp_path, channels):
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 @pytest.mark.parametrize("ending", ["png", "jpg", "jpeg", "gif", "bmp", "tif", "TIFF"])
-def test_file_in_an_archive_is_read_as_on_disk(tmp_path, ending, compression):
+def test_file_in_an_archive_is_read_as_from_disk(tmp_path, ending, compression):
     form = {"jpg": "JPEG", "jpeg": "JPEG", "tif": "TIFF", "TIFF": "TIFF"}.get(ending, ending)
     content = io.BytesIO()
     mask = np.where(random_pixels((40, 30)) > 127, np.uint8(255), np.uint8(0))

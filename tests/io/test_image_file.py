@@ -24,7 +24,7 @@ def stack(tmp_path):
     return tmp_path / "a.tif", pixels
 
 
-def test_it_is_read_in_another_process_as_in_this_one(stack, tmp_path):
+def test_handle_can_be_sent_to_another_process(stack, tmp_path):
     path, pixels = stack
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.write(path, "a.tif")
@@ -36,7 +36,7 @@ def test_it_is_read_in_another_process_as_in_this_one(stack, tmp_path):
             ImageFile(file, 10, 2).read()
 
 
-def test_what_a_file_says_wrongly_of_its_pixels_does_not_keep_it_from_being_read(tmp_path):
+def test_wrong_pixel_size_does_not_prevent_reading(tmp_path):
     header = '<OME><Image><Pixels PhysicalSizeX="wide" PhysicalSizeY="1"/></Image></OME>'
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((4, 4), np.uint8), description=header)
     image = ImageFile(tmp_path / "a.tif")
@@ -45,7 +45,7 @@ def test_what_a_file_says_wrongly_of_its_pixels_does_not_keep_it_from_being_read
     assert opened.pixels.shape == (4, 4, 1)
 
 
-def test_a_tiff_is_opened_as_a_large_one_from_its_pixels_on(tmp_path, stack):
+def test_tiff_is_large_from_a_number_of_pixels(tmp_path, stack):
     pixels = np.arange(12 * 20, dtype=np.uint8).reshape(12, 20)
     tifffile.imwrite(tmp_path / "b.tif", pixels)
     image = ImageFile(tmp_path / "b.tif")
@@ -90,7 +90,7 @@ def test_a_zarr_folder_is_always_a_large_image(tmp_path):
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
-def test_an_ome_zarr_image_says_how_large_its_pixels_are(tmp_path, version):
+def test_pixel_size_of_an_ome_zarr_image_is_read(tmp_path, version):
     pixels = np.zeros((40, 40), np.uint8)
     for number, (unit, expected) in enumerate(
         [

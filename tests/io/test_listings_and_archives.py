@@ -1,4 +1,4 @@
-"""Folders and zip archives that people hand over, and those that mean harm."""
+"""Folders and zip archives of users, and malicious ones."""
 
 import os
 import re
@@ -117,7 +117,7 @@ class TestNaturalOrder:
         assert sorted(names, key=natural_order) == [f"x{number}y" for number in sorted(numbers)]
 
     @given(st.lists(st.text(alphabet="aZ.-/_0129é٣²", max_size=6), max_size=6))
-    def test_knows_any_name_and_none_is_equal_to_another(self, names):
+    def test_orders_any_names_without_ties(self, names):
         keys = sorted(natural_order(name) for name in set(names))
         assert all(one < other for one, other in pairwise(keys))
 
@@ -176,7 +176,7 @@ class TestFolder:
             f"{tmp_path}/\\udce4.png: its name is not encoded in UTF-8. Rename it."
         ]
 
-    def test_with_a_pipe_does_not_wait_for_it(self, tmp_path):
+    def test_with_a_named_pipe_does_not_block(self, tmp_path):
         os.mkfifo(tmp_path / "a.png")
         assert list_files(tmp_path).files == {}
 
@@ -372,7 +372,7 @@ class TestMember:
         with pytest.raises(InputError, match="cannot be read as a zip archive"):
             list_files(path)
 
-    def test_that_stands_twice_is_taken_once(self, tmp_path):
+    def test_that_occurs_twice_is_listed_once(self, tmp_path):
         path = pack(tmp_path / "a.zip", {"a.png": b"first", "b.png": b"second"})
         path.write_bytes(path.read_bytes().replace(b"b.png", b"a.png"))
         assert refusals(path) == {"a.png": "its name occurs twice"}
@@ -391,7 +391,7 @@ class TestMember:
         assert refusals(path) == {"a.png": "it is encrypted"}
 
     @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, 9])
-    def test_that_is_packed_in_an_unusual_way_is_refused(self, tmp_path, compression):
+    def test_with_an_unusual_compression_is_refused(self, tmp_path, compression):
         path = pack(tmp_path / "a.zip", {"a.png": PICTURE})
         patch(path, "a.png", form=("H", compression), central=10, local=8)
         assert refusals(path) == {"a.png": "its compression method is not deflate"}
@@ -401,7 +401,7 @@ class TestMember:
         monkeypatch.setattr(archives, "MAX_MEMBER_BYTES", 1000)
         assert refusals(path) == {"a.png": "its 1001 bytes are too many"}
 
-    def test_that_is_a_bomb_is_refused_unopened(self, tmp_path):
+    def test_that_is_a_zip_bomb_is_refused_unopened(self, tmp_path):
         path = pack_bomb(tmp_path / "a.zip")
         assert path.stat().st_size < 2**30 / 1000
         with little_memory():
@@ -410,12 +410,12 @@ class TestMember:
             r"its 1073741824 bytes are packed into 10\d{5}, as in a zip bomb", problem
         )
 
-    def test_that_is_packed_tightly_but_small_is_read(self, tmp_path):
+    def test_with_a_high_compression_ratio_but_small_is_read(self, tmp_path):
         path = pack(tmp_path / "a.zip", {"a": bytes(10**6)}, zipfile.ZIP_DEFLATED)
         assert path.stat().st_size < 10**6 / archives.MAX_RATIO
         assert first_member(path).read_bytes() == bytes(10**6)
 
-    def test_that_hides_its_size_is_unpacked_no_further_than_it_says(self, tmp_path):
+    def test_that_hides_its_size_is_unpacked_to_its_declared_size_only(self, tmp_path):
         path = patch(pack_bomb(tmp_path / "a.zip"), "a.png", form=("I", 1000), central=24)
         assert refusals(path) == {}
         with (

@@ -40,14 +40,14 @@ def write_ome_header(folder, attributes, before="", after=""):
         ((0, 0), "CENTIMETER", None),
     ],
 )
-def test_resolution_is_read_with_its_unit_and_that_of_screens_is_no_measurement(
+def test_resolution_is_read_with_its_unit_and_that_of_screens_is_ignored(
     tmp_path, resolution, unit, size
 ):
     path = write(tmp_path, resolution=resolution, resolutionunit=unit)
     assert read_pixel_size(path) == size
 
 
-def test_a_file_without_a_resolution_says_nothing(tmp_path):
+def test_file_without_resolution_has_no_pixel_size(tmp_path):
     assert read_pixel_size(write(tmp_path)) is None
 
 
@@ -76,7 +76,7 @@ def test_the_unit_of_imagej_is_that_of_the_resolution(tmp_path, name, unit):
 
 
 @pytest.mark.parametrize("name", ["pixel", "", "furlong"])
-def test_units_of_imagej_that_are_no_length_say_nothing(tmp_path, name):
+def test_units_of_imagej_other_than_lengths_are_ignored(tmp_path, name):
     path = write(
         tmp_path,
         description=f"ImageJ=1.54f\nunit={name}\n",
@@ -86,7 +86,7 @@ def test_units_of_imagej_that_are_no_length_say_nothing(tmp_path, name):
     assert read_pixel_size(path) is None
 
 
-def test_imagej_without_a_resolution_says_nothing(tmp_path):
+def test_imagej_file_without_resolution_has_no_pixel_size(tmp_path):
     path = write(tmp_path, description="ImageJ=1.54f\nunit=micron\n", resolution=(0, 0))
     assert read_pixel_size(path) is None
 
@@ -125,7 +125,7 @@ def test_entities_are_not_expanded(tmp_path):
     assert read_pixel_size(path) is None
 
 
-def test_comments_in_the_header_of_ome_do_no_harm(tmp_path):
+def test_comments_in_the_header_of_ome_are_ignored(tmp_path):
     attributes = 'PhysicalSizeX="2" PhysicalSizeY="2"'
     path = write_ome_header(tmp_path, attributes, after="<!-- made\nby hand -->")
     assert read_pixel_size(path) == PixelSize(2, 2)
@@ -140,7 +140,7 @@ def test_other_formats_have_no_size(tmp_path):
     assert read_pixel_size(tmp_path / "a.png") is None
 
 
-def test_a_damaged_file_and_one_that_is_not_there_are_named(tmp_path):
+def test_damaged_and_missing_files_are_named(tmp_path):
     (tmp_path / "a.tif").write_bytes(b"II*\0 and then nothing")
     with pytest.raises(InputError, match=r"a\.tif: the file cannot be decoded"):
         read_pixel_size(tmp_path / "a.tif")
@@ -148,7 +148,7 @@ def test_a_damaged_file_and_one_that_is_not_there_are_named(tmp_path):
         read_pixel_size(tmp_path / "b.tif")
 
 
-def test_sizes_are_counted_in_other_units():
+def test_sizes_are_converted_to_other_units():
     size = PixelSize(1, 2, "in").in_unit("mm")
     assert (size.x, size.y, size.unit) == pytest.approx((25.4, 50.8, "mm"))
     assert PixelSize(0.1, 0.3).in_unit("µm") == PixelSize(0.1, 0.3)
@@ -157,6 +157,6 @@ def test_sizes_are_counted_in_other_units():
 @pytest.mark.parametrize(
     "wrong", [(0, 1, "µm"), (1, -1, "µm"), (np.inf, 1, "µm"), (np.nan, 1, "µm"), (1, 1, "pixel")]
 )
-def test_what_is_no_size_is_refused(wrong):
+def test_invalid_sizes_are_rejected(wrong):
     with pytest.raises(InputError, match="pixel size"):
         PixelSize(*wrong)

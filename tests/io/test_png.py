@@ -1,4 +1,4 @@
-"""The short way through 8-bit grey PNG files gives what libpng gives."""
+"""The decoder of 8-bit grey PNG files agrees with libpng."""
 
 import struct
 import zlib
@@ -95,7 +95,7 @@ def test_other_filters_are_left_to_libpng(filters):
     ],
     ids=["nothing", "too short", "too long", "cut", "wrong check sum", "no head"],
 )
-def test_what_is_wrong_is_left_to_libpng(packed):
+def test_invalid_data_is_left_to_libpng(packed):
     assert unpack_grey(packed, 3, 3) is None
     assert unpack_grey(zlib.compress(bytes(12)), 3, 3) is not None
 

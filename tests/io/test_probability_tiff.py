@@ -18,9 +18,7 @@ PROBABILITIES = hnp.arrays(
 
 @pytest.mark.parametrize("name", ["a.tif", "a.ome.tif"])
 @given(probabilities=PROBABILITIES, size=st.none() | st.just(PixelSize(0.25, 0.5)))
-def test_all_classes_come_back_with_the_size_of_a_pixel(
-    tmp_path_factory, name, probabilities, size
-):
+def test_all_classes_and_the_pixel_size_are_read_back(tmp_path_factory, name, probabilities, size):
     path = tmp_path_factory.mktemp("probabilities") / name
     write_probability_tiff(path, probabilities, size)
     np.testing.assert_array_equal(read_image(path), probabilities, strict=True)

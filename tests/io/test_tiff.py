@@ -1,4 +1,4 @@
-"""TIFF files: which numbers make up a page."""
+"""TIFF files: pages and planes."""
 
 import os
 import tempfile
@@ -114,7 +114,7 @@ def test_of_a_pyramid_in_sub_headers_the_full_size_is_read(tmp_path, ome, compre
     assert_pages(tmp_path / "a.tif", pixels, "ZYX")
 
 
-def test_a_smaller_copy_after_the_image_is_passed_over(tmp_path):
+def test_reduced_copy_after_the_image_is_ignored(tmp_path):
     pixels = random_pixels((30, 40))
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         writer.write(pixels, metadata=None)
@@ -181,7 +181,7 @@ def test_an_extra_channel_that_is_not_alpha_stays(tmp_path):
     assert_pages(tmp_path / "a.tif", pixels, "YXS")
 
 
-def test_a_stack_is_no_single_image(tmp_path):
+def test_stack_is_not_a_single_image(tmp_path):
     path, _ = write_stack(tmp_path / "a.tif")
     with pytest.raises(InputError, match=r"5 pages \(axes ZYX\).*the layout `stacks`"):
         read_image(path)

@@ -27,7 +27,7 @@ HIGHEST = {np.uint8: 255, np.uint16: 65_535, np.uint32: 65_536}
 
 
 @given(values=VALUES, size=SIZES)
-def test_all_readers_give_back_the_values_and_the_size_of_a_pixel(tmp_path_factory, values, size):
+def test_all_readers_return_the_values_and_the_pixel_size(tmp_path_factory, values, size):
     path = tmp_path_factory.mktemp("labels") / "a.tif"
     write_label_tiff(path, values, size)
     for read in (tifffile.imread, imageio.imread, read_mask, lambda p: np.asarray(Image.open(p))):
@@ -103,7 +103,7 @@ def test_object_numbers_are_compressed_without_loss(tmp_path):
 
 
 @pytest.mark.parametrize("value", [-1, 2**32])
-def test_values_that_are_no_label_are_refused_and_the_old_file_kept(tmp_path, value):
+def test_invalid_labels_are_rejected_and_the_old_file_is_kept(tmp_path, value):
     write_label_tiff(tmp_path / "a.tif", np.array([[1]]))
     with pytest.raises(InputError, match="do not fit a label"):
         write_label_tiff(tmp_path / "a.tif", np.array([[value, 0]]))

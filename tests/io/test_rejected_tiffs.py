@@ -1,4 +1,4 @@
-"""TIFF files that lie, or that cannot be read for sure."""
+"""TIFF files whose headers are wrong or ambiguous."""
 
 import contextlib
 import io
@@ -137,7 +137,7 @@ def test_ome_headers_open_no_other_file(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("truncate", "problem"), [(True, "claims to hold 5 images"), (False, "has no end")]
 )
-def test_more_pages_than_anyone_has(tmp_path, monkeypatch, truncate, problem):
+def test_too_many_pages(tmp_path, monkeypatch, truncate, problem):
     monkeypatch.setattr(tiff_layout, "_MAX_PAGES", 4)
     path, _ = write_stack(tmp_path / "a.tif", truncate=truncate)
     with pytest.raises(InputError, match=problem):
@@ -151,7 +151,7 @@ def test_planes_that_are_larger_than_their_images(tmp_path):
         read_tiff(path, 1000, page=0, indices=True)
 
 
-def test_a_file_that_is_gone(tmp_path):
+def test_missing_file(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         count_pages(tmp_path / "a.tif")
 

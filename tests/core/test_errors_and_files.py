@@ -11,7 +11,7 @@ from unetflow.core.hashing import sha256
 from unetflow.io.files import file_signature, file_size, require_file
 
 
-def test_error_says_where_what_and_how_to_mend_it():
+def test_error_has_place_problem_and_fix():
     error = InputError("mask.png", "it is empty", "Export it again")
     assert str(error) == "mask.png: it is empty. Export it again."
     assert (error.where, error.problem, error.fix) == (
@@ -35,7 +35,7 @@ def test_error_is_restored_from_its_parts(kind):
     assert str(restored) == str(error)
 
 
-def test_a_problem_of_several_lines_is_followed_by_the_mend_on_a_line_of_its_own():
+def test_fix_follows_a_problem_of_several_lines_on_a_separate_line():
     assert str(InputError("a", "wrong:\n  b\n", "Mend it")) == "a: wrong:\n  b\nMend it."
 
 

@@ -1,4 +1,4 @@
-"""Splitting with the table of the last run in mind: nobody changes sides."""
+"""Splitting with the table of the last run: samples keep their split."""
 
 from collections import Counter
 from itertools import pairwise
@@ -59,7 +59,7 @@ def histories(draw):
 
 
 @given(histories())
-def test_nobody_changes_sides_when_samples_come_and_go(history):
+def test_samples_keep_their_split_when_others_come_and_go(history):
     made_by, tables = history
     for before, after in pairwise(tables):
         old, new = sides(before), sides(after)
@@ -80,7 +80,7 @@ def test_stratified_shares_are_met_over_old_and_new_samples():
     assert Counter(after["split"]) == {"train": 60, "validation": 20, "test": 20}
 
 
-def test_new_samples_go_where_old_ones_are_lacking():
+def test_new_samples_fill_the_subset_that_lacks_most():
     _, after = grow(names(20), names(40), rule("stratified"), split="train")
     assert Counter(after["split"][20:]) == {"train": 4, "validation": 8, "test": 8}
 
@@ -101,7 +101,7 @@ def test_a_new_slice_joins_its_nearest_neighbour():
     assert after["split"].tolist() == ["train"] * 8 + ["validation"] * 3 + ["test"] * 3
 
 
-def test_a_volume_that_was_divided_stays_so_when_others_come():
+def test_divided_volume_stays_divided_when_others_come():
     old = [f"b_{number}" for number in range(10)]
     new = [*(f"a_{n}" for n in range(3)), *old, *(f"c_{n}" for n in range(3))]
     before, after = grow(old, new, rule("contiguous", group=GROUP_BY_LETTER))
@@ -109,7 +109,7 @@ def test_a_volume_that_was_divided_stays_so_when_others_come():
     assert after["split"].tolist() == ["train"] * 3 + before["split"].tolist() + ["test"] * 3
 
 
-def test_a_volume_that_was_divided_into_folds_stays_so_when_others_come():
+def test_volume_divided_into_folds_stays_divided_when_others_come():
     old = [*(f"a_{number}" for number in range(16)), *(f"b_{number}" for number in range(4))]
     new = [*old, "c_0", "c_1"]
     made_by = rule("contiguous", 0.1, 0.1, group=GROUP_BY_LETTER, folds=2)
@@ -141,7 +141,7 @@ def test_a_table_without_a_rule_is_forgotten():
     assert after["split"].tolist() == splits_of(names(30))
 
 
-def test_groups_that_have_become_one_go_to_the_first_side_that_a_part_was_on():
+def test_merged_groups_go_to_the_first_split_of_their_parts():
     table = make_table(names(60))
     for strategy in ("random", "stratified"):
         before = split_samples(table, rule(strategy, folds=3))
@@ -155,7 +155,7 @@ def test_groups_that_have_become_one_go_to_the_first_side_that_a_part_was_on():
         pd.testing.assert_series_equal(after["split"][unmoved], before["split"][unmoved])
 
 
-def test_the_source_is_obeyed_when_it_changes_its_mind():
+def test_changed_split_of_the_source_is_followed():
     old = make_table(names(40), splits=["train"] * 30 + ["test"] * 10)
     before = split_samples(old, rule("given"))
     changed = make_table(names(40), splits=["test"] * 10 + ["train"] * 30)
@@ -167,7 +167,7 @@ def test_the_source_is_obeyed_when_it_changes_its_mind():
 
 @pytest.mark.parametrize("strategy", ["random", "stratified"])
 @pytest.mark.parametrize("lost", SPLITS)
-def test_a_split_that_has_lost_all_its_samples_gets_one_other(strategy, lost):
+def test_empty_split_gets_another_sample(strategy, lost):
     before = split_samples(make_table(names(50)), rule(strategy))
     left = before[before["split"] != lost]
     after = split_samples(make_table(left["id"]), rule(strategy), before)
@@ -175,7 +175,7 @@ def test_a_split_that_has_lost_all_its_samples_gets_one_other(strategy, lost):
     assert after["split"][moved].tolist() == [lost]
 
 
-def test_a_split_that_has_lost_all_its_samples_rather_gets_a_new_one():
+def test_empty_split_prefers_a_new_sample():
     before = split_samples(make_table(names(50)), rule())
     left = before[before["split"] != "test"]["id"].tolist()
     new = next(i for i in map(str, range(99)) if number_of(0, i) < 0.5)
@@ -183,7 +183,7 @@ def test_a_split_that_has_lost_all_its_samples_rather_gets_a_new_one():
     assert after["id"][after["split"] == "test"].tolist() == [new]
 
 
-def test_a_series_that_has_lost_a_block_is_cut_anew():
+def test_series_without_one_of_its_blocks_is_cut_again():
     before, after = grow(names(20), names(15), rule("contiguous"))
     assert set(before["split"][:15]) == {"train", "validation"}
     assert after["split"].tolist() == splits_of(names(15), "contiguous")

@@ -1,4 +1,4 @@
-"""PNG, JPEG, GIF and BMP: the numbers that come back are those that were stored."""
+"""PNG, JPEG, GIF and BMP: pixels are read exactly as stored."""
 
 import struct
 import zlib

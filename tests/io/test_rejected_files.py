@@ -1,4 +1,4 @@
-"""What the readers refuse, and what they say about it."""
+"""Files that the readers reject, and their messages."""
 
 import io
 import struct
@@ -49,7 +49,7 @@ def test_empty_file_is_refused(tmp_path, ending):
 
 @pytest.mark.parametrize("ending", [*FORMS, "PNG"])
 @pytest.mark.parametrize("read", [read_image, read_mask])
-def test_file_that_is_no_picture_is_refused(tmp_path, ending, read):
+def test_file_without_an_image_is_refused(tmp_path, ending, read):
     path = tmp_path / f"a.{ending}"
     path.write_bytes(b"this is text, not a picture\n" * 9)
     with pytest.raises(InputError, match=r"cannot be decoded.*Export or copy it again") as caught:
@@ -59,7 +59,7 @@ def test_file_that_is_no_picture_is_refused(tmp_path, ending, read):
 
 @pytest.mark.parametrize("ending", FORMS)
 @pytest.mark.parametrize("content", FORMS)
-def test_file_under_the_ending_of_another_format_is_refused(tmp_path, ending, content):
+def test_file_with_the_extension_of_another_format_is_refused(tmp_path, ending, content):
     path = tmp_path / f"a.{ending}"
     path.write_bytes(FILES[content])
     if FORMS[ending] == FORMS[content]:
@@ -82,7 +82,7 @@ def test_file_under_the_ending_of_another_format_is_refused(tmp_path, ending, co
         (b"%PDF-1.7\n" + bytes(99), "PDF"),
     ],
 )
-def test_what_a_browser_may_have_saved_instead_is_named(tmp_path, ending, content, kind):
+def test_other_downloaded_content_is_named(tmp_path, ending, content, kind):
     (tmp_path / f"a.{ending}").write_bytes(content)
     with pytest.raises(InputError, match=f"its content is {kind}, though its name") as caught:
         read_image(tmp_path / f"a.{ending}")
@@ -102,7 +102,7 @@ def test_folder_with_the_name_of_an_image_is_refused(tmp_path, ending):
 
 
 @pytest.mark.parametrize("name", ["a.webp", "a", "png"])
-def test_unknown_ending_is_refused_with_the_known_ones(tmp_path, name):
+def test_unknown_extension_is_refused_with_the_known_ones(tmp_path, name):
     (tmp_path / name).write_bytes(FILES["png"])
     with pytest.raises(InputError, match=r"not one of \.png, \.jpg, \.jpeg, \.tif, \.tiff, \.gif"):
         read_image(tmp_path / name)
@@ -295,7 +295,7 @@ def test_a_large_member_of_an_archive_is_not_unpacked_for_its_header(tmp_path, e
     assert peak < 5_000_000
 
 
-def test_a_small_image_with_much_behind_it_is_not_read_to_the_end(tmp_path):
+def test_small_image_with_many_trailing_bytes_is_not_read_to_the_end(tmp_path):
     (tmp_path / "a.png").write_bytes(png_bytes(2, 2, 8, GREY, b"\0\1\2\0\3\4") + bytes(20_000_000))
     with pytest.raises(InputError, match="more bytes than 2 x 2 pixels need"):
         read_image(tmp_path / "a.png")

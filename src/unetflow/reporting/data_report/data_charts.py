@@ -1,6 +1,6 @@
 """Figures of the data report."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -35,15 +35,9 @@ def draw_intensities(intensities: Intensities) -> "Figure":
     axes = figure.subplots()
     for (name, shares), style in zip(intensities.shares.items(), ("-", "--"), strict=False):
         for channel, (row, colour) in enumerate(zip(shares, _CHANNEL_COLOURS, strict=False)):
-            axes.stairs(
-                np.where(row > 0, row, np.nan),
-                intensities.edges,
-                baseline=None,
-                color=colour,
-                ls=style,
-                lw=1.3,
-                label=name if len(shares) == 1 else f"channel {channel + 1}, {name}",
-            )
+            label = name if len(shares) == 1 else f"channel {channel + 1}, {name}"
+            look: dict[str, Any] = {"baseline": None, "color": colour, "ls": style, "lw": 1.3}
+            axes.stairs(np.where(row > 0, row, np.nan), intensities.edges, label=label, **look)
     axes.set(xlabel="intensity", ylabel="fraction of the pixels in a bin", yscale="log")
     axes.margins(x=0.01)
     axes.grid(alpha=0.3)

@@ -57,24 +57,16 @@ def show_errors(
     caption = sample_id, scores, "of the pixels " + ", ".join(shares)
     picture, (truth, small) = shrink_sample(sample, EDGE, sample.label, found)
     height, width = fit_shape(sample.label.shape, EDGE, enlarge=True)
-    outlines, wrong = (
-        PagePicture(
-            to_address(drawn, _MOST_BYTES),
-            caption,
-            width,
-            height,
-            text,
-            enlarged=max(sample.label.shape) < EDGE,
-        )
-        for drawn, text in (
-            (
-                draw_outlines(picture, truth, small),
-                f"{sample_id} with the outlines of truth and prediction",
-            ),
-            (draw_errors(picture, truth, small), f"{sample_id} with its errors: {caption[2]}"),
-        )
+    enlarged = max(sample.label.shape) < EDGE
+
+    def show(drawn: Picture, content: str) -> PagePicture:
+        address, text = to_address(drawn, _MOST_BYTES), f"{sample_id} with {content}"
+        return PagePicture(address, caption, width, height, text, enlarged)
+
+    return (
+        show(draw_outlines(picture, truth, small), "the outlines of truth and prediction"),
+        show(draw_errors(picture, truth, small), f"its errors: {caption[2]}"),
     )
-    return outlines, wrong
 
 
 def find_errors(truth: Label, found: Label) -> Errors:

@@ -29,20 +29,12 @@ def draw_history(history: pd.DataFrame, name: str, label: str, best_epoch: float
         best_epoch: The epoch whose weights were kept.
     """
     figure, axes = _new_axes("epoch", label)
-    few = len(history) <= _FEW_EPOCHS
-    for column, colour, style, mark, legend in (
-        (name, BLUE, "-", "o", "training crops"),
-        (f"val_{name}", VERMILLION, "--", "s", "validation images"),
-    ):
-        axes.plot(
-            history["epoch"],
-            history[column],
-            color=colour,
-            ls=style,
-            marker=mark if few else None,
-            ms=4,
-            label=legend,
-        )
+    epochs = history["epoch"]
+    training, validation = ("o", "s") if len(history) <= _FEW_EPOCHS else (None, None)
+    look: dict[str, Any] = {"color": BLUE, "ls": "-", "marker": training, "ms": 4}
+    axes.plot(epochs, history[name], label="training crops", **look)
+    look = {"color": VERMILLION, "ls": "--", "marker": validation, "ms": 4}
+    axes.plot(epochs, history[f"val_{name}"], label="validation images", **look)
     axes.axvline(best_epoch, color=_GREY, ls=":", label="kept weights")
     limit_ticks(axes.xaxis, integer=True)
     axes.legend(fontsize=8)
@@ -71,15 +63,9 @@ def draw_reliability(calibration: Mapping[str, Any]) -> "Figure":
     for stage, (colour, style, mark) in _STAGES.items():
         if stage in calibration:
             bins = [row for row in calibration[stage]["bins"] if row["pixels"]]
-            axes.plot(
-                [row["mean_probability"] for row in bins],
-                [row["share_true"] for row in bins],
-                color=colour,
-                ls=style,
-                marker=mark,
-                ms=4,
-                label=f"{stage} calibration",
-            )
+            stated, true = ([row[k] for row in bins] for k in ("mean_probability", "share_true"))
+            look: dict[str, Any] = {"color": colour, "ls": style, "marker": mark, "ms": 4}
+            axes.plot(stated, true, label=f"{stage} calibration", **look)
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.legend(fontsize=8)
     return figure

@@ -68,14 +68,9 @@ def find_differences(runs: Sequence[TrackedRun]) -> pd.DataFrame:
         A row for each such parameter, in alphabetical order, with the column `parameter` and a
         column for each run, named by `label_runs`; "-" where a run has no such parameter.
     """
-    labels = label_runs(runs)
-    names = sorted(set().union(*(run.parameters for run in runs)))
-    rows = []
-    for name in names:
-        values = [run.parameters.get(name, "-") for run in runs]
-        if len(set(values)) > 1:
-            rows.append([name, *values])
-    return pd.DataFrame(rows, columns=["parameter", *labels])
+    parameters = zip(label_runs(runs), (dict(run.parameters) for run in runs), strict=True)
+    table = pd.DataFrame(dict(parameters)).fillna("-").sort_index().rename_axis("parameter")
+    return table[table.nunique(axis="columns") > 1].reset_index()
 
 
 def align_scores(runs: Sequence[TrackedRun], score: str) -> pd.DataFrame:
@@ -89,14 +84,12 @@ def align_scores(runs: Sequence[TrackedRun], score: str) -> pd.DataFrame:
         A row for each such image in the first run's order, with its id as index and the runs as
         columns, named by `label_runs`.
     """
-    columns = []
+    columns = {}
     for label, run in zip(label_runs(runs), runs, strict=True):
         table = run.image_scores.set_index("id")
-        scores = table[score] if score in table.columns else pd.Series(dtype=float)
-        columns.append(scores.rename(label))
+        columns[label] = table[score] if score in table else pd.Series(dtype=float)
     aligned = pd.concat(columns, axis="columns", join="inner").dropna()
-    first = columns[0].index
-    return aligned.loc[[i for i in first if i in aligned.index]]
+    return aligned.loc[[i for i in runs[0].image_scores["id"] if i in aligned.index]]
 
 
 def choose_disputed(aligned: pd.DataFrame, most: int) -> list[str]:

@@ -11,7 +11,7 @@ from unetflow.evaluation.label_quality import (
 )
 
 
-def decide(probabilities):
+def postprocess(probabilities):
     return (probabilities[:, :, -1] >= 0.5).astype(np.uint8)
 
 
@@ -36,14 +36,14 @@ def predict(image):
 def test_inverted_label_is_found():
     samples = discs(12)
     samples["disc_7"] = Sample(samples["disc_7"].image, 1 - samples["disc_7"].label)
-    table = measure_losses(predict, decide, samples, 2)
+    table = measure_losses(predict, postprocess, samples, 2)
     assert table.columns.tolist() == ["id", "loss", "z_score", "dice"]
     assert len(table) == 12
     assert table["id"][0] == "disc_7"
     assert table["z_score"][0] > 10
     assert (table["z_score"][1:] < 3.5).all()
     assert table["dice"][0] < 0.1
-    shown = show_worst(table, samples, lambda image: decide(predict(image)), 2)
+    shown = show_worst(table, samples, lambda image: postprocess(predict(image)), 2)
     assert [specimen.title.partition(":")[0] for specimen in shown] == table["id"][:2].tolist()
     np.testing.assert_array_equal(shown[0].truth, samples["disc_7"].label)
 
@@ -78,4 +78,4 @@ def test_a_sample_without_a_pixel_that_counts_is_left_out():
     samples = discs(2)
     nothing = np.full((24, 24), 255, np.uint8)
     samples["nothing"] = Sample(samples["disc_0"].image, nothing)
-    assert set(measure_losses(predict, decide, samples, 2)["id"]) == {"disc_0", "disc_1"}
+    assert set(measure_losses(predict, postprocess, samples, 2)["id"]) == {"disc_0", "disc_1"}

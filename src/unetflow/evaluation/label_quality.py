@@ -17,7 +17,7 @@ _SMALLEST = 1e-7
 
 def measure_losses(
     predict: Callable[[NDArray[np.generic]], Probabilities],
-    decide: Callable[[Probabilities], Label],
+    postprocess: Callable[[Probabilities], Label],
     samples: Mapping[str, Sample],
     classes: int,
 ) -> pd.DataFrame:
@@ -25,7 +25,7 @@ def measure_losses(
 
     Args:
         predict: Returns the calibrated probabilities of an image.
-        decide: Returns the label of these probabilities.
+        postprocess: Returns the label of these probabilities.
         samples: Training samples, opened one at a time. Those without a counted pixel are left out.
         classes: Number of classes.
 
@@ -38,7 +38,7 @@ def measure_losses(
         if (sample.label != IGNORE).any():
             found = predict(sample.image)
             loss = mean_cross_entropy(sample.label, found)
-            dice = mean_dice(sample.label, decide(found), classes)
+            dice = mean_dice(sample.label, postprocess(found), classes)
             rows.append({"id": sample_id, "loss": loss, "dice": dice})
     table = pd.DataFrame(rows, columns=["id", "loss", "dice"])
     table.insert(2, "z_score", robust_z_scores(table["loss"]))

@@ -36,7 +36,7 @@ def choose_otsu_side(samples: Mapping[str, Sample]) -> bool:
 
 def score_images(
     predict_probabilities: Callable[[NDArray[np.generic]], Probabilities],
-    decide: Callable[[Probabilities], Label],
+    postprocess: Callable[[Probabilities], Label],
     samples: Mapping[str, Sample],
     classes: Sequence[str],
     settings: ScoreParameters,
@@ -48,7 +48,7 @@ def score_images(
 
     Args:
         predict_probabilities: Returns the probabilities of an image.
-        decide: Returns their label.
+        postprocess: Returns their label.
         samples: The samples, opened one at a time.
         classes: The names of the classes, the background first.
         settings: Which scores.
@@ -71,7 +71,7 @@ def score_images(
         pooled.add(truth, probabilities)
         objects = objects_of(sample_id) if "instances" in settings.scores else None
         row: dict[str, Any] = {"id": sample_id}
-        row |= _score_image(truth, decide(probabilities), classes, settings, objects)
+        row |= _score_image(truth, postprocess(probabilities), classes, settings, objects)
         row["background_dice"] = mean_dice(truth, np.zeros_like(truth), len(classes))
         if otsu_bright is not None:
             row["otsu_dice"] = _otsu_dice(sample, bright=otsu_bright)

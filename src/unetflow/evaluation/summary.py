@@ -150,18 +150,18 @@ def _summarise_ranking(pooled: RankingScores, classes: Sequence[str]) -> dict[st
 def _describe(column: str, conditions: Conditions) -> dict[str, Any]:
     """Return the definition and the computation of a column of `score_images`."""
     classes, postprocessing = conditions.classes, conditions.postprocessing
-    decision = "the most probable class of each pixel"
+    rule = "the most probable class of each pixel"
     if postprocessing.threshold is not None:
-        decision = f"threshold {postprocessing.threshold:.3f} (chosen on validation images)"
+        rule = f"threshold {postprocessing.threshold:.3f} (chosen on validation images)"
     if postprocessing.min_object_size > 1:
-        decision += f", without pieces of fewer than {postprocessing.min_object_size} pixels"
+        rule += f", without pieces of fewer than {postprocessing.min_object_size} pixels"
     score, class_name = find_score(column, classes)
     definition = DEFINITIONS[score]
     which = _all_of(classes, "an image has or is predicted to")
     if column == "otsu_dice":
-        decision = "Otsu's threshold of each image, on the side that is better in validation images"
+        rule = "Otsu's threshold of each image, on the side that is better in validation images"
     elif column == "background_dice":
-        decision = "no threshold: nothing but background"
+        rule = "no threshold: nothing but background"
     elif class_name is not None:
         which = f"class '{class_name}', in images that have it or are predicted to"
     computation = {
@@ -170,7 +170,7 @@ def _describe(column: str, conditions: Conditions) -> dict[str, Any]:
         "interval": "95 % of a mean like this, by bootstrap over "
         + ("images" if conditions.groups is None else "groups of images"),
         "classes": which,
-        "threshold": decision,
+        "threshold": rule,
     }
     if definition is DEFINITIONS["surface_dice"]:
         computation["tolerance"] = f"{conditions.scores.surface_tolerance:g} pixels"

@@ -11,7 +11,7 @@ from unetflow.core.types import IGNORE, Label, Probabilities
 from unetflow.data.samples import Sample
 from unetflow.inference.tta import Predict, predict_views
 
-Decide = Callable[[Probabilities], Label]
+Postprocess = Callable[[Probabilities], Label]
 
 
 DEFINITION = (
@@ -43,7 +43,7 @@ def expect_error(belief: Probabilities, found: Label, inside: NDArray[np.bool_])
 
 
 def assess_image(
-    predict: Predict, decide: Decide, sample: Sample, views: int
+    predict: Predict, postprocess: Postprocess, sample: Sample, views: int
 ) -> tuple[dict[str, float], NDArray[np.float32]]:
     """Return the expected error of an image, and where the views disagree.
 
@@ -54,7 +54,7 @@ def assess_image(
     seen = predict_views(predict, sample.image, views)
     inside = sample.label != IGNORE
     numbers = {
-        "expected_error": expect_error(seen.mean, decide(seen.plain), inside),
+        "expected_error": expect_error(seen.mean, postprocess(seen.plain), inside),
         "disagreement": float(seen.spread[inside].mean()) if inside.any() else 0.0,
     }
     return numbers, seen.spread

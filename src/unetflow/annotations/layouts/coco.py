@@ -149,7 +149,7 @@ def _read_table(file: File) -> _Table:
     lists = parse_record(_Lists, read_json(file), file)
     by_image: dict[int | str, list[dict[str, Any]]] = defaultdict(list)
     for number, record in enumerate(lists.annotations):
-        # Without its image's id nobody knows which image is incomplete: the whole file is wrong.
+        # Without this id it is unknown which image is incomplete: the whole file is wrong.
         image_id = parse_record(_Reference, record, f"{file}, annotations[{number}]").image_id
         by_image[image_id].append(record)
     names: dict[int | str, str] = {}
@@ -202,21 +202,17 @@ def _read_object(record: dict[str, Any], table: _Table, image: str) -> ShapedObj
 
 
 def _read_parts(segmentation: Any, where: str) -> tuple[Geometry, ...]:
-    if isinstance(segmentation, dict):
-        return (_read_runs(segmentation, where),)
-    if not segmentation:
-        problem = "it has no outline in 'segmentation', perhaps only a box"
-        raise InputError(where, problem, "Annotate outlines, or remove it")
-    outlines = parse_record(_Outlines, {"segmentation": segmentation}, where)
-    return tuple(map(Polygon, outlines.segmentation))
-
-
-def _read_runs(segmentation: dict[str, Any], where: str) -> RunLengths:
     match segmentation:
         case {"size": [int(height), int(width)], "counts": str(counts)}:
-            return RunLengths(counts, (height, width))
-        case {"size": [int(height), int(width)], "counts": [*counts]} if all(
-            type(count) is int for count in counts
-        ):
-            return RunLengths(tuple(counts), (height, width))
-    raise InputError(where, "its runs are without 'size' or 'counts', or they are wrong", AGAIN)
+            return (RunLengths(counts, (height, width)),)
+        case {"size": [int(height), int(width)], "counts": [*numbers]}:
+            if all(type(number) is int for number in numbers):
+                return (RunLengths(tuple(numbers), (height, width)),)
+        case [_, *_]:
+            outlines = parse_record(_Outlines, {"segmentation": segmentation}, where)
+            return tuple(map(Polygon, outlines.segmentation))
+    if isinstance(segmentation, dict):
+        problem = "its runs are without 'size' or 'counts', or they are wrong"
+        raise InputError(where, problem, AGAIN)
+    problem = "it has no outline in 'segmentation', perhaps only a box"
+    raise InputError(where, problem, "Annotate outlines, or remove it")

@@ -65,10 +65,7 @@ def find_pairs(
 
 
 def find_pairs_in_listing(
-    listing: FileListing,
-    layout: str,
-    options: Options,
-    splits: Mapping[str, Options] | None = None,
+    listing: FileListing, layout: str, options: Options, splits: Mapping[str, Options] | None = None
 ) -> Pairing:
     """Find the annotated images among files that are already listed; see `find_pairs`."""
     if splits is None or splits == {}:

@@ -16,6 +16,7 @@ from skimage.measure import label as connected_components
 
 from unetflow.annotations.autodetect.name_patterns import escape_pattern
 from unetflow.annotations.layouts.folders import find_folder_pairs, group_by_key
+from unetflow.annotations.layouts.registry import LayoutOptions
 from unetflow.annotations.paths import folder_prefix
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
@@ -31,13 +32,14 @@ _MIN_IOU = 0.9  # of the fields of view of two images
 _MAX_ANNOTATED = 0.5  # of the field of view
 _DARKEST, _BRIGHTEST = 5, 95  # percentiles of grey values: nearly all
 
-Found = tuple[str, dict[str, Any]]
 Masks = dict[File, File]
 """The mask of each image."""
 Inside = NDArray[np.bool_]
 
 
-def use_fields_of_view_as_regions(listing: FileListing, found: Sequence[Found]) -> list[Found]:
+def use_fields_of_view_as_regions(
+    listing: FileListing, found: Sequence[LayoutOptions]
+) -> list[LayoutOptions]:
     """Turn layouts whose masks are fields of view into regions of the other layouts.
 
     Of several layouts `folders` with the same images, exactly one must be the field of view by
@@ -47,7 +49,7 @@ def use_fields_of_view_as_regions(listing: FileListing, found: Sequence[Found]) 
         listing: The files.
         found: Layouts and options.
     """
-    results: list[Found | None] = list(found)
+    results: list[LayoutOptions | None] = list(found)
     for masks in _list_rivals(listing, found):
         fields = [
             n
@@ -70,7 +72,9 @@ def use_fields_of_view_as_regions(listing: FileListing, found: Sequence[Found]) 
     return [each for each in results if each is not None]
 
 
-def _list_rivals(listing: FileListing, found: Sequence[Found]) -> Iterator[dict[int, Masks]]:
+def _list_rivals(
+    listing: FileListing, found: Sequence[LayoutOptions]
+) -> Iterator[dict[int, Masks]]:
     """Yield layouts that pair the same images with several masks: these masks by number."""
     rivals: dict[frozenset[File], dict[int, Masks]] = defaultdict(dict)
     for number, (layout, options) in enumerate(found):

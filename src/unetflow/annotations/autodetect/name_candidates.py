@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 from unetflow.annotations.autodetect.content_kind import (
     ContentKind,
@@ -19,6 +18,7 @@ from unetflow.annotations.autodetect.content_kind import (
 from unetflow.annotations.autodetect.name_matching import Match, find_matches
 from unetflow.annotations.autodetect.name_patterns import Names, propose_options
 from unetflow.annotations.layouts.folders import find_folder_pairs
+from unetflow.annotations.layouts.registry import LayoutOptions
 from unetflow.annotations.layouts.stacks import find_stacks
 from unetflow.annotations.split_table import find_splits
 from unetflow.core.errors import InputError
@@ -28,18 +28,17 @@ from unetflow.io.formats.registry import is_image
 _MAX_COMPARED = 5  # matches of a group, with its first one
 _NEARLY_ALL = 0.9  # of the pairs that names suggest
 
-Found = tuple[str, dict[str, Any]]
 Kinds = dict[tuple[str, str, str], ContentKind | None]
 
 
-def find_name_candidates(listing: FileListing) -> list[Found]:
+def find_name_candidates(listing: FileListing) -> list[LayoutOptions]:
     """Return layout and options for each kind of images and masks whose names pair up."""
     kinds: Kinds = {}
     found = find_matches([name for name in listing.files if is_image(name)])
     matches = [oriented for match in found for oriented in _orient(listing, match, kinds)]
     # Uncertain matches count only where there is no other one.
     matches = [match for match in matches if match.is_sure] or matches
-    candidates: list[Found] = []
+    candidates: list[LayoutOptions] = []
     for group in _group(_drop_parts(_keep_closest(matches))):
         for part in _separate_copies(listing, group):
             pairs = dict.fromkeys(pair for match in part for pair in match.pairs)
@@ -121,7 +120,7 @@ def _separate_copies(listing: FileListing, group: list[Match]) -> list[list[Matc
 
 def _find_options(
     listing: FileListing, pairs: list[Names], splits: tuple[str, ...]
-) -> Found | None:
+) -> LayoutOptions | None:
     """Return the simplest options that make these pairs, or nearly all of them."""
     is_stack = is_multipage_tiff(listing.files[pairs[0][0]])
     layout, find = ("stacks", find_stacks) if is_stack else ("folders", find_folder_pairs)

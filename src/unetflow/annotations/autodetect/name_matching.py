@@ -251,8 +251,6 @@ def _match_kinds(names: list[str]) -> list[list[Names]]:
                 parts[kind][f"{folder}/{key}"] = name
             elif folder_sizes[folder] <= _MAX_CASE_FILES:
                 wholes[kind][folder] = name
-    for kind in [kind for kind in parts if not kind.start + kind.end]:
-        parts[kind] = _without_derived(kind, parts)
     # A kind of one name is chance, and so are equal names in several folders, unless a word says
     # what they are.
     of_masks = {key for kind, keys in parts.items() if kind.has_mask_word for key in keys}
@@ -273,19 +271,6 @@ def _pair_kinds(one: Keys, other: Keys) -> list[Names]:
     pairs = [(one[key], other[key]) for key in one if key in shared]
     is_enough = len(pairs) >= max(1, _MIN_SHARED * min(len(one), len(other)))
     return pairs if is_enough and {a for a, _ in pairs}.isdisjoint(b for _, b in pairs) else []
-
-
-def _without_derived(plain: Kind, kinds: dict[Kind, Keys]) -> Keys:
-    """Leave out names that are another one with an ending, if several have that ending."""
-    keys = kinds[plain]
-    derived = {
-        name
-        for kind, others in kinds.items()
-        if kind.end and kind.extension == plain.extension
-        if len(others) > 1 and others.keys() <= keys.keys()
-        for name in others.values()
-    }
-    return {key: name for key, name in keys.items() if name not in derived}
 
 
 def _list_kinds(name: str) -> Iterator[tuple[Kind, str]]:

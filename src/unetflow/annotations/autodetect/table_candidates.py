@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from unetflow.annotations.autodetect.content_kind import has_mask_word
+from unetflow.annotations.layouts.registry import LayoutOptions
 from unetflow.annotations.layouts.rle_table import find_rle_table
 from unetflow.annotations.paths import without_suffix
 from unetflow.annotations.tables import read_columns, read_json
@@ -24,10 +25,8 @@ _COLUMNS = {
     "class_column": ("classid", "class_id", "class", "category", "label", "cell_type"),
 }
 
-Found = tuple[str, dict[str, Any]]
 
-
-def find_table_candidates(listing: FileListing) -> Iterator[Found]:
+def find_table_candidates(listing: FileListing) -> Iterator[LayoutOptions]:
     """Yield layout and options for each table that seems to hold annotations."""
     labelme_folders = []
     for folder, tables in _list_tables(listing).items():
@@ -62,7 +61,7 @@ def _list_tables(listing: FileListing) -> dict[str, list[str]]:
     return by_folder
 
 
-def _read_rle_table(listing: FileListing, name: str) -> Iterator[Found]:
+def _read_rle_table(listing: FileListing, name: str) -> Iterator[LayoutOptions]:
     """Yield the layout `rle` for a table with run lengths."""
     with listing.files[name].open("rb") as opened:
         first_line = opened.readline(10_000).decode("utf-8-sig", "replace")
@@ -84,7 +83,7 @@ def _read_rle_table(listing: FileListing, name: str) -> Iterator[Found]:
         yield "rle", {"table": name, **options, "images": folder}
 
 
-def _read_coco(listing: FileListing, name: str, content: dict[str, Any]) -> Iterator[Found]:
+def _read_coco(listing: FileListing, name: str, content: dict[str, Any]) -> Iterator[LayoutOptions]:
     """Yield the layout `coco` for a table like that of the COCO data set."""
     images = content["images"] if isinstance(content["images"], list) else []
     mentioned = [str(image.get("file_name", "")) for image in images if isinstance(image, dict)]
@@ -92,7 +91,7 @@ def _read_coco(listing: FileListing, name: str, content: dict[str, Any]) -> Iter
         yield "coco", {"annotations": name, "images": folder}
 
 
-def _read_labelme(listing: FileListing, folders: list[str]) -> Iterator[Found]:
+def _read_labelme(listing: FileListing, folders: list[str]) -> Iterator[LayoutOptions]:
     """Yield the layout `labelme` for each folder of such files and for their common folder."""
     common = []
     if "." in folders:

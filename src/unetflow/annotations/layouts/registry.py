@@ -31,6 +31,8 @@ from unetflow.io.file_listing import FileListing, list_files
 
 Layout = Callable[..., Pairing]
 Options = Mapping[str, Any]
+LayoutOptions = tuple[str, dict[str, Any]]
+"""The name of a layout and its options."""
 
 LAYOUTS: dict[str, Layout] = {
     "folders": find_folder_pairs,

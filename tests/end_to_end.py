@@ -5,7 +5,7 @@
 It makes a project with made-up nuclei in a temporary folder and goes through: the first model;
 nothing new; 30 new pairs; 30 spoilt labels; a rollback; two retrainings at once; a process that is
 killed at each moment of a promotion. It takes less than 10 minutes on two cores, and ends with a
-table, or at the first thing that is not as it must be.
+table, or at the first failed check.
 """
 
 import json
@@ -118,9 +118,9 @@ class Story:
 
     @property
     def outcome(self) -> dict[str, Any]:
-        """What the last retraining wrote for the program that started it."""
-        told = json.loads((self.folder / "data/08_reporting/retraining.json").read_text())
-        return dict(told)
+        """The outcome that the last retraining wrote for its caller."""
+        outcome = json.loads((self.folder / "data/08_reporting/retraining.json").read_text())
+        return dict(outcome)
 
     def predict(self) -> float:
         """Load the champion, segment an image, and return the foreground's share."""
@@ -132,11 +132,11 @@ class Story:
         assert mask.shape == image.shape
         return float(np.mean(mask > 0))
 
-    def tell(self, step: str, began: float, *, told: bool = True, note: str = "") -> None:
-        """Look at the champion, and add a row to the table."""
+    def report(self, step: str, began: float, *, decided: bool = True, note: str = "") -> None:
+        """Check the champion, and add a row to the table."""
         assert 0 < self.predict() < 1
-        known = self.outcome if told else {}
-        if told:
+        known = self.outcome if decided else {}
+        if decided:
             run = self.client.get_run(known["run_id"])
             assert run.info.status == "FINISHED"
             assert run.data.tags["decision"] == known["decision"]
@@ -161,7 +161,7 @@ def first_model(story: Story) -> None:
     story.run(RETRAIN)
     assert story.aliases == {"champion": 1}
     assert story.outcome["reason"] == "it is the first model"
-    story.tell("first model", began)
+    story.report("first model", began)
 
 
 def nothing_new(story: Story) -> None:
@@ -170,11 +170,11 @@ def nothing_new(story: Story) -> None:
     story.run(RETRAIN)
     assert story.outcome["decision"] == "skipped"
     assert story.aliases == {"champion": 1}
-    story.tell("nothing new", began)
+    story.report("nothing new", began)
 
 
 def new_pairs(story: Story) -> None:
-    """More to learn from makes a better model."""
+    """More training data give a better model."""
     began = monotonic()
     write_synthetic_images(story.raw, PAIRS + NEW, SIZE, seed=1)
     story.run(RETRAIN)
@@ -182,11 +182,11 @@ def new_pairs(story: Story) -> None:
     assert story.outcome["dice"]["interval"][0] > 0, "it is no better"
     assert story.outcome["trained_because"].startswith(f"{NEW} pairs are new")
     assert story.aliases == {"champion": 2, "previous": 1}
-    story.tell("30 new pairs", began)
+    story.report("30 new pairs", began)
 
 
 def spoilt_labels(story: Story) -> None:
-    """Masks of training images that have nuclei and background mistaken make a worse one."""
+    """Training masks with nuclei and background exchanged give a worse model."""
     began = monotonic()
     manifest = pd.read_parquet(story.folder / "data/03_primary/manifest.parquet")
     training = sorted(manifest.loc[manifest["split"] == "train", "id"])[:NEW]
@@ -203,7 +203,7 @@ def spoilt_labels(story: Story) -> None:
     assert story.aliases == {"champion": 2, "previous": 1}
     for path, mask in right.items():
         tifffile.imwrite(path, mask)
-    story.tell("30 spoilt labels", began)
+    story.report("30 spoilt labels", began)
 
 
 def rollback(story: Story) -> None:
@@ -211,7 +211,7 @@ def rollback(story: Story) -> None:
     began = monotonic()
     story.run(ROLL_BACK)
     assert story.aliases == {"champion": 1, "previous": 2}
-    story.tell("rollback", began, told=False, note="both aliases change places")
+    story.report("rollback", began, decided=False, note="both aliases change places")
 
 
 def two_at_once(story: Story) -> None:
@@ -222,14 +222,14 @@ def two_at_once(story: Story) -> None:
         outputs = [process.communicate()[0] for process in (first, second)]
     assert sorted([first.returncode, second.returncode]) == [0, 1], outputs
     loser = outputs[0] if first.returncode else outputs[1]
-    assert "another retraining or rollback is at work" in " ".join(loser.split())
+    assert "another retraining or rollback is running" in " ".join(loser.split())
     assert story.outcome["decision"] == "promoted", story.outcome
     assert story.aliases == {"champion": before + 1, "previous": 1}
-    story.tell("two at once", began, note=f"one gave up; the other: {story.outcome['reason']}")
+    story.report("two at once", began, note=f"one gave up; the other: {story.outcome['reason']}")
 
 
 def killed_promotion(story: Story) -> None:
-    """Whenever it is killed there is a champion, and the stage can be run again."""
+    """Whenever it is killed, there is a champion, and the stage can be repeated."""
     story.configure("parameters", {**PARAMETERS, "retraining": ALWAYS_DUE})
     moments = [
         ("evaluation", "create_registered_model", 1, "before"),
@@ -252,13 +252,13 @@ def killed_promotion(story: Story) -> None:
         moved = (stage, call, moment) == ("decision", 2, "after")
         assert (story.aliases["champion"] != before) == moved
         note = f"{moment} call {call} of {method}"
-        story.tell("killed promotion", began, told=False, note=note)
+        story.report("killed promotion", began, decided=False, note=note)
     began = monotonic()
     story.run(build_command("decision"), key="killed")
     assert story.outcome["decision"] == "promoted", story.outcome
     assert story.aliases == {"champion": story.newest, "previous": before}
     assert len(story.client.search_runs(["1"], "tags.orchestrator_run = 'killed'")) == 1
-    story.tell("went on after it", began)
+    story.report("repeated after it", began)
 
     began = monotonic()
     roll_back = ["set_registered_model_alias", "2", "after", "--pipelines", "rollback"]
@@ -267,15 +267,15 @@ def killed_promotion(story: Story) -> None:
     story.configure("parameters", PARAMETERS)
     story.run(ROLL_BACK)
     assert story.aliases == {"champion": story.newest, "previous": before}
-    story.tell("killed rollback", began, told=False, note="the next one takes it back")
+    story.report("killed rollback", began, decided=False, note="the next one reverts it")
     began = monotonic()
     story.run(RETRAIN)
     assert story.outcome["decision"] == "skipped"
-    story.tell("nothing new", began)
+    story.report("nothing new", began)
 
 
 def main() -> None:
-    """Live through it."""
+    """Run all chapters."""
     began = monotonic()
     assert list(STAGES)[-2:] == ["evaluation", "decision"]
     with tempfile.TemporaryDirectory() as folder:

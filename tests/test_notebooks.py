@@ -89,7 +89,7 @@ def test_every_cell_runs_without_an_error_or_a_warning(executed):
 
 
 @pytest.mark.process
-def test_what_is_stored_is_what_the_cells_put_out(executed, stored):
+def test_the_stored_outputs_are_those_of_the_cells(executed, stored):
     for new, old in zip(_code_cells(executed)[1:], _code_cells(stored), strict=True):
         assert _texts(new) == _texts(old)
         assert len(_figures(new)) == len(_figures(old)), old.id
@@ -105,7 +105,7 @@ def test_the_notebook_takes_the_functions_of_the_package(stored):
     assert not _defined(trees) & of_the_package
 
 
-def test_what_is_stored_is_small_and_tells_nothing_of_the_machine(path, stored):
+def test_stored_outputs_are_small_and_have_nothing_of_the_machine(path, stored):
     nbformat.validate(stored)
     text = path.read_text(encoding="utf-8")
     assert len(text) < 1_000_000

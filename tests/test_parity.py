@@ -154,7 +154,7 @@ def _differing(found: Masks, expected: Masks) -> float:
     return different / sum(mask.size for mask in expected)
 
 
-def test_the_network_has_learnt_something(ways: Ways) -> None:
+def test_the_network_has_learned(ways: Ways) -> None:
     dice = ways.dice(ways.expected)
     print(f"{ways.name}: Dice {dice:.3f}")
     assert len(ways.expected) == 20

@@ -46,7 +46,7 @@ def pod(job):
     return job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
 
 
-def test_every_example_is_told_of():
+def test_every_example_is_linked():
     text = (ROOT / "docs" / "scheduling.md").read_text(encoding="utf-8")
     for path in EXAMPLES.iterdir():
         assert f"(scheduling/{path.name})" in text

@@ -123,7 +123,7 @@ def test_several_clients_at_once_get_their_own_masks(
         np.testing.assert_array_equal(_masks(answer)[0], served.segmenter.predict(image))
 
 
-def test_what_is_no_image_is_refused_and_the_server_goes_on(
+def test_invalid_inputs_are_refused_and_the_server_continues(
     served: Served, random: np.random.Generator
 ) -> None:
     settings = served.segmenter.settings
@@ -139,10 +139,10 @@ def test_what_is_no_image_is_refused_and_the_server_goes_on(
         "inhomogeneous": {"inputs": [[[[1]], [[2], [3]]]]},
         "valid JSON": "{",
     }
-    for told, content in refused.items():
+    for message, content in refused.items():
         answer = ask(served.address, content)
         assert answer.status_code == 400
-        assert told in answer.json()["message"]
+        assert message in answer.json()["message"]
         assert len(answer.text) < 400
         assert "Traceback" not in answer.text
     expected = served.segmenter.predict(image)

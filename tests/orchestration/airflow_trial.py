@@ -89,18 +89,18 @@ def run_dag(airflow: Path, home: Path, day: str) -> dict[str, str]:
 
 def show(project: Path, states: dict[str, str], seconds: float) -> str:
     """Print what became of the tasks and of the run of MLflow, and return its decision."""
-    told = json.loads((project / "data/08_reporting/retraining.json").read_text())
+    outcome = json.loads((project / "data/08_reporting/retraining.json").read_text())
     client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
     runs = client.search_runs(["1"], order_by=["start_time DESC"])
     tags = runs[0].data.tags
-    assert runs[0].info.run_id == told["run_id"]
+    assert runs[0].info.run_id == outcome["run_id"]
     print("  ".join(f"{stage}: {states[stage]}" for stage in STAGES))
-    print(f"{told['decision']}: {told['reason']} ({seconds:.0f} s)")
+    print(f"{outcome['decision']}: {outcome['reason']} ({seconds:.0f} s)")
     print(f"runs of MLflow until now: {len(runs)}; tags of this one:")
     for name in ("orchestrator_run", "data_interval_start", "data_interval_end", "decision"):
         print(f"  {name} = {tags[name]}")
     print(flush=True)
-    return str(told["decision"])
+    return str(outcome["decision"])
 
 
 def main() -> None:

@@ -55,7 +55,7 @@ def test_definitions_validate_and_start_by_themselves(project, monkeypatch) -> N
     assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
 
 
-def test_neither_clock_nor_folder_is_watched_if_told_so(project) -> None:
+def test_schedule_and_sensor_can_be_turned_off(project) -> None:
     configure(project, schedule=None, watch_seconds=None)
     definitions = module.build_definitions(read_configuration(project))
     assert not list(definitions.schedules or ())
@@ -112,9 +112,7 @@ def tick_sensor(definitions: dg.Definitions, instance: dg.DagsterInstance, curso
     return definitions.resolve_sensor_def("on_new_images")(context), context.cursor
 
 
-def test_ticks_start_a_run_when_there_is_something_new_and_no_other_at_work(
-    project, instance
-) -> None:
+def test_ticks_start_a_run_when_data_are_new_and_no_other_run_is_active(project, instance) -> None:
     definitions = module.build_definitions(read_configuration(project))
     assert isinstance(tick_schedule(definitions, instance), dg.RunRequest)
     nothing, cursor = tick_sensor(definitions, instance, None)
@@ -166,8 +164,8 @@ def test_a_failed_stage_shows_and_the_run_resumes_there_as_one_run_of_mlflow(
     client = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}")
     (run,) = client.search_runs(["1"])
     assert run.info.status == "FAILED"
-    told = json.loads((project / "data/08_reporting/retraining.json").read_text())
-    assert (told["decision"], told["run_id"]) == ("failed", run.info.run_id)
+    outcome = json.loads((project / "data/08_reporting/retraining.json").read_text())
+    assert (outcome["decision"], outcome["run_id"]) == ("failed", run.info.run_id)
 
     options = dg.ReexecutionOptions.from_failure(first_id, instance)
     with dg.execute_job(job, instance, reexecution_options=options) as resumed:
@@ -190,8 +188,8 @@ def test_a_failed_stage_shows_and_the_run_resumes_there_as_one_run_of_mlflow(
         assert second.success
         done = [e.node_name for e in second.filter_events(lambda e: e.is_step_success)]
     assert done == ["ingestion", "gate"]
-    told = json.loads((project / "data/08_reporting/retraining.json").read_text())
-    assert told["decision"] == "skipped"
+    outcome = json.loads((project / "data/08_reporting/retraining.json").read_text())
+    assert outcome["decision"] == "skipped"
 
 
 def test_the_link_to_mlflow_holds_no_password(project, monkeypatch) -> None:

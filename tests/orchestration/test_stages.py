@@ -44,11 +44,11 @@ def program(monkeypatch):
     return use
 
 
-def test_a_stage_knows_folder_and_key_and_each_line_is_told(program, tmp_path) -> None:
+def test_a_stage_gets_folder_and_key_and_each_line_is_passed_on(program, tmp_path) -> None:
     program(f"import os; print(os.getcwd()); print(os.environ['{RUN_KEY}'])")
-    told: list[str] = []
-    stages.run_stage(tmp_path, "training", "key", 60, told.append)
-    assert told == [str(tmp_path), "key"]
+    lines: list[str] = []
+    stages.run_stage(tmp_path, "training", "key", 60, lines.append)
+    assert lines == [str(tmp_path), "key"]
 
 
 def test_a_stage_that_fails_says_what_it_printed_last(program, tmp_path) -> None:
@@ -63,10 +63,10 @@ def test_a_stage_that_takes_too_long_is_interrupted(program, tmp_path) -> None:
         "try:\n  print('begun'); time.sleep(60)\n"
         "except KeyboardInterrupt:\n  print('ended in order')"
     )
-    told: list[str] = []
+    lines: list[str] = []
     with pytest.raises(stages.StageError, match="took longer"):
-        stages.run_stage(tmp_path, "training", "key", 3, told.append)
-    assert told == ["begun", "ended in order"]
+        stages.run_stage(tmp_path, "training", "key", 3, lines.append)
+    assert lines == ["begun", "ended in order"]
 
 
 def test_a_stage_that_does_not_listen_is_killed(program, tmp_path, monkeypatch) -> None:

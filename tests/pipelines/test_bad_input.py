@@ -85,7 +85,7 @@ def test_unreadable_file(mine: Path) -> None:
     _refused(_ingest(mine), "images/1.png: the file cannot be decoded", "Export or copy it again")
 
 
-def test_unusable_files_are_listed_with_reason_and_mend(mine: Path) -> None:
+def test_unusable_files_are_listed_with_the_reason_and_the_fix(mine: Path) -> None:
     (mine / "masks/2.png").unlink()
     (mine / "images/1.png").write_bytes(b"")
     _refused(_ingest(mine), "2 of 6 entries cannot be used")
@@ -94,7 +94,7 @@ def test_unusable_files_are_listed_with_reason_and_mend(mine: Path) -> None:
     assert listed[["reason", "fix"]].notna().all(axis=None)
 
 
-def test_a_run_goes_on_without_a_few_unusable_files(mine: Path) -> None:
+def test_a_run_continues_without_a_few_unusable_files(mine: Path) -> None:
     (mine / "masks/2.png").unlink()
     result = _ingest(mine, "ingestion.max_quarantined_fraction=0.2")
     assert result.exit_code == 0
@@ -185,12 +185,12 @@ def test_wrong_parameters_stop_before_anything_runs(project: Path, params: str, 
     assert not (project / "data").exists()
 
 
-def test_stage_without_its_inputs_says_what_to_run(project: Path) -> None:
+def test_a_stage_without_its_inputs_names_what_to_run(project: Path) -> None:
     result = kedro_run(project, "--pipelines", "evaluation", "--params", TINY)
     _refused(result, ".keras: the file is not there. Run the stage that writes it first")
 
 
-def test_export_never_overwrites_what_the_user_has(mine: Path) -> None:
+def test_export_never_overwrites_the_data_of_the_user(mine: Path) -> None:
     params = f"images={mine / 'images'},output={mine}"
     result = kedro_run(mine.parent, "--pipelines", "mask_export", "--params", params)
     _refused(result, f"{mine / 'masks'}: `masks` would overwrite your images or masks")
@@ -219,7 +219,7 @@ def test_environment_variable_that_is_missing(
     _refused(kedro_run(project, "--env", "isbi2012"), "UNET_REAL_DATA", "it is not set")
 
 
-def test_a_single_undeclared_value_is_never_passed_over(mine: Path) -> None:
+def test_a_single_undeclared_value_is_an_error(mine: Path) -> None:
     mask = np.asarray(Image.open(mine / "masks/3.png")).copy()
     mask[0, 0] = 77
     Image.fromarray(mask).save(mine / "masks/3.png")

@@ -63,7 +63,7 @@ def test_champion_is_scored_on_the_test_images(samples):
 @pytest.mark.parametrize(
     "other", [{"classes": ["nothing", "nucleus"]}, {"channels": 3}, {"dtype": "uint16"}]
 )
-def test_champion_for_something_else_is_left_out_with_a_word(other, samples, caplog):
+def test_a_champion_for_other_data_is_skipped_with_a_warning(other, samples, caplog):
     champion = ("unetflow version 3", segmenter(**other))
     scores = score_champion(champion, segmenter(), samples, MANIFEST)
     assert len(scores) == 0

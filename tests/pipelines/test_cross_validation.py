@@ -79,7 +79,7 @@ def test_each_image_is_scored_once_by_a_network_that_has_not_seen_it(
         (",ingestion.split.folds=3,start_from=a.keras", "may have seen the images"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_anything_runs(
+def test_wrong_parameters_are_refused_before_anything_runs(
     project: Path, params: str, message: str
 ) -> None:
     result = kedro_run(project, "--pipelines", "cross_validation", "--params", TINY + params)

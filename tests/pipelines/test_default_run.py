@@ -33,7 +33,7 @@ def run(client: mlflow.MlflowClient) -> mlflow.entities.Run:
     return client.search_runs([experiment.experiment_id], order_by=["start_time"])[0]
 
 
-def test_tells_the_scores_the_masks_and_the_command(finished: Finished) -> None:
+def test_the_closing_lines_name_scores_masks_and_the_command(finished: Finished) -> None:
     output = finished[1].output
     assert "Scores: Dice 0." in output
     assert "Otsu's threshold: Dice 0." in output
@@ -81,7 +81,7 @@ def test_metrics_carry_their_definitions_and_agree_with_the_images(finished: Fin
         "errors",
     ],
 )
-def test_figures_are_pictures_with_something_on_them(finished: Finished, picture: str) -> None:
+def test_figures_are_not_empty(finished: Finished, picture: str) -> None:
     pixels = np.asarray(Image.open(finished[0] / f"data/08_reporting/{picture}.png").convert("L"))
     assert min(pixels.shape) > 200
     assert pixels.std() > 10
@@ -161,7 +161,7 @@ def test_run_logs_parameters_tags_and_artifacts(
     }
 
 
-def test_report_and_model_card_tell_of_this_run(
+def test_report_and_model_card_describe_this_run(
     run: mlflow.entities.Run, finished: Finished
 ) -> None:
     from unetflow.models.unet import build_unet
@@ -280,7 +280,7 @@ def test_evaluation_and_export_run_alone_and_the_second_run_is_a_second_mlflow_r
 
 
 @pytest.mark.slow
-def test_export_passes_a_broken_image_over_and_names_it(finished: Finished, tmp_path: Path) -> None:
+def test_export_skips_a_broken_image_and_names_it(finished: Finished, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((40, 40), np.uint16)).save(tmp_path / "good.png")
     (tmp_path / "broken.png").write_bytes(b"no picture")
     Image.new("RGB", (40, 40)).save(tmp_path / "colour.png")

@@ -177,16 +177,16 @@ def test_labels_have_the_header_of_ome_if_the_catalog_says_so(
 
 
 @pytest.mark.parametrize(
-    ("model", "told"),
+    ("model", "message"),
     [
         ("nowhere.keras", "segmenter: there is no file"),
         ("models:/unetflow@nobody", "segmenter: there is no model models:/unetflow@nobody"),
     ],
 )
 def test_a_model_that_is_not_there_is_named(
-    project: Path, images: Path, model: str, told: str
+    project: Path, images: Path, model: str, message: str
 ) -> None:
     code, output, out = _infer(project, images, model)
     assert code == 1
-    assert told in " ".join(output[output.rindex("Error: ") :].split())
+    assert message in " ".join(output[output.rindex("Error: ") :].split())
     assert not out.exists()

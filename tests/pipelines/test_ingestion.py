@@ -55,7 +55,7 @@ def report_of(mine: Path) -> str:
     return (mine.parent / "data/08_reporting/data_report.html").read_text(encoding="utf-8")
 
 
-def test_a_folder_without_a_word_is_detected_and_the_lines_that_pin_it_work(mine):
+def test_an_undescribed_folder_is_detected_and_the_printed_lines_fix_its_layout(mine):
     result = ingest(mine)
     assert result.exit_code == 0
     before = manifest_of(mine)
@@ -86,7 +86,7 @@ def test_the_slices_of_one_volume_are_cut_into_blocks(mine):
     assert manifest["split"].drop_duplicates().tolist() == ["train", "validation", "test"]
 
 
-def test_two_readings_are_both_shown_and_none_is_taken(mine):
+def test_two_possible_layouts_are_both_shown_and_none_is_used(mine):
     shutil.copytree(mine / "masks", mine / "manual")
     result = ingest(mine)
     assert result.exit_code == 1
@@ -112,7 +112,7 @@ def test_the_second_run_decodes_only_what_changed(mine, caplog):
 
 
 @pytest.mark.parametrize("strategy", ["random", "stratified", "contiguous"])
-def test_nobody_changes_sides_when_images_are_added(mine, strategy):
+def test_no_image_changes_sides_when_images_are_added(mine, strategy):
     params = f"ingestion.split.strategy={strategy},ingestion.split.group=^(p\\d+)"
     assert ingest(mine, params, FOLDERS).exit_code == 0
     before = manifest_of(mine).set_index("id")["split"]
@@ -143,7 +143,7 @@ def test_the_same_picture_on_two_sides_stops_the_run_after_the_report(mine):
     assert manifest.loc[["p0_0", "copy_2", "copy_8"], "split"].nunique() == 1
 
 
-def test_copies_that_a_given_split_divides_are_named_with_a_mend_that_helps(mine):
+def test_duplicates_that_a_given_split_divides_are_named_with_a_fix_that_works(mine):
     shutil.copy(mine / "images/p0_0.png", mine / "images/copy.png")
     shutil.copy(mine / "masks/p0_0.png", mine / "masks/copy.png")
     names = sorted(path.stem for path in (mine / "images").iterdir())
@@ -184,7 +184,7 @@ def test_blocks_do_not_cut_the_groups_of_a_table(mine):
     assert not (mine.parent / "data/03_primary/manifest.parquet").exists()
 
 
-def test_folds_cover_what_is_not_tested(mine):
+def test_folds_cover_all_but_the_test_images(mine):
     assert ingest(mine, "ingestion.split.folds=3", FOLDERS).exit_code == 0
     manifest = manifest_of(mine)
     assert (manifest.loc[manifest["split"] == "test", "fold"] == -1).all()
@@ -204,7 +204,7 @@ def test_training_on_samples_newer_than_the_manifest_is_refused(mine):
     assert "Run `kedro run --pipelines ingestion`" in result.output
 
 
-def test_three_classes_are_taken_in(mine):
+def test_three_classes_are_read(mine):
     for path in (mine / "masks").iterdir():
         mask = np.asarray(Image.open(path)).copy()
         mask[:8, :8] = 7

@@ -89,7 +89,7 @@ def _arguments(model: Path, images: Path, *more: str) -> tuple[str, ...]:
     return "--pipelines", "inference", "--params", ",".join(params)
 
 
-def test_a_killed_run_goes_on_at_its_block(
+def test_a_killed_run_is_resumed_at_its_block(
     model: Path,
     project: Path,
     images: Path,

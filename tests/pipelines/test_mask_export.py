@@ -166,13 +166,13 @@ def test_views_and_blending_change_what_is_found(segmenter, images, tmp_path):
 def test_the_error_at_seams_is_measured_where_there_are_some(segmenter, images, tmp_path, caplog):
     caplog.set_level(logging.INFO)
     export(segmenter, images, tmp_path, blended_overlap=0.25)
-    (told,) = [r.getMessage() for r in caplog.records if "are blended" in r.getMessage()]
-    assert "overlap by 8 pixels" in told
-    assert "measured on 64 x 64 pixels of deep/b" in told
+    (message,) = [r.getMessage() for r in caplog.records if "are blended" in r.getMessage()]
+    assert "overlap by 8 pixels" in message
+    assert "measured on 64 x 64 pixels of deep/b" in message
     middle = images["deep/b"].read()[3:67, 13:77]
     exact = segmenter.predict_probabilities(middle)
     error = np.abs(segmenter.predict_probabilities(middle, overlap=8) - exact)
-    assert f"by {error.max():.2g} at most and by {error.mean():.2g} in the mean" in told
+    assert f"by {error.max():.2g} at most and by {error.mean():.2g} in the mean" in message
     caplog.clear()
     export(segmenter, {name: images[name] for name in "ac"}, tmp_path, blended_overlap=0.25)
     assert "None of the first images is larger than one window" in caplog.text

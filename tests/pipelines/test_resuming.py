@@ -56,7 +56,7 @@ def _curve(project: Path, run: mlflow.entities.Run) -> list[tuple[int, float]]:
     return sorted((point.step, point.value) for point in points)
 
 
-def test_the_same_command_goes_on_in_the_same_run(
+def test_the_same_command_is_resumed_in_the_same_mlflow_run(
     killed: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     (before,) = _runs(killed)
@@ -86,13 +86,13 @@ def test_the_same_command_goes_on_in_the_same_run(
     assert resumed.read_text() == (killed / "data/08_reporting/history.csv").read_text()
 
 
-def test_other_parameters_begin_anew_and_say_what_differs(killed: Path) -> None:
+def test_other_parameters_start_again_and_the_log_names_the_differences(killed: Path) -> None:
     other = LONG.replace("epochs=12", "epochs=1") + ",training.learning_rate=0.003"
     result = kedro_run(killed, *COMMAND[:2], "--to-nodes", "training.train_unet", "--params", other)
     assert result.exit_code == 0, result.output
-    told = "".join(result.output.split())  # the log breaks lines amid words
-    assert "training.epochs(12there,1now)" in told
-    assert "training.learning_rate(" in told
+    output = "".join(result.output.split())  # the log breaks lines amid words
+    assert "training.epochs(12there,1now)" in output
+    assert "training.learning_rate(" in output
     assert len(_runs(killed)) == 2
     assert len(_states(killed)) == 1  # of the one that was killed
 

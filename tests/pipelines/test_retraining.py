@@ -10,11 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from click.testing import CliRunner
 from filelock import FileLock
 
 from tests.conftest import TINY, kedro_run
+from unetflow.cli import SKIPPED_CODE, run
 from unetflow.pipeline_registry import register_pipelines
 from unetflow.pipelines.retraining.nodes import show_differences
+from unetflow.pipelines.retraining.runner import SKIPPED
 
 RETRAINING = ("--pipelines", "retraining", "--params")
 pytestmark = pytest.mark.xdist_group("finished")
@@ -61,12 +64,12 @@ def test_first_model_becomes_the_champion(copy: Path) -> None:
     result = kedro_run(copy, *RETRAINING, TINY)
     assert result.exit_code == 0, result.output
     assert aliases(copy) == {"champion": latest(copy)}
-    told = outcome(copy)
-    assert (told["decision"], told["reason"]) == ("promoted", "it is the first model")
-    run = client_of(copy).get_run(told["run_id"])
+    recorded = outcome(copy)
+    assert (recorded["decision"], recorded["reason"]) == ("promoted", "it is the first model")
+    run = client_of(copy).get_run(recorded["run_id"])
     assert run.data.tags["decision"] == "promoted"
     assert run.info.status == "FINISHED"
-    assert client_of(copy).get_model_version("unetflow", latest(copy)).run_id == told["run_id"]
+    assert client_of(copy).get_model_version("unetflow", latest(copy)).run_id == recorded["run_id"]
 
 
 def test_the_champion_changes_after_all_that_look_at_it() -> None:
@@ -77,15 +80,15 @@ def test_the_champion_changes_after_all_that_look_at_it() -> None:
 
 
 @pytest.mark.slow
-def test_nothing_new_is_skipped_and_is_no_failure(with_champion: Path) -> None:
+def test_without_new_data_a_retraining_is_skipped_and_succeeds(with_champion: Path) -> None:
     result = kedro_run(with_champion, *RETRAINING, TINY)
     assert result.exit_code == 0, result.output
     assert "Retraining: skipped, 0 pairs are new since version 1" in result.output
     assert "ERROR" not in result.output
     assert "failed" not in result.output
-    told = outcome(with_champion)
-    assert told["decision"] == "skipped"
-    run = client_of(with_champion).get_run(told["run_id"])
+    recorded = outcome(with_champion)
+    assert recorded["decision"] == "skipped"
+    run = client_of(with_champion).get_run(recorded["run_id"])
     assert (run.info.status, run.data.tags["decision"]) == ("FINISHED", "skipped")
     assert run.data.tags["reason"].startswith("0 pairs are new")
     assert aliases(with_champion) == {"champion": "1"}
@@ -100,13 +103,13 @@ def test_challenger_that_is_not_worse_is_promoted_and_rolled_back(with_champion:
     assert "Copied the weights of" in " ".join(result.output.split())
     new = latest(with_champion)
     assert aliases(with_champion) == {"champion": new, "previous": "1"}
-    told = outcome(with_champion)
-    assert told["decision"] == "promoted"
-    assert told["trained_because"].startswith("the champion is 0 days old")
-    assert told["dice"]["difference"] == pytest.approx(
-        told["dice"]["challenger"] - told["dice"]["champion"]
+    recorded = outcome(with_champion)
+    assert recorded["decision"] == "promoted"
+    assert recorded["trained_because"].startswith("the champion is 0 days old")
+    assert recorded["dice"]["difference"] == pytest.approx(
+        recorded["dice"]["challenger"] - recorded["dice"]["champion"]
     )
-    run = client_of(with_champion).get_run(told["run_id"])
+    run = client_of(with_champion).get_run(recorded["run_id"])
     logged = {a.path for a in client_of(with_champion).list_artifacts(run.info.run_id)}
     assert {"differences.png", "retraining_decision.json"} <= logged
 
@@ -114,7 +117,7 @@ def test_challenger_that_is_not_worse_is_promoted_and_rolled_back(with_champion:
         result = kedro_run(with_champion, "--pipelines", "rollback")
         assert result.exit_code == 0, result.output
         assert aliases(with_champion) == expected
-    assert outcome(with_champion) == told  # a rollback is no retraining
+    assert outcome(with_champion) == recorded  # a rollback is no retraining
 
 
 @pytest.mark.slow
@@ -123,8 +126,8 @@ def test_challenger_that_may_be_worse_is_not_promoted(with_champion: Path) -> No
     strict += ",retraining.start_from=champion,training.learning_rate=1e-9"  # the same again
     result = kedro_run(with_champion, *RETRAINING, f"{TINY},{strict}")
     assert result.exit_code == 0, result.output
-    told = outcome(with_champion)
-    assert told["decision"] == "kept"
+    recorded = outcome(with_champion)
+    assert recorded["decision"] == "kept"
     assert aliases(with_champion) == {"champion": "1"}
 
 
@@ -147,7 +150,7 @@ def test_rollback_without_a_previous_champion_says_so(with_champion: Path) -> No
 
 
 @pytest.mark.slow
-def test_second_retraining_gives_up_while_one_is_at_work(with_champion: Path) -> None:
+def test_a_second_retraining_is_refused_while_one_is_running(with_champion: Path) -> None:
     with FileLock(with_champion / "data/08_reporting/retraining.lock"):
         result = kedro_run(with_champion, *RETRAINING, TINY)
     assert result.exit_code == 1
@@ -156,7 +159,7 @@ def test_second_retraining_gives_up_while_one_is_at_work(with_champion: Path) ->
 
 
 @pytest.mark.slow
-def test_test_image_among_new_training_data_is_refused_and_the_caller_is_told(
+def test_a_test_image_among_new_training_data_is_refused_and_reported(
     with_champion: Path,
 ) -> None:
     manifest = pd.read_parquet(with_champion / "data/03_primary/manifest.parquet")
@@ -169,23 +172,29 @@ def test_test_image_among_new_training_data_is_refused_and_the_caller_is_told(
     result = kedro_run(with_champion, *RETRAINING, params)
     assert result.exit_code == 1
     assert "champion's test image" in result.output
-    told = outcome(with_champion)
-    assert told["decision"] == "failed"
-    assert tested in told["reason"]
-    assert client_of(with_champion).get_run(told["run_id"]).info.status == "FAILED"
+    recorded = outcome(with_champion)
+    assert recorded["decision"] == "failed"
+    assert tested in recorded["reason"]
+    assert client_of(with_champion).get_run(recorded["run_id"]).info.status == "FAILED"
     assert aliases(with_champion) == {"champion": "1"}
 
 
-@pytest.mark.slow
-def test_the_exit_code_of_a_skipped_run_can_be_chosen(
-    with_champion: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("UNETFLOW_SKIPPED_CODE", "99")
-    assert kedro_run(with_champion, *RETRAINING, TINY).exit_code == 99
-    monkeypatch.setenv("UNETFLOW_SKIPPED_CODE", "none")
-    result = kedro_run(with_champion, *RETRAINING, TINY)
+@pytest.mark.parametrize(("written", "code"), [(None, 0), ("99", 99), ("0", 0)])
+def test_the_exit_code_of_a_skipped_run_can_be_chosen(monkeypatch, written, code):
+    monkeypatch.delenv(SKIPPED_CODE, raising=False)
+    if written is not None:
+        monkeypatch.setenv(SKIPPED_CODE, written)
+    monkeypatch.setattr("unetflow.cli.kedro_run.callback", lambda **options: {SKIPPED: None})
+    assert CliRunner().invoke(run, ["--pipelines", "retraining"]).exit_code == code
+
+
+@pytest.mark.parametrize("written", ["none", "256", "-1"])
+def test_a_wrong_exit_code_of_skipped_runs_is_refused(monkeypatch, written):
+    monkeypatch.setenv(SKIPPED_CODE, written)
+    monkeypatch.setattr("unetflow.cli.kedro_run.callback", lambda **options: {SKIPPED: None})
+    result = CliRunner().invoke(run, ["--pipelines", "retraining"])
     assert result.exit_code == 1
-    assert "UNETFLOW_SKIPPED_CODE: 'none' is not an exit code" in result.output
+    assert f"{SKIPPED_CODE}: {written!r} is not an exit code" in " ".join(result.output.split())
 
 
 class _Counting:

@@ -87,7 +87,7 @@ def test_workers_of_dask_write_what_one_process_writes(
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"executor": "spark"}, "mask_export.executor"),
         ({"executor": "dask", "workers": 0}, "mask_export.workers"),
@@ -97,6 +97,6 @@ def test_workers_of_dask_write_what_one_process_writes(
         ({"executor": "dask", "workers": 2, "scheduler": "tcp://a:1"}, "set one of them to null"),
     ],
 )
-def test_a_runner_that_makes_no_sense_is_refused(changes: dict[str, object], told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_a_wrong_executor_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         read_parameters(MaskExportParameters, {**BASE, **changes}, "mask_export")

@@ -65,7 +65,7 @@ def test_nothing_private_is_logged_by_a_whole_run(finished: tuple[Path, Result])
 
 
 @pytest.mark.slow
-def test_nor_by_one_that_is_refused(tmp_path, empty_mlflow, monkeypatch):
+def test_nothing_private_is_logged_by_a_refused_run(tmp_path, empty_mlflow, monkeypatch):
     project = make_project(tmp_path / "project", empty_mlflow)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert kedro_run(project, "--pipelines", "ingestion").exit_code == 0

@@ -81,7 +81,7 @@ def test_other_class_weights_are_refused_with_one_message(written):
     assert "`balanced`" in caught.value.fix
 
 
-def test_a_wrong_formula_is_refused_in_the_parsers_words():
+def test_a_wrong_loss_is_refused_with_the_message_of_its_parser():
     with pytest.raises(InputError) as caught:
         read_parameters(PlannedTraining, {**SIZES, "loss": "dise"}, "training")
     assert str(caught.value) == (

@@ -79,7 +79,7 @@ def streets(project: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_many_classes_go_the_same_way_as_two(streets: Path) -> None:
+def test_many_classes_pass_the_whole_chain(streets: Path) -> None:
     result = kedro_run(streets, "--params", TINY + ",training.crops_per_image=8,training.epochs=12")
     assert result.exit_code == 0, result.output
     assert "of mean of 3 classes, mean over" in result.output
@@ -180,7 +180,7 @@ def test_a_few_crops_are_overfitted_or_an_error_says_that_they_are_not(project: 
 
 
 @pytest.mark.slow
-def test_a_budget_is_planned_for_and_what_is_given_stays(project: Path) -> None:
+def test_a_plan_fits_the_budget_and_keeps_given_values(project: Path) -> None:
     params = "preset=planned,budget.memory_gb=2,budget.minutes=1,model.base_filters=4"
     result = kedro_run(
         project, "--params", params + ",training.epochs=2,training.crops_per_image=1"
@@ -199,7 +199,7 @@ def test_a_budget_is_planned_for_and_what_is_given_stays(project: Path) -> None:
 
 
 @pytest.mark.slow
-def test_nothing_is_planned_without_a_budget_nor_beyond_it(project: Path) -> None:
+def test_a_missing_or_too_small_budget_is_refused(project: Path) -> None:
     result = kedro_run(project, "--pipelines", "training", "--params", "preset=planned")
     assert result.exit_code == 1
     assert "budget.memory_gb: it is null, and model.depth, construc" in result.output
@@ -211,7 +211,7 @@ def test_nothing_is_planned_without_a_budget_nor_beyond_it(project: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("finished")
-def test_a_plan_for_other_parameters_is_not_gone_on_with(copy: Path) -> None:
+def test_a_plan_for_other_parameters_is_refused(copy: Path) -> None:
     result = kedro_run(copy, "--pipelines", "evaluation", "--params", TINY + ",training.tile=64")
     assert result.exit_code == 1
     assert "training.tile: it is 64, but the plan of an earlier run" in result.output
@@ -228,7 +228,7 @@ def test_a_plan_for_other_parameters_is_not_gone_on_with(copy: Path) -> None:
         ("training.weight_map.objects=cell", "training.weight_map.objects: there is no class"),
     ],
 )
-def test_what_cannot_be_right_is_refused_before_anything_runs(
+def test_contradicting_parameters_are_refused_before_anything_runs(
     project: Path, params: str, message: str
 ) -> None:
     result = kedro_run(project, "--pipelines", "construction", "--params", f"{TINY},{params}")
@@ -236,7 +236,7 @@ def test_what_cannot_be_right_is_refused_before_anything_runs(
     assert message in result.output
 
 
-def test_a_start_that_stands_in_a_file_is_not_passed_over(project: Path) -> None:
+def test_a_start_model_in_a_parameter_file_is_refused(project: Path) -> None:
     (project / "conf/local/parameters.yml").write_text("start_from: a.keras\n")
     result = kedro_run(project, "--pipelines", "training", "--params", TINY)
     assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""Promises of the house that no single module keeps."""
+"""Properties of the whole project that no single module ensures."""
 
 import re
 import subprocess
@@ -94,6 +94,11 @@ def test_kedro_registry_list_imports_nothing_slow():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+def test_at_most_five_files_name_the_crop_size():
+    naming = [path for path in SOURCES if "crop_size" in path.read_text(encoding="utf-8")]
+    assert len(naming) <= 5, naming
+
+
 def test_files_are_short():
     long = {
         str(path.relative_to(ROOT / "src/unetflow")): lines
@@ -137,7 +142,7 @@ def test_lock_file_holds_versions_only():
 
 
 def _layouts_of_the_readme() -> list[str]:
-    """Return what the README's table tells to write for each folder, as YAML."""
+    """Return the YAML that the table of the README gives for each folder."""
     table = (ROOT / "README.md").read_text().partition("| your folder | write |")[2]
     rows = [line.split(" | ")[-1] for line in table.partition("\n\n")[0].splitlines()[2:]]
     parts = [re.findall(r"`([^`]+)`", row.partition(";")[0]) for row in rows]

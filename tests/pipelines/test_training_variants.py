@@ -1,4 +1,4 @@
-"""Whole runs with the paper's recipe, many classes, another model to begin with, and by heart."""
+"""Whole runs with the paper's recipe, many classes, initial weights of another model, and overfitting."""
 
 import json
 import shutil

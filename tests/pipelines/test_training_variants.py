@@ -1,4 +1,4 @@
-"""Whole runs with the paper's recipe, many classes, initial weights of another model, and overfitting."""
+"""Whole runs: the recipe of the paper, many classes, initial weights, and overfitting."""
 
 import json
 import shutil

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ class WeightFolder(Mapping[str, NDArray[np.float32]]):
         ids: The samples that have a map.
     """
 
-    def __init__(self, folder: Path, ids: list[str]) -> None:
+    def __init__(self, folder: Path, ids: Sequence[str] = ()) -> None:
         self.folder, self._ids = folder, dict.fromkeys(ids)
 
     @classmethod

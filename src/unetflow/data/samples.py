@@ -143,7 +143,7 @@ class SampleFolder(Mapping[str, Sample]):
     def __init__(
         self,
         folder: Path,
-        descriptions: Mapping[str, Mapping[str, Any]],
+        descriptions: Mapping[str, Mapping[str, Any]] = {},
         left_out: Sequence[InputError] = (),
         rejected: Sequence[RejectedPair] = (),
     ) -> None:

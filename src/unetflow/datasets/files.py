@@ -68,11 +68,7 @@ class FileDataset(AbstractDataset[Any, Any]):
     """
 
     def __init__(
-        self,
-        *,
-        filepath: str,
-        format: str,
-        metadata: dict[str, Any] | None = None,
+        self, *, filepath: str, format: str, metadata: dict[str, Any] | None = None
     ) -> None:
         if format not in FORMATS:
             raise InputError(

@@ -1,8 +1,7 @@
 """Samples and their weight maps: folders whose list of contents is written last."""
 
-from abc import abstractmethod
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar
 
 from kedro.io import AbstractDataset
 
@@ -10,7 +9,7 @@ from unetflow.augmentation.weight_map_store import WeightFolder
 from unetflow.data.samples import INDEX, SampleFolder
 from unetflow.io.files import require_file
 
-Contents = TypeVar("Contents")
+Contents = SampleFolder | WeightFolder
 
 
 class _IndexedFolderDataset(AbstractDataset[Contents, Contents]):
@@ -23,6 +22,8 @@ class _IndexedFolderDataset(AbstractDataset[Contents, Contents]):
         metadata: Anything; Kedro ignores it.
     """
 
+    _contents: ClassVar[type[Contents]]
+
     def __init__(
         self, *, path: str, optional: bool = False, metadata: dict[str, Any] | None = None
     ) -> None:
@@ -34,17 +35,15 @@ class _IndexedFolderDataset(AbstractDataset[Contents, Contents]):
         """List the contents; pixels are read on access."""
         if not self._optional:
             require_file(self._path / INDEX)
-            return self._read()
+            return self._contents.read(self._path)
         try:
-            return self._read()
+            return self._contents.read(self._path)
         except (FileNotFoundError, ValueError, KeyError, TypeError):  # none, or an old form
-            return self._empty()
+            return self._contents(self._path)
 
-    @abstractmethod
-    def _read(self) -> Contents: ...
-
-    @abstractmethod
-    def _empty(self) -> Contents: ...
+    def save(self, data: Contents) -> None:
+        """Write the list of contents."""
+        data.write_index()
 
     def _exists(self) -> bool:
         return (self._path / INDEX).is_file()
@@ -53,29 +52,13 @@ class _IndexedFolderDataset(AbstractDataset[Contents, Contents]):
         return {"path": str(self._path)}
 
 
-class SamplesDataset(_IndexedFolderDataset[SampleFolder]):
+class SamplesDataset(_IndexedFolderDataset):
     """A folder with `image.tif`, `label.tif` and more in `<id>/` for each sample."""
 
-    def save(self, data: SampleFolder) -> None:
-        """Write the list of all samples."""
-        data.write_index()
-
-    def _read(self) -> SampleFolder:
-        return SampleFolder.read(self._path)
-
-    def _empty(self) -> SampleFolder:
-        return SampleFolder(self._path, {})
+    _contents = SampleFolder
 
 
-class WeightMapsDataset(_IndexedFolderDataset[WeightFolder]):
+class WeightMapsDataset(_IndexedFolderDataset):
     """A folder with `<id>/weights.tif`, float32 and uncompressed, for each sample."""
 
-    def save(self, data: WeightFolder) -> None:
-        """Write the list of all maps."""
-        data.write_index()
-
-    def _read(self) -> WeightFolder:
-        return WeightFolder.read(self._path)
-
-    def _empty(self) -> WeightFolder:
-        return WeightFolder(self._path, [])
+    _contents = WeightFolder

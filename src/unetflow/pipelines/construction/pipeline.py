@@ -13,13 +13,7 @@ def create_pipeline() -> Pipeline:
         [
             Node(
                 nodes.construct_unet,
-                inputs=[
-                    "fingerprint",
-                    "params:classes",
-                    "plan",
-                    "params:seed",
-                    "start_model",
-                ],
+                inputs=["fingerprint", "params:classes", "plan", "params:seed", "start_model"],
                 outputs="unet_untrained",
                 name="construct_unet",
             ),

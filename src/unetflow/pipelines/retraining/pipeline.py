@@ -39,7 +39,7 @@ def _gate() -> Pipeline:
                 ],
                 outputs="retraining_reason",
                 name="look_for_reason",
-            ),
+            )
         ],
     )
 

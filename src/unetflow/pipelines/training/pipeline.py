@@ -42,10 +42,7 @@ def create_pipeline() -> Pipeline:
                 name="train_unet",
             ),
             Node(
-                nodes.plot_history,
-                inputs="history",
-                outputs="learning_curve",
-                name="plot_history",
+                nodes.plot_history, inputs="history", outputs="learning_curve", name="plot_history"
             ),
         ],
     )

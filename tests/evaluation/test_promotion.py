@@ -137,7 +137,7 @@ class TestChallenger:
     def test_one_image_is_not_sufficient(self):
         found = evaluate(scores([0.9]), scores([0.1]))
         assert found.decision == "kept"
-        assert "one test image cannot tell" in found.reason
+        assert "one test image is not sufficient" in found.reason
 
 
 def test_images_that_differ_most_come_first():

@@ -108,7 +108,7 @@ def test_groups_are_compared_by_their_means():
 
 def test_unpaired_images_are_left_out_and_empty_comparisons_refused():
     assert compare_paired([0.5, np.nan, 0.7], [0.4, 0.2, np.nan]).images == 1
-    with pytest.raises(ValueError, match="are no pairs"):
+    with pytest.raises(ValueError, match="do not match"):
         compare_paired([0.5], [0.5, 0.6])
     with pytest.raises(ValueError, match="no image has a score"):
         compare_paired([np.nan], [0.5])

@@ -158,7 +158,7 @@ def evaluate_challenger(
     regressions = _find_regressions(challenger, theirs, groups if several else [], max_regression)
     promoted, gain = False, f"{compared.mean_difference:+.3f} Dice on {compared.images} test images"
     if compared.interval is None:
-        reason, regressions = f"one test image cannot tell which is better ({gain})", {}
+        reason, regressions = f"one test image is not sufficient for a comparison ({gain})", {}
     else:
         low, high = compared.interval
         gain += f", interval {low:+.3f} to {high:+.3f}"

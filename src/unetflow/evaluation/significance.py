@@ -108,7 +108,7 @@ def compare_paired(
     """
     one, other = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if one.shape != other.shape or one.ndim != 1:
-        raise ValueError(f"scores of shapes {one.shape} and {other.shape} are no pairs")
+        raise ValueError(f"scores of shapes {one.shape} and {other.shape} do not match")
     # Rounded, so that differences that are equal except for the last digit count as equal.
     differences, kept = _drop_missing(np.round(one - other, 12), groups)
     if not len(differences):

@@ -107,12 +107,9 @@ def _add_micrometres(table: pd.DataFrame, pixel_size: PixelSize | None) -> None:
         side = x if math.isclose(x, y, rel_tol=_EQUAL_SIDES) else math.nan
     table["area_um2"] = table["area_px"] * (x * y)
     table["perimeter_um"] = table["perimeter_px"] * side
-    for column, factor in (
-        ("centroid_x", x),
-        ("centroid_y", y),
-        ("box_left", x),
-        ("box_top", y),
-        ("box_width", x),
-        ("box_height", y),
+    for names, factor in (
+        (("centroid_x", "box_left", "box_width"), x),
+        (("centroid_y", "box_top", "box_height"), y),
     ):
-        table[f"{column}_um"] = table[f"{column}_px"] * factor
+        for name in names:
+            table[f"{name}_um"] = table[f"{name}_px"] * factor

@@ -30,14 +30,13 @@ import tifffile
 from distributed import LocalCluster
 from turns import compare, take_turns
 
-from unetflow.config.mask_export import ExecutorParameters
+from unetflow.config.mask_export import ExecutorParameters, MaskExportParameters
 from unetflow.core.parallel import count_cores
 from unetflow.data.intensity import IntensityRange
 from unetflow.inference.blockwise.segment_blocks import segment_large
 from unetflow.inference.executor import Executor, open_executor
 from unetflow.inference.postprocessing import Postprocessing
-from unetflow.inference.segment_image import SegmentingSettings
-from unetflow.inference.segment_images import segment_images
+from unetflow.inference.segment import segment
 from unetflow.inference.segmenter import Segmenter, SegmenterSettings
 from unetflow.inference.serialise import serialise_segmenter
 from unetflow.io.image_file import ImageFile
@@ -120,7 +119,7 @@ def segment_all(
 ) -> float:
     """Return the seconds that all images take."""
     started = time.perf_counter()
-    found = dict(segment_images(segmenter, images, SegmentingSettings(), executor))
+    found = dict(segment(segmenter, images, MaskExportParameters(objects=None), executor=executor))
     seconds = time.perf_counter() - started
     assert len(found) == len(images)  # noqa: S101 - else the time means nothing
     return seconds

@@ -14,12 +14,11 @@ from tests.support.cluster_tasks import (
 )
 from tests.support.images import random_pixels
 from tests.support.recording_segmenter import MakeSegmenter, serialise
-from unetflow.config.mask_export import ExecutorParameters, ObjectParameters
+from unetflow.config.mask_export import ExecutorParameters, LargeParameters, MaskExportParameters
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.executor import LocalExecutor, open_executor
-from unetflow.inference.segment_image import LargeSettings, SegmentingSettings
-from unetflow.inference.segment_images import segment_images
+from unetflow.inference.segment import segment
 from unetflow.instances.extraction import Objects
 from unetflow.io.image_file import ImageFile
 
@@ -47,10 +46,11 @@ def images(tmp_path):
     return found
 
 
-def wanted(folder):
-    folders = ResultFolders(folder / "labels", folder / "probabilities", ".tif")
-    objects = ObjectParameters()
-    return SegmentingSettings(objects, True, large=LargeSettings(300 * 290, folders))
+WANTED = MaskExportParameters(probabilities=True, large=LargeParameters(min_pixels=300 * 290))
+
+
+def folders(parent):
+    return ResultFolders(parent / "labels", parent / "probabilities", ".tif")
 
 
 def assert_same(one, other):
@@ -78,7 +78,7 @@ def test_results_are_the_same_when_a_worker_is_killed(
     monkeypatch.chdir(tmp_path)
     images = {name: ImageFile(image.file.relative_to(tmp_path)) for name, image in images.items()}
     alone = MakeSegmenter(tmp_path / "unwatched")()
-    expected = dict(segment_images(alone, images, wanted(tmp_path / "here")))
+    expected = dict(segment(alone, images, WANTED, folders(tmp_path / "here")))
     found = {}
     killer = Killer(notes, lambda: len(found))
     killer.start()
@@ -87,7 +87,7 @@ def test_results_are_the_same_when_a_worker_is_killed(
         ExecutorParameters(executor="dask", workers=workers), segmenter, serialise
     ) as executor:
         executor.shares_files = shares_files
-        outcomes = segment_images(segmenter, images, wanted(tmp_path / "there"), executor)
+        outcomes = segment(segmenter, images, WANTED, folders(tmp_path / "there"), executor)
         for name, outcome in outcomes:  # one by one, as the killer counts them
             found[name] = outcome
     assert list(found) == list(expected) == list(images)
@@ -107,6 +107,6 @@ def test_results_are_the_same_when_a_worker_is_killed(
 
 def test_this_process_is_an_executor_too(images, tmp_path, notes):
     segmenter = MakeSegmenter(notes)()
-    names = [name for name, _ in segment_images(segmenter, images, wanted(tmp_path))]
-    again = segment_images(segmenter, images, wanted(tmp_path), LocalExecutor(segmenter))
+    names = [name for name, _ in segment(segmenter, images, WANTED, folders(tmp_path))]
+    again = segment(segmenter, images, WANTED, folders(tmp_path), LocalExecutor(segmenter))
     assert [name for name, _ in again] == names == list(images)

@@ -13,7 +13,7 @@ from tests.support.cluster_tasks import (
 )
 from tests.support.large_files import CLEANING, count_done, in_memory, read_result, smooth_pixels
 from tests.support.shared_blocks import NotingModel, serialise
-from unetflow.config.background import BackgroundRule
+from unetflow.config.background import BackgroundParameters
 from unetflow.config.mask_export import ExecutorParameters
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.prediction import predict_blocks
@@ -69,7 +69,7 @@ def assert_same(one, other):
         np.testing.assert_array_equal(ours, theirs, strict=True)
 
 
-SOME_SKIPPED = BackgroundRule(least_deviation=float(np.std(PIXELS[:60, :60])) + 1e-6)
+SOME_SKIPPED = BackgroundParameters(min_deviation=float(np.std(PIXELS[:60, :60])) + 1e-6)
 
 
 @pytest.mark.parametrize("background", [None, SOME_SKIPPED])

@@ -107,7 +107,7 @@ def test_a_killed_run_is_resumed_at_its_block(
 
     result = kedro_run(project, *arguments)
     assert result.exit_code == 0, result.output
-    assert "slide.ome: all of 5 blocks are done; 3 were from before" in caplog.text
+    assert "slide.ome: all 5 blocks are done; 3 were finished before" in caplog.text
     assert "mask and objects are not made of so large an image" in caplog.text
     assert "slide.ome: 5 of 5 blocks are done (100 %)" in caplog.text
     label = tifffile.imread(out / "labels/slide.ome.tif")
@@ -158,7 +158,7 @@ def test_a_zarr_folder_gives_probabilities_too_and_blocks_without_tissue_are_ski
     arguments = _arguments(model, images, *(f"mask_export.{one}" for one in more))
     result = kedro_run(project, *arguments)
     assert result.exit_code == 0, result.output
-    assert "slide: all of 5 blocks are done; 0 were from before, 3 are background" in caplog.text
+    assert "slide: all 5 blocks are done; 0 were finished before, 3 are background" in caplog.text
     out = images.parent / "out"
     expected = segmenter.predict_probabilities(pixels, views=2)[:, :, 0]
     found = tifffile.imread(out / "probabilities/slide.tif")

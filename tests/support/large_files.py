@@ -8,7 +8,7 @@ import zarr
 from scipy import ndimage
 
 from tests.support.images import random_pixels
-from unetflow.config.background import BackgroundRule
+from unetflow.config.background import BackgroundParameters
 from unetflow.core.geometry import Geometry
 from unetflow.inference.blockwise.prediction import BlockModel
 from unetflow.inference.postprocessing import Postprocessing
@@ -112,9 +112,9 @@ def grey(height=90, width=110, seed=0):
 
 
 RULES = {
-    "deviation": BackgroundRule(least_deviation=50.0),
-    "range": BackgroundRule(least_range=200.0, percentiles=(5, 95)),
-    "mean": BackgroundRule(greatest_mean=40_000.0),
+    "deviation": BackgroundParameters(min_deviation=50.0),
+    "range": BackgroundParameters(min_range=200.0),
+    "mean": BackgroundParameters(max_mean=40_000.0),
 }
 
 CLEANING = cheap_model(temperature=1.7, threshold=0.45, min_object_size=25)

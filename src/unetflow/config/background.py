@@ -1,59 +1,58 @@
-"""Which blocks hold nothing but background, and need no prediction."""
+"""The parameters under which a block of a large image counts as background."""
 
-from dataclasses import dataclass
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
+from unetflow.config.validation import Strict
 from unetflow.core.errors import InputError
 
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
-@dataclass(frozen=True)
-class BackgroundRule:
-    """When a block is taken for background by its intensities alone.
+_PERCENTILES = (1.0, 99.0)
 
-    One condition that is declared and met is enough; of several channels all must meet it.
 
-    Attributes:
-        least_deviation: A standard deviation below this is background.
-        least_range: A distance between the two percentiles below this is background.
-        greatest_mean: A mean above this is background, as where light shines through a slide.
-        percentiles: The two percentiles.
+class BackgroundParameters(Strict):
+    """When a block is background by its intensities alone, and needs no prediction.
 
-    Raises:
-        InputError: No condition is declared, or the percentiles are none.
+    One condition is enough; of several channels all must meet it.
     """
 
-    least_deviation: float | None = None
-    least_range: float | None = None
-    greatest_mean: float | None = None
-    percentiles: tuple[float, float] = (1.0, 99.0)
+    min_deviation: Positive | None = Field(
+        default=None, description="standard deviation of the intensities below which it is"
+    )
+    min_range: Positive | None = Field(
+        default=None, description="distance of the percentiles 1 and 99 below which it is"
+    )
+    max_mean: float | None = Field(
+        default=None,
+        description="mean above which it is, as where light shines through a slide",
+    )
 
-    def __post_init__(self) -> None:
-        if self.least_deviation is self.least_range is self.greatest_mean is None:
+    @model_validator(mode="after")
+    def _has_a_condition(self) -> Self:
+        if self.min_deviation is self.min_range is self.max_mean is None:
             raise InputError(
-                "background rule",
-                "it declares no condition",
-                "Give least_deviation, least_range or greatest_mean",
+                "mask_export.large.background",
+                "it has no condition",
+                "Give min_deviation, min_range or max_mean",
             )
-        low, high = self.percentiles
-        if not 0 <= low < high <= 100:
-            raise InputError(
-                "percentiles", f"{low} and {high} are none in rising order", "Use such as 1 and 99"
-            )
+        return self
 
     def is_background(self, pixels: NDArray[np.generic]) -> bool:
-        """Tell whether a block is background.
+        """Return whether a block is background.
 
         Args:
             pixels: `(height, width, channels)`, the intensities of the file, without context.
         """
         flat = np.asarray(pixels, pixels.dtype).reshape(-1, pixels.shape[2])
-        if self.least_deviation is not None and flat.std(axis=0).max() < self.least_deviation:
+        if self.min_deviation is not None and flat.std(axis=0).max() < self.min_deviation:
             return True
-        if self.greatest_mean is not None and flat.mean(axis=0).min() > self.greatest_mean:
+        if self.max_mean is not None and flat.mean(axis=0).min() > self.max_mean:
             return True
-        if self.least_range is None:
+        if self.min_range is None:
             return False
-        low, high = np.percentile(flat, self.percentiles, axis=0)
-        return bool((high - low).max() < self.least_range)
+        low, high = np.percentile(flat, _PERCENTILES, axis=0)
+        return bool((high - low).max() < self.min_range)

@@ -4,11 +4,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from unetflow.config.background import BackgroundRule
+from unetflow.config.background import BackgroundParameters, Positive
 from unetflow.config.validation import Count, Strict
 from unetflow.core.symmetries import MAX_VIEWS
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class ObjectParameters(Strict):
@@ -27,27 +25,6 @@ class ObjectParameters(Strict):
     min_height: Positive = Field(
         default=2.0, description="of a seed: its distance from the object's outline, in pixels"
     )
-
-
-class BackgroundParameters(Strict):
-    """Which blocks are skipped as background; one condition is enough."""
-
-    min_deviation: Positive | None = Field(
-        default=None, description="standard deviation of the intensities below which it is"
-    )
-    min_range: Positive | None = Field(
-        default=None, description="distance of the percentiles 1 and 99 below which it is"
-    )
-    max_mean: float | None = Field(default=None, description="mean above which it is")
-
-    @model_validator(mode="after")
-    def _has_a_condition(self) -> Self:
-        self.rule()
-        return self
-
-    def rule(self) -> BackgroundRule:
-        """Return the rule."""
-        return BackgroundRule(self.min_deviation, self.min_range, self.max_mean)
 
 
 class LargeParameters(Strict):

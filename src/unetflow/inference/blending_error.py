@@ -1,4 +1,4 @@
-"""How far blended windows are from exact ones, measured on images that are at hand."""
+"""Error of blended windows against exact ones, measured on the images to segment."""
 
 from collections.abc import Mapping
 from itertools import islice
@@ -6,35 +6,35 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from unetflow.config.mask_export import MaskExportParameters
 from unetflow.core.errors import InputError
 from unetflow.io.image_file import ImageFile
 from unetflow.io.lazy_image import LazyImage
 from unetflow.tiling.blending import measure_blending_error, plan_blended_windows
 
 if TYPE_CHECKING:
-    from unetflow.inference.segment_image import SegmentingSettings
     from unetflow.inference.segmenter import Segmenter
 
-_LOOKED_AT = 10
-"""Images among which one with seams is looked for."""
+_TRIED = 10
+"""Images among which one with seams is searched."""
 _WINDOWS = 2
-"""Windows along each edge of what is measured, which is predicted twice."""
+"""Windows along each edge of the measured part, which is predicted twice."""
 
 
 def describe_seams(
-    segmenter: "Segmenter", images: Mapping[str, ImageFile], settings: "SegmentingSettings"
+    segmenter: "Segmenter", images: Mapping[str, ImageFile], wanted: MaskExportParameters
 ) -> str:
-    """Measure the error at seams in the middle of the first image that has any, and tell it.
+    """Describe the error at seams in the middle of the first image that has any.
 
     Args:
         segmenter: The segmenter.
-        images: By name; a few are looked at. One that cannot be used is passed over here.
-        settings: With a share by which blended windows overlap.
+        images: By name; the first ones are tried, and those that cannot be used are skipped.
+        wanted: Parameters with a `blended_overlap`.
     """
     own = segmenter.settings
-    overlap = round((settings.blended_overlap or 0) * own.tile)
-    for name, image in islice(images.items(), _LOOKED_AT):
-        pixels = _read(segmenter, image, settings)
+    overlap = round((wanted.blended_overlap or 0) * own.tile)
+    for name, image in islice(images.items(), _TRIED):
+        pixels = _read(segmenter, image, wanted)
         if pixels is None:
             continue
         lengths = pixels.shape[:2]
@@ -42,7 +42,7 @@ def describe_seams(
             continue
         middle = _middle(pixels, _WINDOWS * own.tile)
         error = measure_blending_error(
-            segmenter.predictor(settings.views), middle, own.geometry, overlap, own.tile
+            segmenter.predictor(wanted.views), middle, own.geometry, overlap, own.tile
         )
         return (
             f"Windows overlap by {overlap} pixels and are blended. Their probabilities differ from "
@@ -56,17 +56,17 @@ def describe_seams(
 
 
 def _read(
-    segmenter: "Segmenter", image: ImageFile, settings: "SegmentingSettings"
+    segmenter: "Segmenter", image: ImageFile, wanted: MaskExportParameters
 ) -> NDArray[Any] | None:
-    """Read an image; None where it is large, and so exact, or cannot be used."""
+    """Read an image; None where it is large, and so joined exactly, or cannot be used."""
     try:
-        opened = image.open(settings.large.from_pixels) if settings.large else image.open()
+        opened = image.open(wanted.large.min_pixels)
         if isinstance(opened, LazyImage):
             opened.close()
             return None
         pixels = opened.pixels
         segmenter.require_fitting(pixels.shape, pixels.dtype)
-    except InputError:  # which is told when it is the image's turn
+    except InputError:  # reported when the image is segmented
         return None
     return pixels
 

@@ -1,4 +1,4 @@
-"""The step from a network's probabilities to a label: the same in training, evaluation and use."""
+"""The step from a network's probabilities to a label and objects, the same everywhere."""
 
 from typing import Annotated, Self
 
@@ -7,14 +7,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import expit, logit, softmax
 from skimage.morphology import remove_small_objects as keep_large_objects
 
+from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.types import Label, Probabilities
+from unetflow.instances.extraction import Objects, find_objects
 
 SMALLEST_PROBABILITY = 1e-7
 """Networks round to 0 and 1, which have no finite logit."""
 
 
 class Postprocessing(BaseModel):
-    """How probabilities become a label.
+    """How probabilities become a label, and a label becomes objects.
 
     Attributes:
         threshold: With two classes, a pixel is foreground at or above this calibrated probability;
@@ -23,6 +25,7 @@ class Postprocessing(BaseModel):
             `evaluation.calibration`. 1 leaves them as they are.
         min_object_size: With two classes, connected pieces of the foreground with fewer pixels are
             removed; 0 keeps all.
+        objects: How objects are separated; None: they are not. Not stored with a segmenter.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,6 +33,7 @@ class Postprocessing(BaseModel):
     threshold: float | None
     temperature: Annotated[float, Field(gt=0)] = 1.0
     min_object_size: Annotated[int, Field(ge=0)] = 0
+    objects: ObjectParameters | None = None
 
     @classmethod
     def untuned(cls, outputs: int) -> Self:
@@ -68,6 +72,14 @@ class Postprocessing(BaseModel):
     def apply(self, probabilities: Probabilities) -> Label:
         """Turn calibrated probabilities into a label without small objects; see `classify`."""
         return remove_small_objects(self.classify(probabilities), self.min_object_size)
+
+    def with_objects(self, objects: ObjectParameters | None) -> Self:
+        """Return the same postprocessing with another rule for objects."""
+        return self.model_copy(update={"objects": objects})
+
+    def separate(self, label: Label) -> Objects | None:
+        """Separate the objects of a label; None without a rule for them."""
+        return None if self.objects is None else find_objects(label, self.objects)
 
 
 def remove_small_objects(label: Label, min_size: int) -> Label:

@@ -66,7 +66,8 @@ class SegmenterSettings(BaseModel):
 
 def write_settings(archive: zipfile.ZipFile, settings: SegmenterSettings) -> None:
     """Add the settings to a segmenter's file."""
-    archive.writestr(SETTINGS_MEMBER, json.dumps(settings.model_dump(mode="json"), indent=2))
+    content = settings.model_dump(mode="json", exclude={"postprocessing": {"objects"}})
+    archive.writestr(SETTINGS_MEMBER, json.dumps(content, indent=2))
 
 
 def read_settings(archive: zipfile.ZipFile) -> SegmenterSettings:

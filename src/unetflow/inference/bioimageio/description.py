@@ -184,7 +184,7 @@ def _describe_config(settings: SegmenterSettings, parameters: int) -> Any:
     facts: dict[str, Any] = {
         "version": __version__,
         "classes": list(settings.classes),
-        **postprocessing.model_dump(),
+        **postprocessing.model_dump(exclude={"objects"}),
         "geometry": asdict(settings.geometry),
     }
     own = postprocessing.network_threshold

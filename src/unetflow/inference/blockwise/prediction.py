@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.augmentation.crops import mirrored_places
-from unetflow.config.background import BackgroundRule
+from unetflow.config.background import BackgroundParameters
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
 from unetflow.core.types import Label, Probabilities
@@ -46,7 +46,7 @@ class BlockModel:
             "model": dict(self.identity),
             "geometry": asdict(self.geometry),
             "tile": self.tile,
-            **self.postprocessing.model_dump(exclude={"min_object_size"}),
+            **self.postprocessing.model_dump(include={"threshold", "temperature"}),
         }
 
 
@@ -61,7 +61,7 @@ class BlockOptions:
     """
 
     batch_size: int
-    background: BackgroundRule | None
+    background: BackgroundParameters | None
     probabilities: bool
 
 

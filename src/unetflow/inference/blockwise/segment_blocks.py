@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unetflow.config.background import BackgroundRule
+from unetflow.config.background import BackgroundParameters
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.blocks import plan_blocks
 from unetflow.inference.blockwise.prediction import (
@@ -108,7 +108,7 @@ def segment_blocks(
     probabilities: Path | None = None,
     block: int = BLOCK,
     batch_size: int = 1,
-    background: BackgroundRule | None = None,
+    background: BackgroundParameters | None = None,
     pixel_size: PixelSize | None = None,
     predict: PredictBlocks | None = None,
     on_block: Callable[[int, int], None] = lambda done, blocks: None,
@@ -154,7 +154,7 @@ def segment_blocks(
             **image.identity,
             **model.describe(),
             "block": block,
-            "background": None if background is None else asdict(background),
+            "background": None if background is None else background.model_dump(),
             "probabilities": probabilities is not None,
         }
         store = BlockStore(target.with_name(f".{target.name}.unfinished"), identity, grid)

@@ -1,22 +1,22 @@
-"""What became of the images of an export."""
+"""Log of an export: the outcome of each image."""
 
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from unetflow.inference.segment_image import Outcome, SegmentedImage
+from unetflow.inference.segment import Outcome, SegmentedImage
 from unetflow.io.image_file import ImageFile
 
 
 @dataclass(frozen=True)
 class ExportedImage:
-    """What became of one image.
+    """Outcome of one image.
 
     Attributes:
-        name: What it is called.
-        file_name: Its file, with the folders that its name has.
-        reason: Why it could not be segmented; empty if it could.
-        unlike: In what it is unlike the training images; empty if in nothing.
-        has_objects: Whether its objects were looked for.
+        name: Name of the image.
+        file_name: Its file, with the folders of its name.
+        reason: Why it could not be segmented; empty if it was.
+        unlike: How it differs from the training images; empty if it does not.
+        has_objects: Whether its objects were separated.
     """
 
     name: str
@@ -28,11 +28,11 @@ class ExportedImage:
 
 @dataclass
 class ExportLog:
-    """What became of all images so far.
+    """Outcomes of all images so far.
 
     Attributes:
-        classes: The names of the segmenter's classes, the background first.
-        images: In the order in which they were segmented.
+        classes: Names of the segmenter's classes, the background first.
+        images: In the order of segmentation.
     """
 
     classes: list[str]
@@ -40,11 +40,11 @@ class ExportLog:
 
     @property
     def failed(self) -> list[ExportedImage]:
-        """Those that could not be segmented."""
+        """The images that could not be segmented."""
         return [image for image in self.images if image.reason]
 
     def add(self, name: str, image: ImageFile, outcome: Outcome) -> None:
-        """Note one more image."""
+        """Add the outcome of an image."""
         file_name = str(PurePosixPath(name).with_name(image.file.name))
         if isinstance(outcome, SegmentedImage):
             has_objects = outcome.objects is not None

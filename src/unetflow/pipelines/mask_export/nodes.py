@@ -1,4 +1,4 @@
-"""A finished segmenter and any images to masks, overlays and objects."""
+"""Nodes of `mask_export`: masks, overlays and objects of any images."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -13,8 +13,7 @@ from unetflow.core.errors import InputError
 from unetflow.inference.blending_error import describe_seams
 from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.executor import open_executor
-from unetflow.inference.segment_image import LargeSettings, SegmentedImage, SegmentingSettings
-from unetflow.inference.segment_images import segment_images
+from unetflow.inference.segment import SegmentedImage, segment
 from unetflow.inference.serialise import serialise_segmenter
 from unetflow.instances.extraction import Objects
 from unetflow.instances.measurements import COLUMNS
@@ -51,27 +50,25 @@ def export_masks(
     large_results: ResultFolders,
     mask_export: MaskExportParameters,
 ) -> Iterator[Export]:
-    """Segment images one by one; one that cannot be used is passed over and noted.
+    """Segment images one by one; those that cannot be used are skipped and recorded.
 
     Args:
         segmenter: The finished segmenter.
         images: By name.
-        large_results: Where labels and probabilities of large images are written block by block.
-        mask_export: What is computed of each image, and how.
+        large_results: Folders of labels and probabilities of large images.
+        mask_export: Which results are wanted, and how they are computed.
 
     Yields:
-        For each image, under its name, what is asked for and can be had: a mask for people, 0 and
-        255, or of more than two classes each in its colour; a label mask with class indices;
-        probabilities; the image with the mask's outline or colours; its objects as numbers and for
-        two kinds of files, and a table of them. Besides, what became of all images so far.
+        For each image, by its name, the results that are wanted and exist: mask, label,
+        probabilities and overlay (see `SegmentedImage`); its objects as numbers and for two kinds
+        of files, and their table. Besides, the log of all images so far.
     """
     segmenter = segmenter.on_runtime(mask_export.runtime, mask_export.precision)
-    wanted = _settle(mask_export, large_results)
-    if wanted.blended_overlap is not None:
-        _log.info(describe_seams(segmenter, images, wanted))
+    if mask_export.blended_overlap is not None:
+        _log.info(describe_seams(segmenter, images, mask_export))
     log = ExportLog(segmenter.settings.classes)
     with open_executor(mask_export, segmenter, serialise_segmenter) as executor:
-        for name, found in segment_images(segmenter, images, wanted, executor):
+        for name, found in segment(segmenter, images, mask_export, large_results, executor):
             log.add(name, images[name], found)
             if isinstance(found, InputError):
                 yield {}, {}, {}, {}, {}, {}, {}, {}, log
@@ -94,36 +91,22 @@ def _file(name: str, found: SegmentedImage, classes: list[str]) -> Files:
     )
 
 
-def _settle(settings: MaskExportParameters, folders: ResultFolders) -> SegmentingSettings:
-    objects, background = settings.objects, settings.large.background
-    return SegmentingSettings(
-        objects,
-        settings.probabilities,
-        settings.views,
-        settings.blended_overlap,
-        LargeSettings(
-            settings.large.min_pixels, folders, None if background is None else background.rule()
-        ),
-    )
-
-
 def gather_objects(
     instances: dict[str, Callable[[], tuple[NDArray[Any], PixelSize | None]]],
     tables: dict[str, Callable[[], pd.DataFrame]],
     log: ExportLog,
 ) -> tuple[pd.DataFrame, pd.DataFrame, tuple[Iterator[tuple[str, Objects]], list[str]]]:
-    """Put the objects of all images of this run together.
+    """Collect the objects of all images of this run.
 
     Args:
-        instances: A function for each image that reads its objects' numbers; there may be older
-            ones among them.
-        tables: One that reads the objects' table, likewise.
-        log: What became of each image.
+        instances: Functions by image that read the numbers of the objects; images of earlier runs
+            may be among them.
+        tables: Functions by image that read the tables of the objects.
+        log: The log of this run.
 
     Returns:
-        The tables one below the other, once for each of the two files that they are written to;
-        and for a third one each image's file and objects, which are read when they are asked for,
-        with the names of the classes.
+        The concatenated table, for each of the two files that it is written to; and for COCO's
+        file the objects of each image by its file name, read lazily, with the names of the classes.
     """
     images = [image for image in log.images if image.has_objects]
     own = [tables[image.name]() for image in images]
@@ -141,13 +124,10 @@ def gather_objects(
 
 
 def list_failures(log: ExportLog) -> pd.DataFrame:
-    """List the images that could not be segmented, and warn of those unlike the training data.
-
-    Args:
-        log: What became of each image.
+    """List the images that could not be segmented, and warn about those unlike the training data.
 
     Returns:
-        A row for each with its `image` and the `reason`.
+        A row for each with `image` and `reason`.
     """
     failed = [{"image": image.name, "reason": image.reason} for image in log.failed]
     _log.info("Exported the masks of %d images", len(log.images) - len(failed))
@@ -155,7 +135,7 @@ def list_failures(log: ExportLog) -> pd.DataFrame:
     if unlike:
         more = f"\n  and {len(unlike) - _SHOWN} more" if len(unlike) > _SHOWN else ""
         _log.warning(
-            "The masks of %d images may be worth little:\n%s%s",
+            "The masks of %d images may be unreliable:\n%s%s",
             len(unlike),
             "\n".join(unlike[:_SHOWN]),
             more,
@@ -164,15 +144,15 @@ def list_failures(log: ExportLog) -> pd.DataFrame:
 
 
 def require_all(failed: pd.DataFrame, log: ExportLog, objects: pd.DataFrame) -> None:
-    """Make a failure of it when images had to be passed over, now that all others are written.
+    """Fail when images were skipped, after the results of all others are written.
 
     Args:
         failed: The images that could not be segmented.
-        log: What became of each image.
-        objects: Of all others; they are written before.
+        log: The log of this run.
+        objects: Of all others; an input so that they are written first.
 
     Raises:
-        InputError: There are some.
+        InputError: An image was skipped.
     """
     if not len(failed):
         return
@@ -184,5 +164,5 @@ def require_all(failed: pd.DataFrame, log: ExportLog, objects: pd.DataFrame) -> 
         "images_to_segment",
         f"{len(failed)} of {len(log.images)} images could not be segmented:\n{listing}\n"
         "The masks of all others are written; the catalog entry `failed` lists these.\n",
-        "Mend these images or move them away",
+        "Fix these images or move them away",
     )

@@ -130,7 +130,7 @@ def test_the_network_is_compared_with_baselines_on_the_same_images(finished: Fin
         assert other["mean_difference"] == pytest.approx(expected)
         assert other["images"] == other["groups"] == len(scores)
     page = (reporting / "report.html").read_text()
-    assert "Dice of others on the same test images" in page
+    assert "Dice of baselines on the same test images" in page
     assert "rank correlation with the true error" in page or len(scores) < 3
 
 

@@ -169,7 +169,7 @@ def test_a_few_crops_are_overfitted_or_an_error_says_that_they_are_not(project: 
     run = ("--env", "debug", "--pipelines", "training", "--params")
     result = kedro_run(project, *run, small)
     assert result.exit_code == 0, result.output
-    assert "Learnt 4 crops by heart" in " ".join(result.output.split())
+    assert "Overfitted 4 crops" in " ".join(result.output.split())
     assert not list((project / "data/06_models").glob("*.keras"))
     for name in ("metrics.json", "model_card.json", "report.html"):
         assert not (project / "data/08_reporting" / name).exists()

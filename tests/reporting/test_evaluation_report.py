@@ -123,7 +123,7 @@ def test_ranking_scores_follow_those_of_images():
     assert len(found.tables["Scores of the test images"]) == 1 + 2 * 8
     rows = found.tables["More scores of the test images"]
     assert rows[1][:2] == ["Score 7", "0.778"]
-    assert rows[3:] == [["Average precision, pooled", "0.900", "-", "-"], ["of all pixels"]]
+    assert rows[3:] == [["Average precision of all pixels", "0.900", "-", "-"], ["of all pixels"]]
 
 
 def test_only_the_images_that_are_shown_are_opened_and_predicted():

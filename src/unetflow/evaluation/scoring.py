@@ -63,12 +63,12 @@ def score_images(
         class, missing where it does not occur. The Dice of an empty mask is `background_dice`,
         that of Otsu's threshold `otsu_dice`.
     """
-    pooled = RankingCounts(len(classes))
+    ranking = RankingCounts(len(classes))
     rows = []
     for sample_id, sample in samples.items():
         truth = np.asarray(sample.label)
         probabilities = predict_probabilities(sample.image)
-        pooled.add(truth, probabilities)
+        ranking.add(truth, probabilities)
         objects = objects_of(sample_id) if "instances" in settings.scores else None
         row: dict[str, Any] = {"id": sample_id}
         row |= _score_image(truth, postprocess(probabilities), classes, settings, objects)
@@ -77,7 +77,7 @@ def score_images(
             row["otsu_dice"] = _otsu_dice(sample, bright=otsu_bright)
         rows.append(row)
     return pd.DataFrame(rows), {
-        class_name: {name: asdict(score) for name, score in pooled.scores(index).items()}
+        class_name: {name: asdict(score) for name, score in ranking.scores(index).items()}
         for index, class_name in enumerate(classes)
         if index
     }

@@ -79,7 +79,7 @@ class Metrics(BaseModel):
         threshold: See `Postprocessing`.
         test_images: Number of test images.
         scores: By name; a class that is in no test image has no score.
-        pooled: By name.
+        pooled: Scores of all pixels together, by name.
     """
 
     model_config = ConfigDict(frozen=True, serialize_by_alias=True)
@@ -94,13 +94,13 @@ class Metrics(BaseModel):
 
 
 def summarise_scores(
-    image_scores: pd.DataFrame, pooled: RankingScores, conditions: Conditions
+    image_scores: pd.DataFrame, ranking: RankingScores, conditions: Conditions
 ) -> Metrics:
     """Summarise the scores of the test images.
 
     Args:
         image_scores: The table of `score_images`.
-        pooled: Its pooled scores.
+        ranking: Its scores of all pixels together.
         conditions: Of the scoring.
     """
     described = image_scores.drop(columns="id").dropna(axis="columns", how="all")
@@ -120,15 +120,15 @@ def summarise_scores(
             )
             for name, values in described.items()
         },
-        pooled=_summarise_ranking(pooled, conditions.classes),
+        pooled=_summarise_ranking(ranking, conditions.classes),
     )
 
 
-def _summarise_ranking(pooled: RankingScores, classes: Sequence[str]) -> dict[str, RankingSummary]:
-    """Return the pooled scores, of more than two classes also their means."""
+def _summarise_ranking(ranking: RankingScores, classes: Sequence[str]) -> dict[str, RankingSummary]:
+    """Return the scores of all pixels together, with their means for more than two classes."""
     summary: dict[str, RankingSummary] = {}
     for name, definition in RANKING_DEFINITIONS.items():
-        known = {class_name: scores[name] for class_name, scores in pooled.items() if scores}
+        known = {class_name: scores[name] for class_name, scores in ranking.items() if scores}
         if not known:
             continue
         which = _all_of(classes, "some of the test images' pixels have")

@@ -19,7 +19,7 @@ _NAMES = {
     "v_info": "V-Info",
     "dsb_score": "DSB score",
     "otsu_dice": "Dice of Otsu's threshold",
-    "background_dice": "Dice of finding nothing",
+    "background_dice": "Dice of an empty mask",
 }
 
 
@@ -50,7 +50,7 @@ def list_scores(results: EvaluationResults, classes: Sequence[str]) -> Sequence[
     ]
     return by_image + [
         (
-            f"{name_score(name, classes)}, pooled",
+            f"{name_score(name, classes)} of all pixels",
             format_value(score["value"]),
             "-",
             "-",

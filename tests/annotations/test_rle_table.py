@@ -288,7 +288,7 @@ def test_id_that_stands_for_two_images_is_refused(tmp_path):
     pairing = find(tmp_path, table, "a.png", "a.tif", "b.png", "c.webp")
     assert [error.problem for error in pairing.refused] == [
         "no reader knows .webp files",
-        "it stands for several images: a.png, a.tif",
+        "several images have this name: a.png, a.tif",
     ]
     assert [pair.id for pair in pairing.pairs] == ["b"]
     assert pairing.unlabelled == {}

@@ -272,4 +272,4 @@ def test_images_that_share_an_id_are_refused_and_the_rest_is_sorted(tmp_path):
     assert [error.where for error in pairing.refused] == [
         str(tmp_path / name) for name in ("2.png", "2.tif", "10.txt")
     ]
-    assert pairing.refused[0].problem == "'2' stands for several images: 2.png, 2.tif"
+    assert pairing.refused[0].problem == "several images have the id '2': 2.png, 2.tif"

@@ -78,7 +78,7 @@ def test_a_name_of_two_images_is_ambiguous(tmp_path):
     assert [(e.where, e.fix) for e in pairing.refused] == [
         (f"images/{name}.png", f"Write '{name}' into the table") for name in ("p/1", "q/1")
     ]
-    assert "the row '1' of t.csv stands for several images" in pairing.refused[0].problem
+    assert "the row '1' of t.csv matches several images" in pairing.refused[0].problem
 
 
 def test_the_name_of_a_stack_lists_all_its_pages(tmp_path):

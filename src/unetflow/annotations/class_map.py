@@ -92,11 +92,9 @@ class ClassMap:
             InputError: There is more than one class that they could belong to.
         """
         if len(self.classes) != 2:
-            raise InputError(
-                where,
-                f"its objects have no class, and `classes` lists {len(self.classes)}",
-                "List two classes, the background and that of the objects",
-            )
+            problem = f"its objects have no class, and `classes` lists {len(self.classes)}"
+            fix = "List two classes, the background and that of the objects"
+            raise InputError(where, problem, fix)
         return 1
 
 

@@ -1,4 +1,4 @@
-"""Geometries of objects and their rasterization: polygons, circles, mask patches, run lengths."""
+"""Geometries of objects and their rasterisation: polygons, circles, mask patches, run lengths."""
 
 import io
 import re
@@ -153,11 +153,8 @@ class RunPairs:
         starts, ends = parse_run_pairs(self.text, where)
         n_pixels = shape[0] * shape[1]
         if ends[-1] > n_pixels:
-            raise InputError(
-                where,
-                f"it ends at pixel {ends[-1]}, but the image has {n_pixels}",
-                "Check that the table belongs to these images",
-            )
+            problem = f"it ends at pixel {ends[-1]}, but the image has {n_pixels}"
+            raise InputError(where, problem, "Check that the table belongs to these images")
         borders = np.stack([starts, ends], axis=1).ravel()
         return _fill_runs(np.diff(borders, prepend=0, append=n_pixels), shape)
 
@@ -209,11 +206,9 @@ def parse_run_pairs(text: str, where: object) -> tuple[NDArray[np.int64], NDArra
         InputError: The text is not a list of runs, or they are not in order.
     """
     if not _RUN_PAIRS.fullmatch(text.strip()):
-        raise InputError(
-            where,
-            f"its runs {shorten(text)} are not whole numbers with spaces between",
-            "Correct it; leave the field empty where there is no object",
-        )
+        problem = f"its runs {shorten(text)} are not whole numbers with spaces between"
+        fix = "Correct it; leave the field empty where there is no object"
+        raise InputError(where, problem, fix)
     numbers = np.array([int(part) for part in text.split()], np.int64)
     if numbers.size % 2:
         problem = f"its runs are {numbers.size} numbers"

@@ -72,11 +72,8 @@ class InstanceMask(_SingleMask):
         """Read the mask; every object belongs to the only class beside the background."""
         index = class_map.object_index(self.where)
         if class_map.binarise_at is not None:
-            raise DeclarationError(
-                self.where,
-                "its values are the numbers of objects, which cannot be binarised",
-                "Remove `ingestion.masks.binarise_at`",
-            )
+            problem = "its values are the numbers of objects, which cannot be binarised"
+            raise DeclarationError(self.where, problem, "Remove `ingestion.masks.binarise_at`")
         mask = read_mask(self.mask.file, max_pixels, self.mask.page)
         check_shape(self.where, mask.shape, shape)
         if mask.min() < 0:
@@ -178,8 +175,5 @@ def to_smallest_dtype(numbers: NDArray[np.integer]) -> NDArray[np.unsignedintege
 def check_shape(where: object, found: tuple[int, ...], shape: tuple[int, int]) -> None:
     """Refuse a mask whose size differs from its image's."""
     if tuple(found) != tuple(shape):
-        raise InputError(
-            where,
-            f"the mask is {found[1]} x {found[0]}, but its image is {shape[1]} x {shape[0]}",
-            "Export both at the same size",
-        )
+        problem = f"the mask is {found[1]} x {found[0]}, but its image is {shape[1]} x {shape[0]}"
+        raise InputError(where, problem, "Export both at the same size")

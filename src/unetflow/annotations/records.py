@@ -135,7 +135,7 @@ def build_pairing(
     shared = [
         InputError(
             image,
-            f"'{identifier}' stands for several images: {', '.join(i.file.name for i in found)}",
+            f"several images have the id '{identifier}': {', '.join(i.file.name for i in found)}",
             "Rename or remove all but one of them",
         )
         for identifier, found in images.items()

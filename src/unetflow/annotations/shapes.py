@@ -34,14 +34,6 @@ class ShapedObject:
     where: str
     ignored: bool = False
 
-    def index(self, class_map: ClassMap, where: object, counts: Mapping[str, int]) -> int:
-        """Return its label; an error lists all counted names that no class declares."""
-        if self.ignored:
-            return IGNORE
-        if self.name is None:
-            return class_map.object_index(where)
-        return class_map.index_of(self.name, where, counts)
-
     def pixels(self, shape: tuple[int, int], where: object) -> NDArray[np.bool_]:
         """Draw its parts, which must cover a pixel of the image."""
         first, *others = self.parts
@@ -106,7 +98,12 @@ class ShapeAnnotation:
         counts = self.name_counts or self.count_names()
         for item in self.objects:
             where = f"{self.where}, {item.where}"
-            index = item.index(class_map, where, counts)
+            if item.ignored:
+                index = IGNORE
+            elif item.name is None:
+                index = class_map.object_index(where)
+            else:
+                index = class_map.index_of(item.name, where, counts)
             pixels = item.pixels(shape, where)
             if index == IGNORE:
                 ignored |= pixels

@@ -87,7 +87,7 @@ def apply_split_table(pairing: Pairing, root: Path, table: SplitTable) -> Pairin
             problem, fix = f"{table.file} has no row for '{pair.id}'", "Add a row for it"
             refused.append(InputError(pair.image, problem, fix))
         elif key != pair.id and len(images[key]) > 1:
-            problem = f"the row '{key}' of {table.file} stands for several images"
+            problem = f"the row '{key}' of {table.file} matches several images"
             refused.append(InputError(pair.image, problem, f"Write '{pair.id}' into the table"))
         else:
             split, group = rows[key]

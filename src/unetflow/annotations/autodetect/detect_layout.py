@@ -87,20 +87,15 @@ def detect_layout(root: Path) -> LayoutCandidate:
     """
     candidates = find_candidates(root)
     if not candidates:
-        raise InputError(
-            root,
-            f"no layout was detected in it; {_summarise(list_files(root))}",
-            "Write `layout` and its options into the catalog; the README has a table of them",
-        )
+        problem = f"no layout was detected in it; {_summarise(list_files(root))}"
+        fix = "Write `layout` and its options into the catalog; the README has a table of them"
+        raise InputError(root, problem, fix)
     first = candidates[0]
     entries = "\n".join(f"  {each.explain(root)}" for each in candidates[:_MAX_SHOWN])
     if len(candidates) > 1:
         some = f", of which these are {_MAX_SHOWN}" if len(candidates) > _MAX_SHOWN else ""
-        raise InputError(
-            root,
-            f"it can be read in {len(candidates)} ways{some}:\n{entries}\n",
-            "Copy the intended one into conf/local/catalog.yml",
-        )
+        problem = f"it can be read in {len(candidates)} ways{some}:\n{entries}\n"
+        raise InputError(root, problem, "Copy the intended one into conf/local/catalog.yml")
     if first.n_unused_masks > _MAX_UNUSED_MASKS * first.n_pairs:
         raise InputError(
             root,

@@ -281,5 +281,5 @@ def _list_kinds(name: str) -> Iterator[tuple[Kind, str]]:
         yield Kind("", last[2], extension), last[1]
     if first := re.fullmatch(r"([^\W\d_]+[_\-. ]?)(.+)", stem):
         yield Kind(first[1], "", extension), first[2]
-    if re.search(r"[^\W\d_]", stem):  # in a folder for each case, the folder tells them apart
+    if re.search(r"[^\W\d_]", stem):  # in a folder for each case, the folder is the key
         yield Kind(stem, "", extension), ""

@@ -53,11 +53,9 @@ def find_cell_tracking(listing: FileListing, *, truth: str = "GT") -> Pairing:
         top = f"{folders.pop()}/"
         found = _sort_files(listing, top, truth)
     if not found.frames:
-        raise InputError(
-            listing.root,
-            "there is no sequence of frames, such as 01/t000.tif",
-            "Give the folder or archive of one data set, with the folders 01, 02 and so on",
-        )
+        problem = "there is no sequence of frames, such as 01/t000.tif"
+        fix = "Give the folder or archive of one data set, with the folders 01, 02 and so on"
+        raise InputError(listing.root, problem, fix)
     pairs, unlabelled = [], []
     for key, name in found.frames.items():
         identifier = name.removeprefix(top).rpartition(".")[0]

@@ -74,11 +74,9 @@ def pair_files(
     image, mask = places["image"], places["mask"]
     is_same = folder_prefix(image) == folder_prefix(mask)
     if is_same and (patterns["image"] == patterns["mask"] or image in listing.files):
-        raise InputError(
-            "masks",
-            f"images and masks are both '{image}', and nothing tells which are which",
-            "Give two places, or patterns as in '^(.+)_img' and '^(.+)_mask'",
-        )
+        problem = f"images and masks are both '{image}', and nothing tells which are which"
+        fix = "Give two places, or patterns as in '^(.+)_img' and '^(.+)_mask'"
+        raise InputError("masks", problem, fix)
     keys: dict[str, FilesByKey] = {}
     unmatched: set[str] = set()
     for kind, place in places.items():
@@ -154,11 +152,9 @@ def group_by_key(
         problem = f"{parameter} '{pattern}' matches none of its files"
         raise InputError(listing.root / place, problem, f"Correct {parameter} in the catalog")
     if not keys:
-        raise InputError(
-            listing.root / place,
-            f"the folder holds no image ({', '.join(READERS)})",
-            "Put images there, or correct the path in the catalog",
-        )
+        problem = f"the folder holds no image ({', '.join(READERS)})"
+        fix = "Put images there, or correct the path in the catalog"
+        raise InputError(listing.root / place, problem, fix)
     return keys, unmatched
 
 
@@ -187,7 +183,7 @@ def _pair_by_key(
         masks, regions = keys["mask"].get(key, []), keys.get("region", {}).get(key, [])
         if len(images) > 1 or len(masks) > 1:
             listed = ", ".join(name.rpartition("/")[2] for name in [*images, *masks])
-            problem = f"'{key}' stands for several files: {listed}"
+            problem = f"several files have the key '{key}': {listed}"
             fix = "Rename or remove all but one image and one mask"
         elif not masks:
             problem = f"there is no mask '{key}'"

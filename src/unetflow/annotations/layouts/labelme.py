@@ -108,11 +108,9 @@ def _list_tables(listing: FileListing, folder: str) -> list[str]:
     prefix, names = folder_prefix(folder), listing.within(folder)
     tables = [prefix + name for name in names if name.lower().endswith(".json")]
     if not tables:
-        raise InputError(
-            listing.root / folder,
-            "the folder holds no JSON file",
-            "Put LabelMe's files there, or correct `annotations`",
-        )
+        problem = "the folder holds no JSON file"
+        fix = "Put LabelMe's files there, or correct `annotations`"
+        raise InputError(listing.root / folder, problem, fix)
     return tables
 
 
@@ -168,8 +166,5 @@ def _to_geometry(shape: _Shape, where: str) -> Geometry:
         case (("point" | "points" | "line" | "linestrip"), _):
             problem = f"a {kind} has no area"
             raise InputError(where, problem, "Draw a polygon around the object, or remove it")
-    raise InputError(
-        where,
-        f"there is no shape {shorten(kind)} with {len(shape.points)} points",
-        "Draw the object again as a polygon",
-    )
+    problem = f"there is no shape {shorten(kind)} with {len(shape.points)} points"
+    raise InputError(where, problem, "Draw the object again as a polygon")

@@ -30,11 +30,8 @@ def find_object_masks(
     """
     images, masks = images.strip("/"), masks.strip("/")
     if images == masks:
-        raise InputError(
-            "masks",
-            f"images and masks are both in folders called '{images}'",
-            "Correct `images` or `masks` in the catalog",
-        )
+        problem = f"images and masks are both in folders called '{images}'"
+        raise InputError("masks", problem, "Correct `images` or `masks` in the catalog")
     files = {
         name: file for name, file in listing.files.items() if _split(name)[1] in (images, masks)
     }
@@ -62,11 +59,8 @@ def find_object_masks(
         else:
             unlabelled.append((identifier, found[0]))
     if not any(folder == images for _, folder in by_folder):
-        raise InputError(
-            root,
-            f"there is no folder <id>/{images} with an image in it",
-            "Correct `images` and `path` in the catalog",
-        )
+        problem = f"there is no folder <id>/{images} with an image in it"
+        raise InputError(root, problem, "Correct `images` and `path` in the catalog")
     return build_pairing(pairs, unlabelled, refused)
 
 

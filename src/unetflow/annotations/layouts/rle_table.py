@@ -27,7 +27,7 @@ def find_rle_table(
 
     Args:
         listing: The files.
-        table: The CSV file. Each row is one object; one without runs stands for no object.
+        table: The CSV file. Each row is one object; one without runs is no object.
         images: Folder of images, searched with its subfolders.
         image_column: The column with the images' names, with or without extension.
         pixels_column: The column with the runs: first pixel, counted from 1, and length in turn,
@@ -103,7 +103,7 @@ def _refuse_id(where: str, names: list[str], images: str) -> InputError:
     if names:
         return InputError(
             where,
-            f"it stands for several images: {', '.join(names)}",
+            f"several images have this name: {', '.join(names)}",
             "Write their extensions into the table, or remove all but one of them",
         )
     return InputError(

@@ -73,11 +73,9 @@ def find_stacks(
 
 def _require_tiff(file: File) -> None:
     if file.suffix.lower() not in (".tif", ".tiff"):
-        raise InputError(
-            file,
-            "only a TIFF file is a stack",
-            "Save the stack as TIFF, or use the layout `folders` for single images",
-        )
+        problem = "only a TIFF file is a stack"
+        fix = "Save the stack as TIFF, or use the layout `folders` for single images"
+        raise InputError(file, problem, fix)
 
 
 def _count_pages(image: File, mask: File) -> int:
@@ -90,9 +88,7 @@ def _count_pages(image: File, mask: File) -> int:
     _require_tiff(mask)
     n_pages, n_mask_pages = count_pages(image), count_pages(mask)
     if n_pages != n_mask_pages:
-        raise InputError(
-            image,
-            f"it has {n_pages} pages, but its mask {mask.name} has {n_mask_pages}",
-            "Export both from the same stack, with a mask for each page",
-        )
+        problem = f"it has {n_pages} pages, but its mask {mask.name} has {n_mask_pages}"
+        fix = "Export both from the same stack, with a mask for each page"
+        raise InputError(image, problem, fix)
     return n_pages

@@ -1,4 +1,5 @@
 import io
+import logging
 import tempfile
 import zipfile
 from pathlib import Path
@@ -16,6 +17,7 @@ from unetflow.core.errors import InputError
 from unetflow.io.archive import ArchiveMember
 from unetflow.io.formats import registry as readers
 from unetflow.io.formats.registry import is_image, read_image, read_mask
+from unetflow.io.formats.tiff import open_tiff
 
 PIXELS = hnp.arrays(
     st.sampled_from([np.uint8, np.uint16]),
@@ -231,3 +233,12 @@ def test_page_of_a_stack_is_read(tmp_path):
             read_image(tmp_path / "a.tif", page=page)[:, :, 0], pixels[page]
         )
         np.testing.assert_array_equal(read_mask(tmp_path / "a.tif", page=page), pixels[page])
+
+
+def test_readers_change_no_settings_of_other_libraries(tmp_path):
+    log = logging.getLogger("tifffile")
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((3, 4), np.uint8))
+    with open_tiff(tmp_path / "a.tif", keep=False):
+        assert len(log.filters) == 1
+    assert (log.filters, log.level) == ([], logging.NOTSET)
+    assert Image.MAX_IMAGE_PIXELS == 2**30 // 12

@@ -1,9 +1,12 @@
-"""Groups of samples that must stay together."""
+"""Groups of samples that must stay together, and the units in which they are assigned."""
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -66,3 +69,80 @@ def _merge(ids: list[str], names: list[str], linked: Iterable[tuple[str, str]]) 
     for name, component in zip(ordered, components, strict=True):
         first.setdefault(int(component), name)
     return [first[int(components[number[name]])] for name in names]
+
+
+@dataclass(frozen=True)
+class Units:
+    """Numbered units in natural order.
+
+    Attributes:
+        of_row: Number of each sample's unit.
+        sizes: Number of samples of each unit.
+        draws: A number in [0, 1) for each unit, drawn from the seed and its group's name alone.
+        strata: Number of each unit's stratum.
+    """
+
+    of_row: NDArray[np.intp]
+    sizes: NDArray[np.intp]
+    draws: NDArray[np.float64]
+    strata: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def part(self, rows: NDArray[np.bool_]) -> tuple["Units", NDArray[np.intp]]:
+        """Return the units of some samples, renumbered, and the unit of each such sample."""
+        present, of_row = np.unique(self.of_row[rows], return_inverse=True)
+        sizes = np.bincount(of_row, minlength=len(present))
+        return Units(of_row, sizes, self.draws[present], self.strata[present]), of_row
+
+
+def make_units(
+    samples: pd.DataFrame,
+    groups: list[str],
+    divided: Collection[str],
+    seed: int,
+    *,
+    stratified: bool,
+) -> Units:
+    """Return the units of samples.
+
+    Args:
+        samples: The columns `id` and `foreground`, in natural order.
+        groups: Name of each sample's group.
+        divided: Groups that may be divided. If these are all, the samples keep their order;
+            otherwise the groups follow each other in natural order.
+        seed: Seed of the drawn numbers.
+        stratified: Whether the strata are quarters by foreground; otherwise there is only one.
+    """
+    names = sorted(set(groups), key=natural_order)
+    rank = {name: 0 if len(divided) == len(names) else place for place, name in enumerate(names)}
+    rows = sorted(range(len(groups)), key=lambda row: (rank[groups[row]], row))
+    numbers: dict[tuple[str, str], int] = {}
+    of_row = np.zeros(len(groups), np.intp)
+    for row, identifier in zip(rows, samples["id"].iloc[rows], strict=True):
+        key = (groups[row], identifier if groups[row] in divided else "")
+        of_row[row] = numbers.setdefault(key, len(numbers))
+    sizes = np.bincount(of_row, minlength=len(numbers))
+    draws = np.array([_draw(f"{seed}/{group}") for group, _ in numbers], np.float64)
+    strata = np.zeros(len(numbers), np.intp)
+    if stratified:
+        foreground = samples["foreground"].to_numpy(np.float64)
+        strata = _strata(np.bincount(of_row, foreground, len(numbers)) / sizes)
+    return Units(of_row, sizes, draws, strata)
+
+
+def _draw(text: str) -> float:
+    """Return a number in [0, 1) that depends on the text alone."""
+    digest = hashlib.blake2b(text.encode(), digest_size=7).digest()
+    return int.from_bytes(digest) / 2**56
+
+
+def _strata(foreground: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return 0 for units without foreground, 1 to 4 for the quarters of the others."""
+    strata = np.zeros(len(foreground), np.intp)
+    some = foreground > 0
+    if some.any():
+        quartiles = np.quantile(foreground[some], [0.25, 0.5, 0.75])
+        strata[some] = 1 + np.searchsorted(quartiles, foreground[some])
+    return strata

@@ -29,14 +29,13 @@ from numpy.typing import NDArray
 from unetflow.config.ingestion import SplitParameters
 from unetflow.core.errors import InputError
 from unetflow.core.types import SPLITS
-from unetflow.data.splitting.groups import name_groups
+from unetflow.data.splitting.groups import Units, make_units, name_groups
 from unetflow.data.splitting.strategies import (
     Strategy,
     assign_blocks,
     assign_by_draw,
     assign_by_stratum,
 )
-from unetflow.data.splitting.units import Units, make_units
 
 _TRAIN, _TEST = SPLITS.index("train"), SPLITS.index("test")
 

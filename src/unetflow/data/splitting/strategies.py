@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.data.splitting.units import Units
+from unetflow.data.splitting.groups import Units
 
 Subsets: TypeAlias = NDArray[np.intp]
 """The number of each unit's subset, -1 for none."""

@@ -27,8 +27,7 @@ class BackgroundParameters(Strict):
         default=None, description="distance of the percentiles 1 and 99 below which it is"
     )
     max_mean: float | None = Field(
-        default=None,
-        description="mean above which it is, as where light shines through a slide",
+        default=None, description="mean above which it is, as where light shines through a slide"
     )
 
     @model_validator(mode="after")

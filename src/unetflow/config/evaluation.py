@@ -15,8 +15,7 @@ class CalibrationParameters(Strict):
     """How probabilities are calibrated; see `evaluation.calibration`."""
 
     pixels: Count = Field(
-        default=100_000,
-        description="validation pixels that it is fitted on, drawn at random",
+        default=100_000, description="validation pixels that it is fitted on, drawn at random"
     )
     bins: int = Field(default=15, ge=2, le=1000, description="of the reliability curve")
 

@@ -89,8 +89,7 @@ class MaskExportParameters(ExecutorParameters):
         description="or bfloat16, with OpenVINO: faster on some processors, few pixels differ",
     )
     probabilities: bool = Field(
-        default=False,
-        description="true: also the probabilities of each image, as a float32 TIFF",
+        default=False, description="true: also the probabilities of each image, as a float32 TIFF"
     )
     views: Annotated[int, Field(ge=1, le=MAX_VIEWS)] = Field(
         default=1,

@@ -24,8 +24,7 @@ class PackagingParameters(Strict):
     """What a package for bioimage.io says about the model; see `inference.bioimageio`."""
 
     name: str = Field(
-        default="U-Net by unetflow",
-        description="5 to 128 letters, digits, blanks and any of _+-()",
+        default="U-Net by unetflow", description="5 to 128 letters, digits, blanks and any of _+-()"
     )
     description: Annotated[Text, Field(max_length=1024)] | None = Field(
         default=None, description="one or two sentences; null: the classes that it finds"

@@ -139,9 +139,7 @@ def _output_axis(axis: str, settings: SegmenterSettings) -> Any:
 
     geometry = settings.geometry
     size = v0_5.SizeReference(
-        tensor_id=v0_5.TensorId("raw_image"),
-        axis_id=v0_5.AxisId(axis),
-        offset=-2 * geometry.shrink,
+        tensor_id=v0_5.TensorId("raw_image"), axis_id=v0_5.AxisId(axis), offset=-2 * geometry.shrink
     )
     if geometry.margin:
         return v0_5.SpaceOutputAxisWithHalo(id=v0_5.AxisId(axis), size=size, halo=geometry.margin)

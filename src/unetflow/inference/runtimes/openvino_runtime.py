@@ -110,9 +110,7 @@ class OpenVinoRuntime(Runtime):
             self._compiled = core.compile_model(network, "CPU", options)
         except RuntimeError as error:
             raise InputError(
-                "network.xml",
-                f"OpenVINO cannot read it ({error})",
-                "Export the segmenter again",
+                "network.xml", f"OpenVINO cannot read it ({error})", "Export the segmenter again"
             ) from error
 
     @property

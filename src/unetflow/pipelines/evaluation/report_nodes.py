@@ -33,10 +33,7 @@ def draw_errors(image_scores: pd.DataFrame, manifest: pd.DataFrame) -> Figure:
 
 
 def describe_model(
-    segmenter: Segmenter,
-    plan: Plan,
-    fingerprint: Fingerprint,
-    run_facts: dict[str, Any],
+    segmenter: Segmenter, plan: Plan, fingerprint: Fingerprint, run_facts: dict[str, Any]
 ) -> dict[str, Any]:
     """Write the model card; see `reporting.evaluation_report.describe_model`."""
     settings = segmenter.settings

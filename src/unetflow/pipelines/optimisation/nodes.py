@@ -35,10 +35,7 @@ def compare_runtimes(
     from unetflow.inference.runtimes.runtime_benchmark import benchmark_runtimes
 
     table, kept = benchmark_runtimes(
-        segmenter,
-        samples_of_split(samples, manifest, "validation"),
-        optimisation,
-        seed,
+        segmenter, samples_of_split(samples, manifest, "validation"), optimisation, seed
     )
     for trial in table.itertuples():
         if trial.reason:

@@ -1,10 +1,10 @@
-"""Images that a network in bfloat16 sees as they are.
+"""Exact input images for networks in bfloat16.
 
-Bfloat16 keeps 8 binary digits of a number, and OpenVINO rounds all that goes into a network that it
-computes so: of an image of 16 bits with a bright background nothing may be left. Here the scaling
-of intensities is computed in float32, apart, and each number goes into the network as two of
-bfloat16, the number rounded and what the rounding took away. The first convolution sees both as
-channels with the same kernel, and adds them up again.
+Bfloat16 keeps 8 binary digits, and OpenVINO rounds all inputs of a network that it computes in
+bfloat16: a 16-bit image with a bright background may lose all contrast. Here a separate model
+scales the intensities in float32, and each number enters the network as two of bfloat16, the
+rounded number and the remainder. The first convolution takes both as channels with the same kernel,
+which adds them up again.
 """
 
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def find_first_convolutions(network: "openvino.Model") -> "list[openvino.Node]":
-    """Return the convolutions that see the image: of an ensemble, one of each network."""
+    """Return the convolutions of the input image: of an ensemble, one of each network."""
     found: dict[str, openvino.Node] = {}
     seen: set[str] = set()
     left = list(network.get_parameters())
@@ -34,14 +34,14 @@ def find_first_convolutions(network: "openvino.Model") -> "list[openvino.Node]":
 
 
 def part_from_scaling(network: "openvino.Model") -> "tuple[openvino.Model, openvino.Model]":
-    """Divide a network before its first convolutions.
+    """Split a network before its first convolutions.
 
     Args:
-        network: From a raw image to probabilities; it is changed and of no more use.
+        network: From a raw image to probabilities; it is modified and must not be used again.
 
     Returns:
-        From the raw image to what each first convolution sees, its channels twice: rounded, and
-        what is missing; to be computed in float32. And from these to probabilities.
+        A model for float32, from the raw image to the inputs of the first convolutions, each with
+        its channels twice, rounded and remainder; and a model from these to probabilities.
     """
     import openvino
     from openvino import opset15

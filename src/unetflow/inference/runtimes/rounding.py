@@ -1,9 +1,9 @@
 """Kernels in bfloat16 whose rounding errors cancel each other.
 
-Bfloat16 keeps 8 binary digits of a number. The weights that are summed up to one output look at
-neighbouring pixels, which are much alike: so errors of one sign would add up. Each weight here is
-rounded together with the error that those before it have left over (error diffusion, as in
-Floyd and Steinberg, 1976), so that their sum is right to within the rounding of the last one.
+Bfloat16 keeps 8 binary digits. The weights of one output are multiplied by neighbouring pixels,
+which are similar, so errors of one sign would add up. Here each weight is rounded together with the
+remaining error of the weights before it (error diffusion, as in Floyd and Steinberg, 1976); then
+the error of their sum is that of the last rounding alone.
 """
 
 from typing import TYPE_CHECKING
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 def round_kernels(network: "openvino.Model") -> None:
     """Round the kernels of all convolutions in place.
 
-    Scaling that follows a convolution, such as that of batch normalisation, is multiplied into its
-    kernel before, as OpenVINO does itself when it compiles the network; Python reaches that step
-    by a module that is named like a private one.
+    Scaling after a convolution, such as that of batch normalisation, is multiplied into its kernel
+    first, as OpenVINO does when it compiles the network; in Python only a private module offers
+    that step.
     """
     from openvino import opset8
     from openvino._offline_transformations import apply_moc_transformations
@@ -39,22 +39,22 @@ def round_kernels(network: "openvino.Model") -> None:
 
 def _round_kernel(kernel: NDArray[np.float32], *, transposed: bool) -> NDArray[np.float32]:
     """Round a kernel `(outputs, inputs, height, width)`, or `(inputs, outputs, ...)` transposed."""
-    if transposed:  # with steps as wide as the kernel, a pixel gets one weight of each input
+    if transposed:  # strides equal the kernel: a pixel gets one weight of each input
         rounded = spread_rounding(np.moveaxis(kernel, 0, -1))
         return np.ascontiguousarray(np.moveaxis(rounded, -1, 0))
     return spread_rounding(kernel.reshape(len(kernel), -1)).reshape(kernel.shape)
 
 
 def spread_rounding(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Round numbers to bfloat16 so that the sums along the last axis stay nearly the same.
+    """Round numbers to bfloat16, nearly preserving the sums along the last axis.
 
     Args:
         rows: `(..., numbers)`, finite.
 
     Returns:
-        The same shape; each number is one of bfloat16.
+        The same shape, with values that bfloat16 represents.
     """
-    numbers = np.ascontiguousarray(np.moveaxis(rows, -1, 0))  # those of one step side by side
+    numbers = np.ascontiguousarray(np.moveaxis(rows, -1, 0))  # contiguous in each step
     rounded = np.empty_like(numbers)
     left_over = np.zeros(rows.shape[:-1], np.float32)
     for place, exact in enumerate(numbers):
@@ -65,7 +65,7 @@ def spread_rounding(rows: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def round_to_bfloat16(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the nearest numbers of bfloat16, of two equally near ones the even one.
+    """Round to the nearest numbers of bfloat16, ties to even.
 
     Bfloat16 is the upper half of float32's bits.
     """

@@ -119,8 +119,9 @@ def test_the_moving_average_learns_over_many_epochs(squares, other_squares):
     assert table["val_dice"].max() > 0.9
 
 
-def test_it_may_stop_when_it_is_good_enough(squares, other_squares):
-    table = train(network(), squares, other_squares, epochs=40, target_dice=0.9)
+def test_overfitting_stops_when_the_dice_is_good_enough(squares, other_squares, monkeypatch):
+    monkeypatch.setattr("unetflow.training.fit.OVERFIT_DICE", 0.895)
+    table = train(network(), squares, other_squares, epochs=40, overfit_crops=1)
     assert table["dice"].iloc[-1] >= 0.9
     assert (table["dice"].iloc[:-1] < 0.9).all()
     assert len(table) < 40

@@ -26,12 +26,7 @@ def balance_classes(frequencies: Sequence[float]) -> tuple[float, ...]:
 def list_class_weights(
     training: TrainingParameters, fingerprint: Fingerprint
 ) -> list[float] | None:
-    """Return the weight of each class that the parameters ask for; None: all count the same.
-
-    Args:
-        training: Its `class_weights` are "none", "balanced" or a list.
-        fingerprint: Of the training split.
-    """
+    """Return the weight of each class that `class_weights` asks for; None: all count the same."""
     if training.class_weights == "balanced":
         return list(balance_classes(list(fingerprint.class_frequencies.values())))
     return None if training.class_weights == "none" else training.class_weights

@@ -92,11 +92,8 @@ def mirrored_places(start: int, size: int, length: int) -> NDArray[np.intp]:
 def pad_mirrored(
     image: NDArray[np.generic], rows: tuple[int, int], columns: tuple[int, int]
 ) -> NDArray[np.generic]:
-    """Pad an image by mirroring it at the centres of its border pixels.
+    """Pad an image `(height, width, channels)` by mirroring it at its border pixels.
 
-    Args:
-        image: `(height, width, channels)`.
-        rows: Rows to add above and below.
-        columns: Columns to add on the left and on the right.
+    `rows` and `columns` are the numbers to add before and after.
     """
     return np.pad(image, (rows, columns, (0, 0)), mode="reflect")

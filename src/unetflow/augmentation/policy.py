@@ -87,16 +87,9 @@ class Augmenter:
         weights: NDArray[np.float32],
         seed: int,
     ) -> tuple[NDArray[np.float32], Label, NDArray[np.float32]]:
-        """Augment an image, its label and the weights of its pixels.
+        """Augment an image and its label as a call does, and the label's weights with them.
 
-        Args:
-            image: `(height, width, channels)` float32 in [0, 1].
-            label: `(height, width)` uint8.
-            weights: `(height, width)` float32, moved exactly like the label.
-            seed: Seed of the change, which is the same as without weights.
-
-        Returns:
-            Image, label and weights of the same types.
+        The weights `(height, width)` float32 are moved exactly like the label.
         """
         changed = self._apply(seed, image=image, mask=label, weights=weights)
         return changed["image"], changed["mask"], changed["weights"]

@@ -60,12 +60,7 @@ class WeightFolder(Mapping[str, NDArray[np.float32]]):
 
 
 class WeightedSamples(Mapping[str, Sample]):
-    """Samples together with their weight maps.
-
-    Args:
-        samples: The samples by id.
-        weights: The weight maps of all of them.
-    """
+    """Samples by id together with their weight maps."""
 
     def __init__(
         self, samples: Mapping[str, Sample], weights: Mapping[str, NDArray[np.float32]]

@@ -23,15 +23,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_parameters(model: type[Model], values: Mapping[str, Any], prefix: str = "") -> Model:
-    """Validate a dictionary of parameters.
-
-    Args:
-        model: What it must look like.
-        values: The dictionary.
-        prefix: Where it stands among all parameters, such as "training".
-
-    Returns:
-        The validated parameters.
+    """Validate the parameters of a section, which stands at `prefix`, such as "training".
 
     Raises:
         InputError: A name is unknown or missing, or a value is out of range.

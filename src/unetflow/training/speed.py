@@ -64,18 +64,11 @@ def measure_speed(precision: str) -> Speed:
 
 
 def solve_speed(narrow: tuple[Work, float], wide: tuple[Work, float]) -> Speed:
-    """Compute the speed from two times.
+    """Compute the speed from work and seconds of a narrow and of a wide network.
 
     Each time is multiply-adds x a + values x b: two linear equations for the seconds a and b of one
     multiply-add and of one value. If noise makes one of them negative, it is taken as 0, and the
     other from the sum of both times.
-
-    Args:
-        narrow: Work and seconds of a narrow network.
-        wide: Of a wide one.
-
-    Returns:
-        1 / a and 1 / b.
     """
     amounts = np.array([[work.multiply_adds, work.values] for work, _ in (narrow, wide)])
     seconds = np.array([narrow[1], wide[1]])

@@ -1,5 +1,3 @@
 """The stage `augmentation`."""
 
-from unetflow.pipelines.augmentation.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]
+from unetflow.pipelines.augmentation.pipeline import create_pipeline as create_pipeline

@@ -1,5 +1,3 @@
 """The stage `construction`."""
 
-from unetflow.pipelines.construction.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]
+from unetflow.pipelines.construction.pipeline import create_pipeline as create_pipeline

@@ -19,13 +19,8 @@ def construct_unet(
 ) -> KerasModel:
     """Build the U-Net of the plan for the data's number of channels.
 
-    Args:
-        fingerprint: Of the data set.
-        classes: The parameter `classes`.
-        plan: The planned parameters.
-        seed: Seed of the initial weights.
-        start_model: Origin and model whose weights the U-Net takes as far as they fit; None: random
-            weights.
+    It takes the weights of the second part of `start_model`, whose first part names the origin, as
+    far as they fit; None leaves them random.
     """
     import keras
 

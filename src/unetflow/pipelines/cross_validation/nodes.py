@@ -63,19 +63,8 @@ def train_folds(
     """Train a network for each fold on other folds, and score it on the one that is held out.
 
     Everything learnt from data, also the scaling of intensities and the threshold, comes from other
-    folds; see `data.folds.manifest_of_fold`. Each starts from random weights.
-
-    Args:
-        samples: All samples.
-        manifest: Which fold each one is in.
-        classes: The parameter `classes`.
-        policy: The augmentation policy.
-        weight_maps: The weight maps of all samples in folds, if there are any.
-        plan: The planned parameters.
-        evaluation: The parameters of the evaluation.
-        seed: Seed of all random numbers.
-        begin: Returns the listeners of the fold of a name.
-        checkpoints: Where the states of interrupted folds are found.
+    folds; see `data.folds.manifest_of_fold`. Each starts from random weights. `begin` returns the
+    listeners of the fold of a name.
 
     Yields:
         For each fold, under its name, the segmenter and the scores of its images (see

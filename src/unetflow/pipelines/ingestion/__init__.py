@@ -1,5 +1,3 @@
 """The stage `ingestion`."""
 
-from unetflow.pipelines.ingestion.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]
+from unetflow.pipelines.ingestion.pipeline import create_pipeline as create_pipeline

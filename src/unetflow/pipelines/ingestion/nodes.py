@@ -33,12 +33,6 @@ def build_samples(
 
     Only what is new or has changed is decoded, a few pairs at a time, so that memory does not grow
     with their number. A pair that cannot be read makes no sample; its reason is kept.
-
-    Args:
-        pairing: The pairs that were found.
-        samples_before: The folder as the last run left it.
-        classes: The parameter `classes`.
-        ingestion: The parameters of the stage.
     """
     _log.info("Found %d annotated images", len(pairing.pairs))
     if pairing.unlabelled:
@@ -56,13 +50,8 @@ def build_samples(
 def describe_samples(samples: SampleFolder, classes: Classes) -> tuple[Table, Table]:
     """Return a table of all usable samples, and one of all unusable files.
 
-    Args:
-        samples: The samples, and the files that were refused.
-        classes: The parameter `classes`.
-
-    Returns:
-        The description of the samples (see `data.manifest.tabulate`), and the quarantine with
-        the columns `path`, `reason`, `fix` and `kind` (see `core.errors`).
+    The first has the columns of `data.manifest.tabulate`, the other, the quarantine, has `path`,
+    `reason`, `fix` and `kind` (see `core.errors`).
     """
     described = manifests.tabulate(samples, list(classes))
     refused = list(samples.refused)
@@ -91,16 +80,8 @@ def split(
 ) -> tuple[Table, Table]:
     """Assign each sample to a split, and list the leaks between splits.
 
-    Args:
-        described: The samples.
-        duplicates: Images that are the same or nearly.
-        manifest_before: The manifest of the last run, whose samples keep their split.
-        ingestion: The parameters of the stage.
-        seed: Seed of the random numbers.
-
-    Returns:
-        `described` with the columns `group`, `split`, `fold` and `split_rule`, and the leaks (see
-        `data.duplicates.find_leaks`).
+    Samples of the last run's manifest keep their split. The table gets the columns `group`,
+    `split`, `fold` and `split_rule`; for the leaks see `data.duplicates.find_leaks`.
     """
     rule = SplitRule(ingestion.split, seed)
     if ingestion.split.strategy != "given" and described["source_split"].notna().any():
@@ -148,13 +129,7 @@ def accept_data(
 ) -> Table:
     """Return the samples as the manifest, provided that they can be trained on.
 
-    Args:
-        split_samples: The samples and their split.
-        quarantine: The files that were left out.
-        leaks: What is on two sides of the split.
-        data_report: An input so that it is written before an error stops the run.
-        classes: The parameter `classes`.
-        ingestion: The parameters of the stage.
+    The report is an input so that it is written before an error stops the run.
 
     Raises:
         InputError: Masks hold what is not declared, too many files are in quarantine, too few

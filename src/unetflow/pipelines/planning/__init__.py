@@ -1,5 +1,3 @@
 """The stage `planning`."""
 
-from unetflow.pipelines.planning.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]
+from unetflow.pipelines.planning.pipeline import create_pipeline as create_pipeline

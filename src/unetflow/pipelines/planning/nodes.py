@@ -21,13 +21,7 @@ def plan_run(
     model: ModelParameters,
     training: TrainingParameters,
 ) -> Plan:
-    """Settle the parameters of network and training.
-
-    Args:
-        fingerprint: Of the data set.
-        budget: What the training may take.
-        model: The parameters of the network; what is None is chosen.
-        training: Those of the training, likewise.
+    """Settle the parameters of network and training; those that are None are chosen.
 
     Raises:
         InputError: Something is open and no budget is granted, or the budget does not suffice.
@@ -60,7 +54,7 @@ def check_plan(plan: Plan, parameters: Parameters, names: Collection[str] | None
     """Refuse a plan of an earlier run that was made for other parameters.
 
     Args:
-        plan: What `plan_run` gave then.
+        plan: What `plan_run` returned then.
         parameters: All parameters of this run.
         names: What must agree, as in "training.tile"; None: all of model and training.
 

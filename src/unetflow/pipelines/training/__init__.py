@@ -1,5 +1,3 @@
 """The stage `training`."""
 
-from unetflow.pipelines.training.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]
+from unetflow.pipelines.training.pipeline import create_pipeline as create_pipeline

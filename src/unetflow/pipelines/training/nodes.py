@@ -35,16 +35,7 @@ def compute_weight_maps(
 ) -> WeightFolder:
     """Compute the weight maps of the training samples, unless they are there from before.
 
-    Args:
-        samples: All samples.
-        manifest: Which of them train.
-        fingerprint: Of the training split; balances the classes.
-        classes: The parameter `classes`.
-        plan: The planned parameters.
-        weight_maps_before: The folder as the last run left it.
-
-    Returns:
-        The maps of all training samples; none where the plan asks for none.
+    Where the plan asks for none, there are none; those of another preset stay on disk.
     """
     folder = weight_maps_before.folder
     wanted = plan.training.weight_map
@@ -72,19 +63,8 @@ def train_unet(
 ) -> tuple[KerasModel, pd.DataFrame]:
     """Train on random, augmented crops; validate on whole images.
 
-    Args:
-        unet: The untrained U-Net.
-        samples: All samples.
-        manifest: Which of them train and which validate.
-        fingerprint: Of the training split; fixes the scaling of the intensities and balances
-            the classes.
-        policy: The augmentation policy.
-        weight_maps: The weight maps of the training samples, if there are any.
-        plan: The planned parameters.
-        seed: Seed of all random numbers.
-        listeners: Called while it trains.
-        checkpoints: Where the state of the same training is found, if it was interrupted; None:
-            nowhere.
+    The fingerprint fixes the scaling of the intensities and balances the classes. `checkpoints` may
+    hold the state of the same training, which is then resumed; None saves no state.
 
     Returns:
         The U-Net with the weights of its best epoch and with the scaling of raw images in front,

@@ -49,42 +49,23 @@ class Speed:
 
 
 def forward_work(architecture: Architecture, height: int, width: int) -> Work:
-    """Count the work of one image's forward pass.
+    """Count the work of one image's forward pass of a size in pixels that fits the network.
 
-    Args:
-        architecture: Of the U-Net.
-        height: Of the input in pixels; it must fit the network.
-        width: Likewise.
-
-    Returns:
-        Exact multiply-adds, with the zeros at the border of same convolutions; those of biases and
-        normalisation, a few per cent more, are left out.
+    Multiply-adds are exact, with the zeros at the border of same convolutions; those of biases and
+    normalisation, a few per cent more, are left out.
     """
     convolutions = list_convolutions(architecture, height, width)
     return Work(sum(c.multiply_adds for c in convolutions), sum(c.map_size for c in convolutions))
 
 
 def step_work(architecture: Architecture, crop: int, batch: int) -> Work:
-    """Count the work of one training step.
-
-    Args:
-        architecture: Of the U-Net.
-        crop: Edge of a training crop in pixels.
-        batch: Crops in a batch.
-    """
+    """Count the work of one training step of a batch of square crops."""
     passes = forward_work(architecture, crop, crop).times(_PASSES * batch)
     return Work(passes.multiply_adds, passes.values + count_parameters(architecture))
 
 
 def prediction_work(architecture: Architecture, height: int, width: int, tile: int) -> Work:
-    """Count the work of predicting one image in overlapping windows.
-
-    Args:
-        architecture: Of the U-Net.
-        height: Of the image in pixels.
-        width: Likewise.
-        tile: Longest edge of a window in pixels.
-    """
+    """Count the work of predicting one image in overlapping windows of a longest edge."""
     geometry = unet_geometry(architecture.depth, architecture.padding)
     rows = plan_windows(height, geometry, tile)
     columns = plan_windows(width, geometry, tile)

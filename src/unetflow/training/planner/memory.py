@@ -79,7 +79,7 @@ def predict_memory(
     validation: Validation,
     training: TrainingParameters,
 ) -> int:
-    """Predict the peak resident memory of a process that calls `training.fit.fit`.
+    """Predict the peak resident memory, in bytes, of a process that calls `training.fit.fit`.
 
     Args:
         architecture: Of the U-Net.
@@ -87,9 +87,6 @@ def predict_memory(
         batch: Crops in a batch.
         validation: What is predicted after an epoch.
         training: The optimiser, the loss, and whether the weights are averaged.
-
-    Returns:
-        Bytes.
     """
     lasting = _PROCESS + _GRAPH + _weight_bytes(architecture, training)
     passing = max(

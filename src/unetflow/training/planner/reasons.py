@@ -13,17 +13,10 @@ GIVEN = "given"
 
 
 def give_reasons(task: Task, wanted: Choice, choice: Choice, schedule: Schedule) -> dict[str, str]:
-    """Give a reason for each quantity of a plan.
+    """Return a sentence without a full stop for each parameter of `PARAMETERS`.
 
-    Args:
-        task: What the plan is for.
-        wanted: What would be chosen regardless of memory.
-        choice: What is chosen.
-        schedule: How long to train.
-
-    Returns:
-        For each parameter of `PARAMETERS`, under its name without the section, a sentence without a
-        full stop; "given" for what is given.
+    It stands under the name of the parameter without the section; "given" for what is given.
+    `wanted` is what would be chosen regardless of memory.
     """
     sentences = {
         "depth": _why_depth(task, choice),

@@ -5,7 +5,7 @@ import warnings
 import zipfile
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from unetflow.core.geometry import Geometry
 from unetflow.data.drift import DriftReference
@@ -44,25 +44,6 @@ class SegmenterSettings(BaseModel):
     postprocessing: Postprocessing
     seen: DriftReference | None = None
 
-    @model_validator(mode="before")
-    @classmethod
-    def _read_earlier_layout(cls, values: Any) -> Any:
-        """Accept files of earlier versions, which stored postprocessing beside the other fields."""
-        if not isinstance(values, dict) or "postprocessing" in values:
-            return values
-        flat = {name: values[name] for name in _FLAT if name in values}
-        for old, new in _RENAMED.items():
-            if old in flat:
-                flat[new] = flat.pop(old)
-                warnings.warn(
-                    f"{SETTINGS_MEMBER}: '{old}' is now 'postprocessing.{new}'; save the segmenter "
-                    "again to store it under the new name",
-                    FutureWarning,
-                    stacklevel=2,
-                )
-        others = {name: value for name, value in values.items() if name not in _FLAT}
-        return {**others, "postprocessing": flat}
-
 
 def write_settings(archive: zipfile.ZipFile, settings: SegmenterSettings) -> None:
     """Add the settings to a segmenter's file."""
@@ -79,9 +60,27 @@ def read_settings(archive: zipfile.ZipFile) -> SegmenterSettings:
     """
     if archive.getinfo(SETTINGS_MEMBER).file_size > _MAX_BYTES:
         raise ValueError(f"{SETTINGS_MEMBER} is too large")
+    values = json.loads(archive.read(SETTINGS_MEMBER))
+    if isinstance(values, dict) and "postprocessing" not in values:
+        values = _nest_postprocessing(values)
     try:
-        return SegmenterSettings.model_validate_json(archive.read(SETTINGS_MEMBER))
+        return SegmenterSettings.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or SETTINGS_MEMBER
         raise ValueError(f"{where}: {first['msg']}") from error
+
+
+def _nest_postprocessing(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of an earlier version in the present layout, with a warning."""
+    flat = {name: values.pop(name) for name in _FLAT if name in values}
+    for old, new in _RENAMED.items():
+        if old in flat:
+            flat[new] = flat.pop(old)
+            warnings.warn(
+                f"{SETTINGS_MEMBER}: '{old}' is now 'postprocessing.{new}'; save the segmenter "
+                "again to store it under the new name",
+                FutureWarning,
+                stacklevel=2,
+            )
+    return {**values, "postprocessing": flat}

@@ -241,11 +241,11 @@ class Clock:
 
     def __init__(self, runtime: Runtime) -> None:
         self.seconds = 0.0
-        self._engine = runtime
+        self._runtime = runtime
 
     def __call__(self, windows: Any) -> Any:
         """Predict."""
-        found, seconds = timed(lambda: self._engine(windows))
+        found, seconds = timed(lambda: self._runtime(windows))
         self.seconds += seconds
         return found
 

@@ -334,7 +334,7 @@ def test_a_missing_library_is_named(tmp_path, monkeypatch, plain):
     assert "pip install 'unetflow[bioimageio]'" in caught.value.fix
 
 
-def test_a_network_of_another_engine_is_refused(tmp_path):
+def test_a_network_of_another_runtime_is_refused(tmp_path):
     segmenter = make_segmenter().on_runtime("onnx")
     with pytest.raises(InputError, match="holds no Keras model"):
         write_bioimageio(tmp_path / "a.zip", segmenter, np.zeros((112, 112, 1), "u1"), PACKAGING)

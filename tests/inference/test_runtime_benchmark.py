@@ -59,7 +59,7 @@ def test_the_table_says_what_each_export_comes_to(segmenter, random):
     assert rows.loc["openvino", "kept"]
 
 
-def test_an_engine_that_spoils_the_masks_is_not_kept(segmenter, random, monkeypatch):
+def test_a_runtime_that_spoils_the_masks_is_not_kept(segmenter, random, monkeypatch):
     spoilt = make_segmenter(seed=99)
     convert = Segmenter.convert
 
@@ -76,7 +76,7 @@ def test_an_engine_that_spoils_the_masks_is_not_kept(segmenter, random, monkeypa
     assert "openvino" in kept
 
 
-def test_an_engine_that_is_missing_is_noted(segmenter, random, monkeypatch):
+def test_a_runtime_that_is_missing_is_noted(segmenter, random, monkeypatch):
     def refuse(*arguments):
         raise InputError("runtime", "it is not installed", "Install it")
 

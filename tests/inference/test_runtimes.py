@@ -26,7 +26,7 @@ from unetflow.core.errors import InputError
 from unetflow.data.intensity import IntensityRange
 from unetflow.inference.ensemble import average_segmenters
 from unetflow.inference.postprocessing import Postprocessing
-from unetflow.inference.runtimes import onnx_runtime as onnx_engine
+from unetflow.inference.runtimes import onnx_runtime
 from unetflow.inference.runtimes import registry as runtimes
 from unetflow.inference.runtimes.onnx_runtime import OnnxRuntime
 from unetflow.inference.runtimes.registry import choose_runtime, start_runtime
@@ -75,7 +75,7 @@ def undecided(probabilities, threshold):
     ],
     ids=lambda options: ",".join(f"{name}={value}" for name, value in options.items()) or "plain",
 )
-def test_every_engine_gives_the_masks_of_keras(options, random):
+def test_every_runtime_gives_the_masks_of_keras(options, random):
     segmenter = make_segmenter(**options)
     others = {runtime: segmenter.on_runtime(runtime) for runtime in OTHERS}
     for size in SIZES:
@@ -210,7 +210,7 @@ def test_without_images_nothing_is_quantised(trained, tmp_path):
 
 
 @pytest.mark.parametrize("runtime", OTHERS)
-def test_an_ensemble_runs_on_other_engines(runtime, random):
+def test_an_ensemble_runs_on_other_runtimes(runtime, random):
     ensemble = average_segmenters([make_segmenter(seed=seed) for seed in (1, 2)])
     image = draw(random, ensemble, (41, 60))
     found = ensemble.on_runtime(runtime).predict_probabilities(image)
@@ -244,13 +244,13 @@ def test_an_exported_segmenter_decides_as_before_and_needs_no_keras(runtime, ran
         loaded.save(tmp_path / "again.keras")
 
 
-def test_a_keras_file_is_computed_by_the_engine_that_is_asked_for(random, tmp_path):
+def test_a_keras_file_is_computed_by_the_runtime_that_is_asked_for(random, tmp_path):
     path = tmp_path / "segmenter.keras"
     make_segmenter().save(path)
     asked = (None, "auto", *OTHERS)
-    engine_of = {runtime: Segmenter.load(path, runtime).runtime.name for runtime in asked}
-    assert engine_of.pop(None) == "keras"
-    assert engine_of == {"auto": "openvino", "openvino": "openvino", "onnx": "onnx"}
+    runtime_of = {runtime: Segmenter.load(path, runtime).runtime.name for runtime in asked}
+    assert runtime_of.pop(None) == "keras"
+    assert runtime_of == {"auto": "openvino", "openvino": "openvino", "onnx": "onnx"}
 
 
 def test_auto_is_keras_where_openvino_is_missing_or_keras_has_a_gpu(monkeypatch):
@@ -273,7 +273,7 @@ def test_auto_is_keras_where_openvino_is_missing_or_keras_has_a_gpu(monkeypatch)
         ("keras", "bfloat16", "precision: the runtime 'keras' predicts in float32 only"),
     ],
 )
-def test_what_no_engine_can_do_is_refused(runtime, precision, said):
+def test_what_no_runtime_can_do_is_refused(runtime, precision, said):
     with pytest.raises(InputError) as caught:
         choose_runtime(runtime, precision)
     assert str(caught.value).startswith(said)
@@ -295,9 +295,9 @@ def test_a_squeeze_lost_in_the_conversion_to_onnx_is_put_back(monkeypatch, rando
     import onnx
     import tf2onnx.optimizer
 
-    found, squeezed = [], onnx_engine._with_squeezed_output
+    found, squeezed = [], onnx_runtime._with_squeezed_output
     monkeypatch.setattr(
-        onnx_engine, "_with_squeezed_output", lambda file: found.append(file) or squeezed(file)
+        onnx_runtime, "_with_squeezed_output", lambda file: found.append(file) or squeezed(file)
     )
     optimizers = dict(tf2onnx.optimizer._get_optimizers())
     last = {"reshape_optimizer": optimizers.pop("reshape_optimizer")}
@@ -338,7 +338,7 @@ def test_an_onnx_file_that_reads_other_files_is_refused(place):
         OnnxRuntime({"network.onnx": helper.make_model(graph).SerializeToString()})
 
 
-def test_an_engine_is_a_predictor_of_one_batch(random):
+def test_a_runtime_is_a_predictor_of_one_batch(random):
     segmenter = make_segmenter()
     batch = random.integers(0, 256, (3, 16, 24, 1), np.uint8)
     for name in ("keras", *OTHERS):

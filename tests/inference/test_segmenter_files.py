@@ -187,7 +187,7 @@ def test_a_network_that_does_not_fit_the_classes_is_refused(written, tmp_path):
     assert "the model gives 1 probabilities for a pixel of 3 classes" in problem
 
 
-def test_an_export_is_for_one_engine(written):
+def test_an_export_is_for_one_runtime(written):
     with pytest.raises(InputError, match="exported for the runtime 'onnx', not for 'keras'"):
         Segmenter.load(written / FILES["onnx"], "keras")
     assert Segmenter.load(written / FILES["onnx"], "auto").runtime.name == "onnx"

@@ -115,7 +115,7 @@ class OpenVinoRuntime(Runtime):
 
     @property
     def identity(self) -> Identity:
-        """See `Runtime`."""
+        """See `Runtime`; its keys stand in unfinished results of earlier versions, too."""
         return {"engine": self.name, "precision": self.precision, **self._identity}
 
     def __call__(self, windows: NDArray[np.generic]) -> Probabilities:

@@ -1,3 +1,4 @@
+import copy
 import inspect
 from pathlib import Path
 
@@ -52,4 +53,15 @@ def test_preview_is_that_of_the_other_dataset(tmp_path):
     assert dataset.preview(nrows=2)["data"] == [[1], [2]]
     assert inspect.signature(dataset.preview).return_annotation == "TablePreview"
     text = AtomicDataset(filepath=str(tmp_path / "a.txt"), dataset="text.TextDataset")
+    text.save("no table")
     assert not hasattr(text, "preview")
+    assert not hasattr(_dataset(tmp_path / "missing.csv"), "preview")
+
+
+def test_has_the_name_of_the_other_dataset_and_can_be_copied(tmp_path):
+    dataset = copy.deepcopy(_dataset(tmp_path / "table.csv"))
+    assert isinstance(dataset, AtomicDataset)
+    assert type(dataset).__qualname__ == "CSVDataset"
+    assert type(dataset).__module__ == "kedro_datasets.pandas.csv_dataset"
+    dataset.save(pd.DataFrame({"a": [1]}))
+    assert dataset.load()["a"].tolist() == [1]

@@ -1,6 +1,7 @@
 """Any dataset that writes one file, made atomic."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -49,6 +50,12 @@ class AtomicDataset(AbstractDataset[Any, Any]):
         self._dataset = _configuration(dataset)
         self._optional = optional
         self.metadata = metadata
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy by the arguments, since the class of an instance cannot be imported by its name."""
+        options: dict[str, Any] = {"optional": self._optional, "metadata": self.metadata}
+        make = partial(AtomicDataset, filepath=str(self._filepath), dataset=self._dataset)
+        return partial(make, **options), ()
 
     def load(self) -> Any:
         """Load the file."""

@@ -187,7 +187,7 @@ def promote(
         differences_shown: Not read; the champion must not move before it has been compared with.
 
     Returns:
-        See `datasets.ChampionAliasesDataset`; empty where the champion is kept.
+        See `datasets.ChampionDataset`; empty where the champion is kept.
     """
     del report, differences_shown
     if retraining_decision["decision"] != "promoted":

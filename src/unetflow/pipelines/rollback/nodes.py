@@ -15,7 +15,7 @@ def roll_back(aliases: dict[str, str | None]) -> dict[str, Any]:
         aliases: The version that each of `champion` and `previous` points at, or None.
 
     Returns:
-        How to move them; see `datasets.ChampionAliasesDataset`.
+        How to move them; see `datasets.ChampionDataset`.
 
     Raises:
         InputError: There is nothing to go back to.

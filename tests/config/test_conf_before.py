@@ -126,10 +126,9 @@ def test_every_parameter_has_the_value_that_the_file_gives_it(project):
         assert find(read, rename(name)) == present_value(name, value), name
 
 
+@pytest.mark.parametrize("project", ["conf_local_more"], indirect=True)
 def test_old_names_in_presets_give_their_values(project):
     path = project / "conf/local/globals.yml"
-    if not path.exists():
-        pytest.skip("this folder has no presets")
     read = plain(read_parameters(Parameters, load(project)["parameters"]))
     given = dict(leaves(yaml.safe_load((project / "conf/local/parameters.yml").read_text())))
     for name, value in leaves(yaml.safe_load(path.read_text())["presets"]["seed"]):
@@ -152,10 +151,9 @@ def test_every_catalog_entry_becomes_a_dataset(project, caplog):
         assert "FileDataset, format: " in message
 
 
+@pytest.mark.parametrize("project", ["conf_local_more"], indirect=True)
 def test_the_settings_of_orchestration_are_read(project):
     written = project / "conf/local/orchestration.yml"
-    if not written.exists():
-        pytest.skip("this folder has no settings of orchestration")
     configuration = read_configuration(project)
     assert configuration.orchestration.retries == yaml.safe_load(written.read_text())["retries"]
 

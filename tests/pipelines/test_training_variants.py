@@ -147,7 +147,7 @@ def test_a_training_begins_with_a_file_or_a_registered_model(copy: Path) -> None
     start = "start_from=models:/unetflow@champion"
     result = kedro_run(copy, "--pipelines", "construction", "--params", f"{TINY},{start}")
     assert result.exit_code == 0, result.output
-    assert "models:/unetflow@champion in" in " ".join(result.output.split())
+    assert "models:/unetflow@champion to" in " ".join(result.output.split())
 
     result = kedro_run(
         copy, "--pipelines", "construction", "--params", f"{TINY},start_from=nonsense.keras"

@@ -96,7 +96,9 @@ def decode_tiff(
     pixels, header = _read_page(file, tiff, stack, page or 0, max_pixels)
     if header.photometric == tifffile.PHOTOMETRIC.PALETTE:
         pixels = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
-        pixels = pixels if indices else _apply_palette(pixels, header.colormap)
+        if not indices:  # a palette has 16 bits, of which 8 are used
+            colours = (header.colormap >> 8).astype(np.uint8).T
+            pixels = colours[cast(NDArray[np.integer], pixels)]
     height, width = pixels.shape[:2]
     if pixels.ndim > 2 and header.extrasamples[-1:] in ALPHA:
         pixels = drop_alpha(file, pixels.reshape(height, -1, pixels.shape[-1]))
@@ -190,11 +192,3 @@ def _check_plane(file: ReadableFile, header: tifffile.TiffPage, max_pixels: int)
     found = min(len(header.dataoffsets), len(header.databytecounts))
     if not header.is_contiguous and found < math.prod(header.chunked):
         raise ValueError("some of its strips or tiles are missing")
-
-
-def _apply_palette(pixels: Pixels, palette: NDArray[np.uint16]) -> NDArray[np.uint8]:
-    """Return colours for indices; palettes of TIFF have 16 bits, of which 8 are used."""
-    colours: NDArray[np.uint8] = (
-        (palette >> 8).astype(np.uint8).T[cast(NDArray[np.integer], pixels)]
-    )
-    return colours

@@ -82,7 +82,7 @@ class MaskExportParameters(ExecutorParameters):
         default="auto",
         description="Computes the network: `keras`, `openvino`, `onnx`, or `auto` for OpenVINO "
         'where it is installed (`pip install "unetflow[serve]"`) and there is no GPU, else Keras. '
-        "Masks differ only at pixels whose probability is the threshold but for rounding.",
+        "Masks differ only at pixels whose class depends on rounding.",
     )
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32",

@@ -57,7 +57,7 @@ class FileDataset(AbstractDataset[Any, Any]):
               and for ImageJ's ROI Manager; only written
             - `coco`: the same of many images, one at a time; only written
             - `keras`: a Keras model, loaded in safe mode
-            - `segmenter`: model, preprocessing, threshold and class names
+            - `segmenter`: a network with its settings
             - `exported`: a segmenter for another runtime than Keras
             - `bioimageio`: a model's package for bioimage.io; only written
             - `plan`, `fingerprint`: a model of that name as JSON, without fields that are not set

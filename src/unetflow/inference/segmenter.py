@@ -159,8 +159,8 @@ class Segmenter:
     def on_runtime(self, runtime: str, precision: str = "float32") -> Self:
         """Return the same segmenter, computed by another runtime.
 
-        Masks differ only at pixels whose probability is the threshold but for rounding. Converting
-        the network takes some seconds; `export` stores the result.
+        Masks differ only at pixels whose class depends on rounding. Converting the network takes
+        some seconds; `export` stores the result.
 
         Args:
             runtime: "keras", "openvino" or "onnx"; "auto" as in `choose_runtime`.

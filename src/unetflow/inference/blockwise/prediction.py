@@ -46,7 +46,7 @@ class BlockModel:
             "model": dict(self.identity),
             "geometry": asdict(self.geometry),
             "tile": self.tile,
-            **self.postprocessing.model_dump(include={"threshold", "temperature"}),
+            **self.postprocessing.model_dump(exclude={"min_object_size", "objects"}),
         }
 
 

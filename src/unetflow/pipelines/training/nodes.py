@@ -170,6 +170,6 @@ def _check_overfitting(history: pd.DataFrame, crops: int) -> None:
         "training.overfit_crops",
         f"after {len(history)} epochs the Dice of the {crops} crops is {best:.3f}, not above "
         f"{OVERFIT_DICE}: something keeps the network from learning",
-        "Check whether the masks fit the images in data/08_reporting/data_report.html, then "
+        "Check whether the masks fit the images in the data report, then "
         "training.learning_rate, training.loss and training.class_weights",
     )

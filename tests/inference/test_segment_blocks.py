@@ -70,7 +70,7 @@ def test_blocks_of_any_size_give_the_result_of_the_whole_image(
 ):
     model = cheap_model(kind, tile=tile, min_object_size=8)
     folder = tmp_path_factory.mktemp("blocks")
-    assert_is_whole(in_memory(smooth_pixels(size)), model, folder, block=block, batch_size=3)
+    assert_is_whole(in_memory(smooth_pixels(size)), model, folder, block=block)
 
 
 @given(

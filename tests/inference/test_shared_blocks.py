@@ -11,8 +11,8 @@ from tests.support.cluster_tasks import (
     assert_only_tasks_of_the_victim_were_repeated,
     read_notes,
 )
-from tests.support.large_files import CLEANING, count_done, in_memory, read_result, smooth_pixels
-from tests.support.shared_blocks import NotingModel, serialise
+from tests.support.large_files import count_done, in_memory, read_result, smooth_pixels
+from tests.support.shared_blocks import MODEL, NotingModel, serialise
 from unetflow.config.background import BackgroundParameters
 from unetflow.config.mask_export import ExecutorParameters
 from unetflow.core.errors import InputError
@@ -24,7 +24,7 @@ from unetflow.io.large_image import open_large
 pytestmark = pytest.mark.process
 
 PIXELS = smooth_pixels((200, 230))
-OPTIONS = {"block": 60, "batch_size": 99}
+OPTIONS = {"block": 1}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def notes(tmp_path):
 def segment(image, folder, name, **options):
     summary = segment_blocks(
         image,
-        CLEANING,
+        MODEL,
         folder / f"{name}.tif",
         probabilities=folder / f"{name}_p.zarr",
         **OPTIONS | options,
@@ -130,7 +130,7 @@ def test_a_call_in_one_process_is_resumed_by_workers_and_vice_versa(
     ((_, other),) = ways.items()
     summary = segment_blocks(
         image,
-        CLEANING,
+        MODEL,
         tmp_path / "a.tif",
         probabilities=tmp_path / "a_p.zarr",
         **OPTIONS | other,

@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.support.cluster_tasks import begin
-from tests.support.large_files import CLEANING
+from tests.support.large_files import cheap_model
 from unetflow.inference.blockwise.prediction import BlockModel
+
+MODEL = cheap_model(temperature=1.7, threshold=0.45, min_object_size=25, tile=64)
+"""A model whose blocks are single windows where blocks are short."""
 
 
 def serialise(name: str) -> Callable[[], str]:
@@ -30,6 +33,6 @@ class NotingModel:
     def __call__(self, name: str) -> BlockModel:
         def predict(batch):
             begin(self.folder, hashlib.sha256(batch).hexdigest()[:12], self.hold)
-            return CLEANING.predictor(batch)
+            return MODEL.predictor(batch)
 
-        return replace(CLEANING, predictor=predict)
+        return replace(MODEL, predictor=predict)

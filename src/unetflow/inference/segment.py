@@ -198,7 +198,6 @@ def _segment_large(
             executor=executor,
             probabilities=folders.probabilities_of(name) if wanted.probabilities else None,
             background=wanted.large.background,
-            batch_size=1,  # a window takes hundreds of megabytes in a wide network
             pixel_size=image.pixel_size,
             on_block=Progress(name, _log.info),
         )

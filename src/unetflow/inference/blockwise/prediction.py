@@ -25,9 +25,9 @@ class BlockModel:
     """A model that predicts windows, and what turns their probabilities into labels.
 
     Attributes:
-        predictor: Turns windows `(batch, height, width, channels)` into probabilities
-            `(batch, height, width, classes)` float32, or into labels `(batch, height, width)`
-            uint8, smaller by the shrinking of valid convolutions.
+        predictor: Turns windows `(1, height, width, channels)` into probabilities
+            `(1, height, width, classes)` float32, or into labels `(1, height, width)` uint8,
+            smaller by the shrinking of valid convolutions.
         geometry: Geometry of the predictor's network.
         tile: Longest edge of a window.
         postprocessing: How probabilities become a label.
@@ -55,12 +55,10 @@ class BlockOptions:
     """Options of the prediction of a block.
 
     Attributes:
-        batch_size: Windows for each call of the predictor.
         background: Rule for blocks that are skipped; None skips none.
         probabilities: Whether probabilities are wanted besides labels.
     """
 
-    batch_size: int
     background: BackgroundParameters | None
     probabilities: bool
 
@@ -97,7 +95,7 @@ def predict_block(
     rule = options.background
     if rule is not None and rule.is_background(image.read(block.rows, block.columns)):
         return BlockResult(None)
-    found = _predict_windows(image, model, options.batch_size, block)
+    found = _predict_windows(image, model, block)
     if found.ndim == 3:
         probabilities = model.postprocessing.calibrate(found)
         label = model.postprocessing.classify(probabilities)
@@ -109,25 +107,19 @@ def predict_block(
     return BlockResult(found.astype(np.uint8, copy=False))
 
 
-def _predict_windows(
-    image: LazyImage, model: BlockModel, batch_size: int, block: Block
-) -> NDArray[Any]:
+def _predict_windows(image: LazyImage, model: BlockModel, block: Block) -> NDArray[Any]:
     rows, columns = block.windows
     top, left, shrink = rows[0].start, columns[0].start, model.geometry.shrink
     padded = read_mirrored(
         image, (top - shrink, rows[-1].stop - top), (left - shrink, columns[-1].stop - left)
     )
-    windows = list(product(rows, columns))
     result: NDArray[Any] | None = None
-    for first in range(0, len(windows), batch_size):
-        batch = windows[first : first + batch_size]
-        cuts = [
-            padded[r.start - top : r.stop - top, c.start - left : c.stop - left] for r, c in batch
-        ]
-        for (r, c), output in zip(batch, model.predictor(np.stack(cuts)), strict=True):
-            if result is None:
-                result = np.empty((*block.shape, *output.shape[2:]), output.dtype)
-            _copy_kept(output, result, block, r, c)
+    for r, c in product(rows, columns):
+        window = padded[r.start - top : r.stop - top, c.start - left : c.stop - left]
+        (output,) = model.predictor(np.ascontiguousarray(window)[np.newaxis])
+        if result is None:
+            result = np.empty((*block.shape, *output.shape[2:]), output.dtype)
+        _copy_kept(output, result, block, r, c)
     assert result is not None  # noqa: S101 - a block has at least one window
     return result
 

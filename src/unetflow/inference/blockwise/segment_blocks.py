@@ -107,7 +107,6 @@ def segment_blocks(
     *,
     probabilities: Path | None = None,
     block: int = BLOCK,
-    batch_size: int = 1,
     background: BackgroundParameters | None = None,
     pixel_size: PixelSize | None = None,
     predict: PredictBlocks | None = None,
@@ -129,7 +128,6 @@ def segment_blocks(
             foreground, or those of several classes, planes in a TIFF and the last axis in a Zarr
             array. Skipped blocks are background with certainty.
         block: Longest edge of a block in pixels.
-        batch_size: Windows for each call of the predictor.
         background: Rule for blocks that are not predicted; None predicts all.
         pixel_size: The size of a pixel, stored in a TIFF; None where unknown.
         predict: Predicts blocks: `predict_blocks` with an executor and its model, which gives the
@@ -163,7 +161,7 @@ def segment_blocks(
         found = number - len(missing)
         for done in range(found):
             on_block(done + 1, number)
-        options = BlockOptions(batch_size, background, probabilities is not None)
+        options = BlockOptions(background, probabilities is not None)
         predict = predict or partial(predict_locally, model)
         for done, (one, result) in enumerate(predict(image, options, missing), found + 1):
             store.add(one, result)

@@ -52,6 +52,7 @@ class Multiply(TaskFunction[int, int, int]):
         begin(self.folder, str(task), self.hold)
         time.sleep(0.02)
         if task == self.deadly:
+            time.sleep(5)  # a nanny restarts no worker that dies before it has noticed the start
             os.kill(os.getpid(), signal.SIGKILL)
         if task < 0:
             raise DeclarationError(f"number {task}", "it is negative", "Give another one")

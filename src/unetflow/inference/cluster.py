@@ -26,10 +26,10 @@ _log = logging.getLogger(__name__)
 
 _TASKS_PER_WORKER = 2
 """Tasks submitted at a time for each worker, so that the next one is there when one is done."""
-_CONNECT_SECONDS = 20
+_CONNECT_SECONDS = 60
 """How long to wait for a scheduler and for its first worker."""
-_NO_WORKERS_SECONDS = 60
-"""How long to wait for new workers when all are lost."""
+_NO_WORKERS_SECONDS = 180
+"""How long to wait for new workers when all are lost: on a busy machine they start slowly."""
 _POLL_SECONDS = 2
 _CORES_PER_WORKER = 2
 """Default size of a worker: several networks use many cores better than one, but each takes memory

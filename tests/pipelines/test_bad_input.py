@@ -48,15 +48,6 @@ def _refused(result: Result, *texts: str) -> None:
         assert text in message
 
 
-@pytest.mark.slow
-def test_good_pairs_pass_the_whole_chain_even_with_numbers_as_names(mine: Path) -> None:
-    result = kedro_run(mine.parent, "--pipelines", "training", "--params", TINY)
-    assert result.exit_code == 0, result.output
-    manifest = pd.read_parquet(mine.parent / "data/03_primary/manifest.parquet")
-    assert manifest["id"].tolist() == ["0", "1", "2", "3", "4", "5"]
-    assert set(manifest["split"]) == {"train", "validation", "test"}
-
-
 def test_missing_and_empty_folders_are_named(mine: Path) -> None:
     for path in (mine / "images").iterdir():
         path.unlink()

@@ -108,7 +108,7 @@ def test_a_killed_run_is_resumed_at_its_block(
     result = kedro_run(project, *arguments)
     assert result.exit_code == 0, result.output
     assert "slide.ome: all 5 blocks are done; 3 were finished before" in caplog.text
-    assert "mask and objects are not made of so large an image" in caplog.text
+    assert "there are no mask and objects of so large an image" in caplog.text
     assert "slide.ome: 5 of 5 blocks are done (100 %)" in caplog.text
     label = tifffile.imread(out / "labels/slide.ome.tif")
     np.testing.assert_array_equal(label, segmenter.predict(pixels))

@@ -41,10 +41,24 @@ class RenamingConfigLoader(OmegaConfigLoader):
         elif key == "catalog":
             for entry in found.values():
                 self._warn("catalog entry's", rename_datasets(entry))
-        elif self._rename(found):  # old names in files win over present ones in files alone
-            found = self._soft_merge(found, self.runtime_params, "")
+        else:
+            if self._rename(found):  # old names in files win over present ones in files alone
+                found = self._soft_merge(found, self.runtime_params, "")
+            _replace_loss(found, self.runtime_params)
         self[key] = found
         return found
+
+    def _merge_configs(
+        self, config: dict[str, Any], env_config: dict[str, Any], key: str, env_path: str
+    ) -> Any:
+        """Merge an environment, whose losses replace those of conf/base."""
+        merged = super()._merge_configs(config, env_config, key, env_path)
+        if key == "parameters":
+            _replace_loss(merged, env_config)
+        if key == "globals":
+            for name, preset in (env_config.get("presets") or {}).items():
+                _replace_loss(merged["presets"][name], preset or {})
+        return merged
 
     def _get_globals_value(self, variable: str, *default: Any) -> Any:
         """Resolve `${globals:presets.NAME.OLD_NAME}`, too."""
@@ -69,3 +83,10 @@ class RenamingConfigLoader(OmegaConfigLoader):
                 )
         self._warned |= found.keys()
         return bool(found)
+
+
+def _replace_loss(parameters: dict[str, Any], given: dict[str, Any]) -> None:
+    """Replace a loss by a given one: it is one value, whose terms must not be merged."""
+    section = given.get("training")
+    if isinstance(section, dict) and section.get("loss") is not None:
+        parameters["training"]["loss"] = section["loss"]

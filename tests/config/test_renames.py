@@ -84,6 +84,21 @@ def test_old_values_are_renamed_where_they_stand_alone_or_in_a_list(load, caplog
     assert len(warned(caplog)) == 1
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"parameters": {"training": {"loss": {"focal": 0.5}}}},
+        {"globals": {"presets": {"lean": {"training": {"loss": {"focal": 0.5}}}}}},
+    ],
+)
+def test_a_loss_takes_the_place_of_the_presets(load, files):
+    assert load(**files).training.loss == {"focal": 0.5}
+
+
+def test_a_loss_on_the_command_line_takes_the_place_of_the_presets(load):
+    assert load({"training": {"loss": {"focal": 0.5}}}).training.loss == {"focal": 0.5}
+
+
 def test_every_old_name_becomes_one_that_there_is():
     for old, new in RENAMED.items():
         model = Parameters

@@ -92,7 +92,7 @@ def test_a_wrong_loss_is_refused_with_the_message_of_its_parser():
 
 def test_the_configuration_and_the_readme_name_every_loss():
     path = ROOT / "conf/base/parameters_training.yml"
-    assert f"# Factors of {', '.join(LOSS_NAMES[:-1])} and {LOSS_NAMES[-1]};" in path.read_text()
+    assert f"# Factors of {', '.join(LOSS_NAMES[:-1])} and {LOSS_NAMES[-1]}," in path.read_text()
     table = (ROOT / "README.md").read_text().partition("| loss | what it is | for |")[2]
     rows = table.partition("\n\n")[0].splitlines()[2:]
     assert tuple(row.split("`")[1] for row in rows) == LOSS_NAMES

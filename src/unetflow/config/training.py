@@ -62,8 +62,8 @@ class TrainingParameters(Strict):
     )
     loss: Annotated[dict[str, float], BeforeValidator(read_loss)] = Field(
         default={"bce": 1.0, "dice": 1.0},
-        description="Factors of bce, cce, dice, focal, tversky, lovasz and cldice; 0 leaves one "
-        "out. A text such as 0.5*focal + tversky takes the place of all.",
+        description="Factors of bce, cce, dice, focal, tversky, lovasz and cldice, as in "
+        "{bce: 1, dice: 1}. A text such as 0.5*focal + tversky is read, too.",
     )
     class_weights: Literal["none", "balanced"] | list[Weight] = Field(
         default="none",

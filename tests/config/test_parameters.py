@@ -8,7 +8,11 @@ import pytest
 from pydantic import BaseModel
 
 from tests.conftest import ROOT
+from unetflow.config.augmentation import AugmentationParameters
+from unetflow.config.ingestion import IngestionParameters
+from unetflow.config.model import ModelParameters
 from unetflow.config.parameters import Parameters
+from unetflow.config.training import TrainingParameters
 from unetflow.config.validation import dump_parameters, read_parameters
 from unetflow.core.errors import InputError
 from unetflow.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
@@ -60,6 +64,15 @@ def test_the_comments_of_conf_say_what_the_models_say(stage, name, description):
 @pytest.mark.parametrize("preset", ["lean", "seed", "planned", "paper"])
 def test_every_preset_is_valid(preset):
     assert read_parameters(Parameters, load(preset=preset)).preset == preset
+
+
+def test_the_values_of_conf_are_the_defaults_of_the_models():
+    parameters = read_parameters(Parameters, load())
+    assert parameters.ingestion == IngestionParameters()
+    assert parameters.augmentation == AugmentationParameters()
+    assert parameters.model == ModelParameters(base_filters=16, depth=3)
+    sizes = {"crop_size": 128, "crops_per_image": 1, "batch_size": 4, "tile": 1024}
+    assert parameters.training == TrainingParameters(epochs=40, learning_rate=0.002, **sizes)
 
 
 def test_models_are_immutable():

@@ -11,6 +11,7 @@ import time
 import psutil
 import pytest
 
+from tests.support.waiting import LIMIT
 from unetflow.core.errors import InputError
 from unetflow.core.parallel import parallel_map
 
@@ -88,7 +89,7 @@ def test_no_process_outlives_a_parent_that_is_killed():
         for _ in range(100):
             parent.stdout.readline()
         parent.send_signal(signal.SIGKILL)
-    assert psutil.wait_procs(children, timeout=20)[1] == []
+    assert psutil.wait_procs(children, timeout=LIMIT)[1] == []
 
 
 @pytest.mark.process

@@ -418,7 +418,7 @@ class TestWorkers:
         assert sorted(source.decoded) == ["1", "2", "sub/10"]  # threads start in any order
 
     def test_decode_side_by_side(self, source):
-        together = threading.Barrier(3, timeout=20)
+        together = threading.Barrier(3, timeout=300)
         whole = source.read_pair
 
         def meet(pair, *others):

@@ -2,6 +2,8 @@
 
 import os
 import sys
+import threading
+from collections.abc import Callable
 
 import mlflow
 import pytest
@@ -47,36 +49,60 @@ def program(monkeypatch):
 def test_a_stage_gets_folder_and_key_and_each_line_is_passed_on(program, tmp_path) -> None:
     program(f"import os; print(os.getcwd()); print(os.environ['{RUN_KEY}'])")
     lines: list[str] = []
-    stages.run_stage(tmp_path, "training", "key", 60, lines.append)
+    stages.run_stage(tmp_path, "training", "key", 600, lines.append)
     assert lines == [str(tmp_path), "key"]
 
 
 def test_a_stage_that_fails_says_what_it_printed_last(program, tmp_path) -> None:
     program("print('a long story'); raise SystemExit('folder: it is not there. Correct it.')")
     with pytest.raises(stages.StageError, match=r"exit code 1:\n(.|\n)*it is not there"):
-        stages.run_stage(tmp_path, "training", "key", 60)
+        stages.run_stage(tmp_path, "training", "key", 600)
 
 
-def test_a_stage_that_takes_too_long_is_interrupted(program, tmp_path) -> None:
+@pytest.fixture
+def pass_limit(monkeypatch) -> Callable[[str], None]:
+    """Return a listener that lets the time limit pass when the stage prints its first line."""
+    timers: list[threading.Timer] = []
+
+    class PatientTimer(threading.Timer):
+        def start(self) -> None:
+            timers.append(self)
+
+    def listen(line: str) -> None:
+        if line == "begun":
+            threading.Thread(target=timers[0].function).start()
+
+    monkeypatch.setattr(stages.threading, "Timer", PatientTimer)
+    return listen
+
+
+def test_a_stage_that_takes_too_long_is_interrupted(program, tmp_path, pass_limit) -> None:
     program(
         "import signal, time\nsignal.signal(signal.SIGTERM, signal.default_int_handler)\n"
         "try:\n  print('begun'); time.sleep(60)\n"
         "except KeyboardInterrupt:\n  print('ended in order')"
     )
     lines: list[str] = []
+
+    def listen(line: str) -> None:
+        lines.append(line)
+        pass_limit(line)
+
     with pytest.raises(stages.StageError, match="took longer"):
-        stages.run_stage(tmp_path, "training", "key", 3, lines.append)
+        stages.run_stage(tmp_path, "training", "key", 3600, listen)
     assert lines == ["begun", "ended in order"]
 
 
-def test_a_stage_that_does_not_listen_is_killed(program, tmp_path, monkeypatch) -> None:
+def test_a_stage_that_ignores_its_signal_is_killed(
+    program, tmp_path, monkeypatch, pass_limit
+) -> None:
     monkeypatch.setattr(stages, "_GRACE_SECONDS", 0.5)
     program(
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         "print('begun'); time.sleep(60)"
     )
     with pytest.raises(stages.StageError, match="took longer"):
-        stages.run_stage(tmp_path, "training", "key", 3)
+        stages.run_stage(tmp_path, "training", "key", 3600, pass_limit)
 
 
 def test_a_cancelled_stage_ends_with_its_orchestrator(program, tmp_path) -> None:
@@ -89,7 +115,7 @@ def test_a_cancelled_stage_ends_with_its_orchestrator(program, tmp_path) -> None
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        stages.run_stage(tmp_path, "training", "key", 60, cancel)
+        stages.run_stage(tmp_path, "training", "key", 600, cancel)
     with pytest.raises(ProcessLookupError):
         os.kill(begun[0], 0)
 
@@ -135,7 +161,7 @@ def test_a_real_stage_that_is_ended_ends_its_run_of_mlflow(project) -> None:
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        stages.run_stage(project, "ingestion", "key", 120, end_when_at_work)
+        stages.run_stage(project, "ingestion", "key", 600, end_when_at_work)
     (run,) = mlflow.MlflowClient(f"sqlite:///{project / 'mlflow.db'}").search_runs(["1"])
     assert run.info.status == "KILLED"
     assert run.data.tags["orchestrator_run"] == "key"
@@ -144,11 +170,11 @@ def test_a_real_stage_that_is_ended_ends_its_run_of_mlflow(project) -> None:
 @pytest.mark.process
 def test_a_stage_is_refused_where_another_retraining_has_begun_since(project) -> None:
     owner = project / "data/08_reporting/retraining.run"
-    stages.run_stage(project, "ingestion", "first", 120)
+    stages.run_stage(project, "ingestion", "first", 600)
     assert owner.read_text() == "first"
-    stages.run_stage(project, "ingestion", "second", 120)
+    stages.run_stage(project, "ingestion", "second", 600)
     assert owner.read_text() == "second"
     with pytest.raises(stages.StageError, match="another retraining has started in this folder"):
-        stages.run_stage(project, "gate", "first", 120)
+        stages.run_stage(project, "gate", "first", 600)
     outcome = project / "data/08_reporting/retraining.json"
     assert not outcome.exists()  # it would be the other one's

@@ -49,7 +49,7 @@ def look(pages, folder, *options):
     command += [f"--user-data-dir={folder / 'profile'}", "--dump-dom", "--enable-logging=stderr"]
     command += ["--host-resolver-rules=MAP * ~NOTFOUND", "--hide-scrollbars"]
     command += ["--virtual-time-budget=5000", *options, (folder / "frames.html").as_uri()]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     measured = json.loads(re.search("<title>(.*?)</title>", done.stdout)[1])
     complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     return {page.pop("name"): page for page in measured}, complaints

@@ -17,7 +17,7 @@ import requests
 from unetflow.inference.segmenter import Segmenter
 from unetflow.tracking.model_logging import LoggedModel
 
-PATIENCE = 120
+PATIENCE = 300
 
 
 def register(segmenter: Segmenter, folder: Path, database: Path) -> tuple[str, Path]:

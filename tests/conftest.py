@@ -21,7 +21,19 @@ ROOT = Path(__file__).parent.parent
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DO_NOT_TRACK"] = "1"  # Kedro's telemetry
-os.environ.pop("MLFLOW_TRACKING_URI", None)
+# The tests do not depend on the shell in which they run.
+for name in (
+    "COLUMNS",
+    "FORCE_COLOR",
+    "KEDRO_ENV",
+    "KERAS_BACKEND",
+    "MLFLOW_EXPERIMENT_NAME",
+    "MLFLOW_RUN_CONTEXT",
+    "MLFLOW_TRACKING_URI",
+    "UNETFLOW_RUN",
+    "UNETFLOW_SKIPPED_CODE",
+):
+    os.environ.pop(name, None)
 
 # Hypothesis for a busy machine: the same examples each time, and no clock.
 settings.register_profile(
@@ -33,7 +45,7 @@ settings.register_profile(
 )
 settings.load_profile("unetflow")
 
-# Kedro sets up logging at the first call, which would drop pytest's handler amid a test.
+# Kedro sets up logging at the first call, which would remove pytest's handler during a test.
 configure_project("unetflow")
 
 # A network and a demo so small that a whole run takes seconds.
@@ -50,7 +62,7 @@ raw_pairs:
 """
 
 CREDENTIAL = "open-sesame-1234"
-"""Stands among the credentials of the finished project and in its command."""
+"""In the credentials of the finished project and in its command."""
 
 ABOVE_THE_LIBRARY = {"datasets", "orchestration", "pipelines", "tracking"}
 
@@ -83,7 +95,7 @@ def pytest_report_to_serializable() -> Generator[None, Any, Any]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Measure what the tests of the library cover, and no others: it slows by a third."""
+    """Measure the coverage of the library by its own tests only: measuring costs a third."""
     measuring = Coverage.current()
     others = item.path.relative_to(ROOT / "tests").parts[0] in ABOVE_THE_LIBRARY
     if measuring is None or not others:
@@ -96,8 +108,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _no_place_of_another_test() -> Iterator[None]:
-    """Forget where a test tracked its runs."""
+def _no_tracking_target_of_another_test() -> Iterator[None]:
+    """Restore where MLflow tracks runs after each test."""
     yield
     if "mlflow" in sys.modules:
         TrackingTarget().restore()
@@ -105,7 +117,7 @@ def _no_place_of_another_test() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a database whose tables are made, which takes MLflow seconds each time."""
+    """Return a database with all tables: creating them takes MLflow seconds."""
     import mlflow
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
@@ -114,7 +126,7 @@ def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_project(folder: Path, database: Path) -> Path:
-    """Copy the configuration into a folder of its own, with a tiny demo."""
+    """Copy the configuration and a tiny demo to a folder."""
     shutil.copytree(ROOT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
     (folder / "conf" / "local").mkdir()
     (folder / "conf" / "local" / "catalog.yml").write_text(TINY_DEMO)
@@ -137,7 +149,7 @@ def kedro_run(project: Path, *arguments: str) -> Result:
 
 @pytest.fixture
 def project(tmp_path: Path, empty_mlflow: Path) -> Path:
-    """Return the folder of a project of the test's own."""
+    """Return the folder of a new project."""
     return make_project(tmp_path, empty_mlflow)
 
 
@@ -145,7 +157,7 @@ def project(tmp_path: Path, empty_mlflow: Path) -> Path:
 def finished(
     tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path
 ) -> Iterator[tuple[Path, Result]]:
-    """Return a project in which the whole default pipeline has run, and what it printed."""
+    """Return a project after a whole run of the default pipeline, and what the run printed."""
     home = tmp_path_factory.mktemp("finished")
     folder = make_project(home / "project", empty_mlflow)
     (folder / "conf" / "local" / "credentials.yml").write_text(f"storage: {{key: {CREDENTIAL}}}\n")
@@ -165,5 +177,5 @@ def finished(
 
 @pytest.fixture
 def copy(finished: tuple[Path, Result], tmp_path: Path) -> Path:
-    """Return a copy of a project in which a whole run has finished."""
+    """Return a copy of the finished project."""
     return shutil.copytree(finished[0], tmp_path / "copy")

@@ -1,4 +1,4 @@
-"""Small trees of images and masks, as data sets lie on people's disks."""
+"""Small trees of images and masks, as in common data sets."""
 
 import zlib
 from pathlib import Path

@@ -2,7 +2,7 @@
 
     python -m tests.support.forged_chunk FOLDER
 
-Prints what is told, and by how many MB the largest memory grew.
+Prints the message, and by how many MB the peak memory grew.
 """
 
 import json

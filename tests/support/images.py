@@ -1,4 +1,4 @@
-"""What several tests of the imaging floor share."""
+"""Helpers for tests with images."""
 
 import struct
 import zlib

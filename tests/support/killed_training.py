@@ -32,7 +32,7 @@ def train(folder: Path, variant: str, die: str | None = None) -> None:
         folder: For the result and the checkpoints.
         variant: One of `VARIANTS`.
         die: "writing N": the process kills itself when half of the N-th state is written;
-            "epoch N": when that epoch's scores are told. None: it does not.
+            "epoch N": when the scores of that epoch are reported. None: never.
     """
     logging.disable()
     what, number = (die or "never 0").split()

@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 from PIL import Image
 
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
-SECONDS_FOR_A_CELL = 600  # far more than it needs: only a cell that hangs shall meet it
+SECONDS_FOR_A_CELL = 600  # far more than it needs: only a cell that hangs reaches it
 
 
 def read(path: Path) -> NotebookNode:

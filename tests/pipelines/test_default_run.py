@@ -131,7 +131,7 @@ def test_the_network_is_compared_with_baselines_on_the_same_images(finished: Fin
         assert other["images"] == other["groups"] == len(scores)
     page = (reporting / "report.html").read_text()
     assert "Dice of baselines on the same test images" in page
-    assert "rank correlation with the true error" in page or len(scores) < 3
+    assert "rank correlation of the expected with the true error" in page or len(scores) < 3
 
 
 def test_suspicious_labels_are_of_training_images(finished: Finished) -> None:

@@ -30,6 +30,8 @@ _CONNECT_SECONDS = 60
 """How long to wait for a scheduler and for its first worker."""
 _NO_WORKERS_SECONDS = 180
 """How long to wait for new workers when all are lost: on a busy machine they start slowly."""
+_RESTART_SECONDS = 30
+"""How long Dask may take to restart a worker of a local cluster before all are started again."""
 _POLL_SECONDS = 2
 _CORES_PER_WORKER = 2
 """Default size of a worker: several networks use many cores better than one, but each takes memory
@@ -146,6 +148,22 @@ def _require_workers(client: Client, seconds: float) -> None:
             f"it has had no workers for {seconds} seconds",
             f"Start some with `dask worker {client.scheduler.address}`, and run again",
         ) from error
+
+
+def _wait_for_workers(client: Client) -> None:
+    """Wait until a lost worker is back; start the workers of a local cluster again where none is.
+
+    Dask does not restart a worker that dies while it starts.
+    """
+    cluster = client.cluster
+    if cluster is not None:
+        try:
+            client.wait_for_workers(1, timeout=_RESTART_SECONDS)
+        except TimeoutError:
+            workers = len(cluster.worker_spec)
+            cluster.scale(0)
+            cluster.scale(workers)
+    _require_workers(client, _NO_WORKERS_SECONDS)
 
 
 class WorkerSetup(WorkerPlugin, Generic[Context]):
@@ -290,7 +308,7 @@ class _Calls(Generic[Task, Result]):
         with _connection():
             workers = set(self._client.nthreads())
             if not workers:
-                _require_workers(self._client, _NO_WORKERS_SECONDS)
+                _wait_for_workers(self._client)
         for address in sorted(self._workers - workers):
             _log.warning("The worker %s was lost; its tasks are computed again", address)
         self._workers = workers

@@ -106,7 +106,10 @@ def test_a_stage_that_ignores_its_signal_is_killed(
 
 
 def test_a_cancelled_stage_ends_with_its_orchestrator(program, tmp_path) -> None:
-    program("import os, time; print(os.getpid()); time.sleep(60)")
+    program(  # SIGTERM may be ignored in the shell of the tests
+        "import os, signal, time; signal.signal(signal.SIGTERM, signal.SIG_DFL); "
+        "print(os.getpid()); time.sleep(60)"
+    )
     begun: list[int] = []
 
     def cancel(line: str) -> None:

@@ -114,6 +114,7 @@ def test_the_moving_average_is_validated_and_kept(squares, other_squares):
     assert not np.allclose(plain.get_weights()[0], seen[0][0])
 
 
+@pytest.mark.slow
 def test_the_moving_average_learns_over_many_epochs(squares, other_squares):
     table = train(network(), squares, other_squares, ema_momentum=0.9, epochs=15)
     assert table["val_dice"].max() > 0.9

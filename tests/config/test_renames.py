@@ -6,10 +6,17 @@ from typing import get_args
 
 import pytest
 import yaml
+from kedro.io import AbstractDataset
 
 from tests.conftest import ROOT
 from unetflow.config.parameters import Parameters
-from unetflow.config.renames import RENAMED, rename, rename_parameters
+from unetflow.config.renames import (
+    RENAMED,
+    RENAMED_DATASETS,
+    rename,
+    rename_datasets,
+    rename_parameters,
+)
 from unetflow.config.validation import read_parameters
 from unetflow.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 
@@ -115,3 +122,32 @@ def test_present_names_stay_as_they_are():
     parameters = {"model": {"depth": 3}, "training": {"loss": "bce"}}
     assert list(rename_parameters(parameters)) == []
     assert parameters == {"model": {"depth": 3}, "training": {"loss": "bce"}}
+
+
+OLD_ENTRIES = {
+    "BioimageioPackageDataset": {"filepath": "a.zip"},
+    "ChampionAliasesDataset": {"registered_model": "unetflow"},
+    "ChampionDataset": {"registered_model": "unetflow"},
+    "ChampionRecordDataset": {"registered_model": "unetflow"},
+    "ChosenSegmenterDataset": {"source": "a.keras"},
+    "CocoFileDataset": {"filepath": "a.json"},
+    "FoldLogDataset": {"bad_batch": "a.json"},
+    "ImageFileDataset": {"filepath": "a.png"},
+    "KerasModelDataset": {"filepath": "a.keras"},
+    "LabelFileDataset": {"filepath": "a.tif"},
+    "ProbabilityFileDataset": {"filepath": "a.tif"},
+    "SegmenterDataset": {"filepath": "a.keras"},
+    "StartModelDataset": {"source": None},
+}
+
+
+def test_every_renamed_class_is_among_the_old_entries():
+    assert set(RENAMED_DATASETS) == set(OLD_ENTRIES) - {"ChampionDataset"}
+
+
+@pytest.mark.parametrize("name", OLD_ENTRIES)
+def test_an_entry_with_an_old_class_can_be_made(name):
+    entry = {"type": f"unetflow.datasets.{name}", **OLD_ENTRIES[name]}
+    renamed = list(rename_datasets(entry))
+    assert len(renamed) == (name in RENAMED_DATASETS)
+    AbstractDataset.from_config("entry", entry)

@@ -28,10 +28,13 @@ RENAMED_VALUES = {"evaluation.scores": {"thin": "centreline"}}
 """By the present name of a parameter, its old values (or those in its list) and the new ones."""
 
 _DATASETS = "unetflow.datasets"
-RENAMED_DATASETS = {
+RENAMED_DATASETS: dict[str, dict[str, Any]] = {
     "BioimageioPackageDataset": {"type": f"{_DATASETS}.FileDataset", "format": "bioimageio"},
+    "ChampionAliasesDataset": {"type": f"{_DATASETS}.ChampionDataset", "part": "aliases"},
+    "ChampionRecordDataset": {"type": f"{_DATASETS}.ChampionDataset", "part": "record"},
     "ChosenSegmenterDataset": {"type": f"{_DATASETS}.ModelSourceDataset", "use": "segmenter"},
     "CocoFileDataset": {"type": f"{_DATASETS}.FileDataset", "format": "coco"},
+    "FoldLogDataset": {"type": f"{_DATASETS}.TrainingLogDataset", "folds": True},
     "ImageFileDataset": {"type": f"{_DATASETS}.FileDataset", "format": "image"},
     "KerasModelDataset": {"type": f"{_DATASETS}.FileDataset", "format": "keras"},
     "LabelFileDataset": {"type": f"{_DATASETS}.FileDataset", "format": "labels"},

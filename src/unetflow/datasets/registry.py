@@ -71,7 +71,7 @@ class ChampionDataset(AbstractDataset[Any, Any]):
         self,
         *,
         registered_model: str | None,
-        part: Literal["model", "record", "aliases"],
+        part: Literal["model", "record", "aliases"] = "model",
         metadata: dict[str, Any] | None = None,
     ) -> None:
         self._name = registered_model

@@ -14,10 +14,10 @@ from unetflow.pipelines import (
     optimisation,
     packaging,
     planning,
-    retraining,
     rollback,
     training,
 )
+from unetflow.pipelines.retraining import pipeline as retraining
 
 
 def register_pipelines() -> dict[str, Pipeline]:
@@ -33,21 +33,17 @@ def register_pipelines() -> dict[str, Pipeline]:
         `retraining`, which trains if there is reason to and decides who is the champion; and
         `rollback`, which takes that back.
     """
-    before = (
-        ingestion.create_pipeline() + planning.create_pipeline() + augmentation.create_pipeline()
-    )
-    chain = (
-        before
-        + construction.create_pipeline()
-        + training.create_pipeline()
-        + evaluation.create_pipeline()
-    )
+    planned = planning.create_pipeline()
+    augmented = planned + augmentation.create_pipeline()
+    constructed = planned + construction.create_pipeline()
+    before = ingestion.create_pipeline() + augmented
+    chain = before + constructed + training.create_pipeline() + evaluation.create_pipeline()
     return {
         "__default__": chain + mask_export.create_pipeline(),
         "ingestion": ingestion.create_pipeline(),
-        "planning": planning.create_pipeline(),
-        "augmentation": planning.create_pipeline() + augmentation.create_pipeline(),
-        "construction": planning.create_pipeline() + construction.create_pipeline(),
+        "planning": planned,
+        "augmentation": augmented,
+        "construction": constructed,
         "training": chain,
         "cross_validation": before + cross_validation.create_pipeline(),
         "evaluation": evaluation.create_pipeline(),

@@ -11,7 +11,7 @@ from kedro.io import DatasetError
 
 from unetflow.core.errors import InputError
 from unetflow.datasets.registry import ChampionDataset
-from unetflow.pipelines.retraining.nodes import decide
+from unetflow.pipelines.retraining.pipeline import decide
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from unetflow.data.samples import Sample, SampleFolder, write_sample
 from unetflow.inference.postprocessing import Postprocessing
-from unetflow.pipelines.evaluation.baseline_nodes import compare, score_champion
+from unetflow.pipelines.evaluation import compare, score_champion
 
 MANIFEST = pd.DataFrame(
     {

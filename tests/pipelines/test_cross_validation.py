@@ -12,7 +12,7 @@ from click.testing import Result
 from tests.conftest import TINY, kedro_run
 from unetflow.inference.segmenter import Segmenter
 from unetflow.models.preprocessing import with_preprocessing
-from unetflow.pipelines.cross_validation import nodes
+from unetflow.pipelines import cross_validation as nodes
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from unetflow.data.samples import INSTANCES, Sample, SampleFolder, write_sample
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.io.tiff_writer import write_tiff
 from unetflow.metrics.registry import FAMILIES
-from unetflow.pipelines.evaluation import nodes
+from unetflow.pipelines import evaluation as nodes
 
 BASE = yaml.safe_load((ROOT / "conf/base/parameters_evaluation.yml").read_text())["evaluation"]
 SAME = {"image_sha256": "1", "mask_sha256": "2", "stamp": "3"}

@@ -24,7 +24,7 @@ from unetflow.inference.runtimes.runtime import Runtime
 from unetflow.inference.segmenter import Segmenter
 from unetflow.io.image_file import ImageFile
 from unetflow.io.pixel_size import PixelSize
-from unetflow.pipelines.mask_export import nodes
+from unetflow.pipelines import mask_export as nodes
 
 BASE = yaml.safe_load((ROOT / "conf/base/parameters_mask_export.yml").read_text())["mask_export"]
 SIZE = PixelSize(0.5, 0.25)

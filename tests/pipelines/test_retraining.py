@@ -16,7 +16,7 @@ from filelock import FileLock
 from tests.conftest import TINY, kedro_run
 from unetflow.cli import SKIPPED_CODE, run
 from unetflow.pipeline_registry import register_pipelines
-from unetflow.pipelines.retraining.nodes import show_differences
+from unetflow.pipelines.retraining.pipeline import show_differences
 from unetflow.pipelines.retraining.runner import SKIPPED
 
 RETRAINING = ("--pipelines", "retraining", "--params")

@@ -7,7 +7,7 @@ import yaml
 from unetflow.config.evaluation import EvaluationParameters, UncertaintyParameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
-from unetflow.pipelines.evaluation.review_nodes import map_uncertainty, rank_for_review
+from unetflow.pipelines.evaluation_review import map_uncertainty, rank_for_review
 
 ROOT = Path(__file__).parent.parent.parent
 PARAMETERS = yaml.safe_load((ROOT / "conf/base/parameters_evaluation.yml").read_text())[

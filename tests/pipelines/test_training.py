@@ -15,7 +15,7 @@ from unetflow.core.errors import InputError
 from unetflow.core.parallel import count_cores
 from unetflow.data.fingerprint import Fingerprint, ImageSize, Spread
 from unetflow.data.intensity import IntensityStatistics
-from unetflow.pipelines.training import nodes
+from unetflow.pipelines import training as nodes
 from unetflow.training import fit as fitting
 
 SIZES = {"epochs": 1, "crop_size": 32, "crops_per_image": 1, "batch_size": 1, "tile": 32}

@@ -12,7 +12,7 @@ from unetflow.config.parameters import Parameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.data.folds import require_folds
-from unetflow.pipelines.planning.nodes import check_plan
+from unetflow.pipelines.planning import check_plan
 
 
 class ValidationHooks:

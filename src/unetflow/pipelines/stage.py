@@ -1,11 +1,52 @@
-"""A stage: nodes that share a name, by which they are chosen and drawn."""
+"""What all stages share: the wiring of nodes, and types of other libraries for their annotations.
 
-from collections.abc import Iterable
+Kedro resolves the annotations of nodes whenever it starts, and importing Keras would cost seconds
+each time. So only type checkers see the real types.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from kedro.pipeline import Node, Pipeline
 
+if TYPE_CHECKING:
+    from keras import Model as KerasModel
+    from matplotlib.figure import Figure
 
-def stage(name: str, nodes: Iterable[Node], *tags: str) -> Pipeline:
+    from unetflow.datasets.training_log import BeginFold
+    from unetflow.inference.bioimageio.package import BioimageioPackage
+    from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+    from unetflow.inference.segmenter_files import Exported
+    from unetflow.training.callbacks import TrainingListeners
+else:
+    BeginFold = BioimageioPackage = Exported = Figure = KerasModel = Segmenter = Any
+    SegmenterSettings = TrainingListeners = Any
+
+__all__ = ["BeginFold", "BioimageioPackage", "Exported", "Figure", "KerasModel", "Segmenter"]
+__all__ += ["SegmenterSettings", "TrainingListeners", "list_first", "node", "stage"]
+
+
+def node(
+    function: Callable[..., Any], inputs: str | dict[str, str], outputs: str = "", name: str = ""
+) -> Node:
+    """Make a node.
+
+    Args:
+        function: What the node calls.
+        inputs: Entries of the catalog in the order of its arguments, separated by blanks; or an
+            entry for each argument by its name.
+        outputs: Entries for what it returns, likewise.
+        name: Name of the node, if it is not the function's.
+    """
+    return Node(
+        function,
+        inputs=inputs if isinstance(inputs, dict) else _read_entries(inputs),
+        outputs=_read_entries(outputs),
+        name=name or function.__name__,
+    )
+
+
+def stage(name: str, *nodes: Node, tags: tuple[str, ...] = ()) -> Pipeline:
     """Make a pipeline of the nodes of a stage.
 
     Args:
@@ -15,3 +56,14 @@ def stage(name: str, nodes: Iterable[Node], *tags: str) -> Pipeline:
         tags: Further tags.
     """
     return Pipeline(nodes, tags=[name, *tags], namespace=name, prefix_datasets_with_namespace=False)
+
+
+def list_first(rows: list[str], most: int = 10) -> str:
+    """Return the first rows as lines, and how many more there are."""
+    more = [f"  and {len(rows) - most} more"] if len(rows) > most else []
+    return "\n".join([*rows[:most], *more])
+
+
+def _read_entries(text: str) -> str | list[str] | None:
+    names = text.split()
+    return names if len(names) > 1 else text or None

@@ -1,5 +1,1 @@
-"""The pipeline `retraining`."""
-
-from unetflow.pipelines.retraining.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]
+"""The pipeline `retraining`, and the runner that it needs."""

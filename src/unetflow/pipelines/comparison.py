@@ -1,9 +1,18 @@
-"""Tracked trainings to a page that shows them side by side."""
+"""The pipeline `comparison`: tracked trainings -> one page that shows them side by side."""
+
+from kedro.pipeline import Pipeline
 
 from unetflow.config.classes import Classes
 from unetflow.data.samples import SampleFolder
+from unetflow.pipelines.stage import node, stage
 from unetflow.reporting.run_comparison.comparison_page import write_comparison
 from unetflow.reporting.run_comparison.runs import TrackedRun
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the pipeline."""
+    inputs = "tracked_runs samples params:classes"
+    return stage("comparison", node(compare_runs, inputs, "comparison_report"))
 
 
 def compare_runs(tracked_runs: list[TrackedRun], samples: SampleFolder, classes: Classes) -> str:

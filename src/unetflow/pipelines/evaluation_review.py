@@ -1,4 +1,4 @@
-"""Nodes of `evaluation` that select images for review: uncertain ones and suspicious labels."""
+"""Nodes of `evaluation` that select images for review, draw figures and write the report."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,11 +8,24 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unetflow.config.evaluation import EvaluationParameters
+from unetflow.config.plan import Plan
+from unetflow.config.validation import dump_parameters
+from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
 from unetflow.evaluation import uncertainty
 from unetflow.evaluation.label_quality import measure_losses, show_worst
-from unetflow.pipelines.types import Figure, Segmenter
+from unetflow.pipelines.stage import Figure, Segmenter
+from unetflow.reporting.evaluation_report import model_card as card
+from unetflow.reporting.evaluation_report.evaluation_charts import (
+    draw_scores_over,
+    draw_threshold_curve,
+)
+from unetflow.reporting.evaluation_report.evaluation_page import write_evaluation_report
+from unetflow.reporting.evaluation_report.evaluation_results import (
+    EvaluationResults,
+    describe_scored,
+)
 from unetflow.visualization.figures import draw_gallery
 
 
@@ -68,3 +81,47 @@ def look_for_suspicious_labels(
     worst = show_worst(losses, training, segmenter.predict, evaluation.gallery_images)
     listed = suspicious.assign(mask_file=files.reindex(suspicious["id"]).to_numpy())
     return listed, draw_gallery(worst, classes)
+
+
+def draw_threshold(threshold_curve: pd.DataFrame, metrics: dict[str, Any]) -> Figure:
+    """Draw the validation Dice over the threshold."""
+    return draw_threshold_curve(threshold_curve, metrics["threshold"])
+
+
+def draw_errors(image_scores: pd.DataFrame, manifest: pd.DataFrame) -> Figure:
+    """Draw the Dice of each test image over its foreground fraction."""
+    scored = describe_scored(image_scores, manifest)
+    return draw_scores_over(scored, "foreground", "foreground fraction of the pixels")
+
+
+def describe_model(
+    segmenter: Segmenter, plan: Plan, fingerprint: Fingerprint, run_facts: dict[str, Any]
+) -> dict[str, Any]:
+    """Write the model card; see `reporting.evaluation_report.describe_model`."""
+    settings = segmenter.settings
+    weights = segmenter.model.get_layer("U-Net").count_params()
+    return card.describe_model(
+        plan, fingerprint, settings.classes, settings.postprocessing.threshold, weights, run_facts
+    )
+
+
+def write_report(
+    segmenter: Segmenter,
+    samples: SampleFolder,
+    model_card: dict[str, Any],
+    parameters: dict[str, Any],
+    **evaluation: Any,
+) -> str:
+    """Write the evaluation report as one HTML page; see `reporting.evaluation_report`.
+
+    The images that are shown are opened and predicted; `evaluation` are the fields of
+    `reporting.evaluation_report.EvaluationResults`.
+    """
+    return write_evaluation_report(
+        EvaluationResults(**evaluation),
+        model_card,
+        dump_parameters(parameters),
+        samples,
+        segmenter.predict,
+        "Evaluation report",
+    )

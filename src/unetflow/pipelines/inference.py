@@ -1,4 +1,4 @@
-"""Chosen model and any images -> what the stage `mask_export` makes of them."""
+"""The pipeline `inference`: masks of any images by a model that lies anywhere."""
 
 from kedro.pipeline import Pipeline
 
@@ -6,7 +6,7 @@ from unetflow.pipelines import mask_export
 
 
 def create_pipeline() -> Pipeline:
-    """Wire the stage with another model than the one that was trained last."""
+    """Wire the stage `mask_export` with another model than the one that was trained last."""
     return Pipeline(
         mask_export.create_pipeline(), inputs={"segmenter": "chosen_segmenter"}, tags="inference"
     )

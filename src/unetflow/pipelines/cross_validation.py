@@ -1,9 +1,10 @@
-"""Nodes of `cross_validation`: a network for each fold, their scores, and their ensemble."""
+"""The stage `cross_validation`: samples in folds -> segmenters, their scores and an ensemble."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
+from kedro.pipeline import Pipeline
 
 from unetflow.augmentation.weight_map_store import WeightFolder
 from unetflow.config.classes import Classes
@@ -15,13 +16,52 @@ from unetflow.data.folds import count_folds, manifest_of_fold
 from unetflow.data.samples import SampleFolder
 from unetflow.evaluation import cross_validation
 from unetflow.evaluation.cross_validation import summarise_folds
-from unetflow.pipelines.construction.nodes import construct_unet
-from unetflow.pipelines.evaluation.nodes import finish_segmenter, score_test_images, summarise
-from unetflow.pipelines.training.nodes import compute_weight_maps, train_unet
-from unetflow.pipelines.types import BeginFold, Segmenter
+from unetflow.pipelines.construction import construct_unet
+from unetflow.pipelines.evaluation import finish_segmenter, score_test_images, summarise
+from unetflow.pipelines.stage import BeginFold, Segmenter, node, stage
+from unetflow.pipelines.training import compute_weight_maps, train_unet
 from unetflow.training.checkpoints import CheckpointFolder
 
 Trained = tuple[dict[str, Segmenter], dict[str, pd.DataFrame]]
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the stage."""
+    return stage(
+        "cross_validation",
+        node(
+            compute_fold_weight_maps,
+            "samples manifest fingerprint params:classes plan fold_weight_maps_before",
+            "fold_weight_maps",
+        ),
+        node(
+            train_folds,
+            "samples manifest params:classes augmentation_policy fold_weight_maps plan "
+            "params:evaluation params:seed fold_log fold_checkpoints",
+            "fold_segmenters fold_scores",
+        ),
+        node(
+            gather_scores,
+            "fold_scores manifest params:classes",
+            "cross_validation_scores cross_validation_metrics",
+            "gather_fold_scores",
+        ),
+        node(average_folds, "fold_segmenters manifest", "ensemble"),
+        node(
+            score_test_images,
+            "ensemble samples manifest params:evaluation",
+            "ensemble_scores ensemble_pooled_scores",
+            "score_ensemble",
+        ),
+        node(
+            summarise,
+            "ensemble_scores ensemble_pooled_scores ensemble manifest params:evaluation "
+            "params:seed",
+            "ensemble_metrics",
+            "summarise_ensemble",
+        ),
+        tags=("training",),
+    )
 
 
 def compute_fold_weight_maps(

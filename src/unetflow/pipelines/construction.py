@@ -1,13 +1,25 @@
-"""Nodes of `construction`: the untrained U-Net and its drawing."""
+"""The stage `construction`: plan and fingerprint -> untrained U-Net and its drawing."""
 
 import logging
+
+from kedro.pipeline import Pipeline
 
 from unetflow.config.classes import Classes
 from unetflow.config.plan import Plan
 from unetflow.data.fingerprint import Fingerprint
-from unetflow.pipelines.types import Figure, KerasModel
+from unetflow.pipelines.stage import Figure, KerasModel, node, stage
 
 _log = logging.getLogger(__name__)
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the stage."""
+    inputs = "fingerprint params:classes plan params:seed start_model"
+    return stage(
+        "construction",
+        node(construct_unet, inputs, "unet_untrained"),
+        node(draw_network, "unet_untrained plan", "unet_drawing"),
+    )
 
 
 def construct_unet(

@@ -1,7 +1,11 @@
-"""Node of `planning`: chooses what the parameters leave open."""
+"""The stage `planning`: parameters, fingerprint and budget -> settled parameters with reasons."""
 
 import logging
 from collections.abc import Collection
+from operator import attrgetter
+from types import SimpleNamespace
+
+from kedro.pipeline import Pipeline
 
 from unetflow.config.model import ModelParameters, PlannedModel
 from unetflow.config.parameters import BudgetParameters, Parameters
@@ -9,10 +13,17 @@ from unetflow.config.plan import Plan
 from unetflow.config.training import PlannedTraining, TrainingParameters
 from unetflow.core.errors import InputError
 from unetflow.data.fingerprint import Fingerprint
+from unetflow.pipelines.stage import node, stage
 from unetflow.training.planner.plan import plan_training
 from unetflow.training.planner.task import PARAMETERS
 
 _log = logging.getLogger(__name__)
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the stage."""
+    inputs = "fingerprint params:budget params:model params:training"
+    return stage("planning", node(plan_run, inputs, "plan"))
 
 
 def plan_run(
@@ -26,9 +37,8 @@ def plan_run(
     Raises:
         InputError: Something is open and no budget is granted, or the budget does not suffice.
     """
-    sections = {"model": model.model_dump(), "training": training.model_dump()}
-    places = {name: name.split(".") for name in PARAMETERS.values()}
-    is_open = [name for name, (section, key) in places.items() if sections[section][key] is None]
+    given = SimpleNamespace(model=model, training=training)
+    is_open = [place for place in PARAMETERS.values() if attrgetter(place)(given) is None]
     granted = budget.model_dump()
     if not is_open:
         if any(value is not None for value in granted.values()):
@@ -37,8 +47,8 @@ def plan_run(
                 "`preset=planned`, or set to null what is to be chosen"
             )
         return Plan(
-            model=PlannedModel(**sections["model"]),
-            training=PlannedTraining(**sections["training"]),
+            model=PlannedModel(**model.model_dump()),
+            training=PlannedTraining(**training.model_dump()),
         )
     missing = [name for name, value in granted.items() if value is None]
     if missing:
@@ -61,13 +71,14 @@ def check_plan(plan: Plan, parameters: Parameters, names: Collection[str] | None
     Raises:
         InputError: A parameter that is set has another value in the plan.
     """
-    for stage in ("model", "training"):
-        planned = getattr(plan, stage).model_dump()
-        for name, value in getattr(parameters, stage).model_dump().items():
-            wanted = names is None or f"{stage}.{name}" in names
+    for section in ("model", "training"):
+        planned = getattr(plan, section).model_dump()
+        for name, value in getattr(parameters, section).model_dump().items():
+            place = f"{section}.{name}"
+            wanted = names is None or place in names
             if wanted and value is not None and planned[name] != value:
                 raise InputError(
-                    f"{stage}.{name}",
+                    place,
                     f"it is {value}, but the plan of an earlier run, which this one continues, "
                     f"says {planned[name]}",
                     "Run the whole chain, give the same parameters as then, or make a new plan "
@@ -87,11 +98,9 @@ def _plan(
     # Where the width is open too, most budgets lead to one that bfloat16 suits.
     speed = measure_speed(choose_precision(training.precision, model.base_filters or 16))
     plan = plan_training(fingerprint, budget, model, training, speed)
-    chosen = {"model": plan.model, "training": plan.training}
-    for parameter in PARAMETERS.values():
-        section, name = parameter.split(".")
-        value = getattr(chosen[section], name)
-        _log.info("%s: %s (%s)", parameter, value, plan.reasons[name])
+    for place in PARAMETERS.values():
+        reason = plan.reasons[place.rpartition(".")[2]]
+        _log.info("%s: %s (%s)", place, attrgetter(place)(plan), reason)
     _log.info("Predicted: %.1f GB and %.0f min of training", plan.memory_gb, plan.minutes)
     if plan.minutes is not None and budget.minutes is not None and plan.minutes > budget.minutes:
         _log.warning(

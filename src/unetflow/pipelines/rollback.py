@@ -1,11 +1,21 @@
-"""Which version becomes the champion again."""
+"""The pipeline `rollback`: the previous champion of the registry becomes the champion again."""
 
 import logging
 from typing import Any
 
+from kedro.pipeline import Pipeline
+
 from unetflow.core.errors import InputError
+from unetflow.pipelines.stage import node, stage
 
 _log = logging.getLogger(__name__)
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the pipeline."""
+    return stage(
+        "rollback", node(roll_back, "champion_aliases", "champion_move"), tags=("promotes",)
+    )
 
 
 def roll_back(aliases: dict[str, str | None]) -> dict[str, Any]:

@@ -1,13 +1,21 @@
-"""Nodes of `packaging`: a finished segmenter as a package for other programs."""
+"""The pipeline `packaging`: chosen model and any images -> a package for bioimage.io."""
 
 import logging
 from typing import Any
 
+from kedro.pipeline import Pipeline
+
 from unetflow.config.packaging import PackagingParameters
 from unetflow.io.image_file import ImageFile
-from unetflow.pipelines.types import BioimageioPackage, Segmenter
+from unetflow.pipelines.stage import BioimageioPackage, Segmenter, node, stage
 
 _log = logging.getLogger(__name__)
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the pipeline."""
+    inputs = "chosen_segmenter images_to_segment known_model_card params:packaging"
+    return stage("packaging", node(package_model, inputs, "bioimageio_package"))
 
 
 def package_model(
@@ -24,9 +32,6 @@ def package_model(
             something, as its test image.
         model_card: Of the latest training here, if there is one; used if it is this model's.
         packaging: What the package says about the model.
-
-    Returns:
-        The package.
 
     Raises:
         InputError: No image can be used, or the model finds nothing in any.

@@ -1,4 +1,4 @@
-"""Nodes of `training`: weight maps, the trained U-Net and its history."""
+"""The stage `training`: untrained U-Net and samples -> weight maps, trained U-Net and history."""
 
 import logging
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from kedro.pipeline import Pipeline
 
 from unetflow.augmentation.batches import fixed_crops
 from unetflow.augmentation.class_weights import list_class_weights
@@ -18,11 +19,30 @@ from unetflow.core.types import IGNORE, Identity
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import digest_training, samples_of_split
 from unetflow.data.samples import Sample, SampleFolder
-from unetflow.pipelines.types import Figure, KerasModel, TrainingListeners
+from unetflow.pipelines.stage import Figure, KerasModel, TrainingListeners, node, stage
 from unetflow.training.checkpoints import CheckpointFolder
 from unetflow.visualization.figures import draw_learning_curve
 
 _log = logging.getLogger(__name__)
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the stage."""
+    return stage(
+        "training",
+        node(
+            compute_weight_maps,
+            "samples manifest fingerprint params:classes plan weight_maps_before",
+            "weight_maps",
+        ),
+        node(
+            train_unet,
+            "unet_untrained samples manifest fingerprint augmentation_policy weight_maps plan "
+            "params:seed training_log checkpoints",
+            "unet history",
+        ),
+        node(plot_history, "history", "learning_curve"),
+    )
 
 
 def compute_weight_maps(

@@ -1,8 +1,9 @@
-"""Nodes of `ingestion`: raw files to samples, their manifest, a report and a quarantine."""
+"""The stage `ingestion`: raw files -> samples, manifest, quarantine, report and fingerprint."""
 
 import logging
 
 import pandas as pd
+from kedro.pipeline import Pipeline
 
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.records import Pairing
@@ -15,12 +16,44 @@ from unetflow.data.fingerprint import Fingerprint, measure_fingerprint
 from unetflow.data.sample_builder import SampleSources, update_samples
 from unetflow.data.samples import SampleFolder
 from unetflow.data.splitting.split import SplitRule, split_samples
+from unetflow.pipelines.stage import list_first, node, stage
 from unetflow.reporting.data_report.data_page import write_data_report
 
 _log = logging.getLogger(__name__)
 
 Table = pd.DataFrame
 _FAR = 0.1
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the stage."""
+    return stage(
+        "ingestion",
+        node(build_samples, "raw_pairs samples_before params:classes params:ingestion", "samples"),
+        node(describe_samples, "samples params:classes", "described_samples quarantine"),
+        node(look_for_duplicates, "described_samples samples params:ingestion", "duplicates"),
+        node(
+            split,
+            "described_samples duplicates manifest_before params:ingestion params:seed",
+            "split_samples leaks",
+        ),
+        node(
+            report_data,
+            "split_samples quarantine duplicates leaks samples params:classes",
+            "data_report",
+        ),
+        node(
+            accept_data,
+            "split_samples quarantine leaks data_report params:classes params:ingestion",
+            "manifest",
+        ),
+        node(
+            measure_training_split,
+            "manifest samples params:classes",
+            "fingerprint",
+            "measure_fingerprint",
+        ),
+    )
 
 
 def build_samples(
@@ -90,11 +123,8 @@ def split(
             "'given' to use it",
             ingestion.split.strategy,
         )
-    together = (
-        zip(duplicates["first"], duplicates["second"], strict=True)
-        if ingestion.leakage.duplicates == "together"
-        else ()
-    )
+    copies = zip(duplicates["first"], duplicates["second"], strict=True)
+    together = copies if ingestion.leakage.duplicates == "together" else ()
     splits = split_samples(described, rule, manifest_before, together)
     return splits, find_leaks(splits, duplicates)
 
@@ -108,15 +138,7 @@ def report_data(
     classes: Classes,
 ) -> str:
     """Write the data report as one HTML page; see `reporting.data_report`."""
-    return write_data_report(
-        split_samples,
-        quarantine,
-        duplicates,
-        leaks,
-        samples,
-        classes.names,
-        "Data report",
-    )
+    return write_data_report(split_samples, quarantine, duplicates, leaks, samples, classes.names)
 
 
 def accept_data(
@@ -173,17 +195,17 @@ def _check_quarantine(quarantine: Table, usable: int, allowed: float) -> None:
     if wrong:
         raise InputError(
             "classes",
-            f"what {len(wrong)} of the masks hold is not declared:\n{_first(wrong)}\n",
+            f"what {len(wrong)} of the masks hold is not declared:\n{list_first(wrong)}\n",
             "Declare it; masks are not left out for this",
         )
     if len(quarantine) / total > allowed:
         raise InputError(
             "raw_pairs",
             f"{len(rows)} of {total} entries cannot be used, more than the allowed share of "
-            f"{allowed:.0%}:\n{_first(rows)}\nThe catalog entry 'quarantine' lists them all.\n",
+            f"{allowed:.0%}:\n{list_first(rows)}\nThe catalog entry 'quarantine' lists them all.\n",
             "Fix them, or raise ingestion.max_quarantined_fraction to continue without them",
         )
-    _log.warning("Left out %d files:\n%s", len(rows), _first(rows))
+    _log.warning("Left out %d files:\n%s", len(rows), list_first(rows))
 
 
 def _compare_shares(splits: "pd.Series[str]", wanted: SplitParameters) -> None:
@@ -208,7 +230,7 @@ def _check_leaks(leaks: Table, name: str, policy: str) -> None:
     ]
     if policy == "allow":
         _log.warning(
-            "The scores may be too good: %d times the split leaks:\n%s", len(rows), _first(rows)
+            "The scores may be too good: %d times the split leaks:\n%s", len(rows), list_first(rows)
         )
         return
     fix = {
@@ -221,12 +243,7 @@ def _check_leaks(leaks: Table, name: str, policy: str) -> None:
     raise InputError(
         "raw_pairs",
         f"the split leaks, so that scores would be too good; {len(rows)} times two sides share "
-        f"what they must not:\n{_first(rows)}\nThe catalog entries 'leaks' and 'data_report' show "
-        "them all.\n",
+        f"what they must not:\n{list_first(rows)}\n"
+        "The catalog entries 'leaks' and 'data_report' show them all.\n",
         fix[name, policy],
     )
-
-
-def _first(rows: list[str], most: int = 10) -> str:
-    more = [f"  and {len(rows) - most} more"] if len(rows) > most else []
-    return "\n".join([*rows[:most], *more])

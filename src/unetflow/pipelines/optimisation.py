@@ -1,15 +1,22 @@
-"""Nodes of `optimisation`: a finished segmenter on all runtimes."""
+"""The pipeline `optimisation`: exports of a chosen model for runtimes that keep its Dice."""
 
 import logging
 
 import pandas as pd
+from kedro.pipeline import Pipeline
 
 from unetflow.config.optimisation import OptimisationParameters
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
-from unetflow.pipelines.types import Exported, Segmenter
+from unetflow.pipelines.stage import Exported, Segmenter, node, stage
 
 _log = logging.getLogger(__name__)
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the pipeline."""
+    inputs = "chosen_segmenter samples manifest params:optimisation params:seed"
+    return stage("optimisation", node(compare_runtimes, inputs, "runtime_benchmark exports"))
 
 
 def compare_runtimes(
@@ -21,12 +28,7 @@ def compare_runtimes(
 ) -> tuple[pd.DataFrame, dict[str, Exported]]:
     """Convert a segmenter for each runtime whose masks of the validation images are as good.
 
-    Args:
-        segmenter: A segmenter with a Keras model.
-        samples: All samples.
-        manifest: Table of the samples and their splits.
-        optimisation: How runtimes are compared.
-        seed: Draws the crops that calibrate int8.
+    The segmenter has a Keras model; the seed draws the crops that calibrate int8.
 
     Returns:
         The table of speed, size and Dice, and the converted segmenters that are kept; see
@@ -34,17 +36,12 @@ def compare_runtimes(
     """
     from unetflow.inference.runtimes.runtime_benchmark import benchmark_runtimes
 
-    table, kept = benchmark_runtimes(
-        segmenter, samples_of_split(samples, manifest, "validation"), optimisation, seed
-    )
+    validation = samples_of_split(samples, manifest, "validation")
+    table, kept = benchmark_runtimes(segmenter, validation, optimisation, seed)
     for trial in table.itertuples():
         if trial.reason:
             _log.warning("%s is not kept: %s", trial.name, trial.reason)
             continue
-        _log.info(
-            "%s: Dice %.4f, %.2f times as fast as Keras",
-            trial.name,
-            trial.dice,
-            trial.speed_over_keras,
-        )
+        message = "%s: Dice %.4f, %.2f times as fast as Keras"
+        _log.info(message, trial.name, trial.dice, trial.speed_over_keras)
     return table, kept

@@ -1,11 +1,14 @@
-"""Nodes of `mask_export`: masks, overlays and objects of any images."""
+"""The stage `mask_export`: segmenter and any images -> masks, overlays, objects and failures."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from kedro.pipeline import Pipeline
 from numpy.typing import NDArray
 
 from unetflow.config.mask_export import MaskExportParameters
@@ -19,29 +22,72 @@ from unetflow.instances.extraction import Objects
 from unetflow.instances.measurements import COLUMNS
 from unetflow.io.image_file import ImageFile
 from unetflow.io.pixel_size import PixelSize
-from unetflow.pipelines.mask_export.export_log import ExportLog
-from unetflow.pipelines.types import Segmenter
+from unetflow.pipelines.stage import Segmenter, list_first, node, stage
 
 _log = logging.getLogger(__name__)
 
 Pictures = Mapping[str, NDArray[np.uint8]]
 SizedFiles = Mapping[str, tuple[NDArray[Any], PixelSize | None]]
 ObjectFiles = Mapping[str, tuple[Objects, list[str]]]
-
-Files = tuple[
-    Pictures,
-    SizedFiles,
-    SizedFiles,
-    Pictures,
-    SizedFiles,
-    ObjectFiles,
-    ObjectFiles,
-    Mapping[str, pd.DataFrame],
-]
-Export = tuple[*Files, ExportLog]
+Tables = Mapping[str, pd.DataFrame]
 
 _SHOWN = 20
 """Images that a message lists."""
+
+
+@dataclass(frozen=True)
+class ExportedImage:
+    """Outcome of one image.
+
+    Attributes:
+        name: Name of the image.
+        file_name: Its file, with the folders of its name.
+        reason: Why it could not be segmented; empty if it was.
+        unlike: How it differs from the training images; empty if it does not.
+        has_objects: Whether its objects were separated.
+    """
+
+    name: str
+    file_name: str
+    reason: str = ""
+    unlike: str = ""
+    has_objects: bool = False
+
+
+@dataclass
+class ExportLog:
+    """Names of the segmenter's classes, and the outcomes of all images so far, in order."""
+
+    classes: list[str]
+    images: list[ExportedImage] = field(default_factory=list)
+
+
+Export = tuple[
+    Pictures,
+    SizedFiles,
+    SizedFiles,
+    Pictures,
+    SizedFiles,
+    ObjectFiles,
+    ObjectFiles,
+    Tables,
+    ExportLog,
+]
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the stage."""
+    return stage(
+        "mask_export",
+        node(
+            export_masks,
+            "segmenter images_to_segment large_results params:mask_export",
+            "masks labels probabilities overlays instances polygons rois object_tables export_log",
+        ),
+        node(gather_objects, "instances object_tables export_log", "objects objects_sheet coco"),
+        node(list_failures, "export_log", "failed"),
+        node(require_all, "failed export_log objects", name="require_all_masks"),
+    )
 
 
 def export_masks(
@@ -69,16 +115,19 @@ def export_masks(
     log = ExportLog(segmenter.settings.classes)
     with open_executor(mask_export, segmenter, serialise_segmenter) as executor:
         for name, found in segment(segmenter, images, mask_export, large_results, executor):
-            log.add(name, images[name], found)
+            file_name = str(PurePosixPath(name).with_name(images[name].file.name))
             if isinstance(found, InputError):
+                log.images.append(ExportedImage(name, file_name, str(found)))
                 yield {}, {}, {}, {}, {}, {}, {}, {}, log
             else:
-                yield *_file(name, found, log.classes), log
+                yield _file(name, file_name, found, log)
 
 
-def _file(name: str, found: SegmentedImage, classes: list[str]) -> Files:
+def _file(name: str, file_name: str, found: SegmentedImage, log: ExportLog) -> Export:
+    """Record the results of an image, and return each under its name."""
     size, objects = found.pixel_size, found.objects
-    outlined = {} if objects is None else {name: (objects, classes)}
+    log.images.append(ExportedImage(name, file_name, "", found.unlike, objects is not None))
+    outlined = {} if objects is None else {name: (objects, log.classes)}
     return (
         {} if found.mask is None else {name: found.mask},
         {} if found.label is None else {name: (found.label, size)},
@@ -88,6 +137,7 @@ def _file(name: str, found: SegmentedImage, classes: list[str]) -> Files:
         outlined,
         outlined,
         {} if found.table is None else {name: found.table},
+        log,
     )
 
 
@@ -101,7 +151,7 @@ def gather_objects(
     Args:
         instances: Functions by image that read the numbers of the objects; images of earlier runs
             may be among them.
-        tables: Functions by image that read the tables of the objects.
+        tables: The same for the tables of the objects.
         log: The log of this run.
 
     Returns:
@@ -129,40 +179,30 @@ def list_failures(log: ExportLog) -> pd.DataFrame:
     Returns:
         A row for each with `image` and `reason`.
     """
-    failed = [{"image": image.name, "reason": image.reason} for image in log.failed]
+    failed = [(image.name, image.reason) for image in log.images if image.reason]
     _log.info("Exported the masks of %d images", len(log.images) - len(failed))
     unlike = [f"  {image.name}: {image.unlike}" for image in log.images if image.unlike]
     if unlike:
-        more = f"\n  and {len(unlike) - _SHOWN} more" if len(unlike) > _SHOWN else ""
-        _log.warning(
-            "The masks of %d images may be unreliable:\n%s%s",
-            len(unlike),
-            "\n".join(unlike[:_SHOWN]),
-            more,
-        )
+        listing = list_first(unlike, _SHOWN)
+        _log.warning("The masks of %d images may be unreliable:\n%s", len(unlike), listing)
     return pd.DataFrame(failed, columns=["image", "reason"])
 
 
 def require_all(failed: pd.DataFrame, log: ExportLog, objects: pd.DataFrame) -> None:
     """Fail when images were skipped, after the results of all others are written.
 
-    Args:
-        failed: The images that could not be segmented.
-        log: The log of this run.
-        objects: Of all others; an input so that they are written first.
+    `objects` are those of all others, an input so that they are written first.
 
     Raises:
         InputError: An image was skipped.
     """
     if not len(failed):
         return
-    rows = [f"  {row.image}: {row.reason}" for row in failed.head(_SHOWN).itertuples()]
-    if len(failed) > _SHOWN:
-        rows.append(f"  and {len(failed) - _SHOWN} more")
-    listing = "\n".join(rows)
+    rows = [f"  {row.image}: {row.reason}" for row in failed.itertuples()]
     raise InputError(
         "images_to_segment",
-        f"{len(failed)} of {len(log.images)} images could not be segmented:\n{listing}\n"
+        f"{len(failed)} of {len(log.images)} images could not be segmented:\n"
+        f"{list_first(rows, _SHOWN)}\n"
         "The masks of all others are written; the catalog entry `failed` lists these.\n",
         "Fix these images or move them away",
     )

@@ -1,0 +1,267 @@
+"""The stage `evaluation`: trained U-Net and held-out samples -> segmenter, scores and reports."""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from kedro.pipeline import Node, Pipeline
+
+from unetflow.config.classes import Classes
+from unetflow.config.evaluation import EvaluationParameters, ScoreParameters
+from unetflow.config.plan import Plan
+from unetflow.core.rng import generator_for
+from unetflow.data.fingerprint import Fingerprint
+from unetflow.data.manifest import samples_of_split
+from unetflow.data.samples import SampleFolder
+from unetflow.evaluation.baselines import compare_with_baselines
+from unetflow.evaluation.scoring import choose_otsu_side, score_images
+from unetflow.evaluation.summary import Conditions, summarise_scores
+from unetflow.evaluation.threshold_tuning import tune_postprocessing
+from unetflow.pipelines import evaluation_review as review
+from unetflow.pipelines.stage import Figure, KerasModel, Segmenter, SegmenterSettings, node, stage
+from unetflow.visualization.figures import Specimen, draw_gallery
+
+_log = logging.getLogger(__name__)
+
+
+def create_pipeline() -> Pipeline:
+    """Wire the stage."""
+    return stage("evaluation", *_score(), *_review(), *_report())
+
+
+def _score() -> list[Node]:
+    """Return the nodes that compute scores."""
+    return [
+        node(
+            finish_segmenter,
+            "unet samples manifest fingerprint params:classes params:evaluation plan params:seed",
+            "segmenter threshold_curve calibration",
+        ),
+        node(
+            score_test_images,
+            "segmenter samples manifest params:evaluation",
+            "image_scores pooled_scores",
+        ),
+        node(
+            summarise,
+            "image_scores pooled_scores segmenter manifest params:evaluation params:seed",
+            "metrics",
+        ),
+        node(show_gallery, "segmenter samples image_scores params:evaluation", "gallery"),
+        node(score_champion, "champion segmenter samples manifest", "champion_scores"),
+        node(
+            compare,
+            "image_scores champion_scores manifest params:seed",
+            "baseline_comparison",
+            "compare_with_baselines",
+        ),
+    ]
+
+
+def _review() -> list[Node]:
+    """Return the nodes that select images for review."""
+    inputs = "segmenter samples manifest params:evaluation"
+    suspicious = "suspicious_labels suspicious_labels_gallery"
+    return [
+        node(review.map_uncertainty, inputs, "uncertainty_maps image_uncertainty"),
+        node(
+            review.rank_for_review,
+            "image_uncertainty image_scores params:evaluation",
+            "needs_review review_check",
+        ),
+        node(review.look_for_suspicious_labels, inputs, suspicious),
+    ]
+
+
+def _report() -> list[Node]:
+    """Return the nodes that draw and write reports."""
+    reported = (
+        "segmenter samples model_card parameters manifest fingerprint image_scores metrics "
+        "threshold_curve history calibration baselines needs_review review_check suspicious_labels"
+    )
+    named = {name: name for name in reported.split()} | {"baselines": "baseline_comparison"}
+    return [
+        node(review.draw_threshold, "threshold_curve metrics", "threshold_drawing"),
+        node(review.draw_errors, "image_scores manifest", "errors_drawing"),
+        node(review.describe_model, "segmenter plan fingerprint run_facts", "model_card"),
+        node(review.write_report, named, "report"),
+    ]
+
+
+def finish_segmenter(
+    unet: KerasModel,
+    samples: SampleFolder,
+    manifest: pd.DataFrame,
+    fingerprint: Fingerprint,
+    classes: Classes,
+    evaluation: EvaluationParameters,
+    plan: Plan,
+    seed: int,
+) -> tuple[Segmenter, pd.DataFrame, dict[str, Any]]:
+    """Tune the postprocessing of the trained network on the validation images.
+
+    The network takes raw images, and the seed draws the pixels that the temperature is fitted on;
+    see `evaluation.threshold_tuning.tune_postprocessing`.
+
+    Returns:
+        The segmenter; a table with the mean validation Dice at each `threshold`, empty for more
+        than two classes; and the calibration before and after the temperature.
+    """
+    from unetflow.inference.postprocessing import Postprocessing
+    from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+    from unetflow.models.unet import geometry_of
+
+    names = classes.names
+    untuned = SegmenterSettings(
+        classes=names,
+        channels=fingerprint.channels,
+        dtype=fingerprint.dtype,
+        geometry=geometry_of(unet.get_layer("U-Net")),
+        tile=plan.training.tile,
+        postprocessing=Postprocessing.untuned(len(names)),
+        seen=fingerprint.range,
+    )
+    segmenter = Segmenter(unet, untuned)
+    tuned = tune_postprocessing(
+        segmenter.predict_probabilities,
+        samples_of_split(samples, manifest, "validation"),
+        len(names),
+        evaluation,
+        generator_for(seed, "calibration"),
+    )
+    finished = segmenter.with_postprocessing(tuned.postprocessing)
+    return finished, tuned.curve, tuned.calibration
+
+
+def score_test_images(
+    segmenter: Segmenter,
+    samples: SampleFolder,
+    manifest: pd.DataFrame,
+    evaluation: EvaluationParameters,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Score the segmenter and Otsu's threshold on the test images; validation chooses its side.
+
+    Returns:
+        The scores of each image, and of all pixels together; see
+        `evaluation.scoring.score_images`.
+    """
+    classes = segmenter.settings.classes
+    validation = samples_of_split(samples, manifest, "validation")
+    test = samples_of_split(samples, manifest, "test")
+    return score_images(
+        segmenter.predict_probabilities,
+        segmenter.postprocessing.apply,
+        test,
+        classes,
+        evaluation,
+        objects_of=test.instances,
+        otsu_bright=choose_otsu_side(validation) if len(classes) == 2 else None,
+    )
+
+
+def summarise(
+    image_scores: pd.DataFrame,
+    pooled_scores: dict[str, Any],
+    segmenter: Segmenter,
+    manifest: pd.DataFrame,
+    evaluation: EvaluationParameters,
+    seed: int,
+) -> dict[str, Any]:
+    """Summarise the scores; see `evaluation.summary.Metrics`."""
+    known = segmenter.settings
+    conditions = Conditions(
+        known.classes,
+        known.postprocessing,
+        evaluation,
+        groups=find_groups(manifest, image_scores),
+        seed=seed,
+    )
+    return summarise_scores(image_scores, pooled_scores, conditions).model_dump(mode="json")
+
+
+def show_gallery(
+    segmenter: Segmenter,
+    samples: SampleFolder,
+    image_scores: pd.DataFrame,
+    evaluation: EvaluationParameters,
+) -> Figure:
+    """Draw the test images with the lowest and the highest Dice, worst first."""
+    most = evaluation.gallery_images
+    ranked = image_scores.sort_values("dice", ignore_index=True)
+    shown = ranked.drop(ranked.index[most - most // 2 : len(ranked) - most // 2])
+    specimens = []
+    for sample_id, dice in zip(shown["id"].tolist(), shown["dice"], strict=True):
+        image, label = samples[sample_id].image, samples[sample_id].label
+        found = segmenter.predict(image)
+        specimens.append(Specimen(f"{sample_id}: Dice {dice:.3f}", image, label, found))
+    return draw_gallery(specimens, segmenter.settings.classes)
+
+
+def score_champion(
+    champion: tuple[str, Segmenter] | None,
+    segmenter: Segmenter,
+    samples: SampleFolder,
+    manifest: pd.DataFrame,
+) -> pd.DataFrame:
+    """Score the registry's champion on the test images.
+
+    Args:
+        champion: Name and segmenter of the champion, if there is one.
+        segmenter: The new segmenter. A champion with other classes, channels or dtype is skipped.
+        samples: All samples.
+        manifest: Their splits.
+
+    Returns:
+        `model`, the champion's name, and the pixel scores of each image (see
+        `evaluation.scoring.score_images`); no rows without a champion to compare with.
+    """
+    nothing = pd.DataFrame(columns=["model", "id", "dice"])
+    if champion is None:
+        _log.info("There is no champion to compare with")
+        return nothing
+    name, best = champion
+    theirs, ours = (describe_task(s.settings.classes, s.settings) for s in (best, segmenter))
+    if theirs != ours:
+        message = "The champion, %s, is not compared: it separates %s, not %s"
+        _log.warning(message, name, theirs, ours)
+        return nothing
+    scores = score_pixels(best, samples_of_split(samples, manifest, "test"))
+    scores.insert(0, "model", name)
+    return scores
+
+
+def compare(
+    image_scores: pd.DataFrame, champion_scores: pd.DataFrame, manifest: pd.DataFrame, seed: int
+) -> dict[str, Any]:
+    """Compare the Dice of the test images; see `evaluation.baselines.compare_with_baselines`."""
+    groups = find_groups(manifest, image_scores)
+    champion = None
+    if len(champion_scores):
+        champion = str(champion_scores["model"].iloc[0]), champion_scores
+    return compare_with_baselines(image_scores, champion, groups, seed)
+
+
+def find_groups(manifest: pd.DataFrame, scores: pd.DataFrame) -> list[str]:
+    """Return the group of each image that has scores."""
+    groups: list[str] = manifest.set_index("id")["group"].loc[scores["id"]].tolist()
+    return groups
+
+
+def score_pixels(segmenter: Segmenter, samples: SampleFolder) -> pd.DataFrame:
+    """Return the pixel scores of samples; see `evaluation.scoring.score_images`."""
+    scores, _ = score_images(
+        segmenter.predict_probabilities,
+        segmenter.postprocessing.apply,
+        samples,
+        segmenter.settings.classes,
+        ScoreParameters(scores=["pixels"]),
+        objects_of=samples.instances,
+        otsu_bright=None,
+    )
+    return scores
+
+
+def describe_task(classes: Sequence[str], images: SegmenterSettings | Fingerprint) -> str:
+    """Describe a task by its classes and images; segmenters of the same task can be compared."""
+    return f"{', '.join(classes)} in images of {images.channels} channels in {images.dtype}"

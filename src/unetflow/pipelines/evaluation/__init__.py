@@ -1,5 +1,0 @@
-"""The stage `evaluation`."""
-
-from unetflow.pipelines.evaluation.pipeline import create_pipeline
-
-__all__ = ["create_pipeline"]

@@ -1,3 +1,0 @@
-"""The stage `training`."""
-
-from unetflow.pipelines.training.pipeline import create_pipeline as create_pipeline

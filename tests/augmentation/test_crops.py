@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.support.images import random_pixels, store_samples
 from unetflow.augmentation.crops import draw_crop, find_foreground, pad_mirrored
-from unetflow.core.rng import generator_for
+from unetflow.core.hashing import generator_for
 from unetflow.data.samples import Sample
 
 
@@ -77,7 +77,7 @@ def test_parts_of_a_key_do_not_run_together():
 @pytest.mark.parametrize("hash_seed", ["0", "1234"])
 def test_another_process_draws_the_same_numbers(hash_seed):
     code = (
-        "from unetflow.core.rng import generator_for;"
+        "from unetflow.core.hashing import generator_for;"
         "print(generator_for(7, 'sub/zelle', 3).integers(0, 2**60, 3).tolist())"
     )
     printed = subprocess.run(

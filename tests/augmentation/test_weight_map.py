@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as npst
 
 from unetflow.augmentation.weight_map import objects_of, weight_map
 from unetflow.core.errors import InputError
-from unetflow.core.rng import generator_for
+from unetflow.core.hashing import generator_for
 from unetflow.core.types import IGNORE
 from unetflow.data.synthetic import draw_nuclei
 

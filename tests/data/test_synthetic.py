@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from unetflow.core.rng import generator_for
+from unetflow.core.hashing import generator_for
 from unetflow.data.synthetic import draw_nuclei, write_synthetic_images
 from unetflow.evaluation.baselines import segment_by_otsu
 from unetflow.io.formats.registry import read_image, read_mask

@@ -15,7 +15,7 @@ from unetflow.core.errors import InputError
 from unetflow.instances.contours import trace_outlines
 from unetflow.instances.extraction import Objects
 from unetflow.instances.geojson import write_geojson
-from unetflow.visualization.palette import CLASS_COLOURS
+from unetflow.visualization.overlays import CLASS_COLOURS
 
 NUMBERS = hnp.arrays(
     np.uint32,

@@ -9,7 +9,7 @@ from tests.support.drawn_objects import NAMES, OBJECTS, TRICKY, fill
 from unetflow.core.errors import InputError
 from unetflow.instances.extraction import Objects
 from unetflow.instances.imagej import write_imagej_rois
-from unetflow.visualization.palette import CLASS_COLOURS
+from unetflow.visualization.overlays import CLASS_COLOURS
 
 
 def read(path):

@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from tests.conftest import TINY, kedro_run
-from unetflow.core.rng import generator_for
+from unetflow.core.hashing import generator_for
 from unetflow.data.synthetic import draw_nuclei
 
 CATALOG = """

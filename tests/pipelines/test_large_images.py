@@ -23,7 +23,7 @@ from unetflow.inference.segmenter import Segmenter
 from unetflow.io.pixel_size import PixelSize, read_pixel_size
 from unetflow.models.preprocessing import with_preprocessing
 from unetflow.models.unet import geometry_of
-from unetflow.visualization.palette import CLASS_COLOURS
+from unetflow.visualization.overlays import CLASS_COLOURS
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from unetflow.reporting.evaluation_report.error_pictures import (
 from unetflow.reporting.evaluation_report.evaluation_charts import draw_reliability
 from unetflow.reporting.evaluation_report.evaluation_results import bin_by, choose_extremes
 from unetflow.reporting.evaluation_report.score_tables import format_value, name_score
-from unetflow.visualization.palette import PREDICTION_COLOUR, TRUTH_COLOUR
+from unetflow.visualization.overlays import PREDICTION_COLOUR, TRUTH_COLOUR
 
 LABELS = st.integers(0, 2**32 - 1).map(
     lambda seed: np.random.default_rng(seed).choice([0, 0, 1, 2, 255], (9, 11)).astype(np.uint8)

@@ -9,8 +9,13 @@ from scipy import ndimage
 from tests.support.images import random_pixels
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry, unet_geometry
-from unetflow.tiling.blending import measure_blending_error, plan_blended_windows, predict_blended
-from unetflow.tiling.windows import plan_windows, predict_tiled
+from unetflow.tiling.windows import (
+    measure_blending_error,
+    plan_blended_windows,
+    plan_windows,
+    predict_blended,
+    predict_tiled,
+)
 
 GEOMETRIES = st.builds(unet_geometry, st.integers(1, 5), st.sampled_from(["same", "valid"]))
 

@@ -17,13 +17,13 @@ from unetflow.visualization.figures import (
     draw_learning_curve,
 )
 from unetflow.visualization.overlays import (
+    TRUTH_COLOUR,
     draw_label,
     draw_outline,
     paint_classes,
     tint_classes,
     to_picture,
 )
-from unetflow.visualization.palette import TRUTH_COLOUR
 
 COLOUR = (1, 2, 3)
 LABELS = hnp.arrays(

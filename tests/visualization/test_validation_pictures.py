@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 
 from unetflow.data.samples import Sample
-from unetflow.visualization.overlays import paint_classes
-from unetflow.visualization.palette import PREDICTION_COLOUR, TRUTH_COLOUR
+from unetflow.visualization.overlays import PREDICTION_COLOUR, TRUTH_COLOUR, paint_classes
 from unetflow.visualization.thumbnails import VALIDATION_EDGE, draw_validation
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from unetflow.augmentation.crops import draw_crop
 from unetflow.augmentation.policy import Augmenter
 from unetflow.config.training import PlannedTraining
-from unetflow.core.rng import generator_for
+from unetflow.core.hashing import generator_for
 from unetflow.data.intensity import IntensityRange, normalise
 from unetflow.data.samples import Sample
 

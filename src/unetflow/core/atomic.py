@@ -9,15 +9,11 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: Path, *, sync_folder: bool = True) -> Iterator[Path]:
-    """Yield a temporary path to write to, then rename it to `path`.
+    """Yield a temporary path to write to, with the same folder and extension.
 
-    The temporary file is in the same folder and has the same extension. It is synced and renamed
-    when the block ends, and removed when the block raises.
-
-    Args:
-        path: Final path; missing folders are created.
-        sync_folder: Whether the new name must be on the disk, too; not needed if another file of
-            the same folder follows.
+    It is synced and renamed to `path`, whose missing folders are created, when the block ends, and
+    removed when the block raises. `sync_folder`: whether the new name must be on the disk, too; not
+    needed if another file of the same folder follows.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.{path.name}")
@@ -33,14 +29,10 @@ def atomic_write(path: Path, *, sync_folder: bool = True) -> Iterator[Path]:
 
 
 def move_into_place(finished: Path, target: Path) -> None:
-    """Rename a finished file or folder, and wait until it is on the disk.
+    """Rename a finished file or folder on the target's disk, and wait until it is on the disk.
 
-    A folder cannot replace another one, so that one is first moved next to the finished one under
-    a hidden name.
-
-    Args:
-        finished: A path on the same disk as the target.
-        target: Final path; missing folders are created.
+    Missing folders are created. A folder cannot replace another one, so that one is first moved
+    next to the finished one under a hidden name.
     """
     for path in [*(finished.rglob("*") if finished.is_dir() else ()), finished]:
         _sync(path)

@@ -6,8 +6,8 @@ class InputError(ValueError):
 
     Args:
         where: The file, folder or parameter.
-        problem: What is wrong, as a sentence without a full stop.
-        fix: What to do about it, as a sentence without a full stop.
+        problem: What is wrong, as a sentence without a full stop, like `fix`.
+        fix: What to do about it.
     """
 
     kind = "file"
@@ -15,9 +15,7 @@ class InputError(ValueError):
 
     def __init__(self, where: object, problem: str, fix: str) -> None:
         super().__init__(str(where), problem, fix)
-        self.where = str(where)
-        self.problem = problem
-        self.fix = fix
+        self.where, self.problem, self.fix = str(where), problem, fix
 
     def __str__(self) -> str:
         end = "" if self.problem.endswith("\n") else ". "

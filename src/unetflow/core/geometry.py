@@ -11,9 +11,8 @@ class Geometry:
         stride: Windows start at multiples of this, the product of all pooling strides.
         remainder: An input edge fits if it leaves this remainder when divided by the stride.
         shrink: Pixels that valid convolutions remove at each side; 0 for same convolutions.
-        margin: Width of the border of a window's output that depends on what lies beyond the
-            window: the receptive field's radius for same convolutions, rounded up to a multiple
-            of the stride; 0 for valid convolutions.
+        margin: Width of the border of a window's output that depends on pixels beyond it: the
+            receptive field's radius, rounded up to a multiple of the stride; 0 for valid ones.
     """
 
     stride: int
@@ -46,13 +45,12 @@ def unet_geometry(depth: int, padding: str) -> Geometry:
     With valid convolutions each `conv_block` removes 4 pixels of its level, so that an input edge
     fits if it is 4 (2^depth - 1) plus a multiple of 2^depth.
 
+    The geometry is exact for batch normalisation and for none; group and instance normalisation
+    depend on the whole window.
+
     Args:
         depth: Number of poolings.
         padding: "same" or "valid".
-
-    Returns:
-        The geometry. It is exact for batch normalisation and for none; group and instance
-        normalisation depend on the whole window.
     """
     stride = 2**depth
     if padding == "same":
@@ -62,10 +60,10 @@ def unet_geometry(depth: int, padding: str) -> Geometry:
 
 
 def lost_pixels(depth: int) -> int:
-    """Return the difference between the input edge and the output edge of a valid U-Net.
+    """Return by how much the input edge of a valid U-Net exceeds its output edge.
 
     A level removes 4 pixels before its pooling, twice what the levels below remove, and 4 after
     the up-convolution: lost(d) = 8 + 2 lost(d - 1) with lost(0) = 4.
     """
-    stride: int = 2**depth
-    return 12 * stride - 8
+    lost: int = 12 * 2**depth - 8
+    return lost

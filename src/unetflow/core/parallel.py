@@ -5,14 +5,7 @@ import os
 import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    wait,
-)
+from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from multiprocessing import connection, get_context, parent_process
@@ -29,20 +22,16 @@ _MALLOC_OPTIONS = {
     -3: 32 << 20,  # M_MMAP_THRESHOLD: smaller arrays are on the heap
 }
 """Values in bytes for parameters in glibc's malloc.h."""
-
 _CALLS_PER_WORKER = 4
 """Pending calls per worker, so that no worker waits for the next one."""
-
 _max_cores: int | None = None
 """See `limit_cores`."""
 
 
 def count_cores() -> int:
     """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        cores = len(os.sched_getaffinity(0))
-    else:
-        cores = os.cpu_count() or 1
+    affine = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if affine else os.cpu_count() or 1
     return cores if _max_cores is None else min(cores, _max_cores)
 
 
@@ -73,35 +62,27 @@ def keep_freed_memory() -> None:
 
 
 def parallel_map(
-    function: Callable[[Task], Result],
-    tasks: Iterable[Task],
-    threads: int,
-    processes: int = 0,
+    function: Callable[[Task], Result], tasks: Iterable[Task], threads: int, processes: int = 0
 ) -> Iterator[Result]:
     """Call a function for each task and yield the results as they come.
 
-    Only a few calls are pending at a time, however many tasks there are.
-
-    Args:
-        function: The function. With processes, it must be a module's own, and tasks and results
-            must be picklable.
-        tasks: Its arguments.
-        threads: Number of threads of this process.
-        processes: Number of additional processes, which take seconds to start.
+    Only a few calls are pending at a time, however many tasks there are. The additional processes
+    take seconds to start; for them the function must be a module's own, and tasks and results
+    must be picklable.
 
     Raises:
         InputError: A process was terminated from outside.
     """
-    running: dict[Future[Result], Executor] = {}
+    running: dict[futures.Future[Result], futures.Executor] = {}
     with ExitStack() as stack:
-        pool: Executor = stack.enter_context(ThreadPoolExecutor(threads))
+        pool: futures.Executor = stack.enter_context(futures.ThreadPoolExecutor(threads))
         free = [pool] * _CALLS_PER_WORKER * threads
         if processes:
-            pool = ProcessPoolExecutor(processes, get_context("spawn"), end_with_parent)
+            pool = futures.ProcessPoolExecutor(processes, get_context("spawn"), end_with_parent)
             free += [stack.enter_context(pool)] * _CALLS_PER_WORKER * processes
 
         def take_finished() -> Iterator[Result]:
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            for future in futures.wait(running, return_when=futures.FIRST_COMPLETED).done:
                 free.append(running.pop(future))
                 yield future.result()
 

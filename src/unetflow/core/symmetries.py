@@ -7,30 +7,15 @@ from numpy.typing import NDArray
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 
-_SYMMETRIES = (
-    (0, False),
-    (2, False),
-    (0, True),
-    (2, True),
-    (1, False),
-    (3, False),
-    (1, True),
-    (3, True),
-)
+_SYMMETRIES = [(half + odd, mirrored) for odd in (0, 1) for mirrored in (0, 1) for half in (0, 2)]
 """Quarter turns and whether columns are mirrored first. The first four keep the image's shape."""
-
 MAX_VIEWS = len(_SYMMETRIES)
 
 
 def apply_symmetry(image: NDArray[Pixel], view: int) -> NDArray[Pixel]:
-    """Return one of the eight views of an image.
+    """Return one of the views of an image `(height, width, ...)`, in the same memory.
 
-    Args:
-        image: `(height, width, ...)`.
-        view: From 0, the image itself, to 7; views from 4 on swap height and width.
-
-    Returns:
-        A view of the same memory.
+    View 0 is the image itself; the views 4 to 7 swap height and width.
     """
     quarters, mirrored = _SYMMETRIES[view]
     return np.rot90(image[:, ::-1] if mirrored else image, quarters)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import draw
 
-from unetflow.core.rng import generator_for
+from unetflow.core.hashing import generator_for
 from unetflow.io.tiff_writer import write_tiff
 
 FULL_WELL = 4000.0  # photons of the brightest nucleus; determines the shot noise

@@ -10,7 +10,7 @@ from unetflow.config.mask_export import MaskExportParameters
 from unetflow.core.errors import InputError
 from unetflow.io.image_file import ImageFile
 from unetflow.io.lazy_image import LazyImage
-from unetflow.tiling.blending import measure_blending_error, plan_blended_windows
+from unetflow.tiling.windows import measure_blending_error, plan_blended_windows
 
 if TYPE_CHECKING:
     from unetflow.inference.segmenter import Segmenter

@@ -24,13 +24,13 @@ from unetflow.io.image_file import ImageFile, WholeImage
 from unetflow.io.large_image import open_large
 from unetflow.io.pixel_size import PixelSize
 from unetflow.visualization.overlays import (
+    PREDICTION_COLOUR,
     Picture,
     draw_label,
     paint_classes,
     tint_classes,
     to_picture,
 )
-from unetflow.visualization.palette import PREDICTION_COLOUR
 
 if TYPE_CHECKING:
     from unetflow.inference.segmenter import Segmenter

@@ -17,8 +17,7 @@ from unetflow.inference.runtimes.runtime import Identity, Runtime
 from unetflow.inference.segmenter_files import Exported, complete_archive, read_own_settings
 from unetflow.inference.segmenter_settings import SegmenterSettings
 from unetflow.inference.tta import average_views
-from unetflow.tiling.blending import predict_blended
-from unetflow.tiling.windows import predict_tiled
+from unetflow.tiling.windows import predict_blended, predict_tiled
 
 if TYPE_CHECKING:
     import keras

@@ -10,7 +10,7 @@ from kedro.pipeline import Node, Pipeline
 from unetflow.config.classes import Classes
 from unetflow.config.evaluation import EvaluationParameters, ScoreParameters
 from unetflow.config.plan import Plan
-from unetflow.core.rng import generator_for
+from unetflow.core.hashing import generator_for
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder

@@ -1,26 +1,27 @@
-"""Exact tiled prediction: windows that overlap by the network's margin."""
+"""Tiled prediction of images of any size: exact, or with blended windows."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
-from typing import TypeVar
+from itertools import pairwise, product
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.augmentation.crops import pad_mirrored
+from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
 from unetflow.core.types import Predictor, Probabilities
+
+_SIGMA = 1 / 8
+"""Standard deviation of the Gaussian as a fraction of a window's edge (nnU-Net, Isensee 2021)."""
+_MIN_WEIGHT = 1e-3
+"""Smallest weight relative to the largest, so that pixels of one window alone stay exact."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """The input of one window along one axis, in pixels of the padded image.
-
-    Attributes:
-        start: First pixel.
-        stop: One after the last.
-    """
+    """The input of one window along one axis: pixels `start` to `stop - 1` of the padded image."""
 
     start: int
     stop: int
@@ -28,15 +29,30 @@ class Span:
 
 @dataclass(frozen=True)
 class Window(Span):
-    """A window of which a part of the output is kept.
+    """A window of which the output pixels `keep_start` to `keep_stop - 1` are kept.
 
-    Attributes:
-        keep_start: First output pixel that is taken from this window, counted on the output.
-        keep_stop: One after the last.
+    They are counted on the output of the whole image.
     """
 
     keep_start: int
     keep_stop: int
+
+
+@dataclass(frozen=True)
+class BlendedWindow(Span):
+    """A window whose whole output is used; it starts at pixel `start` of the output.
+
+    `weights` is `(output pixels,)` float32; the weights of all windows at a pixel sum to 1.
+    """
+
+    weights: NDArray[np.float32]
+
+
+class BlendingError(NamedTuple):
+    """Absolute difference between blended and exact probabilities over all pixels and classes."""
+
+    largest: float
+    mean: float
 
 
 AnySpan = TypeVar("AnySpan", bound=Span)
@@ -51,7 +67,8 @@ def plan_windows(length: int, geometry: Geometry, tile: int) -> list[Window]:
         tile: Longest edge of a window; exceeded where the network needs more.
 
     Returns:
-        Windows of equal length, the shortest with which this number of windows covers the axis.
+        Windows of equal length, the shortest with which this number of windows covers the axis:
+        with longer ones, the last one would repeat much of the computation of its neighbour.
         Their kept parts follow each other without gap or overlap. The padded image starts
         `geometry.shrink` pixels before the image and ends with the last window.
     """
@@ -60,41 +77,51 @@ def plan_windows(length: int, geometry: Geometry, tile: int) -> list[Window]:
     edge = max(geometry.fit(tile - stride + 1), geometry.fit(lost + 2 * margin + stride))
     if whole <= edge:
         return [Window(0, whole, 0, whole - lost)]
-    edge = _shorten(edge, whole, geometry)
-    starts = [*range(0, whole - edge, _step(edge, geometry)), whole - edge]
+    # Windows of any edge overlap by the same number of pixels, at least.
+    overlap = edge - (edge - lost - 2 * margin) // stride * stride
+    number = -((overlap - whole) // (edge - overlap))
+    step = -((overlap - whole) // (number * stride)) * stride
+    starts = [*range(0, whole - overlap - step, step), whole - overlap - step]
     cuts = [0, *(start + margin for start in starts[1:]), whole - lost]
     return [
-        Window(start, start + edge, cuts[number], cuts[number + 1])
-        for number, start in enumerate(starts)
+        Window(start, start + overlap + step, *kept)
+        for start, kept in zip(starts, pairwise(cuts), strict=True)
     ]
 
 
-def _step(edge: int, geometry: Geometry) -> int:
-    """Return the largest distance between the starts of two windows of this length."""
-    kept = edge - 2 * geometry.shrink - 2 * geometry.margin
-    return kept // geometry.stride * geometry.stride
+def plan_blended_windows(
+    length: int, geometry: Geometry, overlap: int, tile: int
+) -> list[BlendedWindow]:
+    """Cover one axis of an image with windows whose outputs overlap by `overlap` pixels or more.
 
+    Args:
+        length: Pixels of the image along the axis.
+        geometry: Geometry of the network; its margin is not used.
+        overlap: Minimum overlap of neighbouring outputs in pixels.
+        tile: Longest edge of a window; exceeded where the network or the overlap needs more.
 
-def _shorten(edge: int, whole: int, geometry: Geometry) -> int:
-    """Return the shortest length with which the same number of windows covers the padded axis.
-
-    With longer windows, the last one would repeat much of the computation of its neighbour.
+    Raises:
+        InputError: The overlap is negative.
     """
-
-    def count(edge: int) -> int:
-        return 1 - (edge - whole) // _step(edge, geometry)
-
-    number, shorter = count(edge), edge - geometry.stride
-    while _step(shorter, geometry) > 0 and count(shorter) == number:
-        edge, shorter = shorter, shorter - geometry.stride
-    return edge
+    if overlap < 0:
+        raise InputError("overlap", f"{overlap} is negative", "Use 0 or more pixels")
+    lost, stride = 2 * geometry.shrink, geometry.stride
+    whole = geometry.fit(length + lost)
+    edge = min(whole, max(geometry.fit(tile - stride + 1), geometry.fit(lost + overlap + stride)))
+    step = max((edge - lost - overlap) // stride * stride, stride)
+    starts = [*range(0, whole - edge, step), whole - edge]
+    middle = (edge - lost - 1) / 2
+    distance = (np.arange(edge - lost) - middle) / (_SIGMA * (edge - lost))
+    bell = np.maximum(np.exp(-(distance**2) / 2), _MIN_WEIGHT)
+    total = np.zeros(whole - lost)
+    for start in starts:
+        total[start : start + len(bell)] += bell
+    weights = [(bell / total[start : start + len(bell)]).astype(np.float32) for start in starts]
+    return [BlendedWindow(start, start + edge, w) for start, w in zip(starts, weights, strict=True)]
 
 
 def predict_tiled(
-    predictor: Predictor,
-    image: NDArray[np.generic],
-    geometry: Geometry,
-    tile: int = 1024,
+    predictor: Predictor, image: NDArray[np.generic], geometry: Geometry, tile: int = 1024
 ) -> Probabilities:
     """Predict an image of any size as if it were predicted whole.
 
@@ -113,10 +140,9 @@ def predict_tiled(
         `(height, width, classes)` float32.
     """
     height, width = image.shape[:2]
-    rows = plan_windows(height, geometry, tile)
-    columns = plan_windows(width, geometry, tile)
+    rows, columns = (plan_windows(length, geometry, tile) for length in (height, width))
     result: Probabilities | None = None
-    for r, c, output in predict_windows(predictor, image, geometry, rows, columns):
+    for r, c, output in _predict_windows(predictor, image, geometry, rows, columns):
         if result is None:
             shape = (rows[-1].keep_stop, columns[-1].keep_stop, output.shape[-1])
             result = np.empty(shape, np.float32)
@@ -128,32 +154,57 @@ def predict_tiled(
     return result[:height, :width]
 
 
-def predict_windows(
+def predict_blended(
+    predictor: Predictor,
+    image: NDArray[np.generic],
+    geometry: Geometry,
+    overlap: int,
+    tile: int = 1024,
+) -> Probabilities:
+    """Predict an image of any size with outputs that overlap by `overlap` pixels or more.
+
+    Overlapping outputs are averaged with Gaussian weights. Unlike in `predict_tiled`, which has the
+    same other arguments and result, window borders change the result; `measure_blending_error`
+    returns by how much.
+    """
+    height, width = image.shape[:2]
+    rows, columns = (plan_blended_windows(n, geometry, overlap, tile) for n in (height, width))
+    result: Probabilities | None = None
+    for r, c, output in _predict_windows(predictor, image, geometry, rows, columns):
+        if result is None:
+            edges = (axis[-1].start + len(axis[-1].weights) for axis in (rows, columns))
+            result = np.zeros((*edges, output.shape[-1]), np.float32)
+        part = result[r.start : r.start + len(r.weights), c.start : c.start + len(c.weights)]
+        part += output * np.outer(r.weights, c.weights)[:, :, np.newaxis]
+    assert result is not None  # noqa: S101 - an image has at least one window
+    return result[:height, :width]
+
+
+def measure_blending_error(
+    predictor: Predictor,
+    image: NDArray[np.generic],
+    geometry: Geometry,
+    overlap: int,
+    tile: int = 1024,
+) -> BlendingError:
+    """Compare `predict_blended` with `predict_tiled` on an image."""
+    exact = predict_tiled(predictor, image, geometry, tile)
+    blended = predict_blended(predictor, image, geometry, overlap, tile)
+    difference = np.abs(blended.astype(np.float64) - exact)
+    return BlendingError(float(difference.max()), float(difference.mean()))
+
+
+def _predict_windows(
     predictor: Predictor,
     image: NDArray[np.generic],
     geometry: Geometry,
     rows: Sequence[AnySpan],
     columns: Sequence[AnySpan],
 ) -> Iterator[tuple[AnySpan, AnySpan, Probabilities]]:
-    """Predict all windows of an image, which is mirrored where they extend beyond it.
-
-    Args:
-        predictor: See `predict_tiled`.
-        image: `(height, width, channels)`.
-        geometry: Geometry of the predictor's network.
-        rows: Windows along the height.
-        columns: Windows along the width.
-
-    Yields:
-        Each window's row, its column, and its output `(height, width, classes)`.
-    """
-    height, width = image.shape[:2]
-    before = geometry.shrink
-    padded = pad_mirrored(
-        image,
-        (before, rows[-1].stop - height - before),
-        (before, columns[-1].stop - width - before),
-    )
+    """Yield the row, column and output of each window; the image is mirrored beyond its border."""
+    (height, width), before = image.shape[:2], geometry.shrink
+    below, right = rows[-1].stop - height - before, columns[-1].stop - width - before
+    padded = pad_mirrored(image, (before, below), (before, right))
     for r, c in product(rows, columns):
         pixels = np.ascontiguousarray(padded[r.start : r.stop, c.start : c.stop])
         (output,) = predictor(pixels[np.newaxis])

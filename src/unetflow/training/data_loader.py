@@ -11,7 +11,7 @@ from unetflow.augmentation.batch_processes import BatchProcesses
 from unetflow.augmentation.batches import CropSampler, Order
 from unetflow.augmentation.policy import Augmenter
 from unetflow.config.training import PlannedTraining
-from unetflow.core.rng import generator_for
+from unetflow.core.hashing import generator_for
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
 from unetflow.training.planner.memory import QUEUE_LENGTH

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from unetflow.core.rng import generator_for
+from unetflow.core.hashing import generator_for
 
 
 def make_deterministic(unet: keras.Model, seed: int) -> None:

@@ -10,18 +10,21 @@ from numpy.typing import NDArray
 
 from unetflow.augmentation.crops import draw_crop
 from unetflow.augmentation.policy import Augmenter
-from unetflow.core.rng import generator_for
+from unetflow.core.hashing import generator_for
 from unetflow.core.types import IGNORE, Label
 from unetflow.data.intensity import IntensityRange, normalise
 from unetflow.data.samples import Sample
 from unetflow.visualization.overlays import (
+    BLUE,
+    PREDICTION_COLOUR,
+    TRUTH_COLOUR,
+    VERMILLION,
     draw_label,
     draw_outline,
     paint_classes,
     show_channels,
     to_picture,
 )
-from unetflow.visualization.palette import BLUE, PREDICTION_COLOUR, TRUTH_COLOUR, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axis import Axis
@@ -31,12 +34,9 @@ _PREVIEW_COLUMNS = 6
 
 
 def new_figure(width: float, height: float, **options: Any) -> "Figure":
-    """Return an empty figure; matplotlib takes a quarter of a second to import.
+    """Return an empty figure, its size in inches; `options` are those of matplotlib's `Figure`.
 
-    Args:
-        width: In inches.
-        height: In inches.
-        **options: Of `matplotlib.figure.Figure`.
+    It is imported here, since that takes a quarter of a second.
     """
     from matplotlib.figure import Figure
 
@@ -67,13 +67,12 @@ class Specimen:
 def draw_learning_curve(history: pd.DataFrame) -> "Figure":
     """Draw loss and Dice of training crops and whole validation images over the epochs."""
     figure = new_figure(9, 3.6, layout="constrained")
-    for axes, (name, label) in zip(
-        figure.subplots(1, 2), {"loss": "loss", "dice": "Dice"}.items(), strict=True
+    epochs = history["epoch"]
+    for axes, name, label in zip(
+        figure.subplots(1, 2), ("loss", "dice"), ("loss", "Dice"), strict=True
     ):
-        axes.plot(history["epoch"], history[name], color=BLUE, label="training crops")
-        axes.plot(
-            history["epoch"], history[f"val_{name}"], color=VERMILLION, ls="--", label="validation"
-        )
+        axes.plot(epochs, history[name], color=BLUE, label="training crops")
+        axes.plot(epochs, history[f"val_{name}"], color=VERMILLION, ls="--", label="validation")
         axes.set(xlabel="epoch", ylabel=label)
         axes.grid(alpha=0.3)
         axes.legend()
@@ -111,10 +110,7 @@ def draw_augmentation_preview(
 def draw_gallery(specimens: Sequence[Specimen], classes: Sequence[str]) -> "Figure":
     """Draw each specimen in a row: the image, then with its truth and with each prediction.
 
-    Args:
-        specimens: The rows.
-        classes: The names of the classes. Two are distinguished by an outline, more by colours
-            with a legend.
+    Two classes are distinguished by an outline, more by colours with a legend of their names.
     """
     columns = 3 if all(s.champion is None for s in specimens) else 4
     heights = [3.0 * s.image.shape[0] / s.image.shape[1] + 0.3 for s in specimens]
@@ -127,10 +123,8 @@ def draw_gallery(specimens: Sequence[Specimen], classes: Sequence[str]) -> "Figu
             "truth": draw_label(picture, specimen.truth, len(classes), TRUTH_COLOUR),
         }
         ignored = specimen.truth == IGNORE
-        for title, found in (
-            ("champion", specimen.champion),
-            ("prediction", specimen.prediction),
-        ):
+        found_by = {"champion": specimen.champion, "prediction": specimen.prediction}
+        for title, found in found_by.items():
             if found is not None:
                 # Scores ignore these pixels, for example specks outside a field of view.
                 counted = np.where(ignored, np.uint8(IGNORE), found)

@@ -1,17 +1,34 @@
-"""Images in display colours, with masks drawn on them."""
+"""Images in display colours, with masks drawn on them.
+
+The palette is that of Okabe and Ito, whose colours colour-blind readers can tell apart.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import find_boundaries
 
 from unetflow.core.types import IGNORE, Label
-from unetflow.visualization.palette import CLASS_COLOURS, Rgb
 
 Picture = NDArray[np.uint8]
+"""`(height, width, 3)`: red, green and blue."""
+Rgb = tuple[int, int, int]
+
+BLACK, BLUE, GREEN, ORANGE = "#000000", "#0072b2", "#009e73", "#e69f00"
+PURPLE, SKY_BLUE, VERMILLION, YELLOW = "#cc79a7", "#56b4e9", "#d55e00", "#f0e442"
+
+
+def _to_rgb(colour: str) -> Rgb:
+    red, green, blue = bytes.fromhex(colour.removeprefix("#"))
+    return red, green, blue
+
+
+CLASS_COLOURS = tuple(map(_to_rgb, (SKY_BLUE, ORANGE, YELLOW, VERMILLION, GREEN, PURPLE, BLUE)))
+"""Colours of the classes, in an order that keeps neighbours far apart."""
+TRUTH_COLOUR, PREDICTION_COLOUR = CLASS_COLOURS[:2]
 
 
 def to_picture(image: NDArray[np.generic]) -> Picture:
-    """Convert an image of any bit depth and any number of channels to RGB for display.
+    """Convert an image `(height, width, channels)` of any bit depth for display.
 
     The 0.5 and 99.5 percentiles become black and full brightness, so that dark images are
     visible; networks see a fixed scaling instead. One channel is shown in grey. Three are shown as
@@ -19,12 +36,6 @@ def to_picture(image: NDArray[np.generic]) -> Picture:
     stains or detectors, each scaled separately: two are shown in magenta and green, which
     colour-blind readers can tell apart and which add up to white; of four and more the first three
     are shown as red, green and blue.
-
-    Args:
-        image: `(height, width, channels)`.
-
-    Returns:
-        `(height, width, 3)` uint8.
     """
     channels = image.shape[2]
     values = image[:, :, :3].astype(np.float32)
@@ -38,31 +49,24 @@ def to_picture(image: NDArray[np.generic]) -> Picture:
 
 
 def show_channels(image: Picture) -> Picture:
-    """Arrange any number of channels as red, green and blue; see `to_picture`.
-
-    Args:
-        image: `(height, width, channels)` uint8.
-
-    Returns:
-        `(height, width, 3)` uint8.
-    """
+    """Arrange channels `(height, width, channels)` uint8 for display as `to_picture` does."""
     shown = {1: [0, 0, 0], 2: [0, 1, 0]}.get(image.shape[2], [0, 1, 2])
     return image[:, :, shown]
 
 
 def draw_outline(picture: Picture, label: Label, colour: Rgb) -> Picture:
-    """Draw the outlines of a label's classes on a copy of a picture.
-
-    The outline lies inside the foreground, so that its edge is the mask's edge. Ignored pixels have
-    no outline.
-    """
+    """Draw the outlines of a label's classes on a copy of a picture; see `find_outlines`."""
     drawn = picture.copy()
     drawn[find_outlines(label)] = colour
     return drawn
 
 
 def find_outlines(label: Label) -> NDArray[np.bool_]:
-    """Return the pixels of each class that touch another class; ignored pixels are background."""
+    """Return the pixels of each class that touch another class or the background.
+
+    The outline lies inside the foreground, so that its edge is the mask's edge. Ignored pixels are
+    background.
+    """
     outlines: NDArray[np.bool_] = find_boundaries(np.where(label == IGNORE, 0, label), mode="inner")
     return outlines
 
@@ -80,15 +84,7 @@ def hatch_ignored(picture: Picture, label: Label) -> None:
 
 
 def paint_classes(label: Label) -> Picture:
-    """Return the colour of each pixel's class.
-
-    Args:
-        label: `(height, width)` class indices.
-
-    Returns:
-        `(height, width, 3)` uint8: black for the background, white for ignored pixels, and a
-        different colour for each class.
-    """
+    """Return the colour of each pixel's class: black is the background, white is ignored."""
     return _COLOUR_TABLE[label]
 
 
@@ -100,14 +96,7 @@ def tint_classes(picture: Picture, label: Label) -> Picture:
 
 
 def draw_label(picture: Picture, label: Label, classes: int, colour: Rgb) -> Picture:
-    """Draw a label on a copy of a picture.
-
-    Args:
-        picture: `(height, width, 3)` uint8.
-        label: `(height, width)` class indices.
-        classes: Number of classes. Two are shown by an outline, more by a tint for each class.
-        colour: Colour of the outline.
-    """
+    """Draw a label on a copy of a picture: two classes by an outline, more by tints."""
     return draw_outline(picture, label, colour) if classes == 2 else tint_classes(picture, label)
 
 

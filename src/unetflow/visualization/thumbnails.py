@@ -9,23 +9,25 @@ from PIL import Image
 
 from unetflow.core.types import Label
 from unetflow.data.samples import Sample
-from unetflow.visualization.overlays import Picture, draw_label, to_picture
-from unetflow.visualization.palette import PREDICTION_COLOUR, TRUTH_COLOUR
+from unetflow.visualization.overlays import (
+    PREDICTION_COLOUR,
+    TRUTH_COLOUR,
+    Picture,
+    draw_label,
+    to_picture,
+)
 
 VALIDATION_EDGE = 256
 _GAP = 4
 _MOST_READ = 8
 """Old pixels for each new one along an axis, so that a slide scan does not take minutes."""
-_BEST_QUALITY, _LEAST_QUALITY = 85, 25
+_QUALITIES = (85, 65, 45, 25)
 
 
 def fit_shape(shape: tuple[int, ...], edge: int, *, enlarge: bool = False) -> tuple[int, int]:
     """Return the height and width of a picture whose longer edge is reduced to `edge`.
 
-    Args:
-        shape: Height and width of the image.
-        edge: New length of the longer edge.
-        enlarge: Whether a smaller image is enlarged to `edge`, or else keeps its size.
+    A smaller image (`shape`: height, width, ...) is enlarged to `edge` only if `enlarge` is true.
     """
     height, width = shape[:2]
     scale = edge / max(height, width)
@@ -34,24 +36,15 @@ def fit_shape(shape: tuple[int, ...], edge: int, *, enlarge: bool = False) -> tu
 
 
 def shrink_image(image: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Shrink an image by averaging areas.
+    """Shrink an image `(height, width, channels)` to a smaller height and width by averaging areas.
 
-    Args:
-        image: `(height, width, channels)`.
-        shape: The new height and width, not larger.
-
-    Returns:
-        `(*shape, channels)`, with at most the first four channels.
+    At most the first four channels are kept.
     """
     step = max(1, max(image.shape[:2]) // (_MOST_READ * max(shape)))
-    part = image[::step, ::step, :4]
-    shrunk = [
-        Image.fromarray(np.ascontiguousarray(part[:, :, channel], np.float32)).resize(
-            (shape[1], shape[0]), Image.Resampling.BOX
-        )
-        for channel in range(part.shape[2])
-    ]
-    return np.stack([np.asarray(channel) for channel in shrunk], axis=2)
+    channels = np.moveaxis(image[::step, ::step, :4], 2, 0)
+    pictures = (Image.fromarray(np.ascontiguousarray(channel, np.float32)) for channel in channels)
+    shrunk = (picture.resize((shape[1], shape[0]), Image.Resampling.BOX) for picture in pictures)
+    return np.stack([np.asarray(picture) for picture in shrunk], axis=2)
 
 
 def shrink_label(label: Label, shape: tuple[int, int]) -> Label:
@@ -73,13 +66,7 @@ def shrink_sample(sample: Sample, edge: int, *labels: Label) -> tuple[Picture, l
 def draw_validation(sample: Sample, found: Label, classes: int) -> Picture:
     """Draw a sample with its true label on the left and a predicted one on the right.
 
-    Args:
-        sample: The sample; its longer edge is reduced to 256 pixels.
-        found: `(height, width)` class indices.
-        classes: Number of classes; see `draw_label`.
-
-    Returns:
-        `(height, 2 * width + 4, 3)` uint8, with a white gap in the middle.
+    The longer edge is reduced to 256 pixels; a white gap of 4 pixels is in the middle.
     """
     picture, (truth, prediction) = shrink_sample(sample, VALIDATION_EDGE, sample.label, found)
     gap = np.full((len(picture), _GAP, 3), 255, np.uint8)
@@ -92,16 +79,12 @@ def to_address(picture: Picture, most_bytes: int = 16_000) -> str:
     """Return a picture as a data URI.
 
     The picture is a JPEG, since noise makes PNG large, without colour subsampling, which keeps
-    outlines crisp. The quality is reduced where the picture is larger than `most_bytes`, so that
-    the whole page stays small.
+    outlines crisp. Its quality is reduced while it is larger than `most_bytes`, so that the whole
+    page stays small.
     """
-    quality = _BEST_QUALITY
-    while len(encoded := _encode(picture, quality)) > most_bytes and quality > _LEAST_QUALITY:
-        quality -= 20
-    return "data:image/jpeg;base64," + base64.b64encode(encoded).decode()
-
-
-def _encode(picture: Picture, quality: int) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling=0)
-    return buffer.getvalue()
+    for quality in _QUALITIES:
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling=0)
+        if len(buffer.getvalue()) <= most_bytes:
+            break
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

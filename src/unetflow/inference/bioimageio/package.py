@@ -30,8 +30,7 @@ from unetflow.inference.bioimageio.description import (
 from unetflow.inference.bioimageio.readme import write_readme
 from unetflow.inference.runtimes.registry import convert_network
 from unetflow.inference.segmenter import Segmenter
-from unetflow.visualization.overlays import draw_label, to_picture
-from unetflow.visualization.palette import PREDICTION_COLOUR
+from unetflow.visualization.overlays import PREDICTION_COLOUR, draw_label, to_picture
 
 _READABLE = 0o644 << 16
 

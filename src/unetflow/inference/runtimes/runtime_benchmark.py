@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unetflow.augmentation.crops import draw_crop
 from unetflow.config.optimisation import OptimisationParameters
 from unetflow.core.errors import InputError
-from unetflow.core.rng import generator_for
+from unetflow.core.hashing import generator_for
 from unetflow.data.samples import Sample
 from unetflow.inference.segmenter import Segmenter
 from unetflow.inference.segmenter_files import Exported

@@ -8,8 +8,14 @@ from numpy.typing import NDArray
 
 from unetflow.core.types import IGNORE, Label
 from unetflow.data.samples import Sample
-from unetflow.visualization.overlays import Picture, diagonals, find_outlines, hatch_ignored
-from unetflow.visualization.palette import CLASS_COLOURS, Rgb
+from unetflow.visualization.overlays import (
+    CLASS_COLOURS,
+    Picture,
+    Rgb,
+    diagonals,
+    find_outlines,
+    hatch_ignored,
+)
 from unetflow.visualization.thumbnails import shrink_sample
 
 EDGE = 160

@@ -8,7 +8,7 @@ import pandas as pd
 from unetflow.reporting.data_report.intensities import Intensities
 from unetflow.reporting.html.wording import SPLIT_NAMES, ordered_splits
 from unetflow.visualization.figures import limit_ticks, new_figure
-from unetflow.visualization.palette import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILLION
+from unetflow.visualization.overlays import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

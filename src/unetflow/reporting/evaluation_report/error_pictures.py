@@ -11,13 +11,15 @@ from unetflow.data.samples import Sample
 from unetflow.reporting.html.elements import PagePicture
 from unetflow.reporting.html.wording import percent
 from unetflow.visualization.overlays import (
+    CLASS_COLOURS,
+    PREDICTION_COLOUR,
+    TRUTH_COLOUR,
     Picture,
     diagonals,
     draw_outline,
     find_outlines,
     hatch_ignored,
 )
-from unetflow.visualization.palette import CLASS_COLOURS, PREDICTION_COLOUR, TRUTH_COLOUR
 from unetflow.visualization.thumbnails import fit_shape, shrink_sample, to_address
 
 EDGE = 240

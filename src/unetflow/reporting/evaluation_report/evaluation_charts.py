@@ -8,7 +8,7 @@ import pandas as pd
 
 from unetflow.reporting.evaluation_report.evaluation_results import MAIN, bin_by
 from unetflow.visualization.figures import limit_ticks, new_figure
-from unetflow.visualization.palette import BLUE, GREEN, VERMILLION
+from unetflow.visualization.overlays import BLUE, GREEN, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

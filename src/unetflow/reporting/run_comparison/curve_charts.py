@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from unetflow.reporting.run_comparison.runs import TrackedRun
 from unetflow.visualization.figures import limit_ticks, new_figure
-from unetflow.visualization.palette import BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILLION
+from unetflow.visualization.overlays import BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -18,7 +18,7 @@ from tests.support.large_files import (
     smooth_pixels,
     whole_result,
 )
-from unetflow.config.background import BackgroundParameters
+from unetflow.config.mask_export import BackgroundParameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.blocks import plan_blocks

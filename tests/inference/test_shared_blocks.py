@@ -13,8 +13,7 @@ from tests.support.cluster_tasks import (
 )
 from tests.support.large_files import count_done, in_memory, read_result, smooth_pixels
 from tests.support.shared_blocks import MODEL, NotingModel, serialise
-from unetflow.config.background import BackgroundParameters
-from unetflow.config.mask_export import ExecutorParameters
+from unetflow.config.mask_export import BackgroundParameters, ExecutorParameters
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.prediction import predict_blocks
 from unetflow.inference.blockwise.segment_blocks import segment_blocks

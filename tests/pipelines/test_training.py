@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import ROOT
 from unetflow.config.loss import LOSS_NAMES
 from unetflow.config.model import PlannedModel
-from unetflow.config.plan import Plan
+from unetflow.config.parameters import Plan
 from unetflow.config.training import PlannedTraining
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError

@@ -7,7 +7,7 @@ import pandas as pd
 
 from tests.support.report_page import CLASSES, Page, Samples, some, tabulate
 from unetflow.config.model import PlannedModel
-from unetflow.config.plan import Plan
+from unetflow.config.parameters import Plan
 from unetflow.config.training import PlannedTraining
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.intensity import IntensityRange

@@ -8,7 +8,7 @@ import zarr
 from scipy import ndimage
 
 from tests.support.images import random_pixels
-from unetflow.config.background import BackgroundParameters
+from unetflow.config.mask_export import BackgroundParameters
 from unetflow.core.geometry import Geometry
 from unetflow.inference.blockwise.prediction import BlockModel
 from unetflow.inference.postprocessing import Postprocessing

@@ -14,52 +14,30 @@ class AugmentationParameters(Strict):
     border is the mirror image.
     """
 
-    flips: bool = Field(
-        default=True, description="mirror along each axis, in half of the crops each"
-    )
-    right_angle_rotations: bool = Field(
-        default=True, description="rotate by 0, 90, 180 or 270 degrees"
-    )
-    rotation: float = Field(
-        default=0.0, ge=0, le=180, description="largest angle in degrees, to either side"
-    )
-    shift: Fraction = Field(
-        default=0.0, description="largest shift along each axis, as a fraction of the crop's edge"
-    )
-    scale: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="largest relative change of size: 0.1 for 90 % to 110 %",
-    )
-    elastic_grid: float = Field(
-        default=0.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="in pixels: deviation of the displacements of 3 x 3 nodes, in half of the "
-        "crops; 10 in the U-Net paper",
-    )
-    elastic_displacement: float = Field(
-        default=0.5,
-        ge=0,
-        description="in pixels: deviation of a finer elastic deformation, in 3 of 10 crops; below "
-        "elastic_smoothness",
-    )
-    elastic_smoothness: float = Field(
-        default=8.0,
-        ge=1,
-        allow_inf_nan=False,
-        description="in pixels: deviation of the Gaussian that smooths it",
-    )
-    brightness: Fraction = Field(
-        default=0.1,
-        description="largest shift, as a fraction of the training data's intensity range",
-    )
-    contrast: Fraction = Field(default=0.2, description="largest change, as a fraction")
-    noise: Fraction = Field(
-        default=0.03,
-        description="largest standard deviation of Gaussian noise, as a fraction of the range",
-    )
+    flips: bool = True
+    """mirror along each axis, in half of the crops each"""
+    right_angle_rotations: bool = True
+    """rotate by 0, 90, 180 or 270 degrees"""
+    rotation: float = Field(default=0.0, ge=0, le=180)
+    """largest angle in degrees, to either side"""
+    shift: Fraction = 0.0
+    """largest shift along each axis, as a fraction of the crop's edge"""
+    scale: float = Field(default=0.0, ge=0, lt=1)
+    """largest relative change of size: 0.1 for 90 % to 110 %"""
+    elastic_grid: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """in pixels: deviation of the displacements of 3 x 3 nodes, in half of the crops; 10 in the
+    U-Net paper"""
+    elastic_displacement: float = Field(default=0.5, ge=0)
+    """in pixels: deviation of a finer elastic deformation, in 3 of 10 crops; below
+    elastic_smoothness"""
+    elastic_smoothness: float = Field(default=8.0, ge=1, allow_inf_nan=False)
+    """in pixels: deviation of the Gaussian that smooths it"""
+    brightness: Fraction = 0.1
+    """largest shift, as a fraction of the training data's intensity range"""
+    contrast: Fraction = 0.2
+    """largest change, as a fraction"""
+    noise: Fraction = 0.03
+    """largest standard deviation of Gaussian noise, as a fraction of the range"""
 
     @model_validator(mode="after")
     def _does_not_fold(self) -> Self:

@@ -14,22 +14,18 @@ ScoreFamily = Literal["pixels", "surface", "instances", "centreline", "membranes
 class CalibrationParameters(Strict):
     """How probabilities are calibrated; see `evaluation.calibration`."""
 
-    pixels: Count = Field(
-        default=100_000, description="validation pixels that it is fitted on, drawn at random"
-    )
-    bins: int = Field(default=15, ge=2, le=1000, description="of the reliability curve")
+    pixels: Count = 100_000
+    """validation pixels that it is fitted on, drawn at random"""
+    bins: int = Field(default=15, ge=2, le=1000)
+    """of the reliability curve"""
 
 
 class UncertaintyParameters(Strict):
     """How test images are predicted for `evaluation.uncertainty`."""
 
-    views: int = Field(
-        default=4,
-        ge=0,
-        le=MAX_VIEWS,
-        description="flips and right-angle rotations of each test image that are compared: 2 to "
-        "8, or 0 for none",
-    )
+    views: int = Field(default=4, ge=0, le=MAX_VIEWS)
+    """flips and right-angle rotations of each test image that are compared: 2 to 8, or 0 for
+    none"""
 
     @field_validator("views")
     @classmethod
@@ -42,55 +38,36 @@ class UncertaintyParameters(Strict):
 class SuspicionParameters(Strict):
     """Which labels are listed for a second look; see `evaluation.label_quality`."""
 
-    z_score: float = Field(
-        default=3.5,
-        gt=0,
-        description="robust z-score of a training image's loss above which it is listed",
-    )
+    z_score: float = Field(default=3.5, gt=0)
+    """robust z-score of a training image's loss above which it is listed"""
 
 
 class ScoreParameters(Strict):
     """Which scores are computed; see `metrics.registry`."""
 
-    scores: list[ScoreFamily] = Field(
-        default=["pixels", "surface", "instances"],
-        description="Families of scores: `pixels` (Dice and similar scores), `surface` (distances "
-        "between outlines), `instances` (single objects, where the samples number them), "
-        "`centreline` (of vessels and cracks), `membranes` (how boundaries separate cells).",
-    )
-    surface_tolerance: float = Field(
-        default=2.0,
-        ge=0,
-        allow_inf_nan=False,
-        description="distance of outlines in pixels that the surface Dice tolerates",
-    )
+    scores: list[ScoreFamily] = Field(default=["pixels", "surface", "instances"])
+    """Families of scores: `pixels` (Dice and similar scores), `surface` (distances between
+    outlines), `instances` (single objects, where the samples number them), `centreline` (of vessels
+    and cracks), `membranes` (how boundaries separate cells)."""
+    surface_tolerance: float = Field(default=2.0, ge=0, allow_inf_nan=False)
+    """distance of outlines in pixels that the surface Dice tolerates"""
 
 
 class EvaluationParameters(ScoreParameters):
     """The stage `evaluation`."""
 
-    threshold_candidates: int = Field(
-        default=99,
-        ge=1,
-        le=999,
-        description="thresholds between 0 and 1 that are compared on the validation images",
-    )
-    object_size_percentiles: list[Percentile] = Field(
-        default=[0, 1, 5, 10],
-        description="Percentiles of the object areas in the validation images. Each is a "
-        "candidate for the smallest area of an object, beside 0; the best one on the validation "
-        "images is kept. [] keeps all objects.",
-    )
-    calibration: CalibrationParameters = Field(
-        default=CalibrationParameters(),
-        description="one temperature that makes the probabilities match the frequencies",
-    )
+    threshold_candidates: int = Field(default=99, ge=1, le=999)
+    """thresholds between 0 and 1 that are compared on the validation images"""
+    object_size_percentiles: list[Percentile] = Field(default=[0, 1, 5, 10])
+    """Percentiles of the object areas in the validation images. Each is a candidate for the
+    smallest area of an object, beside 0; the best one on the validation images is kept. [] keeps
+    all objects."""
+    calibration: CalibrationParameters = CalibrationParameters()
+    """one temperature that makes the probabilities match the frequencies"""
     uncertainty: UncertaintyParameters = UncertaintyParameters()
     suspicious_labels: SuspicionParameters = SuspicionParameters()
-    gallery_images: Count = Field(
-        default=6,
-        description="half of them the worst, half the best; of suspicious labels the worst",
-    )
+    gallery_images: Count = 6
+    """half of them the worst, half the best; of suspicious labels the worst"""
 
     @field_validator("scores")
     @classmethod

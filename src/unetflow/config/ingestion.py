@@ -11,16 +11,10 @@ from unetflow.config.validation import Count, Fraction, Strict
 class MaskParameters(Strict):
     """What masks hold besides the classes."""
 
-    ignore: list[Any] = Field(
-        default=[], description="mask values (numbers, colours or names) of pixels that are ignored"
-    )
-    binarise_at: int | None = Field(
-        default=None,
-        ge=1,
-        le=65535,
-        description="for soft edges: values from it on become 255, all others 0, except ignored "
-        "ones",
-    )
+    ignore: list[Any] = Field(default=[])
+    """mask values (numbers, colours or names) of pixels that are ignored"""
+    binarise_at: int | None = Field(default=None, ge=1, le=65535)
+    """for soft edges: values from it on become 255, all others 0, except ignored ones"""
 
     @field_validator("ignore")
     @classmethod
@@ -31,22 +25,18 @@ class MaskParameters(Strict):
 class SplitParameters(Strict):
     """How samples are split; see `data.splitting.split`."""
 
-    strategy: Literal["random", "stratified", "contiguous", "given"] = Field(
-        default="random",
-        description="random; stratified: alike in foreground; contiguous: blocks of neighbours, "
-        "for slices of a volume or frames of a film; given: by `splits` or `split_table` in the "
-        "catalog",
-    )
-    validation: float = Field(default=0.12, gt=0, lt=1, description="fraction of the samples")
-    test: float = Field(
-        default=0.2, gt=0, lt=1, description="fraction of the samples; the rest is for training"
-    )
-    group: str | None = Field(
-        default=None,
-        description="regular expression searched in the id: samples in which its groups capture "
-        r"the same text stay together, as in '^(patient\d+)'",
-    )
-    folds: int = Field(default=0, ge=0, le=100, description="for cross-validation: 3 or more")
+    strategy: Literal["random", "stratified", "contiguous", "given"] = "random"
+    """random; stratified: alike in foreground; contiguous: blocks of neighbours, for slices of a
+    volume or frames of a film; given: by `splits` or `split_table` in the catalog"""
+    validation: float = Field(default=0.12, gt=0, lt=1)
+    """fraction of the samples"""
+    test: float = Field(default=0.2, gt=0, lt=1)
+    """fraction of the samples; the rest is for training"""
+    group: str | None = None
+    r"""regular expression searched in the id: samples in which its groups capture the same text
+    stay together, as in '^(patient\d+)'"""
+    folds: int = Field(default=0, ge=0, le=100)
+    """for cross-validation: 3 or more"""
 
     @model_validator(mode="after")
     def _leaves_training_samples(self) -> Self:
@@ -60,16 +50,12 @@ class SplitParameters(Strict):
 class LeakageParameters(Strict):
     """What is done about images that are on two sides of the split."""
 
-    duplicates: Literal["stop", "together", "allow"] = Field(
-        default="stop", description="stop; together: keep them on one side; allow: only warn"
-    )
-    groups: Literal["stop", "allow"] = Field(default="stop", description="stop or allow")
-    distance: int = Field(
-        default=8,
-        ge=0,
-        le=16,
-        description="bits of 64 in which the hashes of near duplicates may differ",
-    )
+    duplicates: Literal["stop", "together", "allow"] = "stop"
+    """stop; together: keep them on one side; allow: only warn"""
+    groups: Literal["stop", "allow"] = "stop"
+    """stop or allow"""
+    distance: int = Field(default=8, ge=0, le=16)
+    """bits of 64 in which the hashes of near duplicates may differ"""
 
 
 class IngestionParameters(Strict):
@@ -77,20 +63,11 @@ class IngestionParameters(Strict):
 
     masks: MaskParameters = MaskParameters()
     split: SplitParameters = SplitParameters()
-    leakage: LeakageParameters = Field(
-        default=LeakageParameters(),
-        description="the same image, or the same group, on two sides of the split",
-    )
-    max_quarantined_fraction: Fraction = Field(
-        default=0.05,
-        description="Fraction of the files that may be unusable; above it the run stops with a "
-        "list of them.",
-    )
-    max_pixels: Count = Field(
-        default=400_000_000,
-        description="Width times height above which an image is refused before it is decoded.",
-    )
-    workers: Count = Field(
-        default=2,
-        description="that decode: threads, or processes where there are thousands of files",
-    )
+    leakage: LeakageParameters = LeakageParameters()
+    """the same image, or the same group, on two sides of the split"""
+    max_quarantined_fraction: Fraction = 0.05
+    """Fraction of the files that may be unusable; above it the run stops with a list of them."""
+    max_pixels: Count = 400_000_000
+    """Width times height above which an image is refused before it is decoded."""
+    workers: Count = 2
+    """that decode: threads, or processes where there are thousands of files"""

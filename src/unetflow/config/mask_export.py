@@ -2,62 +2,91 @@
 
 from typing import Annotated, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from unetflow.config.background import BackgroundParameters, Positive
-from unetflow.config.validation import Count, Strict
+from unetflow.config.validation import Count, PositiveFinite, Strict
+from unetflow.core.errors import InputError
 from unetflow.core.symmetries import MAX_VIEWS
 
 
 class ObjectParameters(Strict):
     """How objects are separated in masks; see `instances.extraction`."""
 
-    method: Literal["components", "watershed"] = Field(
-        default="components",
-        description="`components`: each connected piece of a class is an object; `watershed`: "
-        "touching objects are separated, too, by one seed each",
-    )
-    connectivity: Literal["edges", "corners"] = Field(
-        default="corners",
-        description="across which pixels are connected: `edges`, or `corners` too",
-    )
-    min_distance: Count = Field(default=10, description="of two seeds, in pixels")
-    min_height: Positive = Field(
-        default=2.0, description="of a seed: its distance from the object's outline, in pixels"
-    )
+    method: Literal["components", "watershed"] = "components"
+    """`components`: each connected piece of a class is an object; `watershed`: touching objects are
+    separated, too, by one seed each"""
+    connectivity: Literal["edges", "corners"] = "corners"
+    """across which pixels are connected: `edges`, or `corners` too"""
+    min_distance: Count = 10
+    """of two seeds, in pixels"""
+    min_height: PositiveFinite = 2.0
+    """of a seed: its distance from the object's outline, in pixels"""
+
+
+class BackgroundParameters(Strict):
+    """When a block is background by its intensities alone, and needs no prediction.
+
+    One condition is enough; of several channels all must meet it.
+    """
+
+    min_deviation: PositiveFinite | None = None
+    """standard deviation of the intensities below which it is"""
+    min_range: PositiveFinite | None = None
+    """distance of the percentiles 1 and 99 below which it is"""
+    max_mean: float | None = None
+    """mean above which it is, as where light shines through a slide"""
+
+    @model_validator(mode="after")
+    def _has_a_condition(self) -> Self:
+        if self.min_deviation is self.min_range is self.max_mean is None:
+            raise InputError(
+                "mask_export.large.background",
+                "it has no condition",
+                "Give min_deviation, min_range or max_mean",
+            )
+        return self
+
+    def is_background(self, pixels: NDArray[np.generic]) -> bool:
+        """Return whether a block is background.
+
+        Args:
+            pixels: `(height, width, channels)`, the intensities of the file, without context.
+        """
+        flat = np.asarray(pixels, pixels.dtype).reshape(-1, pixels.shape[2])
+        if self.min_deviation is not None and flat.std(axis=0).max() < self.min_deviation:
+            return True
+        if self.max_mean is not None and flat.mean(axis=0).min() > self.max_mean:
+            return True
+        if self.min_range is None:
+            return False
+        low, high = np.percentile(flat, (1.0, 99.0), axis=0)
+        return bool((high - low).max() < self.min_range)
 
 
 class LargeParameters(Strict):
     """Which images are segmented block by block; see `inference.blockwise`."""
 
-    min_pixels: Count = Field(default=2**25, description="2^25, such as 5792 x 5792")
-    background: BackgroundParameters | None = Field(
-        default=None,
-        description="null: all blocks are predicted. Or conditions on their intensities, as in "
-        "`background: {max_mean: 230}`; a block that meets one is background:",
-    )
+    min_pixels: Count = 2**25
+    """2^25, such as 5792 x 5792"""
+    background: BackgroundParameters | None = None
+    """null: all blocks are predicted. Or conditions on their intensities, as in `background:
+    {max_mean: 230}`; a block that meets one is background:"""
 
 
 class ExecutorParameters(Strict):
     """Where images, and the blocks of large ones, are computed; see `inference.executor`."""
 
-    executor: Literal["local", "dask"] = Field(
-        default="local",
-        description="`local`: in this process; `dask`: by workers of Dask (`pip install "
-        '"unetflow[cluster]"`), with the same results. If a worker dies, the others compute its '
-        "task again.",
-    )
-    workers: Count | None = Field(
-        default=None,
-        description="Processes that Dask starts on this machine, which share its cores; null: one "
-        "for two cores, but at least two.",
-    )
-    scheduler: Annotated[str, Field(pattern=r"^[a-z]+://.+")] | None = Field(
-        default=None,
-        description="null: workers of this machine. Or the address of your own scheduler, such as "
-        "tcp://host:8786. Its workers need this environment, and large images under the same "
-        "paths.",
-    )
+    executor: Literal["local", "dask"] = "local"
+    """`local`: in this process; `dask`: by workers of Dask (`pip install "unetflow[cluster]"`),
+    with the same results. If a worker dies, the others compute its task again."""
+    workers: Count | None = None
+    """Processes that Dask starts on this machine, which share its cores; null: one for two cores,
+    but at least two."""
+    scheduler: Annotated[str, Field(pattern=r"^[a-z]+://.+")] | None = None
+    """null: workers of this machine. Or the address of your own scheduler, such as tcp://host:8786.
+    Its workers need this environment, and large images under the same paths."""
 
     @model_validator(mode="after")
     def _one_kind_of_workers(self) -> Self:
@@ -78,36 +107,24 @@ class ExecutorParameters(Strict):
 class MaskExportParameters(ExecutorParameters):
     """The stage `mask_export`: what is computed of each image, and by which runtime."""
 
-    runtime: Literal["auto", "keras", "openvino", "onnx"] = Field(
-        default="auto",
-        description="Computes the network: `keras`, `openvino`, `onnx`, or `auto` for OpenVINO "
-        'where it is installed (`pip install "unetflow[serve]"`) and there is no GPU, else Keras. '
-        "Masks differ only at pixels whose class depends on rounding.",
-    )
-    precision: Literal["float32", "bfloat16"] = Field(
-        default="float32",
-        description="or bfloat16, with OpenVINO: faster on some processors, few pixels differ",
-    )
-    probabilities: bool = Field(
-        default=False, description="true: also the probabilities of each image, as a float32 TIFF"
-    )
-    views: Annotated[int, Field(ge=1, le=MAX_VIEWS)] = Field(
-        default=1,
-        description="Test-time augmentation: flips and right-angle rotations of each window whose "
-        "probabilities are averaged, up to 8. The time grows with them.",
-    )
-    blended_overlap: Annotated[float, Field(ge=0, le=0.5)] | None = Field(
-        default=None,
-        description="null: windows overlap by the reach of the network and join exactly. Or the "
-        "fraction of a window, such as 0.125, by which they overlap and are blended: faster, but "
-        "not exact; the log reports the error.",
-    )
-    objects: ObjectParameters | None = Field(
-        default=ObjectParameters(), description="null: masks alone. Else single objects, too:"
-    )
-    large: LargeParameters = Field(
-        default=LargeParameters(),
-        description="TIFF files of at least min_pixels, and Zarr folders, are segmented block by "
-        "block in bounded memory, and resumed after an interruption. They get labels, "
-        "probabilities on request, and a reduced overlay.",
-    )
+    runtime: Literal["auto", "keras", "openvino", "onnx"] = "auto"
+    """Computes the network: `keras`, `openvino`, `onnx`, or `auto` for OpenVINO where it is
+    installed (`pip install "unetflow[serve]"`) and there is no GPU, else Keras. Masks differ only
+    at pixels whose class depends on rounding."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """or bfloat16, with OpenVINO: faster on some processors, few pixels differ"""
+    probabilities: bool = False
+    """true: also the probabilities of each image, as a float32 TIFF"""
+    views: Annotated[int, Field(ge=1, le=MAX_VIEWS)] = 1
+    """Test-time augmentation: flips and right-angle rotations of each window whose probabilities
+    are averaged, up to 8. The time grows with them."""
+    blended_overlap: Annotated[float, Field(ge=0, le=0.5)] | None = None
+    """null: windows overlap by the reach of the network and join exactly. Or the fraction of a
+    window, such as 0.125, by which they overlap and are blended: faster, but not exact; the log
+    reports the error."""
+    objects: ObjectParameters | None = ObjectParameters()
+    """null: masks alone. Else single objects, too:"""
+    large: LargeParameters = LargeParameters()
+    """TIFF files of at least min_pixels, and Zarr folders, are segmented block by block in bounded
+    memory, and resumed after an interruption. They get labels, probabilities on request, and a
+    reduced overlay."""

@@ -23,27 +23,18 @@ class AuthorParameters(Strict):
 class PackagingParameters(Strict):
     """What a package for bioimage.io says about the model; see `inference.bioimageio`."""
 
-    name: str = Field(
-        default="U-Net by unetflow", description="5 to 128 letters, digits, blanks and any of _+-()"
-    )
-    description: Annotated[Text, Field(max_length=1024)] | None = Field(
-        default=None, description="one or two sentences; null: the classes that it finds"
-    )
-    authors: list[AuthorParameters] = Field(
-        default=[],
-        description="Such as {name: Ann Example, affiliation: Some Institute, orcid: "
-        "0000-0000-0000-0000, github_user: ann}; bioimage.io requires at least one, and one "
-        "github_user.",
-    )
-    licence: Text = Field(
-        default="MIT",
-        description="SPDX identifier of the licence under which others may use the model. The "
-        "choice is yours: consider the licence of the training images, too.",
-    )
-    tags: list[Text] = Field(
-        default=["unet", "2d", "semantic-segmentation", "tensorflow"],
-        description="bioimage.io also requires modality and content",
-    )
+    name: str = "U-Net by unetflow"
+    """5 to 128 letters, digits, blanks and any of _+-()"""
+    description: Annotated[Text, Field(max_length=1024)] | None = None
+    """one or two sentences; null: the classes that it finds"""
+    authors: list[AuthorParameters] = Field(default=[])
+    """Such as {name: Ann Example, affiliation: Some Institute, orcid: 0000-0000-0000-0000,
+    github_user: ann}; bioimage.io requires at least one, and one github_user."""
+    licence: Text = "MIT"
+    """SPDX identifier of the licence under which others may use the model. The choice is yours:
+    consider the licence of the training images, too."""
+    tags: list[Text] = Field(default=["unet", "2d", "semantic-segmentation", "tensorflow"])
+    """bioimage.io also requires modality and content"""
     version: Text | None = Field(default=None, description='of the model, such as "1.0"')
 
     @field_validator("name")

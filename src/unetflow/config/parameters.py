@@ -1,6 +1,6 @@
-"""All parameters of a run, and what they must agree on."""
+"""All parameters of a run, what they must agree on, and the plan that settles them."""
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, model_validator
 
@@ -9,11 +9,12 @@ from unetflow.config.classes import Classes, is_colour
 from unetflow.config.evaluation import EvaluationParameters
 from unetflow.config.ingestion import IngestionParameters
 from unetflow.config.mask_export import MaskExportParameters
-from unetflow.config.model import ModelParameters
+from unetflow.config.model import ModelParameters, PlannedModel
 from unetflow.config.optimisation import OptimisationParameters
 from unetflow.config.packaging import PackagingParameters
+from unetflow.config.renames import rename_parameters
 from unetflow.config.retraining import RetrainingParameters
-from unetflow.config.training import TrainingParameters, check_crop
+from unetflow.config.training import PlannedTraining, TrainingParameters, check_crop
 from unetflow.config.validation import Positive, Strict
 from unetflow.core.errors import InputError
 
@@ -21,8 +22,10 @@ from unetflow.core.errors import InputError
 class BudgetParameters(Strict):
     """What a training may take; see `training.planner`."""
 
-    memory_gb: Positive | None = Field(default=None, description="10^9 bytes, at the peak")
-    minutes: Positive | None = Field(default=None, description="of training with its validation")
+    memory_gb: Positive | None = None
+    """10^9 bytes, at the peak"""
+    minutes: Positive | None = None
+    """of training with its validation"""
 
 
 class Parameters(Strict):
@@ -113,3 +116,28 @@ class Parameters(Strict):
             )
         check_crop(self.training, depth, self.model.padding)
         return self
+
+
+class Plan(Strict):
+    """The parameters of network and training with nothing left open, and why.
+
+    Where nothing was open, there are no reasons and no predictions.
+    """
+
+    model: PlannedModel
+    training: PlannedTraining
+    reasons: dict[str, str] = Field(default={})
+    """one sentence for each planned one"""
+    steps: int | None = None
+    """of the whole training"""
+    memory_gb: float | None = None
+    """predicted peak of the process's resident memory, 10^9 bytes"""
+    minutes: float | None = None
+    """predicted time of the training with its validation"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            list(rename_parameters(values))
+        return values

@@ -11,109 +11,80 @@ from pydantic import (
 )
 
 from unetflow.config.loss import read_loss
-from unetflow.config.validation import Count, Fraction, Positive, Strict
+from unetflow.config.validation import Count, Fraction, Positive, PositiveFinite, Strict
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import unet_geometry
-
-Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class WeightMapParameters(Strict):
     """How the pixels between objects are weighted; see `augmentation.weight_map`."""
 
-    border_weight: float = Field(
-        default=10.0, ge=0, description="weight that a gap of no width would add"
-    )
-    border_width: Positive = Field(default=5.0, description="in pixels")
-    objects: str | None = Field(
-        default=None,
-        description="the class whose connected pieces are the objects; null: all but the "
-        "background",
-    )
+    border_weight: float = Field(default=10.0, ge=0)
+    """weight that a gap of no width would add"""
+    border_width: Positive = 5.0
+    """in pixels"""
+    objects: str | None = None
+    """the class whose connected pieces are the objects; null: all but the background"""
 
 
 class TrainingParameters(Strict):
     """The stage `training`; null is planned."""
 
-    epochs: Count | None = Field(description="at most")
-    crop_size: Count | None = Field(description="edge in pixels")
-    crops_per_image: Count | None = Field(description="in each epoch")
-    batch_size: Count | None = Field(description="crops in a batch")
-    tile: Count | None = Field(
-        description="Longest edge in pixels of a window of a predicted image; longer where the "
-        "depth needs it"
-    )
-    learning_rate: Positive = Field(default=0.001, description="the highest one")
-    optimiser: Literal["adam", "adamw", "sgd"] = Field(
-        default="adam", description="adam, adamw or sgd"
-    )
-    momentum: float = Field(default=0.9, ge=0, lt=1, description="of sgd")
-    nesterov: bool = Field(default=True, description="of sgd")
-    schedule: Literal["constant", "cosine", "poly", "plateau"] = Field(
-        default="cosine",
-        description="constant; cosine or poly, which fall to 0; or plateau, which halves the rate "
-        "when the validation Dice stalls for a third of the patience",
-    )
-    warmup_fraction: float = Field(
-        default=0.05,
-        ge=0,
-        lt=1,
-        description="Fraction of the steps in which the learning rate rises",
-    )
+    epochs: Count | None
+    """at most"""
+    crop_size: Count | None
+    """edge in pixels"""
+    crops_per_image: Count | None
+    """in each epoch"""
+    batch_size: Count | None
+    """crops in a batch"""
+    tile: Count | None
+    """Longest edge in pixels of a window of a predicted image; longer where the depth needs it"""
+    learning_rate: Positive = 0.001
+    """the highest one"""
+    optimiser: Literal["adam", "adamw", "sgd"] = "adam"
+    """adam, adamw or sgd"""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """of sgd"""
+    nesterov: bool = True
+    """of sgd"""
+    schedule: Literal["constant", "cosine", "poly", "plateau"] = "cosine"
+    """constant; cosine or poly, which fall to 0; or plateau, which halves the rate when the
+    validation Dice stalls for a third of the patience"""
+    warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
+    """Fraction of the steps in which the learning rate rises"""
     loss: Annotated[dict[str, float], BeforeValidator(read_loss)] = Field(
-        default={"bce": 1.0, "dice": 1.0},
-        description="Factors of bce, cce, dice, focal, tversky, lovasz and cldice, as in "
-        "{bce: 1, dice: 1}. A text such as 0.5*focal + tversky is read, too.",
+        default={"bce": 1.0, "dice": 1.0}
     )
-    class_weights: Literal["none", "balanced"] | list[Weight] = Field(
-        default="none",
-        description="Of bce, cce and focal: none, balanced, or a list, the background first",
-    )
-    weight_map: WeightMapParameters | None = Field(
-        default=None,
-        description="Pixels between objects count more in bce, cce and focal: null, or "
-        "border_weight, border_width and objects",
-    )
-    foreground_fraction: Fraction = Field(
-        default=0.0, description="fraction of the crops that are made to hold a foreground pixel"
-    )
-    weight_decay: float = Field(
-        default=0.004,
-        ge=0,
-        description="of adamw: fraction that weights lose in each step, times the rate",
-    )
-    global_clipnorm: Positive | None = Field(
-        default=None, description="largest norm of all gradients together"
-    )
-    ema_momentum: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="of the moving average of the weights, such as 0.999, which is then validated "
-        "and kept; 0 for none",
-    )
-    patience: Count = Field(
-        default=20, description="epochs without a better validation Dice after which training stops"
-    )
-    minutes: Positive | None = Field(
-        default=None, description="time after which training stops at an epoch's end"
-    )
-    overfit_crops: int = Field(
-        default=0,
-        ge=0,
-        description="overfit this many crops, to test whether the network can learn",
-    )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto",
-        description="float32, bfloat16, or auto: bfloat16 where the GPU or the processor is faster "
-        "with it",
-    )
-    workers: int = Field(default=2, ge=0, description="threads that prepare crops")
-    processes: Annotated[int, Field(ge=0)] | None = Field(
-        default=None,
-        description="Processes that prepare crops instead of threads; null: one for each core with "
-        "a GPU, else none",
-    )
+    """Factors of bce, cce, dice, focal, tversky, lovasz and cldice, as in {bce: 1, dice: 1}. A text
+    such as 0.5*focal + tversky is read, too."""
+    class_weights: Literal["none", "balanced"] | list[PositiveFinite] = "none"
+    """Of bce, cce and focal: none, balanced, or a list, the background first"""
+    weight_map: WeightMapParameters | None = None
+    """Pixels between objects count more in bce, cce and focal: null, or border_weight, border_width
+    and objects"""
+    foreground_fraction: Fraction = 0.0
+    """fraction of the crops that are made to hold a foreground pixel"""
+    weight_decay: float = Field(default=0.004, ge=0)
+    """of adamw: fraction that weights lose in each step, times the rate"""
+    global_clipnorm: Positive | None = None
+    """largest norm of all gradients together"""
+    ema_momentum: float = Field(default=0.0, ge=0, lt=1)
+    """of the moving average of the weights, such as 0.999, which is then validated and kept; 0 for
+    none"""
+    patience: Count = 20
+    """epochs without a better validation Dice after which training stops"""
+    minutes: Positive | None = None
+    """time after which training stops at an epoch's end"""
+    overfit_crops: int = Field(default=0, ge=0)
+    """overfit this many crops, to test whether the network can learn"""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """float32, bfloat16, or auto: bfloat16 where the GPU or the processor is faster with it"""
+    workers: int = Field(default=2, ge=0)
+    """threads that prepare crops"""
+    processes: Annotated[int, Field(ge=0)] | None = None
+    """Processes that prepare crops instead of threads; null: one for each core with a GPU, else
+    none"""
 
     @field_validator("class_weights", mode="wrap")
     @classmethod

@@ -11,12 +11,19 @@ from unetflow.core.errors import InputError
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+PositiveFinite = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Strict(BaseModel):
-    """Immutable model that refuses unknown names, and text in place of a number."""
+    """Immutable model that refuses unknown names, and text in place of a number.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    The text below a field is its description, which the comments in `conf/` repeat.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
 
 
 Model = TypeVar("Model", bound=BaseModel)

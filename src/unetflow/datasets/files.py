@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ValidationError
 
-from unetflow.config.plan import Plan
+from unetflow.config.parameters import Plan
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.data.fingerprint import Fingerprint

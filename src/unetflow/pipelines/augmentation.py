@@ -7,7 +7,7 @@ from kedro.pipeline import Pipeline
 
 from unetflow.augmentation.policy import Augmenter, build_policy
 from unetflow.config.augmentation import AugmentationParameters
-from unetflow.config.plan import Plan
+from unetflow.config.parameters import Plan
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder

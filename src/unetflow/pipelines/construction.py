@@ -5,7 +5,7 @@ import logging
 from kedro.pipeline import Pipeline
 
 from unetflow.config.classes import Classes
-from unetflow.config.plan import Plan
+from unetflow.config.parameters import Plan
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.pipelines.stage import Figure, KerasModel, node, stage
 

@@ -9,7 +9,7 @@ from kedro.pipeline import Pipeline
 from unetflow.augmentation.weight_map_store import WeightFolder
 from unetflow.config.classes import Classes
 from unetflow.config.evaluation import EvaluationParameters
-from unetflow.config.plan import Plan
+from unetflow.config.parameters import Plan
 from unetflow.core.errors import InputError
 from unetflow.data.fingerprint import Fingerprint, measure_fingerprint
 from unetflow.data.folds import count_folds, manifest_of_fold

@@ -9,7 +9,7 @@ from kedro.pipeline import Node, Pipeline
 
 from unetflow.config.classes import Classes
 from unetflow.config.evaluation import EvaluationParameters, ScoreParameters
-from unetflow.config.plan import Plan
+from unetflow.config.parameters import Plan
 from unetflow.core.hashing import generator_for
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import samples_of_split

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unetflow.config.evaluation import EvaluationParameters
-from unetflow.config.plan import Plan
+from unetflow.config.parameters import Plan
 from unetflow.config.validation import dump_parameters
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import samples_of_split

@@ -8,8 +8,7 @@ from types import SimpleNamespace
 from kedro.pipeline import Pipeline
 
 from unetflow.config.model import ModelParameters, PlannedModel
-from unetflow.config.parameters import BudgetParameters, Parameters
-from unetflow.config.plan import Plan
+from unetflow.config.parameters import BudgetParameters, Parameters, Plan
 from unetflow.config.training import PlannedTraining, TrainingParameters
 from unetflow.core.errors import InputError
 from unetflow.data.fingerprint import Fingerprint

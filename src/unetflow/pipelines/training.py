@@ -13,7 +13,7 @@ from unetflow.augmentation.class_weights import list_class_weights
 from unetflow.augmentation.policy import Augmenter
 from unetflow.augmentation.weight_map_store import WeightedSamples, WeightFolder, update_weight_maps
 from unetflow.config.classes import Classes
-from unetflow.config.plan import Plan
+from unetflow.config.parameters import Plan
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE, Identity
 from unetflow.data.fingerprint import Fingerprint

@@ -1,7 +1,7 @@
 """What a training leaves to the machine and the data."""
 
 from unetflow.augmentation.class_weights import list_class_weights
-from unetflow.config.plan import Plan
+from unetflow.config.parameters import Plan
 from unetflow.config.training import PlannedTraining
 from unetflow.core.parallel import count_cores
 from unetflow.data.fingerprint import Fingerprint

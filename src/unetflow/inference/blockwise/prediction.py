@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.augmentation.crops import mirrored_places
-from unetflow.config.background import BackgroundParameters
+from unetflow.config.mask_export import BackgroundParameters
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
 from unetflow.core.types import Label, Probabilities

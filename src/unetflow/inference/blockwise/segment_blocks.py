@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from unetflow.config.background import BackgroundParameters
+from unetflow.config.mask_export import BackgroundParameters
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.blocks import plan_blocks
 from unetflow.inference.blockwise.prediction import (

@@ -8,7 +8,7 @@ import pandas as pd
 from kedro.pipeline import Pipeline
 
 from unetflow.config.classes import Classes
-from unetflow.config.plan import Plan
+from unetflow.config.parameters import Plan
 from unetflow.config.retraining import RetrainingParameters
 from unetflow.core.errors import InputError
 from unetflow.data.fingerprint import Fingerprint

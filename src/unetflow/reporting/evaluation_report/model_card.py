@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from unetflow.config.plan import Plan
+from unetflow.config.parameters import Plan
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.reporting.html.wording import count_of, depth, listing
 

@@ -6,8 +6,7 @@ from itertools import product
 from typing import Any
 
 from unetflow.config.model import ModelParameters, PlannedModel
-from unetflow.config.parameters import BudgetParameters
-from unetflow.config.plan import Plan
+from unetflow.config.parameters import BudgetParameters, Plan
 from unetflow.config.training import PlannedTraining, TrainingParameters
 from unetflow.core.errors import InputError
 from unetflow.data.fingerprint import Fingerprint

@@ -44,7 +44,7 @@ def nuclei() -> Iterator[Example]:
 
 def membranes(folder: Path) -> Iterator[Example]:
     """Yield the labels of ISBI 2012, again and again; the membranes' pieces are the objects."""
-    from unetflow.io.formats.registry import read_mask
+    from unetflow.io.formats.readers import read_mask
 
     truths = [np.asarray(read_mask(path)) == 0 for path in sorted(folder.iterdir())]
     while True:

@@ -45,7 +45,7 @@ from unetflow.inference.runtimes.quantisation import quantise
 from unetflow.inference.runtimes.registry import convert_network, start_runtime
 from unetflow.inference.runtimes.runtime import Parts, Runtime
 from unetflow.inference.segmenter import Segmenter
-from unetflow.io.formats.registry import read_image
+from unetflow.io.formats.readers import read_image
 from unetflow.io.tiff_writer import write_tiff
 from unetflow.models.device import describe_device
 from unetflow.models.preprocessing import with_preprocessing

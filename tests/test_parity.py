@@ -19,7 +19,7 @@ from tests.support.model_server import ask, bare_environment, register, serve
 from tests.support.real_networks import RealSet, read_set, train
 from unetflow.core.types import Label, Probabilities
 from unetflow.inference.segmenter import Segmenter
-from unetflow.io.formats.registry import read_mask
+from unetflow.io.formats.readers import read_mask
 from unetflow.metrics.pixels import mean_dice
 
 LEARNT = {"isbi2012": 0.7, "dsb2018": 0.7, "drive": 0.6, "deepcrack": 0.5, "camvid": 0.2}

@@ -12,7 +12,7 @@ from unetflow.annotations.layouts.objects import find_object_masks
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files
-from unetflow.io.formats.registry import read_image
+from unetflow.io.formats.readers import read_image
 
 MANY = 10**6
 CLASS_MAP = ClassMap((ClassSpec("background", (0,)), ClassSpec("nucleus", (255,))))

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.support.images import random_pixels
 from unetflow.core.errors import InputError
 from unetflow.io.base64_images import decode_image, encode_mask, restore_type
-from unetflow.io.formats.registry import read_image
+from unetflow.io.formats.readers import read_image
 
 
 def in_base64(data):

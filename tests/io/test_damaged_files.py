@@ -23,7 +23,7 @@ from unetflow.annotations.records import Pair, SourceImage
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.data.sample_builder import SampleSources, build_samples
-from unetflow.io.formats.registry import read_image, read_mask
+from unetflow.io.formats.readers import read_image, read_mask
 
 FUZZ_PIXELS = 100_000
 FORMS = {"png": "PNG", "jpg": "JPEG", "gif": "GIF", "bmp": "BMP", "tif": "TIFF", "tiff": "TIFF"}

@@ -14,9 +14,9 @@ from PIL import Image
 
 from tests.support.images import random_pixels, write_sixteen_bit_png
 from unetflow.core.errors import InputError
-from unetflow.io.archive import ArchiveMember
-from unetflow.io.formats import registry as readers
-from unetflow.io.formats.registry import is_image, read_image, read_mask
+from unetflow.io.files import ArchiveMember
+from unetflow.io.formats import readers
+from unetflow.io.formats.readers import is_image, read_image, read_mask
 from unetflow.io.formats.tiff import open_tiff
 
 PIXELS = hnp.arrays(

@@ -19,11 +19,10 @@ from hypothesis import strategies as st
 
 from tests.support.images import GREY, png_bytes, touch_images
 from unetflow.core.errors import InputError
-from unetflow.io import archive as archives
-from unetflow.io.archive import ArchiveMember, list_members
-from unetflow.io.file_listing import list_files, natural_order
-from unetflow.io.files import file_signature, file_size
-from unetflow.io.formats.registry import read_image
+from unetflow.io import file_listing
+from unetflow.io.file_listing import list_files, list_members, natural_order
+from unetflow.io.files import ArchiveMember, file_signature, file_size
+from unetflow.io.formats.readers import read_image
 
 PICTURE = png_bytes(2, 1, 8, GREY, b"\0\x07\x09")
 LOCAL, CENTRAL = b"PK\x03\x04", b"PK\x01\x02"
@@ -327,9 +326,9 @@ class TestArchive:
 
     def test_with_too_many_files_is_refused(self, tmp_path, monkeypatch):
         path = pack(tmp_path / "a.zip", {"folder/": b"", "a": b"", "b": b"", "c": b""})
-        monkeypatch.setattr(archives, "MAX_MEMBERS", 3)
+        monkeypatch.setattr(file_listing, "MAX_MEMBERS", 3)
         assert len(list_files(path).files) == 3
-        monkeypatch.setattr(archives, "MAX_MEMBERS", 2)
+        monkeypatch.setattr(file_listing, "MAX_MEMBERS", 2)
         with pytest.raises(InputError, match="it holds 3 files"):
             list_files(path)
 
@@ -398,7 +397,7 @@ class TestMember:
 
     def test_that_is_too_large_is_refused(self, tmp_path, monkeypatch):
         path = pack(tmp_path / "a.zip", {"a.png": bytes(1001), "b.png": bytes(1000)})
-        monkeypatch.setattr(archives, "MAX_MEMBER_BYTES", 1000)
+        monkeypatch.setattr(file_listing, "MAX_MEMBER_BYTES", 1000)
         assert refusals(path) == {"a.png": "its 1001 bytes are too many"}
 
     def test_that_is_a_zip_bomb_is_refused_unopened(self, tmp_path):
@@ -412,7 +411,7 @@ class TestMember:
 
     def test_with_a_high_compression_ratio_but_small_is_read(self, tmp_path):
         path = pack(tmp_path / "a.zip", {"a": bytes(10**6)}, zipfile.ZIP_DEFLATED)
-        assert path.stat().st_size < 10**6 / archives.MAX_RATIO
+        assert path.stat().st_size < 10**6 / file_listing.MAX_RATIO
         assert first_member(path).read_bytes() == bytes(10**6)
 
     def test_that_hides_its_size_is_unpacked_to_its_declared_size_only(self, tmp_path):

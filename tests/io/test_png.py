@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from tests.support.images import GREY, png_bytes
-from unetflow.io.formats.png import unpack_grey
-from unetflow.io.formats.registry import read_mask
+from unetflow.io.formats.picture_files import unpack_grey
+from unetflow.io.formats.readers import read_mask
 
 NONE, SUB, UP, AVERAGE, PAETH = range(5)
 

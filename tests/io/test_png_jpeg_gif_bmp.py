@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from tests.support.images import GREY, RGB, png_bytes, random_pixels
 from unetflow.core.errors import InputError
-from unetflow.io.formats.registry import read_image, read_mask
+from unetflow.io.formats.readers import read_image, read_mask
 
 PALETTE, GREY_ALPHA, RGB_ALPHA = 3, 4, 6
 PASSES = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from unetflow.io.formats.registry import read_image
+from unetflow.io.formats.readers import read_image
 from unetflow.io.pixel_size import PixelSize, read_pixel_size
 from unetflow.io.tiff_writer import write_label_tiff, write_probability_tiff
 

@@ -12,9 +12,10 @@ from PIL import Image
 
 from tests.support.images import GREY, RGB, png_bytes, random_pixels
 from unetflow.core.errors import InputError
-from unetflow.io.archive import ArchiveMember, list_members
-from unetflow.io.formats import registry as readers
-from unetflow.io.formats.registry import read_image, read_mask
+from unetflow.io.file_listing import list_members
+from unetflow.io.files import ArchiveMember
+from unetflow.io.formats import readers
+from unetflow.io.formats.readers import read_image, read_mask
 
 FUZZ_PIXELS = 100_000
 FORMS = {"png": "PNG", "jpg": "JPEG", "gif": "GIF", "bmp": "BMP", "tif": "TIFF", "tiff": "TIFF"}

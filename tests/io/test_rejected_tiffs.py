@@ -21,7 +21,7 @@ from tests.support.tiff_files import (
 )
 from unetflow.core.errors import InputError
 from unetflow.io.formats import tiff_layout
-from unetflow.io.formats.registry import read_image, read_mask
+from unetflow.io.formats.readers import read_image, read_mask
 from unetflow.io.formats.tiff import count_pages, read_tiff
 
 

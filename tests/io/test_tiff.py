@@ -24,9 +24,9 @@ from tests.support.tiff_files import (
     write_stack,
 )
 from unetflow.core.errors import InputError
-from unetflow.io.archive import ArchiveMember
+from unetflow.io.files import ArchiveMember
 from unetflow.io.formats import tiff, tiff_layout
-from unetflow.io.formats.registry import read_image, read_mask
+from unetflow.io.formats.readers import read_image, read_mask
 from unetflow.io.formats.tiff import count_pages, read_tiff
 
 SIZES = st.integers(1, 4)

@@ -10,7 +10,7 @@ from PIL import Image
 from tests.support.drawn_objects import TRICKY
 from tests.support.images import random_pixels
 from unetflow.core.errors import InputError
-from unetflow.io.formats.registry import read_mask
+from unetflow.io.formats.readers import read_mask
 from unetflow.io.pixel_size import PixelSize, read_pixel_size
 from unetflow.io.tiff_writer import write_label_tiff
 

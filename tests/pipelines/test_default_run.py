@@ -14,7 +14,7 @@ from click.testing import Result
 from PIL import Image
 
 from tests.conftest import TINY, kedro_run
-from unetflow.io.formats.registry import read_image, read_mask
+from unetflow.io.formats.readers import read_image, read_mask
 from unetflow.models.device import describe_device
 
 pytestmark = pytest.mark.xdist_group("finished")  # one process makes the run that all look at

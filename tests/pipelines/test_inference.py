@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from tests.conftest import kedro_run
 from unetflow.inference.segmenter import Segmenter
-from unetflow.io.formats.registry import read_image
+from unetflow.io.formats.readers import read_image
 from unetflow.io.pixel_size import PixelSize, read_pixel_size
 
 # one process makes the run that all look at

@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import kedro_run
 from unetflow.inference.segmenter import Segmenter
-from unetflow.io.formats.registry import read_image
+from unetflow.io.formats.readers import read_image
 
 # one process makes the run that all look at
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("finished")]

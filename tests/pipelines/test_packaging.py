@@ -15,7 +15,7 @@ from unetflow.config.packaging import PackagingParameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.inference.segmenter import Segmenter
-from unetflow.io.formats.registry import read_image
+from unetflow.io.formats.readers import read_image
 
 pytestmark = pytest.mark.xdist_group("finished")  # one process makes the run that all look at
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.conftest import ROOT, TINY, kedro_run
 from unetflow.inference.segmenter import Segmenter
-from unetflow.io.formats.registry import read_image, read_mask
+from unetflow.io.formats.readers import read_image, read_mask
 
 COLOURS = np.zeros((10, 3))
 COLOURS[:4] = [30, 60, 200], [90, 90, 90], [200, 40, 30], [240, 240, 90]

@@ -8,7 +8,7 @@ import numpy as np
 import tifffile
 
 from tests.support.images import random_pixels
-from unetflow.io.archive import ArchiveMember
+from unetflow.io.files import ArchiveMember
 from unetflow.io.formats.tiff import count_pages, read_tiff
 
 MANY = 10**6

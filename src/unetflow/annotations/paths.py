@@ -8,7 +8,7 @@ from pathlib import PureWindowsPath
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File
-from unetflow.io.formats.registry import is_image
+from unetflow.io.formats.readers import is_image
 
 _UNSUPPORTED = re.compile(
     r"\.(avif|czi|dcm|exr|heic|ims|j2k|jp2|lif|lsm|mha|mrxs|nd2|ndpi|nii|nii\.gz|npy|nrrd|oib|oif"

@@ -11,7 +11,7 @@ from unetflow.annotations.records import RasterAnnotation, SourceImage
 from unetflow.core.errors import DeclarationError, InputError
 from unetflow.core.types import IGNORE, Label
 from unetflow.io.files import File
-from unetflow.io.formats.registry import read_mask
+from unetflow.io.formats.readers import read_mask
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,8 @@ from unetflow.core.types import IGNORE, Label
 from unetflow.data.intensity import intensity_histogram
 from unetflow.data.samples import Sample, SampleRecord
 from unetflow.data.similarity import make_thumbnail
-from unetflow.io.archive import ArchiveMember
-from unetflow.io.files import File, file_signature, file_size, hide_home
-from unetflow.io.formats.registry import read_image, read_mask
+from unetflow.io.files import ArchiveMember, File, file_signature, file_size, hide_home
+from unetflow.io.formats.readers import read_image, read_mask
 from unetflow.io.image_hash import perceptual_hash, pixel_digest
 
 

@@ -20,7 +20,7 @@ from unetflow.instances.coco import write_coco
 from unetflow.instances.geojson import write_geojson
 from unetflow.instances.imagej import write_imagej_rois
 from unetflow.io.files import require_file
-from unetflow.io.formats.registry import read_image, read_mask
+from unetflow.io.formats.readers import read_image, read_mask
 from unetflow.io.pixel_size import PixelSize, read_pixel_size
 from unetflow.io.tiff_writer import write_label_tiff, write_probability_tiff, write_tiff
 

@@ -10,7 +10,7 @@ from unetflow.datasets.read_only import RAW, ReadOnlyDataset
 from unetflow.io.file_listing import list_files, natural_order
 from unetflow.io.files import File
 from unetflow.io.formats.bounds import MAX_PIXELS
-from unetflow.io.formats.registry import READERS, is_image
+from unetflow.io.formats.readers import READERS, is_image
 from unetflow.io.image_file import ImageFile
 
 _log = logging.getLogger(__name__)

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label
-from unetflow.io.formats.registry import read_image_bytes
+from unetflow.io.files import FileInMemory
+from unetflow.io.formats.bounds import detect_format
+from unetflow.io.formats.readers import read_image
 
 MAX_RECEIVED_PIXELS = 2**26
 """Limit for received images, 8192 x 8192: a file of some kilobytes can claim billions."""
-
 _JSON_TYPES = (np.int64, np.float64)
 """Types of NumPy arrays of JSON's numbers, which have no type themselves."""
 
@@ -20,7 +21,7 @@ _JSON_TYPES = (np.int64, np.float64)
 def decode_image(
     name: str, text: str, max_pixels: int = MAX_RECEIVED_PIXELS
 ) -> NDArray[np.generic]:
-    """Read an image from a file in base64.
+    """Read an image from a file in base64, whose beginning determines its format.
 
     Args:
         name: Name for messages.
@@ -40,7 +41,11 @@ def decode_image(
         raise InputError(
             name, f"it is not base64 ({error})", "Send the bytes of an image file in base64"
         ) from error
-    return read_image_bytes(name, data, max_pixels)
+    kind, extensions = detect_format(data[:8])
+    if not extensions:
+        what = f"it is {kind}" if kind else "its format is not known"
+        raise InputError(name, what if data else "it is empty", "Give a PNG or TIFF file")
+    return read_image(FileInMemory(name, extensions[0], data), max_pixels)
 
 
 def encode_mask(label: Label) -> str:
@@ -49,12 +54,9 @@ def encode_mask(label: Label) -> str:
 
 
 def restore_type(name: str, numbers: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
-    """Convert numbers from JSON to the data type of the training images.
+    """Convert numbers from JSON, of any shape, to the data type of the training images.
 
-    Args:
-        name: Name for messages.
-        numbers: An array of any shape; it is returned unchanged if its type is not one of JSON's.
-        dtype: Data type of the training images.
+    Numbers of another type than JSON's are returned unchanged. `name` is for messages.
 
     Raises:
         InputError: The type cannot represent one of the numbers.
@@ -64,15 +66,14 @@ def restore_type(name: str, numbers: NDArray[np.generic], dtype: str) -> NDArray
         return numbers
     with np.errstate(invalid="ignore", over="ignore"):
         restored: NDArray[np.generic] = numbers.astype(wanted)
+    fix = "Send finite numbers, as in the image's file"
+    if wanted.kind in "iu":
+        limits = np.iinfo(wanted)
+        fix = f"Send integers from {limits.min} to {limits.max}, as in the image's file"
     # Float32 rounds most numbers; integers must be exact.
     wrong = restored != numbers if wanted.kind in "iu" else ~np.isfinite(restored)
     if not wrong.any():
         return restored
-    if wanted.kind in "iu":
-        limits = np.iinfo(wanted)
-        fix = f"Send integers from {limits.min} to {limits.max}, as in the image's file"
-    else:
-        fix = "Send finite numbers, as in the image's file"
     raise InputError(
         name,
         f"{np.count_nonzero(wrong)} of its numbers, such as {numbers[wrong][0]}, are not "

@@ -1,14 +1,25 @@
-"""Listing of the files in a folder or a zip archive, and names of files."""
+"""Listing of the files in a folder or a zip archive, whose content is not trusted."""
 
 import os
 import re
+import stat
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from unetflow.core.errors import InputError
-from unetflow.io.archive import list_members
-from unetflow.io.files import File
+from unetflow.io.files import ArchiveMember, File, open_archive
+
+MAX_MEMBERS = 1_000_000
+"""Maximum number of files in an archive."""
+MAX_MEMBER_BYTES = 2**30
+"""Maximum unpacked size of a member."""
+MAX_NAME, MAX_NAME_PART = 2000, 255
+"""Maximum number of characters of a path, and of bytes of its parts, as on disks."""
+MAX_RATIO, RATIO_FREE_BYTES = 200, 64 * 2**20
+"""Maximum ratio of unpacked to packed size, and the unpacked size that is always allowed."""
+_NAMED_FOLDERS = 8
 
 
 @dataclass(frozen=True)
@@ -26,22 +37,16 @@ class FileListing:
     refused: list[InputError]
 
     def within(self, folder: str) -> dict[str, File]:
-        """Return the files in a folder and its subfolders by their relative path.
-
-        Args:
-            folder: Path of the folder; "." is the root.
+        """Return the files in a folder ("." is the root) and below, by their path relative to it.
 
         Raises:
             InputError: It holds no file.
         """
         prefix = "" if folder in (".", "") else folder.strip("/") + "/"
-        files = {
-            name.removeprefix(prefix): file
-            for name, file in self.files.items()
-            if name.startswith(prefix)
-        }
+        files = {n.removeprefix(prefix): f for n, f in self.files.items() if n.startswith(prefix)}
         if not files:
-            known = ", ".join(self.folders()) or "none"
+            folders = dict.fromkeys(name.rpartition("/")[0] or "." for name in self.files)
+            known = ", ".join(list(folders)[:_NAMED_FOLDERS]) or "none"
             raise InputError(
                 self.root / folder,
                 "there is no such folder, or it is empty",
@@ -57,11 +62,6 @@ class FileListing:
             )
         return self.files[name]
 
-    def folders(self, most: int = 8) -> list[str]:
-        """Return the first folders that hold files; "." is the root."""
-        folders = dict.fromkeys(name.rpartition("/")[0] or "." for name in self.files)
-        return list(folders)[:most]
-
 
 def list_files(root: Path) -> FileListing:
     """List the files in a folder or in a zip archive, except hidden ones.
@@ -72,6 +72,7 @@ def list_files(root: Path) -> FileListing:
     Raises:
         InputError: There is neither, or the archive is damaged or hostile.
     """
+    files: dict[str, File]
     if root.is_dir():
         files, refused = _list_folder(root)
     elif root.is_file():
@@ -117,6 +118,73 @@ def compile_pattern(pattern: str, where: object, example: str) -> re.Pattern[str
     return expression
 
 
+def list_members(archive: Path) -> tuple[list[ArchiveMember], list[InputError]]:
+    """List the files of a zip archive from its directory without unpacking.
+
+    Returns:
+        The files that can be read, and an error for each file that must not be read: too large,
+        compressed by a suspicious ratio or an unusual method, encrypted, a symbolic link, or with
+        a path that leads out of the archive.
+
+    Raises:
+        InputError: It is not a zip archive, or its directory contradicts itself.
+    """
+    try:
+        infos = [info for info in open_archive(archive).infolist() if not info.is_dir()]
+    except Exception as error:  # zipfile raises anything on damaged bytes, IndexError included
+        raise InputError(
+            archive, f"it cannot be read as a zip archive ({error})", "Download or pack it again"
+        ) from error
+    if len(infos) > MAX_MEMBERS:
+        raise InputError(archive, f"it holds {len(infos)} files", "Split it into several archives")
+    if sum(info.compress_size for info in infos) > archive.stat().st_size:
+        raise InputError(
+            archive,
+            "its files overlap each other, as those of a zip bomb do",
+            "Pack it again from its source",
+        )
+    members, refused, seen = [], [], set()
+    fix = "Pack the archive again without it, or unpack it and give the folder"
+    for info in infos:
+        member = ArchiveMember(archive, info.filename)
+        problem = "its name occurs twice" if info.filename in seen else _find_problem(info)
+        seen.add(info.filename)
+        if problem:
+            refused.append(InputError(member, problem, fix))
+        else:
+            members.append(member)
+    return members, refused
+
+
+def _find_problem(info: zipfile.ZipInfo) -> str | None:
+    """Return the reason why a member must not be read, or None."""
+    parts = info.filename.split("/")
+    most = max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size)
+    problems = {
+        "its name leads out of the archive": (
+            info.filename.startswith("/")
+            or ".." in parts
+            or "\\" in info.filename
+            or ":" in info.filename
+        ),
+        "its name is not in its simplest form": "" in parts or "." in parts,
+        "its name is too long": (
+            len(info.filename) > MAX_NAME
+            or any(len(part.encode()) > MAX_NAME_PART for part in parts)
+        ),
+        "it is a symbolic link": stat.S_ISLNK(info.external_attr >> 16),
+        "it is encrypted": info.flag_bits & 0x1,
+        "its compression method is not deflate": (
+            info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+        ),
+        f"its {info.file_size} bytes are too many": info.file_size > MAX_MEMBER_BYTES,
+        f"its {info.file_size} bytes are packed into {info.compress_size}, as in a zip bomb": (
+            info.file_size > most
+        ),
+    }
+    return next((problem for problem, applies in problems.items() if applies), None)
+
+
 def _list_folder(root: Path) -> tuple[dict[str, File], list[InputError]]:
     files: dict[str, File] = {}
     refused: list[InputError] = []
@@ -144,9 +212,7 @@ def _list_folder(root: Path) -> tuple[dict[str, File], list[InputError]]:
 def _walk(root: Path, refused: list[InputError]) -> Iterator[Path]:
     """Yield all files, and links to folders outside, but nothing hidden.
 
-    Args:
-        root: The folder.
-        refused: Receives an error for each folder that cannot be listed.
+    An error is added to `refused` for each folder that cannot be listed.
     """
 
     def refuse(error: OSError) -> None:

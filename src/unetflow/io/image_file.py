@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unetflow.core.errors import InputError
 from unetflow.io.files import File
 from unetflow.io.formats.bounds import MAX_PIXELS, decoding_errors
-from unetflow.io.formats.registry import read_image, to_image
+from unetflow.io.formats.readers import read_image, to_image
 from unetflow.io.formats.tiff import decode_tiff, is_tiff, open_tiff
 from unetflow.io.large_image import open_large
 from unetflow.io.lazy_image import LazyImage

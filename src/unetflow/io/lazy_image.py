@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
 from unetflow.io.formats.bounds import MAX_CHANNELS, explain_damage
-from unetflow.io.formats.pillow import drop_alpha
-from unetflow.io.formats.registry import to_image_type
+from unetflow.io.formats.picture_files import drop_alpha
+from unetflow.io.formats.readers import to_image_type
 from unetflow.io.pixel_size import PixelSize
 
 Selection = tuple[slice, ...]

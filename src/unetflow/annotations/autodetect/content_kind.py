@@ -8,7 +8,7 @@ import numpy as np
 
 from unetflow.core.errors import InputError
 from unetflow.io.files import File
-from unetflow.io.formats.registry import read_image
+from unetflow.io.formats.readers import read_image
 from unetflow.io.formats.tiff import count_pages
 from unetflow.io.image_hash import perceptual_hash
 

@@ -19,7 +19,7 @@ from unetflow.annotations.split_table import find_split_words, parse_split
 from unetflow.core.errors import InputError
 from unetflow.core.types import SPLITS
 from unetflow.io.file_listing import FileListing, list_files
-from unetflow.io.formats.registry import is_image
+from unetflow.io.formats.readers import is_image
 
 _MAX_SHOWN = 6
 _MAX_UNUSED_MASKS = 0.1  # for each pair

@@ -21,7 +21,7 @@ from unetflow.annotations.paths import folder_prefix
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File
-from unetflow.io.formats.registry import read_image, read_mask
+from unetflow.io.formats.readers import read_image, read_mask
 
 _MIN_IMAGES = 3
 """Images that are opened, and how many there must be: a few may be alike by chance."""

@@ -23,7 +23,7 @@ from unetflow.annotations.layouts.stacks import find_stacks
 from unetflow.annotations.split_table import find_splits
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
-from unetflow.io.formats.registry import is_image
+from unetflow.io.formats.readers import is_image
 
 _MAX_COMPARED = 5  # matches of a group, with its first one
 _NEARLY_ALL = 0.9  # of the pairs that names suggest

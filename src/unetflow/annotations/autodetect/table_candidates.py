@@ -15,7 +15,7 @@ from unetflow.annotations.paths import without_suffix
 from unetflow.annotations.tables import read_columns, read_json
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
-from unetflow.io.formats.registry import is_image
+from unetflow.io.formats.readers import is_image
 
 _MAX_JSON_BYTES = 2**28
 _MAX_OPENED = 8  # tables in each folder

@@ -7,7 +7,7 @@ from unetflow.annotations.raster import InstanceMask
 from unetflow.annotations.records import Pair, Pairing, SourceImage, build_pairing
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
-from unetflow.io.formats.registry import is_image
+from unetflow.io.formats.readers import is_image
 
 _TRUTHS = ("GT", "ST")
 """Gold truth is drawn by people, silver truth is computed from the participants' results."""

@@ -9,7 +9,7 @@ from unetflow.annotations.raster import SemanticMask
 from unetflow.annotations.records import Pair, Pairing, SourceImage, sort_errors
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing, compile_pattern, natural_order
-from unetflow.io.formats.registry import READERS, is_image
+from unetflow.io.formats.readers import READERS, is_image
 
 _GROUP = r"Put brackets around the part that image and mask share, as in '(\d+)_training'"
 

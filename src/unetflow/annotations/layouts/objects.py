@@ -9,7 +9,7 @@ from unetflow.annotations.records import Pair, Pairing, SourceImage, build_pairi
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File
-from unetflow.io.formats.registry import is_image
+from unetflow.io.formats.readers import is_image
 
 
 def find_object_masks(

@@ -13,10 +13,16 @@ import tifffile
 from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
-from unetflow.io.archive import ArchiveMember
-from unetflow.io.files import File, FileInMemory, ReadableFile
+from unetflow.io.files import (
+    ArchiveMember,
+    File,
+    FileInMemory,
+    ReadableFile,
+    file_signature,
+    file_size,
+)
 from unetflow.io.formats.bounds import check_size, decoding_errors
-from unetflow.io.formats.pillow import drop_alpha
+from unetflow.io.formats.picture_files import drop_alpha
 from unetflow.io.formats.tiff_layout import (
     CHANNEL_AXES,
     IMAGE_AXES,
@@ -140,8 +146,8 @@ def open_tiff(file: ReadableFile, *, keep: bool) -> Iterator[tifffile.TiffFile]:
         stream = file.open()
     elif not isinstance(file, ArchiveMember):
         stream = io.BufferedReader(_SingleFile(file))
-    elif keep and file.size() <= _MAX_KEPT_BYTES:
-        stream = io.BytesIO(_unpack(file, file.signature()))
+    elif keep and file_size(file) <= _MAX_KEPT_BYTES:
+        stream = io.BytesIO(_unpack(file, file_signature(file)))
     else:
         stream = io.BytesIO(file.read_bytes())  # tifffile seeks back and forth
     # Errors become `InputError`s; tifffile's log does not name the file.

@@ -1,9 +1,9 @@
-"""Image files to arrays, with one small module for each family of formats.
+"""Image files to arrays, with one module for each family of formats.
 
-A reader is a function `(file, max_pixels, *, page, indices) -> array` that returns the pixels as
-stored: `(height, width)` or `(height, width, channels)`, at the source's bit depth, upright and
-without an alpha channel. For an image with a palette it returns the indices if `indices` is true,
-otherwise the colours. To add a format, add a module and an entry in `READERS`.
+A reader is a function `(file, max_pixels, *, indices) -> array` that returns the pixels as stored:
+`(height, width)` or `(height, width, channels)`, at the source's bit depth, upright and without an
+alpha channel. For an image with a palette it returns the indices if `indices` is true, otherwise
+the colours. To add a format, add a function and an entry in `READERS`.
 """
 
 from collections.abc import Callable
@@ -16,11 +16,10 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 
 from unetflow.core.errors import DeclarationError, InputError
-from unetflow.io.files import FileInMemory, ReadableFile
-from unetflow.io.formats.bounds import MAX_PIXELS, decoding_errors, detect_format
-from unetflow.io.formats.pillow import read_jpeg, read_picture
-from unetflow.io.formats.png import read_png
-from unetflow.io.formats.tiff import read_tiff
+from unetflow.io.files import ReadableFile
+from unetflow.io.formats.bounds import MAX_PIXELS, decoding_errors
+from unetflow.io.formats.picture_files import read_jpeg, read_picture, read_png
+from unetflow.io.formats.tiff import is_tiff, read_tiff
 
 READERS: dict[str, Callable[..., NDArray[np.generic]]] = {
     ".png": read_png,
@@ -43,10 +42,10 @@ def is_image(name: str) -> bool:
 def read_image(
     file: ReadableFile, max_pixels: int = MAX_PIXELS, page: int | None = None
 ) -> NDArray[np.generic]:
-    """Read an image of any number of channels at its own bit depth.
+    """Read an image of any number of channels from a PNG, JPEG, TIFF, GIF or BMP file.
 
     Args:
-        file: A PNG, JPEG, TIFF, GIF or BMP file.
+        file: The file.
         max_pixels: Limit of width times height, checked before decoding.
         page: Number of the image in a file that holds several.
 
@@ -58,24 +57,6 @@ def read_image(
             finite, or integers that float32 cannot represent.
     """
     return to_image(file, _read(file, max_pixels, page, indices=False))
-
-
-def read_image_bytes(name: str, data: bytes, max_pixels: int = MAX_PIXELS) -> NDArray[np.generic]:
-    """Read an image from the bytes of a file, whose beginning determines the format.
-
-    Args:
-        name: Name for messages.
-        data: The bytes of a file as in `read_image`.
-        max_pixels: Limit of width times height, checked before decoding.
-
-    Returns:
-        See `read_image`, also for the errors.
-    """
-    kind, extensions = detect_format(data[:8])
-    if not extensions:
-        what = f"it is {kind}" if kind else "its format is not known"
-        raise InputError(name, what if data else "it is empty", "Give a PNG or TIFF file")
-    return read_image(FileInMemory(name, extensions[0], data), max_pixels)
 
 
 def to_image(file: ReadableFile, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -147,8 +128,11 @@ def _read(
             f"the extension '{file.suffix}' is not one of {', '.join(READERS)}",
             "Convert the file to PNG or TIFF",
         )
+    if page is not None and not is_tiff(file):
+        raise InputError(file, "it holds no pages", "Use the layout `folders` for single images")
+    of_stacks = {"page": page} if is_tiff(file) else {}
     with decoding_errors(file):
-        pixels = reader(file, max_pixels, page=page, indices=indices)
+        pixels = reader(file, max_pixels, indices=indices, **of_stacks)
     if pixels.size == 0:
         raise InputError(file, "the image has no pixels", "Export it again from its source")
     return pixels

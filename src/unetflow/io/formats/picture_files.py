@@ -1,6 +1,8 @@
-"""PNG, through imagecodecs and Pillow, with a faster decoder for typical masks.
+"""PNG, JPEG, GIF and BMP, through imagecodecs and Pillow, with a faster decoder for typical masks.
 
-Section numbers refer to the PNG specification (W3C).
+Pillow's format classes are called directly: `Image.open` would apply Pillow's own limit of pixels,
+which belongs to the whole process. `check_size` takes its place. Section numbers refer to the PNG
+specification (W3C).
 """
 
 import io
@@ -8,16 +10,19 @@ import struct
 import zlib
 from collections import defaultdict
 from itertools import pairwise
+from typing import BinaryIO
 
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from unetflow.core.errors import InputError
 from unetflow.io.files import ReadableFile
 from unetflow.io.formats.bounds import check_size, read_bounded
-from unetflow.io.formats.pillow import decode, drop_alpha, reject_page
 
 _GREY, _PALETTE, _ALPHA = 0, 3, 4
 """Colour types; that of alpha is added to another one (section 11.2.1)."""
@@ -27,11 +32,34 @@ _MAX_PAETH_ROWS = 2
 """Undoing the Paeth filter one pixel at a time pays off for up to this many rows."""
 
 
-def read_png(
-    file: ReadableFile, max_pixels: int, *, page: int | None, indices: bool
+def read_picture(
+    file: ReadableFile, max_pixels: int, *, indices: bool, image_class: type[ImageFile]
 ) -> NDArray[np.generic]:
+    """Read a file of one of Pillow's formats that holds one image."""
+    try:
+        with file.open("rb") as opened:
+            return _decode(file, image_class, opened, max_pixels, indices=indices)
+    except Image.DecompressionBombError as error:  # a GIF image that exceeds its screen
+        problem = "its image is far larger than the screen that its header claims"
+        raise InputError(file, problem, "Export it again from its source") from error
+
+
+def read_jpeg(file: ReadableFile, max_pixels: int, *, indices: bool) -> NDArray[np.generic]:
+    """Read a JPEG file; of several images in it, the first one."""
+    with file.open("rb") as opened:
+        with JpegImageFile(opened) as image:
+            width, height = image.size
+        check_size(file, width, height, max_pixels)
+        opened.seek(0)
+        data = read_bounded(file, opened, width, height)
+    # Without an end marker after the last scan, trailing zeros would decode to something.
+    if data.find(b"\xff\xd9", data.rfind(b"\xff\xda")) < 0:
+        raise ValueError("it ends too early")
+    return _decode(file, JpegImageFile, io.BytesIO(data), max_pixels, indices=indices)
+
+
+def read_png(file: ReadableFile, max_pixels: int, *, indices: bool) -> NDArray[np.generic]:
     """Read a PNG file at its own bit depth."""
-    reject_page(file, page)
     with file.open("rb") as opened:
         start = opened.read(33)
         if start[:8] != b"\x89PNG\r\n\x1a\n" or start[12:16] != b"IHDR" or len(start) < 33:
@@ -46,7 +74,7 @@ def read_png(
         if bits == 16 and colour_type != _GREY:  # Pillow would cut it to 8 bits
             problem = "its 16-bit colours come with an orientation or with a transparent colour"
             raise InputError(file, problem, "Save it upright and without transparency")
-        pixels = decode(file, PngImageFile, io.BytesIO(data), max_pixels, indices=indices)
+        pixels = _decode(file, PngImageFile, io.BytesIO(data), max_pixels, indices=indices)
         if colour_type == _GREY and bits in (2, 4):  # Pillow spreads them up to 255
             pixels = pixels.astype(np.uint8) // np.uint8(255 // (2**bits - 1))
         return pixels
@@ -60,20 +88,52 @@ def read_png(
     return drop_alpha(file, pixels) if colour_type & _ALPHA else pixels
 
 
+def drop_alpha(where: object, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Drop the last channel, an alpha channel, which must be the same for all pixels."""
+    alpha = pixels[:, :, -1]
+    if np.any(alpha != alpha[0, 0]):
+        raise InputError(
+            where,
+            "its alpha channel is not constant, and what lies under it is not known",
+            "Save it as grey or RGB; a picture can be flattened",
+        )
+    kept = pixels[:, :, 0] if pixels.shape[2] == 2 else pixels[:, :, :-1]
+    return np.ascontiguousarray(kept)  # speeds up all later steps
+
+
+def _decode(
+    file: ReadableFile,
+    image_class: type[ImageFile],
+    opened: BinaryIO,
+    max_pixels: int,
+    *,
+    indices: bool,
+) -> NDArray[np.generic]:
+    with image_class(opened) as image:
+        check_size(file, image.width, image.height, max_pixels)
+        if getattr(image, "n_frames", 1) > 1:
+            raise InputError(file, "it is a film of several images", "Save each one as a file")
+        upright: Image.Image = ImageOps.exif_transpose(image)
+        if upright.mode == "1":
+            upright = upright.convert("L")
+        elif upright.mode in ("P", "PA") and not indices:
+            has_alpha = "transparency" in upright.info or upright.mode == "PA"
+            upright = upright.convert("RGBA" if has_alpha else "RGB")
+        if upright.mode not in ("L", "P", "RGB", "LA", "RGBA", "I;16"):
+            raise InputError(file, f"its colours are {upright.mode}", "Save it as grey or RGB")
+        pixels = np.asarray(upright)
+        return drop_alpha(file, pixels) if upright.mode in ("LA", "RGBA") else pixels
+
+
 def unpack_grey(packed: bytes, width: int, height: int) -> NDArray[np.uint8] | None:
-    """Unpack the pixels of an 8-bit grey PNG image (sections 7 to 10).
+    """Unpack the pixels `(height, width)` of an 8-bit grey PNG image (sections 7 to 10).
 
     In masks most rows repeat a value or the row above. libdeflate unpacks those several times as
     fast as the zlib in libpng, and sums along rows or columns undo their filters. On the masks of
     the Data Science Bowl 2018 this takes 0.37 of the time of `imagecodecs.png_decode`.
 
-    Args:
-        packed: The joined content of the IDAT chunks.
-        width: Width of the image.
-        height: Height of the image.
-
-    Returns:
-        `(height, width)`; None if libpng is faster, or must report what is wrong.
+    `packed` is the joined content of the IDAT chunks. The result is None if libpng is faster, or
+    must report what is wrong.
     """
     size = height * (width + 1)
     try:
@@ -89,21 +149,17 @@ def unpack_grey(packed: bytes, width: int, height: int) -> NDArray[np.uint8] | N
         return None
     borders = np.flatnonzero(filters[1:] != filters[:-1]) + 1
     for first, end in pairwise([0, *borders.tolist(), height]):
-        _undo_filter(int(filters[first]), pixels, first, end)
+        part = pixels[first:end]
+        if filters[first] == _SUB:
+            np.add.accumulate(part, axis=1, out=part)
+        elif filters[first] == _UP:
+            with_above = pixels[max(first - 1, 0) : end]
+            np.add.accumulate(with_above, axis=0, out=with_above)
+        elif filters[first] == _PAETH:
+            for row in range(first, end):
+                above = pixels[row - 1].tolist() if row else [0] * width
+                pixels[row] = _undo_paeth(pixels[row].tolist(), above)
     return np.ascontiguousarray(pixels)
-
-
-def _undo_filter(kind: int, pixels: NDArray[np.uint8], first: int, end: int) -> None:
-    """Undo the filter of the rows from `first` to `end` in place; all have the same one."""
-    if kind == _SUB:
-        np.add.accumulate(pixels[first:end], axis=1, out=pixels[first:end])
-    elif kind == _UP:
-        with_above = pixels[max(first - 1, 0) : end]
-        np.add.accumulate(with_above, axis=0, out=with_above)
-    elif kind == _PAETH:
-        for row in range(first, end):
-            above = pixels[row - 1].tolist() if row else [0] * pixels.shape[1]
-            pixels[row] = _undo_paeth(pixels[row].tolist(), above)
 
 
 def _undo_paeth(stored: list[int], above: list[int]) -> list[int]:

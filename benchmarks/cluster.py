@@ -39,8 +39,7 @@ from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.segment import segment
 from unetflow.inference.segmenter import Segmenter, SegmenterSettings
 from unetflow.inference.serialise import serialise_segmenter
-from unetflow.io.image_file import ImageFile
-from unetflow.io.large_image import open_large
+from unetflow.io.image_file import ImageFile, open_large
 from unetflow.models.device import describe_device
 from unetflow.models.preprocessing import with_preprocessing
 from unetflow.models.unet import build_unet, geometry_of

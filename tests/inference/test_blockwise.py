@@ -12,7 +12,7 @@ from unetflow.data.intensity import IntensityRange
 from unetflow.inference.blockwise.segment_blocks import as_block_model, segment_large
 from unetflow.inference.segmenter import Segmenter
 from unetflow.inference.tta import predict_views
-from unetflow.io.large_image import open_large
+from unetflow.io.image_file import open_large
 from unetflow.models.preprocessing import with_preprocessing
 from unetflow.models.unet import geometry_of
 

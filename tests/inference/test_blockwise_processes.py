@@ -16,7 +16,7 @@ from tests.support.large_files import read_result, smooth_pixels, whole_result
 from tests.support.waiting import LIMIT, pause_randomly, wait_until
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
-from unetflow.io.large_image import open_large
+from unetflow.io.image_file import open_large
 
 pytestmark = pytest.mark.process
 

@@ -13,7 +13,7 @@ from unetflow.inference.blockwise import overview
 from unetflow.inference.blockwise.overview import shrink_image, shrink_label
 from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.blockwise.segment_blocks import Progress
-from unetflow.io.large_image import open_large
+from unetflow.io.image_file import open_large
 
 
 @given(

@@ -26,7 +26,7 @@ from unetflow.inference.blockwise.prediction import BlockModel
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.inference.blockwise.small_objects import SmallObjects
 from unetflow.inference.postprocessing import Postprocessing, remove_small_objects
-from unetflow.io.large_image import open_large
+from unetflow.io.image_file import open_large
 
 UNTUNED = Postprocessing.untuned(1)
 

@@ -9,7 +9,7 @@ from unetflow.inference.blockwise.segment_blocks import segment_large
 from unetflow.inference.executor import open_executor
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.serialise import serialise_segmenter
-from unetflow.io.large_image import open_large
+from unetflow.io.image_file import open_large
 
 
 def test_a_serialised_segmenter_predicts_the_same(segmenter, random):

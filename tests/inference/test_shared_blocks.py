@@ -18,7 +18,7 @@ from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.prediction import predict_blocks
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.inference.executor import open_executor
-from unetflow.io.large_image import open_large
+from unetflow.io.image_file import open_large
 
 pytestmark = pytest.mark.process
 

@@ -20,7 +20,7 @@ from zarr.codecs import BloscCodec, Crc32cCodec, GzipCodec, ZstdCodec
 
 from tests.support.large_files import grey
 from unetflow.core.errors import InputError
-from unetflow.io.large_image import open_large
+from unetflow.io.image_file import open_large
 
 ROOT = Path(__file__).parents[2]
 BOMB = 2**28

@@ -12,9 +12,8 @@ from tests.support.images import random_pixels
 from tests.support.large_files import grey, write_ome_pyramid, write_ome_zarr
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.prediction import read_mirrored
-from unetflow.io.large_image import open_large
+from unetflow.io.image_file import MappedFile, open_large
 from unetflow.io.lazy_image import CachedChunks, LazyImage
-from unetflow.io.tiff_image import MappedFile
 
 TIFFS = {
     "tiles": {"tile": (32, 16), "compression": "zlib"},

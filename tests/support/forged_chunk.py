@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.support.large_memory import peak
 from unetflow.core.errors import InputError
-from unetflow.io.large_image import open_large
+from unetflow.io.image_file import open_large
 
 
 def main(folder: Path) -> None:

@@ -15,7 +15,7 @@ from zarr.storage import _local
 from tests.support.large_files import cheap_model
 from unetflow.core import atomic
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
-from unetflow.io.large_image import open_large
+from unetflow.io.image_file import open_large
 
 MODEL = cheap_model(temperature=1.7, threshold=0.45, min_object_size=25)
 

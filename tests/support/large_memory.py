@@ -19,7 +19,7 @@ from unetflow.core.geometry import unet_geometry
 from unetflow.inference.blockwise.prediction import BlockModel
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.inference.postprocessing import Postprocessing
-from unetflow.io.large_image import open_large
+from unetflow.io.image_file import open_large
 
 PATTERN = 500
 

@@ -2,32 +2,34 @@
 
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
-from unetflow.io.files import File
+from unetflow.io.files import File, file_signature
 from unetflow.io.formats.bounds import MAX_PIXELS, decoding_errors
 from unetflow.io.formats.readers import read_image, to_image
-from unetflow.io.formats.tiff import decode_tiff, is_tiff, open_tiff
-from unetflow.io.large_image import open_large
-from unetflow.io.lazy_image import LazyImage
+from unetflow.io.formats.tiff import ALPHA, decode_tiff, is_tiff, open_tiff
+from unetflow.io.formats.tiff_layout import check_chain, find_series
+from unetflow.io.lazy_image import (
+    MAX_CHUNK_PIXELS,
+    CachedChunks,
+    LazyImage,
+    Selection,
+    check_chunk,
+    choose_level,
+)
 from unetflow.io.pixel_size import PixelSize, find_pixel_size
-from unetflow.io.tiff_image import as_lazy_image
 
 
 @dataclass(frozen=True)
 class WholeImage:
-    """An image in memory.
-
-    Attributes:
-        pixels: `(height, width, channels)`; see `read_image`.
-        pixel_size: The size of a pixel; None if unknown.
-    """
+    """An image in memory: `(height, width, channels)` as of `read_image`; size None if unknown."""
 
     pixels: NDArray[np.generic]
     pixel_size: PixelSize | None = None
@@ -118,8 +120,118 @@ class ImageFile:
             return None
         try:
             with decoding_errors(self.file):
-                return as_lazy_image(self.file, tiff, stack)
+                return _as_lazy_image(self.file, tiff, stack)
         except InputError:
             if pixels > self.max_pixels:
                 raise
             return None
+
+
+def open_large(path: Path, level: int = 0, max_pixels: int = MAX_CHUNK_PIXELS) -> LazyImage:
+    """Open an image larger than memory without decoding it.
+
+    Args:
+        path: A TIFF file of one image, channels not counted; reduced copies of it are levels. Or a
+            folder with a Zarr array or an OME-Zarr image.
+        level: Level of a pyramid; 0 is the full resolution.
+        max_pixels: Largest width times height of a tile, strip or chunk, which is decoded at once.
+
+    Raises:
+        InputError: It cannot be read as one image.
+
+    Example:
+        ```python
+        with open_large(Path("slide.ome.tif")) as image:
+            corner = image.read((0, 512), (0, 512))  # (512, 512, channels)
+        ```
+    """
+    if path.is_dir():
+        from unetflow.io.zarr_image import open_large_zarr  # it imports zarr, see `_decode_tiles`
+
+        return open_large_zarr(path, level, max_pixels)
+    with decoding_errors(path), ExitStack() as stack:
+        tiff = stack.enter_context(open_tiff(path, keep=False))
+        return _as_lazy_image(path, tiff, stack, level, max_pixels)
+
+
+def _as_lazy_image(
+    path: Path,
+    tiff: tifffile.TiffFile,
+    stack: ExitStack,
+    level: int = 0,
+    max_pixels: int = MAX_CHUNK_PIXELS,
+) -> LazyImage:
+    """Return an image of an opened TIFF file that takes over the stack and closes the file.
+
+    Uncompressed pixels that are stored one after the other are memory-mapped; otherwise one tile
+    or strip after the other is decoded.
+    """
+    check_chain(tiff)
+    series = choose_level(path, find_series(path, tiff).levels, level)
+    header = series.keyframe
+    if header.photometric == tifffile.PHOTOMETRIC.PALETTE:
+        raise InputError(path, "it has a palette", "Save it as grey or RGB")
+    orientation = header.tags.valueof("Orientation", default=1)
+    if orientation != 1:
+        problem = f"it is stored turned (Orientation {orientation})"
+        raise InputError(path, problem, "Save it upright")
+    array = _map_pixels(path, tiff, series)
+    return LazyImage(
+        path,
+        array or _decode_tiles(path, series, max_pixels, stack),
+        series.axes,
+        {"image": file_signature(path), "level": level},
+        pixel_size=find_pixel_size(tiff),
+        has_alpha=header.extrasamples[-1:] in ALPHA,
+        reopen=partial(open_large, path.absolute(), level, max_pixels),
+        close=stack.pop_all().close,
+    )
+
+
+@dataclass(frozen=True)
+class MappedFile:
+    """Values that follow each other in a file, uncompressed.
+
+    Each part is mapped separately, so that earlier parts do not stay in memory.
+    """
+
+    path: Path
+    dtype: np.dtype[Any]
+    start: int
+    shape: tuple[int, ...]
+
+    def __getitem__(self, selection: Selection) -> NDArray[Any]:
+        return np.array(np.memmap(self.path, self.dtype, "r", self.start, self.shape)[selection])
+
+
+def _map_pixels(
+    path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries
+) -> MappedFile | None:
+    """Return the mapped pixels, or None where they are compressed or scattered."""
+    header, start = series.keyframe, series.dataoffset
+    dtype = np.dtype(tiff.byteorder + series.dtype.char)
+    if start is None or not header.is_contiguous or not header.is_final:
+        return None
+    if dtype.itemsize * 8 != header.bitspersample:
+        return None
+    # Reading a map beyond the end of the file would kill the process.
+    if start + series.size * dtype.itemsize > path.stat().st_size:
+        raise ValueError("it ends too early")
+    return MappedFile(path, dtype, start, tuple(series.shape))
+
+
+def _decode_tiles(
+    path: Path, series: tifffile.TiffPageSeries, max_pixels: int, stack: ExitStack
+) -> CachedChunks:
+    import zarr  # a quarter of a second, which small images need not wait for
+
+    for plane in series:
+        header = plane.keyframe
+        found = min(len(plane.dataoffsets), len(plane.databytecounts))
+        if found < np.prod(header.chunked) or not all(plane.databytecounts):
+            raise ValueError("some of its strips or tiles are missing")
+    store = stack.enter_context(series.aszarr(level=0, maxworkers=1))
+    array = zarr.open_array(store, mode="r")
+    sizes = dict(zip(series.axes, array.chunks, strict=True))
+    check_chunk(path, sizes["X"], sizes["Y"], max_pixels)
+    return CachedChunks(array, array.chunks)

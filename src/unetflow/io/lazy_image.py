@@ -19,7 +19,6 @@ from unetflow.io.pixel_size import PixelSize
 
 Selection = tuple[slice, ...]
 Level = TypeVar("Level")
-
 MAX_CHUNK_PIXELS = 2**26
 """Width times height that is decoded at once, 8192 x 8192: beyond it windows save no memory."""
 _CACHE_BYTES = 2**26
@@ -44,10 +43,7 @@ class Array(Protocol):
 class CachedChunks:
     """An array stored in chunks, with the chunks that were read last kept in memory.
 
-    Args:
-        array: The array.
-        chunks: The size of a chunk along each axis.
-        max_bytes: Total size of the kept chunks; one is kept in any case.
+    `chunks` is the size of a chunk along each axis. Chunks of `max_bytes` are kept, at least one.
     """
 
     def __init__(
@@ -87,7 +83,8 @@ class LazyImage(AbstractContextManager["LazyImage"]):
         array: The stored values.
         axes: A letter for each axis of the array: Y and X are rows and columns, C or S channels;
             other axes must have the size 1.
-        identity: Values that change when the pixels change, as JSON can hold them.
+        identity: Values that change when the pixels change, as JSON can hold them. The attribute
+            also holds the shape and the type.
         pixel_size: The size of a pixel; None where unknown.
         has_alpha: Whether the last channel is an alpha channel, which is dropped.
         reopen: Opens the image again, in another process too; None where it is not a file.
@@ -96,9 +93,6 @@ class LazyImage(AbstractContextManager["LazyImage"]):
     Attributes:
         shape: Height, width and channels.
         dtype: Type of the pixels that are read: uint8, uint16 or float32.
-        identity: The above, and the shape and the type.
-        pixel_size: The above.
-        reopen: The above.
 
     Raises:
         InputError: The axes are not those of one image.
@@ -106,7 +100,7 @@ class LazyImage(AbstractContextManager["LazyImage"]):
 
     def __init__(
         self,
-        where: object,
+        where: Path,
         array: Array,
         axes: str,
         identity: Mapping[str, Any],
@@ -140,14 +134,7 @@ class LazyImage(AbstractContextManager["LazyImage"]):
         self.pixel_size, self.reopen = pixel_size, reopen
 
     def read(self, rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[np.generic]:
-        """Read a window.
-
-        Args:
-            rows: First row, and one after the last.
-            columns: First column, and one after the last.
-
-        Returns:
-            `(rows, columns, channels)`.
+        """Read a window `(rows, columns, channels)`: from a first row and column to before a last.
 
         Raises:
             InputError: The file is damaged, or holds values that are not finite.
@@ -160,19 +147,13 @@ class LazyImage(AbstractContextManager["LazyImage"]):
         except InputError:
             raise
         except Exception as error:  # decoders raise anything on damaged bytes
-            raise InputError(self.where, *self._explain(error)) from error
-        places = [self._axes.index(axis) for axis in "YX"]
-        pixels = np.moveaxis(pixels, places, (0, 1))
+            raise InputError(self.where, *explain_damage(self.where, error)) from error
+        pixels = np.moveaxis(pixels, [self._axes.index(axis) for axis in "YX"], (0, 1))
         pixels = pixels.reshape(*pixels.shape[:2], -1)
         if self._has_alpha:
             pixels = drop_alpha(self.where, pixels).reshape(*pixels.shape[:2], -1)
         native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
         return to_image_type(self.where, np.ascontiguousarray(native))
-
-    def _explain(self, error: Exception) -> tuple[str, str]:
-        if isinstance(self.where, Path):
-            return explain_damage(self.where, error)
-        return f"it cannot be read ({error})", "Export it again from its source"
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -57,7 +57,7 @@ def segment_large(
 
     Args:
         segmenter: The segmenter.
-        image: The image, as `io.large_image.open_large` opens it.
+        image: The image, as `io.image_file.open_large` opens it.
         target: File for the labels, a `.tif` or a `.zarr`.
         views: See `as_block_model`.
         executor: Predicts the blocks; its context is the segmenter. None: this process.

@@ -30,11 +30,8 @@ def download(path: Path, source: dict[str, Any]) -> None:
     """
     url, digest = _check(source)
     if path.is_dir():
-        raise InputError(
-            path,
-            "it is a folder, but `download` fetches a file",
-            "Give the file's path, or remove `download`",
-        )
+        problem = "it is a folder, but `download` fetches a file"
+        raise InputError(path, problem, "Give the file's path, or remove `download`")
     if path.is_file():
         _verify(path, digest)
         return
@@ -50,11 +47,9 @@ def _verify(path: Path, digest: str) -> None:
         return
     found = sha256(path)
     if found != digest:
-        raise InputError(
-            path,
-            f"its SHA-256 is {found}, but the catalog's `download` says {digest}",
-            "Delete the file to fetch it again, or correct `download.sha256`",
-        )
+        problem = f"its SHA-256 is {found}, but the catalog's `download` says {digest}"
+        fix = "Delete the file to fetch it again, or correct `download.sha256`"
+        raise InputError(path, problem, fix)
     # Without the note, in a read-only folder, the file is read again.
     with contextlib.suppress(OSError), atomic_write(note) as temporary:
         temporary.write_text(verified, encoding="utf-8")
@@ -75,11 +70,9 @@ def _fetch(url: str, digest: str, path: Path) -> None:
     except RequestException as error:
         if error.response is not None:
             error.response.close()
-        raise InputError(
-            url,
-            f"the transfer failed ({type(error).__name__}: {error})",
-            "Check the address and the network, then run again",
-        ) from error
+        problem = f"the transfer failed ({type(error).__name__}: {error})"
+        fix = "Check the address and the network, then run again"
+        raise InputError(url, problem, fix) from error
     except OSError as error:
         raise InputError(
             path, f"it cannot be written ({error})", "Make room, or choose another `path`"
@@ -87,11 +80,9 @@ def _fetch(url: str, digest: str, path: Path) -> None:
     except ValueError as error:
         if "hash" not in str(error):
             raise
-        raise InputError(
-            url,
-            f"the downloaded file has another SHA-256 than {digest}, and was discarded",
-            "Run again; if that does not help, ask the file's publisher for its digest",
-        ) from error
+        problem = f"the downloaded file has another SHA-256 than {digest}, and was discarded"
+        fix = "Run again; if that does not help, ask the file's publisher for its digest"
+        raise InputError(url, problem, fix) from error
 
 
 def _check(source: dict[str, Any]) -> tuple[str, str]:
@@ -104,9 +95,6 @@ def _check(source: dict[str, Any]) -> tuple[str, str]:
     if not re.fullmatch(r"https?://\S+", url):
         raise InputError("download.url", f"'{url}' is not a web address", "Begin it with https://")
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise InputError(
-            "download.sha256",
-            f"'{digest}' is not a SHA-256 digest",
-            "Give 64 hexadecimal digits, as the tool `sha256sum` prints them",
-        )
+        fix = "Give 64 hexadecimal digits, as the tool `sha256sum` prints them"
+        raise InputError("download.sha256", f"'{digest}' is not a SHA-256 digest", fix)
     return url, digest

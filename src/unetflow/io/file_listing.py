@@ -47,11 +47,8 @@ class FileListing:
         if not files:
             folders = dict.fromkeys(name.rpartition("/")[0] or "." for name in self.files)
             known = ", ".join(list(folders)[:_NAMED_FOLDERS]) or "none"
-            raise InputError(
-                self.root / folder,
-                "there is no such folder, or it is empty",
-                f"Correct the path in the catalog; folders with files: {known}",
-            )
+            fix = f"Correct the path in the catalog; folders with files: {known}"
+            raise InputError(self.root / folder, "there is no such folder, or it is empty", fix)
         return files
 
     def file(self, name: str) -> File:
@@ -138,19 +135,16 @@ def list_members(archive: Path) -> tuple[list[ArchiveMember], list[InputError]]:
     if len(infos) > MAX_MEMBERS:
         raise InputError(archive, f"it holds {len(infos)} files", "Split it into several archives")
     if sum(info.compress_size for info in infos) > archive.stat().st_size:
-        raise InputError(
-            archive,
-            "its files overlap each other, as those of a zip bomb do",
-            "Pack it again from its source",
-        )
+        problem = "its files overlap each other, as those of a zip bomb do"
+        raise InputError(archive, problem, "Pack it again from its source")
     members, refused, seen = [], [], set()
     fix = "Pack the archive again without it, or unpack it and give the folder"
     for info in infos:
         member = ArchiveMember(archive, info.filename)
-        problem = "its name occurs twice" if info.filename in seen else _find_problem(info)
+        reason = "its name occurs twice" if info.filename in seen else _find_problem(info)
         seen.add(info.filename)
-        if problem:
-            refused.append(InputError(member, problem, fix))
+        if reason:
+            refused.append(InputError(member, reason, fix))
         else:
             members.append(member)
     return members, refused

@@ -159,11 +159,8 @@ def _open_archive_of(archive: Path, _changed: int, _size: int) -> zipfile.ZipFil
 def require_file(path: Path) -> None:
     """Raise an `InputError` if a file that an earlier stage writes does not exist."""
     if not path.is_file():
-        raise InputError(
-            path,
-            "the file is not there",
-            "Run the stage that writes it first, or all stages with `kedro run`",
-        )
+        fix = "Run the stage that writes it first, or all stages with `kedro run`"
+        raise InputError(path, "the file is not there", fix)
 
 
 def file_size(file: File) -> int:

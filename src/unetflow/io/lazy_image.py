@@ -113,18 +113,14 @@ class LazyImage(AbstractContextManager["LazyImage"]):
         sizes = dict(zip(axes, array.shape, strict=True))
         stacked = [axis for axis, size in sizes.items() if axis not in "YXCS" and size != 1]
         if len(sizes) < len(axes) or not {"Y", "X"} <= sizes.keys() or stacked:
-            raise InputError(
-                where,
-                f"its axes {axes} of {tuple(array.shape)} are not those of one image",
-                "Save the one image to be segmented as a file of its own",
-            )
+            problem = f"its axes {axes} of {tuple(array.shape)} are not those of one image"
+            fix = "Save the one image to be segmented as a file of its own"
+            raise InputError(where, problem, fix)
         channels = sizes.get("C", 1) * sizes.get("S", 1) - has_alpha
         if not 1 <= channels <= MAX_CHANNELS or 0 in sizes.values():
-            raise InputError(
-                where,
-                f"an image cannot have {channels} channels and the shape {tuple(array.shape)}",
-                f"Keep the channels that matter, at most {MAX_CHANNELS}",
-            )
+            problem = f"an image cannot have {channels} channels and the shape {tuple(array.shape)}"
+            fix = f"Keep the channels that matter, at most {MAX_CHANNELS}"
+            raise InputError(where, problem, fix)
         self.where, self._array, self._axes = where, array, axes
         self._has_alpha, self.close = has_alpha, close
         self.shape = (sizes["Y"], sizes["X"], channels)

@@ -12,32 +12,14 @@ from unetflow.io.files import File
 from unetflow.io.formats.bounds import decoding_errors
 from unetflow.io.formats.tiff import is_tiff, open_tiff
 
-MICROMETRES = {
-    "Å": 1e-4,
-    "nm": 1e-3,
-    "µm": 1.0,
-    "mm": 1e3,
-    "cm": 1e4,
-    "in": 25_400.0,
-    "m": 1e6,
-}
+MICROMETRES = {"Å": 1e-4, "nm": 1e-3, "µm": 1.0, "mm": 1e3, "cm": 1e4, "in": 25_400.0, "m": 1e6}
 """Units of length, named as in OME, in micrometres."""
 _SPELLINGS = {
-    "a": "Å",
-    "å": "Å",
-    "angstrom": "Å",
-    "um": "µm",
-    "\N{GREEK SMALL LETTER MU}m": "µm",
-    "micron": "µm",
-    "microns": "µm",
-    "micrometer": "µm",
-    "micrometre": "µm",
-    "nanometer": "nm",
-    "millimeter": "mm",
-    "centimeter": "cm",
-    "meter": "m",
-    "inch": "in",
-    "inches": "in",
+    **dict.fromkeys(("a", "å", "angstrom"), "Å"),
+    **dict.fromkeys(("um", "\N{GREEK SMALL LETTER MU}m", "micron", "microns"), "µm"),
+    **dict.fromkeys(("micrometer", "micrometre"), "µm"),
+    **dict.fromkeys(("inch", "inches"), "in"),
+    **{"nanometer": "nm", "millimeter": "mm", "centimeter": "cm", "meter": "m"},
 }
 """Other names of these units in lower case."""
 _TAG_UNITS = {2: "in", 3: "cm"}
@@ -48,15 +30,10 @@ _NO_MEASUREMENT = (1, 72, 96)
 
 @dataclass(frozen=True)
 class PixelSize:
-    """The physical size of a pixel.
-
-    Attributes:
-        x: Width, the distance between columns.
-        y: Height, the distance between rows.
-        unit: Unit of both, a key of `MICROMETRES`.
+    """The width `x` and height `y` of a pixel: the distances between columns and between rows.
 
     Raises:
-        InputError: A side is not positive, or the unit is unknown.
+        InputError: A side is not positive, or the unit is not a key of `MICROMETRES`.
     """
 
     x: float
@@ -65,17 +42,11 @@ class PixelSize:
 
     def __post_init__(self) -> None:
         if not all(math.isfinite(side) and side > 0 for side in (self.x, self.y)):
-            raise InputError(
-                "pixel size",
-                f"{self.x} x {self.y} is not the size of a pixel",
-                "Give two positive numbers",
-            )
+            problem = f"{self.x} x {self.y} is not the size of a pixel"
+            raise InputError("pixel size", problem, "Give two positive numbers")
         if self.unit not in MICROMETRES:
-            raise InputError(
-                "pixel size",
-                f"'{self.unit}' is not a known unit",
-                f"Use one of {', '.join(MICROMETRES)}",
-            )
+            problem = f"'{self.unit}' is not a known unit"
+            raise InputError("pixel size", problem, f"Use one of {', '.join(MICROMETRES)}")
 
     def in_unit(self, unit: str) -> "PixelSize":
         """Return the same size in another unit."""
@@ -106,13 +77,7 @@ def find_pixel_size(tiff: tifffile.TiffFile) -> PixelSize | None:
 
 
 def make_pixel_size(width: float, height: float, unit: str) -> PixelSize | None:
-    """Return the size of a pixel, or None if numbers or unit are meaningless.
-
-    Args:
-        width: Width in that unit.
-        height: Height in that unit.
-        unit: The unit as any program spells it.
-    """
+    """Return the size of a pixel, or None if numbers or unit (in any spelling) are meaningless."""
     unit = _SPELLINGS.get(unit.lower(), unit)
     known = unit in MICROMETRES and all(math.isfinite(s) and s > 0 for s in (width, height))
     return PixelSize(width, height, unit) if known else None
@@ -146,8 +111,7 @@ def _from_imagej(header: tifffile.TiffPage) -> PixelSize | None:
     unit = re.search(r"^unit=(.*)$", header.imagej_description, re.MULTILINE)
     # ImageJ writes non-ASCII letters as Java's escapes.
     name = re.sub(r"\\u([0-9A-Fa-f]{4})", lambda m: chr(int(m[1], 16)), unit[1]) if unit else ""
-    width, height = _resolution(header)
-    return make_pixel_size(width, height, name.strip())
+    return make_pixel_size(*_resolution(header), name.strip())
 
 
 def _from_resolution(header: tifffile.TiffPage) -> PixelSize | None:

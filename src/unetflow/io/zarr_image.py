@@ -91,11 +91,8 @@ def _only_image(path: Path, group: Any) -> Mapping[str, Any]:
     attributes = group.attrs.asdict()
     images: list[Mapping[str, Any]] = attributes.get("ome", attributes).get("multiscales", [])
     if len(images) != 1:
-        raise InputError(
-            path,
-            f"it is a group with {len(images)} images instead of one",
-            "Give the folder of the one image, or of its array",
-        )
+        problem = f"it is a group with {len(images)} images instead of one"
+        raise InputError(path, problem, "Give the folder of the one image, or of its array")
     return images[0]
 
 
@@ -149,11 +146,8 @@ def _check_codecs(path: Path, array: Any) -> None:
             codecs += [*getattr(codec, "codecs", ()), *getattr(codec, "index_codecs", ())]
     unknown = sorted({type(codec).__name__ for codec in codecs} - _CODECS)
     if unknown:
-        raise InputError(
-            path,
-            f"its chunks are packed with {', '.join(unknown)}",
-            "Save it with Blosc, Zstd, Gzip or without compression",
-        )
+        problem = f"its chunks are packed with {', '.join(unknown)}"
+        raise InputError(path, problem, "Save it with Blosc, Zstd, Gzip or without compression")
     for dtype in (getattr(one, "dtype", array.dtype) for one in filters):
         if dtype.kind not in _PIXEL_KINDS:
             raise InputError(path, f"a filter makes {dtype} of it", "Save it without filters")

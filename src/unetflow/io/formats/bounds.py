@@ -34,19 +34,13 @@ _SIGNATURES = {
 def check_size(where: object, width: int, height: int, max_pixels: int, channels: int = 1) -> None:
     """Raise an `InputError` if a header claims more pixels or channels than allowed."""
     if channels > MAX_CHANNELS:
-        raise InputError(
-            where,
-            f"{channels} channels are more than the allowed {MAX_CHANNELS}",
-            "Keep the channels that matter",
-        )
+        problem = f"{channels} channels are more than the allowed {MAX_CHANNELS}"
+        raise InputError(where, problem, "Keep the channels that matter")
     allowed = max_pixels if channels <= _FEW_CHANNELS else max_pixels * _FEW_CHANNELS // channels
     if width * height > allowed:
         of_channels = "" if allowed == max_pixels else f" of {channels} channels"
-        raise InputError(
-            where,
-            f"{width} x {height} pixels{of_channels} are more than the allowed {allowed}",
-            "Cut the image into parts, or raise ingestion.max_pixels",
-        )
+        problem = f"{width} x {height} pixels{of_channels} are more than the allowed {allowed}"
+        raise InputError(where, problem, "Cut the image into parts, or raise ingestion.max_pixels")
 
 
 def read_bounded(where: object, opened: BinaryIO, width: int, height: int) -> bytes:
@@ -54,11 +48,8 @@ def read_bounded(where: object, opened: BinaryIO, width: int, height: int) -> by
     most = _SPARE_BYTES + _BYTES_PER_PIXEL * width * height
     data = opened.read(most + 1)
     if len(data) > most:
-        raise InputError(
-            where,
-            f"it holds more bytes than {width} x {height} pixels need",
-            "Export it again from its source",
-        )
+        problem = f"it holds more bytes than {width} x {height} pixels need"
+        raise InputError(where, problem, "Export it again from its source")
     return data
 
 

@@ -92,11 +92,8 @@ def drop_alpha(where: object, pixels: NDArray[np.generic]) -> NDArray[np.generic
     """Drop the last channel, an alpha channel, which must be the same for all pixels."""
     alpha = pixels[:, :, -1]
     if np.any(alpha != alpha[0, 0]):
-        raise InputError(
-            where,
-            "its alpha channel is not constant, and what lies under it is not known",
-            "Save it as grey or RGB; a picture can be flattened",
-        )
+        problem = "its alpha channel is not constant, and what lies under it is not known"
+        raise InputError(where, problem, "Save it as grey or RGB; a picture can be flattened")
     kept = pixels[:, :, 0] if pixels.shape[2] == 2 else pixels[:, :, :-1]
     return np.ascontiguousarray(kept)  # speeds up all later steps
 

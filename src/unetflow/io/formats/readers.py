@@ -103,18 +103,12 @@ def read_mask(
     if pixels.dtype == bool:
         pixels = to_image_type(file, pixels)
     if pixels.dtype.kind not in "iu":
-        raise InputError(
-            file,
-            f"the mask holds {pixels.dtype} numbers, perhaps probabilities",
-            "Save the mask as integers, one for each class",
-        )
+        problem = f"the mask holds {pixels.dtype} numbers, perhaps probabilities"
+        raise InputError(file, problem, "Save the mask as integers, one for each class")
     flat = _pack_colours(file, pixels) if in_colour else _drop_equal_channels(file, pixels)
     if file.suffix.lower() in _LOSSY and not soft and len(np.unique(flat)) > 2:
-        raise InputError(
-            file,
-            "JPEG compression has changed the mask's values",
-            "Export the mask as PNG or TIFF from its source, or set `ingestion.masks.binarise_at`",
-        )
+        fix = "Export the mask as PNG or TIFF from its source, or set `ingestion.masks.binarise_at`"
+        raise InputError(file, "JPEG compression has changed the mask's values", fix)
     return flat
 
 
@@ -123,11 +117,8 @@ def _read(
 ) -> NDArray[np.generic]:
     reader = READERS.get(file.suffix.lower())
     if reader is None:
-        raise InputError(
-            file,
-            f"the extension '{file.suffix}' is not one of {', '.join(READERS)}",
-            "Convert the file to PNG or TIFF",
-        )
+        problem = f"the extension '{file.suffix}' is not one of {', '.join(READERS)}"
+        raise InputError(file, problem, "Convert the file to PNG or TIFF")
     if page is not None and not is_tiff(file):
         raise InputError(file, "it holds no pages", "Use the layout `folders` for single images")
     of_stacks = {"page": page} if is_tiff(file) else {}
@@ -141,11 +132,8 @@ def _read(
 def _to_float32(where: object, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
     if np.issubdtype(pixels.dtype, np.integer):
         if max(-int(pixels.min()), int(pixels.max())) > _MAX_EXACT_FLOAT32:
-            raise InputError(
-                where,
-                f"its {pixels.dtype} numbers reach beyond 24 bits",
-                "Save it as 16 bit or float",
-            )
+            problem = f"its {pixels.dtype} numbers reach beyond 24 bits"
+            raise InputError(where, problem, "Save it as 16 bit or float")
         return pixels.astype(np.float32)
     if not np.issubdtype(pixels.dtype, np.floating):
         raise InputError(where, f"its pixels are {pixels.dtype}", "Save it as 8 or 16 bit or float")
@@ -153,11 +141,8 @@ def _to_float32(where: object, pixels: NDArray[np.generic]) -> NDArray[np.float3
         converted = pixels.astype(np.float32)
     wrong = int(np.count_nonzero(~np.isfinite(converted)))
     if wrong:
-        raise InputError(
-            where,
-            f"{wrong} of its numbers are NaN or infinite",
-            "Replace them, for example by 0, or leave the image out",
-        )
+        problem = f"{wrong} of its numbers are NaN or infinite"
+        raise InputError(where, problem, "Replace them, for example by 0, or leave the image out")
     return converted
 
 

@@ -55,9 +55,7 @@ def is_tiff(file: ReadableFile) -> bool:
     return file.suffix.lower() in (".tif", ".tiff")
 
 
-def read_tiff(
-    file: ReadableFile, max_pixels: int, *, page: int | None, indices: bool
-) -> NDArray[np.generic]:
+def read_tiff(file: ReadableFile, max_pixels: int, *, page: int | None, indices: bool) -> Pixels:
     """Read one image of a TIFF file; see `decode_tiff` for arguments and result."""
     with open_tiff(file, keep=page is not None) as tiff:
         return decode_tiff(file, tiff, max_pixels, page, indices=indices)
@@ -70,33 +68,23 @@ def decode_tiff(
     page: int | None,
     *,
     indices: bool = False,
-) -> NDArray[np.generic]:
-    """Read one image of an opened TIFF file as stored; channels are moved to the end.
+) -> Pixels:
+    """Read one image of an opened TIFF file as a reader of `formats.readers` does.
 
-    Args:
-        file: The file.
-        tiff: The opened file.
-        max_pixels: Limit of width times height.
-        page: Number of the image, counted in C order over all axes except rows, columns and
-            channels; None if there is only one.
-        indices: Whether an image with a palette gives its indices instead of its colours.
-
-    Returns:
-        `(height, width)` or `(height, width, channels)`, upright.
+    Pages are counted in C order over all axes except rows, columns and channels.
 
     Raises:
-        InputError: The file holds several images and `page` is None, or exceeds the limit.
+        InputError: The file holds several images and `page` is None, or exceeds the limit of width
+            times height.
     """
     # The headers of a stack are listed once, not again for each page.
     once = page is not None and not isinstance(file, FileInMemory)
     stack = list_planes_once(cast(File, file), tiff) if once else list_planes(file, tiff)
     pages = math.prod(stack.page_axes)
     if page is None and pages > 1:
-        raise InputError(
-            file,
-            f"it holds {pages} pages (axes {stack.letters}) instead of one image",
-            "Use the layout `stacks`, or save each page as a separate file",
-        )
+        problem = f"it holds {pages} pages (axes {stack.letters}) instead of one image"
+        fix = "Use the layout `stacks`, or save each page as a separate file"
+        raise InputError(file, problem, fix)
     if page is not None and not 0 <= page < pages:
         raise InputError(file, f"it has {pages} pages, no page {page}", "Export it again")
     pixels, header = _read_page(file, tiff, stack, page or 0, max_pixels)
@@ -137,19 +125,17 @@ class _SingleFile(io.FileIO):
 def open_tiff(file: ReadableFile, *, keep: bool) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF file, but no other file that its header names, and follow no pages yet.
 
-    Args:
-        file: The file.
-        keep: Whether a packed file stays unpacked in memory for the next call.
+    `keep`: whether a file of an archive stays unpacked in memory for the next call.
     """
     stream: BinaryIO
-    if isinstance(file, FileInMemory):
+    if isinstance(file, ArchiveMember):  # unpacked, since tifffile seeks back and forth
+        keep = keep and file_size(file) <= _MAX_KEPT_BYTES
+        data = _unpack(file, file_signature(file)) if keep else file.read_bytes()
+        stream = io.BytesIO(data)
+    elif isinstance(file, FileInMemory):
         stream = file.open()
-    elif not isinstance(file, ArchiveMember):
-        stream = io.BufferedReader(_SingleFile(file))
-    elif keep and file_size(file) <= _MAX_KEPT_BYTES:
-        stream = io.BytesIO(_unpack(file, file_signature(file)))
     else:
-        stream = io.BytesIO(file.read_bytes())  # tifffile seeks back and forth
+        stream = io.BufferedReader(_SingleFile(file))
     # Errors become `InputError`s; tifffile's log does not name the file.
     log, silence = logging.getLogger("tifffile"), logging.Filter("nothing")
     log.addFilter(silence)

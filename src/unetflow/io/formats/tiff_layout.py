@@ -26,24 +26,20 @@ _MAX_KEPT_STACKS = 16
 
 @dataclass(frozen=True)
 class Stack:
-    """Layout of a file according to its headers.
-
-    Attributes:
-        axes: Letter and size of each axis, the fastest varying one last.
-        outer: Number of axes that count the planes; the others lie within a plane.
-        shape: Shape of a plane in its own header.
-        dtype: Data type of the pixels.
-        offsets: Position of each plane's header in the file.
-        data_offset: Position of the pixels if all planes are stored one after the other without
-            compression; `offsets` then holds only the first header, which stands for all.
-    """
+    """Layout of a file according to its headers."""
 
     axes: tuple[tuple[str, int], ...]
+    """Letter and size of each axis, the fastest varying one last."""
     outer: int
+    """Number of axes that count the planes; the others lie within a plane."""
     shape: tuple[int, ...]
+    """Shape of a plane in its own header."""
     dtype: np.dtype[np.generic]
     offsets: tuple[int, ...]
+    """Position of each plane's header in the file."""
     data_offset: int | None
+    """Position of the pixels if all planes are stored one after the other without compression;
+    `offsets` then holds only the first header, which stands for all."""
 
     @property
     def letters(self) -> str:
@@ -102,39 +98,25 @@ def list_planes(file: ReadableFile, tiff: tifffile.TiffFile) -> Stack:
     if series.dataoffset is None:
         offsets = tuple(plane.offset for plane in series if plane is not None and plane.offset)
         if len(offsets) != count:
-            raise InputError(
-                file,
-                f"its header lists {count} images, of which it holds {len(offsets)}",
-                "Save all of them again as one file",
-            )
+            problem = f"its header lists {count} images, of which it holds {len(offsets)}"
+            raise InputError(file, problem, "Save all of them again as one file")
     axes = tuple(zip(series.axes, sizes, strict=True))
     return Stack(axes, outer[0], header.shape, header.dtype, offsets, series.dataoffset)
 
 
 def find_series(file: ReadableFile, tiff: tifffile.TiffFile) -> tifffile.TiffPageSeries:
-    """Return the only image or stack of a file; reduced copies of it do not count.
-
-    Raises:
-        InputError: There are several.
-    """
+    """Return the only image or stack of a file; its reduced copies do not count as several."""
     found = tiff.series
     if len(found) > 1:
         found = [s for s in found if not s.keyframe.is_subifd and not s.keyframe.is_reduced]
     if len(found) != 1:
-        raise InputError(
-            file,
-            f"it holds {len(found)} images of different kinds instead of one",
-            "Save each one as a separate file",
-        )
+        problem = f"it holds {len(found)} images of different kinds instead of one"
+        raise InputError(file, problem, "Save each one as a separate file")
     return found[0]
 
 
 def check_chain(tiff: tifffile.TiffFile) -> None:
-    """Follow the headers, each of which gives the position of the next one, to the end.
-
-    Raises:
-        ValueError: The chain has no end.
-    """
+    """Follow the headers, each of which gives the position of the next one, to their end."""
     form, stream = tiff.tiff, tiff.filehandle
     position, seen = tiff.pages.first.offset, set[int]()
     while position:

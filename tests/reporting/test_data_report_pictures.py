@@ -15,8 +15,7 @@ from unetflow.reporting.data_report.class_outlines import (
     draw_thumbnail,
     outline_classes,
 )
-from unetflow.visualization.overlays import to_picture
-from unetflow.visualization.thumbnails import shrink_image, shrink_label
+from unetflow.visualization.overlays import shrink_image, shrink_label, to_picture
 
 
 @given(

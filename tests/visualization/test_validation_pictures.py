@@ -2,8 +2,13 @@ import numpy as np
 import pytest
 
 from unetflow.data.samples import Sample
-from unetflow.visualization.overlays import PREDICTION_COLOUR, TRUTH_COLOUR, paint_classes
-from unetflow.visualization.thumbnails import VALIDATION_EDGE, draw_validation
+from unetflow.visualization.overlays import (
+    PREDICTION_COLOUR,
+    TRUTH_COLOUR,
+    VALIDATION_EDGE,
+    draw_validation,
+    paint_classes,
+)
 
 
 def _is(picture, colour):

@@ -18,15 +18,11 @@ _TIMEOUT_SECONDS = 30
 def download(path: Path, source: dict[str, Any]) -> None:
     """Download a file unless it is there, with a progress bar, and verify its digest.
 
-    The file appears at its place only when it is complete and its digest is right.
-
-    Args:
-        path: Place of the file.
-        source: `url` (http or https) and `sha256`, the file's digest in hexadecimal.
+    The file appears at its place only when it is complete and its digest is right. `source` has
+    the `url` (http or https) and `sha256`, the file's digest in hexadecimal.
 
     Raises:
-        InputError: A value is missing or wrong, the transfer failed, or the digest is
-            another one.
+        InputError: A value is missing or wrong, the transfer failed, or the digest is another one.
     """
     url, digest = _check(source)
     if path.is_dir():

@@ -152,20 +152,14 @@ def list_members(archive: Path) -> tuple[list[ArchiveMember], list[InputError]]:
 
 def _find_problem(info: zipfile.ZipInfo) -> str | None:
     """Return the reason why a member must not be read, or None."""
-    parts = info.filename.split("/")
+    name, parts = info.filename, info.filename.split("/")
+    leads_out = name.startswith("/") or ".." in parts or "\\" in name or ":" in name
+    is_long = len(name) > MAX_NAME or any(len(part.encode()) > MAX_NAME_PART for part in parts)
     most = max(RATIO_FREE_BYTES, MAX_RATIO * info.compress_size)
     problems = {
-        "its name leads out of the archive": (
-            info.filename.startswith("/")
-            or ".." in parts
-            or "\\" in info.filename
-            or ":" in info.filename
-        ),
+        "its name leads out of the archive": leads_out,
         "its name is not in its simplest form": "" in parts or "." in parts,
-        "its name is too long": (
-            len(info.filename) > MAX_NAME
-            or any(len(part.encode()) > MAX_NAME_PART for part in parts)
-        ),
+        "its name is too long": is_long,
         "it is a symbolic link": stat.S_ISLNK(info.external_attr >> 16),
         "it is encrypted": info.flag_bits & 0x1,
         "its compression method is not deflate": (

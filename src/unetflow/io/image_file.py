@@ -69,17 +69,14 @@ class ImageFile:
         Raises:
             InputError: It cannot be read.
         """
-        if large_from is not None and isinstance(self.file, Path) and self.file.is_dir():
-            return open_large(self.file)
-        if not is_tiff(self.file):
-            return WholeImage(self.read())
         with decoding_errors(self.file), ExitStack() as stack:
-            tiff = stack.enter_context(open_tiff(self.file, keep=self.page is not None))
-            lazy = self._open_windows(tiff, stack, large_from)
-            if lazy is not None:
-                return lazy
-            pixels = to_image(self.file, decode_tiff(self.file, tiff, self.max_pixels, self.page))
-            return WholeImage(pixels, find_pixel_size(tiff))
+            opened = self._open(stack, large_from)
+            if isinstance(opened, LazyImage):
+                return opened
+            if opened is not None:
+                pixels = decode_tiff(self.file, opened, self.max_pixels, self.page)
+                return WholeImage(to_image(self.file, pixels), find_pixel_size(opened))
+        return WholeImage(self.read())
 
     def read(self) -> NDArray[np.generic]:
         """Read the pixels `(height, width, channels)`; see `read_image`."""
@@ -91,40 +88,41 @@ class ImageFile:
         Raises:
             InputError: It is large, and cannot be opened.
         """
-        if not isinstance(self.file, Path) or not (self.file.is_dir() or is_tiff(self.file)):
+        if not isinstance(self.file, Path):
             return False
-        if self.file.is_dir():
-            open_large(self.file).close()
-            return True
         try:
             with ExitStack() as stack:
-                tiff = stack.enter_context(open_tiff(self.file, keep=False))
-                lazy = self._open_windows(tiff, stack, large_from)
+                opened = self._open(stack, large_from)
         except InputError:
             raise
         except Exception:  # reading the image gives the error
             return False
-        if lazy is not None:
-            lazy.close()
-        return lazy is not None
+        if isinstance(opened, LazyImage):
+            opened.close()
+        return isinstance(opened, LazyImage)
 
-    def _open_windows(
-        self, tiff: tifffile.TiffFile, stack: ExitStack, large_from: int | None
-    ) -> LazyImage | None:
-        """Return an image that takes over the opened file, or None if it is to be read whole."""
-        if large_from is None or not isinstance(self.file, Path) or self.page is not None:
+    def _open(
+        self, stack: ExitStack, large_from: int | None
+    ) -> LazyImage | tifffile.TiffFile | None:
+        """Return an image to be read by windows, or else an opened TIFF file if it is one."""
+        path = self.file if isinstance(self.file, Path) and large_from is not None else None
+        if path is not None and path.is_dir():
+            return open_large(path)
+        if not is_tiff(self.file):
             return None
-        header = tiff.pages.first
-        pixels = int(header.imagewidth * header.imagelength)
+        tiff = stack.enter_context(open_tiff(self.file, keep=self.page is not None))
+        if path is None or large_from is None or self.page is not None:
+            return tiff
+        pixels = int(tiff.pages.first.imagewidth * tiff.pages.first.imagelength)
         if pixels < large_from:
-            return None
+            return tiff
         try:
-            with decoding_errors(self.file):
-                return _as_lazy_image(self.file, tiff, stack)
+            with decoding_errors(path):
+                return _as_lazy_image(path, tiff, stack)
         except InputError:
             if pixels > self.max_pixels:
                 raise
-            return None
+            return tiff
 
 
 def open_large(path: Path, level: int = 0, max_pixels: int = MAX_CHUNK_PIXELS) -> LazyImage:

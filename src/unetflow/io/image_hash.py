@@ -29,13 +29,9 @@ def perceptual_hash(image: NDArray[np.generic]) -> str:
     """Return a hash that differs in few bits between images that look alike.
 
     Source: the DCT hash of N. Krawetz, "Looks Like It", in the implementation of imagehash. The
-    image is first shrunk, which averages noise, and scaled to its own range of brightness.
-
-    Args:
-        image: `(height, width, channels)` of uint8, uint16 or finite float32.
-
-    Returns:
-        64 bits as 16 hexadecimal digits; all 0 for an image of one value.
+    image `(height, width, channels)` of uint8, uint16 or finite float32 is first shrunk, which
+    averages noise, and scaled to its own range of brightness. The hash has 64 bits as 16
+    hexadecimal digits; they are 0 for an image of one value.
     """
     grey = (255 * shrink(image, _HASHED_EDGE)).round().astype(np.uint8)
     return str(imagehash.phash(Image.fromarray(grey))) if grey.any() else NO_CONTRAST

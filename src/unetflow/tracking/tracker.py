@@ -198,7 +198,7 @@ class Tracker:
         """Log a small picture of a prediction if `PictureSelection` wants it."""
         if epoch <= self._known_epochs or not self._choice.wants(epoch, sample_id):
             return
-        from unetflow.visualization.thumbnails import draw_validation
+        from unetflow.visualization.overlays import draw_validation
 
         picture, target, now = draw_validation(sample, found, classes), self._target, _now()
         self._send(

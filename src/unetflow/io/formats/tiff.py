@@ -3,7 +3,7 @@
 import io
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import BinaryIO, cast
@@ -36,16 +36,8 @@ Pixels = NDArray[np.generic]
 
 ALPHA = ((1,), (2,))
 """Last values of the tag ExtraSamples that mean alpha (TIFF 6.0, section 18)."""
-_ORIENTATIONS: dict[int, Callable[[Pixels], Pixels]] = {
-    2: lambda pixels: pixels[:, ::-1],
-    3: lambda pixels: pixels[::-1, ::-1],
-    4: lambda pixels: pixels[::-1],
-    5: lambda pixels: pixels.swapaxes(0, 1),
-    6: lambda pixels: pixels.swapaxes(0, 1)[:, ::-1],
-    7: lambda pixels: pixels.swapaxes(0, 1)[::-1, ::-1],
-    8: lambda pixels: pixels.swapaxes(0, 1)[::-1],
-}
-"""Operations that turn an image upright, by the tag Orientation (TIFF 6.0, section 8)."""
+_SWAPPED, _UPSIDE_DOWN, _MIRRORED = (5, 6, 7, 8), (3, 4, 7, 8), (2, 3, 6, 7)
+"""Values of the tag Orientation: axes swapped, then the rows, the columns reversed (section 8)."""
 _MAX_KEPT_BYTES = 2**27
 """Size up to which a packed stack stays unpacked in memory between pages."""
 
@@ -99,7 +91,9 @@ def decode_tiff(
     pixels = pixels.reshape(height, width, -1)
     pixels = pixels[:, :, 0] if pixels.shape[2] == 1 else pixels
     orientation = header.tags.valueof("Orientation", default=1)
-    return _ORIENTATIONS[orientation](pixels) if orientation in _ORIENTATIONS else pixels
+    pixels = pixels.swapaxes(0, 1) if orientation in _SWAPPED else pixels
+    pixels = pixels[::-1] if orientation in _UPSIDE_DOWN else pixels
+    return pixels[:, ::-1] if orientation in _MIRRORED else pixels
 
 
 def count_pages(file: File) -> int:
@@ -171,10 +165,9 @@ def _read_page(
     for plane, target in zip(planes, pixels, strict=True):
         target[...] = plane.asarray().reshape(within)[inner]
     letters = [letter for letter in stack.letters if letter in IMAGE_AXES]
-    rows_first = np.moveaxis(
-        pixels.reshape(*numbers.shape, *shape), (letters.index("Y"), letters.index("X")), (0, 1)
-    )
-    return rows_first, planes[0].keyframe
+    pixels = pixels.reshape(*numbers.shape, *shape)
+    pixels = np.moveaxis(pixels, (letters.index("Y"), letters.index("X")), (0, 1))
+    return pixels, planes[0].keyframe
 
 
 def _check_plane(file: ReadableFile, header: tifffile.TiffPage, max_pixels: int) -> None:

@@ -7,7 +7,7 @@ from unetflow.data.samples import SampleFolder
 from unetflow.reporting.data_report.class_outlines import EDGE, draw_thumbnail
 from unetflow.reporting.html.elements import PagePicture
 from unetflow.reporting.html.wording import SPLIT_NAMES, count_of, ordered_splits
-from unetflow.visualization.thumbnails import fit_shape, to_address
+from unetflow.visualization.overlays import fit_shape, to_address
 
 
 class Album:

@@ -15,8 +15,8 @@ from unetflow.visualization.overlays import (
     diagonals,
     find_outlines,
     hatch_ignored,
+    shrink_sample,
 )
-from unetflow.visualization.thumbnails import shrink_sample
 
 EDGE = 160
 

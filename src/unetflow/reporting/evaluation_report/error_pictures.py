@@ -18,9 +18,11 @@ from unetflow.visualization.overlays import (
     diagonals,
     draw_outline,
     find_outlines,
+    fit_shape,
     hatch_ignored,
+    shrink_sample,
+    to_address,
 )
-from unetflow.visualization.thumbnails import fit_shape, shrink_sample, to_address
 
 EDGE = 240
 _MOST_BYTES = 40_000

@@ -8,8 +8,15 @@ from unetflow.core.types import Label
 from unetflow.data.samples import Sample
 from unetflow.reporting.html.elements import PagePicture
 from unetflow.reporting.run_comparison.runs import TrackedRun
-from unetflow.visualization.overlays import PREDICTION_COLOUR, TRUTH_COLOUR, Rgb, draw_label
-from unetflow.visualization.thumbnails import fit_shape, shrink_sample, to_address
+from unetflow.visualization.overlays import (
+    PREDICTION_COLOUR,
+    TRUTH_COLOUR,
+    Rgb,
+    draw_label,
+    fit_shape,
+    shrink_sample,
+    to_address,
+)
 
 _EDGE = 260
 

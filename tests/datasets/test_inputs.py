@@ -11,9 +11,8 @@ from PIL import Image
 
 from unetflow.core.errors import InputError
 from unetflow.datasets.files import FileDataset
-from unetflow.datasets.images import ImageFolderDataset
-from unetflow.datasets.model_source import ModelSourceDataset
-from unetflow.datasets.sources import DemoPairsDataset, SourceDataset
+from unetflow.datasets.registered_models import ModelSourceDataset
+from unetflow.datasets.sources import DemoPairsDataset, ImageFolderDataset, SourceDataset
 from unetflow.datasets.training_log import TrainingLogDataset
 
 

@@ -10,7 +10,7 @@ import pytest
 from kedro.io import DatasetError
 
 from unetflow.core.errors import InputError
-from unetflow.datasets.registry import ChampionDataset
+from unetflow.datasets.champion import ChampionDataset
 from unetflow.pipelines.retraining.pipeline import decide
 
 
@@ -42,7 +42,7 @@ def test_champion_that_cannot_be_read_is_none_with_a_warning(client, caplog):
     versions(client, 1)
     client.set_registered_model_alias("cells", "champion", "1")
     assert ChampionDataset(part="model", registered_model="cells").load() is None
-    (record,) = (r for r in caplog.records if r.name == "unetflow.datasets.registry")
+    (record,) = (r for r in caplog.records if r.name == "unetflow.datasets.champion")
     assert record.levelno == logging.WARNING
     assert "The champion of 'cells' cannot be read" in record.getMessage()
 

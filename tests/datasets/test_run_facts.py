@@ -2,7 +2,7 @@ import mlflow
 import pytest
 from kedro.io import DatasetError
 
-from unetflow.datasets.run_facts import RunFactsDataset
+from unetflow.datasets.tracked_runs import RunFactsDataset
 from unetflow.models.device import describe_device
 
 

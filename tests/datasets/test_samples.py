@@ -13,7 +13,7 @@ from unetflow.core.errors import DeclarationError, InputError
 from unetflow.core.parallel import parallel_map
 from unetflow.data import sample_builder
 from unetflow.data.sample_builder import SampleSources, build_samples, update_samples
-from unetflow.datasets.sample_folders import SamplesDataset
+from unetflow.datasets.folders import SamplesDataset
 from unetflow.io.tiff_writer import write_tiff
 
 MEANING = ClassMap((ClassSpec("background", (0, 1)), ClassSpec("nucleus", (2, 3))))

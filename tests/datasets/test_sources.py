@@ -9,8 +9,12 @@ from tests.support.file_trees import EDGE, make, names, noise, save
 from tests.support.images import touch_images
 from unetflow.annotations.layouts.registry import find_pairs
 from unetflow.core.errors import InputError
-from unetflow.datasets.images import ImageFolderDataset
-from unetflow.datasets.sources import DemoPairsDataset, SourceDataset, SourceImagesDataset
+from unetflow.datasets.sources import (
+    DemoPairsDataset,
+    ImageFolderDataset,
+    SourceDataset,
+    SourceImagesDataset,
+)
 
 N = range(1, 4)
 

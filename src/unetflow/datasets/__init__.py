@@ -1,17 +1,22 @@
 """Catalog entries that kedro-datasets lacks."""
 
-from unetflow.datasets.atomic import AtomicDataset
-from unetflow.datasets.files import FileDataset
-from unetflow.datasets.images import ImageFolderDataset
-from unetflow.datasets.model_source import ModelSourceDataset
-from unetflow.datasets.partitions import PartitionsDataset
-from unetflow.datasets.registry import ChampionDataset
-from unetflow.datasets.run_facts import RunFactsDataset
-from unetflow.datasets.sample_folders import SamplesDataset, WeightMapsDataset
-from unetflow.datasets.sources import DemoPairsDataset, SourceDataset, SourceImagesDataset
-from unetflow.datasets.tracked_runs import TrackedRunsDataset
+from unetflow.datasets.champion import ChampionDataset
+from unetflow.datasets.files import AtomicDataset, FileDataset, PartitionsDataset
+from unetflow.datasets.folders import (
+    CheckpointDataset,
+    LargeResultsDataset,
+    SamplesDataset,
+    WeightMapsDataset,
+)
+from unetflow.datasets.registered_models import ModelSourceDataset
+from unetflow.datasets.sources import (
+    DemoPairsDataset,
+    ImageFolderDataset,
+    SourceDataset,
+    SourceImagesDataset,
+)
+from unetflow.datasets.tracked_runs import RunFactsDataset, TrackedRunsDataset
 from unetflow.datasets.training_log import TrainingLogDataset
-from unetflow.datasets.working_folders import CheckpointDataset, LargeResultsDataset
 
 __all__ = [
     "AtomicDataset",

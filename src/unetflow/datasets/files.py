@@ -1,13 +1,16 @@
-"""Files in this project's own formats, one dataset for all of them."""
+"""Files in this project's own formats, any other file made atomic, and folders of either."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 from kedro.io import AbstractDataset, DatasetError
+from kedro.io.core import parse_dataset_definition
+from kedro_datasets.partitions import PartitionedDataset
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ValidationError
@@ -177,3 +180,113 @@ FORMATS = {
     "fingerprint": _json_format(Fingerprint),
 }
 """The formats by name."""
+
+
+class AtomicDataset(AbstractDataset[Any, Any]):
+    """Saves through another dataset, but into a temporary file that then takes the place.
+
+    A run that is killed while it writes leaves the old file as it was. Kedro-Viz names a dataset by
+    its class and chooses its symbol so: an instance has the name of the other dataset's class.
+
+    Args:
+        filepath: The file.
+        dataset: The other dataset's type, or its configuration without a file path.
+        optional: Whether a missing file is loaded as None rather than being an error.
+        metadata: Anything; Kedro ignores it.
+
+    Example:
+        ```yaml
+        history:
+          type: unetflow.datasets.AtomicDataset
+          filepath: data/08_reporting/history.csv
+          dataset: {type: pandas.CSVDataset, save_args: {index: false}}
+        ```
+    """
+
+    def __new__(cls, *, dataset: str | dict[str, Any], **_: Any) -> Self:
+        """Make an instance of a subclass that is named as the other dataset."""
+        kind, _ = parse_dataset_definition(_configuration(dataset))
+        return object.__new__(type(kind.__name__, (cls,), {"__module__": kind.__module__}))
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        dataset: str | dict[str, Any],
+        optional: bool = False,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._filepath = Path(filepath)
+        self._dataset = _configuration(dataset)
+        self._optional = optional
+        self.metadata = metadata
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy by the arguments, since the class of an instance cannot be imported by its name."""
+        options: dict[str, Any] = {"optional": self._optional, "metadata": self.metadata}
+        make = partial(AtomicDataset, filepath=str(self._filepath), dataset=self._dataset)
+        return partial(make, **options), ()
+
+    def load(self) -> Any:
+        """Load the file."""
+        if self._optional and not self._exists():
+            return None
+        require_file(self._filepath)
+        return self._dataset_at(self._filepath).load()
+
+    def save(self, data: Any) -> None:
+        """Replace the file."""
+        with atomic_write(self._filepath) as temporary:
+            self._dataset_at(temporary).save(data)
+
+    @property
+    def preview(self) -> Callable[..., Any]:
+        """The other dataset's preview, which Kedro-Viz shows.
+
+        Raises:
+            AttributeError: It has none, or there is no file yet.
+        """
+        if not self._exists():
+            raise AttributeError("preview")
+        inner: Any = self._dataset_at(self._filepath)
+        return cast("Callable[..., Any]", inner.preview)
+
+    def _dataset_at(self, path: Path) -> AbstractDataset[Any, Any]:
+        return AbstractDataset.from_config(
+            self._filepath.name, {**self._dataset, "filepath": str(path)}
+        )
+
+    def _exists(self) -> bool:
+        return self._filepath.is_file()
+
+    def _describe(self) -> dict[str, Any]:
+        return {"filepath": str(self._filepath), "dataset": self._dataset}
+
+
+def _configuration(dataset: str | dict[str, Any]) -> dict[str, Any]:
+    return {"type": dataset} if isinstance(dataset, str) else dataset
+
+
+class PartitionsDataset(PartitionedDataset):
+    """The partitions of kedro-datasets, of which there may be none.
+
+    Args:
+        replace: Whether files that are not among the saved ones are removed after saving.
+        options: See `partitions.PartitionedDataset`.
+    """
+
+    def __init__(self, *, replace: bool = False, **options: Any) -> None:
+        super().__init__(**options)
+        self._replace = replace
+
+    def load(self) -> dict[str, Callable[[], Any]]:
+        """Return a function for each file that reads it."""
+        found: dict[str, Callable[[], Any]] = super().load() if self.exists() else {}
+        return found
+
+    def save(self, data: Mapping[str, Any]) -> None:
+        """Write the files."""
+        super().save(data)
+        if self._replace:
+            for name in self.load().keys() - data.keys():
+                Path(self._partition_to_path(name)).unlink()

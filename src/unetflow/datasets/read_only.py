@@ -15,10 +15,12 @@ class ReadOnlyDataset(AbstractDataset[NoReturn, Loaded]):
 
     Args:
         metadata: Anything; Kedro ignores it.
+        described: What messages say of the entry.
     """
 
-    def __init__(self, *, metadata: dict[str, Any] | None = None) -> None:
+    def __init__(self, *, metadata: dict[str, Any] | None = None, **described: Any) -> None:
         self.metadata = metadata
+        self._described = described
 
     def save(self, data: NoReturn) -> None:
         """Refuse."""
@@ -28,4 +30,4 @@ class ReadOnlyDataset(AbstractDataset[NoReturn, Loaded]):
         return True
 
     def _describe(self) -> dict[str, Any]:
-        return {}
+        return self._described

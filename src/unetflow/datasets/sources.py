@@ -1,9 +1,11 @@
-"""Images and annotations of the user, and synthetic ones."""
+"""Images and annotations that a run reads, and synthetic ones."""
 
+import logging
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from unetflow.annotations.autodetect.detect_layout import detect_layout
 from unetflow.annotations.layouts.registry import LAYOUTS, find_pairs
@@ -11,16 +13,78 @@ from unetflow.annotations.records import Pairing
 from unetflow.annotations.split_table import SplitTable, apply_split_table
 from unetflow.core.errors import InputError
 from unetflow.data.synthetic import write_synthetic_images
-from unetflow.datasets.images import ImageFolderDataset
-from unetflow.datasets.read_only import RAW, ReadOnlyDataset
+from unetflow.datasets.read_only import RAW, Loaded, ReadOnlyDataset
 from unetflow.io.download import download
-from unetflow.io.file_listing import natural_order
+from unetflow.io.file_listing import list_files, natural_order
+from unetflow.io.files import File
 from unetflow.io.formats.bounds import MAX_PIXELS
+from unetflow.io.formats.readers import READERS, is_image
 from unetflow.io.image_file import ImageFile
 
-Loaded = TypeVar("Loaded")
+_log = logging.getLogger(__name__)
 
+_ZARR = ".zarr"
 _PLACE = "the path of a folder or a zip archive"
+
+
+class ImageFolderDataset(ReadOnlyDataset[dict[str, ImageFile]]):
+    """All images of a folder and its subfolders, each read on access.
+
+    A folder whose name ends in `.zarr` is one image.
+
+    Args:
+        path: The folder, or a zip archive.
+        max_pixels: Width times height above which an image is refused unread.
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(
+        self, *, path: str, max_pixels: int = MAX_PIXELS, metadata: dict[str, Any] | None = None
+    ) -> None:
+        self._path = Path(path)
+        super().__init__(metadata=metadata or RAW, path=str(self._path))
+        self._max_pixels = max_pixels
+
+    def load(self) -> dict[str, ImageFile]:
+        """Return each image unread.
+
+        The names are the paths below the folder without the ending, which stays where two images
+        would otherwise have one name.
+        """
+        if self._path.is_dir() and self._path.suffix.lower() == _ZARR:
+            return {self._path.stem: ImageFile(self._path)}
+        listing = list_files(self._path)
+        for error in listing.refused:
+            _log.warning("Left out %s", error)
+        found: dict[str, File] = {}
+        for name, file in listing.files.items():
+            folder = _zarr_folder(name)
+            if folder is None and is_image(name):
+                found[name] = file
+            elif folder is not None and self._path.is_dir():
+                found[folder] = self._path / folder
+        if not found:
+            raise InputError(
+                self._path,
+                f"it holds no image ({', '.join(READERS)}, {_ZARR})",
+                "Put images there, or correct the path",
+            )
+        stems = {name: name.rpartition(".")[0] for name in sorted(found, key=natural_order)}
+        times = Counter(stems.values())
+        return {
+            name if times[stem] > 1 else stem: ImageFile(found[name], self._max_pixels)
+            for name, stem in stems.items()
+        }
+
+    def _exists(self) -> bool:
+        return self._path.exists()
+
+
+def _zarr_folder(name: str) -> str | None:
+    """Return the path of the Zarr folder that holds a file; None where there is none."""
+    parts = name.split("/")[:-1]
+    ends = [number for number, part in enumerate(parts, 1) if part.lower().endswith(_ZARR)]
+    return "/".join(parts[: ends[0]]) if ends else None
 
 
 def _checked(option: str, value: Any, kind: type | UnionType, expected: str) -> Any:
@@ -34,7 +98,7 @@ def _checked(option: str, value: Any, kind: type | UnionType, expected: str) -> 
     return value
 
 
-class _Source(ReadOnlyDataset[Loaded], Generic[Loaded]):
+class _Source(ReadOnlyDataset[Loaded]):
     """Finds the pairs of a data set, without opening an image.
 
     Args:
@@ -59,8 +123,9 @@ class _Source(ReadOnlyDataset[Loaded], Generic[Loaded]):
         metadata: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(metadata=metadata or RAW)
         self._path = Path(_checked("path", path, str | Path, _PLACE))
+        described = {"path": str(self._path), "layout": layout, **options}
+        super().__init__(metadata=metadata or RAW, **described)
         self._layout = layout
         self._splits = splits
         self._split_table = split_table
@@ -72,14 +137,14 @@ class _Source(ReadOnlyDataset[Loaded], Generic[Loaded]):
         if self._download is not None:
             download(self._path, self._download)
         layout, options, splits = self._layout, self._options, self._splits
-        if layout is None and (options or splits):
-            raise InputError(
-                self._path,
-                "the catalog gives options without a layout",
-                f"Add `layout:` with one of {', '.join(LAYOUTS)}",
-            )
         detected_layout = ""
         if layout is None:
+            if options or splits:
+                raise InputError(
+                    self._path,
+                    "the catalog gives options without a layout",
+                    f"Add `layout:` with one of {', '.join(LAYOUTS)}",
+                )
             detected = detect_layout(self._path)
             detected_layout = detected.explain(self._path)
             layout, options, splits = detected.layout, detected.options, detected.splits
@@ -90,9 +155,6 @@ class _Source(ReadOnlyDataset[Loaded], Generic[Loaded]):
 
     def _exists(self) -> bool:
         return self._path.exists()
-
-    def _describe(self) -> dict[str, Any]:
-        return {"path": str(self._path), "layout": self._layout, **self._options}
 
 
 class SourceDataset(_Source[Pairing]):
@@ -181,12 +243,11 @@ class DemoPairsDataset(SourceDataset):
         metadata: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(path=path, layout="folders", metadata=metadata)
-        numbers = {"count": count, "size": size, "seed": seed}
-        for option, value in numbers.items():
+        self._numbers = {"count": count, "size": size, "seed": seed}
+        for option, value in self._numbers.items():
             _checked(option, value, int, "a whole number")
-        self._demo = (count, size, seed)
 
     def load(self) -> Pairing:
         """Write what is missing, then find the pairs."""
-        write_synthetic_images(self._path, *self._demo)
+        write_synthetic_images(self._path, **self._numbers)
         return super().load()

@@ -1,22 +1,61 @@
-"""Runs of MLflow, which is imported when they are loaded."""
+"""Runs of MLflow, which is imported when they are loaded: facts of this one, and trainings."""
 
 import json
+import platform
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from importlib.metadata import distributions
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+import unetflow
 from unetflow.core.errors import InputError
 from unetflow.datasets.files import load_segmenter
 from unetflow.datasets.read_only import ReadOnlyDataset
-from unetflow.datasets.registry import download_model
+from unetflow.datasets.registered_models import download_model
 from unetflow.reporting.run_comparison.runs import Segment, TrackedRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+_PACKAGES = ("tensorflow", "tensorflow-cpu", "keras", "numpy", "albumentations", "mlflow", "kedro")
+
+
+class RunFactsDataset(ReadOnlyDataset[dict[str, Any]]):
+    """Everything that is needed to repeat a run.
+
+    Command and git commit are those of the active MLflow run's tags; without one they are unknown.
+    """
+
+    def load(self) -> dict[str, Any]:
+        """Return plain values; see `reporting.evaluation_report.describe_model`."""
+        import mlflow
+
+        from unetflow.models.device import describe_device
+
+        active = mlflow.active_run()
+        run = active.info.run_id if active else None
+        tags = mlflow.MlflowClient().get_run(run).data.tags if run else {}
+        changed = tags.get("git_dirty")
+        installed = {name: list(distributions(name=name)) for name in _PACKAGES}
+        return {
+            "command": tags.get("command"),
+            "commit": tags.get("mlflow.source.git.commit"),
+            "changed": None if changed is None else changed == "true",
+            "mlflow_run": run,
+            "time": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            "device": describe_device(),
+            "versions": {
+                "unetflow": unetflow.__version__,
+                "Python": platform.python_version(),
+                **{name: found[0].version for name, found in installed.items() if found},
+            },
+        }
+
 
 _SCORES, _METRICS, _HISTORY = "image_scores.csv", "metrics.json", "history.csv"
 _FIX = (
@@ -41,8 +80,8 @@ class TrackedRunsDataset(ReadOnlyDataset[list[TrackedRun]]):
         latest: int = 2,
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        super().__init__(metadata=metadata)
         self._wanted = runs if runs is None or isinstance(runs, list) else str(runs).split("+")
+        super().__init__(metadata=metadata, runs=self._wanted, latest=latest)
         self._latest = latest
 
     def load(self) -> list[TrackedRun]:
@@ -58,7 +97,7 @@ class TrackedRunsDataset(ReadOnlyDataset[list[TrackedRun]]):
         found = client.search_runs([experiment], order_by=["attributes.start_time DESC"])
         if self._wanted is None:
             evaluated = (run for run in found if _is_evaluated(client, run))
-            chosen = [run for run, _ in zip(evaluated, range(self._latest), strict=False)]
+            chosen = list(islice(evaluated, self._latest))
         else:
             chosen = [_find(found, wanted.strip()) for wanted in self._wanted]
             for run in chosen:
@@ -67,9 +106,6 @@ class TrackedRunsDataset(ReadOnlyDataset[list[TrackedRun]]):
                     raise InputError("runs", problem, _FIX)
         chosen.sort(key=lambda run: run.info.start_time)
         return [_read(client, run) for run in chosen]
-
-    def _describe(self) -> dict[str, Any]:
-        return {"runs": self._wanted, "latest": self._latest}
 
 
 def _find(found: Sequence["Run"], wanted: str) -> "Run":
@@ -80,9 +116,12 @@ def _find(found: Sequence["Run"], wanted: str) -> "Run":
     return matching[0]
 
 
+def _list_files(client: "MlflowClient", run: "Run") -> set[str]:
+    return {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+
+
 def _is_evaluated(client: "MlflowClient", run: "Run") -> bool:
-    names = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
-    return names >= {_SCORES, _METRICS}
+    return _list_files(client, run) >= {_SCORES, _METRICS}
 
 
 def _read(client: "MlflowClient", run: "Run") -> TrackedRun:
@@ -91,17 +130,15 @@ def _read(client: "MlflowClient", run: "Run") -> TrackedRun:
     def fetch(name: str) -> Path:
         return Path(client.download_artifacts(run_id, name))
 
-    names = {artifact.path for artifact in client.list_artifacts(run_id)}
-    history = pd.read_csv(fetch(_HISTORY)) if _HISTORY in names else pd.DataFrame()
+    has_history = _HISTORY in _list_files(client, run)
+    started = datetime.fromtimestamp(run.info.start_time / 1000, UTC)
     return TrackedRun(
         id=run_id,
         name=run.info.run_name,
-        started=datetime.fromtimestamp(run.info.start_time / 1000, UTC).isoformat(
-            timespec="seconds"
-        ),
+        started=started.isoformat(timespec="seconds"),
         parameters=dict(run.data.params),
         tags=dict(run.data.tags),
-        history=history,
+        history=pd.read_csv(fetch(_HISTORY)) if has_history else pd.DataFrame(),
         image_scores=pd.read_csv(fetch(_SCORES), dtype={"id": str}),
         metrics=json.loads(fetch(_METRICS).read_text(encoding="utf-8")),
         load_segment=_find_segmenter(client, run),

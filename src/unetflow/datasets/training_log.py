@@ -39,12 +39,7 @@ class Recorder(Protocol):
         """Identifier of the record."""
 
     def resume(self, record: str | None, scores: Sequence[Mapping[str, float]]) -> None:
-        """Resume the record of an interrupted training.
-
-        Args:
-            record: Its name, None where it had none.
-            scores: Scores of its finished epochs.
-        """
+        """Resume the record of this name with the scores of its finished epochs."""
 
     def log_metrics(self, metrics: Mapping[str, Any]) -> None:
         """Record the scores of held-out images; see `evaluation.scoring.summarise_scores`."""
@@ -71,8 +66,8 @@ class TrainingLogDataset(ReadOnlyDataset[Any]):
     def __init__(
         self, *, bad_batch: str, folds: bool = False, metadata: dict[str, Any] | None = None
     ) -> None:
-        super().__init__(metadata=metadata)
         self._bad_batch = Path(bad_batch)
+        super().__init__(metadata=metadata, bad_batch=str(self._bad_batch))
         self._folds = folds
         self._recorder: Recorder | None = None
 
@@ -116,14 +111,11 @@ class TrainingLogDataset(ReadOnlyDataset[Any]):
         if self._recorder is not None:
             self._recorder.log_prediction(epoch + 1, sample_id, sample, found, classes)
 
-    def _write_bad_batch(self, batch: dict[str, Any]) -> None:
-        with atomic_write(self._bad_batch) as temporary:
-            temporary.write_text(json.dumps(batch, indent=2), encoding="utf-8")
-        _log.error("The samples of the batch are listed in %s", self._bad_batch)
-
     def _log_scores(self, metrics: Mapping[str, Any]) -> None:
         if self._recorder is not None:
             self._recorder.log_metrics(metrics)
 
-    def _describe(self) -> dict[str, Any]:
-        return {"bad_batch": str(self._bad_batch)}
+    def _write_bad_batch(self, batch: dict[str, Any]) -> None:
+        with atomic_write(self._bad_batch) as temporary:
+            temporary.write_text(json.dumps(batch, indent=2), encoding="utf-8")
+        _log.error("The samples of the batch are listed in %s", self._bad_batch)

@@ -13,7 +13,7 @@ from unetflow.config.retraining import RetrainingParameters
 from unetflow.core.errors import InputError
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.samples import SampleFolder
-from unetflow.datasets.registry import ChampionRecord
+from unetflow.datasets.champion import ChampionRecord
 from unetflow.evaluation import promotion
 from unetflow.pipelines import augmentation, construction, evaluation, ingestion, planning, training
 from unetflow.pipelines.stage import Figure, KerasModel, Segmenter, node, stage

@@ -13,6 +13,7 @@ from kedro.io import AbstractDataset, DatasetError
 
 from unetflow.core.errors import InputError
 from unetflow.datasets.files import load_segmenter
+from unetflow.datasets.registered_models import download_model, find_version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,20 +27,15 @@ CHAMPION, PREVIOUS = "champion", "previous"
 _REPLACED = "replaced"
 """Alias of the old champion while the aliases move."""
 
-_ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
-"""MLflow's errors where there is no such model, or none with the alias."""
-
 
 @dataclass(frozen=True)
 class ChampionRecord:
     """The champion's data and scores.
 
     Attributes:
-        name: Name of the registered model.
-        version: Version of the champion.
-        registered: Time of its registration.
+        name: Name of the registered model, and its `version`, `registered` at that time.
         manifest: Manifest of the data that it was trained and tested with.
-        metrics: Its scores; see `score_summary.summarise_scores`.
+        metrics: Its scores; see `evaluation.summary.summarise_scores`.
         load_segmenter: Reads the model itself in safe mode.
     """
 
@@ -74,8 +70,7 @@ class ChampionDataset(AbstractDataset[Any, Any]):
         part: Literal["model", "record", "aliases"] = "model",
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._name = registered_model
-        self._part = part
+        self._name, self._part = registered_model, part
         self.metadata = metadata
 
     def load(self) -> "tuple[str, Segmenter] | ChampionRecord | dict[str, str | None] | None":
@@ -134,12 +129,8 @@ def _load_champion(name: str) -> "tuple[str, Segmenter] | None":
         path = download_model(f"models:/{name}/{version}", f"{name}@{CHAMPION}")
         return f"{name} version {version}", load_segmenter(path)
     except Exception as error:  # each store of models raises errors of its own
-        _log.warning(
-            "The champion of '%s' cannot be read (%s: %s); nothing is compared with it",
-            name,
-            type(error).__name__,
-            error,
-        )
+        message = "The champion of '%s' cannot be read (%s: %s); nothing is compared with it"
+        _log.warning(message, name, type(error).__name__, error)
         return None
 
 
@@ -199,45 +190,6 @@ def _finish_move(client: "MlflowClient", name: str) -> None:
     if replaced != find_version(name, CHAMPION):
         client.set_registered_model_alias(name, PREVIOUS, replaced)
     client.delete_registered_model_alias(name, _REPLACED)
-
-
-def find_version(registered_model: str, alias: str) -> str | None:
-    """Return the version of a registered model that has an alias; None where none has.
-
-    Raises:
-        mlflow.MlflowException: The registry cannot be asked.
-    """
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return str(MlflowClient().get_model_version_by_alias(registered_model, alias).version)
-    except MlflowException as error:
-        if error.error_code in _ABSENT:
-            return None
-        raise
-
-
-def download_model(source: str, parameter: str) -> Path:
-    """Return the file of a registered model, which is downloaded if it is stored elsewhere."""
-    import mlflow
-
-    try:
-        folder = Path(mlflow.artifacts.download_artifacts(source))
-    except mlflow.MlflowException as error:
-        raise InputError(
-            parameter,
-            f"there is no model {source} ({error.message})",
-            "Give a model of the registry, or the path of a `.keras` file",
-        ) from error
-    files = sorted(folder.rglob("*.keras"))
-    if len(files) != 1:
-        raise InputError(
-            parameter,
-            f"{source} holds {len(files)} `.keras` files",
-            "Give a model that this project has logged",
-        )
-    return files[0]
 
 
 def _version_of_active_run(client: "MlflowClient", name: str) -> str:

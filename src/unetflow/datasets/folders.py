@@ -1,4 +1,4 @@
-"""Samples and their weight maps: folders whose list of contents is written last."""
+"""Folders that nodes fill file by file, or write to bit by bit."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -7,7 +7,10 @@ from kedro.io import AbstractDataset
 
 from unetflow.augmentation.weight_map_store import WeightFolder
 from unetflow.data.samples import INDEX, SampleFolder
+from unetflow.datasets.read_only import ReadOnlyDataset
+from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.io.files import require_file
+from unetflow.training.checkpoints import CheckpointFolder
 
 Contents = SampleFolder | WeightFolder
 
@@ -62,3 +65,51 @@ class WeightMapsDataset(_IndexedFolderDataset):
     """A folder with `<id>/weights.tif`, float32 and uncompressed, for each sample."""
 
     _contents = WeightFolder
+
+
+class CheckpointDataset(ReadOnlyDataset[CheckpointFolder]):
+    """A folder from which a training that was cut off is resumed; it writes there itself.
+
+    Args:
+        path: The folder.
+        keep: Trainings that are kept.
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(self, *, path: str, keep: int = 3, metadata: dict[str, Any] | None = None) -> None:
+        self._folder = CheckpointFolder(Path(path), keep)
+        super().__init__(metadata=metadata, path=str(self._folder.folder), keep=keep)
+
+    def load(self) -> CheckpointFolder:
+        """Return the folder."""
+        return self._folder
+
+
+class LargeResultsDataset(ReadOnlyDataset[ResultFolders]):
+    """Where labels and probabilities of images go that are segmented block by block.
+
+    It is an input of what segments them: such a result is never in memory as a whole, and lies
+    unfinished beside its place while it is made.
+
+    Args:
+        labels: The folder of the labels.
+        probabilities: That of the probabilities.
+        filename_suffix: `.tif` for tiled TIFF files, `.zarr` for Zarr arrays.
+        metadata: Anything; Kedro ignores it.
+    """
+
+    def __init__(
+        self,
+        *,
+        labels: str,
+        probabilities: str,
+        filename_suffix: str = ".tif",
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        self._folders = ResultFolders(Path(labels), Path(probabilities), filename_suffix)
+        described = {"labels": str(self._folders.labels), "filename_suffix": filename_suffix}
+        super().__init__(metadata=metadata, **described)
+
+    def load(self) -> ResultFolders:
+        """Return the folders."""
+        return self._folders

@@ -67,8 +67,8 @@ def measure(examples: Iterator[Example], images: int) -> dict[str, list[float]]:
     from unetflow.core.geometry import unet_geometry
     from unetflow.inference.postprocessing import Postprocessing
     from unetflow.inference.predict import as_predictor
+    from unetflow.metrics.families import FAMILIES, score_class
     from unetflow.metrics.ranking import RankingCounts
-    from unetflow.metrics.registry import FAMILIES, score_class
     from unetflow.models.unet import build_unet
     from unetflow.tiling.windows import predict_tiled
 

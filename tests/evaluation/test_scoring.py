@@ -16,7 +16,7 @@ from unetflow.evaluation.scoring import choose_otsu_side, score_images
 from unetflow.evaluation.significance import confidence_interval
 from unetflow.evaluation.summary import Conditions, Metrics, summarise_scores
 from unetflow.inference.postprocessing import Postprocessing
-from unetflow.metrics.registry import FAMILIES
+from unetflow.metrics.families import FAMILIES
 
 TWO = ["background", "nucleus"]
 HALF = np.array([[0, 0, 1, 1]] * 4, np.uint8)

@@ -4,7 +4,7 @@ from hypothesis import given
 from skimage.morphology import skeletonize
 
 from tests.support.masks import FOUND, LABELS, masks
-from unetflow.metrics.centreline import score_centreline
+from unetflow.metrics.lines import score_centreline
 
 LINE = "....... ####### ......."
 

@@ -6,8 +6,7 @@ from hypothesis.extra import numpy as hnp
 from skimage.measure import label as components
 
 from tests.support.masks import BINARY, FOUND, LABELS, masks
-from unetflow.metrics.contingency import count_overlaps
-from unetflow.metrics.instance_matching import DEFINITIONS, score_instances
+from unetflow.metrics.regions import INSTANCES, count_overlaps, score_instances
 
 NUMBERS = hnp.arrays(np.uint32, (7, 9), elements=st.sampled_from([0, 0, 1, 2, 5, 4_000_000_000]))
 
@@ -22,7 +21,7 @@ def slow_scores(true, found):
     found = [found == number for number in np.unique(found[found > 0])]
     table = np.array([[overlap(t, f) for f in found] for t in true]).reshape(len(true), len(found))
     if not true and not found:
-        names = set(DEFINITIONS) - {"object_count_error"}
+        names = set(INSTANCES) - {"object_count_error"}
         return {"object_count_error": 0, **dict.fromkeys(names, 1)}
     scores = {"object_count_error": len(found) - len(true)}
     jaccards = []
@@ -79,7 +78,7 @@ def test_scores_equal_a_comparison_of_all_pairs(truth, found, numbers):
     expected = slow_scores(np.where(both.true, numbers, 0), components(both.found, connectivity=2))
     scores = score_instances(both, numbers)
     assert scores == pytest.approx(expected)
-    assert set(scores) == set(DEFINITIONS)
+    assert set(scores) == set(INSTANCES)
 
 
 @given(LABELS, FOUND, NUMBERS)

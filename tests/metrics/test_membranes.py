@@ -9,8 +9,7 @@ from skimage.measure import shannon_entropy
 from skimage.metrics import adapted_rand_error, variation_of_information
 
 from tests.support.masks import FOUND, LABELS, drawn, masks
-from unetflow.metrics.contingency import count_overlaps
-from unetflow.metrics.membranes import information_score, rand_score, score_membranes
+from unetflow.metrics.regions import count_overlaps, information_score, rand_score, score_membranes
 
 NUMBERS = hnp.arrays(np.uint16, (5, 6), elements=st.sampled_from([1, 2, 3, 7]))
 

@@ -5,13 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from unetflow.metrics.pixels import (
-    Confusion,
-    count_by_class,
-    count_confusion,
-    mean_dice,
-    score_pixels,
-)
+from unetflow.metrics.pixels import Confusion, count_by_class, count_confusion, mean_dice
 
 LABELS = hnp.arrays(np.uint8, (4, 5), elements=st.sampled_from([0, 1, 255]))
 FOUND = hnp.arrays(bool, (4, 5))
@@ -26,12 +20,8 @@ def test_hand_worked_masks():
     found = np.array([[1, 1, 0, 1], [0, 0, 0, 1]], bool)
     confusion = count_confusion(truth, found)
     assert confusion == Confusion(2, 2, 1, true_negative=3)
-    assert confusion.dice == pytest.approx(4 / 7)
-    assert confusion.iou == pytest.approx(2 / 5)
-    assert confusion.precision == pytest.approx(2 / 4)
-    assert confusion.recall == pytest.approx(2 / 3)
-    assert confusion.specificity == pytest.approx(3 / 5)
-    assert confusion.area_error == pytest.approx((4 - 3) / 3)
+    expected = (4 / 7, 2 / 5, 2 / 4, 2 / 3, 3 / 5, (4 - 3) / 3)
+    assert tuple(confusion.scores().values()) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +38,7 @@ def test_hand_worked_masks():
     ids=["both empty", "found all", "found", "missed", "disjoint", "equal", "all ignored"],
 )
 def test_scores_of_special_cases(counts, expected):
-    scores = score_pixels(Confusion(*counts))
+    scores = Confusion(*counts).scores()
     assert list(scores) == ["dice", "iou", "precision", "recall", "specificity", "area_error"]
     assert tuple(scores.values()) == pytest.approx(expected)
 
@@ -58,7 +48,7 @@ def test_scores_of_special_cases(counts, expected):
 def test_scores_equal_those_of_scikit_learn(truth, found):
     counted = truth != 255
     true, predicted = truth[counted] == 1, found[counted]
-    scores = score_pixels(count_confusion(truth, found))
+    scores = count_confusion(truth, found).scores()
     assert scores["dice"] == pytest.approx(f1_score(true, predicted, zero_division=1))
     assert scores["iou"] == pytest.approx(jaccard_score(true, predicted, zero_division=1))
     assert scores["recall"] == pytest.approx(recall_score(true, predicted))
@@ -85,8 +75,8 @@ def test_predictions_on_ignored_pixels_do_not_count(truth, found, other):
 
 @given(LABELS, FOUND)
 def test_dice_and_iou_follow_from_each_other(truth, found):
-    confusion = count_confusion(truth, found)
-    assert confusion.dice == pytest.approx(2 * confusion.iou / (1 + confusion.iou))
+    scores = count_confusion(truth, found).scores()
+    assert scores["dice"] == pytest.approx(2 * scores["iou"] / (1 + scores["iou"]))
 
 
 def test_classes_that_an_image_lacks_do_not_count():

@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from skimage.metrics import hausdorff_distance
 
 from tests.support.masks import BINARY, FOUND, LABELS, masks
-from unetflow.metrics.surface import score_surface
+from unetflow.metrics.lines import score_surface
 
 
 def outline(mask):

@@ -14,7 +14,7 @@ from unetflow.core.errors import InputError
 from unetflow.data.samples import INSTANCES, Sample, SampleFolder, write_sample
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.io.tiff_writer import write_tiff
-from unetflow.metrics.registry import FAMILIES
+from unetflow.metrics.families import FAMILIES
 from unetflow.pipelines import evaluation as nodes
 
 BASE = yaml.safe_load((ROOT / "conf/base/parameters_evaluation.yml").read_text())["evaluation"]

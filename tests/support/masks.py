@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from unetflow.metrics.class_masks import ClassMasks
+from unetflow.metrics.shared import ClassMasks
 
 LABELS = hnp.arrays(np.uint8, (7, 9), elements=st.sampled_from([0, 1, 1, 255]))
 BINARY = hnp.arrays(np.uint8, (7, 9), elements=st.sampled_from([0, 1]))

@@ -43,7 +43,7 @@ class SuspicionParameters(Strict):
 
 
 class ScoreParameters(Strict):
-    """Which scores are computed; see `metrics.registry`."""
+    """Which scores are computed; see `metrics.families`."""
 
     scores: list[ScoreFamily] = Field(default=["pixels", "surface", "instances"])
     """Families of scores: `pixels` (Dice and similar scores), `surface` (distances between

@@ -7,7 +7,7 @@ import pandas as pd
 
 from unetflow.core.errors import InputError
 from unetflow.evaluation.summary import find_score
-from unetflow.metrics.registry import DEFINITIONS
+from unetflow.metrics.families import DEFINITIONS
 
 _NOT_SCORES = ["id", "fold", "threshold"]
 

@@ -12,9 +12,9 @@ from unetflow.config.evaluation import ScoreParameters
 from unetflow.core.types import IGNORE, Label, Probabilities
 from unetflow.data.samples import Sample
 from unetflow.evaluation.baselines import segment_by_otsu
+from unetflow.metrics.families import score_class
 from unetflow.metrics.pixels import count_by_class, count_confusion, mean_dice
 from unetflow.metrics.ranking import RankingCounts
-from unetflow.metrics.registry import score_class
 
 Objects = NDArray[np.unsignedinteger]
 RankingScores = dict[str, dict[str, dict[str, float]]]
@@ -58,7 +58,7 @@ def score_images(
 
     Returns:
         A row for each sample, and the scores of all their pixels together. The row has `id` and
-        the scores of the foreground (see `metrics.registry`); with more than two classes, their
+        the scores of the foreground (see `metrics.families`); with more than two classes, their
         means over the classes of the image (see `count_by_class`), and `<score>_<class>` for each
         class, missing where it does not occur. The Dice of an empty mask is `background_dice`,
         that of Otsu's threshold `otsu_dice`.

@@ -12,9 +12,9 @@ from unetflow.config.evaluation import ScoreParameters
 from unetflow.evaluation.scoring import RankingScores, column_of
 from unetflow.evaluation.significance import confidence_interval
 from unetflow.inference.postprocessing import Postprocessing
-from unetflow.metrics.definitions import Definition
+from unetflow.metrics.families import DEFINITIONS
 from unetflow.metrics.ranking import DEFINITIONS as RANKING_DEFINITIONS
-from unetflow.metrics.registry import DEFINITIONS
+from unetflow.metrics.shared import Definition
 
 _REGION = "whole test images"
 _RESOLUTION = "each image's own size; lengths are in its pixels"

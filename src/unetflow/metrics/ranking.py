@@ -1,4 +1,4 @@
-"""Ranking metrics: probabilities of all pixels of all images, independent of a threshold."""
+"""Metrics of ranking: probabilities of all pixels of all images, without a threshold."""
 
 from dataclasses import dataclass
 
@@ -7,29 +7,29 @@ from numpy.typing import NDArray
 from scipy.special import digamma
 
 from unetflow.core.types import IGNORE, Label, Probabilities
-from unetflow.metrics.definitions import Definition
+from unetflow.metrics.shared import define
 
 _EMPTY = "left out when no counted pixel has the class, or all have"
-_IGNORED = "pixels with label 255 are not counted"
 _BINS = (
     "Probabilities are told apart to 1/256 of themselves or of their complement, whichever is "
     "smaller; `error` bounds what this changes"
 )
 
-DEFINITIONS = {
-    "roc_auc": Definition(
-        "chance that a pixel of the class has a higher probability of it than another pixel, ties "
-        f"counting half: the area under the ROC curve. {_BINS}",
-        _EMPTY,
-        _IGNORED,
-    ),
-    "average_precision": Definition(
-        "sum of (R_n - R_n-1) P_n over falling thresholds, with precision P_n and recall R_n at "
-        f"each, without interpolation. {_BINS}",
-        _EMPTY,
-        _IGNORED,
-    ),
-}
+DEFINITIONS = define(
+    "pixels with label 255 are not counted",
+    {
+        "roc_auc": (
+            "chance that a pixel of the class has a higher probability of it than another pixel, "
+            f"ties counting half: the area under the ROC curve. {_BINS}",
+            _EMPTY,
+        ),
+        "average_precision": (
+            "sum of (R_n - R_n-1) P_n over falling thresholds, with precision P_n and recall R_n "
+            f"at each, without interpolation. {_BINS}",
+            _EMPTY,
+        ),
+    },
+)
 
 _SHIFT = 23 - 8  # of the 23 bits of a float32's fraction, 8 are kept
 _LEAST = int(np.float32(2.0**-32).view(np.uint32)) >> _SHIFT
@@ -104,8 +104,7 @@ def probability_bins(probabilities: NDArray[np.float32]) -> NDArray[np.intp]:
     bounded = np.clip(probabilities, 0, 1, dtype=np.float32)
     upper = bounded >= 0.5
     rarer = np.where(upper, 1 - bounded, bounded)
-    places = (rarer.view(np.uint32) >> _SHIFT).astype(np.intp) - _LEAST
-    places = np.maximum(places, 0)
+    places = np.maximum((rarer.view(np.uint32) >> _SHIFT).astype(np.intp) - _LEAST, 0)
     bins: NDArray[np.intp] = np.where(upper, 2 * _HALF - places, places)
     return bins
 

@@ -1,4 +1,4 @@
-"""Registry of all metrics: each family with its definitions and its function."""
+"""All families of scores: their definitions and functions."""
 
 from collections.abc import Callable
 
@@ -7,16 +7,15 @@ from numpy.typing import NDArray
 
 from unetflow.config.evaluation import ScoreFamily, ScoreParameters
 from unetflow.core.types import Label
-from unetflow.metrics import centreline, instance_matching, membranes, pixels, surface
-from unetflow.metrics.class_masks import ClassMasks
-from unetflow.metrics.definitions import Definition
+from unetflow.metrics import lines, pixels, regions
+from unetflow.metrics.shared import ClassMasks, Definition
 
 FAMILIES: dict[ScoreFamily, dict[str, Definition]] = {
     "pixels": pixels.DEFINITIONS,
-    "surface": surface.DEFINITIONS,
-    "instances": instance_matching.DEFINITIONS,
-    "centreline": centreline.DEFINITIONS,
-    "membranes": membranes.DEFINITIONS,
+    "surface": lines.SURFACE,
+    "instances": regions.INSTANCES,
+    "centreline": lines.CENTRELINE,
+    "membranes": regions.MEMBRANES,
 }
 """The scores of each family for one class in one image."""
 
@@ -46,12 +45,10 @@ def score_class(
     """
     masks = ClassMasks.of(truth, found, index)
     compute: dict[str, Callable[[], dict[str, float]]] = {
-        "pixels": lambda: pixels.score_pixels(pixels.count_confusion(truth, masks.found, index)),
-        "surface": lambda: surface.score_surface(masks, settings.surface_tolerance),
-        "instances": lambda: (
-            {} if objects is None else instance_matching.score_instances(masks, objects)
-        ),
-        "centreline": lambda: centreline.score_centreline(masks),
-        "membranes": lambda: membranes.score_membranes(masks),
+        "pixels": lambda: pixels.count_confusion(truth, masks.found, index).scores(),
+        "surface": lambda: lines.score_surface(masks, settings.surface_tolerance),
+        "instances": lambda: {} if objects is None else regions.score_instances(masks, objects),
+        "centreline": lambda: lines.score_centreline(masks),
+        "membranes": lambda: regions.score_membranes(masks),
     }
     return {name: value for family in settings.scores for name, value in compute[family]().items()}

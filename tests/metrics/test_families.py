@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from unetflow.config.evaluation import ScoreParameters
-from unetflow.metrics.class_masks import ClassMasks
-from unetflow.metrics.registry import DEFINITIONS, FAMILIES, score_class
+from unetflow.metrics.families import DEFINITIONS, FAMILIES, score_class
+from unetflow.metrics.shared import ClassMasks
 
 TRUTHS = hnp.arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 0, 1, 2, 255]))
 FOUND = hnp.arrays(np.uint8, (6, 7), elements=st.sampled_from([0, 0, 1, 2]))

@@ -15,8 +15,7 @@ from turns import Rounds, compare, run_json, take_turns
 
 from unetflow.augmentation.policy import Augmenter
 from unetflow.models.device import compiles_with_xla, has_gpu
-from unetflow.models.losses.metric import dice
-from unetflow.models.losses.segmentation_loss import SegmentationLoss
+from unetflow.models.segmentation_loss import SegmentationLoss, dice
 from unetflow.training.checkpoints import CheckpointFolder
 from unetflow.training.fit import fit
 from unetflow.training.fused_layers import copy_for_training

@@ -15,9 +15,8 @@ from unetflow.data.intensity import IntensityRange, normalise
 from unetflow.inference.postprocessing import Postprocessing, scale_threshold
 from unetflow.inference.segmenter import Segmenter
 from unetflow.models.keras_io import save_keras
-from unetflow.models.losses.metric import dice
-from unetflow.models.losses.segmentation_loss import SegmentationLoss
 from unetflow.models.preprocessing import with_preprocessing
+from unetflow.models.segmentation_loss import SegmentationLoss, dice
 from unetflow.models.unet import geometry_of
 from unetflow.training.optimisers import build_optimiser
 

@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from tests.support.losses import gradient_of, losses_of, random_prediction, random_truth
 from unetflow.config.loss import LOSS_NAMES
-from unetflow.models.losses.segmentation_loss import LOSSES, SegmentationLoss
+from unetflow.models.loss_terms import LOSSES
+from unetflow.models.segmentation_loss import SegmentationLoss
 
 WEIGHTED = ("bce", "cce", "focal")
 every_loss = pytest.mark.parametrize("name", LOSS_NAMES)

@@ -14,7 +14,7 @@ from unetflow import models
 from unetflow.core.geometry import Geometry
 from unetflow.data.intensity import IntensityRange
 from unetflow.models.keras_io import load_keras, save_keras
-from unetflow.models.losses.metric import dice
+from unetflow.models.segmentation_loss import dice
 from unetflow.models.unet import build_unet
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.support.losses import images, random_prediction, random_truth
 from tests.support.networks import dice_slowly
 from unetflow.metrics.pixels import count_confusion
-from unetflow.models.losses.metric import dice
+from unetflow.models.segmentation_loss import dice
 
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
 

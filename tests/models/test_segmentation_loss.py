@@ -5,8 +5,7 @@ import pytest
 from tests.support.losses import losses_of, random_prediction, random_truth
 from unetflow.core.errors import InputError
 from unetflow.models.keras_io import load_keras, save_keras
-from unetflow.models.losses.metric import dice
-from unetflow.models.losses.segmentation_loss import SegmentationLoss
+from unetflow.models.segmentation_loss import SegmentationLoss, dice
 
 
 def test_the_loss_is_the_weighted_sum_of_its_terms():

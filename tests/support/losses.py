@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from unetflow.models.losses.segmentation_loss import SegmentationLoss
+from unetflow.models.segmentation_loss import SegmentationLoss
 
 
 def random_truth(seed: int, batch: int, channels: int, size: tuple[int, int] = (4, 5)) -> NDArray:

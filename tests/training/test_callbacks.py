@@ -14,7 +14,7 @@ from unetflow.core.errors import InputError
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
 from unetflow.inference.postprocessing import Postprocessing
-from unetflow.models.losses.segmentation_loss import SegmentationLoss
+from unetflow.models.segmentation_loss import SegmentationLoss
 from unetflow.models.unet import geometry_of
 from unetflow.training import callbacks
 from unetflow.training.callbacks import ProgressReport, ValidationScores

@@ -5,7 +5,7 @@ from keras import ops
 
 from tests.support.networks import GREY, fit_settings, randomise, tiny_unet
 from unetflow.augmentation.policy import Augmenter
-from unetflow.models.losses.segmentation_loss import SegmentationLoss
+from unetflow.models.segmentation_loss import SegmentationLoss
 from unetflow.training.callbacks import TrainingListeners
 from unetflow.training.fit import fit
 from unetflow.training.fused_layers import copy_for_training

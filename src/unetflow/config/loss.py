@@ -9,7 +9,7 @@ from typing import Any
 from unetflow.core.errors import InputError
 
 LOSS_NAMES = ("bce", "cce", "dice", "focal", "tversky", "lovasz", "cldice")
-"""The losses of `unetflow.models.losses`, which cannot be listed without importing Keras."""
+"""The losses of `unetflow.models.loss_terms`, which cannot be listed without importing Keras."""
 
 _WHERE = "training.loss"
 _TERM = re.compile(r"(?:([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*\*\s*)?([A-Za-z_][A-Za-z0-9_]*)")

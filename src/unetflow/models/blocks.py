@@ -37,22 +37,14 @@ def conv_block(
         dropout: Fraction of the result's elements that are set to zero in training.
         name: Prefix of the layers' names.
 
-    Returns:
-        `(batch, height, width, filters)`, 4 pixels smaller with valid padding.
-
     Example:
         ```python
         conv_block(keras.Input((64, 64, 3)), 16).shape  # (None, 64, 64, 16)
         ```
     """
     for number in (1, 2):
-        x = layers.Conv2D(
-            filters,
-            3,
-            padding=padding,
-            kernel_initializer="he_normal",
-            name=_join(name, f"conv_{number}"),
-        )(x)
+        options = {"padding": padding, "kernel_initializer": "he_normal"}
+        x = layers.Conv2D(filters, 3, name=_join(name, f"conv_{number}"), **options)(x)
         if normalisation != "none":
             x = _normalisation(normalisation, filters, _join(name, f"norm_{number}"))(x)
         x = layers.ReLU(name=_join(name, f"relu_{number}"))(x)
@@ -62,13 +54,7 @@ def conv_block(
 def encoder_block(
     x: Tensor, filters: int, *, name: str | None = None, **options: Any
 ) -> tuple[Tensor, Tensor]:
-    """Apply a `conv_block`, then 2x2 max pooling.
-
-    Args:
-        x: `(batch, height, width, channels)`.
-        filters: Channels of the result.
-        name: Prefix of the layers' names.
-        **options: Further arguments of `conv_block`.
+    """Apply a `conv_block`, whose arguments these are, then 2x2 max pooling.
 
     Returns:
         The feature map before pooling, which is the skip connection, and the one after.
@@ -97,15 +83,12 @@ def decoder_block(
 
     Args:
         x: `(batch, height, width, channels)`, from the level below.
-        skip: The encoder's feature map of this level.
+        skip: The encoder's feature map of this level, `(batch, 2 height, 2 width, filters)`.
         filters: Channels of the up-convolution and of the result.
         crop: Pixels to remove at each side of the skip connection, for valid padding.
         up_activation: Activation of the up-convolution, "none" or "relu".
         name: Prefix of the layers' names.
         **options: Further arguments of `conv_block`.
-
-    Returns:
-        `(batch, 2 height, 2 width, filters)`, 4 pixels smaller with valid padding.
 
     Example:
         ```python
@@ -116,9 +99,8 @@ def decoder_block(
     # An output pixel of this convolution has one incoming node per channel, where Keras's
     # "he_normal" counts four per filter.
     initial = initializers.TruncatedNormal(stddev=math.sqrt(2 / x.shape[-1]) / _TRUNCATED_STDDEV)
-    x = layers.Conv2DTranspose(
-        filters, 2, strides=2, kernel_initializer=initial, name=_join(name, "up")
-    )(x)
+    up = _join(name, "up")
+    x = layers.Conv2DTranspose(filters, 2, strides=2, kernel_initializer=initial, name=up)(x)
     if up_activation == "relu":
         x = layers.ReLU(name=_join(name, "up_relu"))(x)
     if crop:

@@ -9,14 +9,9 @@ _BLOCK, _SKIP = "#0072b2", "#999999"
 
 
 def draw_unet(unet: keras.Model, edge: int) -> Figure:
-    """Draw the blocks of a U-Net with their sizes and filters.
+    """Draw the blocks of a U-Net made by `build_unet`, with their filters and sizes.
 
-    Args:
-        unet: A network made by `build_unet`.
-        edge: Height and width in pixels of the input for which sizes are given.
-
-    Returns:
-        The figure.
+    The sizes in pixels are those for a square input of `edge` pixels.
 
     Example:
         ```python

@@ -16,10 +16,7 @@ def save_keras(
 ) -> None:
     """Write a model to a `.keras` file atomically.
 
-    Args:
-        model: The model.
-        path: The file's path.
-        finish: Called with the temporary file's path before the file is moved to its place.
+    `finish` is called with the temporary file's path before the file is moved to its place.
     """
     with atomic_write(path) as temporary:
         model.save(temporary)
@@ -28,9 +25,7 @@ def save_keras(
 
 
 def load_keras(path: Path) -> keras.Model:
-    """Read a model from a `.keras` file.
-
-    Safe mode refuses Lambda layers and all else that would run code from the file.
+    """Read a model from a `.keras` file; safe mode refuses all that would run code from it.
 
     Raises:
         InputError: The file is missing or cannot be loaded.

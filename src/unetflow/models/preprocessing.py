@@ -14,11 +14,8 @@ def with_preprocessing(unet: keras.Model, intensity: IntensityRange) -> keras.Mo
     layers and has neither loss nor optimiser, so that plain Keras loads it.
 
     Args:
-        unet: A network for images in [0, 1].
+        unet: A network for images in [0, 1], whose weights are copied.
         intensity: The intensities that become 0 and 1, per channel.
-
-    Returns:
-        A model for images of raw intensities, with a copy of the network's weights.
 
     Example:
         ```python

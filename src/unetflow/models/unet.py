@@ -1,5 +1,6 @@
 """The U-Net, built from its blocks."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -46,9 +47,7 @@ def build_unet(
     deep_supervision: int = 0,
     name: str = "U-Net",
 ) -> keras.Model:
-    """Build a U-Net.
-
-    The defaults give 64, 128, 256, 512 and 1024 filters and 31,055,297 parameters for 3 channels.
+    """Build a U-Net; the defaults give 31,055,297 parameters for 3 channels.
 
     Args:
         input_shape: `(height, width, channels)`; height and width may be None for any size.
@@ -56,68 +55,88 @@ def build_unet(
         depth: Number of poolings.
         classes: 1 for a sigmoid head (probability of the foreground), more for a softmax head.
         normalisation: "batch", "group", "instance" or "none".
-        dropout: Fraction of elements dropped at the end of the contracting path: after the
-            deepest encoder level and after the bottleneck.
-        padding: "same" gives an output of the input's size. "valid" gives a smaller one that
-            depends on no invented pixels, 388 for 572, from skip connections cropped to their
-            middle.
+        dropout: Fraction dropped after the deepest encoder level and after the bottleneck.
+        padding: "same" keeps the size; "valid" invents no pixels and gives 388 for 572.
         up_activation: Activation of the up-convolutions, "none" or "relu".
-        deep_supervision: Number of decoder levels below the first with a head of their own. Their
-            probabilities are enlarged to the output's size and follow the network's own along the
-            last axis; `without_deep_supervision` removes them.
+        deep_supervision: Number of decoder levels below the first with a head of their own, whose
+            enlarged probabilities follow the network's own (see `without_deep_supervision`).
         name: The model's name.
 
     Returns:
         An untrained model from `(batch, height, width, channels)` float32, scaled to about
-        [0, 1], to class probabilities `(batch, height, width, classes)`; with deep supervision
-        `classes` more channels per level.
+        [0, 1], to probabilities `(batch, height, width, (1 + deep_supervision) classes)`.
 
     Raises:
         InputError: An argument is out of range, or the size does not fit the depth.
-
-    Example:
-        ```python
-        build_unet((256, 256, 3)).count_params()  # 31055297
-        ```
     """
     _check_numbers(base_filters, depth, classes, deep_supervision, dropout)
-    _check_choice("normalisation", normalisation, NORMALISATIONS)
-    _check_choice("padding", padding, PADDINGS)
-    _check_choice("up_activation", up_activation, UP_ACTIVATIONS)
+    _check_choices(normalisation, padding, up_activation)
     _check_input_shape(input_shape, depth, padding)
     options = {"normalisation": normalisation, "padding": padding}
-
-    # === Contracting path ===
+    filters = [base_filters * 2**level for level in range(depth + 1)]
     inputs = keras.Input(input_shape, name="image")
-    x, skips = inputs, []
+    bottom, skips = _contract(inputs, filters, dropout, options)
+    heads = [
+        _add_head(x, classes, level, padding)
+        for level, x in _expand(bottom, skips, filters, up_activation, options)
+        if level <= deep_supervision
+    ]
+    combine = layers.Concatenate(name="all_probabilities")
+    return keras.Model(inputs, combine(heads[::-1]) if deep_supervision else heads[0], name=name)
+
+
+def _contract(
+    x: Tensor, filters: Sequence[int], dropout: float, options: dict[str, str]
+) -> tuple[Tensor, list[Tensor]]:
+    """Return the feature map of the bottleneck and the skip connections, the first level first."""
+    skips = []
+    depth = len(filters) - 1
     for level in range(depth):
         last = dropout if level == depth - 1 else 0.0
-        skip, x = encoder_block(
-            x, base_filters * 2**level, name=f"encoder_{level + 1}", dropout=last, **options
-        )
+        name = f"encoder_{level + 1}"
+        skip, x = encoder_block(x, filters[level], name=name, dropout=last, **options)
         skips.append(skip)
-    x = conv_block(x, base_filters * 2**depth, name="bottleneck", dropout=dropout, **options)
+    return conv_block(x, filters[-1], name="bottleneck", dropout=dropout, **options), skips
 
-    # === Expanding path ===
-    heads = []
-    for level in reversed(range(depth)):
+
+def _expand(
+    x: Tensor,
+    skips: Sequence[Tensor],
+    filters: Sequence[int],
+    up_activation: str,
+    options: dict[str, str],
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield level and feature map of each decoder level as soon as it is built, the last first."""
+    for level in reversed(range(len(skips))):
+        crop = lost_pixels(len(skips) - level - 1) if options["padding"] == "valid" else 0
         x = decoder_block(
             x,
             skips[level],
-            base_filters * 2**level,
-            crop=lost_pixels(depth - level - 1) if padding == "valid" else 0,
+            filters[level],
+            crop=crop,
             up_activation=up_activation,
             name=f"decoder_{level + 1}",
             **options,
         )
-        if 0 < level <= deep_supervision:
-            heads.append(_enlarge(_head(x, classes, f"{_HEAD}_{level + 1}"), level, padding))
+        yield level, x
 
-    # === Head ===
-    outputs = _head(x, classes, _HEAD)
-    if heads:
-        outputs = layers.Concatenate(name="all_probabilities")([outputs, *reversed(heads)])
-    return keras.Model(inputs, outputs, name=name)
+
+def _add_head(x: Tensor, classes: int, level: int, padding: str) -> Tensor:
+    """Return the probabilities of a decoder level, enlarged to the size of the output."""
+    x = layers.Conv2D(
+        classes,
+        1,
+        activation="sigmoid" if classes == 1 else "softmax",
+        kernel_initializer="he_normal",
+        dtype="float32",
+        name=f"{_HEAD}_{level + 1}" if level else _HEAD,
+    )(x)
+    if not level:
+        return x
+    x = layers.UpSampling2D(2**level, interpolation="bilinear", name=f"enlarge_{level + 1}")(x)
+    # Each valid `conv_block` above would have removed 2 pixels of its level at each side.
+    crop = 2 * (2**level - 1) if padding == "valid" else 0
+    return layers.Cropping2D(crop, name=f"cut_{level + 1}")(x) if crop else x
 
 
 def without_deep_supervision(unet: keras.Model) -> keras.Model:
@@ -144,24 +163,16 @@ def geometry_of(unet: keras.Model) -> Geometry:
     Depth and padding follow from the layers' names and options. The formula of the geometry holds
     for this architecture alone, so a network with other spatial layers is refused.
 
-    Args:
-        unet: The network, with or without deep supervision, without preprocessing.
-
     Raises:
-        InputError: The network was not made by `build_unet`.
+        InputError: The network was not made by `build_unet`, or has preprocessing in front.
     """
     names = [layer.name for layer in unet.layers]
     depth = sum(name.endswith("_pool") for name in names)
     if depth and "bottleneck_conv_1" in names:
         padding = unet.get_layer("bottleneck_conv_1").padding
         supervised = sum(name.startswith(f"{_HEAD}_") for name in names)
-        twin = build_unet(
-            (None, None, 1),
-            base_filters=1,
-            depth=depth,
-            padding=padding,
-            deep_supervision=supervised,
-        )
+        options = {"padding": padding, "deep_supervision": supervised}
+        twin = build_unet((None, None, 1), base_filters=1, depth=depth, **options)
         if _spatial_options(unet) == _spatial_options(twin):
             return unet_geometry(depth, padding)
     raise InputError(
@@ -175,26 +186,6 @@ def _spatial_options(unet: keras.Model) -> dict[str, dict[str, Any]]:
     """Return kernel, stride, padding and the like of each layer that is not pointwise, by name."""
     configs = (x.get_config() for x in unet.layers if not isinstance(x, _POINTWISE))
     return {c["name"]: {key: c[key] for key in _SPATIAL_OPTIONS & c.keys()} for c in configs}
-
-
-def _head(x: Tensor, classes: int, name: str) -> Tensor:
-    return layers.Conv2D(
-        classes,
-        1,
-        activation="sigmoid" if classes == 1 else "softmax",
-        kernel_initializer="he_normal",
-        dtype="float32",
-        name=name,
-    )(x)
-
-
-def _enlarge(probabilities: Tensor, level: int, padding: str) -> Tensor:
-    """Enlarge the probabilities of a decoder level to the size of the network's output."""
-    name = f"enlarge_{level + 1}"
-    x = layers.UpSampling2D(2**level, interpolation="bilinear", name=name)(probabilities)
-    # Each valid `conv_block` above would have removed 2 pixels of its level at each side.
-    crop = 2 * (2**level - 1) if padding == "valid" else 0
-    return layers.Cropping2D(crop, name=f"cut_{level + 1}")(x) if crop else x
 
 
 def _check_numbers(
@@ -214,9 +205,14 @@ def _check_numbers(
         raise InputError("dropout", f"{dropout} is not a fraction", "Use 0 or more, less than 1")
 
 
-def _check_choice(name: str, choice: str, choices: tuple[str, ...]) -> None:
-    if choice not in choices:
-        raise InputError(name, f"'{choice}' is unknown", f"Use one of {', '.join(choices)}")
+def _check_choices(normalisation: str, padding: str, up_activation: str) -> None:
+    for name, choice, choices in (
+        ("normalisation", normalisation, NORMALISATIONS),
+        ("padding", padding, PADDINGS),
+        ("up_activation", up_activation, UP_ACTIVATIONS),
+    ):
+        if choice not in choices:
+            raise InputError(name, f"'{choice}' is unknown", f"Use one of {', '.join(choices)}")
 
 
 def _check_input_shape(

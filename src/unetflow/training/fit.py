@@ -12,8 +12,7 @@ from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.models.device import compiles_with_xla
-from unetflow.models.losses.metric import dice
-from unetflow.models.losses.segmentation_loss import SegmentationLoss
+from unetflow.models.segmentation_loss import SegmentationLoss, dice
 from unetflow.models.unet import count_outputs, geometry_of, without_deep_supervision
 from unetflow.training.callbacks import (
     LearningRateLog,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.models.device import compiles_with_xla
-from unetflow.models.losses.segmentation_loss import SegmentationLoss
+from unetflow.models.segmentation_loss import SegmentationLoss
 from unetflow.models.unet import build_unet
 from unetflow.training.fused_layers import copy_for_training
 from unetflow.training.planner.architecture import Architecture

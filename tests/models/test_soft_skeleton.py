@@ -4,7 +4,7 @@ from scipy import ndimage
 from skimage.draw import line
 
 from tests.support.losses import losses_of, random_prediction, random_truth
-from unetflow.models.losses.centreline import soft_skeleton
+from unetflow.models.loss_terms import soft_skeleton
 
 CROSS = ndimage.generate_binary_structure(2, 1)
 

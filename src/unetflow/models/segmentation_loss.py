@@ -1,8 +1,7 @@
-"""The training loss: a weighted sum of losses, given by their names."""
+"""The training loss, a weighted sum of named losses, and the Dice coefficient as a metric."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,28 +10,7 @@ from keras import ops
 from unetflow.config.loss import read_loss
 from unetflow.core.errors import InputError
 from unetflow.models.blocks import Tensor
-from unetflow.models.losses.centreline import centreline_dice
-from unetflow.models.losses.cross_entropy import (
-    binary_cross_entropy,
-    categorical_cross_entropy,
-    focal,
-)
-from unetflow.models.losses.lovasz import lovasz_softmax
-from unetflow.models.losses.overlap import soft_dice, tversky
-from unetflow.models.losses.targets import TargetPair, pair_targets
-
-LOSSES: Mapping[str, Callable[[TargetPair], Tensor]] = MappingProxyType(
-    {
-        "bce": binary_cross_entropy,
-        "cce": categorical_cross_entropy,
-        "dice": soft_dice,
-        "focal": focal,
-        "tversky": tversky,
-        "lovasz": lovasz_softmax,
-        "cldice": centreline_dice,
-    }
-)
-"""Functions from truth and prediction to the loss of each image, `(batch,)`."""
+from unetflow.models.loss_terms import LOSSES, pair_targets, sum_pixels
 
 
 @keras.saving.register_keras_serializable("unetflow")
@@ -80,39 +58,30 @@ class SegmentationLoss(keras.losses.Loss):
                 )
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Return the loss of each image.
+        """Return the loss of each image, `(batch,)`.
 
         Args:
-            y_true: `(batch, height, width, 1)` labels from 0, with 255 for ignored pixels; or
-                `(batch, height, width, 2)` float32 with pixel weights for `bce`, `cce` and
-                `focal` as the second channel.
-            y_pred: `(batch, height, width, 1)` probabilities of class 1, or
-                `(batch, height, width, classes)` probabilities of all classes; the same number of
-                channels again for each further output.
-
-        Returns:
-            `(batch,)`.
+            y_true: Labels, with pixel weights for `bce`, `cce` and `focal` as a second channel or
+                without; see `pair_targets`.
+            y_pred: Probabilities of class 1 or of all classes, `(batch, height, width, channels)`;
+                the same number of channels again for each further output.
 
         Raises:
             InputError: The number of class weights is not the number of classes.
         """
         factors = [0.5**number for number in range(self.outputs)]
+        outputs = ops.split(y_pred, self.outputs, axis=-1)
         first, *others = (
             factor / sum(factors) * self._loss_of(y_true, output)
-            for factor, output in zip(
-                factors, ops.split(y_pred, self.outputs, axis=-1), strict=True
-            )
+            for factor, output in zip(factors, outputs, strict=True)
         )
         return sum(others, start=first)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor, which Keras stores with a model."""
-        return {
-            **super().get_config(),
-            "terms": self.terms,
-            "class_weights": None if self.class_weights is None else list(self.class_weights),
-            "outputs": self.outputs,
-        }
+        weights = None if self.class_weights is None else list(self.class_weights)
+        own = {"terms": self.terms, "class_weights": weights, "outputs": self.outputs}
+        return super().get_config() | own
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "SegmentationLoss":
@@ -124,3 +93,32 @@ class SegmentationLoss(keras.losses.Loss):
         pair = pair_targets(y_true, y_pred, self.class_weights)
         first, *others = (weight * LOSSES[name](pair) for name, weight in self.terms.items())
         return sum(others, start=first)
+
+
+@keras.saving.register_keras_serializable("unetflow")
+def dice(y_true: Tensor, y_pred: Tensor, outputs: int = 1) -> Tensor:
+    """Return the Dice of each image, `(batch,)`: the mean over the classes except the background.
+
+    A class that is absent from an image's truth and prediction is left out of the mean. If this
+    leaves no class, the Dice is 1.
+
+    Args:
+        y_true: `(batch, height, width, 1)` labels from 0, with 255 for ignored pixels; a second
+            channel is not used.
+        y_pred: `(batch, height, width, 1)` probabilities of class 1, thresholded at 0.5; or
+            `(batch, height, width, classes)`, of which the most probable class is taken.
+        outputs: Number of outputs concatenated in the prediction; the first one counts.
+    """
+    channels = y_pred.shape[-1] // outputs
+    y_pred = y_pred[..., :channels]
+    if channels == 1:
+        mask = ops.cast(y_pred >= 0.5, y_pred.dtype)
+    else:
+        mask = ops.one_hot(ops.argmax(y_pred, axis=-1), channels, dtype=y_pred.dtype)
+    predicted, truth = pair_targets(y_true, mask).foreground
+    size = sum_pixels(predicted) + sum_pixels(truth)
+    present = ops.cast(size > 0, size.dtype)
+    dices = 2 * sum_pixels(predicted * truth) / ops.maximum(size, 1)
+    number = ops.sum(present, axis=-1)
+    mean = ops.sum(dices, axis=-1) / ops.maximum(number, 1)
+    return ops.where(number > 0, mean, ops.ones_like(mean))

@@ -51,8 +51,7 @@ from unetflow.models.device import describe_device
 from unetflow.models.preprocessing import with_preprocessing
 from unetflow.models.unet import build_unet, geometry_of
 from unetflow.tiling.windows import predict_tiled
-from unetflow.training.planner.architecture import Architecture
-from unetflow.training.planner.cost import forward_work
+from unetflow.training.planner.network_cost import Architecture, forward_work
 
 CROP = 256
 CASES = {"16 filters, batch 8": (16, 8), "64 filters, batch 1": (64, 1)}

@@ -140,8 +140,7 @@ def measure_apart(case: Case) -> int:
 
 def predict(case: Case) -> int:
     """Return what the planner expects for a case, in bytes."""
-    from unetflow.training.planner.architecture import Architecture
-    from unetflow.training.planner.memory import Validation, predict_memory
+    from unetflow.training.planner.network_cost import Architecture, predict_memory
 
     return predict_memory(
         Architecture(
@@ -155,7 +154,8 @@ def predict(case: Case) -> int:
         ),
         crop=case.crop_size,
         batch=case.batch_size,
-        validation=Validation(case.image, case.image, case.tile),
+        image=(case.image, case.image),
+        tile=case.tile,
         training=training_of(case),
     )
 

@@ -19,8 +19,7 @@ from unetflow.models.segmentation_loss import SegmentationLoss, dice
 from unetflow.training.checkpoints import CheckpointFolder
 from unetflow.training.fit import fit
 from unetflow.training.fused_layers import copy_for_training
-from unetflow.training.planner.architecture import Architecture
-from unetflow.training.planner.cost import step_work
+from unetflow.training.planner.network_cost import Architecture, step_work
 from unetflow.training.precision import PRECISIONS, choose_precision
 
 

@@ -11,9 +11,12 @@ from keras import layers
 
 from tests.support.networks import fit_settings
 from unetflow.models.unet import build_unet
-from unetflow.training.planner.architecture import Architecture, count_parameters
-from unetflow.training.planner.cost import forward_work
-from unetflow.training.planner.memory import Validation, predict_memory
+from unetflow.training.planner.network_cost import (
+    Architecture,
+    count_parameters,
+    forward_work,
+    predict_memory,
+)
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "planning.py"
 
@@ -79,6 +82,7 @@ def test_the_predicted_memory_is_within_a_fifth_of_a_measured_one():
         crop=192,
         batch=4,
         training=fit_settings(),
-        validation=Validation(128, 128, tile=512),
+        image=(128, 128),
+        tile=512,
     )
     assert predicted == pytest.approx(measured, rel=0.2)

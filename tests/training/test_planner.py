@@ -13,10 +13,9 @@ from unetflow.core.errors import InputError
 from unetflow.core.geometry import unet_geometry
 from unetflow.data.fingerprint import Fingerprint, ImageSize, Spread
 from unetflow.data.intensity import IntensityStatistics
-from unetflow.training.planner.cost import Speed
-from unetflow.training.planner.plan import plan_training
-from unetflow.training.planner.sizes import deepest_edge
-from unetflow.training.planner.task import PARAMETERS
+from unetflow.training.planner.choices import PARAMETERS, deepest_edge
+from unetflow.training.planner.network_cost import Speed
+from unetflow.training.planner.plan_training import plan_training
 
 FAST = Speed(multiply_adds=1e15, values=1e12)
 USUAL = Speed(multiply_adds=60e9, values=200e6)

@@ -3,14 +3,18 @@
 import pytest
 
 from tests.support.networks import fit_settings
-from unetflow.training.planner.architecture import (
+from unetflow.training.planner.network_cost import (
     Architecture,
     Convolution,
+    Speed,
+    Work,
     count_parameters,
+    forward_work,
     list_convolutions,
+    predict_memory,
+    prediction_work,
+    step_work,
 )
-from unetflow.training.planner.cost import Speed, Work, forward_work, prediction_work, step_work
-from unetflow.training.planner.memory import Validation, predict_memory
 
 SMALL = Architecture(channels=3, base_filters=2, depth=1)
 
@@ -65,11 +69,11 @@ def test_the_seconds_of_both_kinds_of_work_add_up():
     assert Speed(multiply_adds=100, values=10).seconds(Work(200, 30)) == pytest.approx(5)
 
 
-def _memory(architecture=SMALL, validation=Validation(32, 32, 512), **changes):  # noqa: B008 - frozen
+def _memory(architecture=SMALL, image=(32, 32), tile=512, **changes):
     crop, batch = changes.pop("crop_size", 64), changes.pop("batch_size", 4)
     training = fit_settings(**changes)
     return predict_memory(
-        architecture, crop=crop, batch=batch, validation=validation, training=training
+        architecture, crop=crop, batch=batch, image=image, tile=tile, training=training
     )
 
 
@@ -86,10 +90,10 @@ def test_a_step_that_needs_more_than_validation_grows_with_the_batch():
 
 
 def test_validation_counts_where_it_needs_more_than_a_step():
-    small = _memory(crop_size=8, batch_size=1, validation=Validation(1024, 1024, 512))
-    smaller_tile = _memory(crop_size=8, batch_size=1, validation=Validation(1024, 1024, 256))
+    small = _memory(crop_size=8, batch_size=1, image=(1024, 1024))
+    smaller_tile = _memory(crop_size=8, batch_size=1, image=(1024, 1024), tile=256)
     assert _memory(crop_size=8, batch_size=1) < smaller_tile < small
-    assert small == _memory(crop_size=16, batch_size=1, validation=Validation(1024, 1024, 512))
+    assert small == _memory(crop_size=16, batch_size=1, image=(1024, 1024))
 
 
 @pytest.mark.parametrize("normalisation", ["batch", "group", "instance"])
@@ -101,9 +105,8 @@ def test_normalisation_keeps_more(normalisation):
 
 def test_a_loss_that_keeps_maps_costs_them_for_each_output():
     wide = Architecture(3, 8, 2, classes=11)
-    settings = {"validation": Validation(32, 32, 512), "batch_size": 4}
-    plain, thin = (_memory(wide, loss=f"cce{more}", **settings) for more in ("", " + cldice"))
+    plain, thin = (_memory(wide, loss=f"cce{more}") for more in ("", " + cldice"))
     supervised = Architecture(3, 8, 2, classes=11, deep_supervision=1)
-    twice = _memory(supervised, loss="cce + cldice", **settings)
+    twice = _memory(supervised, loss="cce + cldice")
     assert thin > plain
     assert twice - thin > thin - plain

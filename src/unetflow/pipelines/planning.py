@@ -13,8 +13,8 @@ from unetflow.config.training import PlannedTraining, TrainingParameters
 from unetflow.core.errors import InputError
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.pipelines.stage import node, stage
-from unetflow.training.planner.plan import plan_training
-from unetflow.training.planner.task import PARAMETERS
+from unetflow.training.planner.choices import PARAMETERS
+from unetflow.training.planner.plan_training import plan_training
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from unetflow.config.training import PlannedTraining
 from unetflow.core.hashing import generator_for
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
-from unetflow.training.planner.memory import QUEUE_LENGTH
+from unetflow.training.planner.network_cost import QUEUE_LENGTH
 
 
 class CropLoader(keras.utils.PyDataset):

@@ -15,8 +15,7 @@ from unetflow.models.device import compiles_with_xla
 from unetflow.models.segmentation_loss import SegmentationLoss
 from unetflow.models.unet import build_unet
 from unetflow.training.fused_layers import copy_for_training
-from unetflow.training.planner.architecture import Architecture
-from unetflow.training.planner.cost import Speed, Work, step_work
+from unetflow.training.planner.network_cost import Architecture, Speed, Work, step_work
 
 Batch = NDArray[np.generic]
 

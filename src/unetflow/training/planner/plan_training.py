@@ -1,0 +1,231 @@
+"""The plan of a training: network, crops and steps for the data, the memory and the minutes."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from unetflow.config.model import ModelParameters, PlannedModel
+from unetflow.config.parameters import BudgetParameters, Plan
+from unetflow.config.training import PlannedTraining, TrainingParameters
+from unetflow.core.errors import InputError
+from unetflow.data.fingerprint import Fingerprint
+from unetflow.training.planner.choices import (
+    DEEPEST,
+    LARGEST_CROP,
+    LEAST_DEEP_EDGE,
+    PARAMETERS,
+    Choice,
+    Task,
+    choose_depth,
+    deepest_edge,
+    list_crops,
+    smaller_choices,
+)
+from unetflow.training.planner.network_cost import Speed, prediction_work, step_work
+
+_TIME_SHARE = 0.8
+"""Fraction of the minutes to plan with; the rest is for start, evaluation and chance."""
+
+_FEWEST_STEPS = 1000
+_FEWEST_STEPS_OF_AN_EPOCH = 25
+_FEWEST_EPOCHS, _MOST_EPOCHS = 20, 100
+_MOST_VALIDATION = 0.25
+"""Largest fraction of the planned time for validation; above it, epochs are fewer and longer."""
+
+_LENGTH = {"epochs", "crops_per_image"}
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to train.
+
+    Attributes:
+        epochs: Their number; each ends with a validation.
+        crops_per_image: Crops of each image in an epoch.
+        steps: Of the whole training.
+        seconds: Of the whole training, validation included.
+    """
+
+    epochs: int
+    crops_per_image: int
+    steps: int
+    seconds: float
+
+
+def plan_training(
+    fingerprint: Fingerprint,
+    budget: BudgetParameters,
+    model: ModelParameters,
+    training: TrainingParameters,
+    speed: Speed,
+) -> Plan:
+    """Choose a network and a training that suit the data and fit the budget.
+
+    What is given stays as it is; the rest is chosen around it, in this order:
+
+    1. Depth: as large as leaves the deepest feature map 8 pixels, at most 4.
+    2. Crop: as large as the images' shorter median edge and the depth allow, at most 256.
+    3. Batch: 4. Tile: 1024.
+    4. Width: the largest of 64, 48, 32, 24, 16 and 8 filters with which 1,000 steps fit into
+       80 % of the minutes, or else 8: a small network that is trained long enough beats a large
+       one that is not. On ISBI 2012, 152 steps of a large network took 20 minutes and gave a Dice
+       of 0.68, where 16 filters gave 0.81 in the same time.
+    5. Where the memory does not suffice: a smaller tile, then a smaller batch, then a smaller
+       crop, then fewer filters, and last a smaller depth. When one of these shrinks, those before
+       it start again at their largest, so that nothing is smaller than it must be.
+    6. Steps: as many as fit into 80 % of the minutes, validation included. If neither epochs nor
+       crops are given, epochs have 25 steps each, but there are 20 to 100 of them, and fewer where
+       validation would take more than a quarter of the time; the crops of each image follow from
+       that. If one is given, the other fills the time.
+
+    Returns:
+        The parameters with what was chosen, and why. The predicted minutes exceed the budget where
+        even the smallest network is too slow, or where what is given takes longer.
+
+    Raises:
+        InputError: The memory does not suffice for what is given, or a given crop does not fit
+            the network.
+    """
+    task = Task(fingerprint, budget, model, training, speed)
+    wanted = _choose_by_time(task)
+    choice = _fit_memory(task, wanted)
+    schedule = _plan_schedule(task, choice)
+    found = vars(choice) | vars(schedule)
+    chosen: dict[str, Any] = {p.rpartition(".")[2]: found[name] for name, p in PARAMETERS.items()}
+    chosen["minutes"] = training.minutes or budget.minutes
+    of_model = {name: chosen.pop(name) for name in ("depth", "base_filters")}
+    return Plan(
+        model=PlannedModel(**model.model_dump() | of_model),
+        training=PlannedTraining(**training.model_dump() | chosen),
+        reasons=_give_reasons(task, wanted, choice, schedule),
+        steps=schedule.steps,
+        memory_gb=task.memory_of(choice) / 1e9,
+        minutes=schedule.seconds / 60,
+    )
+
+
+def _choose_by_time(task: Task) -> Choice:
+    """Choose regardless of memory."""
+    depth = choose_depth(task)
+    crop = list_crops(task, depth)[0]
+    widths, batch, tile = (task.values_of(name) for name in ("base_filters", "batch", "tile"))
+    choice = Choice(depth, widths[-1], crop, batch[0], tile[0])
+    choices = (replace(choice, base_filters=width) for width in widths)
+    return next((c for c in choices if _is_long_enough(task, _plan_schedule(task, c))), choice)
+
+
+def _fit_memory(task: Task, wanted: Choice) -> Choice:
+    """Return the first of the ever smaller choices that fits."""
+    choice = wanted
+    for choice in smaller_choices(task, wanted):
+        if task.memory_of(choice) <= task.memory:
+            return choice
+    needed = task.memory_of(choice) / 1e9
+    fix = f"Grant {needed + 0.05:.1f}"
+    names = [PARAMETERS[name] for name in vars(choice) if name in task.given]
+    if names:
+        fix += f", or give a smaller value, or none, for {' or '.join(names)}"
+    raise InputError(
+        "budget.memory_gb",
+        f"{task.memory / 1e9:g} GB do not suffice: the smallest training that fits what is given "
+        f"({choice.base_filters} filters, depth {choice.depth}, batches of {choice.batch} crops of "
+        f"{choice.crop} pixels) needs {needed:.2f} GB",
+        fix,
+    )
+
+
+def _plan_schedule(task: Task, choice: Choice) -> Schedule:
+    """Fill the planned time with epochs; see step 6 of `plan_training`."""
+    images, planned = task.fingerprint.samples, _TIME_SHARE * task.seconds
+    architecture = task.architecture(choice)
+    step = task.speed.seconds(step_work(architecture, choice.crop, choice.batch))
+    image = prediction_work(architecture, *task.median_size, choice.tile)
+    validation = task.speed.seconds(image.times(images.get("validation", 0)))
+
+    def with_crops(crops: int) -> Schedule:
+        steps = -(-images["train"] * crops // choice.batch)
+        seconds = steps * step + validation
+        epochs = task.given.get("epochs") or max(1, int(planned / seconds))
+        if not _LENGTH & set(task.given):
+            epochs = min(epochs, _MOST_EPOCHS)
+        return Schedule(epochs, crops, epochs * steps, epochs * seconds)
+
+    if "crops_per_image" in task.given:
+        return with_crops(task.given["crops_per_image"])
+    epochs = task.given.get("epochs") or _aim_at_epochs(planned, step, validation)
+    steps = (planned / epochs - validation) / step
+    crops = max(1, int(steps * choice.batch / images["train"]))
+    more = with_crops(crops + 1)
+    in_time = more.seconds <= planned
+    return more if in_time and more.epochs >= _FEWEST_EPOCHS else with_crops(crops)
+
+
+def _aim_at_epochs(planned: float, step: float, validation: float) -> int:
+    epochs = planned / (_FEWEST_STEPS_OF_AN_EPOCH * step + validation)
+    epochs = min(max(epochs, _FEWEST_EPOCHS), _MOST_EPOCHS)
+    if validation:
+        epochs = min(epochs, _MOST_VALIDATION * planned / validation)
+    return max(1, int(epochs))
+
+
+def _is_long_enough(task: Task, schedule: Schedule) -> bool:
+    """Return whether 1,000 steps, or all given ones, fit into the planned time."""
+    in_time = schedule.seconds <= _TIME_SHARE * task.seconds
+    return in_time and (schedule.steps >= _FEWEST_STEPS or set(task.given) >= _LENGTH)
+
+
+def _give_reasons(task: Task, wanted: Choice, choice: Choice, schedule: Schedule) -> dict[str, str]:
+    """Return a sentence without a full stop for each planned parameter; "given" for the others.
+
+    `wanted` is what would be chosen regardless of memory.
+    """
+    minutes = f"{schedule.seconds / 60:.1f} of {task.seconds / 60:g} min"
+    each = schedule.steps // schedule.epochs
+    sentences = {
+        "depth": _why_depth(task, choice),
+        "base_filters": _why_width(task, schedule),
+        "crop": _why_crop(task, choice),
+        "batch": "a usual batch where time and memory are scarce",
+        "tile": "large windows waste the least on their overlap",
+        "epochs": f"{schedule.steps} steps and the validations take about {minutes}",
+        "crops_per_image": f"gives epochs of {each} steps",
+    }
+    for name, before in vars(wanted).items():
+        if getattr(choice, name) != before:
+            sentences[name] = (
+                f"lowered from {before}, so that the training fits {task.memory / 1e9:g} GB"
+            )
+    return {
+        parameter.rpartition(".")[2]: "given" if name in task.given else sentences[name]
+        for name, parameter in PARAMETERS.items()
+    }
+
+
+def _why_depth(task: Task, choice: Choice) -> str:
+    edge = deepest_edge(choice.depth, task.model.padding, choice.crop)
+    if edge < LEAST_DEEP_EDGE:
+        return f"the least that the crop allows; its deepest feature map is {edge} pixels wide"
+    if choice.depth == DEEPEST:
+        return f"the deepest U-Net that is planned; its deepest feature map is {edge} pixels wide"
+    return (
+        f"the deepest feature map is {edge} pixels wide; a deeper U-Net's would have less than "
+        f"{LEAST_DEEP_EDGE}, or not fit the crop"
+    )
+
+
+def _why_crop(task: Task, choice: Choice) -> str:
+    edge = min(task.median_size)
+    if choice.crop > edge:
+        return f"the smallest that the depth allows; the images' shorter median edge is {edge}"
+    return (
+        f"the largest size that fits the depth and the images' shorter median edge of {edge} "
+        f"pixels, at most {LARGEST_CROP}"
+    )
+
+
+def _why_width(task: Task, schedule: Schedule) -> str:
+    share = f"{_TIME_SHARE:.0%} of {task.seconds / 60:g} min".replace("%", " %")
+    if not _is_long_enough(task, schedule):
+        return f"the narrowest, and even with it the steps that it needs do not fit into {share}"
+    if set(task.given) >= _LENGTH:
+        return f"the widest with which the given steps fit into {share}"
+    return f"the widest with which at least {_FEWEST_STEPS} steps fit into {share}"

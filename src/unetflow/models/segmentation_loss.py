@@ -81,7 +81,7 @@ class SegmentationLoss(keras.losses.Loss):
         """Return the arguments of the constructor, which Keras stores with a model."""
         weights = None if self.class_weights is None else list(self.class_weights)
         own = {"terms": self.terms, "class_weights": weights, "outputs": self.outputs}
-        return super().get_config() | own
+        return {**super().get_config(), **own}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "SegmentationLoss":

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unetflow.core.errors import InputError
-from unetflow.reporting.run_comparison.runs import (
+from unetflow.reporting.run_comparison import (
     TrackedRun,
     align_scores,
     choose_disputed,

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from tests.support.report_page import Page, square
-from unetflow.reporting.run_comparison.comparison_page import write_comparison
-from unetflow.reporting.run_comparison.runs import TrackedRun
+from unetflow.reporting.run_comparison import TrackedRun, write_comparison
 
 CLASSES = ["background", "nucleus"]
 

@@ -1,7 +1,7 @@
 import pandas as pd
 
 from tests.support.report_page import Samples, names_of, report, some, square, tabulate
-from unetflow.reporting.html.wording import percent
+from unetflow.reporting.html_page import percent
 
 
 def test_page_is_whole_and_needs_no_other_file():
@@ -35,7 +35,6 @@ def test_names_are_escaped():
         [("/a/<img src=x>`y`.tif", "</table><h1>", "Set `<i>`")],
         [(evil, "c", "<s>", 3, 0.5)],
         classes=classes,
-        title="</title><script>",
     )
     tags = {tag for tag, _ in page.elements}
     assert not {"script", "u", "s", "i"} & tags

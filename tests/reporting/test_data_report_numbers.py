@@ -10,6 +10,7 @@ from tests.support.report_page import (
     LEAKS,
     QUARANTINE,
     Samples,
+    read_findings,
     report,
     some,
     square,
@@ -17,18 +18,15 @@ from tests.support.report_page import (
 )
 from unetflow.data.intensity import intensity_histogram
 from unetflow.data.samples import Sample
-from unetflow.reporting.data_report.data_charts import draw_content, draw_intensities, draw_sizes
-from unetflow.reporting.data_report.data_findings import find_problems
-from unetflow.reporting.data_report.data_tables import (
-    class_table,
-    complete,
-    fold_table,
-    split_table,
+from unetflow.reporting.data_charts import (
+    describe_intensities,
+    draw_content,
+    draw_intensities,
+    draw_sizes,
 )
-from unetflow.reporting.data_report.intensities import describe_intensities
-from unetflow.reporting.data_report.suspects import suspect_pairs
-from unetflow.reporting.html.elements import to_chart
-from unetflow.reporting.html.wording import count_of, data_size, listing, percent
+from unetflow.reporting.data_report import count_problems, suspect_pairs
+from unetflow.reporting.data_tables import class_table, complete, fold_table, split_table
+from unetflow.reporting.html_page import count_of, data_size, listing, percent, render, to_svg
 
 
 def test_class_shares_count_pixels_that_are_not_ignored():
@@ -42,10 +40,10 @@ def test_class_shares_count_pixels_that_are_not_ignored():
     )
     table = complete(tabulate(samples, ["train", "train", "test"]), CLASSES)
     shown = class_table(table, CLASSES)
-    assert shown.columns == ("class", "training", "test", "absent from images")
-    assert shown.rows == [
-        ("background", "96.4 %", "100.0 %", "0"),
-        ("nucleus", "3.6 %", "0 %", "1"),
+    assert shown.columns.tolist() == ["class", "training", "test", "absent from images"]
+    assert shown.to_numpy().tolist() == [
+        ["background", "96.4 %", "100.0 %", 0],
+        ["nucleus", "3.6 %", "0 %", 1],
     ]
     assert table["foreground"].tolist() == pytest.approx([10 / 50, 6 / 400, 0])
 
@@ -54,24 +52,23 @@ def test_splits_folds_and_groups_are_counted():
     table = complete(some(10)[1], CLASSES)
     table = table.assign(group=["a", "a", "b", "c", "d", "e", "f", "b", "g", "h"])
     table["fold"] = [0, 1, -1, 0, -1, 0, 1, -1, 1, -1]
-    assert [row[:4] for row in split_table(table).rows] == [
-        ("training", "6", "60.0 %", "5"),
-        ("validation", "2", "20.0 %", "1"),
-        ("test", "2", "20.0 %", "2"),
-        ("all", "10", "100.0 %", "8"),
+    assert split_table(table).iloc[:, :4].to_numpy().tolist() == [
+        ["training", 6, "60.0 %", 5],
+        ["validation", 2, "20.0 %", 1],
+        ["test", 2, "20.0 %", 2],
+        ["all", 10, "100.0 %", 8],
     ]
-    assert fold_table(table).rows == [("0", "3", "3"), ("1", "3", "3")]
-    assert fold_table(table.assign(fold=-1)) is None
+    assert fold_table(table).to_numpy().tolist() == [[0, 3, 3], [1, 3, 3]]
+    assert fold_table(table.assign(fold=-1)).empty
 
 
 def test_fully_ignored_image_does_not_change_the_shares():
     _, table = some(10)
     spoilt = {"ignored": 1.0, "fraction_background": 0.0, "fraction_nucleus": 0.0}
     more = pd.concat([table, table.assign(**spoilt)])
-    rows = class_table(complete(table, CLASSES), CLASSES).rows
-    for row, before in zip(class_table(complete(more, CLASSES), CLASSES).rows, rows, strict=True):
-        assert row[:-1] == before[:-1]
-        assert int(row[-1]) == int(before[-1]) + 10
+    before, after = (class_table(complete(rows, CLASSES), CLASSES) for rows in (table, more))
+    assert after.iloc[:, :-1].equals(before.iloc[:, :-1])
+    assert after["absent from images"].tolist() == (before["absent from images"] + 10).tolist()
 
 
 @pytest.mark.parametrize(
@@ -179,7 +176,7 @@ def test_many_sizes_are_drawn_instead_of_listed():
 
 def test_figures_are_svg_with_their_words_as_text():
     _, table = some(10)
-    address = to_chart(draw_content(complete(table, CLASSES)), "text").address
+    address = to_svg(draw_content(complete(table, CLASSES)))
     kind, _, data = address.partition(",")
     drawing = base64.b64decode(data).decode()
     assert kind == "data:image/svg+xml;base64"
@@ -200,10 +197,8 @@ def test_each_pair_occurs_once_with_leaks_first():
         ],
         columns=LEAKS,
     )
-    found = [
-        (pair.first, pair.second, pair.kind, pair.leaks, pair.is_duplicate, pair.correlation)
-        for pair in suspect_pairs(leaks, duplicates)
-    ]
+    names = ("first", "second", "kind", "leaks", "is_duplicate", "correlation")
+    found = [tuple(map(pair.get, names)) for pair in suspect_pairs(leaks, duplicates)]
     assert found == [
         ("e", "f", "same group", True, False, None),
         ("c", "d", "near", True, True, 0.97),
@@ -217,7 +212,7 @@ def problems(table, quarantine=0, duplicates=(), leaks=()):
         pd.DataFrame(duplicates, columns=DUPLICATES),
         pd.DataFrame(leaks, columns=LEAKS),
     )
-    return [(f.level, f.text, bool(f.fix)) for f in find_problems(table, *frames, CLASSES)]
+    return read_findings(render("data_findings.html", count_problems(table, *frames, CLASSES)))
 
 
 def test_sound_data_have_no_problems():
@@ -255,22 +250,23 @@ def test_ignored_image_is_not_reported_as_empty():
 
 @pytest.mark.parametrize(("left_out", "level"), [(3, "doubtful"), (4, "wrong")])
 def test_many_files_left_out_are_worse_than_few(left_out, level):
-    assert (level, f"{left_out} files were left out.", True) in problems(some(30)[1], left_out)
+    text = f"{left_out} files were left out. The list below gives the fix for each."
+    assert (level, text, True) in problems(some(30)[1], left_out)
 
 
 def test_few_images_leaks_and_duplicates_are_reported():
-    texts = {
-        text: level
+    levels = {
+        text.partition(". ")[0]: level
         for level, text, _ in problems(
             some(19)[1],
             duplicates=[("s000", "s001", "near", 1, 0.9), ("s004", "s000", "near", 1, 0.9)],
             leaks=[("near", "s000", "s004", "train", "test")],
         )
     }
-    assert texts["There are only 19 images, so that scores depend much on chance."] == "doubtful"
-    assert texts["1 more pair of images seems to show the same."] == "doubtful"
+    assert levels["There are only 19 images, so that scores depend much on chance"] == "doubtful"
+    assert levels["1 more pair of images seems to show the same"] == "doubtful"
     leak = "1 pair of images that seem to show the same lies in different splits"
-    assert [level for text, level in texts.items() if text.startswith(leak)] == ["wrong"]
+    assert [level for text, level in levels.items() if text.startswith(leak)] == ["wrong"]
 
 
 @pytest.mark.parametrize(("groups", "level"), [(2, "doubtful"), (3, "wrong")])

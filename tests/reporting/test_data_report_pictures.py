@@ -9,12 +9,13 @@ from scipy.ndimage import binary_erosion
 from tests.support.report_page import CLASSES, Samples, decode, report, tabulate
 from unetflow.data.samples import Sample
 from unetflow.data.synthetic import draw_nuclei
-from unetflow.reporting.data_report.album import choose_images
-from unetflow.reporting.data_report.class_outlines import (
+from unetflow.reporting.data_album import (
+    choose_images,
     class_marks,
     draw_thumbnail,
     outline_classes,
 )
+from unetflow.reporting.html_page import SPLIT_NAMES
 from unetflow.visualization.overlays import shrink_image, shrink_label, to_picture
 
 
@@ -30,7 +31,7 @@ def test_chosen_images_span_splits_and_foreground(rows, most, random):
     order = random.sample(range(len(table)), len(table))
     assert choose_images(table.iloc[order], most) == chosen
     assert sum(map(len, chosen.values())) == min(most, len(table))
-    known = table.set_index("id")
+    known = table.set_index("id").replace({"split": SPLIT_NAMES})
     numbers = {}
     for split, ids in chosen.items():
         members = known[known["split"] == split].sort_values("foreground")["foreground"]

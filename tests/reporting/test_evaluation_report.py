@@ -4,8 +4,8 @@ import pytest
 
 from tests.support import evaluation_page as made
 from tests.support.evaluation_page import evaluation, everything, history, page, plain, score, write
-from tests.support.report_page import CLASSES, Page, Samples, some, square, tabulate
-from unetflow.reporting.evaluation_report.advice import advise
+from tests.support.report_page import CLASSES, Page, Samples, read_findings, some, square, tabulate
+from unetflow.reporting.html_page import render
 
 
 def test_page_is_whole_and_needs_no_other_file():
@@ -184,6 +184,10 @@ def test_model_card_states_use_and_limitations():
     assert "files differed" in Page(write(samples, evaluation(samples, table), changed=True)).html
 
 
+def advise(judged):
+    return read_findings(render("advice.html", {"results": judged, "card": made.card(judged)}))
+
+
 GOOD = {"dice": score(0.8), "precision": score(0.8), "recall": score(0.8)}
 ADVICE = [
     ({}, "fine", "Nothing stands out"),
@@ -207,15 +211,15 @@ ADVICE = [
 def test_each_weakness_has_its_own_advice(changes, level, text):
     changes = dict(changes)
     samples, table = some(changes.pop("count", 100))
-    found = advise(judged := evaluation(samples, table, **changes), made.card(judged))
-    assert [finding.level for finding in found] == [level]
-    assert text in found[0].text
-    assert found[0].fix
+    ((found, said, has_fix),) = advise(evaluation(samples, table, **changes))
+    assert found == level
+    assert text in said
+    assert has_fix
 
 
 def test_images_with_a_low_score_are_counted():
     samples, table = some(100)
     judged = evaluation(samples, table)
     judged.image_scores.loc[[3, 5], "dice"] = 0.49
-    assert "2 test images of 20 have a Dice below 0.5" in advise(judged, made.card(judged))[0].text
+    assert "2 test images of 20 have a Dice below 0.5" in advise(judged)[0][1]
     assert CLASSES[1] in made.card(judged)["intended_use"]

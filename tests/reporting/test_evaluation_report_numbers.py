@@ -6,14 +6,11 @@ from hypothesis.extra import numpy as hnp
 
 from tests.support.evaluation_page import everything
 from tests.support.report_page import Page, decode
-from unetflow.reporting.evaluation_report.error_pictures import (
-    draw_errors,
-    draw_outlines,
-    find_errors,
-)
-from unetflow.reporting.evaluation_report.evaluation_charts import draw_reliability
-from unetflow.reporting.evaluation_report.evaluation_results import bin_by, choose_extremes
-from unetflow.reporting.evaluation_report.score_tables import format_value, name_score
+from unetflow.reporting.error_pictures import draw_errors, draw_outlines, find_errors
+from unetflow.reporting.evaluation_charts import draw_reliability
+from unetflow.reporting.evaluation_report import name_score
+from unetflow.reporting.evaluation_results import bin_by, choose_extremes
+from unetflow.reporting.html_page import decimals
 from unetflow.visualization.overlays import PREDICTION_COLOUR, TRUTH_COLOUR
 
 LABELS = st.integers(0, 2**32 - 1).map(
@@ -29,7 +26,7 @@ def test_each_wrong_pixel_is_of_one_kind_and_drawn_in_its_way(truth, found):
     drawn = draw_errors(grey, truth, found)
     for place in np.ndindex(truth.shape):
         true, said, colour = truth[place], found[place], tuple(drawn[place].tolist())
-        kinds = errors.missed[place], errors.added[place], errors.confused[place]
+        kinds = tuple(mask[place] for mask in errors.values())
         if true == 255:
             assert not any(kinds)
             assert colour in ((49,) * 3, (200,) * 3)
@@ -102,7 +99,7 @@ def test_format_of_names_and_numbers():
     names = ["dice", "iou", "surface_dice_cell wall", "otsu_dice", "rand_f1"]
     written = ["Dice", "IoU", "Surface dice of cell wall", "Dice of Otsu's threshold", "Rand f1"]
     assert [name_score(name, ["cell wall"]) for name in names] == written
-    assert [format_value(value) for value in (0.12345, 3, None, np.nan, "s1", True)] == [
+    assert [decimals(value) for value in (0.12345, 3, None, np.nan, "s1", True)] == [
         "0.123",
         "3",
         "-",

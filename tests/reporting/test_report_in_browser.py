@@ -58,8 +58,8 @@ def look(pages, folder, *options):
 def test_browser_detects_a_request_and_a_wide_page(tmp_path):
     bad = '<img src="https://example.org/a.png"><div style="width: 900px">wide</div></body>'
     seen, complaints = look([everything().replace("</body>", bad)], tmp_path)
-    assert seen["Cells"]["broken"] == 1
-    assert seen["Cells"]["width"] > 900
+    assert seen["Evaluation report"]["broken"] == 1
+    assert seen["Evaluation report"]["width"] > 900
     assert len(complaints) == 1
     assert "Content Security Policy" in complaints[0]
 
@@ -70,8 +70,8 @@ def test_browser_detects_a_request_and_a_wide_page(tmp_path):
     ids=["light", "dark"],
 )
 def test_pages_fit_a_phone_and_request_nothing(tmp_path, paper, options):
-    pages = [everything(), data_report(*some(30), title="Data").html]
+    pages = [everything(), data_report(*some(30)).html]
     seen, complaints = look(pages, tmp_path, *options)
     expected = {"width": PHONE, "broken": 0, "paper": paper}
-    assert seen == {"Cells": expected, "Data": expected}
+    assert seen == {"Evaluation report": expected, "Data report": expected}
     assert complaints == []

@@ -12,9 +12,9 @@ from unetflow.config.training import PlannedTraining
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
-from unetflow.reporting.evaluation_report.evaluation_page import write_evaluation_report
-from unetflow.reporting.evaluation_report.evaluation_results import EvaluationResults
-from unetflow.reporting.evaluation_report.model_card import describe_model
+from unetflow.reporting.evaluation_report import write_evaluation_report
+from unetflow.reporting.evaluation_results import EvaluationResults
+from unetflow.reporting.model_card import describe_model
 
 RUN = {
     "command": "kedro run --params 'training.epochs=3'",
@@ -86,7 +86,6 @@ def write(samples, evaluation, classes=CLASSES, predict=None, parameters=PARAMET
         parameters,
         samples,
         predict or (lambda image: (image[:, :, 0] > 100).astype(np.uint8)),
-        "Cells",
     )
 
 

@@ -2,7 +2,9 @@
 
 import base64
 import io
+import re
 from collections import defaultdict
+from html import unescape
 from html.parser import HTMLParser
 
 import numpy as np
@@ -11,7 +13,7 @@ from PIL import Image
 
 from unetflow.data.intensity import intensity_histogram
 from unetflow.data.samples import Sample
-from unetflow.reporting.data_report.data_page import write_data_report
+from unetflow.reporting.data_report import write_data_report
 
 CLASSES = ["background", "nucleus"]
 QUARANTINE = ["path", "reason", "fix"]
@@ -121,13 +123,13 @@ def tabulate(samples, splits, classes=CLASSES, **columns):
     return table.assign(group=table["id"], **columns)
 
 
-def report(samples, table, quarantine=(), duplicates=(), leaks=(), classes=CLASSES, title="Cells"):
+def report(samples, table, quarantine=(), duplicates=(), leaks=(), classes=CLASSES):
     frames = (
         pd.DataFrame(quarantine, columns=QUARANTINE),
         pd.DataFrame(duplicates, columns=DUPLICATES),
         pd.DataFrame(leaks, columns=LEAKS),
     )
-    return Page(write_data_report(table, *frames, samples, classes, title))
+    return Page(write_data_report(table, *frames, samples, classes))
 
 
 def decode(address):
@@ -135,6 +137,17 @@ def decode(address):
     assert kind == "data:image/jpeg"
     with Image.open(io.BytesIO(base64.b64decode(data))) as image:
         return np.asarray(image.convert("RGB")).astype(int)
+
+
+def read_findings(html):
+    """Return the level and the text of each finding, and whether it says what to do."""
+    items = r'<li class="(\w+)"><span class="badge">[^<]*</span>(.*?)</li>'
+    found = []
+    for level, text in re.findall(items, html, re.DOTALL):
+        plain = re.sub("<[^>]*>", "", re.sub("<a .*?</a>", "", text))
+        sentences = " ".join(unescape(plain).split())
+        found.append((level, sentences, ". " in sentences))
+    return found
 
 
 def names_of(page):

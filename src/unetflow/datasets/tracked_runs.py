@@ -16,7 +16,7 @@ from unetflow.core.errors import InputError
 from unetflow.datasets.files import load_segmenter
 from unetflow.datasets.read_only import ReadOnlyDataset
 from unetflow.datasets.registered_models import download_model
-from unetflow.reporting.run_comparison.runs import Segment, TrackedRun
+from unetflow.reporting.run_comparison import Segment, TrackedRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -32,7 +32,7 @@ class RunFactsDataset(ReadOnlyDataset[dict[str, Any]]):
     """
 
     def load(self) -> dict[str, Any]:
-        """Return plain values; see `reporting.evaluation_report.describe_model`."""
+        """Return plain values; see `reporting.model_card.describe_model`."""
         import mlflow
 
         from unetflow.models.device import describe_device

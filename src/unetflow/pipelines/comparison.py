@@ -5,8 +5,7 @@ from kedro.pipeline import Pipeline
 from unetflow.config.classes import Classes
 from unetflow.data.samples import SampleFolder
 from unetflow.pipelines.stage import node, stage
-from unetflow.reporting.run_comparison.comparison_page import write_comparison
-from unetflow.reporting.run_comparison.runs import TrackedRun
+from unetflow.reporting.run_comparison import TrackedRun, write_comparison
 
 
 def create_pipeline() -> Pipeline:

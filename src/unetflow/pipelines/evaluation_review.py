@@ -16,16 +16,10 @@ from unetflow.data.samples import SampleFolder
 from unetflow.evaluation import uncertainty
 from unetflow.evaluation.label_quality import measure_losses, show_worst
 from unetflow.pipelines.stage import Figure, Segmenter
-from unetflow.reporting.evaluation_report import model_card as card
-from unetflow.reporting.evaluation_report.evaluation_charts import (
-    draw_scores_over,
-    draw_threshold_curve,
-)
-from unetflow.reporting.evaluation_report.evaluation_page import write_evaluation_report
-from unetflow.reporting.evaluation_report.evaluation_results import (
-    EvaluationResults,
-    describe_scored,
-)
+from unetflow.reporting import model_card as card
+from unetflow.reporting.evaluation_charts import draw_scores_over, draw_threshold_curve
+from unetflow.reporting.evaluation_report import write_evaluation_report
+from unetflow.reporting.evaluation_results import EvaluationResults, describe_scored
 from unetflow.visualization.figures import draw_gallery
 
 
@@ -97,7 +91,7 @@ def draw_errors(image_scores: pd.DataFrame, manifest: pd.DataFrame) -> Figure:
 def describe_model(
     segmenter: Segmenter, plan: Plan, fingerprint: Fingerprint, run_facts: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write the model card; see `reporting.evaluation_report.describe_model`."""
+    """Write the model card; see `reporting.model_card.describe_model`."""
     settings = segmenter.settings
     weights = segmenter.model.get_layer("U-Net").count_params()
     return card.describe_model(
@@ -115,7 +109,7 @@ def write_report(
     """Write the evaluation report as one HTML page; see `reporting.evaluation_report`.
 
     The images that are shown are opened and predicted; `evaluation` are the fields of
-    `reporting.evaluation_report.EvaluationResults`.
+    `reporting.evaluation_results.EvaluationResults`.
     """
     return write_evaluation_report(
         EvaluationResults(**evaluation),
@@ -123,5 +117,4 @@ def write_report(
         dump_parameters(parameters),
         samples,
         segmenter.predict,
-        "Evaluation report",
     )

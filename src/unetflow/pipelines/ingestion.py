@@ -17,7 +17,7 @@ from unetflow.data.sample_builder import SampleSources, update_samples
 from unetflow.data.samples import SampleFolder
 from unetflow.data.splitting.split import SplitRule, split_samples
 from unetflow.pipelines.stage import list_first, node, stage
-from unetflow.reporting.data_report.data_page import write_data_report
+from unetflow.reporting.data_report import write_data_report
 
 _log = logging.getLogger(__name__)
 

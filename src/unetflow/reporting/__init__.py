@@ -1,1 +1,1 @@
-"""HTML reports about data, models and runs."""
+"""HTML reports about data and models, and the model card."""

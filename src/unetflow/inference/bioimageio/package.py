@@ -66,8 +66,8 @@ def write_bioimageio(
         segmenter: The finished segmenter, with a Keras model.
         window: The test image `(height, width, channels)`; see `choose_window`.
         packaging: What the user states about the model.
-        model_card: Of the training, see `evaluation_report.describe_model`; ignored if it belongs
-            to another model.
+        model_card: Of the training, see `reporting.model_card.describe_model`; ignored if it
+            belongs to another model.
 
     Raises:
         InputError: bioimageio.spec is not installed, the segmenter is computed by another runtime,

@@ -1,6 +1,7 @@
-"""Histogram of the intensities, with bins that suit the data type."""
+"""Figures of the data report, with the histogram of the intensities that one of them shows."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -8,10 +9,19 @@ from numpy.typing import NDArray
 
 from unetflow.data.intensity import merge_histograms
 from unetflow.data.samples import SampleFolder
+from unetflow.reporting.data_tables import by_split
+from unetflow.visualization.figures import limit_ticks, new_figure
+from unetflow.visualization.overlays import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILLION
 
-_MOST_BINS = 128
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_CHANNEL_COLOURS = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK)
+_SPLIT_COLOURS = {"training": BLUE, "validation": VERMILLION, "test": GREEN}
+_CONTENT_BINS = 24
+_INTENSITY_BINS = 128
 _SHOWN = 0.9999
-"""Fraction of the pixels that the axis must reach."""
+"""Fraction of the pixels that the axis of intensities must reach."""
 _USUAL_DEPTHS = (8, 10, 12, 14, 16)
 
 
@@ -43,11 +53,11 @@ class Intensities:
 
 
 def describe_intensities(table: pd.DataFrame, samples: SampleFolder) -> Intensities | None:
-    """Merge the stored histograms of all samples.
+    """Merge the stored histograms of all samples, which are read one at a time.
 
     Args:
         table: With the columns `id`, `split`, `channels` and `dtype`.
-        samples: The samples, whose histograms are read one at a time.
+        samples: The samples.
 
     Returns:
         The intensities; None where no pixel counts.
@@ -63,7 +73,9 @@ def describe_intensities(table: pd.DataFrame, samples: SampleFolder) -> Intensit
     every = merge_histograms(parts.values())
     if not len(every):
         return None
-    values, counts = _over_channels(every)
+    values, places = np.unique(every["value"].astype(np.float64), return_inverse=True)
+    counts = np.zeros(len(values), np.int64)
+    np.add.at(counts, places, every["count"])
     edges = _bin_edges(values, counts, whole)
     bits = max(int(values[-1]).bit_length(), 1) if whole else None
     is_limit = bits in _USUAL_DEPTHS and values[-1] == 2**bits - 1
@@ -79,12 +91,58 @@ def describe_intensities(table: pd.DataFrame, samples: SampleFolder) -> Intensit
     )
 
 
-def _over_channels(rows: NDArray[np.void]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Return the values in ascending order, and the number of pixels of each in all channels."""
-    values, places = np.unique(rows["value"].astype(np.float64), return_inverse=True)
-    counts = np.zeros(len(values), np.int64)
-    np.add.at(counts, places, rows["count"])
-    return values, counts
+def draw_sizes(table: pd.DataFrame) -> "Figure":
+    """Draw the width and height of all images; larger dots stand for more images."""
+    sizes = table.groupby(["width", "height"]).size().reset_index(name="images")
+    figure = new_figure(6.2, 4.2)
+    axes = figure.subplots()
+    axes.scatter(sizes["width"], sizes["height"], 14 * np.sqrt(sizes["images"]), BLUE, alpha=0.6)
+    axes.set(xlabel="width in pixels", ylabel="height in pixels", xlim=(0, None), ylim=(0, None))
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def draw_intensities(intensities: Intensities) -> "Figure":
+    """Draw a line for each channel, solid for the training split and dashed for the others."""
+    figure = new_figure(8.6, 3.4)
+    axes = figure.subplots()
+    for (name, shares), style in zip(intensities.shares.items(), ("-", "--"), strict=False):
+        for channel, (row, colour) in enumerate(zip(shares, _CHANNEL_COLOURS, strict=False)):
+            label = name if len(shares) == 1 else f"channel {channel + 1}, {name}"
+            look: dict[str, Any] = {"baseline": None, "color": colour, "ls": style, "lw": 1.3}
+            axes.stairs(np.where(row > 0, row, np.nan), intensities.edges, label=label, **look)
+    axes.set(xlabel="intensity", ylabel="fraction of the pixels in a bin", yscale="log")
+    axes.margins(x=0.01)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    return figure
+
+
+def draw_content(table: pd.DataFrame) -> "Figure":
+    """Draw histograms of the foreground and the objects of the images of each split.
+
+    Each split has its own axes, since overlapping histograms cannot be read.
+    """
+    parts = by_split(table)
+    figure = new_figure(8.6, 0.7 + 1.2 * len(parts))
+    grid = figure.subplots(len(parts), 2, squeeze=False, sharex="col")
+    width = -(-(int(table["objects"].max()) + 1) // _CONTENT_BINS)
+    bins = {
+        "foreground": np.linspace(
+            0, max(float(table["foreground"].max()), 0.01), _CONTENT_BINS + 1
+        ),
+        "objects": np.arange(0, int(table["objects"].max()) + width + 1, width) - 0.5,
+    }
+    for row, (split, part) in zip(grid, parts.items(), strict=True):
+        for axes, (column, edges) in zip(row, bins.items(), strict=True):
+            axes.hist(part[column], edges, color=_SPLIT_COLOURS[split])
+            limit_ticks(axes.yaxis, 3, integer=True)
+            axes.grid(alpha=0.3)
+            axes.set_axisbelow(True)
+        row[0].set_ylabel(f"{split}\nimages")
+    grid[-1, 0].set_xlabel("foreground fraction of the image's pixels")
+    grid[-1, 1].set_xlabel("objects in the image")
+    return figure
 
 
 def _bin_edges(
@@ -102,9 +160,9 @@ def _bin_edges(
     if values[-1] - low <= 2 * (high - low):
         high = values[-1]
     if not whole:
-        return np.linspace(low, high if high > low else low + 1, _MOST_BINS + 1)
+        return np.linspace(low, high if high > low else low + 1, _INTENSITY_BINS + 1)
     width = 1
-    while high // width - low // width >= _MOST_BINS:
+    while high // width - low // width >= _INTENSITY_BINS:
         width *= 2
     return np.arange(low // width, high // width + 2) * width - 0.5
 

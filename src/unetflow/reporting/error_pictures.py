@@ -1,15 +1,13 @@
 """Pictures of test images with the truth, the prediction and the errors."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.core.types import IGNORE, Label
 from unetflow.data.samples import Sample
-from unetflow.reporting.html.elements import PagePicture
-from unetflow.reporting.html.wording import percent
+from unetflow.reporting.html_page import PagePicture, percent
 from unetflow.visualization.overlays import (
     CLASS_COLOURS,
     PREDICTION_COLOUR,
@@ -24,48 +22,33 @@ from unetflow.visualization.overlays import (
     to_address,
 )
 
-EDGE = 240
+_EDGE = 240
 _MOST_BYTES = 40_000
 _CONFUSED_COLOUR = CLASS_COLOURS[5]
+_NAMES = {"missed": "missed", "added": "wrongly added", "confused": "taken for another class"}
 
-
-@dataclass(frozen=True)
-class Errors:
-    """Masks `(height, width)` of the wrong pixels; ignored pixels are in none.
-
-    Attributes:
-        missed: Background is predicted instead of a class.
-        added: A class is predicted instead of background.
-        confused: A class is predicted instead of another one.
-    """
-
-    missed: NDArray[np.bool_]
-    added: NDArray[np.bool_]
-    confused: NDArray[np.bool_]
+Predict = Callable[[NDArray[np.generic]], Label]
 
 
 def show_errors(
-    sample_id: str,
-    sample: Sample,
-    predict: Callable[[NDArray[np.generic]], Label],
-    scores: str,
+    sample_id: str, sample: Sample, predict: Predict, scores: str
 ) -> tuple[PagePicture, PagePicture]:
     """Draw a sample with the outlines of truth and prediction, and with the errors."""
     found = predict(sample.image)
-    errors = find_errors(sample.label, found)
     counted = max(int(np.count_nonzero(sample.label != IGNORE)), 1)
-    kinds = {"missed": errors.missed, "wrongly added": errors.added}
-    if errors.confused.any():
-        kinds["taken for another class"] = errors.confused
-    shares = [f"{percent(float(mask.sum()) / counted)} {name}" for name, mask in kinds.items()]
+    shares = [
+        f"{percent(float(mask.sum()) / counted)} {_NAMES[kind]}"
+        for kind, mask in find_errors(sample.label, found).items()
+        if kind != "confused" or mask.any()
+    ]
     caption = sample_id, scores, "of the pixels " + ", ".join(shares)
-    picture, (truth, small) = shrink_sample(sample, EDGE, sample.label, found)
-    height, width = fit_shape(sample.label.shape, EDGE, enlarge=True)
-    enlarged = max(sample.label.shape) < EDGE
+    picture, (truth, small) = shrink_sample(sample, _EDGE, sample.label, found)
+    size = fit_shape(sample.label.shape, _EDGE, enlarge=True)
+    enlarged = max(sample.label.shape) < _EDGE
 
     def show(drawn: Picture, content: str) -> PagePicture:
         address, text = to_address(drawn, _MOST_BYTES), f"{sample_id} with {content}"
-        return PagePicture(address, caption, width, height, text, enlarged)
+        return PagePicture(address, caption, *size, text, enlarged)
 
     return (
         show(draw_outlines(picture, truth, small), "the outlines of truth and prediction"),
@@ -73,19 +56,23 @@ def show_errors(
     )
 
 
-def find_errors(truth: Label, found: Label) -> Errors:
+def find_errors(truth: Label, found: Label) -> dict[str, NDArray[np.bool_]]:
     """Sort the wrong pixels by the kind of error.
 
     Args:
         truth: `(height, width)` class indices; 255 is ignored.
         found: `(height, width)` class indices.
+
+    Returns:
+        Masks `(height, width)`: where background is predicted instead of a class ("missed"), a
+        class instead of background ("added") or instead of another class ("confused").
     """
     wrong = (truth != found) & (truth != IGNORE)
-    return Errors(
-        missed=wrong & (found == 0),
-        added=wrong & (truth == 0),
-        confused=wrong & (truth != 0) & (found != 0),
-    )
+    return {
+        "missed": wrong & (found == 0),
+        "added": wrong & (truth == 0),
+        "confused": wrong & (truth != 0) & (found != 0),
+    }
 
 
 def draw_outlines(picture: Picture, truth: Label, found: Label) -> Picture:
@@ -102,15 +89,14 @@ def draw_errors(picture: Picture, truth: Label, found: Label) -> Picture:
     The kinds of errors differ in pattern as well as in colour: missed pixels are filled, added
     ones striped, and those of another class dotted.
     """
-    errors = find_errors(truth, found)
-    diagonal = diagonals(truth.shape)
+    missed, added, confused = find_errors(truth, found).values()
     rows, columns = np.indices(truth.shape)
     drawn = picture.copy()
     drawn[truth == 0] //= 2
     hatch_ignored(drawn, truth)
-    drawn[errors.missed] = TRUTH_COLOUR
-    drawn[errors.added] = PREDICTION_COLOUR
-    drawn[errors.added & (diagonal % 4 < 2)] = 0
-    drawn[errors.confused] = _CONFUSED_COLOUR
-    drawn[errors.confused & (rows % 4 < 2) & (columns % 4 < 2)] = 255
+    drawn[missed] = TRUTH_COLOUR
+    drawn[added] = PREDICTION_COLOUR
+    drawn[added & (diagonals(truth.shape) % 4 < 2)] = 0
+    drawn[confused] = _CONFUSED_COLOUR
+    drawn[confused & (rows % 4 < 2) & (columns % 4 < 2)] = 255
     return drawn

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from unetflow.reporting.evaluation_report.evaluation_results import MAIN, bin_by
+from unetflow.reporting.evaluation_results import MAIN, bin_by
 from unetflow.visualization.figures import limit_ticks, new_figure
 from unetflow.visualization.overlays import BLUE, GREEN, VERMILLION
 
@@ -29,12 +29,13 @@ def draw_history(history: pd.DataFrame, name: str, label: str, best_epoch: float
         best_epoch: The epoch whose weights were kept.
     """
     figure, axes = _new_axes("epoch", label)
-    epochs = history["epoch"]
-    training, validation = ("o", "s") if len(history) <= _FEW_EPOCHS else (None, None)
-    look: dict[str, Any] = {"color": BLUE, "ls": "-", "marker": training, "ms": 4}
-    axes.plot(epochs, history[name], label="training crops", **look)
-    look = {"color": VERMILLION, "ls": "--", "marker": validation, "ms": 4}
-    axes.plot(epochs, history[f"val_{name}"], label="validation images", **look)
+    few = len(history) <= _FEW_EPOCHS
+    for column, text, colour, style, mark in (
+        (name, "training crops", BLUE, "-", "o"),
+        (f"val_{name}", "validation images", VERMILLION, "--", "s"),
+    ):
+        look: dict[str, Any] = {"color": colour, "ls": style, "marker": mark if few else None}
+        axes.plot(history["epoch"], history[column], label=text, ms=4, **look)
     axes.axvline(best_epoch, color=_GREY, ls=":", label="kept weights")
     limit_ticks(axes.xaxis, integer=True)
     axes.legend(fontsize=8)

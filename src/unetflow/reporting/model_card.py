@@ -5,7 +5,7 @@ from typing import Any
 
 from unetflow.config.parameters import Plan
 from unetflow.data.fingerprint import Fingerprint
-from unetflow.reporting.html.wording import count_of, depth, listing
+from unetflow.reporting.html_page import count_of, depth, listing
 
 
 def describe_model(
@@ -32,13 +32,8 @@ def describe_model(
         Plain values: `classes`, `threshold`, `weights`, `input`, `model`, `training`,
         `data`, `run`, `intended_use` and `limits`.
     """
-    kinds = count_of(fingerprint.channels, "channel")
-    bits = depth(fingerprint.dtype)
-    intensity = fingerprint.intensity
-    ranges = [
-        f"{low:,g} to {high:,g}" for low, high in zip(intensity.low, intensity.high, strict=True)
-    ]
-    trained = fingerprint.samples["train"]
+    low, high = fingerprint.intensity.low, fingerprint.intensity.high
+    ranges = [f"{first:,g} to {last:,g}" for first, last in zip(low, high, strict=True)]
     return {
         "classes": list(classes),
         "threshold": threshold,
@@ -46,23 +41,24 @@ def describe_model(
         "input": {
             "channels": fingerprint.channels,
             "dtype": fingerprint.dtype,
-            "low": list(intensity.low),
-            "high": list(intensity.high),
+            "low": list(low),
+            "high": list(high),
         },
         "model": plan.model.model_dump(),
         "training": plan.training.model_dump(),
         "data": {"digest": fingerprint.digest, "samples": dict(fingerprint.samples)},
         "run": dict(run),
-        "intended_use": f"Segmentation of {listing(list(classes[1:]), most=12)} in images like the "
-        f"{count_of(trained, 'training image')}: {kinds}, {bits}, from the same kind of "
-        "instrument, preparation and magnification. The input is an image of any size, the output "
-        "the class of each pixel.",
+        "intended_use": f"Segmentation of {listing(classes[1:], most=12)} in images like the "
+        f"{count_of(fingerprint.samples['train'], 'training image')}: "
+        f"{count_of(fingerprint.channels, 'channel')}, {depth(fingerprint.dtype)}, from the same "
+        "kind of instrument, preparation and magnification. The input is an image of any size, the "
+        "output the class of each pixel.",
         "limits": [
             "The scores hold for images like the test images. The model may fail on other images "
             "without a warning: test it on them first.",
             f"Intensities beyond {listing(ranges)}{', channel by channel,' * (len(ranges) > 1)} "
             "are clipped to that range.",
-            f"Its only classes are {listing(list(classes), most=12)}: anything else in an image is "
+            f"Its only classes are {listing(classes, most=12)}: anything else in an image is "
             "assigned to one of them.",
             "The scores count pixels. They do not show whether objects are counted correctly.",
             "Do not use it as the only basis for decisions on health or safety.",

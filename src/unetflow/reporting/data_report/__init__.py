@@ -1,1 +1,0 @@
-"""HTML report about the data that the ingestion has read."""

@@ -1,1 +1,0 @@
-"""Parts that the HTML reports share: wording, tables, charts, findings and templates."""

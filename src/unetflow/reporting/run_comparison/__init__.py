@@ -1,1 +1,0 @@
-"""HTML page that compares the parameters, scores and images of several trainings."""

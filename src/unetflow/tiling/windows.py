@@ -1,9 +1,9 @@
 """Tiled prediction of images of any size: exact, or with blended windows."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,32 +20,19 @@ _MIN_WEIGHT = 1e-3
 
 
 @dataclass(frozen=True)
-class Span:
-    """The input of one window along one axis: pixels `start` to `stop - 1` of the padded image."""
+class Window:
+    """The input of a window along one axis, and the part of its output that is used.
+
+    `start` is the first pixel of the padded image, `stop` one after the last. `keep_start` and
+    `keep_stop` are the same for the output of the whole image. With `weights`, float32, the used
+    part is blended with that of other windows; the weights of all windows at a pixel sum to 1.
+    """
 
     start: int
     stop: int
-
-
-@dataclass(frozen=True)
-class Window(Span):
-    """A window of which the output pixels `keep_start` to `keep_stop - 1` are kept.
-
-    They are counted on the output of the whole image.
-    """
-
     keep_start: int
     keep_stop: int
-
-
-@dataclass(frozen=True)
-class BlendedWindow(Span):
-    """A window whose whole output is used; it starts at pixel `start` of the output.
-
-    `weights` is `(output pixels,)` float32; the weights of all windows at a pixel sum to 1.
-    """
-
-    weights: NDArray[np.float32]
+    weights: NDArray[np.float32] | None = None
 
 
 class BlendingError(NamedTuple):
@@ -53,9 +40,6 @@ class BlendingError(NamedTuple):
 
     largest: float
     mean: float
-
-
-AnySpan = TypeVar("AnySpan", bound=Span)
 
 
 def plan_windows(length: int, geometry: Geometry, tile: int) -> list[Window]:
@@ -89,9 +73,7 @@ def plan_windows(length: int, geometry: Geometry, tile: int) -> list[Window]:
     ]
 
 
-def plan_blended_windows(
-    length: int, geometry: Geometry, overlap: int, tile: int
-) -> list[BlendedWindow]:
+def plan_blended_windows(length: int, geometry: Geometry, overlap: int, tile: int) -> list[Window]:
     """Cover one axis of an image with windows whose outputs overlap by `overlap` pixels or more.
 
     Args:
@@ -114,10 +96,13 @@ def plan_blended_windows(
     distance = (np.arange(edge - lost) - middle) / (_SIGMA * (edge - lost))
     bell = np.maximum(np.exp(-(distance**2) / 2), _MIN_WEIGHT)
     total = np.zeros(whole - lost)
-    for start in starts:
-        total[start : start + len(bell)] += bell
-    weights = [(bell / total[start : start + len(bell)]).astype(np.float32) for start in starts]
-    return [BlendedWindow(start, start + edge, w) for start, w in zip(starts, weights, strict=True)]
+    stops = [start + len(bell) for start in starts]
+    for start, stop in zip(starts, stops, strict=True):
+        total[start:stop] += bell
+    return [
+        Window(start, start + edge, start, stop, (bell / total[start:stop]).astype(np.float32))
+        for start, stop in zip(starts, stops, strict=True)
+    ]
 
 
 def predict_tiled(
@@ -139,19 +124,8 @@ def predict_tiled(
     Returns:
         `(height, width, classes)` float32.
     """
-    height, width = image.shape[:2]
-    rows, columns = (plan_windows(length, geometry, tile) for length in (height, width))
-    result: Probabilities | None = None
-    for r, c, output in _predict_windows(predictor, image, geometry, rows, columns):
-        if result is None:
-            shape = (rows[-1].keep_stop, columns[-1].keep_stop, output.shape[-1])
-            result = np.empty(shape, np.float32)
-        result[r.keep_start : r.keep_stop, c.keep_start : c.keep_stop] = output[
-            r.keep_start - r.start : r.keep_stop - r.start,
-            c.keep_start - c.start : c.keep_stop - c.start,
-        ]
-    assert result is not None  # noqa: S101 - an image has at least one window
-    return result[:height, :width]
+    rows, columns = (plan_windows(length, geometry, tile) for length in image.shape[:2])
+    return _predict_windows(predictor, image, geometry, rows, columns)
 
 
 def predict_blended(
@@ -167,17 +141,8 @@ def predict_blended(
     same other arguments and result, window borders change the result; `measure_blending_error`
     returns by how much.
     """
-    height, width = image.shape[:2]
-    rows, columns = (plan_blended_windows(n, geometry, overlap, tile) for n in (height, width))
-    result: Probabilities | None = None
-    for r, c, output in _predict_windows(predictor, image, geometry, rows, columns):
-        if result is None:
-            edges = (axis[-1].start + len(axis[-1].weights) for axis in (rows, columns))
-            result = np.zeros((*edges, output.shape[-1]), np.float32)
-        part = result[r.start : r.start + len(r.weights), c.start : c.start + len(c.weights)]
-        part += output * np.outer(r.weights, c.weights)[:, :, np.newaxis]
-    assert result is not None  # noqa: S101 - an image has at least one window
-    return result[:height, :width]
+    rows, columns = (plan_blended_windows(n, geometry, overlap, tile) for n in image.shape[:2])
+    return _predict_windows(predictor, image, geometry, rows, columns)
 
 
 def measure_blending_error(
@@ -198,14 +163,28 @@ def _predict_windows(
     predictor: Predictor,
     image: NDArray[np.generic],
     geometry: Geometry,
-    rows: Sequence[AnySpan],
-    columns: Sequence[AnySpan],
-) -> Iterator[tuple[AnySpan, AnySpan, Probabilities]]:
-    """Yield the row, column and output of each window; the image is mirrored beyond its border."""
+    rows: Sequence[Window],
+    columns: Sequence[Window],
+) -> Probabilities:
+    """Predict all windows of an image, which is mirrored beyond its border, and join them."""
     (height, width), before = image.shape[:2], geometry.shrink
     below, right = rows[-1].stop - height - before, columns[-1].stop - width - before
     padded = pad_mirrored(image, (before, below), (before, right))
+    result: Probabilities | None = None
     for r, c in product(rows, columns):
         pixels = np.ascontiguousarray(padded[r.start : r.stop, c.start : c.stop])
         (output,) = predictor(pixels[np.newaxis])
-        yield r, c, output
+        if result is None:
+            shape = (rows[-1].keep_stop, columns[-1].keep_stop, output.shape[-1])
+            result = np.zeros(shape, np.float32)
+        part = result[r.keep_start : r.keep_stop, c.keep_start : c.keep_stop]
+        used = output[
+            r.keep_start - r.start : r.keep_stop - r.start,
+            c.keep_start - c.start : c.keep_stop - c.start,
+        ]
+        if r.weights is None or c.weights is None:
+            part[:] = used
+        else:
+            part += used * np.outer(r.weights, c.weights)[:, :, np.newaxis]
+    assert result is not None  # noqa: S101 - an image has at least one window
+    return result[:height, :width]

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+PixelArray = NDArray[np.generic]
+"""An image or a part of it, usually `(height, width, channels)`."""
 Probabilities = NDArray[np.float32]
-Predictor = Callable[[NDArray[np.generic]], Probabilities]
+Predictor = Callable[[PixelArray], Probabilities]
 IGNORE = 255
 """The label of pixels that count neither in training nor in a score."""
 Label = NDArray[np.uint8]

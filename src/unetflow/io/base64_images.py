@@ -4,10 +4,9 @@ import base64
 
 import imagecodecs
 import numpy as np
-from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
-from unetflow.core.types import Label
+from unetflow.core.types import Label, PixelArray
 from unetflow.io.files import FileInMemory
 from unetflow.io.formats.bounds import detect_format
 from unetflow.io.formats.readers import read_image
@@ -18,9 +17,7 @@ _JSON_TYPES = (np.int64, np.float64)
 """Types of NumPy arrays of JSON's numbers, which have no type themselves."""
 
 
-def decode_image(
-    name: str, text: str, max_pixels: int = MAX_RECEIVED_PIXELS
-) -> NDArray[np.generic]:
+def decode_image(name: str, text: str, max_pixels: int = MAX_RECEIVED_PIXELS) -> PixelArray:
     """Read an image from a file in base64, whose beginning determines its format.
 
     Args:
@@ -38,9 +35,8 @@ def decode_image(
     try:
         data = base64.b64decode("".join(text.split()), validate=True)
     except ValueError as error:
-        raise InputError(
-            name, f"it is not base64 ({error})", "Send the bytes of an image file in base64"
-        ) from error
+        problem = f"it is not base64 ({error})"
+        raise InputError(name, problem, "Send the bytes of an image file in base64") from error
     kind, extensions = detect_format(data[:8])
     if not extensions:
         what = f"it is {kind}" if kind else "its format is not known"
@@ -53,7 +49,7 @@ def encode_mask(label: Label) -> str:
     return base64.b64encode(imagecodecs.png_encode(label)).decode("ascii")
 
 
-def restore_type(name: str, numbers: NDArray[np.generic], dtype: str) -> NDArray[np.generic]:
+def restore_type(name: str, numbers: PixelArray, dtype: str) -> PixelArray:
     """Convert numbers from JSON, of any shape, to the data type of the training images.
 
     Numbers of another type than JSON's are returned unchanged. `name` is for messages.
@@ -65,7 +61,7 @@ def restore_type(name: str, numbers: NDArray[np.generic], dtype: str) -> NDArray
     if numbers.dtype == wanted or numbers.dtype not in _JSON_TYPES:
         return numbers
     with np.errstate(invalid="ignore", over="ignore"):
-        restored: NDArray[np.generic] = numbers.astype(wanted)
+        restored: PixelArray = numbers.astype(wanted)
     fix = "Send finite numbers, as in the image's file"
     if wanted.kind in "iu":
         limits = np.iinfo(wanted)

@@ -70,9 +70,8 @@ def _fetch(url: str, digest: str, path: Path) -> None:
         fix = "Check the address and the network, then run again"
         raise InputError(url, problem, fix) from error
     except OSError as error:
-        raise InputError(
-            path, f"it cannot be written ({error})", "Make room, or choose another `path`"
-        ) from error
+        problem = f"it cannot be written ({error})"
+        raise InputError(path, problem, "Make room, or choose another `path`") from error
     except ValueError as error:
         if "hash" not in str(error):
             raise
@@ -84,9 +83,8 @@ def _fetch(url: str, digest: str, path: Path) -> None:
 def _check(source: dict[str, Any]) -> tuple[str, str]:
     given = sorted(source) if isinstance(source, dict) else []
     if given != ["sha256", "url"]:
-        raise InputError(
-            "download", f"it has {', '.join(given) or 'no keys'}", "Give `url` and `sha256`"
-        )
+        problem = f"it has {', '.join(given) or 'no keys'}"
+        raise InputError("download", problem, "Give `url` and `sha256`")
     url, digest = str(source["url"]), str(source["sha256"]).lower()
     if not re.fullmatch(r"https?://\S+", url):
         raise InputError("download.url", f"'{url}' is not a web address", "Begin it with https://")

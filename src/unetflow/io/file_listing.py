@@ -19,6 +19,7 @@ MAX_NAME, MAX_NAME_PART = 2000, 255
 """Maximum number of characters of a path, and of bytes of its parts, as on disks."""
 MAX_RATIO, RATIO_FREE_BYTES = 200, 64 * 2**20
 """Maximum ratio of unpacked to packed size, and the unpacked size that is always allowed."""
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _NAMED_FOLDERS = 8
 
 
@@ -54,9 +55,8 @@ class FileListing:
     def file(self, name: str) -> File:
         """Return one file; raise an `InputError` if it does not exist."""
         if name not in self.files:
-            raise InputError(
-                self.root / name, "there is no such file", "Correct the path in the catalog"
-            )
+            problem = "there is no such file"
+            raise InputError(self.root / name, problem, "Correct the path in the catalog")
         return self.files[name]
 
 
@@ -76,9 +76,8 @@ def list_files(root: Path) -> FileListing:
         members, refused = list_members(root)
         files = {member.path: member for member in members}
     else:
-        raise InputError(
-            root, "there is no such folder or archive", "Correct the path in the catalog"
-        )
+        problem = "there is no such folder or archive"
+        raise InputError(root, problem, "Correct the path in the catalog")
     visible = {name: files[name] for name in sorted(files) if not _is_hidden(name)}
     return FileListing(root, visible, refused)
 
@@ -107,9 +106,8 @@ def compile_pattern(pattern: str, where: object, example: str) -> re.Pattern[str
     try:
         expression = re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:  # huge counts, deep brackets
-        raise InputError(
-            where, f"'{pattern}' is not a regular expression ({error})", "Correct it"
-        ) from error
+        problem = f"'{pattern}' is not a regular expression ({error})"
+        raise InputError(where, problem, "Correct it") from error
     if not expression.groups:
         raise InputError(where, f"'{pattern}' has no group in round brackets", example)
     return expression
@@ -129,9 +127,8 @@ def list_members(archive: Path) -> tuple[list[ArchiveMember], list[InputError]]:
     try:
         infos = [info for info in open_archive(archive).infolist() if not info.is_dir()]
     except Exception as error:  # zipfile raises anything on damaged bytes, IndexError included
-        raise InputError(
-            archive, f"it cannot be read as a zip archive ({error})", "Download or pack it again"
-        ) from error
+        problem = f"it cannot be read as a zip archive ({error})"
+        raise InputError(archive, problem, "Download or pack it again") from error
     if len(infos) > MAX_MEMBERS:
         raise InputError(archive, f"it holds {len(infos)} files", "Split it into several archives")
     if sum(info.compress_size for info in infos) > archive.stat().st_size:
@@ -162,9 +159,7 @@ def _find_problem(info: zipfile.ZipInfo) -> str | None:
         "its name is too long": is_long,
         "it is a symbolic link": stat.S_ISLNK(info.external_attr >> 16),
         "it is encrypted": info.flag_bits & 0x1,
-        "its compression method is not deflate": (
-            info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-        ),
+        "its compression method is not deflate": info.compress_type not in _METHODS,
         f"its {info.file_size} bytes are too many": info.file_size > MAX_MEMBER_BYTES,
         f"its {info.file_size} bytes are packed into {info.compress_size}, as in a zip bomb": (
             info.file_size > most
@@ -177,23 +172,18 @@ def _list_folder(root: Path) -> tuple[dict[str, File], list[InputError]]:
     files: dict[str, File] = {}
     refused: list[InputError] = []
     for path in _walk(root, refused):
-        where = str(path).encode(errors="backslashreplace").decode()
+        where, problem, fix = str(path).encode(errors="backslashreplace").decode(), "", ""
         if where != str(path):
-            refused.append(InputError(where, "its name is not encoded in UTF-8", "Rename it"))
+            problem, fix = "its name is not encoded in UTF-8", "Rename it"
         elif path.is_symlink() and not _stays_within(root, path):
-            refused.append(
-                InputError(
-                    path,
-                    f"it is a symbolic link that leaves {root}",
-                    "Copy its target, or give the folder that holds the target as the path",
-                )
-            )
+            problem = f"it is a symbolic link that leaves {root}"
+            fix = "Copy its target, or give the folder that holds the target as the path"
         elif path.is_file():
             files[path.relative_to(root).as_posix()] = path
         elif path.is_symlink() and not path.exists():
-            refused.append(
-                InputError(path, "it is a symbolic link to nothing", "Restore its target")
-            )
+            problem, fix = "it is a symbolic link to nothing", "Restore its target"
+        if problem:
+            refused.append(InputError(where, problem, fix))
     return files, refused
 
 

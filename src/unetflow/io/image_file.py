@@ -11,6 +11,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
+from unetflow.core.types import PixelArray
 from unetflow.io.files import File, file_signature
 from unetflow.io.formats.bounds import MAX_PIXELS, decoding_errors
 from unetflow.io.formats.readers import read_image, to_image
@@ -31,7 +32,7 @@ from unetflow.io.pixel_size import PixelSize, find_pixel_size
 class WholeImage:
     """An image in memory: `(height, width, channels)` as of `read_image`; size None if unknown."""
 
-    pixels: NDArray[np.generic]
+    pixels: PixelArray
     pixel_size: PixelSize | None = None
 
 
@@ -78,7 +79,7 @@ class ImageFile:
                 return WholeImage(to_image(self.file, pixels), find_pixel_size(opened))
         return WholeImage(self.read())
 
-    def read(self) -> NDArray[np.generic]:
+    def read(self) -> PixelArray:
         """Read the pixels `(height, width, channels)`; see `read_image`."""
         return read_image(self.file, self.max_pixels, self.page)
 

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from unetflow.core.types import PixelArray
+
 _HASHED_EDGE = 64
 NO_CONTRAST = "0" * 16
 """The perceptual hash of an image without contrast."""
@@ -14,7 +16,7 @@ MIN_CONTRAST = 1e-5
 """Contrast relative to brightness below which it is due to rounding."""
 
 
-def pixel_digest(image: NDArray[np.generic]) -> str:
+def pixel_digest(image: PixelArray) -> str:
     """Return the SHA-256 digest of an image's shape, type and pixels in hexadecimal.
 
     The same pixels have the same digest whatever the file format and its byte order.
@@ -25,7 +27,7 @@ def pixel_digest(image: NDArray[np.generic]) -> str:
     return digest.hexdigest()
 
 
-def perceptual_hash(image: NDArray[np.generic]) -> str:
+def perceptual_hash(image: PixelArray) -> str:
     """Return a hash that differs in few bits between images that look alike.
 
     Source: the DCT hash of N. Krawetz, "Looks Like It", in the implementation of imagehash. The
@@ -37,7 +39,7 @@ def perceptual_hash(image: NDArray[np.generic]) -> str:
     return str(imagehash.phash(Image.fromarray(grey))) if grey.any() else NO_CONTRAST
 
 
-def shrink(image: NDArray[np.generic], edge: int) -> NDArray[np.float32]:
+def shrink(image: PixelArray, edge: int) -> NDArray[np.float32]:
     """Return a square grey image with values from 0 to 1, all 0 without contrast.
 
     The range is that of nearly all pixels, so that hot pixels do not determine it.

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
+from unetflow.core.types import PixelArray
 from unetflow.io.formats.bounds import MAX_CHANNELS, explain_damage
 from unetflow.io.formats.picture_files import drop_alpha
 from unetflow.io.formats.readers import to_image_type
@@ -129,7 +130,7 @@ class LazyImage(AbstractContextManager["LazyImage"]):
         self.identity = {**identity, "shape": list(self.shape), "dtype": str(self.dtype)}
         self.pixel_size, self.reopen = pixel_size, reopen
 
-    def read(self, rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[np.generic]:
+    def read(self, rows: tuple[int, int], columns: tuple[int, int]) -> PixelArray:
         """Read a window `(rows, columns, channels)`: from a first row and column to before a last.
 
         Raises:
@@ -158,9 +159,8 @@ class LazyImage(AbstractContextManager["LazyImage"]):
 def choose_level(where: object, levels: Sequence[Level], level: int) -> Level:
     """Return a level of a pyramid, or raise an `InputError` where it does not exist."""
     if not 0 <= level < len(levels):
-        raise InputError(
-            where, f"it has {len(levels)} levels, no level {level}", f"Use 0 to {len(levels) - 1}"
-        )
+        problem = f"it has {len(levels)} levels, no level {level}"
+        raise InputError(where, problem, f"Use 0 to {len(levels) - 1}")
     return levels[level]
 
 

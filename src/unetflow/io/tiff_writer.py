@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
-from unetflow.core.types import Probabilities
+from unetflow.core.types import PixelArray, Probabilities
 from unetflow.io.pixel_size import PixelSize
 
 _LABEL_TYPES = (np.uint8, np.uint16, np.uint32)
@@ -20,11 +20,7 @@ _IMAGEJ_UNITS = {"Å": "A", "µm": "um", "in": "inch"}
 
 
 def write_tiff(
-    path: Path,
-    pixels: NDArray[np.generic],
-    compression: str | None = None,
-    *,
-    sync_folder: bool = True,
+    path: Path, pixels: PixelArray, compression: str | None = None, *, sync_folder: bool = True
 ) -> None:
     """Write an image as one TIFF page, which can be memory-mapped unless it is compressed.
 
@@ -107,11 +103,7 @@ def ome_header(axes: str, digest: bytes, size: PixelSize | None) -> dict[str, An
 
 
 def _write(
-    path: Path,
-    pixels: NDArray[np.generic],
-    axes: str,
-    highest: float | None,
-    size: PixelSize | None,
+    path: Path, pixels: PixelArray, axes: str, highest: float | None, size: PixelSize | None
 ) -> None:
     """Write with a header of ImageJ, which shows the value `highest` white, or of OME if None."""
     header: dict[str, Any]

@@ -65,9 +65,8 @@ def open_large_zarr(path: Path, level: int = 0, max_pixels: int = MAX_CHUNK_PIXE
     except InputError:
         raise
     except Exception as error:  # zarr raises anything on damaged metadata
-        raise InputError(
-            path, f"it is not a Zarr array or an OME-Zarr image ({error})", "Export it again"
-        ) from error
+        problem = f"it is not a Zarr array or an OME-Zarr image ({error})"
+        raise InputError(path, problem, "Export it again") from error
     return LazyImage(
         path,
         chunks,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from unetflow.augmentation.crops import pad_mirrored
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
-from unetflow.core.types import Predictor, Probabilities
+from unetflow.core.types import PixelArray, Predictor, Probabilities
 
 _SIGMA = 1 / 8
 """Standard deviation of the Gaussian as a fraction of a window's edge (nnU-Net, Isensee 2021)."""
@@ -106,7 +106,7 @@ def plan_blended_windows(length: int, geometry: Geometry, overlap: int, tile: in
 
 
 def predict_tiled(
-    predictor: Predictor, image: NDArray[np.generic], geometry: Geometry, tile: int = 1024
+    predictor: Predictor, image: PixelArray, geometry: Geometry, tile: int = 1024
 ) -> Probabilities:
     """Predict an image of any size as if it were predicted whole.
 
@@ -129,11 +129,7 @@ def predict_tiled(
 
 
 def predict_blended(
-    predictor: Predictor,
-    image: NDArray[np.generic],
-    geometry: Geometry,
-    overlap: int,
-    tile: int = 1024,
+    predictor: Predictor, image: PixelArray, geometry: Geometry, overlap: int, tile: int = 1024
 ) -> Probabilities:
     """Predict an image of any size with outputs that overlap by `overlap` pixels or more.
 
@@ -146,11 +142,7 @@ def predict_blended(
 
 
 def measure_blending_error(
-    predictor: Predictor,
-    image: NDArray[np.generic],
-    geometry: Geometry,
-    overlap: int,
-    tile: int = 1024,
+    predictor: Predictor, image: PixelArray, geometry: Geometry, overlap: int, tile: int = 1024
 ) -> BlendingError:
     """Compare `predict_blended` with `predict_tiled` on an image."""
     exact = predict_tiled(predictor, image, geometry, tile)
@@ -161,7 +153,7 @@ def measure_blending_error(
 
 def _predict_windows(
     predictor: Predictor,
-    image: NDArray[np.generic],
+    image: PixelArray,
     geometry: Geometry,
     rows: Sequence[Window],
     columns: Sequence[Window],

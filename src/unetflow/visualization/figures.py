@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from unetflow.augmentation.crops import draw_crop
 from unetflow.augmentation.policy import Augmenter
 from unetflow.core.hashing import generator_for
-from unetflow.core.types import IGNORE, Label
+from unetflow.core.types import IGNORE, Label, PixelArray
 from unetflow.data.intensity import IntensityRange, normalise
 from unetflow.data.samples import Sample
 from unetflow.visualization.overlays import (
@@ -58,7 +57,7 @@ class Specimen:
     """
 
     title: str
-    image: NDArray[np.generic]
+    image: PixelArray
     truth: Label
     prediction: Label
     champion: Label | None = None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
-from unetflow.core.types import IGNORE, Label
+from unetflow.core.types import IGNORE, Label, PixelArray
 from unetflow.data.samples import Sample
 
 Picture = NDArray[np.uint8]
@@ -37,7 +37,7 @@ CLASS_COLOURS = tuple(map(_to_rgb, (SKY_BLUE, ORANGE, YELLOW, VERMILLION, GREEN,
 TRUTH_COLOUR, PREDICTION_COLOUR = CLASS_COLOURS[:2]
 
 
-def to_picture(image: NDArray[np.generic]) -> Picture:
+def to_picture(image: PixelArray) -> Picture:
     """Convert an image `(height, width, channels)` of any bit depth for display.
 
     The 0.5 and 99.5 percentiles become black and full brightness, so that dark images are
@@ -140,7 +140,7 @@ def fit_shape(shape: tuple[int, ...], edge: int, *, enlarge: bool = False) -> tu
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def shrink_image(image: NDArray[np.generic], shape: tuple[int, int]) -> NDArray[np.float32]:
+def shrink_image(image: PixelArray, shape: tuple[int, int]) -> NDArray[np.float32]:
     """Shrink an image `(height, width, channels)` to a smaller height and width by averaging areas.
 
     At most the first four channels are kept.

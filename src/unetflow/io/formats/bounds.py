@@ -20,10 +20,7 @@ _SIGNATURES = {
     b"\xff\xd8\xff": ("JPEG", (".jpg", ".jpeg")),
     b"GIF8": ("GIF", (".gif",)),
     b"BM": ("BMP", (".bmp",)),
-    b"II*\0": ("TIFF", (".tif", ".tiff")),
-    b"MM\0*": ("TIFF", (".tif", ".tiff")),
-    b"II+\0": ("TIFF", (".tif", ".tiff")),
-    b"MM\0+": ("TIFF", (".tif", ".tiff")),
+    **dict.fromkeys((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), ("TIFF", (".tif", ".tiff"))),
     b"PK\x03\x04": ("a zip archive", ()),
     b"%PDF": ("PDF", ()),
     b"<": ("a web page", ()),
@@ -91,12 +88,8 @@ def explain_damage(file: ReadableFile, error: Exception) -> tuple[str, str]:
         return "the file is empty", "Export or copy it again from its source"
     kind, extensions = detect_format(start)
     if kind and file.suffix.lower() not in extensions:
-        return (
-            f"its content is {kind}, though its name ends in {file.suffix}",
-            "Correct the file extension" if extensions else "Download or export it again",
-        )
+        fix = "Correct the file extension" if extensions else "Download or export it again"
+        return f"its content is {kind}, though its name ends in {file.suffix}", fix
     reason = " ".join(str(error).split())[:200]
-    return (
-        f"the file cannot be decoded ({type(error).__name__}: {reason})",
-        "Export or copy it again from its source",
-    )
+    problem = f"the file cannot be decoded ({type(error).__name__}: {reason})"
+    return problem, "Export or copy it again from its source"

@@ -21,6 +21,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 
 from unetflow.core.errors import InputError
+from unetflow.core.types import PixelArray
 from unetflow.io.files import ReadableFile
 from unetflow.io.formats.bounds import check_size, read_bounded
 
@@ -34,7 +35,7 @@ _MAX_PAETH_ROWS = 2
 
 def read_picture(
     file: ReadableFile, max_pixels: int, *, indices: bool, image_class: type[ImageFile]
-) -> NDArray[np.generic]:
+) -> PixelArray:
     """Read a file of one of Pillow's formats that holds one image."""
     try:
         with file.open("rb") as opened:
@@ -44,7 +45,7 @@ def read_picture(
         raise InputError(file, problem, "Export it again from its source") from error
 
 
-def read_jpeg(file: ReadableFile, max_pixels: int, *, indices: bool) -> NDArray[np.generic]:
+def read_jpeg(file: ReadableFile, max_pixels: int, *, indices: bool) -> PixelArray:
     """Read a JPEG file; of several images in it, the first one."""
     with file.open("rb") as opened:
         with JpegImageFile(opened) as image:
@@ -58,7 +59,7 @@ def read_jpeg(file: ReadableFile, max_pixels: int, *, indices: bool) -> NDArray[
     return _decode(file, JpegImageFile, io.BytesIO(data), max_pixels, indices=indices)
 
 
-def read_png(file: ReadableFile, max_pixels: int, *, indices: bool) -> NDArray[np.generic]:
+def read_png(file: ReadableFile, max_pixels: int, *, indices: bool) -> PixelArray:
     """Read a PNG file at its own bit depth."""
     with file.open("rb") as opened:
         start = opened.read(33)
@@ -88,7 +89,7 @@ def read_png(file: ReadableFile, max_pixels: int, *, indices: bool) -> NDArray[n
     return drop_alpha(file, pixels) if colour_type & _ALPHA else pixels
 
 
-def drop_alpha(where: object, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+def drop_alpha(where: object, pixels: PixelArray) -> PixelArray:
     """Drop the last channel, an alpha channel, which must be the same for all pixels."""
     alpha = pixels[:, :, -1]
     if np.any(alpha != alpha[0, 0]):
@@ -105,7 +106,7 @@ def _decode(
     max_pixels: int,
     *,
     indices: bool,
-) -> NDArray[np.generic]:
+) -> PixelArray:
     with image_class(opened) as image:
         check_size(file, image.width, image.height, max_pixels)
         if getattr(image, "n_frames", 1) > 1:

@@ -16,12 +16,13 @@ from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
 
 from unetflow.core.errors import DeclarationError, InputError
+from unetflow.core.types import PixelArray
 from unetflow.io.files import ReadableFile
 from unetflow.io.formats.bounds import MAX_PIXELS, decoding_errors
 from unetflow.io.formats.picture_files import read_jpeg, read_picture, read_png
 from unetflow.io.formats.tiff import is_tiff, read_tiff
 
-READERS: dict[str, Callable[..., NDArray[np.generic]]] = {
+READERS: dict[str, Callable[..., PixelArray]] = {
     ".png": read_png,
     ".jpg": read_jpeg,
     ".jpeg": read_jpeg,
@@ -41,7 +42,7 @@ def is_image(name: str) -> bool:
 
 def read_image(
     file: ReadableFile, max_pixels: int = MAX_PIXELS, page: int | None = None
-) -> NDArray[np.generic]:
+) -> PixelArray:
     """Read an image of any number of channels from a PNG, JPEG, TIFF, GIF or BMP file.
 
     Args:
@@ -59,13 +60,13 @@ def read_image(
     return to_image(file, _read(file, max_pixels, page, indices=False))
 
 
-def to_image(file: ReadableFile, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+def to_image(file: ReadableFile, pixels: PixelArray) -> PixelArray:
     """Return the pixels of a reader in the form of `read_image`, or raise its errors."""
     pixels = to_image_type(file, pixels)
     return pixels if pixels.ndim == 3 else pixels[:, :, np.newaxis]
 
 
-def to_image_type(where: object, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+def to_image_type(where: object, pixels: PixelArray) -> PixelArray:
     """Return uint8 and uint16 unchanged, booleans as 0 and 255, everything else as float32.
 
     Raises:
@@ -112,9 +113,7 @@ def read_mask(
     return flat
 
 
-def _read(
-    file: ReadableFile, max_pixels: int, page: int | None, *, indices: bool
-) -> NDArray[np.generic]:
+def _read(file: ReadableFile, max_pixels: int, page: int | None, *, indices: bool) -> PixelArray:
     reader = READERS.get(file.suffix.lower())
     if reader is None:
         problem = f"the extension '{file.suffix}' is not one of {', '.join(READERS)}"
@@ -129,7 +128,7 @@ def _read(
     return pixels
 
 
-def _to_float32(where: object, pixels: NDArray[np.generic]) -> NDArray[np.float32]:
+def _to_float32(where: object, pixels: PixelArray) -> NDArray[np.float32]:
     if np.issubdtype(pixels.dtype, np.integer):
         if max(-int(pixels.min()), int(pixels.max())) > _MAX_EXACT_FLOAT32:
             problem = f"its {pixels.dtype} numbers reach beyond 24 bits"
@@ -146,7 +145,7 @@ def _to_float32(where: object, pixels: NDArray[np.generic]) -> NDArray[np.float3
     return converted
 
 
-def _drop_equal_channels(file: ReadableFile, pixels: NDArray[np.generic]) -> NDArray[np.integer]:
+def _drop_equal_channels(file: ReadableFile, pixels: PixelArray) -> NDArray[np.integer]:
     if pixels.ndim == 3:
         channels = pixels.shape[2]
         if np.any(pixels != pixels[:, :, :1]):
@@ -167,7 +166,7 @@ def _drop_equal_channels(file: ReadableFile, pixels: NDArray[np.generic]) -> NDA
     return cast(NDArray[np.integer], pixels)
 
 
-def _pack_colours(file: ReadableFile, pixels: NDArray[np.generic]) -> NDArray[np.uint32]:
+def _pack_colours(file: ReadableFile, pixels: PixelArray) -> NDArray[np.uint32]:
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
     if pixels.dtype != np.uint8 or pixels.shape[2] != 3:

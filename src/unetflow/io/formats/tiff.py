@@ -13,6 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
+from unetflow.core.types import PixelArray
 from unetflow.io.files import (
     ArchiveMember,
     File,
@@ -32,8 +33,6 @@ from unetflow.io.formats.tiff_layout import (
     list_planes_once,
 )
 
-Pixels = NDArray[np.generic]
-
 ALPHA = ((1,), (2,))
 """Last values of the tag ExtraSamples that mean alpha (TIFF 6.0, section 18)."""
 _SWAPPED, _UPSIDE_DOWN, _MIRRORED = (5, 6, 7, 8), (3, 4, 7, 8), (2, 3, 6, 7)
@@ -47,7 +46,9 @@ def is_tiff(file: ReadableFile) -> bool:
     return file.suffix.lower() in (".tif", ".tiff")
 
 
-def read_tiff(file: ReadableFile, max_pixels: int, *, page: int | None, indices: bool) -> Pixels:
+def read_tiff(
+    file: ReadableFile, max_pixels: int, *, page: int | None, indices: bool
+) -> PixelArray:
     """Read one image of a TIFF file; see `decode_tiff` for arguments and result."""
     with open_tiff(file, keep=page is not None) as tiff:
         return decode_tiff(file, tiff, max_pixels, page, indices=indices)
@@ -60,7 +61,7 @@ def decode_tiff(
     page: int | None,
     *,
     indices: bool = False,
-) -> Pixels:
+) -> PixelArray:
     """Read one image of an opened TIFF file as a reader of `formats.readers` does.
 
     Pages are counted in C order over all axes except rows, columns and channels.
@@ -148,7 +149,7 @@ def _unpack(member: ArchiveMember, _signature: str) -> bytes:
 
 def _read_page(
     file: ReadableFile, tiff: tifffile.TiffFile, stack: Stack, page: int, max_pixels: int
-) -> tuple[Pixels, tifffile.TiffPage]:
+) -> tuple[PixelArray, tifffile.TiffPage]:
     """Read the planes of a page: `(height, width, ...)` with the channels last, and a header."""
     sizes = dict(stack.axes)
     channels = math.prod(size for letter, size in stack.axes if letter in CHANNEL_AXES)

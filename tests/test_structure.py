@@ -10,7 +10,7 @@ import yaml
 from kedro.config import OmegaConfigLoader
 from kedro.framework.project import configure_project
 
-from unetflow.annotations.layouts.registry import LAYOUTS, find_pairs
+from unetflow.annotations.layouts.find_pairs import LAYOUTS, find_pairs
 from unetflow.config.parameters import Parameters
 from unetflow.config.validation import read_parameters
 from unetflow.config_loader import RenamingConfigLoader

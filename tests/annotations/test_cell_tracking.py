@@ -5,9 +5,8 @@ import pytest
 import tifffile
 
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.layouts.cell_tracking import find_cell_tracking
-from unetflow.annotations.raster import InstanceMask
-from unetflow.annotations.records import SourceImage
+from unetflow.annotations.layouts.object_masks import find_cell_tracking
+from unetflow.annotations.raster import InstanceMask, SourceImage
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files

@@ -7,8 +7,7 @@ from PIL import Image
 
 from tests.support.images import CLASSES, random_pixels
 from unetflow.annotations.class_map import ClassMap, decode_mask
-from unetflow.annotations.raster import SemanticMask
-from unetflow.annotations.records import SourceImage
+from unetflow.annotations.raster import SemanticMask, SourceImage
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE

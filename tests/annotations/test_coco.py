@@ -12,8 +12,8 @@ from pycocotools.coco import COCO
 
 from unetflow.annotations import tables
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.layouts.coco import find_coco
-from unetflow.annotations.paths import resolve_path
+from unetflow.annotations.layouts.coco_table import find_coco
+from unetflow.annotations.tables import resolve_path
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files

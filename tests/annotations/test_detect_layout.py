@@ -11,7 +11,7 @@ from unetflow.annotations.autodetect.detect_layout import (
     detect_layout,
     find_candidates,
 )
-from unetflow.annotations.layouts.registry import find_pairs
+from unetflow.annotations.layouts.find_pairs import find_pairs
 from unetflow.core.errors import InputError
 
 N = range(1, 5)

@@ -16,7 +16,7 @@ from tests.support.file_trees import (
 from unetflow.annotations.autodetect import table_candidates
 from unetflow.annotations.autodetect.detect_layout import detect_layout, find_candidates
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.layouts.registry import find_pairs
+from unetflow.annotations.layouts.find_pairs import find_pairs
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 

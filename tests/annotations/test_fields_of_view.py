@@ -6,7 +6,7 @@ import yaml
 
 from tests.support.file_trees import noise, save
 from unetflow.annotations.autodetect.detect_layout import detect_layout, find_candidates
-from unetflow.annotations.layouts.registry import find_pairs
+from unetflow.annotations.layouts.find_pairs import find_pairs
 from unetflow.core.errors import InputError
 
 EDGE = 40

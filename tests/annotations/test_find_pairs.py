@@ -4,7 +4,7 @@ import zipfile
 import pytest
 
 from tests.support.images import touch_images
-from unetflow.annotations.layouts.registry import LAYOUTS, find_pairs
+from unetflow.annotations.layouts.find_pairs import LAYOUTS, find_pairs
 from unetflow.core.errors import InputError
 
 

@@ -17,7 +17,7 @@ from unetflow.annotations.autodetect.content_kind import (
     is_same_image,
 )
 from unetflow.annotations.autodetect.detect_layout import detect_layout, find_candidates
-from unetflow.annotations.autodetect.name_patterns import find_difference, propose_options
+from unetflow.annotations.autodetect.name_candidates import find_difference, propose_options
 from unetflow.core.errors import InputError
 
 N = range(1, 5)

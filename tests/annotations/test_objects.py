@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.support.images import touch_images
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.layouts.objects import find_object_masks
+from unetflow.annotations.layouts.object_masks import find_object_masks
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files

@@ -12,9 +12,9 @@ from unetflow.annotations.raster import (
     ObjectCanvas,
     ObjectMasks,
     SemanticMask,
+    SourceImage,
     to_smallest_dtype,
 )
-from unetflow.annotations.records import SourceImage
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE
@@ -132,9 +132,8 @@ def test_the_canvas_equals_drawing_pixel_by_pixel(objects, ignored):
         for place in zip(*np.nonzero(pixels), strict=True):
             label[place], instances[place] = index, count
             claims[place] += 1
-    canvas.ignore(ignored)
     label[ignored & (claims == 0)] = IGNORE
-    drawn = canvas.finish()
+    drawn = canvas.finish(ignored)
     np.testing.assert_array_equal(drawn.label, label)
     np.testing.assert_array_equal(drawn.instances, instances)
     assert drawn.overlap == (claims > 1).sum()

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from unetflow.annotations import tables
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.geometries import Polygon
-from unetflow.annotations.records import Pair, SourceImage, build_pairing
-from unetflow.annotations.shapes import ShapeAnnotation, ShapedObject
+from unetflow.annotations.raster import ShapeAnnotation, ShapedObject, SourceImage
+from unetflow.annotations.records import Pair, build_pairing
 from unetflow.annotations.tables import (
     MAX_COORDINATE,
     Coordinate,

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.images import touch_images
-from unetflow.annotations.raster import SemanticMask
-from unetflow.annotations.records import Pair, Pairing, SourceImage
+from unetflow.annotations.raster import SemanticMask, SourceImage
+from unetflow.annotations.records import Pair, Pairing
 from unetflow.annotations.split_table import (
     SplitTable,
     apply_split_table,

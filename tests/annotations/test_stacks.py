@@ -6,9 +6,8 @@ import tifffile
 
 from tests.support.images import random_pixels
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.layouts.stacks import find_stacks
-from unetflow.annotations.raster import InstanceMask, SemanticMask
-from unetflow.annotations.records import SourceImage
+from unetflow.annotations.layouts.folders import find_stacks
+from unetflow.annotations.raster import InstanceMask, SemanticMask, SourceImage
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import list_files

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.images import touch_images
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.layouts.registry import find_pairs
+from unetflow.annotations.layouts.find_pairs import find_pairs
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import DeclarationError
 

@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 from tests.support.file_trees import make
-from unetflow.annotations.layouts.registry import LAYOUTS, find_pairs
+from unetflow.annotations.layouts.find_pairs import LAYOUTS, find_pairs
 from unetflow.annotations.split_table import SplitTable
 from unetflow.core.errors import InputError
 

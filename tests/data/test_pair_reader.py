@@ -13,9 +13,15 @@ from scipy import ndimage
 
 from tests.support.images import CLASSES, random_pixels
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.layouts.registry import find_pairs
-from unetflow.annotations.raster import InstanceMask, ObjectMasks, SemanticMask
-from unetflow.annotations.records import Pair, RasterAnnotation, SourceImage
+from unetflow.annotations.layouts.find_pairs import find_pairs
+from unetflow.annotations.raster import (
+    InstanceMask,
+    ObjectMasks,
+    RasterAnnotation,
+    SemanticMask,
+    SourceImage,
+)
+from unetflow.annotations.records import Pair
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE

@@ -16,8 +16,8 @@ from PIL import Image
 
 from tests.support.images import CLASSES, random_pixels
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.layouts.objects import find_object_masks
-from unetflow.annotations.layouts.registry import find_pairs
+from unetflow.annotations.layouts.find_pairs import find_pairs
+from unetflow.annotations.layouts.object_masks import find_object_masks
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.data import sample_builder

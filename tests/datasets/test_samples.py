@@ -7,7 +7,7 @@ from kedro.io import DatasetError
 
 from tests.support.images import random_pixels
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.layouts.registry import find_pairs
+from unetflow.annotations.layouts.find_pairs import find_pairs
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import DeclarationError, InputError
 from unetflow.core.parallel import parallel_map

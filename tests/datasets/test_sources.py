@@ -7,7 +7,7 @@ from kedro.io import DataCatalog, DatasetError
 
 from tests.support.file_trees import EDGE, make, names, noise, save
 from tests.support.images import touch_images
-from unetflow.annotations.layouts.registry import find_pairs
+from unetflow.annotations.layouts.find_pairs import find_pairs
 from unetflow.core.errors import InputError
 from unetflow.datasets.sources import (
     DemoPairsDataset,

@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 from tests.support.drawn_objects import NAMES, OBJECTS, TRICKY
 from tests.support.images import random_pixels
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.layouts.registry import find_pairs
+from unetflow.annotations.layouts.find_pairs import find_pairs
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.instances.coco import write_coco

@@ -18,8 +18,8 @@ from PIL import Image
 
 from tests.support.images import random_pixels, write_sixteen_bit_png
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.raster import SemanticMask
-from unetflow.annotations.records import Pair, SourceImage
+from unetflow.annotations.raster import SemanticMask, SourceImage
+from unetflow.annotations.records import Pair
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.data.sample_builder import SampleSources, build_samples

@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 from unetflow.annotations.autodetect.detect_layout import find_candidates
-from unetflow.annotations.layouts.registry import find_pairs
+from unetflow.annotations.layouts.find_pairs import find_pairs
 
 EDGE = 16
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.raster import SemanticMask
-from unetflow.annotations.records import Pair, SourceImage
+from unetflow.annotations.raster import SemanticMask, SourceImage
+from unetflow.annotations.records import Pair
 from unetflow.config.classes import ClassSpec
 from unetflow.data.sample_builder import SampleSources, build_samples
 from unetflow.data.samples import Sample, SampleFolder

@@ -19,17 +19,12 @@ _MAX_LISTED = 8
 
 @dataclass(frozen=True)
 class ClassMap:
-    """The classes of a data set and the values that stand for them.
+    """The classes of a data set and the values that stand for them."""
 
-    Attributes:
-        classes: The classes in the order of their indices, the background first.
-        ignore: Mask values of pixels that are excluded from training and scores.
-        binarise_at: If set, mask values from it on become 255 and all others 0, except for the
-            ignored ones: for masks with soft edges, also of single objects and regions.
-    """
-
-    classes: tuple[ClassSpec, ...]
-    ignore: tuple[Value, ...] = ()
+    classes: tuple[ClassSpec, ...]  # in the order of their indices, the background first
+    ignore: tuple[Value, ...] = ()  # mask values of pixels excluded from training and scores
+    # If set, mask values from it on become 255 and all others 0, except for the ignored ones: for
+    # masks with soft edges, also of single objects and regions.
     binarise_at: int | None = None
 
     @classmethod
@@ -56,14 +51,9 @@ class ClassMap:
     def index_of(self, name: str, where: object, counts: Mapping[str, int] | None = None) -> int:
         """Return the label of a named annotation, such as a category of COCO.
 
-        Args:
-            name: The name.
-            where: What is annotated, for the error message.
-            counts: Number of objects by name in the whole data set, so that the error can list
-                all undeclared names.
-
         Raises:
-            InputError: No class declares the name.
+            InputError: No class declares the name. With `counts`, the number of objects by name in
+                the whole data set, the error lists all undeclared names.
         """
         index = self.indices.get(name, self.rest)
         if index is not None:
@@ -78,12 +68,9 @@ class ClassMap:
                 f"; in the whole data set these names (with their numbers of objects) are not "
                 f"declared: {listed}; these are: {', '.join(names) or 'none'}"
             )
-        raise DeclarationError(
-            where,
-            problem,
-            f"Write {'each of them' if len(undeclared) > 1 else repr(name)} into the `values` of a "
-            "class, or give one `values: rest`",
-        )
+        which = "each of them" if len(undeclared) > 1 else repr(name)
+        fix = f"Write {which} into the `values` of a class, or give one `values: rest`"
+        raise DeclarationError(where, problem, fix)
 
     def object_index(self, where: object) -> int:
         """Return the label of objects that have no name.
@@ -99,16 +86,9 @@ class ClassMap:
 
 
 def decode_mask(mask: NDArray[np.integer], class_map: ClassMap, where: object) -> Label:
-    """Convert the values of a mask to class indices.
+    """Convert the `(height, width)` whole numbers of a mask to class indices, 255 where ignored.
 
-    Args:
-        mask: `(height, width)` whole numbers; of a colour mask red, green and blue as the three
-            bytes of one number.
-        class_map: What they mean.
-        where: The mask's file, for the error message.
-
-    Returns:
-        `(height, width)` uint8, the index of each pixel's class, 255 where ignored.
+    In a colour mask red, green and blue are the three bytes of a number.
 
     Raises:
         InputError: The mask holds a value that no class declares.
@@ -120,12 +100,7 @@ def decode_mask(mask: NDArray[np.integer], class_map: ClassMap, where: object) -
     values, counts = np.unique(mask, return_counts=True)
     undeclared = [int(value) for value in values if int(value) not in declared]
     if undeclared and class_map.rest is None:
-        raise DeclarationError(
-            where,
-            "it holds values that no class declares; "
-            + _histogram(values, counts, class_map.in_colour),
-            _suggest_fix(values, counts, undeclared, class_map),
-        )
+        raise _undeclared_error(values, counts, undeclared, class_map, where)
     indices = np.array([declared.get(int(value), class_map.rest) for value in values], np.uint8)
     if values[0] >= 0 and values[-1] <= _MAX_TABLE_VALUE:
         table = np.zeros(int(values[-1]) + 1, np.uint8)
@@ -133,15 +108,14 @@ def decode_mask(mask: NDArray[np.integer], class_map: ClassMap, where: object) -
         label: Label = table[mask]
     else:
         label = indices[np.searchsorted(values, mask)]
-    if ignored is not None:
-        label[ignored] = IGNORE
+    label[ignored] = IGNORE
     return label
 
 
-def ignored_pixels(mask: NDArray[np.integer], class_map: ClassMap) -> NDArray[np.bool_] | None:
-    """Return where a mask holds ignored values before it is binarised; None without such values."""
+def ignored_pixels(mask: NDArray[np.integer], class_map: ClassMap) -> NDArray[np.bool_]:
+    """Return where a mask holds ignored values before it is binarised."""
     numbers = [number for v in class_map.ignore if isinstance(number := _to_number(v), int)]
-    return np.isin(mask, numbers) if numbers else None
+    return np.isin(mask, numbers) if numbers else np.zeros(mask.shape, bool)
 
 
 def object_pixels(mask: NDArray[np.integer], class_map: ClassMap) -> NDArray[np.bool_]:
@@ -151,44 +125,35 @@ def object_pixels(mask: NDArray[np.integer], class_map: ClassMap) -> NDArray[np.
 
 def _to_number(value: Value) -> Value:
     """Return the number that stands for a colour in a mask; other values as they are."""
-    return int(value[1:], 16) if isinstance(value, str) and is_colour(value) else value
+    return int(str(value)[1:], 16) if is_colour(value) else value
 
 
-def _format(value: int, in_colour: bool) -> str:
-    return f"#{value:06x}" if in_colour else str(value)
-
-
-def _histogram(values: NDArray[np.integer], counts: NDArray[np.integer], in_colour: bool) -> str:
-    """Return the most frequent values of a mask with their fractions."""
-    order = np.argsort(-counts, kind="stable")[:_MAX_LISTED]
-    listed = ", ".join(
-        f"{_format(int(values[i]), in_colour)}: {counts[i] / counts.sum():.1%}" for i in order
-    )
-    more = f" and {len(values) - _MAX_LISTED} more" if len(values) > _MAX_LISTED else ""
-    return f"share of pixels by value: {listed}{more}"
-
-
-def _suggest_fix(
+def _undeclared_error(
     values: NDArray[np.integer],
     counts: NDArray[np.integer],
     undeclared: list[int],
     class_map: ClassMap,
-) -> str:
-    """Guess what is meant: one value for the only absent class, or soft edges."""
-    present = {int(value) for value in values}
+    where: object,
+) -> DeclarationError:
+    """Return an error that lists the most frequent values of a mask and guesses what is meant."""
+    form = "#{:06x}" if class_map.in_colour else "{}"
+    order = np.argsort(-counts, kind="stable")[:_MAX_LISTED]
+    shares = [f"{form.format(int(values[i]))}: {counts[i] / counts.sum():.1%}" for i in order]
+    more = f" and {len(values) - _MAX_LISTED} more" if len(values) > _MAX_LISTED else ""
     absent = [
         spec
         for spec in class_map.classes
-        if spec.values is not None and present.isdisjoint(map(_to_number, spec.values))
+        if spec.values is not None and {*values.tolist()}.isdisjoint(map(_to_number, spec.values))
     ]
+    is_soft = len(values) > 4 and values[-1] == 255 and counts[0] + counts[-1] > counts.sum() / 2
+    fix = "Write the missing values into `classes`, or give one class `values: rest`"
     if len(undeclared) == 1 and len(absent) == 1:
-        value = _format(undeclared[0], class_map.in_colour)
-        return f"Did you mean {value} -> {absent[0].name}? Then write it into `classes`"
-    extremes = np.isin(values, (values[0], values[-1]))
-    is_soft = len(values) > 4 and values[-1] == 255 and counts[extremes].sum() > counts.sum() / 2
-    if is_soft and not class_map.in_colour:
-        return (
+        value = form.format(undeclared[0])
+        fix = f"Did you mean {value} -> {absent[0].name}? Then write it into `classes`"
+    elif is_soft and not class_map.in_colour:
+        fix = (
             "These look like soft edges: set `ingestion.masks.binarise_at: 128`, which makes "
             "values from 128 on 255 and all others 0"
         )
-    return "Write the missing values into `classes`, or give one class `values: rest`"
+    problem = "it holds values that no class declares; share of pixels by value: "
+    return DeclarationError(where, f"{problem}{', '.join(shares)}{more}", fix)

@@ -1,26 +1,56 @@
-"""Annotations that are mask files; see `records.Annotation`."""
+"""Annotations of images as pixels: mask files, and objects that a table describes.
 
-from dataclasses import dataclass
+An annotation is immutable, so that it can be compared and sent to workers. It has `files`, which
+drawing reads; `where`, its name in error messages and in the manifest; `content`, everything but
+the files' bytes that determines what is drawn; and `draw`, which draws it for an image of a shape
+`(height, width)`, or raises an `InputError` if it cannot be read, does not fit the image, or means
+nothing declared.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.segmentation import relabel_sequential
 
 from unetflow.annotations.class_map import ClassMap, decode_mask, ignored_pixels, object_pixels
-from unetflow.annotations.records import RasterAnnotation, SourceImage
+from unetflow.annotations.geometries import HeightWidth, ObjectPart, Pixels
 from unetflow.core.errors import DeclarationError, InputError
 from unetflow.core.types import IGNORE, Label
 from unetflow.io.files import File
+from unetflow.io.formats.bounds import check_size
 from unetflow.io.formats.readers import read_mask
 
 
 @dataclass(frozen=True)
-class _SingleMask:
-    """An annotation in one mask.
+class SourceImage:
+    """An image in a file."""
 
-    Attributes:
-        mask: The mask.
-    """
+    file: File
+    page: int | None = None  # its number in a file that holds several
+
+    def __str__(self) -> str:
+        return str(self.file) if self.page is None else f"{self.file}[{self.page}]"
+
+
+@dataclass(frozen=True)
+class RasterAnnotation:
+    """An annotation as pixels, in arrays `(height, width)`."""
+
+    label: Label  # uint8, class indices; 255 is ignored
+    # uint16 or uint32, the number of each pixel's object from 1 on, 0 for none; None where the
+    # source does not separate objects
+    instances: NDArray[np.unsignedinteger] | None = None
+    overlap: int = 0  # number of pixels that more than one object covers; the last one gets them
+
+
+@dataclass(frozen=True)
+class _SingleMask:
+    """An annotation in one mask."""
 
     mask: SourceImage
     kind: ClassVar[str]
@@ -46,9 +76,7 @@ class SemanticMask(_SingleMask):
 
     kind = "mask"
 
-    def draw(
-        self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int
-    ) -> RasterAnnotation:
+    def draw(self, shape: HeightWidth, class_map: ClassMap, max_pixels: int) -> RasterAnnotation:
         """Read the mask and decode its values."""
         mask = read_mask(
             self.mask.file,
@@ -66,9 +94,7 @@ class InstanceMask(_SingleMask):
 
     kind = "instances"
 
-    def draw(
-        self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int
-    ) -> RasterAnnotation:
+    def draw(self, shape: HeightWidth, class_map: ClassMap, max_pixels: int) -> RasterAnnotation:
         """Read the mask; every object belongs to the only class beside the background."""
         index = class_map.object_index(self.where)
         if class_map.binarise_at is not None:
@@ -79,14 +105,9 @@ class InstanceMask(_SingleMask):
         if mask.min() < 0:
             raise InputError(self.where, "it numbers an object below 0", "Number them from 1 on")
         ignored = ignored_pixels(mask, class_map)
-        if ignored is not None:
-            mask = np.where(ignored, 0, mask)
-        _, numbers = np.unique(mask, return_inverse=True)
-        has_background = bool(np.any(mask == 0))
-        instances = to_smallest_dtype(numbers.reshape(mask.shape) + (0 if has_background else 1))
+        instances = to_smallest_dtype(relabel_sequential(np.where(ignored, 0, mask))[0])
         label: Label = np.where(instances > 0, np.uint8(index), np.uint8(0))
-        if ignored is not None:
-            label[ignored] = IGNORE
+        label[ignored] = IGNORE
         return RasterAnnotation(label, instances)
 
 
@@ -94,55 +115,115 @@ class InstanceMask(_SingleMask):
 class ObjectMasks:
     """One mask file for each object: it covers all but 0, or what reaches `binarise_at`."""
 
-    masks: tuple[File, ...]
+    files: tuple[File, ...]
     where: str
     content: ClassVar[str] = "objects"
 
-    @property
-    def files(self) -> tuple[File, ...]:
-        """The masks' files."""
-        return self.masks
-
-    def draw(
-        self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int
-    ) -> RasterAnnotation:
+    def draw(self, shape: HeightWidth, class_map: ClassMap, max_pixels: int) -> RasterAnnotation:
         """Number the objects in the order of their files, the later one on top."""
         index = class_map.object_index(self.where)
         canvas, all_ignored = ObjectCanvas(shape), np.zeros(shape, bool)
-        for file in self.masks:
+        for file in self.files:
             mask = read_mask(file, max_pixels, soft=class_map.binarise_at is not None)
             check_shape(file, mask.shape, shape)
-            pixels = object_pixels(mask, class_map)
             ignored = ignored_pixels(mask, class_map)
-            if ignored is not None:
-                pixels &= ~ignored
-                all_ignored |= ignored
-            if not canvas.add(pixels, index) and (ignored is None or not ignored.any()):
+            all_ignored |= ignored
+            is_drawn = canvas.add(object_pixels(mask, class_map) & ~ignored, index)
+            if not is_drawn and not ignored.any():
                 raise InputError(file, "the mask is empty", "Draw the object, or delete the file")
-        canvas.ignore(all_ignored)
-        return canvas.finish()
+        return canvas.finish(all_ignored)
+
+
+@dataclass(frozen=True)
+class ShapedObject:
+    """An object of an image."""
+
+    name: str | None  # its class in the table; None where the table has none
+    parts: tuple[ObjectPart, ...]  # at least one; the object is their union
+    where: str  # its place in the table, such as "annotation 12"
+    ignored: bool = False  # whether its pixels are excluded from training and scores
+
+    def pixels(self, shape: HeightWidth, where: object) -> Pixels:
+        """Draw its parts, which must cover a pixel of the image."""
+        pixels = np.zeros(shape, bool)
+        for part in self.parts:
+            pixels |= part.pixels(shape, where)
+        if not pixels.any():
+            problem = "no pixel of the image lies in it"
+            raise InputError(where, problem, "Correct or remove the object")
+        return pixels
+
+
+@dataclass(frozen=True)
+class ShapeAnnotation:
+    """The objects of an image as a table describes them, in memory."""
+
+    objects: tuple[ShapedObject, ...]  # later ones are drawn over earlier ones
+    where: str  # the table's file, and in brackets the image
+    size: HeightWidth | None = None  # of the annotated image, if the table states it
+    # Number of objects by name in the whole data set, so that an error lists all undeclared ones.
+    name_counts: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+    files: ClassVar[tuple[File, ...]] = ()
+
+    @property
+    def content(self) -> str:
+        """A digest of all that is drawn."""
+        objects = [(item.name, item.ignored, item.parts) for item in self.objects]
+        return f"shapes {hashlib.sha256(repr((self.size, objects)).encode()).hexdigest()}"
+
+    def count_names(self) -> Counter[str]:
+        """Count the objects of each name, without ignored ones, which need no class."""
+        return Counter(i.name for i in self.objects if i.name is not None and not i.ignored)
+
+    def draw(self, shape: HeightWidth, class_map: ClassMap, max_pixels: int) -> RasterAnnotation:
+        """Number the objects in the table's order, then mark ignored pixels around them.
+
+        Objects of the background class are holes: they hide what they cover and have no number.
+        """
+        height, width = shape
+        check_size(self.where, width, height, max_pixels)
+        if self.size is not None and self.size != (height, width):
+            problem = (
+                f"an image of {self.size[1]} x {self.size[0]} pixels was annotated, but the image "
+                f"is {width} x {height}"
+            )
+            fix = "Use the image that was annotated, or annotate this one"
+            raise InputError(self.where, problem, fix)
+        canvas, ignored = ObjectCanvas(shape), np.zeros(shape, bool)
+        counts = self.name_counts or self.count_names()
+        for item in self.objects:
+            where = f"{self.where}, {item.where}"
+            if item.ignored:
+                index = IGNORE
+            elif item.name is None:
+                index = class_map.object_index(where)
+            else:
+                index = class_map.index_of(item.name, where, counts)
+            pixels = item.pixels(shape, where)
+            if index == IGNORE:
+                ignored |= pixels
+            else:
+                canvas.add(pixels, index)
+        drawn = canvas.finish(ignored)
+        if drawn.instances is not None:
+            drawn.instances[drawn.label == 0] = 0
+        return drawn
+
+
+Annotation = SemanticMask | InstanceMask | ObjectMasks | ShapeAnnotation
 
 
 class ObjectCanvas:
-    """A canvas on which objects are drawn one after the other.
+    """A canvas of a shape `(height, width)` on which objects are drawn one after the other."""
 
-    Args:
-        shape: `(height, width)`.
-    """
-
-    def __init__(self, shape: tuple[int, int]) -> None:
+    def __init__(self, shape: HeightWidth) -> None:
         self._label = np.zeros(shape, np.uint8)
         self._instances = np.zeros(shape, np.uint32)
         self._overlap = np.zeros(shape, bool)
         self._count = 0
 
-    def add(self, pixels: NDArray[np.bool_], index: int) -> bool:
-        """Draw an object over those before it, and return whether it has any pixel.
-
-        Args:
-            pixels: `(height, width)`, where the object is.
-            index: Its label.
-        """
+    def add(self, pixels: Pixels, index: int) -> bool:
+        """Draw an object of a label over those before it, and return whether it has any pixel."""
         rows = np.flatnonzero(pixels.any(axis=1))
         if not rows.size:
             return False
@@ -156,12 +237,9 @@ class ObjectCanvas:
         self._instances[box][inside] = self._count
         return True
 
-    def ignore(self, pixels: NDArray[np.bool_]) -> None:
-        """Mark pixels as ignored, unless an object lies there."""
-        self._label[pixels & (self._instances == 0)] = IGNORE
-
-    def finish(self) -> RasterAnnotation:
-        """Return what has been drawn."""
+    def finish(self, ignored: Pixels) -> RasterAnnotation:
+        """Return what has been drawn; pixels without an object may be ignored."""
+        self._label[ignored & (self._instances == 0)] = IGNORE
         overlap = int(np.count_nonzero(self._overlap))
         return RasterAnnotation(self._label, to_smallest_dtype(self._instances), overlap)
 
@@ -172,7 +250,7 @@ def to_smallest_dtype(numbers: NDArray[np.integer]) -> NDArray[np.unsignedintege
     return numbers.astype(np.uint16 if fits else np.uint32)
 
 
-def check_shape(where: object, found: tuple[int, ...], shape: tuple[int, int]) -> None:
+def check_shape(where: object, found: tuple[int, ...], shape: HeightWidth) -> None:
     """Refuse a mask whose size differs from its image's."""
     if tuple(found) != tuple(shape):
         problem = f"the mask is {found[1]} x {found[0]}, but its image is {shape[1]} x {shape[0]}"

@@ -1,136 +1,63 @@
 """What every layout finds for each image: its file, its annotation, its group and its split."""
 
+import posixpath
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from unetflow.annotations.class_map import ClassMap
+from unetflow.annotations.raster import Annotation, SourceImage
 from unetflow.core.errors import InputError
-from unetflow.core.types import Label
-from unetflow.io.file_listing import natural_order
+from unetflow.io.file_listing import FileListing, natural_order
 from unetflow.io.files import File
+from unetflow.io.formats.readers import is_image
 
-
-@dataclass(frozen=True)
-class SourceImage:
-    """An image in a file.
-
-    Attributes:
-        file: The file.
-        page: The number of the image in a file that holds several; None where there is one.
-    """
-
-    file: File
-    page: int | None = None
-
-    def __str__(self) -> str:
-        return str(self.file) if self.page is None else f"{self.file}[{self.page}]"
-
-
-@dataclass(frozen=True)
-class RasterAnnotation:
-    """An annotation as pixels.
-
-    Attributes:
-        label: `(height, width)` uint8, class indices; 255 is ignored.
-        instances: `(height, width)` uint16 or uint32, the number of each pixel's object from 1
-            on, 0 for none; None where the source does not separate objects.
-        overlap: Number of pixels that more than one object covers; the last one gets them.
-    """
-
-    label: Label
-    instances: NDArray[np.unsignedinteger] | None = None
-    overlap: int = 0
-
-
-class Annotation(Protocol):
-    """The annotation of one image; immutable, so that it can be compared and sent to workers."""
-
-    @property
-    def files(self) -> tuple[File, ...]:
-        """The files that `draw` reads; none for what is in memory."""
-
-    @property
-    def where(self) -> str:
-        """Its name in error messages and in the manifest."""
-
-    @property
-    def content(self) -> str:
-        """Everything but the files' bytes that determines what is drawn."""
-
-    def draw(
-        self, shape: tuple[int, int], class_map: ClassMap, max_pixels: int
-    ) -> RasterAnnotation:
-        """Draw it for an image of a shape `(height, width)`.
-
-        Raises:
-            InputError: It cannot be read, does not fit the image, or means nothing declared.
-        """
+_UNSUPPORTED = re.compile(
+    r"\.(avif|czi|dcm|exr|heic|ims|j2k|jp2|lif|lsm|mha|mrxs|nd2|ndpi|nii|nii\.gz|npy|nrrd|oib|oif"
+    r"|pbm|pgm|pnm|ppm|svs|vsi|webp)$",
+    re.IGNORECASE,
+)
+"""Extensions of images that no reader knows; leaving them out silently would hide them."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One image and its annotation.
+    """One image and its annotation."""
 
-    Attributes:
-        id: A name that no other image of the data set has: a path with slashes, without extension.
-        image: The image.
-        annotation: Its annotation.
-        region: A mask of the pixels that count (all but 0); None where all do.
-        group: What must stay on one side of a split, such as the volume of a slice; None where
-            the source states none.
-        split: "train", "validation" or "test"; None where the source states none.
-        is_series: Whether the group is a series of neighbours, such as the slices of a volume,
-            which a split into contiguous blocks may cut.
-    """
-
-    id: str
+    id: str  # no other image of the data set has it: a path with slashes, without extension
     image: SourceImage
     annotation: Annotation
-    region: File | None = None
+    region: File | None = None  # a mask of the pixels that count (all but 0); None where all do
+    # What must stay on one side of a split, such as the volume of a slice, if the source states it.
     group: str | None = None
-    split: str | None = None
+    split: str | None = None  # "train", "validation" or "test", if the source states it
+    # Whether the group is a series of neighbours, such as the slices of a volume, which a split
+    # into contiguous blocks may cut.
     is_series: bool = False
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """What a layout finds.
+    """What a layout finds."""
 
-    Attributes:
-        pairs: The annotated images in natural order.
-        refused: An error for each file that is left out.
-        unlabelled: The images without annotation by id; they wait for a model's masks.
-        detected_layout: Explanation of a layout that was detected; "" where one was given.
-    """
-
-    pairs: list[Pair]
-    refused: list[InputError]
+    pairs: list[Pair]  # in natural order
+    refused: list[InputError]  # one for each file that is left out
+    # The images without annotation by id; they wait for a model's masks.
     unlabelled: dict[str, SourceImage] = field(default_factory=dict)
-    detected_layout: str = ""
+    detected_layout: str = ""  # explanation of a layout that was detected
 
 
 def build_pairing(
     pairs: Iterable[Pair], unlabelled: Iterable[tuple[str, File]], refused: Iterable[InputError]
 ) -> Pairing:
-    """Put what a layout finds in natural order, and refuse images that share their id.
-
-    Args:
-        pairs: The annotated images.
-        unlabelled: The ids and files of the others.
-        refused: The errors so far.
-    """
-    pairs = list(pairs)
+    """Put pairs and the ids and files of others in order, and refuse images that share an id."""
+    annotated = {}
     images: dict[str, list[SourceImage]] = defaultdict(list)
     for pair in pairs:
+        annotated[pair.id] = pair
         images[pair.id].append(pair.image)
     for identifier, file in unlabelled:
         images[identifier].append(SourceImage(file))
-    annotated = {pair.id: pair for pair in pairs}
     sole = [i for i in sorted(images, key=natural_order) if len(images[i]) == 1]
     shared = [
         InputError(
@@ -152,3 +79,30 @@ def build_pairing(
 def sort_errors(errors: Iterable[InputError]) -> list[InputError]:
     """Return errors in the natural order of what they are about."""
     return sorted(errors, key=lambda error: natural_order(error.where))
+
+
+def list_images(listing: FileListing, folder: str) -> tuple[dict[str, File], list[InputError]]:
+    """Return the images within a folder by their paths in it, and `list_refused` of the folder."""
+    images = {name: file for name, file in listing.within(folder).items() if is_image(name)}
+    return images, list_refused(listing, {folder})
+
+
+def list_refused(listing: FileListing, folders: Iterable[str]) -> list[InputError]:
+    """Return a listing's errors, and one for each image in folders whose format no reader knows."""
+    prefixes = tuple(folder_prefix(folder) for folder in folders)
+    unsupported = [
+        InputError(file, f"no reader knows {file.suffix} files", "Convert it to TIFF")
+        for name, file in listing.files.items()
+        if name.startswith(prefixes) and _UNSUPPORTED.search(name)
+    ]
+    return [*listing.refused, *unsupported]
+
+
+def folder_prefix(folder: str) -> str:
+    """Return the common start of the paths within a folder."""
+    return "" if folder in (".", "") else folder.strip("/") + "/"
+
+
+def without_suffix(name: str) -> str:
+    """Return a path without the extension of its last part."""
+    return posixpath.splitext(name)[0]

@@ -32,20 +32,12 @@ _FIX = "Give `file`, `id`, and `split` or `group` or both"
 
 
 class SplitTable(Strict):
-    """A table of splits or groups in a data set.
+    """A table of splits or groups in a data set, as the names of its columns."""
 
-    Attributes:
-        file: Path of the CSV file within the data set's root.
-        id: The column with the ids, or the images' names with their extension.
-        split: The column with "train", "validation" (or "val") and "test"; None: no such column.
-        group: The column with what must stay on one side, such as the patient; None: no such
-            column.
-    """
-
-    file: str
-    id: str = "id"
-    split: str | None = None
-    group: str | None = None
+    file: str  # path of the CSV file within the data set's root
+    id: str = "id"  # the ids, or the images' names with their extension
+    split: str | None = None  # "train", "validation" (or "val") and "test"
+    group: str | None = None  # what must stay on one side, such as the patient
 
     @model_validator(mode="after")
     def _require_column(self) -> Self:

@@ -2,7 +2,9 @@
 
 import io
 import json
+import posixpath
 from collections.abc import Sequence
+from pathlib import PureWindowsPath
 from typing import Annotated, Any, TypeAlias, TypeVar
 from zipfile import BadZipFile
 
@@ -16,7 +18,6 @@ MAX_TABLE_BYTES = 2 * 2**30
 """Size of a table, which is read as a whole."""
 MAX_COORDINATE = 2**27
 """Distance of a point from the image's corner, in pixels."""
-
 AGAIN = "Export the annotations again"
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
@@ -44,11 +45,7 @@ Coordinate: TypeAlias = Annotated[
 
 
 def read_bytes(file: File, max_bytes: int | None = None) -> bytes:
-    """Read a table's file.
-
-    Args:
-        file: The file.
-        max_bytes: Its largest size; None: `MAX_TABLE_BYTES`.
+    """Read a table's file of at most `max_bytes`, or else `MAX_TABLE_BYTES`.
 
     Raises:
         InputError: It is too large, or cannot be read.
@@ -63,21 +60,14 @@ def read_bytes(file: File, max_bytes: int | None = None) -> bytes:
             return opened.read()
     except (OSError, BadZipFile, KeyError) as error:  # an archive that has changed since
         reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            file, f"it cannot be read ({type(error).__name__}: {reason})", "Copy it again"
-        ) from error
+        problem = f"it cannot be read ({type(error).__name__}: {reason})"
+        raise InputError(file, problem, "Copy it again") from error
 
 
 def read_columns(file: File, columns: Sequence[str]) -> list[list[str]]:
-    """Read some columns of a CSV table in UTF-8, with or without a byte order mark.
+    """Read columns of a CSV table in UTF-8 that commas separate and that the first row names.
 
-    Args:
-        file: The table; its columns are separated by commas and have their names in the first row.
-        columns: The names of the wanted columns.
-
-    Returns:
-        The values of each column as texts, without the white space around them; "" for an empty
-        cell.
+    The values are texts without the white space around them, "" for an empty cell.
 
     Raises:
         InputError: It cannot be read, is not such a table, or lacks a column.
@@ -134,13 +124,8 @@ def read_json(file: File, max_bytes: int | None = None) -> dict[str, Any]:
 def parse_record(model: type[Model], value: object, where: object) -> Model:
     """Check an object of a JSON file.
 
-    Args:
-        model: What it must look like.
-        value: The object.
-        where: What to name in an error message.
-
     Raises:
-        InputError: It does not fit the model; the error names the first key that is wrong.
+        InputError: It does not fit the model; the error names `where` and the first wrong key.
     """
     try:
         return model.model_validate(value)
@@ -171,6 +156,18 @@ def read_size(
             return tall, wide
     listed = f"'{height}' {shorten(size[0])} and '{width}' {shorten(size[1])}"
     raise InputError(where, f"its {listed} are not a size", AGAIN)
+
+
+def resolve_path(folder: str, name: str) -> str | None:
+    """Return the target of a path in a table, relative to a folder; None outside the root.
+
+    Both kinds of slashes are understood, since tables are written on Windows too.
+    """
+    path = PureWindowsPath(name)
+    if path.anchor:
+        return None
+    joined = posixpath.normpath(posixpath.join(folder, path.as_posix()))
+    return None if joined.split("/")[0] == ".." else joined
 
 
 def shorten(value: object, length: int = 60) -> str:

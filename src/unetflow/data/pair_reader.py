@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from skimage.measure import label as connected_components
 
 from unetflow.annotations.class_map import ClassMap, object_pixels
-from unetflow.annotations.raster import check_shape
-from unetflow.annotations.records import Pair, RasterAnnotation
+from unetflow.annotations.raster import RasterAnnotation, check_shape
+from unetflow.annotations.records import Pair
 from unetflow.core.errors import InputError
 from unetflow.core.hashing import sha256
 from unetflow.core.types import IGNORE, Label

@@ -8,7 +8,7 @@ from types import NoneType, UnionType
 from typing import Any
 
 from unetflow.annotations.autodetect.detect_layout import detect_layout
-from unetflow.annotations.layouts.registry import LAYOUTS, find_pairs
+from unetflow.annotations.layouts.find_pairs import LAYOUTS, find_pairs
 from unetflow.annotations.records import Pairing
 from unetflow.annotations.split_table import SplitTable, apply_split_table
 from unetflow.core.errors import InputError
@@ -104,7 +104,7 @@ class _Source(ReadOnlyDataset[Loaded]):
     Args:
         path: A folder, or a zip archive, which is read in place.
         layout: Arrangement of images and annotations, a name in
-            `annotations.layouts.registry.LAYOUTS`; None detects it, where only one fits.
+            `annotations.layouts.find_pairs.LAYOUTS`; None detects it, where only one fits.
         splits: Options of the layout by the split's name, where folders split the data already.
         split_table: See `SplitTable`; where a table splits the data already.
         download: `{url: ..., sha256: ...}` of the file at `path`, fetched when it is missing.

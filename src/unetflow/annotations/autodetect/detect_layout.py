@@ -2,18 +2,21 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from unetflow.annotations.autodetect.content_kind import has_mask_word
-from unetflow.annotations.autodetect.fields_of_view import use_fields_of_view_as_regions
+from unetflow.annotations.autodetect.content_kind import (
+    has_mask_word,
+    use_fields_of_view_as_regions,
+)
 from unetflow.annotations.autodetect.name_candidates import find_name_candidates
 from unetflow.annotations.autodetect.table_candidates import find_table_candidates
-from unetflow.annotations.layouts.registry import find_pairs_in_listing
+from unetflow.annotations.layouts.find_pairs import find_pairs
+from unetflow.annotations.layouts.object_masks import split_name
 from unetflow.annotations.records import Pairing
 from unetflow.annotations.split_table import find_split_words, parse_split
 from unetflow.core.errors import InputError
@@ -30,23 +33,14 @@ MadePairs = frozenset[tuple[str, str]]
 
 @dataclass(frozen=True)
 class LayoutCandidate:
-    """A layout that a folder may have.
-
-    Attributes:
-        layout: The layout's name.
-        options: Its options.
-        splits: Options that differ by split, or None; see `registry.find_pairs`.
-        n_pairs: Number of annotated images that it finds.
-        n_unused: Number of image files that are no part of it.
-        n_unused_masks: Number of those that are called masks, unlike the images.
-    """
+    """A layout that a folder may have, with the arguments of `find_pairs`."""
 
     layout: str
     options: dict[str, Any] = field(default_factory=dict)
     splits: dict[str, dict[str, Any]] | None = None
-    n_pairs: int = 0
-    n_unused: int = 0
-    n_unused_masks: int = 0
+    n_pairs: int = 0  # annotated images that it finds
+    n_unused: int = 0  # image files that are no part of it
+    n_unused_masks: int = 0  # those of them that are called masks, unlike the images
 
     def explain(self, root: Path) -> str:
         """Return a summary and the catalog entry that pins this layout."""
@@ -60,34 +54,31 @@ class LayoutCandidate:
         lines = yaml.safe_dump({"raw_pairs": entry}, sort_keys=False, width=1000).splitlines()
         indented = "\n".join(f"    {line}" for line in lines)
         rest = f", without {self.n_unused} other image files" if self.n_unused else ""
-        keep = "; `ingestion.split.strategy: given` keeps its split" if self.splits else ""
-        return (
-            f"'{self.layout}' with {self.n_pairs} annotated images{rest}"
-            f"{self._explain_regions()}{keep}:\n{indented}"
-        )
-
-    def _explain_regions(self) -> str:
         parts = [self.options, *(self.splits or {}).values()]
-        names = dict.fromkeys(f"'{part['regions']}'" for part in parts if "regions" in part)
-        if not names:
-            return ""
-        seem = "seems to be the field" if len(names) == 1 else "seem to be the fields"
-        return f"; {' and '.join(names)} {seem} of view, and pixels outside do not count"
+        regions = dict.fromkeys(f"'{part['regions']}'" for part in parts if "regions" in part)
+        if regions:
+            seem = "seems to be the field" if len(regions) == 1 else "seem to be the fields"
+            rest += f"; {' and '.join(regions)} {seem} of view, and pixels outside do not count"
+        if self.splits:
+            rest += "; `ingestion.split.strategy: given` keeps its split"
+        return f"'{self.layout}' with {self.n_pairs} annotated images{rest}:\n{indented}"
 
 
 def detect_layout(root: Path) -> LayoutCandidate:
     """Return the only layout that a folder or archive can have.
 
-    Args:
-        root: The folder or archive.
-
     Raises:
-        InputError: There is no such layout, or more than one, or one that leaves out many masks;
-            the message shows them.
+        InputError: There is none, or more than one, or one that leaves out many masks; the message
+            shows them.
     """
     candidates = find_candidates(root)
     if not candidates:
-        problem = f"no layout was detected in it; {_summarise(list_files(root))}"
+        kinds = Counter(
+            (name.rpartition("/")[0] or "the folder itself", "." + name.rpartition(".")[2])
+            for name in list_files(root).files
+        )
+        rows = [f"{count} {ending} in {folder}" for (folder, ending), count in kinds.most_common(6)]
+        problem = f"no layout was detected in it; it holds {', '.join(rows) or 'no file'}"
         fix = "Write `layout` and its options into the catalog; the README has a table of them"
         raise InputError(root, problem, fix)
     first = candidates[0]
@@ -97,12 +88,10 @@ def detect_layout(root: Path) -> LayoutCandidate:
         problem = f"it can be read in {len(candidates)} ways{some}:\n{entries}\n"
         raise InputError(root, problem, "Copy the intended one into conf/local/catalog.yml")
     if first.n_unused_masks > _MAX_UNUSED_MASKS * first.n_pairs:
-        raise InputError(
-            root,
-            f"the detected layout leaves out {first.n_unused_masks} files that are called masks:\n"
-            f"{entries}\n",
-            "If that is intended, copy it into conf/local/catalog.yml; otherwise correct it there",
-        )
+        what = f"{first.n_unused_masks} files that are called masks"
+        problem = f"the detected layout leaves out {what}:\n{entries}\n"
+        fix = "If that is intended, copy it into conf/local/catalog.yml; otherwise correct it there"
+        raise InputError(root, problem, fix)
     return first
 
 
@@ -113,13 +102,20 @@ def find_candidates(root: Path) -> list[LayoutCandidate]:
     """
     listing = list_files(root)
     object_counts = _count_objects(listing)
-    tried = _try(listing, _list_special_layouts(listing, object_counts))
+    special = [
+        LayoutCandidate("cell_tracking", options)
+        for truth, options in (("GT", {}), ("ST", {"truth": "ST"}))
+        if any(f"_{truth}/SEG/man_seg" in name for name in listing.files)
+    ]
+    if sum(map(bool, object_counts.values())) > 1:
+        special.append(LayoutCandidate("objects"))
+    tried = _try(listing, special)
     has_objects = any(count > 1 for count in object_counts.values())
     if not any(has_objects or candidate.layout == "cell_tracking" for candidate, _ in tried):
-        tables = [LayoutCandidate(*found) for found in find_table_candidates(listing)]
-        found_by_name = use_fields_of_view_as_regions(listing, find_name_candidates(listing))
-        names = [LayoutCandidate(*found) for found in found_by_name]
-        tried += _try(listing, [*tables, *_join_splits(tables), *names, *_join_splits(names)])
+        by_name = use_fields_of_view_as_regions(listing, find_name_candidates(listing))
+        for found in (find_table_candidates(listing), by_name):
+            candidates = [LayoutCandidate(*each) for each in found]
+            tried += _try(listing, [*candidates, *_join_splits(candidates)])
     # Among those that make the same pairs the simplest comes first, and splits before none.
     tried.sort(key=lambda each: (-len(each[1]), not each[0].splits, len(each[0].options)))
     kept: list[tuple[LayoutCandidate, MadePairs]] = []
@@ -132,65 +128,48 @@ def find_candidates(root: Path) -> list[LayoutCandidate]:
 def _try(
     listing: FileListing, candidates: Iterable[LayoutCandidate]
 ) -> list[tuple[LayoutCandidate, MadePairs]]:
-    """Return the candidates that make pairs, and these pairs."""
+    """Return the candidates that make pairs, with counts, and these pairs."""
     tried = []
     for candidate in candidates:
         try:
-            pairing = find_pairs_in_listing(
-                listing, candidate.layout, candidate.options, candidate.splits
-            )
+            pairing = find_pairs(listing, candidate.layout, candidate.options, candidate.splits)
         except InputError:
             continue
         if pairing.pairs:
             made = frozenset((str(pair.image), pair.annotation.where) for pair in pairing.pairs)
-            tried.append((_count(listing, candidate, pairing), made))
+            unused, masks = _list_unused(listing, pairing)
+            n_masks = 0 if candidate.layout in ("cell_tracking", "objects") else len(masks)
+            n_pairs, n_unused = len(pairing.pairs), len(unused)
+            found = replace(candidate, n_pairs=n_pairs, n_unused=n_unused, n_unused_masks=n_masks)
+            tried.append((found, made))
     return tried
 
 
-def _count(listing: FileListing, candidate: LayoutCandidate, pairing: Pairing) -> LayoutCandidate:
-    """Add to a candidate how many images it pairs and how many files it leaves out."""
+def _list_unused(listing: FileListing, pairing: Pairing) -> tuple[list[str], list[str]]:
+    """Return the images that are no part of a pairing, and those of them that are called masks."""
     images = {str(pair.image.file) for pair in pairing.pairs}
     used = {str(image.file) for image in pairing.unlabelled.values()} | images
     used.update(str(file) for pair in pairing.pairs for file in pair.annotation.files)
     used.update(str(pair.region) for pair in pairing.pairs if pair.region is not None)
     unused = [n for n, file in listing.files.items() if is_image(n) and str(file) not in used]
     words = {w for n, file in listing.files.items() if str(file) in images for w in _words(n)}
-    masks = [n for n in unused if has_mask_word(" ".join(w for w in _words(n) if w not in words))]
-    n_masks = 0 if candidate.layout in ("cell_tracking", "objects") else len(masks)
-    return replace(
-        candidate, n_pairs=len(pairing.pairs), n_unused=len(unused), n_unused_masks=n_masks
-    )
+    named = {name: " ".join(w for w in _words(name) if w not in words) for name in unused}
+    return unused, [name for name in unused if has_mask_word(named[name])]
 
 
 def _words(name: str) -> list[str]:
     return re.split(r"[\W_]+", name)
 
 
-def _list_special_layouts(
-    listing: FileListing, object_counts: dict[str, int]
-) -> Iterator[LayoutCandidate]:
-    """Yield the layouts that the names of folders show."""
-    for truth, options in (("GT", {}), ("ST", {"truth": "ST"})):
-        if any(f"_{truth}/SEG/man_seg" in name for name in listing.files):
-            yield LayoutCandidate("cell_tracking", options)
-    if sum(map(bool, object_counts.values())) > 1:
-        yield LayoutCandidate("objects")
-
-
 def _count_objects(listing: FileListing) -> dict[str, int]:
-    """Count the masks in `<id>/masks` for each folder with one image in `<id>/images`.
+    """Count the masks in `<id>/masks` by id for each folder with one image in `<id>/images`.
 
-    Returns:
-        The numbers by `<id>`; none where most folders have several images and masks.
+    There are none where most folders have several images and masks.
     """
-    images: Counter[str] = Counter()
-    masks: Counter[str] = Counter()
-    for name in listing.files:
-        folder, _, kind = name.rpartition("/")[0].rpartition("/")
-        if folder and is_image(name) and kind in ("images", "masks"):
-            (images if kind == "images" else masks)[folder] += 1
-    single = {folder: masks[folder] for folder, count in images.items() if count == 1}
-    several = [folder for folder, count in images.items() if count > 1 and masks[folder]]
+    counts = Counter(map(split_name, filter(is_image, listing.files)))
+    ids = [identifier for identifier, folder in counts if folder == "images"]
+    single = {i: counts[i, "masks"] for i in ids if counts[i, "images"] == 1}
+    several = [i for i in ids if counts[i, "images"] > 1 and counts[i, "masks"]]
     return single if len(several) < sum(map(bool, single.values())) else {}
 
 
@@ -220,12 +199,3 @@ def _blank(options: dict[str, str], word: str) -> tuple[str, str, str]:
     last = {key: "*".join(text.rsplit(word, 1)) for key, text in options.items()}
     patterns = {key: text for key, text in options.items() if key.endswith("_pattern")}
     return str(everywhere), str(last), str(everywhere | patterns)
-
-
-def _summarise(listing: FileListing) -> str:
-    kinds = Counter(
-        (name.rpartition("/")[0] or "the folder itself", "." + name.rpartition(".")[2])
-        for name in listing.files
-    )
-    rows = [f"{count} {ending} in {folder}" for (folder, ending), count in kinds.most_common(6)]
-    return f"it holds {', '.join(rows) or 'no file'}"

@@ -1,11 +1,13 @@
 """Layouts `folders` and `stacks` that the names of images and masks suggest."""
 
 import os
+import posixpath
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 from unetflow.annotations.autodetect.content_kind import (
     ContentKind,
@@ -15,11 +17,16 @@ from unetflow.annotations.autodetect.content_kind import (
     is_multipage_tiff,
     is_same_image,
 )
-from unetflow.annotations.autodetect.name_matching import Match, find_matches
-from unetflow.annotations.autodetect.name_patterns import Names, propose_options
-from unetflow.annotations.layouts.folders import find_folder_pairs
-from unetflow.annotations.layouts.registry import LayoutOptions
-from unetflow.annotations.layouts.stacks import find_stacks
+from unetflow.annotations.autodetect.name_matching import (
+    NUMBER_RANK,
+    Match,
+    Names,
+    common_end,
+    common_start,
+    find_matches,
+)
+from unetflow.annotations.layouts.find_pairs import LAYOUTS, LayoutOptions
+from unetflow.annotations.layouts.folders import escape_pattern
 from unetflow.annotations.split_table import find_splits
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
@@ -27,6 +34,7 @@ from unetflow.io.formats.readers import is_image
 
 _MAX_COMPARED = 5  # matches of a group, with its first one
 _NEARLY_ALL = 0.9  # of the pairs that names suggest
+_NUMBERS = (r"^\D*(\d+)", r"^\D*(\d+)")
 
 Kinds = dict[tuple[str, str, str], ContentKind | None]
 
@@ -38,8 +46,12 @@ def find_name_candidates(listing: FileListing) -> list[LayoutOptions]:
     matches = [oriented for match in found for oriented in _orient(listing, match, kinds)]
     # Uncertain matches count only where there is no other one.
     matches = [match for match in matches if match.is_sure] or matches
+    # One rule explains, for example, the matches of all patients.
+    groups = defaultdict(list)
+    for match in _drop_parts(_keep_closest(matches)):
+        groups[_find_differences(match), match.splits].append(match)
     candidates: list[LayoutOptions] = []
-    for group in _group(_drop_parts(_keep_closest(matches))):
+    for group in groups.values():
         for part in _separate_copies(listing, group):
             pairs = dict.fromkeys(pair for match in part for pair in match.pairs)
             candidate = _find_options(listing, list(pairs), part[0].splits)
@@ -50,7 +62,7 @@ def find_name_candidates(listing: FileListing) -> list[LayoutOptions]:
 
 def _orient(listing: FileListing, match: Match, kinds: Kinds) -> Iterator[Match]:
     """Yield a match with its masks on the second side; both ways where that is unclear."""
-    differences = match.differences
+    differences = _find_differences(match)
     texts = (f"{differences[0]}/{differences[2]}", f"{differences[1]}/{differences[3]}")
     seen = []
     for side, folder in enumerate(match.folders):
@@ -60,7 +72,7 @@ def _orient(listing: FileListing, match: Match, kinds: Kinds) -> Iterator[Match]
         if key not in kinds:
             kinds[key] = detect_content_kind([listing.files[pair[side]] for pair in match.pairs])
         seen.append(kinds[key])
-    sides, is_sure = find_mask_sides(texts, (seen[0], seen[1]))
+    sides, is_sure = find_mask_sides(texts, seen)
     for masks in sides:
         images = 1 - masks
         yield replace(
@@ -69,6 +81,14 @@ def _orient(listing: FileListing, match: Match, kinds: Kinds) -> Iterator[Match]
             is_sure=is_sure,
             is_plausible=seen[images] in (None, ContentKind.IMAGE) or has_image_word(texts[images]),
         )
+
+
+def _find_differences(match: Match) -> tuple[str, ...]:
+    """Return the difference of the two folders, then that of the names in the first pair."""
+    _, *in_folders, _ = find_difference(*match.folders)
+    image, mask = (os.path.splitext(posixpath.basename(name))[0] for name in match.pairs[0])
+    _, *in_names, _ = find_difference(image, mask)
+    return (*in_folders, *(in_names if match.rank != NUMBER_RANK else ("", "")))
 
 
 def _keep_closest(matches: list[Match]) -> list[Match]:
@@ -95,14 +115,6 @@ def _drop_parts(matches: list[Match]) -> list[Match]:
     return kept
 
 
-def _group(matches: list[Match]) -> list[list[Match]]:
-    """Put together the matches that one rule explains, such as those of all patients."""
-    groups = defaultdict(list)
-    for match in matches:
-        groups[match.differences, match.splits].append(match)
-    return list(groups.values())
-
-
 def _separate_copies(listing: FileListing, group: list[Match]) -> list[list[Match]]:
     """Take a group apart if its parts show the same, such as folders `png` and `tif` of it."""
     files = [
@@ -122,13 +134,12 @@ def _find_options(
     listing: FileListing, pairs: list[Names], splits: tuple[str, ...]
 ) -> LayoutOptions | None:
     """Return the simplest options that make these pairs, or nearly all of them."""
-    is_stack = is_multipage_tiff(listing.files[pairs[0][0]])
-    layout, find = ("stacks", find_stacks) if is_stack else ("folders", find_folder_pairs)
+    layout = "stacks" if is_multipage_tiff(listing.files[pairs[0][0]]) else "folders"
     names = {str(file): name for name, file in listing.files.items()}
     most, best = _NEARLY_ALL * len(pairs), None
     for options in propose_options(pairs):
         try:
-            found = find(listing, **options).pairs
+            found = LAYOUTS[layout](listing, **options).pairs
         except InputError:
             continue
         made = {(names[str(p.image.file)], names[str(*p.annotation.files)]) for p in found}
@@ -139,3 +150,105 @@ def _find_options(
         if right > most or (best is None and right == most):
             most, best = right, (layout, options)
     return best
+
+
+def find_difference(one: str, other: str) -> tuple[str, str, str, str]:
+    """Split two texts into their common start, what is different in each, and their common end.
+
+    Words stay whole: "images" and "masks" share no "s".
+    """
+    start = common_start([one, other])
+    rest = (one[len(start) :], other[len(start) :])
+    end = common_end(rest)
+    middle = [text[: len(text) - len(end)] for text in rest]
+    if all(text[:1].isalpha() for text in middle):
+        start, word = _cut(r"[^\W\d_]*$", start)
+        middle = [word + text for text in middle]
+    if all(text[-1:].isalpha() for text in middle):
+        end, word = _cut(r"^[^\W\d_]*", end)
+        middle = [text + word for text in middle]
+    return start, middle[0], middle[1], end
+
+
+def _cut(pattern: str, text: str) -> tuple[str, str]:
+    """Return a text without what a pattern matches, and that part."""
+    match = re.search(pattern, text)
+    return (text[: match.start()] + text[match.end() :], match[0]) if match else (text, "")
+
+
+def propose_options(pairs: Sequence[Names]) -> Iterator[dict[str, Any]]:
+    """Yield options that may pair the paths of images and masks, simplest first, to be tried."""
+    if len(pairs) == 1:
+        yield {"images": pairs[0][0], "masks": pairs[0][1]}
+    sides = list(zip(*pairs, strict=True))
+    images, masks = (posixpath.commonpath(map(posixpath.dirname, side)) for side in sides)
+    places = {"images": images or ".", "masks": masks or "."}
+    names = [(posixpath.basename(image), posixpath.basename(mask)) for image, mask in pairs]
+    in_names = _describe_names(names)
+    if images != masks:
+        yield places
+        yield from (places | _patterns(*rule) for rule in (in_names, _NUMBERS) if rule)
+    elif in_names:
+        yield places | _patterns(*_exclude_each_other(in_names, names))
+    top = posixpath.commonpath((images, masks)) if images and masks else ""
+    within = [
+        (image.removeprefix(top).lstrip("/"), mask.removeprefix(top).lstrip("/"))
+        for image, mask in pairs
+    ]
+    folders = [(posixpath.dirname(image), posixpath.dirname(mask)) for image, mask in within]
+    in_folders = _describe(folders) if all(map(all, folders)) else None
+    for rule in (in_names, _NUMBERS):
+        if rule and in_folders:
+            image, mask = (f"^{f}/{n[1:]}" for f, n in zip(in_folders, rule, strict=True))
+            both = {"images": top or ".", "masks": top or "."}
+            yield both | _patterns(*_exclude_each_other((image, mask), within))
+
+
+def _patterns(image: str, mask: str) -> dict[str, str]:
+    return {"image_pattern": image, "mask_pattern": mask}
+
+
+def _describe_names(names: Sequence[Names]) -> Names | None:
+    """Return patterns with groups for what the names of each pair share; None without a rule."""
+    split = [tuple(map(os.path.splitext, pair)) for pair in names]
+    patterns = _describe([(image[0], mask[0]) for image, mask in split])
+    if patterns is None:
+        return None
+    extensions = ({image[1] for image, _ in split}, {mask[1] for _, mask in split})
+    image, mask = (
+        f"^{pattern}{escape_pattern(found.pop())}$" if len(found) == 1 else f"^{pattern}\\."
+        for pattern, found in zip(patterns, extensions, strict=True)
+    )
+    return image, mask
+
+
+def _describe(texts: Sequence[Names]) -> Names | None:
+    """Return patterns with groups for what the two sides share; None without a rule."""
+    starts, ones, others, ends = zip(*(find_difference(*pair) for pair in texts), strict=True)
+    if len({*zip(ones, others, strict=True)}) > 1:
+        return None
+    start, end = _generalise(starts), _generalise([text[::-1] for text in ends], backwards=True)
+    return f"{start}{escape_pattern(ones[0])}{end}", f"{start}{escape_pattern(others[0])}{end}"
+
+
+def _generalise(texts: Sequence[str], backwards: bool = False) -> str:
+    """Return a pattern for all texts: their only value, or a group and their common end."""
+    if len(set(texts)) == 1 and (len(texts) > 1 or not texts[0]):
+        return escape_pattern(texts[0][::-1] if backwards else texts[0])
+    end = common_end(texts)
+    folders, signs = re.search(r"/.*$", end), re.search(r"[_\-. ]*$", end)
+    fixed = next(match[0] for match in (folders, signs) if match)
+    group = "(.+)" if all(len(text) > len(fixed) for text in texts) else "(.*)"
+    return escape_pattern(fixed[::-1]) + group if backwards else group + escape_pattern(fixed)
+
+
+def _exclude_each_other(patterns: Names, names: Sequence[Names]) -> Names:
+    """Keep each pattern from matching what is on the other side."""
+    image, mask = patterns
+    images_match = any(re.search(mask, name) for name, _ in names)
+    masks_match = any(re.search(image, name) for _, name in names)
+    ungrouped = [re.sub(r"\((\.[*+]|\\d\+)\)", r"\1", pattern[1:]) for pattern in patterns]
+    return (
+        f"^(?!{ungrouped[1]}){image[1:]}" if masks_match else image,
+        f"^(?!{ungrouped[0]}){mask[1:]}" if images_match else mask,
+    )

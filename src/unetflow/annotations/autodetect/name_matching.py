@@ -4,19 +4,13 @@ import os
 import posixpath
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations, product
+from itertools import combinations, product, takewhile
 from typing import NamedTuple
 
 from unetflow.annotations.autodetect.content_kind import has_mask_word
-from unetflow.annotations.autodetect.name_patterns import (
-    Names,
-    common_end,
-    common_start,
-    find_difference,
-)
 from unetflow.annotations.split_table import find_splits
 
 _MIN_SHARED = 0.5  # of the smaller side's files; the message counts those that are left out
@@ -26,6 +20,8 @@ _MAX_CASE_FILES = 8  # files in a folder that holds one image and what belongs t
 NUMBER_RANK = 2
 """The rank of matches by the only number in the names."""
 
+Names = tuple[str, str]
+"""The names of an image and of its mask."""
 Keys = dict[str, str]
 """Files by the key that pairs them."""
 
@@ -45,19 +41,12 @@ class Kind(NamedTuple):
 
 @dataclass(frozen=True)
 class Match:
-    """Files that pair up.
+    """Files that pair up."""
 
-    Attributes:
-        pairs: A file of each side; the masks are on the second side as soon as that is decided.
-        rank: How complex the rule is that pairs them, 0 for equal names.
-        is_sure: Whether words or pixels show that the second side holds the masks.
-        is_plausible: Whether the first side looks like images, or is called so.
-    """
-
-    pairs: tuple[Names, ...]
-    rank: int
-    is_sure: bool = False
-    is_plausible: bool = False
+    pairs: tuple[Names, ...]  # the masks are on the second side as soon as that is decided
+    rank: int  # how complex the rule is that pairs them, 0 for equal names
+    is_sure: bool = False  # whether words or pixels show that the second side holds the masks
+    is_plausible: bool = False  # whether the first side looks like images, or is called so
 
     @cached_property
     def folders(self) -> Names:
@@ -80,27 +69,13 @@ class Match:
         ours, theirs = (re.split(r"[\W_]+", os.path.splitext(path)[0]) for path in self.pairs[0])
         return self.is_plausible, (Counter(ours) & Counter(theirs)).total()
 
-    @cached_property
-    def differences(self) -> tuple[str, ...]:
-        """The difference of the two folders, then that of the names in the first pair."""
-        _, *in_folders, _ = find_difference(*self.folders)
-        image, mask = (os.path.splitext(posixpath.basename(name))[0] for name in self.pairs[0])
-        _, *in_names, _ = find_difference(image, mask)
-        return (*in_folders, *(in_names if self.rank != NUMBER_RANK else ("", "")))
-
 
 def find_matches(names: list[str]) -> list[Match]:
-    """Find folders, or kinds of names within folders, whose files pair up.
+    """Find folders of images, or kinds of names within folders, whose files pair up.
 
     Two sides match when half of the smaller one have a partner by one of these rules: equal paths
     within the folder, equal names but for what all names of a side begin or end with, or the only
-    number in the names.
-
-    Args:
-        names: The paths of images.
-
-    Returns:
-        The matches, including those of images with images and of masks with masks.
+    number in the names. The matches include those of images with images and of masks with masks.
     """
     kinds = _match_kinds(names)
     by_split = defaultdict(list)
@@ -113,23 +88,11 @@ def find_matches(names: list[str]) -> list[Match]:
 
 @dataclass(frozen=True)
 class _Side:
-    """Files that may be images, or masks.
+    """Files that may be images, or masks."""
 
-    Attributes:
-        folder: A folder that holds all of them; "" is the root.
-        names: Their paths.
-        is_shallow: Whether these are only the files directly in the folder.
-    """
-
-    folder: str
-    names: tuple[str, ...]
-    is_shallow: bool = False
-
-    @cached_property
-    def start(self) -> str:
-        """The common start of all names, without digits, which distinguish them."""
-        names = [posixpath.basename(name) for name in self.names]
-        return re.sub(r"\d.*$", "", common_start(names)) if len(names) > 1 else ""
+    folder: str  # holds all of them; "" is the root
+    names: tuple[str, ...]  # their paths
+    is_shallow: bool = False  # whether these are only the files directly in the folder
 
     @cached_property
     def keys(self) -> list[Keys]:
@@ -151,14 +114,20 @@ class _Side:
         ]
 
     @cached_property
+    def start(self) -> str:
+        """The common start of all names, without digits, which distinguish them."""
+        names = [posixpath.basename(name) for name in self.names]
+        return re.sub(r"\d.*$", "", common_start(names)) if len(names) > 1 else ""
+
+    @cached_property
     def template(self) -> str:
         """The folder's path with each number replaced by 0."""
         return re.sub(r"\d+", "0", self.folder)
 
     @cached_property
-    def splits(self) -> tuple[str, ...]:
+    def splits(self) -> set[str]:
         """The splits that the folder's path names."""
-        return find_splits(self.folder)
+        return {*find_splits(self.folder)}
 
 
 def _match_folders(sides: list[_Side]) -> Iterator[Match]:
@@ -173,8 +142,7 @@ def _match_folders(sides: list[_Side]) -> Iterator[Match]:
             are_counters = all(key.isdecimal() and int(key) < 1000 for key in shared)
             compared = max if rank and are_counters and not same_start else min
             if shared and len(shared) >= _MIN_SHARED * compared(len(ours), len(theirs)):
-                pairs = tuple((ours[key], theirs[key]) for key in ours if key in shared)
-                yield Match(pairs, rank)
+                yield Match(tuple((ours[key], theirs[key]) for key in ours if key in shared), rank)
                 break
 
 
@@ -186,7 +154,7 @@ def _may_match(one: _Side, other: _Side) -> bool:
     is_nested = not outer.folder or inner.folder.startswith(outer.folder + "/")
     if outer.is_shallow != is_nested or inner.is_shallow:
         return False
-    if one.splits and other.splits and not {*one.splits} & {*other.splits}:
+    if one.splits and other.splits and one.splits.isdisjoint(other.splits):
         return False
     # Folders that differ only in a number are two patients, or two sizes of the same images.
     return one.template != other.template
@@ -267,8 +235,7 @@ def _match_kinds(names: list[str]) -> list[list[Names]]:
 
 def _pair_kinds(one: Keys, other: Keys) -> list[Names]:
     """Return the files with a shared key; none if these are few or a file is on both sides."""
-    shared = one.keys() & other.keys()
-    pairs = [(one[key], other[key]) for key in one if key in shared]
+    pairs = [(one[key], other[key]) for key in one if key in other]
     is_enough = len(pairs) >= max(1, _MIN_SHARED * min(len(one), len(other)))
     return pairs if is_enough and {a for a, _ in pairs}.isdisjoint(b for _, b in pairs) else []
 
@@ -283,3 +250,15 @@ def _list_kinds(name: str) -> Iterator[tuple[Kind, str]]:
         yield Kind(first[1], "", extension), first[2]
     if re.search(r"[^\W\d_]", stem):  # in a folder for each case, the folder is the key
         yield Kind(stem, "", extension), ""
+
+
+def common_start(texts: Sequence[str]) -> str:
+    """Return the longest start that all texts share."""
+    # All of them share what the first and the last one in alphabetical order share.
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(min(texts), max(texts), strict=False))
+    return "".join(character for character, _ in same)
+
+
+def common_end(texts: Sequence[str]) -> str:
+    """Return the longest end that all texts share."""
+    return common_start([text[::-1] for text in texts])[::-1]

@@ -6,12 +6,11 @@ import posixpath
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from unetflow.annotations.autodetect.content_kind import has_mask_word
-from unetflow.annotations.layouts.registry import LayoutOptions
+from unetflow.annotations.layouts.find_pairs import LayoutOptions
 from unetflow.annotations.layouts.rle_table import find_rle_table
-from unetflow.annotations.paths import without_suffix
+from unetflow.annotations.records import without_suffix
 from unetflow.annotations.tables import read_columns, read_json
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
@@ -39,11 +38,15 @@ def find_table_candidates(listing: FileListing) -> Iterator[LayoutOptions]:
             except InputError:
                 continue
             if {"images", "annotations", "categories"} <= content.keys():
-                yield from _read_coco(listing, name, content)
+                images = content["images"] if isinstance(content["images"], list) else []
+                mentioned = [str(i.get("file_name", "")) for i in images if isinstance(i, dict)]
+                for images_folder in _find_image_folders(listing, mentioned, name):
+                    yield "coco", {"annotations": name, "images": images_folder}
             elif {"shapes", "imagePath"} <= content.keys():
                 labelme_folders.append(folder)
                 break
-    yield from _read_labelme(listing, labelme_folders)
+    if labelme_folders:
+        yield from _read_labelme(listing, labelme_folders)
 
 
 def _list_tables(listing: FileListing) -> dict[str, list[str]]:
@@ -83,22 +86,10 @@ def _read_rle_table(listing: FileListing, name: str) -> Iterator[LayoutOptions]:
         yield "rle", {"table": name, **options, "images": folder}
 
 
-def _read_coco(listing: FileListing, name: str, content: dict[str, Any]) -> Iterator[LayoutOptions]:
-    """Yield the layout `coco` for a table like that of the COCO data set."""
-    images = content["images"] if isinstance(content["images"], list) else []
-    mentioned = [str(image.get("file_name", "")) for image in images if isinstance(image, dict)]
-    for folder in _find_image_folders(listing, mentioned, name):
-        yield "coco", {"annotations": name, "images": folder}
-
-
 def _read_labelme(listing: FileListing, folders: list[str]) -> Iterator[LayoutOptions]:
     """Yield the layout `labelme` for each folder of such files and for their common folder."""
-    common = []
-    if "." in folders:
-        common = ["."]
-    elif len(folders) > 1:
-        common = [posixpath.commonpath(folders) or "."]
-    for folder in [*common, *folders]:
+    common = "." if "." in folders else posixpath.commonpath(folders) or "."
+    for folder in dict.fromkeys([common, *folders]):
         yield "labelme", {"annotations": folder}
         tables = [name for name in listing.within(folder) if name.lower().endswith(".json")]
         for images in _find_image_folders(listing, map(without_suffix, tables), folder):
@@ -106,15 +97,10 @@ def _read_labelme(listing: FileListing, folders: list[str]) -> Iterator[LayoutOp
 
 
 def _find_image_folders(listing: FileListing, mentioned: Iterable[str], table: str) -> list[str]:
-    """Return the folder within which most of the mentioned images are found.
+    """Return the folder within which most of the images that a table mentions are found.
 
-    Args:
-        listing: The files.
-        mentioned: Paths of images, with or without their extensions.
-        table: The path of the table that mentions them.
-
-    Returns:
-        The folder; several where nothing distinguishes them, and none where no image is found.
+    Their paths have extensions or none. There are several folders where nothing distinguishes
+    them, and none where no image is found.
     """
     wanted = set(mentioned)
     counts: Counter[str] = Counter()
@@ -125,12 +111,12 @@ def _find_image_folders(listing: FileListing, mentioned: Iterable[str], table: s
             if path in wanted or without_suffix(path) in wanted:
                 counts["/".join(parts[:depth]) or "."] += 1
     words = _list_words(table)
-
-    def rate(folder: str) -> tuple[int, bool, int]:
-        return counts[folder], not has_mask_word(folder), len(words & _list_words(folder))
-
-    best = max(map(rate, counts), default=None)
-    return sorted(folder for folder in counts if rate(folder) == best)
+    rates = {
+        folder: (count, not has_mask_word(folder), len(words & _list_words(folder)))
+        for folder, count in counts.items()
+    }
+    best = max(rates.values(), default=None)
+    return sorted(folder for folder, rate in rates.items() if rate == best)
 
 
 def _list_words(path: str) -> set[str]:

@@ -1,20 +1,22 @@
-"""The layout `folders`: images in one folder, masks in another, paired by their names."""
+"""The layouts `folders` and `stacks`: images in one folder, masks in another, paired by names.
+
+The files of `folders` hold one image each, those of `stacks` many pages.
+"""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 
-from unetflow.annotations.paths import folder_prefix, refuse_unsupported_formats
-from unetflow.annotations.raster import SemanticMask
-from unetflow.annotations.records import Pair, Pairing, SourceImage, sort_errors
+from unetflow.annotations.raster import InstanceMask, SemanticMask, SourceImage
+from unetflow.annotations.records import Pair, Pairing, folder_prefix, list_refused, sort_errors
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing, compile_pattern, natural_order
+from unetflow.io.files import File
 from unetflow.io.formats.readers import READERS, is_image
+from unetflow.io.formats.tiff import count_pages
 
 _GROUP = r"Put brackets around the part that image and mask share, as in '(\d+)_training'"
-
-FilesByKey = dict[str, list[str]]
-"""Paths of files by the key that pairs them."""
+_MIN_DIGITS = 3
 
 
 def find_folder_pairs(
@@ -33,8 +35,7 @@ def find_folder_pairs(
     extension. With a pattern, what its groups capture must be equal on both sides. A pattern with
     a slash is searched in the path within the folder, any other one only in the file's name.
 
-    Args:
-        listing: The files.
+    Options:
         images: Folder of images, searched with its subfolders.
         masks: Folder of masks, likewise; it may be the same one. If one folder lies in the other,
             the outer one is read without the inner one.
@@ -43,9 +44,6 @@ def find_folder_pairs(
         regions: Folder of masks that are 0 where pixels must not count, likewise.
         region_pattern: The same for regions.
 
-    Returns:
-        The pairs, and one error for each file that is left over.
-
     Raises:
         InputError: A folder is missing or holds no image, or a pattern is wrong.
     """
@@ -53,109 +51,143 @@ def find_folder_pairs(
     patterns = {"image": image_pattern, "mask": mask_pattern, "region": region_pattern}
     for place in places.values():
         listing.within(place)
-    found = pair_files(listing, places, patterns)
-    unsupported = refuse_unsupported_formats(listing, places.values())
-    return Pairing(found.pairs, sort_errors([*listing.refused, *found.refused, *unsupported]))
+    return _pair_files(listing, places, patterns)
 
 
-def pair_files(
+def find_stacks(
+    listing: FileListing,
+    *,
+    images: str = "images",
+    masks: str = "masks",
+    image_pattern: str | None = None,
+    mask_pattern: str | None = None,
+    instances: bool = False,
+) -> Pairing:
+    """Pair stacks of images with stacks of masks, then page with page.
+
+    Stacks are paired as in the layout `folders`; a pair of pages has the image stack as its group.
+    Only headers are read.
+
+    Options:
+        images: Folder of image stacks, searched with its subfolders, or one file.
+        masks: The same for masks. Single files are a pair whatever their names.
+        image_pattern: Regular expression with at least one group, searched in the image's name.
+        mask_pattern: The same for masks.
+        instances: Whether the masks number objects instead of classes.
+
+    Raises:
+        InputError: A folder is missing or holds no image, a pattern is wrong, or images and masks
+            are the same files.
+    """
+    places = {"image": images.strip("/"), "mask": masks.strip("/")}
+    for place in places.values():
+        if place in listing.files:
+            _require_tiff(listing.files[place])
+    found = _pair_files(listing, places, {"image": image_pattern, "mask": mask_pattern})
+    annotate = InstanceMask if instances else SemanticMask
+    pairs, refused = [], found.refused
+    for stack in found.pairs:
+        (mask,) = stack.annotation.files
+        try:
+            n_pages = _count_pages(stack.image.file, mask)
+        except InputError as error:
+            refused.append(error)
+            continue
+        digits = max(_MIN_DIGITS, len(str(n_pages - 1)))
+        pairs += [
+            Pair(
+                f"{stack.id}/{page:0{digits}}",
+                SourceImage(stack.image.file, page),
+                annotate(SourceImage(mask, page)),
+                group=stack.id,
+                is_series=True,
+            )
+            for page in range(n_pages)
+        ]
+    return Pairing(pairs, sort_errors(refused))
+
+
+def find_keys(
+    listing: FileListing,
+    place: str,
+    pattern: str | None,
+    parameter: str,
+    places: Collection[str] = (),
+) -> dict[str, str | None]:
+    """Return the key that pairs each image of a folder; None where the pattern does not match.
+
+    The place may be a single file; other `places` in the folder are left out.
+
+    Raises:
+        InputError: There is no image in the folder, or the pattern, which is the value of a
+            parameter, is wrong or matches none.
+    """
+    expression = compile_pattern(pattern, parameter, _GROUP) if pattern else None
+    prefix = _prefix(listing, place)
+    names = [place] if place in listing.files else [prefix + n for n in listing.within(place)]
+    inner = tuple(p for p in map(folder_prefix, places) if p.startswith(prefix) and p != prefix)
+    keys: dict[str, str | None] = {}
+    for name in names:
+        if not is_image(name) or name.startswith(inner) or (name != place and name in places):
+            continue
+        path = name.removeprefix(prefix)
+        keys[name] = path.rpartition(".")[0]
+        if expression is not None:
+            match = expression.search(
+                path if "/" in expression.pattern else path.rpartition("/")[2]
+            )
+            keys[name] = "/".join(group or "" for group in match.groups()) if match else None
+    if not keys:
+        problem = f"the folder holds no image ({', '.join(READERS)})"
+        fix = "Put images there, or correct the path in the catalog"
+        raise InputError(listing.root / place, problem, fix)
+    if {*keys.values()} == {None}:
+        problem = f"{parameter} '{pattern}' matches none of its files"
+        raise InputError(listing.root / place, problem, f"Correct {parameter} in the catalog")
+    return keys
+
+
+def escape_pattern(text: str) -> str:
+    """Return a regular expression for a text; unlike `re.escape`, leave spaces alone."""
+    return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", text)
+
+
+def _pair_files(
     listing: FileListing, places: Mapping[str, str], patterns: Mapping[str, str | None]
 ) -> Pairing:
-    """Pair images and masks, and regions if there are any, by their names.
-
-    Args:
-        listing: The files.
-        places: Folder of each kind, "image", "mask" and perhaps "region", or a single file.
-        patterns: Pattern of each kind.
-
-    Returns:
-        The pairs in natural order, and an error for each file that is left over.
-    """
+    """Pair files by the places and patterns of each kind: "image", "mask" and perhaps "region"."""
     image, mask = places["image"], places["mask"]
     is_same = folder_prefix(image) == folder_prefix(mask)
     if is_same and (patterns["image"] == patterns["mask"] or image in listing.files):
         problem = f"images and masks are both '{image}', and nothing tells which are which"
         fix = "Give two places, or patterns as in '^(.+)_img' and '^(.+)_mask'"
         raise InputError("masks", problem, fix)
-    keys: dict[str, FilesByKey] = {}
-    unmatched: set[str] = set()
-    for kind, place in places.items():
-        keys[kind], others = group_by_key(
-            listing, place, patterns[kind], f"{kind}_pattern", places.values()
-        )
-        unmatched |= others
+    keys = {
+        kind: find_keys(listing, place, patterns[kind], f"{kind}_pattern", places.values())
+        for kind, place in places.items()
+    }
     # In one folder each pattern leaves out what the others match.
-    counts = Counter(name for found in keys.values() for names in found.values() for name in names)
-    refused = [
-        InputError(
-            listing.files[name],
-            "its name does not match the pattern",
-            "Correct the pattern, or rename it",
-        )
-        for name in unmatched - counts.keys()
-    ]
-    shared = {name for name, count in counts.items() if count > 1}
-    refused += [
-        InputError(
-            listing.files[name],
-            "more than one pattern matches it",
-            "Let the patterns exclude each other, as '^(?!.+_mask)(.+)' and '^(.+)_mask' do",
-        )
-        for name in shared
-    ]
-    for kind, found in keys.items() if shared else ():
-        kept = {key: [name for name in names if name not in shared] for key, names in found.items()}
-        keys[kind] = {key: names for key, names in kept.items() if names}
+    counts: Counter[str] = Counter()
+    by_key: dict[str, dict[str, list[str]]] = {kind: defaultdict(list) for kind in keys}
+    for found in keys.values():
+        counts.update({name: int(key is not None) for name, key in found.items()})
+    for kind, found in keys.items():
+        for name, key in found.items():
+            if key is not None and counts[name] == 1:
+                by_key[kind][key].append(name)
+    refused = []
+    for name, count in counts.items():
+        problem, fix = "its name does not match the pattern", "Correct the pattern, or rename it"
+        if count > 1:
+            problem = "more than one pattern matches it"
+            fix = "Let the patterns exclude each other, as '^(?!.+_mask)(.+)' and '^(.+)_mask' do"
+        if count != 1:
+            refused.append(InputError(listing.files[name], problem, fix))
     if image in listing.files and mask in listing.files:
-        keys["mask"] = {key: [mask] for key in keys["image"]}
-    pairs, left_over = _pair_by_key(listing, _prefix(listing, image), keys)
-    return Pairing(pairs, [*refused, *left_over])
-
-
-def group_by_key(
-    listing: FileListing,
-    place: str,
-    pattern: str | None,
-    parameter: str,
-    places: Collection[str] = (),
-) -> tuple[FilesByKey, set[str]]:
-    """Group the images of a folder by the key that pairs them.
-
-    Args:
-        listing: The files.
-        place: The folder, or a single file.
-        pattern: A regular expression with a group, or None.
-        parameter: The pattern's name, for error messages.
-        places: Folders and files that are left out where they lie in the folder.
-
-    Returns:
-        The paths of the images by their keys, and the paths that the pattern does not match.
-
-    Raises:
-        InputError: There is no image in the folder, or the pattern is wrong or matches none.
-    """
-    expression = compile_pattern(pattern, parameter, _GROUP) if pattern else None
-    prefix = _prefix(listing, place)
-    names = [place] if place in listing.files else [prefix + n for n in listing.within(place)]
-    inner = tuple(p for p in map(folder_prefix, places) if p.startswith(prefix) and p != prefix)
-    keys: FilesByKey = {}
-    unmatched = set()
-    for name in names:
-        if not is_image(name) or name.startswith(inner) or (name != place and name in places):
-            continue
-        key = _find_key(name.removeprefix(prefix), expression)
-        if key is None:
-            unmatched.add(name)
-        else:
-            keys.setdefault(key, []).append(name)
-    if not keys and unmatched:
-        problem = f"{parameter} '{pattern}' matches none of its files"
-        raise InputError(listing.root / place, problem, f"Correct {parameter} in the catalog")
-    if not keys:
-        problem = f"the folder holds no image ({', '.join(READERS)})"
-        fix = "Put images there, or correct the path in the catalog"
-        raise InputError(listing.root / place, problem, fix)
-    return keys, unmatched
+        by_key["mask"] = {key: [mask] for key in by_key["image"]}
+    pairs, left_over = _pair_by_key(listing, _prefix(listing, image), by_key)
+    refused += [*list_refused(listing, places.values()), *left_over]
+    return Pairing(pairs, sort_errors(refused))
 
 
 def _prefix(listing: FileListing, place: str) -> str:
@@ -163,24 +195,13 @@ def _prefix(listing: FileListing, place: str) -> str:
     return folder_prefix(place.rpartition("/")[0] if place in listing.files else place)
 
 
-def _find_key(path: str, expression: re.Pattern[str] | None) -> str | None:
-    """Return the key of a file by its path within the folder; None where nothing matches."""
-    if expression is None:
-        return path.rpartition(".")[0]
-    match = expression.search(path if "/" in expression.pattern else path.rpartition("/")[2])
-    return None if match is None else "/".join(group or "" for group in match.groups())
-
-
 def _pair_by_key(
-    listing: FileListing, prefix: str, keys: Mapping[str, FilesByKey]
+    listing: FileListing, prefix: str, by_key: Mapping[str, Mapping[str, list[str]]]
 ) -> tuple[list[Pair], list[InputError]]:
-    """Pair files with equal keys; return an error for each one without partner or with several.
-
-    The ids of the pairs leave out the common start of the images' paths, `prefix`.
-    """
+    """Pair files with equal keys, whose ids omit `prefix`; return errors for those left over."""
     files, pairs, refused = listing.files, [], []
-    for key, images in keys["image"].items():
-        masks, regions = keys["mask"].get(key, []), keys.get("region", {}).get(key, [])
+    for key, images in by_key["image"].items():
+        masks, regions = by_key["mask"].get(key, []), by_key.get("region", {}).get(key, [])
         if len(images) > 1 or len(masks) > 1:
             listed = ", ".join(name.rpartition("/")[2] for name in [*images, *masks])
             problem = f"several files have the key '{key}': {listed}"
@@ -188,7 +209,7 @@ def _pair_by_key(
         elif not masks:
             problem = f"there is no mask '{key}'"
             fix = "Add the mask, move the image away, or set the patterns that pair them"
-        elif "region" in keys and len(regions) != 1:
+        elif "region" in by_key and len(regions) != 1:
             problem = f"{'several regions match' if regions else 'no region matches'} it"
             fix = "Give it one region file"
         else:
@@ -204,8 +225,27 @@ def _pair_by_key(
             f"there is no image '{key}'",
             f"Add the image, move the {kind} away, or set the patterns that pair them",
         )
-        for kind in keys.keys() - {"image"}
-        for key in keys[kind].keys() - keys["image"].keys()
-        for name in keys[kind][key]
+        for kind in by_key.keys() - {"image"}
+        for key in by_key[kind].keys() - by_key["image"].keys()
+        for name in by_key[kind][key]
     ]
     return sorted(pairs, key=lambda pair: natural_order(pair.id)), refused
+
+
+def _count_pages(image: File, mask: File) -> int:
+    """Return how many pages an image stack and its mask have; raise an error if they differ."""
+    _require_tiff(image)
+    _require_tiff(mask)
+    n_pages, n_mask_pages = count_pages(image), count_pages(mask)
+    if n_pages != n_mask_pages:
+        problem = f"it has {n_pages} pages, but its mask {mask.name} has {n_mask_pages}"
+        fix = "Export both from the same stack, with a mask for each page"
+        raise InputError(image, problem, fix)
+    return n_pages
+
+
+def _require_tiff(file: File) -> None:
+    if file.suffix.lower() not in (".tif", ".tiff"):
+        problem = "only a TIFF file is a stack"
+        fix = "Save the stack as TIFF, or use the layout `folders` for single images"
+        raise InputError(file, problem, fix)

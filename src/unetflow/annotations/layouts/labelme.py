@@ -7,24 +7,16 @@ from typing import Annotated, Any
 
 from pydantic import FailFast, Field
 
-from unetflow.annotations.geometries import Circle, Geometry, Patch, Polygon
-from unetflow.annotations.paths import (
+from unetflow.annotations import tables
+from unetflow.annotations.geometries import Circle, ObjectPart, Patch, Polygon
+from unetflow.annotations.raster import ShapeAnnotation, ShapedObject, SourceImage
+from unetflow.annotations.records import (
+    Pair,
+    Pairing,
+    build_pairing,
     folder_prefix,
     list_images,
-    refuse_unsupported_formats,
-    resolve_path,
     without_suffix,
-)
-from unetflow.annotations.records import Pair, Pairing, SourceImage, build_pairing
-from unetflow.annotations.shapes import ShapeAnnotation, ShapedObject
-from unetflow.annotations.tables import (
-    Coordinate,
-    Identifier,
-    Record,
-    parse_record,
-    read_json,
-    read_size,
-    shorten,
 )
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
@@ -38,30 +30,29 @@ def find_labelme(
     """Find images that were annotated with LabelMe.
 
     An image is the target of its JSON file's `imagePath`, or else has the same name as the JSON
-    file and lies beside it or in the folder of images.
+    file and lies beside it or in the folder of images. That folder's other images are unlabelled.
 
-    Args:
-        listing: The files.
+    Options:
         annotations: Folder of JSON files, searched with its subfolders.
         images: Folder of images, likewise; None: they lie with the JSON files.
-
-    Returns:
-        A pair for each JSON file; the folder's other images are unlabelled.
 
     Raises:
         InputError: A folder does not exist, or holds no JSON file.
     """
     folder = annotations if images is None else images
-    prefix, files = folder_prefix(folder), list_images(listing, folder)
-    refused = [*listing.refused, *refuse_unsupported_formats(listing, {folder})]
+    prefix, (files, refused) = folder_prefix(folder), list_images(listing, folder)
     by_stem: dict[str, list[str]] = defaultdict(list)
     for name in filter(is_image, listing.files):
         by_stem[without_suffix(name)].append(name)
+    names = [name for name in listing.within(annotations) if name.lower().endswith(".json")]
+    if not names:
+        problem = "the folder holds no JSON file"
+        fix = "Put LabelMe's files there, or correct `annotations`"
+        raise InputError(listing.root / annotations, problem, fix)
     counts, found = Counter[str](), list[tuple[str, ShapeAnnotation]]()
-    for table in _list_tables(listing, annotations):
-        beside = without_suffix(table)
-        other = prefix + beside.removeprefix(folder_prefix(annotations))
-        namesakes = by_stem.get(beside) or by_stem.get(other, [])
+    for name in names:
+        table, stem = folder_prefix(annotations) + name, without_suffix(name)
+        namesakes = by_stem.get(without_suffix(table)) or by_stem.get(prefix + stem, [])
         image = None
         try:
             record = _read_record(listing.files[table])
@@ -88,7 +79,8 @@ def _find_image(
 ) -> str:
     """Return the path of the image that a JSON file annotates: its target, or else a namesake."""
     path = record.get("imagePath")
-    target = resolve_path(posixpath.dirname(table), path) if isinstance(path, str) else None
+    folder = posixpath.dirname(table)
+    target = tables.resolve_path(folder, path) if isinstance(path, str) else None
     if target in listing.files and is_image(target):
         return target
     if len(namesakes) == 1:
@@ -96,7 +88,7 @@ def _find_image(
     if namesakes:
         problem = f"several images have its name: {', '.join(namesakes)}"
         raise InputError(listing.files[table], problem, "Remove all but one of them")
-    problem = f"there is no image at its imagePath {shorten(path)}, and none of its name"
+    problem = f"there is no image at its imagePath {tables.shorten(path)}, and none of its name"
     fix = "Put the image beside it, or correct `images`"
     if record.get("imageData"):
         problem += "; only a copy of it is in the JSON file"
@@ -104,50 +96,41 @@ def _find_image(
     raise InputError(listing.files[table], problem, fix)
 
 
-def _list_tables(listing: FileListing, folder: str) -> list[str]:
-    prefix, names = folder_prefix(folder), listing.within(folder)
-    tables = [prefix + name for name in names if name.lower().endswith(".json")]
-    if not tables:
-        problem = "the folder holds no JSON file"
-        fix = "Put LabelMe's files there, or correct `annotations`"
-        raise InputError(listing.root / folder, problem, fix)
-    return tables
-
-
 def _read_record(file: File) -> dict[str, Any]:
-    record = read_json(file)
+    record = tables.read_json(file)
     if not isinstance(record.get("shapes"), list):
         problem = "it is not a file of LabelMe: it has no list 'shapes'"
         raise InputError(file, problem, "Move it out of the folder, or correct `annotations`")
     return record
 
 
-class _Shape(Record):
+class _Shape(tables.Record):
     label: str
     points: Annotated[
-        list[Annotated[tuple[Coordinate, Coordinate], Field(strict=False)]], FailFast()
+        list[Annotated[tuple[tables.Coordinate, tables.Coordinate], Field(strict=False)]],
+        FailFast(),
     ]
     shape_type: Any = None
-    group_id: Identifier | None = None
+    group_id: tables.Identifier | None = None
     mask: Any = None
 
 
 def _read_annotation(record: dict[str, Any], where: str) -> ShapeAnnotation:
     """Read the objects; shapes with the same label and `group_id` are one."""
-    size = read_size(record, "imageHeight", "imageWidth", where)
-    parts: dict[tuple[Any, ...], list[Geometry]] = defaultdict(list)
+    size = tables.read_size(record, "imageHeight", "imageWidth", where)
+    parts: dict[tuple[Any, ...], list[ObjectPart]] = defaultdict(list)
     places: dict[tuple[Any, ...], str] = {}
     for number, value in enumerate(record["shapes"]):
         place = f"shapes[{number}]"
-        shape = parse_record(_Shape, value, f"{where}, {place}")
+        shape = tables.parse_record(_Shape, value, f"{where}, {place}")
         key = (shape.label, shape.group_id, number if shape.group_id is None else None)
         places.setdefault(key, place)
-        parts[key].append(_to_geometry(shape, f"{where}, {place}"))
+        parts[key].append(_to_part(shape, f"{where}, {place}"))
     objects = (ShapedObject(key[0], tuple(parts[key]), place) for key, place in places.items())
     return ShapeAnnotation(tuple(objects), where, size)
 
 
-def _to_geometry(shape: _Shape, where: str) -> Geometry:
+def _to_part(shape: _Shape, where: str) -> ObjectPart:
     kind = shape.shape_type or "polygon"
     match kind, shape.points:
         case ("polygon", [_, _, _, *_]) | ("rectangle" | "oriented_rectangle", [_, _, _, _]):
@@ -166,5 +149,5 @@ def _to_geometry(shape: _Shape, where: str) -> Geometry:
         case (("point" | "points" | "line" | "linestrip"), _):
             problem = f"a {kind} has no area"
             raise InputError(where, problem, "Draw a polygon around the object, or remove it")
-    problem = f"there is no shape {shorten(kind)} with {len(shape.points)} points"
+    problem = f"there is no shape {tables.shorten(kind)} with {len(shape.points)} points"
     raise InputError(where, problem, "Draw the object again as a polygon")

@@ -1,13 +1,11 @@
 """The layout `rle`: images in a folder, and their objects as run lengths in a CSV table."""
 
 from collections import defaultdict
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from unetflow.annotations.geometries import RunPairs, parse_run_pairs
-from unetflow.annotations.paths import list_images, refuse_unsupported_formats, without_suffix
-from unetflow.annotations.records import Pair, Pairing, SourceImage, build_pairing
-from unetflow.annotations.shapes import ShapeAnnotation, ShapedObject
+from unetflow.annotations.raster import ShapeAnnotation, ShapedObject, SourceImage
+from unetflow.annotations.records import Pair, Pairing, build_pairing, list_images, without_suffix
 from unetflow.annotations.tables import read_columns, shorten
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
@@ -25,8 +23,9 @@ def find_rle_table(
 ) -> Pairing:
     """Find images whose objects are rows of a CSV table, as in many contests on Kaggle.
 
-    Args:
-        listing: The files.
+    The folder's other images are unlabelled.
+
+    Options:
         table: The CSV file. Each row is one object; one without runs is no object.
         images: Folder of images, searched with its subfolders.
         image_column: The column with the images' names, with or without extension.
@@ -34,17 +33,17 @@ def find_rle_table(
             down one column of pixels after the other.
         class_column: The column with the objects' names; None: they have none.
 
-    Returns:
-        A pair for each image of the table; the folder's other images are unlabelled.
-
     Raises:
         InputError: The table, a column or the folder does not exist, or a row names no image.
     """
     file = listing.file(table)
     rows = _read_rows(file, image_column, pixels_column, class_column)
-    files = list_images(listing, images)
-    names_by_id = _list_names(files)
-    refused = [*listing.refused, *refuse_unsupported_formats(listing, {images})]
+    files, refused = list_images(listing, images)
+    # An id may name several images; a whole name precedes one without extension.
+    names_by_id: dict[str, list[str]] = defaultdict(list)
+    for name in files:
+        names_by_id[without_suffix(name)].append(name)
+    names_by_id |= {name: [name] for name in files}
     rows_by_name: dict[str, list[_Row]] = defaultdict(list)
     ambiguous: set[str] = set()
     for identifier, found in rows.items():
@@ -52,18 +51,22 @@ def find_rle_table(
         for name in names:
             rows_by_name[name] += found
         if len(names) != 1:
-            refused.append(_refuse_id(f"{file}, image {shorten(identifier)}", names, images))
+            problem = f"there is no such image in the folder '{images}'"
+            fix = "Add the image, remove its rows, or correct `images`"
+            if names:
+                problem = f"several images have this name: {', '.join(names)}"
+                fix = "Write their extensions into the table, or remove all but one of them"
+            refused.append(InputError(f"{file}, image {shorten(identifier)}", problem, fix))
             ambiguous.update(names)
     pairs = []
     for name in rows_by_name.keys() - ambiguous:
         where = f"{file}[{name}]"
         try:
-            found = sorted(rows_by_name[name])
-            objects = tuple(_read_object(row, where) for row in found if row.runs)
+            objects = [_read_row(row, where) for row in sorted(rows_by_name[name]) if row.runs]
         except InputError as error:
             refused.append(error)
             continue
-        annotation = ShapeAnnotation(objects, where)
+        annotation = ShapeAnnotation(tuple(objects), where)
         pairs.append(Pair(without_suffix(name), SourceImage(files[name]), annotation))
     unlabelled = [(without_suffix(n), files[n]) for n in files.keys() - rows_by_name.keys()]
     return build_pairing(pairs, unlabelled, refused)
@@ -91,29 +94,7 @@ def _read_rows(
     return rows
 
 
-def _list_names(files: Iterable[str]) -> dict[str, list[str]]:
-    """Return the images that an id may name; a whole name precedes one without extension."""
-    names: dict[str, list[str]] = defaultdict(list)
-    for name in files:
-        names[without_suffix(name)].append(name)
-    return names | {name: [name] for name in files}
-
-
-def _refuse_id(where: str, names: list[str], images: str) -> InputError:
-    if names:
-        return InputError(
-            where,
-            f"several images have this name: {', '.join(names)}",
-            "Write their extensions into the table, or remove all but one of them",
-        )
-    return InputError(
-        where,
-        f"there is no such image in the folder '{images}'",
-        "Add the image, remove its rows, or correct `images`",
-    )
-
-
-def _read_object(row: _Row, where: str) -> ShapedObject:
+def _read_row(row: _Row, where: str) -> ShapedObject:
     place = f"row {row.number}"
     parse_run_pairs(row.runs, f"{where}, {place}")
     if row.name == "":

@@ -1,12 +1,13 @@
-"""The layouts of data sets: one small module for each.
+"""The layouts of data sets by their names.
 
 A layout is a function `(listing, **options) -> Pairing` that reads only names and small tables;
-pixels are read later, one image at a time. A new layout is a module, a line in `LAYOUTS`
+pixels are read later, one image at a time. A new layout is such a function, a line in `LAYOUTS`
 and a test.
 """
 
 import difflib
 import inspect
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
@@ -15,15 +16,13 @@ from typing import Any
 
 from pydantic import create_model
 
-from unetflow.annotations.layouts.cell_tracking import find_cell_tracking
-from unetflow.annotations.layouts.coco import find_coco
-from unetflow.annotations.layouts.folders import find_folder_pairs
+from unetflow.annotations.layouts.coco_table import find_coco
+from unetflow.annotations.layouts.folders import find_folder_pairs, find_stacks
 from unetflow.annotations.layouts.labelme import find_labelme
-from unetflow.annotations.layouts.objects import find_object_masks
+from unetflow.annotations.layouts.object_masks import find_cell_tracking, find_object_masks
 from unetflow.annotations.layouts.rle_table import find_rle_table
-from unetflow.annotations.layouts.stacks import find_stacks
-from unetflow.annotations.records import Pair, Pairing, SourceImage
-from unetflow.annotations.shapes import share_name_counts
+from unetflow.annotations.raster import ShapeAnnotation, SourceImage
+from unetflow.annotations.records import Pair, Pairing
 from unetflow.annotations.split_table import parse_split
 from unetflow.config.validation import Strict, read_parameters
 from unetflow.core.errors import InputError
@@ -46,12 +45,15 @@ LAYOUTS: dict[str, Layout] = {
 
 
 def find_pairs(
-    root: Path, layout: str, options: Options, splits: Mapping[str, Options] | None = None
+    root: Path | FileListing,
+    layout: str,
+    options: Options,
+    splits: Mapping[str, Options] | None = None,
 ) -> Pairing:
     """Find the annotated images of a data set.
 
     Args:
-        root: A folder or a zip archive.
+        root: A folder or a zip archive, or the files in one.
         layout: One of `LAYOUTS`.
         options: The layout's options.
         splits: For a data set that is already split, the options that differ for each of "train",
@@ -63,13 +65,7 @@ def find_pairs(
     Raises:
         InputError: An option or a name is wrong, or nothing is found.
     """
-    return find_pairs_in_listing(list_files(root), layout, options, splits)
-
-
-def find_pairs_in_listing(
-    listing: FileListing, layout: str, options: Options, splits: Mapping[str, Options] | None = None
-) -> Pairing:
-    """Find the annotated images among files that are already listed; see `find_pairs`."""
+    listing = root if isinstance(root, FileListing) else list_files(root)
     if splits is None or splits == {}:
         pairing = _get_layout(layout, options)(listing, **options)
     else:
@@ -82,7 +78,16 @@ def find_pairs_in_listing(
         if other is not pair:
             problem = f"it would have the same name '{pair.id}' as {other.image}"
             refused.append(InputError(pair.image, problem, "Rename one of them"))
-    return replace(pairing, pairs=share_name_counts(first.values()), refused=refused)
+    # An error lists all undeclared names: each annotation gets the names in all of them.
+    counts, pairs = Counter[str](), list(first.values())
+    for pair in pairs:
+        if isinstance(pair.annotation, ShapeAnnotation):
+            counts.update(pair.annotation.count_names())
+    for number, pair in enumerate(pairs):
+        if isinstance(pair.annotation, ShapeAnnotation):
+            annotation = replace(pair.annotation, name_counts=counts)
+            pairs[number] = replace(pair, annotation=annotation)
+    return replace(pairing, pairs=pairs, refused=refused)
 
 
 def _find_splits(listing: FileListing, layout: str, splits: Mapping[str, Options]) -> Pairing:

@@ -20,7 +20,7 @@ from tests.support.tiff_files import (
     write_stack,
 )
 from unetflow.core.errors import InputError
-from unetflow.io.formats import tiff_layout
+from unetflow.io.formats import tiff
 from unetflow.io.formats.readers import read_image, read_mask
 from unetflow.io.formats.tiff import count_pages, read_tiff
 
@@ -138,7 +138,7 @@ def test_ome_headers_open_no_other_file(tmp_path, monkeypatch):
     ("truncate", "problem"), [(True, "claims to hold 5 images"), (False, "has no end")]
 )
 def test_too_many_pages(tmp_path, monkeypatch, truncate, problem):
-    monkeypatch.setattr(tiff_layout, "_MAX_PAGES", 4)
+    monkeypatch.setattr(tiff, "_MAX_PAGES", 4)
     path, _ = write_stack(tmp_path / "a.tif", truncate=truncate)
     with pytest.raises(InputError, match=problem):
         count_pages(path)

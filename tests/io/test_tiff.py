@@ -25,7 +25,7 @@ from tests.support.tiff_files import (
 )
 from unetflow.core.errors import InputError
 from unetflow.io.files import ArchiveMember
-from unetflow.io.formats import tiff, tiff_layout
+from unetflow.io.formats import tiff
 from unetflow.io.formats.readers import read_image, read_mask
 from unetflow.io.formats.tiff import count_pages, read_tiff
 
@@ -210,10 +210,8 @@ def test_no_other_page_is_decoded(tmp_path, compression):
 
 def test_the_headers_of_a_stack_are_listed_once_until_it_changes(tmp_path, monkeypatch):
     listed = []
-    listing = tiff_layout.list_planes
-    monkeypatch.setattr(
-        tiff_layout, "list_planes", lambda *args: listed.append(1) or listing(*args)
-    )
+    listing = tiff.list_planes
+    monkeypatch.setattr(tiff, "list_planes", lambda *args: listed.append(1) or listing(*args))
     path, pixels = write_stack(tmp_path / "a.tif", compression="zlib")
     assert_pages(path, pixels, "ZYX")
     assert len(listed) == 1

@@ -15,8 +15,14 @@ from unetflow.core.types import PixelArray
 from unetflow.io.files import File, file_signature
 from unetflow.io.formats.bounds import MAX_PIXELS, decoding_errors
 from unetflow.io.formats.readers import read_image, to_image
-from unetflow.io.formats.tiff import ALPHA, decode_tiff, is_tiff, open_tiff
-from unetflow.io.formats.tiff_layout import check_chain, find_series
+from unetflow.io.formats.tiff import (
+    ALPHA,
+    check_chain,
+    decode_tiff,
+    find_series,
+    is_tiff,
+    open_tiff,
+)
 from unetflow.io.lazy_image import (
     MAX_CHUNK_PIXELS,
     CachedChunks,

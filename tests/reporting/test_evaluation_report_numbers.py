@@ -7,9 +7,8 @@ from hypothesis.extra import numpy as hnp
 from tests.support.evaluation_page import everything
 from tests.support.report_page import Page, decode
 from unetflow.reporting.error_pictures import draw_errors, draw_outlines, find_errors
-from unetflow.reporting.evaluation_charts import draw_reliability
-from unetflow.reporting.evaluation_report import name_score
-from unetflow.reporting.evaluation_results import bin_by, choose_extremes
+from unetflow.reporting.evaluation_charts import bin_by, draw_reliability
+from unetflow.reporting.evaluation_report import choose_extremes, name_score
 from unetflow.reporting.html_page import decimals
 from unetflow.visualization.overlays import PREDICTION_COLOUR, TRUTH_COLOUR
 

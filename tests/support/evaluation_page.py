@@ -12,8 +12,7 @@ from unetflow.config.training import PlannedTraining
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
-from unetflow.reporting.evaluation_report import write_evaluation_report
-from unetflow.reporting.evaluation_results import EvaluationResults
+from unetflow.reporting.evaluation_report import EvaluationResults, write_evaluation_report
 from unetflow.reporting.model_card import describe_model
 
 RUN = {

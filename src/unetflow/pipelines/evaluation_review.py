@@ -18,8 +18,11 @@ from unetflow.evaluation.label_quality import measure_losses, show_worst
 from unetflow.pipelines.stage import Figure, Segmenter
 from unetflow.reporting import model_card as card
 from unetflow.reporting.evaluation_charts import draw_scores_over, draw_threshold_curve
-from unetflow.reporting.evaluation_report import write_evaluation_report
-from unetflow.reporting.evaluation_results import EvaluationResults, describe_scored
+from unetflow.reporting.evaluation_report import (
+    EvaluationResults,
+    describe_scored,
+    write_evaluation_report,
+)
 from unetflow.visualization.figures import draw_gallery
 
 
@@ -109,7 +112,7 @@ def write_report(
     """Write the evaluation report as one HTML page; see `reporting.evaluation_report`.
 
     The images that are shown are opened and predicted; `evaluation` are the fields of
-    `reporting.evaluation_results.EvaluationResults`.
+    `reporting.evaluation_report.EvaluationResults`.
     """
     return write_evaluation_report(
         EvaluationResults(**evaluation),

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from unetflow.reporting.evaluation_results import MAIN, bin_by
 from unetflow.visualization.figures import limit_ticks, new_figure
 from unetflow.visualization.overlays import BLUE, GREEN, VERMILLION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+MAIN = "dice"
+"""The score by which the images are ordered."""
 
 _FEW_EPOCHS = 30
 _GREY = "#555555"
@@ -100,6 +102,31 @@ def draw_ranking(image_scores: pd.DataFrame) -> "Figure":
     axes.set(ylim=(-0.03, 1.03))
     limit_ticks(axes.xaxis, 6, integer=True)
     return figure
+
+
+def bin_by(table: pd.DataFrame, column: str, most: int = 5) -> pd.DataFrame:
+    """Divide images into bins of about equal number by one of their columns.
+
+    Args:
+        table: With the column and the main score.
+        column: What they are ordered by. Images with the same value stay together.
+        most: Largest number of bins; a single one may hold fewer than 4 images, others may not.
+
+    Returns:
+        For each bin `low` and `high` (its smallest and largest value), `images` and `median` (of
+        the main score).
+    """
+    bins = int(np.clip(len(table) // 4, 1, most))
+    places = pd.qcut(table[column], bins, labels=False, duplicates="drop").fillna(0)
+    grouped = table.groupby(places.to_numpy())
+    return pd.DataFrame(
+        {
+            "low": grouped[column].min(),
+            "high": grouped[column].max(),
+            "images": grouped.size(),
+            "median": grouped[MAIN].median(),
+        }
+    ).reset_index(drop=True)
 
 
 def _new_axes(across: str, up: str) -> "tuple[Figure, Axes]":

@@ -159,19 +159,14 @@ def align_scores(runs: Sequence[TrackedRun], score: str) -> pd.DataFrame:
 
 
 def choose_disputed(aligned: pd.DataFrame, most: int) -> list[str]:
-    """Return the ids of at most `most` images with the largest differences between the runs.
+    """Return the ids of at most `most` images on which runs differ, the largest difference first.
 
     Args:
         aligned: See `align_scores`.
-        most: Largest number of images.
-
-    Returns:
-        The ids, the largest difference first; images with equal scores are left out.
     """
-    spread = (aligned.max(axis="columns") - aligned.min(axis="columns")).sort_values(
-        ascending=False, kind="stable"
-    )
-    return [str(i) for i in spread.index[spread > 0][:most]]
+    spread = aligned.max(axis="columns") - aligned.min(axis="columns")
+    ordered = spread[spread > 0].sort_values(ascending=False, kind="stable")
+    return [str(i) for i in ordered.index[:most]]
 
 
 def same_data(runs: Sequence[TrackedRun]) -> bool | None:
@@ -252,18 +247,9 @@ def _score_table(runs: Sequence[TrackedRun], labels: Sequence[str]) -> pd.DataFr
 def _show_disputed(
     runs: Sequence[TrackedRun], samples: Mapping[str, Sample], scores: pd.DataFrame, classes: int
 ) -> dict[str, list[PagePicture]]:
-    """Draw images with their truth and with the prediction of each run that has a model.
+    """Draw scored images that there are with their truth, then with the prediction of each model.
 
     One model and one image are held at a time.
-
-    Args:
-        runs: The runs.
-        samples: The samples; missing ones are skipped.
-        scores: Of the images in their order on the page; see `align_scores`.
-        classes: Number of classes.
-
-    Returns:
-        The pictures of each image: the truth, then the predictions.
     """
 
     def draw(sample_id: str, label: Label, colour: Rgb, caption: str) -> PagePicture:

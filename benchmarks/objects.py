@@ -20,11 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.config.mask_export import ObjectParameters
-from unetflow.instances.coco import write_coco
 from unetflow.instances.contours import trace_outlines
+from unetflow.instances.export_formats import write_coco, write_geojson, write_imagej_rois
 from unetflow.instances.extraction import Objects, find_objects
-from unetflow.instances.geojson import write_geojson
-from unetflow.instances.imagej import write_imagej_rois
 from unetflow.instances.measurements import measure_objects
 from unetflow.io.pixel_size import PixelSize
 from unetflow.io.tiff_writer import write_label_tiff

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.networks import fit_settings
-from unetflow.augmentation.batch_processes import BatchMemory, BatchProcesses
-from unetflow.augmentation.batches import CropSampler
+from unetflow.augmentation.batches import BatchMemory, BatchProcesses, CropSampler
 from unetflow.augmentation.policy import Augmenter
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
-from unetflow.augmentation.class_weights import balance_classes
+from unetflow.augmentation.weight_map import balance_classes
 
 
 def test_a_rare_class_gets_a_large_weight():

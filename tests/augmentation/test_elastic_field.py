@@ -4,9 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from unetflow.augmentation.albumentations_offline import albumentations
-from unetflow.augmentation.elastic_field import ElasticField, draw_smooth_field
 from unetflow.augmentation.policy import Augmenter
+from unetflow.augmentation.transforms import ElasticField, albumentations, draw_smooth_field
 
 
 def fields(smoothness, shape=(96, 80), count=60):

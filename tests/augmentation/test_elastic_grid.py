@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from tests.support.images import random_pixels
-from unetflow.augmentation.elastic_grid import ElasticGrid, interpolate_displacements
+from unetflow.augmentation.transforms import ElasticGrid, interpolate_displacements
 
 STEP = 1 / 32
 """OpenCV may round the place from which a pixel is taken to so many pixels."""

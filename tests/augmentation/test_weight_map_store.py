@@ -2,9 +2,14 @@ import numpy as np
 import pytest
 
 from tests.support.images import store_samples
-from unetflow.augmentation import weight_map_store as weighing
-from unetflow.augmentation.weight_map import objects_of, weight_map
-from unetflow.augmentation.weight_map_store import WeightedSamples, WeightFolder, update_weight_maps
+from unetflow.augmentation import weight_map as weighing
+from unetflow.augmentation.weight_map import (
+    WeightedSamples,
+    WeightFolder,
+    objects_of,
+    update_weight_maps,
+    weight_map,
+)
 from unetflow.config.training import WeightMapParameters
 from unetflow.data.samples import INSTANCES, Sample
 from unetflow.io.tiff_writer import write_tiff

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetflow.data.drift import (
+from unetflow.data.intensity import (
     DriftReference,
     describe_drift,
+    intensity_histogram,
     measure_drift_reference,
     measure_moments,
 )
-from unetflow.data.intensity import intensity_histogram
 
 
 def _image(mean, deviation, shape=(40, 50), channels=1, seed=0):

@@ -11,8 +11,7 @@ from PIL import Image
 from scipy import ndimage
 from scipy.sparse.csgraph import connected_components
 
-from unetflow.data.duplicates import MIN_CORRELATION, find_duplicates, find_leaks
-from unetflow.data.similarity import make_thumbnail
+from unetflow.data.duplicates import MIN_CORRELATION, find_duplicates, find_leaks, make_thumbnail
 from unetflow.data.synthetic import draw_nuclei
 from unetflow.io.formats.readers import read_image
 from unetflow.io.image_hash import perceptual_hash, pixel_digest

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unetflow.core.errors import InputError
-from unetflow.data.folds import count_folds, manifest_of_fold
-from unetflow.evaluation.cross_validation import gather_scores, summarise_folds
+from unetflow.data.manifest import count_folds, manifest_of_fold
+from unetflow.evaluation.summary import gather_scores, summarise_folds
 
 
 def _manifest(folds):

@@ -1,13 +1,14 @@
 """Samples are built again if, and only if, their sources have changed."""
 
 import json
+import logging
 import os
 import shutil
 import threading
 import time
 import weakref
 import zipfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,12 @@ from tests.support.images import CLASSES, random_pixels
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.find_pairs import find_pairs
 from unetflow.annotations.layouts.object_masks import find_object_masks
+from unetflow.annotations.records import Pair, Pairing
 from unetflow.config.classes import ClassSpec
+from unetflow.config.ingestion import IngestionParameters
 from unetflow.core.errors import InputError
 from unetflow.data import sample_builder
-from unetflow.data.sample_builder import SampleSources, build_samples
+from unetflow.data.sample_builder import update_samples
 from unetflow.data.samples import SampleFolder
 from unetflow.io.file_listing import list_files
 from unetflow.io.tiff_writer import write_tiff
@@ -43,14 +46,29 @@ def touch(path):
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 10**9))
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What samples are built from."""
+
+    pairs: list[Pair]
+    class_map: ClassMap
+    max_pixels: int
+    workers: int
+
+    def build(self, before):
+        ingestion = IngestionParameters(max_pixels=self.max_pixels, workers=self.workers)
+        return update_samples(before, Pairing(self.pairs, []), self.class_map, ingestion)
+
+
 class Source:
     """A folder of images and masks, the samples built from it, and the ids decoded for that."""
 
-    def __init__(self, root, monkeypatch):
+    def __init__(self, root, monkeypatch, log):
         self.root = root / "raw"
         self.samples = root / "samples"
         self.decoded = []
-        self.refused = []
+        self.rejected = []
+        self.log = log
         self.read_pair = sample_builder.read_pair
         monkeypatch.setattr(sample_builder, "read_pair", self._read_pair)
 
@@ -60,13 +78,15 @@ class Source:
 
     def plan(self, class_map=MEANING, workers=1, max_pixels=1000, root=None, **options):
         pairs = find_pairs(root or self.root, "folders", options).pairs
-        return SampleSources(pairs, class_map, max_pixels, workers)
+        return Plan(pairs, class_map, max_pixels, workers)
 
     def build(self, plan=None, **options):
         """Build the samples; return the decoded ids in alphabetical order."""
         self.decoded.clear()
-        self.built = build_samples(self.samples, plan or self.plan(**options), self.refused)
-        self.refused = self.built.refused
+        self.log.clear()
+        before = SampleFolder(self.samples, rejected=self.rejected)
+        self.built = (plan or self.plan(**options)).build(before)
+        self.rejected = self.built.rejected
         return sorted(self.decoded)
 
     def on_disk(self):
@@ -82,8 +102,14 @@ class Source:
 
 
 @pytest.fixture
-def source(tmp_path, monkeypatch):
-    source = Source(tmp_path, monkeypatch)
+def log(caplog):
+    caplog.set_level(logging.INFO, "unetflow")
+    return caplog
+
+
+@pytest.fixture
+def source(tmp_path, monkeypatch, log):
+    source = Source(tmp_path, monkeypatch, log)
     for seed, name in enumerate(["1", "2", "sub/10"]):
         write_pair(source.root, name, seed)
     return source
@@ -92,9 +118,9 @@ def source(tmp_path, monkeypatch):
 def test_every_pair_becomes_a_sample_with_its_description(source):
     assert source.build() == ["1", "2", "sub/10"]
     assert list(source.built.descriptions) == ["1", "2", "sub/10"]
-    assert (source.built.refused, source.built.decoded, source.built.removed) == ([], 3, 0)
-    folder = SampleFolder(source.samples, source.built.descriptions)
-    for seed, (name, sample) in enumerate(folder.items()):
+    assert source.built.refused == []
+    assert source.log.messages == ["Decoded 3 new or changed of 3 pairs; 0 are unchanged"]
+    for seed, (name, sample) in enumerate(source.built.items()):
         pixels = random_pixels((6, 7), seed=seed) % 9
         np.testing.assert_array_equal(sample.image[:, :, 0], pixels)
         np.testing.assert_array_equal(sample.label, pixels > 0)
@@ -107,7 +133,7 @@ class TestUnchanged:
         source.build()
         first, before = source.built, source.on_disk()
         assert source.build() == []
-        assert source.built.decoded == 0
+        assert source.log.messages == ["Nothing has changed: none of 3 pairs was decoded"]
         assert source.built.descriptions == first.descriptions
         assert list(source.built.descriptions) == list(first.descriptions)
         assert source.on_disk() == before
@@ -183,7 +209,7 @@ class TestChanged:
     def test_limit_of_pixels_invalidates_all_samples(self, source):
         source.build()
         assert source.build(max_pixels=41) == ["1", "2", "sub/10"]
-        assert [refusal.id for refusal in source.built.refused] == ["1", "2", "sub/10"]
+        assert [refusal.id for refusal in source.built.rejected] == ["1", "2", "sub/10"]
 
     def test_region_invalidates_its_pair(self, source):
         for name in ("1", "2", "sub/10"):
@@ -219,11 +245,11 @@ class TestChanged:
         assert source.build() == ["sub/10"]
         assert sorted(os.listdir(source.samples / "sub/10")) == OF_A_SAMPLE
 
-    def test_sample_with_missing_instances_is_built_again(self, tmp_path, monkeypatch):
-        source = Source(tmp_path, monkeypatch)
+    def test_sample_with_missing_instances_is_built_again(self, tmp_path, monkeypatch, log):
+        source = Source(tmp_path, monkeypatch, log)
         write_pair(source.root / "1", "a")
         pairs = find_pairs(source.root, "objects", {}).pairs
-        plan = SampleSources(pairs, ClassMap(tuple(CLASSES)), max_pixels=1000, workers=1)
+        plan = Plan(pairs, ClassMap(tuple(CLASSES)), max_pixels=1000, workers=1)
         assert [source.build(plan), source.build(plan)] == [["1"], []]
         (source.samples / "1" / "instances.tif").unlink()
         assert source.build(plan) == ["1"]
@@ -237,7 +263,7 @@ class TestRemoved:
             (source.root / folder / "1.tif").unlink()
         assert source.build() == []
         assert list(source.built.descriptions) == ["2", "sub/10"]
-        assert source.built.removed == 1
+        assert source.log.messages[0].endswith("; removed 1 earlier samples")
         assert sorted(os.listdir(source.samples)) == ["2", "sub"]
 
     def test_sample_is_counted_once(self, source):
@@ -245,7 +271,7 @@ class TestRemoved:
         shutil.rmtree(source.root / "images" / "sub")
         source.build()
         source.build()
-        assert source.built.removed == 0
+        assert "removed" not in source.log.messages[0]
 
     def test_other_files_are_kept(self, source):
         source.build()
@@ -312,22 +338,22 @@ class TestRejectedPair:
     def test_error_names_the_file_and_other_pairs_are_built(self, damaged):
         assert damaged.build() == ["1", "2", "sub/10"]
         assert list(damaged.built.descriptions) == ["1", "sub/10"]
-        (refusal,) = damaged.built.refused
+        (refusal,) = damaged.built.rejected
         assert refusal.id == "2"
         assert refusal.error.where == str(damaged.root / "images" / "2.tif")
 
     def test_error_is_remembered_until_a_file_of_the_pair_changes(self, damaged):
         damaged.build()
-        (first,) = damaged.built.refused
+        (first,) = damaged.built.rejected
         assert damaged.build() == []
-        assert damaged.built.refused == [first]
+        assert damaged.built.rejected == [first]
         touch(damaged.root / "masks" / "1.tif")
         assert damaged.build() == []
         write_pair(damaged.root, "2", seed=3, folders=["masks"])
         assert damaged.build() == ["2"]
         write_pair(damaged.root, "2", seed=3)
         assert damaged.build() == ["2"]
-        assert damaged.built.refused == []
+        assert damaged.built.rejected == []
         assert list(damaged.built.descriptions) == ["1", "2", "sub/10"]
 
     def test_error_is_forgotten_with_another_class_map(self, damaged):
@@ -345,13 +371,13 @@ class TestRejectedPair:
         path.write_bytes(whole)
         assert source.build() == []
         assert list(source.built.descriptions) == ["1", "2", "sub/10"]
-        assert source.built.refused == []
+        assert source.built.rejected == []
 
     def test_file_that_disappears_meanwhile_is_reported(self, source):
         plan = source.plan()
         (source.root / "masks" / "1.tif").unlink()
         source.build(plan)
-        (refusal,) = source.built.refused
+        (refusal,) = source.built.rejected
         assert refusal.error.where == str(source.root / "masks" / "1.tif")
         assert "No such file" in refusal.error.problem
 
@@ -364,8 +390,8 @@ class TestRejectedPair:
             archive.write_bytes(archive.read_bytes().replace(b"damaged", b"Damaged"))
             source.build(root=archive)
         assert source.built.descriptions == {}
-        assert len(source.built.refused) == 3
-        for refusal in source.built.refused:
+        assert len(source.built.rejected) == 3
+        for refusal in source.built.rejected:
             assert f"{archive}/" in refusal.error.where
             assert "it cannot be read" in refusal.error.problem
 
@@ -373,7 +399,7 @@ class TestRejectedPair:
     def test_reserved_file_name_is_rejected(self, source, name):
         write_pair(source.root, name)
         assert source.build() == ["1", "2", "sub/10"]
-        (refusal,) = source.built.refused
+        (refusal,) = source.built.rejected
         assert refusal.error.where == str(source.root / "images" / f"{name}.tif")
         assert refusal.error.problem == "samples have a file of that name"
 
@@ -394,13 +420,13 @@ class TestWorkers:
         results = []
         for workers in (1, 4):
             source.samples = source.root.parent / f"samples of {workers}"
-            source.refused = []
+            source.rejected = []
             source.build(workers=workers)
             pixels = {
                 path.relative_to(source.samples): path.read_bytes()
                 for path in source.samples.rglob("*.*")
             }
-            refused = [(r.id, r.signature, str(r.error)) for r in source.built.refused]
+            refused = [(r.id, r.signature, str(r.error)) for r in source.built.rejected]
             results.append((list(source.built.descriptions.items()), refused, pixels))
         assert results[0] == results[1]
         assert [refusal[0] for refusal in results[0][1]] == ["n3"]
@@ -447,13 +473,13 @@ def test_pairs_that_the_source_refuses_are_not_built(source):
     (source.root / "masks" / "1.tif").unlink()
     source.build()
     assert list(source.built.descriptions) == ["2", "sub/10"]
-    assert source.built.refused == []
+    assert source.built.rejected == []
 
 
 def test_errors_are_those_of_the_reader(source):
     write_tiff(source.root / "masks" / "1.tif", np.zeros((2, 2), np.uint8))
     source.build()
-    (refusal,) = source.built.refused
+    (refusal,) = source.built.rejected
     assert type(refusal.error) is InputError
     assert Path(refusal.error.where) == source.root / "masks" / "1.tif"
     assert refusal.error.problem == "the mask is 2 x 2, but its image is 7 x 6"
@@ -469,7 +495,7 @@ def test_a_renamed_folder_of_masks_is_named_though_nothing_is_decoded(source):
     assert source.described("1")["changed"] == "1970-01-01T00:00:00+00:00"
 
 
-def test_processes_build_the_same_samples_as_threads(tmp_path, monkeypatch):
+def test_processes_build_the_same_samples_as_threads(tmp_path, monkeypatch, log):
     source = tmp_path / "source"
     for name in ("a", "b", "c", "d"):
         for folder in ("images", "masks"):
@@ -483,22 +509,22 @@ def test_processes_build_the_same_samples_as_threads(tmp_path, monkeypatch):
     (source / "c" / "masks" / "1.png").write_bytes(b"no image")
     classes = (ClassSpec("background", (0,)), ClassSpec("object", (255,)))
     pairing = find_object_masks(list_files(source))
-    wanted = SampleSources(pairing.pairs, ClassMap(classes), 10**6, 2)
+    wanted = Plan(pairing.pairs, ClassMap(classes), 10**6, 2)
     built = {}
     for many in (10**6, 0):
         monkeypatch.setattr("unetflow.data.sample_builder._MANY_FILES", many)
         monkeypatch.setattr("unetflow.data.sample_builder.count_cores", lambda: 2)
-        built[many] = build_samples(tmp_path / str(many), wanted)
+        built[many] = wanted.build(SampleFolder(tmp_path / str(many)))
+        assert log.messages.pop().startswith("Decoded 4 new or changed of 4 pairs")
     assert built[0].descriptions == built[10**6].descriptions
     assert list(built[0].descriptions) == ["a", "b", "d"]
-    for one, other in zip(built[0].refused, built[10**6].refused, strict=True):
+    for one, other in zip(built[0].rejected, built[10**6].rejected, strict=True):
         assert (one.id, one.signature, str(one.error)) == (
             other.id,
             other.signature,
             str(other.error),
         )
-    assert [refusal.id for refusal in built[0].refused] == ["c"]
-    assert built[0].decoded == 4
+    assert [refusal.id for refusal in built[0].rejected] == ["c"]
     for name in ("image.tif", "label.tif", "instances.tif", "overview.npz", "sample.json"):
         made = (tmp_path / "0" / "a" / name).read_bytes()
         assert made == (tmp_path / str(10**6) / "a" / name).read_bytes()

@@ -9,6 +9,7 @@ from PIL import Image
 
 from tests.support.images import random_pixels, store_samples
 from unetflow.core.errors import InputError
+from unetflow.data.duplicates import make_thumbnail
 from unetflow.data.intensity import intensity_histogram
 from unetflow.data.samples import (
     Sample,
@@ -18,7 +19,6 @@ from unetflow.data.samples import (
     write_record,
     write_sample,
 )
-from unetflow.data.similarity import make_thumbnail
 from unetflow.io.tiff_writer import write_tiff
 
 SIDES = st.integers(1, 8)

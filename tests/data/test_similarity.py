@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unetflow.data.similarity import ThumbnailComparison, correlate_shifted, make_thumbnail
+from unetflow.data.duplicates import ThumbnailComparison, correlate_shifted, make_thumbnail
 
 
 def best_correlation_of_overlaps(one, other):

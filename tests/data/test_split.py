@@ -18,7 +18,7 @@ from tests.support.split_tables import (
 )
 from unetflow.core.errors import InputError
 from unetflow.core.types import SPLITS
-from unetflow.data.splitting.split import split_samples
+from unetflow.data.splitting import split_samples
 
 
 def test_rule_describes_itself():

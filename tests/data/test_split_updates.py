@@ -18,7 +18,7 @@ from tests.support.split_tables import (
     splits_of,
 )
 from unetflow.core.types import SPLITS
-from unetflow.data.splitting.split import split_samples
+from unetflow.data.splitting import split_samples
 from unetflow.io.file_listing import natural_order
 
 

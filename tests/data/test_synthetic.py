@@ -3,7 +3,7 @@ import pytest
 
 from unetflow.core.hashing import generator_for
 from unetflow.data.synthetic import draw_nuclei, write_synthetic_images
-from unetflow.evaluation.baselines import segment_by_otsu
+from unetflow.evaluation.scoring import segment_by_otsu
 from unetflow.io.formats.readers import read_image, read_mask
 from unetflow.metrics.pixels import count_confusion
 

@@ -9,10 +9,12 @@ from tests.support.images import random_pixels
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.find_pairs import find_pairs
 from unetflow.config.classes import ClassSpec
+from unetflow.config.ingestion import IngestionParameters
 from unetflow.core.errors import DeclarationError, InputError
 from unetflow.core.parallel import parallel_map
 from unetflow.data import sample_builder
-from unetflow.data.sample_builder import SampleSources, build_samples, update_samples
+from unetflow.data.sample_builder import update_samples
+from unetflow.data.samples import SampleFolder
 from unetflow.datasets.folders import SamplesDataset
 from unetflow.io.tiff_writer import write_tiff
 
@@ -41,13 +43,13 @@ class Project:
             (self.raw / folder / f"{name}.tif").unlink()
 
     def sources(self):
-        pairing = find_pairs(self.raw, "folders", {})
-        return SampleSources(pairing.pairs, MEANING, 1000, 2, pairing.refused)
+        ingestion = IngestionParameters(max_pixels=1000, workers=2)
+        return find_pairs(self.raw, "folders", {}), MEANING, ingestion
 
     def save(self):
         """Do what the node does, and Kedro around it."""
         before = SamplesDataset(path=str(self.samples), optional=True).load()
-        self.dataset.save(update_samples(before, self.sources()))
+        self.dataset.save(update_samples(before, *self.sources()))
         return self.dataset.load()
 
 
@@ -75,7 +77,8 @@ def test_samples_come_back_as_memory_maps_in_their_order(project):
 
 
 def test_descriptions_come_back_as_they_were_made(project):
-    taken = build_samples(project.samples.with_name("others"), project.sources())
+    others = SampleFolder(project.samples.with_name("others"))
+    taken = update_samples(others, *project.sources())
     assert project.save().descriptions == taken.descriptions
 
 

@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from unetflow.data.samples import Sample
-from unetflow.evaluation.label_quality import (
+from unetflow.evaluation.review import (
     mean_cross_entropy,
     measure_losses,
     robust_z_scores,

@@ -11,8 +11,7 @@ from tests.conftest import ROOT
 from tests.support.images import random_pixels
 from unetflow.config.evaluation import ScoreParameters
 from unetflow.data.samples import Sample
-from unetflow.evaluation.baselines import segment_by_otsu
-from unetflow.evaluation.scoring import choose_otsu_side, score_images
+from unetflow.evaluation.scoring import choose_otsu_side, score_images, segment_by_otsu
 from unetflow.evaluation.significance import confidence_interval
 from unetflow.evaluation.summary import Conditions, Metrics, summarise_scores
 from unetflow.inference.postprocessing import Postprocessing

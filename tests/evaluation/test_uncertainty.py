@@ -11,7 +11,7 @@ from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
 from unetflow.core.symmetries import MAX_VIEWS, apply_symmetry, invert_symmetry
 from unetflow.data.samples import Sample
-from unetflow.evaluation.uncertainty import (
+from unetflow.evaluation.review import (
     assess_image,
     check_expectation,
     expect_error,

@@ -13,8 +13,8 @@ from skimage.measure import label as connected_components
 from tests.support.drawn_objects import NAMES, OBJECTS, TRICKY, draw, fill
 from unetflow.core.errors import InputError
 from unetflow.instances.contours import trace_outlines
+from unetflow.instances.export_formats import write_geojson
 from unetflow.instances.extraction import Objects
-from unetflow.instances.geojson import write_geojson
 from unetflow.visualization.overlays import CLASS_COLOURS
 
 NUMBERS = hnp.arrays(

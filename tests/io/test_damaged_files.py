@@ -19,10 +19,12 @@ from PIL import Image
 from tests.support.images import random_pixels, write_sixteen_bit_png
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.raster import SemanticMask, SourceImage
-from unetflow.annotations.records import Pair
+from unetflow.annotations.records import Pair, Pairing
 from unetflow.config.classes import ClassSpec
+from unetflow.config.ingestion import IngestionParameters
 from unetflow.core.errors import InputError
-from unetflow.data.sample_builder import SampleSources, build_samples
+from unetflow.data.sample_builder import update_samples
+from unetflow.data.samples import SampleFolder
 from unetflow.io.formats.readers import read_image, read_mask
 
 FUZZ_PIXELS = 100_000
@@ -244,10 +246,13 @@ class Batch:
     def take(self):
         """Take them in within a minute, without a warning."""
         soft = ClassMap((ClassSpec("none", (0,)), ClassSpec("cell", (255,))), binarise_at=128)
-        plan = SampleSources(self.pairs, soft, FUZZ_PIXELS, workers=4)
+        pairing = Pairing(self.pairs, [])
+        ingestion = IngestionParameters(max_pixels=FUZZ_PIXELS, workers=4)
+        folder = SampleFolder(self.folder / "samples")
         taken = []
         thread = threading.Thread(
-            target=lambda: taken.append(build_samples(self.folder / "samples", plan)), daemon=True
+            target=lambda: taken.append(update_samples(folder, pairing, soft, ingestion)),
+            daemon=True,
         )
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -271,10 +276,10 @@ def test_each_of_several_hundred_damaged_files_ends_in_one_refusal_that_names_it
     assert len(damaged) >= 300
     taken = batch.take()
     assert list(taken.descriptions) == fine
-    assert [refusal.id for refusal in taken.refused] == damaged
-    for refusal in taken.refused:
+    assert [refusal.id for refusal in taken.rejected] == damaged
+    for refusal in taken.rejected:
         assert refusal.error.where.startswith(batch.files[refusal.id])
-    assert caplog.records == []
+    assert [record.name for record in caplog.records] == ["unetflow.data.sample_builder"]
 
 
 def test_a_flipped_bit_anywhere_ends_in_a_sample_or_in_a_refusal(tmp_path):
@@ -286,7 +291,7 @@ def test_a_flipped_bit_anywhere_ends_in_a_sample_or_in_a_refusal(tmp_path):
             role = "image" if number % 2 else "mask"
             batch.add(f"{form} {number}", whole.ending, content, whole.page, role)
     taken = batch.take()
-    refused = {refusal.id for refusal in taken.refused}
+    refused = {refusal.id for refusal in taken.rejected}
     assert len(refused) >= 60, "a bit of a PNG at least has a check sum"
     assert len(taken.descriptions) >= 60
     assert sorted([*taken.descriptions, *refused]) == sorted(pair.id for pair in batch.pairs)

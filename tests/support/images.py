@@ -8,9 +8,10 @@ import numpy as np
 
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.raster import SemanticMask, SourceImage
-from unetflow.annotations.records import Pair
+from unetflow.annotations.records import Pair, Pairing
 from unetflow.config.classes import ClassSpec
-from unetflow.data.sample_builder import SampleSources, build_samples
+from unetflow.config.ingestion import IngestionParameters
+from unetflow.data.sample_builder import update_samples
 from unetflow.data.samples import Sample, SampleFolder
 from unetflow.io.tiff_writer import write_tiff
 
@@ -67,7 +68,6 @@ def store_samples(folder: Path, samples: dict[str, Sample]):
         write_tiff(image, sample.image)
         write_tiff(mask, sample.label)
         pairs.append(Pair(name, SourceImage(image), SemanticMask(SourceImage(mask))))
-    taken = build_samples(
-        folder / "samples", SampleSources(pairs, class_map, max_pixels=10**6, workers=1)
-    )
-    return pairs, SampleFolder(folder / "samples", taken.descriptions)
+    ingestion = IngestionParameters(max_pixels=10**6, workers=1)
+    before = SampleFolder(folder / "samples")
+    return pairs, update_samples(before, Pairing(pairs, []), class_map, ingestion)

@@ -7,7 +7,7 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from unetflow.config.ingestion import SplitParameters
-from unetflow.data.splitting.split import SplitRule, split_samples
+from unetflow.data.splitting import SplitRule, split_samples
 
 SHARES = st.tuples(st.floats(0.05, 0.4), st.floats(0.05, 0.4))
 GROUP_BY_LETTER = r"^([a-z]+)_"

@@ -1,7 +1,15 @@
-"""Batches of augmented crops, and fixed crops for overfitting."""
+"""Batches of augmented crops, also from processes, and fixed crops for overfitting.
 
-from collections.abc import Mapping, Sequence
+Processes do not share Python's lock. They write batches into memory that they share.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.context import SpawnContext
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -10,13 +18,18 @@ from numpy.typing import NDArray
 from unetflow.augmentation.crops import draw_crop
 from unetflow.augmentation.policy import Augmenter
 from unetflow.config.training import PlannedTraining
+from unetflow.core.errors import InputError
 from unetflow.core.hashing import generator_for
+from unetflow.core.parallel import end_with_parent, keep_freed_memory
 from unetflow.data.intensity import IntensityRange, normalise
 from unetflow.data.samples import Sample
 
 Batch: TypeAlias = tuple[NDArray[np.float32], NDArray[Any]]
 Order: TypeAlias = tuple[int, Sequence[tuple[str, int]]]
 """An epoch, and for each crop the sample's id and the crop's number."""
+
+_ALIGNMENT = 64
+"""In bytes, of the start of each slot."""
 
 
 @dataclass(frozen=True)
@@ -48,28 +61,21 @@ class CropSampler:
         images, labels = zip(*(self.make_crop(epoch, *crop) for crop in crops), strict=True)
         return np.stack(images), np.stack(labels)
 
-    def make_crop(
-        self, epoch: int, sample_id: str, number: int
-    ) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    def make_crop(self, epoch: int, sample_id: str, number: int) -> Batch:
         """Return an image `(size, size, channels)` and its label `(size, size, 1)`."""
         random = generator_for(self.seed, epoch, sample_id, number)
-        size = self.settings.crop_size
-        crop = draw_crop(
-            self.samples[sample_id],
-            size,
-            random,
-            margin=self.label_margin,
-            foreground_fraction=self.settings.foreground_fraction,
-        )
+        size, margin = self.settings.crop_size, self.label_margin
+        fraction = self.settings.foreground_fraction
+        sample = self.samples[sample_id]
+        crop = draw_crop(sample, size, random, margin=margin, foreground_fraction=fraction)
         image = normalise(crop.image, self.intensity)
         seed = int(random.integers(2**32))
-        inner = slice(self.label_margin, size - self.label_margin)
+        inner = slice(margin, size - margin)
         if crop.weights is None:
             image, label = self.augmenter(image, crop.label, seed)
             return image, label[inner, inner, np.newaxis]
-        image, label, weights = self.augmenter.change_weighted(
-            image, crop.label, crop.weights, seed
-        )
+        targets = self.augmenter.change_weighted(image, crop.label, crop.weights, seed)
+        image, label, weights = targets
         return image, np.stack([label, weights], axis=2)[inner, inner].astype(np.float32)
 
 
@@ -90,12 +96,134 @@ def fixed_crops(
     size = settings.crop_size - 2 * margin
     order = generator_for(seed, "fixed crops").permutation(len(samples)).tolist()
     ids = list(samples)
-    return {
-        f"{ids[order[number % len(ids)]]}#{number}": draw_crop(
-            samples[ids[order[number % len(ids)]]],
-            size,
-            generator_for(seed, "fixed crop", number),
-            foreground_fraction=1.0,
-        )
-        for number in range(settings.overfit_crops)
-    }
+    crops = {}
+    for number in range(settings.overfit_crops):
+        sample_id = ids[order[number % len(ids)]]
+        random = generator_for(seed, "fixed crop", number)
+        crop = draw_crop(samples[sample_id], size, random, foreground_fraction=1.0)
+        crops[f"{sample_id}#{number}"] = crop
+    return crops
+
+
+class BatchMemory:
+    """Shared memory with slots for batches.
+
+    A pipe would copy each batch four times. The memory has no name in the file system, so that a
+    killed process leaves nothing behind.
+
+    Args:
+        context: Of the processes, which get this object when they start.
+        places: Number of slots.
+        batch_size: Crops in a batch, at most.
+        crop: Image and label of one crop, for their shapes and types.
+    """
+
+    def __init__(self, context: SpawnContext, places: int, batch_size: int, crop: Batch) -> None:
+        self._layout = [((batch_size, *part.shape), part.dtype) for part in crop]
+        size = sum(batch_size * part.nbytes for part in crop)
+        self._stride = -(-size // _ALIGNMENT) * _ALIGNMENT
+        self._memory = context.RawArray("b", places * self._stride)
+
+    def put(self, place: int, batch: Batch) -> int:
+        """Write a batch into a slot, and return the number of its crops."""
+        for view, part in zip(self._views(place), batch, strict=True):
+            view[: len(part)] = part
+        return len(batch[0])
+
+    def copy(self, place: int, count: int) -> Batch:
+        """Return a copy of the first `count` crops of a slot."""
+        images, labels = (view[:count].copy() for view in self._views(place))
+        return images, labels
+
+    def _views(self, place: int) -> list[NDArray[Any]]:
+        views, offset = [], place * self._stride
+        for shape, dtype in self._layout:
+            view: NDArray[Any] = np.ndarray(shape, dtype, self._memory, offset)
+            views.append(view)
+            offset += view.nbytes
+        return views
+
+
+class BatchProcesses:
+    """Prepares batches ahead in processes.
+
+    Args:
+        maker: Draws the crops; each process has a copy.
+        batch_size: Crops in a batch, at most.
+        processes: Number of processes.
+        ahead: Number of batches to prepare before they are requested.
+    """
+
+    def __init__(self, maker: CropSampler, batch_size: int, processes: int, ahead: int) -> None:
+        self._ahead = max(ahead, 2 * processes)  # each has a second one to continue with
+        context = get_context("spawn")
+        places = self._ahead + 2  # two threads of Keras take batches
+        crop = maker.make_crop(0, next(iter(maker.samples)), 0)
+        self._memory = BatchMemory(context, places, batch_size, crop)
+        self._free = list(range(places))
+        state = (maker, self._memory)
+        self._pool = ProcessPoolExecutor(processes, context, _begin_process, initargs=state)
+        self._lock = threading.Lock()
+        self._under_way: dict[tuple[int, int], tuple[int | None, Future[Any]]] = {}
+
+    def take(self, index: int, count: int, order: Callable[[int], Order]) -> Batch:
+        """Return a batch, and submit the next ones.
+
+        Args:
+            index: Of the batch in its epoch.
+            count: Batches of the epoch.
+            order: Returns the content of the batch of an index.
+
+        Raises:
+            InputError: A process was killed.
+        """
+        try:
+            with self._lock:
+                epoch = order(index)[0]
+                for number in range(index, min(index + self._ahead, count)):
+                    if (epoch, number) not in self._under_way:
+                        # Without a free slot, as for batches out of order, it goes through a pipe.
+                        place = self._free.pop() if self._free else None
+                        made = self._pool.submit(_make_batch, order(number), place)
+                        self._under_way[epoch, number] = place, made
+                place, made = self._under_way.pop((epoch, index))
+            found: Any = made.result()
+        except BrokenProcessPool as error:
+            raise InputError(
+                "training.processes",
+                "a process that prepared crops was killed, perhaps because memory ran out",
+                "Lower it, or set it to 0 for threads, and start again: training is resumed after "
+                "the last epoch",
+            ) from error
+        batch: Batch = found if place is None else self._memory.copy(place, found)
+        if place is not None:
+            with self._lock:
+                self._free.append(place)
+        return batch
+
+    def close(self) -> None:
+        """End the processes."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+_own: tuple[CropSampler, BatchMemory] | None = None
+"""State of a process that prepares batches."""
+
+
+def _begin_process(maker: CropSampler, memory: BatchMemory) -> None:
+    global _own  # noqa: PLW0603 - state of a pool's process
+    end_with_parent()
+    keep_freed_memory()
+    import cv2
+
+    cv2.setNumThreads(1)  # each process has its core
+    _own = maker, memory
+
+
+def _make_batch(order: Order, place: int | None) -> Batch | int:
+    """Make a batch; return it, or the number of its crops if it has a slot."""
+    if _own is None:
+        raise RuntimeError("this process has not been initialised")
+    maker, memory = _own
+    batch = maker.make_batch(order)
+    return batch if place is None else memory.put(place, batch)

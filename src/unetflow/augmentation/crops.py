@@ -31,9 +31,8 @@ def draw_crop(
     Returns:
         A crop in memory: image `(size, size, channels)`, label and weights `(size, size)`.
     """
-    shape, inner = sample.label.shape, size - 2 * margin
-    lows = [0, 0]
-    highs = [max(length - inner, 0) for length in shape]
+    inner = size - 2 * margin
+    lows, highs = [0, 0], [max(length - inner, 0) for length in sample.label.shape]
     if foreground_fraction and random.random() < foreground_fraction:
         place = find_foreground(sample.label, random)
         if place is not None:
@@ -44,14 +43,10 @@ def draw_crop(
 
 
 def find_foreground(label: Label, random: np.random.Generator) -> tuple[int, int] | None:
-    """Return row and column of a random foreground pixel, or None.
+    """Return row and column of a random foreground pixel, neither 0 nor 255, or None.
 
     First a row with foreground is drawn, then one of its classes, then a pixel: so rare classes are
     drawn more often than their pixels. Rows are read only until one has foreground.
-
-    Args:
-        label: `(height, width)` uint8; neither 0 nor 255 is foreground.
-        random: Source of the place.
     """
     for row in random.permutation(len(label)).tolist():
         pixels = np.array(label[row])
@@ -64,18 +59,13 @@ def find_foreground(label: Label, random: np.random.Generator) -> tuple[int, int
 
 def _cut(sample: Sample, top: int, left: int, size: int) -> Sample:
     """Return the square with this corner, which may lie outside the sample."""
-    height, width = sample.label.shape
-    rows, columns = (slice(max(start, 0), start + size) for start in (top, left))
+    ranges = list(zip((top, left), sample.label.shape, strict=True))
+    rows, columns = (slice(max(start, 0), start + size) for start, _ in ranges)
     image, label = np.array(sample.image[rows, columns]), np.array(sample.label[rows, columns])
     weights = None if sample.weights is None else np.array(sample.weights[rows, columns])
-    outside = [
-        (max(-start, 0), max(start + size - length, 0))
-        for start, length in ((top, height), (left, width))
-    ]
+    outside = [(max(-start, 0), max(start + size - length, 0)) for start, length in ranges]
     if any(map(any, outside)):
-        places = (
-            mirrored_places(start, size, length) for start, length in ((top, height), (left, width))
-        )
+        places = (mirrored_places(start, size, length) for start, length in ranges)
         image = np.array(sample.image[np.ix_(*places)])
         label = np.pad(label, outside, constant_values=IGNORE)
         weights = None if weights is None else np.pad(weights, outside)

@@ -1,13 +1,12 @@
-"""Augmentation of training crops with albumentations.
+"""Augmentation of training crops with albumentations, which is imported when it is needed.
 
-Only this module and `elastic_*` use albumentations, which is imported when it is needed. A policy
-is plain data, a list of steps, each with the name of a transform and its arguments.
+A policy is plain data, a list of steps, each with the name of a transform and its arguments.
 """
 
 import inspect
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -81,11 +80,7 @@ class Augmenter:
         return changed["image"], changed["mask"]
 
     def change_weighted(
-        self,
-        image: NDArray[np.float32],
-        label: Label,
-        weights: NDArray[np.float32],
-        seed: int,
+        self, image: NDArray[np.float32], label: Label, weights: NDArray[np.float32], seed: int
     ) -> tuple[NDArray[np.float32], Label, NDArray[np.float32]]:
         """Augment an image and its label as a call does, and the label's weights with them.
 
@@ -107,13 +102,15 @@ class Augmenter:
         return changed
 
     def _build(self) -> Any:
-        from unetflow.augmentation.albumentations_offline import Compose
+        from unetflow.augmentation.transforms import Compose
 
         steps = [_build_step(step) for step in self._policy]
         return Compose(steps, additional_targets={"weights": "mask"})
 
 
 def _build_step(step: dict[str, Any]) -> Any:
+    from unetflow.augmentation import transforms
+
     arguments = dict(step)
     name = arguments.pop("transform", None)
     if name not in TRANSFORMS:
@@ -122,7 +119,8 @@ def _build_step(step: dict[str, Any]) -> Any:
             f"'{name}' is not a transform that it may use",
             f"Use one of {', '.join(TRANSFORMS)}",
         )
-    transform = _transform_class(name)
+    own = name.startswith("Elastic")
+    transform = getattr(transforms if own else transforms.albumentations, name)
     try:
         # Albumentations itself only warns of unknown arguments, and drops them.
         inspect.signature(transform).bind(**arguments)
@@ -133,65 +131,42 @@ def _build_step(step: dict[str, Any]) -> Any:
         ) from error
 
 
-def _transform_class(name: str) -> Any:
-    from unetflow.augmentation.albumentations_offline import albumentations
-    from unetflow.augmentation.elastic_field import ElasticField
-    from unetflow.augmentation.elastic_grid import ElasticGrid
-
-    own = {"ElasticGrid": ElasticGrid, "ElasticField": ElasticField}
-    return own[name] if name in own else getattr(albumentations, name)
-
-
 def build_policy(settings: AugmentationParameters) -> list[dict[str, Any]]:
     """Return the steps of a policy: first those that move pixels, then those of intensity."""
-    return [*_rigid_steps(settings), *_elastic_steps(settings), *_intensity_steps(settings)]
-
-
-def _rigid_steps(settings: AugmentationParameters) -> Iterator[dict[str, Any]]:
+    steps: list[dict[str, Any]] = []
     if settings.flips:
-        yield {"transform": "HorizontalFlip", "p": 0.5}
-        yield {"transform": "VerticalFlip", "p": 0.5}
+        steps.append({"transform": "HorizontalFlip", "p": 0.5})
+        steps.append({"transform": "VerticalFlip", "p": 0.5})
     if settings.right_angle_rotations:
-        yield {"transform": "RandomRotate90", "p": 1.0}
+        steps.append({"transform": "RandomRotate90", "p": 1.0})
     if settings.rotation or settings.shift or settings.scale:
         shift = _around(0, settings.shift)
-        yield {
-            "transform": "Affine",
+        affine = {
             "rotate": _around(0, settings.rotation),
             "translate_percent": {"x": shift, "y": list(shift)},
             "scale": _around(1, settings.scale),
             "keep_ratio": True,
-            **_SAMPLING,
-            "p": 0.5,
         }
-
-
-def _elastic_steps(settings: AugmentationParameters) -> Iterator[dict[str, Any]]:
+        steps.append({"transform": "Affine", **affine, **_SAMPLING, "p": 0.5})
     if settings.elastic_grid:
-        yield {
-            "transform": "ElasticGrid",
-            "standard_deviation": float(settings.elastic_grid),
-            "p": 0.5,
-        }
+        deviation = float(settings.elastic_grid)
+        steps.append({"transform": "ElasticGrid", "standard_deviation": deviation, "p": 0.5})
     if settings.elastic_displacement:
-        yield {
-            "transform": "ElasticField",
+        field = {
             "displacement": float(settings.elastic_displacement),
             "smoothness": float(settings.elastic_smoothness),
-            "p": 0.3,
         }
-
-
-def _intensity_steps(settings: AugmentationParameters) -> Iterator[dict[str, Any]]:
+        steps.append({"transform": "ElasticField", **field, "p": 0.3})
     if settings.brightness or settings.contrast:
-        yield {
-            "transform": "RandomBrightnessContrast",
+        limits = {
             "brightness_limit": _around(0, settings.brightness),
             "contrast_limit": _around(0, settings.contrast),
-            "p": 0.5,
         }
+        steps.append({"transform": "RandomBrightnessContrast", **limits, "p": 0.5})
     if settings.noise:
-        yield {"transform": "GaussNoise", "std_range": [0.0, float(settings.noise)], "p": 0.5}
+        most = float(settings.noise)
+        steps.append({"transform": "GaussNoise", "std_range": [0.0, most], "p": 0.5})
+    return steps
 
 
 def _around(middle: float, most: float) -> list[float]:

@@ -1,17 +1,164 @@
-"""Weights of pixels in the loss, larger in gaps between objects and in rare classes."""
+"""Weights of pixels in the loss, larger in gaps between objects and in rare classes.
 
-from collections.abc import Sequence
+The maps are computed once for each sample, stored, and opened lazily.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from unetflow.annotations.raster import to_smallest_dtype
+from unetflow.config.training import TrainingParameters, WeightMapParameters
+from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE, Label
+from unetflow.data.fingerprint import Fingerprint
+from unetflow.data.samples import INDEX, Sample, SampleFolder, remove_sample
+from unetflow.io.tiff_writer import write_tiff
 
+WEIGHTS, MARK = "weights.tif", "weights.json"
+_FORM = 1
+"""Raised when the content of weight maps changes, so that all are computed again."""
 _REACH = 6.0
 """In border widths: at this sum of the distances a gap adds less than 2e-8 of the weight."""
+
+
+class WeightFolder(Mapping[str, NDArray[np.float32]]):
+    """The weight maps of a folder by sample id, each opened as a memory map when it is asked for.
+
+    Args:
+        folder: Holds a folder for each sample.
+        ids: The samples that have a map.
+    """
+
+    def __init__(self, folder: Path, ids: Sequence[str] = ()) -> None:
+        self.folder, self._ids = folder, dict.fromkeys(ids)
+
+    @classmethod
+    def read(cls, folder: Path) -> "WeightFolder":
+        """List the maps of a folder.
+
+        Raises:
+            FileNotFoundError: The list is missing.
+            ValueError: It is damaged.
+        """
+        return cls(folder, json.loads((folder / INDEX).read_text(encoding="utf-8")))
+
+    def write_index(self) -> None:
+        """Replace the list of the folder's maps in one step."""
+        with atomic_write(self.folder / INDEX) as temporary:
+            temporary.write_text(json.dumps(list(self._ids)), encoding="utf-8")
+
+    def __getitem__(self, sample_id: str) -> NDArray[np.float32]:
+        if sample_id not in self._ids:
+            raise KeyError(sample_id)
+        weights: NDArray[np.float32] = tifffile.memmap(self.folder / sample_id / WEIGHTS, mode="r")
+        return weights
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+
+class WeightedSamples(Mapping[str, Sample]):
+    """Samples by id together with their weight maps."""
+
+    def __init__(
+        self, samples: Mapping[str, Sample], weights: Mapping[str, NDArray[np.float32]]
+    ) -> None:
+        self._samples, self._weights = samples, weights
+
+    def __getitem__(self, sample_id: str) -> Sample:
+        sample = self._samples[sample_id]
+        return Sample(sample.image, sample.label, self._weights[sample_id])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._samples)
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+
+def update_weight_maps(
+    folder: Path,
+    samples: SampleFolder,
+    settings: WeightMapParameters,
+    class_weights: Mapping[str, float],
+) -> int:
+    """Bring a folder of weight maps up to date, and return how many were computed.
+
+    A map is left alone when its sample and the settings are those of before. Each map is whole or
+    does not count, so that a killed run resumes where it was. The folder's index is removed first:
+    until it is written again, the folder counts as empty.
+
+    Args:
+        folder: Holds a folder for each sample.
+        samples: The samples that get a map.
+        settings: How the borders are weighted.
+        class_weights: The weight of each class by its name, in the order of the labels.
+    """
+    (folder / INDEX).unlink(missing_ok=True)
+    for mark in sorted(folder.rglob(MARK)):
+        if mark.parent.relative_to(folder).as_posix() not in samples.descriptions:
+            remove_sample(mark.parent, (MARK, WEIGHTS))
+    rule = hashlib.sha256(f"{_FORM} {settings} {dict(class_weights)}".encode()).hexdigest()
+    computed = 0
+    for sample_id in samples:
+        mark, target = folder / sample_id / MARK, folder / sample_id / WEIGHTS
+        stamp = json.dumps({"rule": rule, "sample": samples.descriptions[sample_id]["stamp"]})
+        whole = mark.is_file() and target.is_file()
+        if whole and mark.read_text(encoding="utf-8", errors="replace") == stamp:
+            continue
+        mark.unlink(missing_ok=True)
+        label = np.asarray(samples[sample_id].label)
+        instances = (
+            samples.instances(sample_id)
+            if settings.objects is None
+            else objects_of(label, list(class_weights).index(settings.objects))
+        )
+        weights = weight_map(
+            label,
+            instances,
+            class_weights=list(class_weights.values()),
+            border_weight=settings.border_weight,
+            border_width=settings.border_width,
+        )
+        write_tiff(target, weights, sync_folder=False)
+        with atomic_write(mark) as temporary:
+            temporary.write_text(stamp, encoding="utf-8")
+        computed += 1
+    return computed
+
+
+def balance_classes(frequencies: Sequence[float]) -> tuple[float, ...]:
+    """Return weights with which all classes contribute equally.
+
+    The weight of a class of frequency f among K classes is 1 / (K f), so that the mean weight of a
+    pixel is 1. An absent class gets the largest weight of the others, or 1.
+
+    Args:
+        frequencies: Each class's fraction of the training pixels; they sum to 1.
+    """
+    weights = [1 / (len(frequencies) * f) if f > 0 else None for f in frequencies]
+    largest = max((weight for weight in weights if weight is not None), default=1.0)
+    return tuple(largest if weight is None else weight for weight in weights)
+
+
+def list_class_weights(
+    training: TrainingParameters, fingerprint: Fingerprint
+) -> list[float] | None:
+    """Return the weight of each class that `class_weights` asks for; None: all count the same."""
+    if training.class_weights == "balanced":
+        return list(balance_classes(list(fingerprint.class_frequencies.values())))
+    return None if training.class_weights == "none" else training.class_weights
 
 
 def weight_map(
@@ -44,8 +191,8 @@ def weight_map(
         InputError: A class of the label has no weight.
     """
     weights = _class_weights(label, class_weights)
-    numbers, count = _number_objects(_objects(label) if instances is None else instances)
-    if count < 2 or not border_weight:
+    numbers = _number_objects(_objects(label) if instances is None else instances)
+    if numbers.max(initial=0) < 2 or not border_weight:
         return weights
     # In place: each intermediate result would be one more array of the image's size.
     term, second = _two_nearest(numbers, _REACH * border_width)
@@ -59,7 +206,7 @@ def weight_map(
 
 
 def objects_of(label: Label, index: int) -> NDArray[np.unsignedinteger]:
-    """Number the connected components of one class.
+    """Number the connected components of one class from 1 on, 0 elsewhere, in uint16 or uint32.
 
     Pixels are connected across edges, not corners, so that a diagonal membrane one pixel wide
     separates its two sides.
@@ -67,17 +214,13 @@ def objects_of(label: Label, index: int) -> NDArray[np.unsignedinteger]:
     Args:
         label: `(height, width)` uint8 class indices.
         index: The class.
-
-    Returns:
-        `(height, width)` uint16 or uint32: components from 1 on, 0 elsewhere.
     """
     numbers, _ = ndimage.label(label == index)
     return to_smallest_dtype(numbers)
 
 
 def _class_weights(label: Label, class_weights: Sequence[float]) -> NDArray[np.float32]:
-    present = np.unique(label)
-    highest = max((int(index) for index in present if index != IGNORE), default=0)
+    highest = int(label.max(initial=0, where=label != IGNORE))
     if highest >= len(class_weights):
         raise InputError(
             "class weights",
@@ -93,20 +236,18 @@ def _class_weights(label: Label, class_weights: Sequence[float]) -> NDArray[np.f
 def _objects(label: Label) -> NDArray[np.integer]:
     """Number the pieces of all classes but the first."""
     numbers = np.zeros(label.shape, np.int32)
-    for index in np.unique(label):
-        if index not in (0, IGNORE):
-            pieces = objects_of(label, int(index)).astype(np.int32)
-            numbers += np.where(pieces > 0, pieces + numbers.max(), 0)
+    for index in np.setdiff1d(label, (0, IGNORE)):
+        pieces, _ = ndimage.label(label == index)
+        numbers += np.where(pieces > 0, pieces + numbers.max(), 0)
     return numbers
 
 
-def _number_objects(instances: NDArray[np.integer]) -> tuple[NDArray[np.int32], int]:
-    """Number objects from 1 without gaps, and count them."""
-    known = np.unique(instances)
-    known = known[known > 0]
+def _number_objects(instances: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Number objects from 1 without gaps."""
+    known = np.unique(instances[instances > 0])
     numbers = np.searchsorted(known, instances).astype(np.int32) + 1
     numbers[instances == 0] = 0
-    return numbers, len(known)
+    return numbers
 
 
 def _two_nearest(
@@ -136,5 +277,4 @@ def _distance_to(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
     height, width = inside.shape
     rows -= np.arange(height, dtype=rows.dtype)[:, np.newaxis]
     columns -= np.arange(width, dtype=columns.dtype)
-    distance: NDArray[np.float32] = np.hypot(rows, columns, dtype=np.float32)
-    return distance
+    return np.asarray(np.hypot(rows, columns, dtype=np.float32))

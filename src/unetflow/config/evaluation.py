@@ -21,7 +21,7 @@ class CalibrationParameters(Strict):
 
 
 class UncertaintyParameters(Strict):
-    """How test images are predicted for `evaluation.uncertainty`."""
+    """How test images are predicted for `evaluation.review`."""
 
     views: int = Field(default=4, ge=0, le=MAX_VIEWS)
     """flips and right-angle rotations of each test image that are compared: 2 to 8, or 0 for
@@ -36,7 +36,7 @@ class UncertaintyParameters(Strict):
 
 
 class SuspicionParameters(Strict):
-    """Which labels are listed for a second look; see `evaluation.label_quality`."""
+    """Which labels are listed for a second look; see `evaluation.review`."""
 
     z_score: float = Field(default=3.5, gt=0)
     """robust z-score of a training image's loss above which it is listed"""

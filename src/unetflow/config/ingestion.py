@@ -23,7 +23,7 @@ class MaskParameters(Strict):
 
 
 class SplitParameters(Strict):
-    """How samples are split; see `data.splitting.split`."""
+    """How samples are split; see `data.splitting`."""
 
     strategy: Literal["random", "stratified", "contiguous", "given"] = "random"
     """random; stratified: alike in foreground; contiguous: blocks of neighbours, for slices of a

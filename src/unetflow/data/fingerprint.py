@@ -1,6 +1,6 @@
 """Statistics of the training split, with a digest of the whole data set."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,8 +8,14 @@ from numpy.typing import NDArray
 
 from unetflow.config.classes import ClassSpec
 from unetflow.config.validation import Strict
-from unetflow.data.drift import DriftReference, measure_drift_reference
-from unetflow.data.intensity import IntensityStatistics, Moments, measure_intensity, measure_moments
+from unetflow.data.intensity import (
+    DriftReference,
+    IntensityStatistics,
+    Moments,
+    measure_drift_reference,
+    measure_intensity,
+    measure_moments,
+)
 from unetflow.data.manifest import digest_data
 from unetflow.data.samples import SampleFolder
 
@@ -69,7 +75,15 @@ def measure_fingerprint(
     """
     training = manifest[manifest["split"] == "train"]
     moments: list[Moments] = []
-    intensity = measure_intensity(_collect_moments(samples, training["id"], moments))
+
+    def read_histograms() -> Iterator[NDArray[np.void]]:
+        for sample_id in training["id"]:
+            histogram = samples.histogram(sample_id)
+            if len(histogram):
+                moments.append(measure_moments(histogram))
+            yield histogram
+
+    intensity = measure_intensity(read_histograms())
     counted = training["height"] * training["width"] * (1 - training["ignored"])
     return Fingerprint(
         digest=digest_data(manifest),
@@ -86,17 +100,6 @@ def measure_fingerprint(
             for c in classes
         },
     )
-
-
-def _collect_moments(
-    samples: SampleFolder, ids: Iterable[str], moments: list[Moments]
-) -> Iterator[NDArray[np.void]]:
-    """Yield the histograms, and append the moments of those that are not empty."""
-    for sample_id in ids:
-        histogram = samples.histogram(sample_id)
-        if len(histogram):
-            moments.append(measure_moments(histogram))
-        yield histogram
 
 
 def _spread(values: "pd.Series[int]") -> Spread:

@@ -1,6 +1,10 @@
-"""Intensity histograms and statistics of images, and the intensity scaling derived from them."""
+"""Intensities of images: histograms, statistics, the scaling derived from them, and drift.
 
-from collections.abc import Iterable, Iterator
+A network gives a mask for any image, however different from the training data. So the value ranges
+of the training images travel with the model, and `describe_drift` compares an image with them.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +14,10 @@ LOW_PERCENTILE, HIGH_PERCENTILE = 0.5, 99.5
 HISTOGRAM_TYPE = np.dtype([("channel", np.uint16), ("value", np.float32), ("count", np.int64)])
 _MAX_VALUES = 2**16
 _MAX_ROWS = 2**20
+_TOLERANCE = 0.5
+"""Fraction of a range's width, and at most of the end's own value, by which it is widened."""
+_MIN_TOLERANCE = 0.1
+"""Fraction of the end's own value, for ranges of images that are nearly alike."""
 
 Moments = tuple[list[float], list[float]]
 """Means and standard deviations of an image's channels."""
@@ -31,6 +39,21 @@ class IntensityStatistics(IntensityRange):
     standard_deviation: list[float]
 
 
+@dataclass(frozen=True)
+class DriftReference:
+    """Value ranges of the images of the training split, each its lowest and its highest value.
+
+    Attributes:
+        brightness: For each channel the range of the mean intensity of an image.
+        contrast: For each channel that of the standard deviation of an image's intensities.
+        edge: The shortest and the longest edge of an image in pixels.
+    """
+
+    brightness: list[list[float]]
+    contrast: list[list[float]]
+    edge: list[float]
+
+
 def intensity_histogram(
     image: NDArray[np.generic], inside: NDArray[np.bool_] | None = None
 ) -> NDArray[np.void]:
@@ -46,15 +69,21 @@ def intensity_histogram(
         Rows of `channel`, `value` and `count`, ordered by channel and value, counts above 0.
     """
     pixels = image.reshape(-1, image.shape[2]) if inside is None else image[inside]
-    counted = (_count(pixels[:, channel]) for channel in range(image.shape[2]))
-    return np.concatenate([_rows(channel, *counts) for channel, counts in enumerate(counted)])
+    parts = []
+    for channel in range(image.shape[2]):
+        own = pixels[:, channel]
+        if np.issubdtype(own.dtype, np.integer):
+            counts = np.bincount(own)
+            values = np.flatnonzero(counts)
+            parts.append(_rows(channel, values, counts[values]))
+        else:
+            numbers = own.astype(np.float32) + np.float32(0)  # -0 becomes 0
+            parts.append(_rows(channel, *np.unique(numbers, return_counts=True)))
+    return np.concatenate(parts)
 
 
 def measure_intensity(histograms: Iterable[NDArray[np.void]]) -> IntensityStatistics:
-    """Measure the intensities of a set of images from their histograms, one at a time.
-
-    Args:
-        histograms: Of each image; see `intensity_histogram`.
+    """Measure the intensities of a set of images from their histograms, read one at a time.
 
     Returns:
         For each channel the 0.5 and 99.5 percentiles (the lowest value with at least that
@@ -65,8 +94,7 @@ def measure_intensity(histograms: Iterable[NDArray[np.void]]) -> IntensityStatis
     if not len(merged):
         raise ValueError("There is no pixel to measure.")
     low, high = [], []
-    for _, rows in _by_channel(merged):
-        values, counts = rows["value"].astype(np.float64), rows["count"]
+    for _, values, counts in _by_channel(merged):
         low.append(_percentile(values, counts, LOW_PERCENTILE))
         high.append(max(_percentile(values, counts, HIGH_PERCENTILE), low[-1]))
         if high[-1] == low[-1]:  # nearly all pixels are equal
@@ -77,14 +105,9 @@ def measure_intensity(histograms: Iterable[NDArray[np.void]]) -> IntensityStatis
 
 
 def measure_moments(histogram: NDArray[np.void]) -> Moments:
-    """Return mean and standard deviation of the intensities, one of each for each channel.
-
-    Args:
-        histogram: Of at least one pixel; see `intensity_histogram`.
-    """
+    """Return mean and standard deviation of each channel of a histogram that is not empty."""
     means, deviations = [], []
-    for _, rows in _by_channel(histogram):
-        values, counts = rows["value"].astype(np.float64), rows["count"]
+    for _, values, counts in _by_channel(histogram):
         mean = float(values @ counts / counts.sum())
         means.append(mean)
         deviations.append(float(np.sqrt((values - mean) ** 2 @ counts / counts.sum())))
@@ -122,52 +145,82 @@ def normalise(image: NDArray[np.generic], intensity: IntensityRange) -> NDArray[
     return np.clip((image.astype(np.float32) - floor) / span, 0, 1)
 
 
-def _by_channel(rows: NDArray[np.void]) -> Iterator[tuple[int, NDArray[np.void]]]:
+def measure_drift_reference(moments: Sequence[Moments], edges: Sequence[int]) -> DriftReference:
+    """Return the ranges of images from their moments, and their heights and widths in pixels."""
+    values = np.array(moments)
+    brightness, contrast = np.stack([values.min(axis=0), values.max(axis=0)], axis=-1).tolist()
+    return DriftReference(brightness, contrast, [float(min(edges)), float(max(edges))])
+
+
+def describe_drift(
+    image: NDArray[np.generic], seen: DriftReference, shape: tuple[int, ...] | None = None
+) -> str:
+    """Describe how an image differs from the training images.
+
+    Brightness and contrast are out of range if they exceed that of the training images by more
+    than half of its width or half of its end, whichever is less, and by more than a tenth of its
+    end. An edge is out of range if it is shorter than half of the shortest one; longer edges make
+    no difference to a network that sees tiles.
+
+    Args:
+        image: `(height, width, channels)`, with the intensities of its file.
+        seen: Ranges of the training images.
+        shape: Height and width of the whole image if these pixels are only a sample of it.
+
+    Returns:
+        For example "unlike the training data: brightness 812 of channel 1, there 95 to 310"; ""
+        if there is no difference.
+    """
+    moments = measure_moments(intensity_histogram(image))
+    found = [
+        f"{name} {value:.4g} of channel {channel + 1}, there {low:.4g} to {high:.4g}"
+        for name, values, ranges in zip(
+            ("brightness", "contrast"), moments, (seen.brightness, seen.contrast), strict=True
+        )
+        for channel, (value, (low, high)) in enumerate(zip(values, ranges, strict=True))
+        if not low - _tolerance(low, high - low) <= value <= high + _tolerance(high, high - low)
+    ]
+    shortest = min((image.shape if shape is None else shape)[:2])
+    if shortest < seen.edge[0] / 2:
+        found.append(f"an edge of {shortest} pixels, there {seen.edge[0]:.0f} and more")
+    return f"unlike the training data: {'; '.join(found)}" if found else ""
+
+
+def _tolerance(end: float, width: float) -> float:
+    return max(min(_TOLERANCE * width, _TOLERANCE * abs(end)), _MIN_TOLERANCE * abs(end))
+
+
+def _by_channel(
+    rows: NDArray[np.void],
+) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.int64]]]:
+    """Yield the number, the values and the counts of each channel."""
     for channel in np.unique(rows["channel"]):
-        yield int(channel), rows[rows["channel"] == channel]
+        own = rows[rows["channel"] == channel]
+        yield int(channel), own["value"].astype(np.float64), own["count"]
 
 
 def _rows(
     channel: int, values: NDArray[np.generic], counts: NDArray[np.integer]
 ) -> NDArray[np.void]:
+    """Return the rows of a channel; beyond 65,536 ordered values, bins with their means."""
+    if len(values) > _MAX_VALUES:
+        exact = values.astype(np.float64)
+        place = (exact - exact[0]) / (exact[-1] - exact[0]) * (_MAX_VALUES - 1)
+        starts = np.flatnonzero(np.diff(place.astype(np.int64), prepend=-1))
+        sums, counts = np.add.reduceat(exact * counts, starts), np.add.reduceat(counts, starts)
+        values = sums / counts
     rows = np.empty(len(values), HISTOGRAM_TYPE)
     rows["channel"], rows["value"], rows["count"] = channel, values, counts
     return rows
 
 
-def _count(pixels: NDArray[np.generic]) -> tuple[NDArray[np.generic], NDArray[np.integer]]:
-    if np.issubdtype(pixels.dtype, np.integer):
-        counts = np.bincount(pixels)
-        values = np.flatnonzero(counts)
-        return values, counts[values]
-    numbers = pixels.astype(np.float32) + np.float32(0)  # -0 becomes 0
-    values, counts = np.unique(numbers, return_counts=True)
-    return _bin(values, counts)
-
-
-def _bin(
-    values: NDArray[np.floating], counts: NDArray[np.integer]
-) -> tuple[NDArray[np.floating], NDArray[np.integer]]:
-    """Return at most 65,536 ordered values with their counts; binned ones become their mean."""
-    if len(values) <= _MAX_VALUES:
-        return values, counts
-    exact = values.astype(np.float64)
-    place = (exact - exact[0]) / (exact[-1] - exact[0]) * (_MAX_VALUES - 1)
-    starts = np.flatnonzero(np.diff(place.astype(np.int64), prepend=-1))
-    totals = np.add.reduceat(counts, starts)
-    means = np.add.reduceat(exact * counts, starts) / totals
-    return means.astype(np.float32), totals
-
-
 def _sum(rows: NDArray[np.void]) -> NDArray[np.void]:
     """Add the counts of equal values up, and bin each channel."""
     parts = [np.empty(0, HISTOGRAM_TYPE)]
-    for channel, own in _by_channel(rows):
-        ordered = own[np.argsort(own["value"], kind="stable")]
-        values = ordered["value"]
-        starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
-        totals = np.add.reduceat(ordered["count"], starts)
-        parts.append(_rows(channel, *_bin(values[starts], totals)))
+    for channel, own, counts in _by_channel(rows):
+        values, places = np.unique(own, return_inverse=True)
+        totals = np.bincount(places, counts).astype(np.int64)  # exact below 2^53
+        parts.append(_rows(channel, values, totals))
     return np.concatenate(parts)
 
 

@@ -1,4 +1,4 @@
-"""The manifest: a table of all samples."""
+"""The manifest, a table of all samples: its checks, digests, splits and folds."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,38 +10,14 @@ from unetflow.core.errors import InputError
 from unetflow.data.samples import SampleFolder
 
 _IDENTITY = ("image_sha256", "mask_sha256", "stamp")
-_COLUMNS = [
-    "id",
-    "image_file",
-    "mask_file",
-    "image_sha256",
-    "mask_sha256",
-    "image_bytes",
-    "changed",
-    "stamp",
-    "height",
-    "width",
-    "channels",
-    "dtype",
-    "ignored",
-    "foreground",
-    "objects",
-    "has_instances",
-    "overlap",
-    "pixel_digest",
-    "perceptual_hash",
-    "source_group",
-    "source_split",
-    "is_series",
-]
+_COLUMNS = ["id", "image_file", "mask_file", "image_sha256", "mask_sha256", "image_bytes"]
+_COLUMNS += ["changed", "stamp", "height", "width", "channels", "dtype", "ignored", "foreground"]
+_COLUMNS += ["objects", "has_instances", "overlap", "pixel_digest", "perceptual_hash"]
+_COLUMNS += ["source_group", "source_split", "is_series"]
 
 
 def tabulate(samples: SampleFolder, classes: Sequence[ClassSpec]) -> pd.DataFrame:
     """Return a table of the samples' descriptions, one row for each; no pixel is read.
-
-    Args:
-        samples: The samples.
-        classes: The classes in the order of their labels.
 
     Returns:
         The columns of `pair_reader.read_pair`, `stamp`, which changes with the sources, and
@@ -60,11 +36,11 @@ def find_channel_mismatches(table: pd.DataFrame) -> list[InputError]:
     usual = kinds.mode().iloc[0]
     return [
         InputError(
-            row.image_file,
+            file,
             f"it has {kind}, while most images have {usual}",
             "Convert it to match the others",
         )
-        for row, kind in zip(table.itertuples(), kinds, strict=True)
+        for file, kind in zip(table["image_file"], kinds, strict=True)
         if kind != usual
     ]
 
@@ -127,3 +103,38 @@ def digest_training(manifest: pd.DataFrame) -> str:
     columns = [name for name in columns if name in manifest.columns]
     table = manifest[columns].sort_values("id").to_json(orient="values", double_precision=15)
     return hashlib.sha256(table.encode()).hexdigest()
+
+
+def count_folds(manifest: pd.DataFrame) -> int:
+    """Return the number of folds of a manifest; see `require_folds` for the error."""
+    folds = int(manifest["fold"].max()) + 1
+    require_folds(folds)
+    return folds
+
+
+def require_folds(folds: int) -> None:
+    """Raise an `InputError` if there are fewer than three folds."""
+    if folds < 3:
+        raise InputError(
+            "ingestion.split.folds",
+            f"a cross-validation needs three or more, not {folds}: one is held out, one validates "
+            "and the others train",
+            "Add `--params ingestion.split.folds=5`",
+        )
+
+
+def manifest_of_fold(manifest: pd.DataFrame, fold: int) -> pd.DataFrame:
+    """Return the manifest for training with one fold held out, so that it is scored unseen.
+
+    The fold becomes the test split, the next one (cyclically) the validation split and all others
+    the training split. Folds consist of whole groups, so that no group is in two splits. Samples of
+    the test split belong to no fold and are left out.
+
+    Args:
+        manifest: The columns `split` and `fold`, which is -1 for no fold.
+        fold: The fold to hold out, from 0.
+    """
+    validation = (fold + 1) % count_folds(manifest)
+    part = manifest[manifest["fold"] >= 0]
+    splits = {fold: "test", validation: "validation"}
+    return part.assign(split=[splits.get(f, "train") for f in part["fold"]])

@@ -14,10 +14,10 @@ from unetflow.annotations.raster import RasterAnnotation, check_shape
 from unetflow.annotations.records import Pair
 from unetflow.core.errors import InputError
 from unetflow.core.hashing import sha256
-from unetflow.core.types import IGNORE, Label
+from unetflow.core.types import IGNORE
+from unetflow.data.duplicates import make_thumbnail
 from unetflow.data.intensity import intensity_histogram
 from unetflow.data.samples import Sample, SampleRecord
-from unetflow.data.similarity import make_thumbnail
 from unetflow.io.files import ArchiveMember, File, file_signature, file_size, hide_home
 from unetflow.io.formats.readers import read_image, read_mask
 from unetflow.io.image_hash import perceptual_hash, pixel_digest
@@ -81,9 +81,11 @@ def _read_region(
 
 def describe_source(pair: Pair) -> dict[str, Any]:
     """Return the part of a description that can change without any pixel changing."""
+    file = pair.image.file
+    changed = (file.archive if isinstance(file, ArchiveMember) else file).stat().st_mtime
     return {
         "mask_file": hide_home(pair.annotation.where),
-        "changed": _modification_time(pair.image.file),
+        "changed": datetime.fromtimestamp(changed, UTC).isoformat(timespec="seconds"),
         "source_group": pair.group,
         "source_split": pair.split,
         "is_series": pair.is_series,
@@ -139,7 +141,7 @@ def _describe(
             f"fraction_{c.name}": float(counts[index] / max(counted, 1))
             for index, c in enumerate(class_map.classes)
         },
-        "objects": _count_objects(drawn.label, drawn.instances),
+        "objects": _count_objects(drawn),
         "has_instances": drawn.instances is not None,
         "overlap": drawn.overlap,
         "pixel_digest": pixel_digest(image),
@@ -147,13 +149,8 @@ def _describe(
     }
 
 
-def _count_objects(label: Label, instances: NDArray[np.unsignedinteger] | None) -> int:
-    if instances is not None:
-        return int(np.count_nonzero(np.bincount(instances.ravel())[1:]))
-    foreground = np.where(label == IGNORE, 0, label)
+def _count_objects(drawn: RasterAnnotation) -> int:
+    if drawn.instances is not None:
+        return int(np.count_nonzero(np.bincount(drawn.instances.ravel())[1:]))
+    foreground = np.where(drawn.label == IGNORE, 0, drawn.label)
     return int(connected_components(foreground, background=0, connectivity=2).max())
-
-
-def _modification_time(file: File) -> str:
-    path = file.archive if isinstance(file, ArchiveMember) else file
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")

@@ -3,30 +3,20 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.records import Pair
+from unetflow.annotations.records import Pair, Pairing
+from unetflow.config.ingestion import IngestionParameters
 from unetflow.core.errors import InputError
 from unetflow.core.parallel import count_cores, parallel_map
+from unetflow.data import samples as stored
 from unetflow.data.pair_reader import describe_source, file_digest, files_of, mask_digest, read_pair
-from unetflow.data.samples import (
-    DESCRIPTION,
-    IMAGE,
-    INDEX,
-    INSTANCES,
-    LABEL,
-    OVERVIEW,
-    RejectedPair,
-    SampleFolder,
-    remove_sample,
-    write_description,
-    write_record,
-)
+from unetflow.data.samples import RejectedPair, SampleFolder
 from unetflow.io.files import file_signature, hide_home
 
 _log = logging.getLogger(__name__)
@@ -35,73 +25,17 @@ _VERSION = 5
 """Version of the samples and descriptions; a new one causes all of them to be built again."""
 _MANY_FILES = 4000
 """Number of files from which further processes are worth the seconds that they take to start."""
-_RESERVED_NAMES = frozenset({IMAGE, LABEL, INSTANCES, OVERVIEW, DESCRIPTION, INDEX})
+_RESERVED_NAMES = frozenset({*stored.FILES, stored.INDEX})
 """File names that no part of a sample's id may equal."""
 
-
-@dataclass(frozen=True)
-class SampleSources:
-    """Pairs to build samples from, and how to read them.
-
-    Attributes:
-        pairs: The annotated images in natural order.
-        class_map: Meaning of the annotations' values.
-        max_pixels: Limit of width times height of an image, checked before decoding.
-        workers: Number of threads that decode. If there are many files, all but one of them are
-            processes, because Python code between the files would slow threads down.
-        refused: Errors for files that the source has left out.
-    """
-
-    pairs: Sequence[Pair]
-    class_map: ClassMap
-    max_pixels: int
-    workers: int
-    refused: Sequence[InputError] = ()
+_Outcome = dict[str, Any] | RejectedPair
+"""The description of a sample, or the reason why there is none."""
 
 
-@dataclass(frozen=True)
-class BuildResult:
-    """Outcome of building samples.
-
-    Attributes:
-        descriptions: Description of each sample by id, in the order of the pairs.
-        refused: The pairs from which no sample could be built.
-        decoded: Number of pairs that were decoded; all others were unchanged.
-        removed: Number of samples that were removed because their pair is gone.
-    """
-
-    descriptions: dict[str, dict[str, Any]]
-    refused: list[RejectedPair]
-    decoded: int
-    removed: int
-
-    def __str__(self) -> str:
-        total = len(self.descriptions) + len(self.refused)
-        removed = f"; removed {self.removed} earlier samples" if self.removed else ""
-        if not self.decoded:
-            return f"Nothing has changed: none of {total} pairs was decoded{removed}"
-        return (
-            f"Decoded {self.decoded} new or changed of {total} pairs; "
-            f"{total - self.decoded} are unchanged{removed}"
-        )
-
-
-def update_samples(before: SampleFolder, sources: SampleSources) -> SampleFolder:
+def update_samples(
+    before: SampleFolder, pairing: Pairing, class_map: ClassMap, ingestion: IngestionParameters
+) -> SampleFolder:
     """Bring a folder of samples up to date with its sources, and log how much was new.
-
-    Args:
-        before: The folder as the last run left it.
-        sources: What to build the samples from.
-    """
-    built = build_samples(before.folder, sources, before.rejected)
-    _log.info(built)
-    return SampleFolder(before.folder, built.descriptions, sources.refused, built.refused)
-
-
-def build_samples(
-    folder: Path, sources: SampleSources, rejected_before: Iterable[RejectedPair] = ()
-) -> BuildResult:
-    """Bring a folder of samples up to date with its sources.
 
     A pair is not decoded again if the sizes and times of its files and the meaning of its
     annotation are unchanged, or if their bytes have the same digests. A sample without description
@@ -109,44 +43,46 @@ def build_samples(
     until it is written again, the folder counts as empty rather than as a mixture.
 
     Args:
-        folder: Folder with a subfolder for each sample.
-        sources: What to build the samples from.
-        rejected_before: The pairs that the last run rejected.
+        before: The folder as the last run left it, with the pairs that it rejected.
+        pairing: The annotated images in natural order, and the files that the source left out.
+        class_map: Meaning of the annotations' values.
+        ingestion: The limit of an image's pixels, and the number of threads that decode. If there
+            are many files, all but one of them are processes, because Python code between the
+            files would slow threads down.
     """
-    (folder / INDEX).unlink(missing_ok=True)
-    descriptions_before = dict(_read_descriptions(folder))
-    rejected = {pair.id: pair for pair in rejected_before}
-    removed = descriptions_before.keys() - {pair.id for pair in sources.pairs}
+    folder = before.folder
+    (folder / stored.INDEX).unlink(missing_ok=True)
+    known = dict(_read_descriptions(folder))
+    rejected = {pair.id: pair for pair in before.rejected}
+    removed = known.keys() - {pair.id for pair in pairing.pairs}
     for sample_id in removed:
-        remove_sample(folder / sample_id)
-    outcomes: dict[str, _Outcome] = {}
+        stored.remove_sample(folder / sample_id)
+    outcomes: dict[str, _Outcome | None] = {}
     tasks = []
-    for pair in sources.pairs:
-        before = descriptions_before.get(pair.id)
-        task = _Task(folder / pair.id, pair, sources.class_map, sources.max_pixels, before)
-        known = _find_unchanged(task, rejected.get(pair.id))
-        if known is None:
+    for pair in pairing.pairs:
+        home = folder / pair.id
+        task = _Task(home, pair, class_map, ingestion.max_pixels, known.get(pair.id))
+        outcomes[pair.id] = _find_unchanged(task, rejected.get(pair.id))
+        if outcomes[pair.id] is None:
             tasks.append(task)
-        else:
-            outcomes[pair.id] = known
     decoded = 0
-    processes = _count_processes(tasks, sources.workers)
-    for sample_id, outcome, was_decoded in parallel_map(
-        _build_one, tasks, sources.workers - processes, processes
-    ):
+    files = sum(len(files_of(task.pair)) for task in tasks)
+    processes = min(ingestion.workers, count_cores()) - 1 if files >= _MANY_FILES else 0
+    threads = ingestion.workers - processes
+    for sample_id, outcome, was_decoded in parallel_map(_build_one, tasks, threads, processes):
         outcomes[sample_id] = outcome
         decoded += was_decoded
-    in_order = {pair.id: outcomes[pair.id] for pair in sources.pairs}
-    return BuildResult(
-        {i: known for i, known in in_order.items() if not isinstance(known, RejectedPair)},
-        [outcome for outcome in in_order.values() if isinstance(outcome, RejectedPair)],
-        decoded,
-        len(removed),
+    total = len(outcomes)
+    message = f"Decoded {decoded} new or changed of {total} pairs; {total - decoded} are unchanged"
+    if not decoded:
+        message = f"Nothing has changed: none of {total} pairs was decoded"
+    _log.info("%s%s", message, f"; removed {len(removed)} earlier samples" if removed else "")
+    return SampleFolder(
+        folder,
+        {i: outcome for i, outcome in outcomes.items() if isinstance(outcome, dict)},
+        pairing.refused,
+        [outcome for outcome in outcomes.values() if isinstance(outcome, RejectedPair)],
     )
-
-
-_Outcome = dict[str, Any] | RejectedPair
-"""The description of a sample, or the reason why there is none."""
 
 
 @dataclass(frozen=True)
@@ -170,14 +106,9 @@ class _Task:
     @cached_property
     def recipe(self) -> str:
         """Digest of everything except the files that determines the sample."""
-        parts = (
-            _VERSION,
-            self.pair.image.page,
-            self.pair.annotation.content,
-            bool(self.pair.region),
-            self.class_map,
-            self.max_pixels,
-        )
+        image, content = self.pair.image, self.pair.annotation.content
+        has_region = bool(self.pair.region)
+        parts = (_VERSION, image.page, content, has_region, self.class_map, self.max_pixels)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     @cached_property
@@ -190,8 +121,8 @@ class _Task:
         """Return whether there are all files of a sample with a description."""
         if self.before is None:
             return False
-        instances = [INSTANCES] if self.before.get("has_instances") else []
-        return all((self.home / name).is_file() for name in (IMAGE, LABEL, OVERVIEW, *instances))
+        optional = set() if self.before.get("has_instances") else {stored.INSTANCES}
+        return all((self.home / name).is_file() for name in {*stored.FILES} - optional)
 
     def has_same_bytes(self) -> bool:
         """Return whether the sample was built from the same bytes by the same recipe."""
@@ -216,7 +147,7 @@ def _find_unchanged(task: _Task, rejected: RejectedPair | None) -> _Outcome | No
         return None
     known = {**task.before, **describe_source(task.pair)}
     if known != task.before:
-        write_description(task.home, known)
+        stored.write_description(task.home, known)
     return known
 
 
@@ -229,11 +160,11 @@ def _build_one(task: _Task) -> tuple[str, _Outcome, bool]:
             raise InputError(pair.image, "samples have a file of that name", "Rename it")
         if task.is_complete() and task.has_same_bytes():
             known = {**(task.before or {}), **describe_source(pair), "stamp": signature}
-            write_description(task.home, known)
+            stored.write_description(task.home, known)
             return pair.id, known, False
         record = read_pair(pair, task.class_map, task.max_pixels)
         record.description.update(stamp=signature, recipe=task.recipe)
-        write_record(task.home, record)
+        stored.write_record(task.home, record)
     except InputError as error:
         return pair.id, RejectedPair(pair.id, signature, error), True
     except OSError as error:  # removed since it was listed, or without permission
@@ -244,15 +175,9 @@ def _build_one(task: _Task) -> tuple[str, _Outcome, bool]:
     return pair.id, record.description, True
 
 
-def _count_processes(tasks: Sequence[_Task], workers: int) -> int:
-    """Return how many of the workers are separate processes."""
-    files = sum(len(files_of(task.pair)) for task in tasks)
-    return min(workers, count_cores()) - 1 if files >= _MANY_FILES else 0
-
-
 def _read_descriptions(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield id and description of all complete samples; of a damaged file it is empty."""
-    for path in folder.rglob(DESCRIPTION):
+    for path in folder.rglob(stored.DESCRIPTION):
         try:
             description = json.loads(path.read_text(encoding="utf-8"))
         except ValueError:

@@ -18,6 +18,7 @@ from unetflow.io.tiff_writer import write_tiff
 
 IMAGE, LABEL, INSTANCES = "image.tif", "label.tif", "instances.tif"
 OVERVIEW, DESCRIPTION = "overview.npz", "sample.json"
+FILES = (DESCRIPTION, IMAGE, LABEL, INSTANCES, OVERVIEW)
 INDEX = "index.json"
 """The list of all samples; without it a folder counts as empty."""
 
@@ -46,7 +47,7 @@ class SampleRecord:
         sample: Image and label.
         instances: `(height, width)`, the number of each pixel's object; None if unknown.
         histogram: See `intensity.intensity_histogram`.
-        thumbnail: See `similarity.make_thumbnail`.
+        thumbnail: See `duplicates.make_thumbnail`.
         description: Plain values, a row of the manifest.
     """
 
@@ -98,9 +99,9 @@ def write_description(folder: Path, description: Mapping[str, Any]) -> None:
         temporary.write_text(json.dumps(description), encoding="utf-8")
 
 
-def remove_sample(folder: Path) -> None:
+def remove_sample(folder: Path, files: Sequence[str] = FILES) -> None:
     """Remove a sample's files, its description first, and its folder if that is empty then."""
-    for name in (DESCRIPTION, IMAGE, LABEL, INSTANCES, OVERVIEW):
+    for name in files:
         (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
@@ -113,16 +114,6 @@ class _Header(NamedTuple):
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     offset: int
-
-
-def _map(path: Path, headers: dict[Path, _Header]) -> NDArray[Any]:
-    """Map a file; its header is read once, which takes ten times as long as the mapping."""
-    known, signature = headers.get(path), file_signature(path)
-    if known is None or known.signature != signature:
-        pixels: np.memmap[Any, Any] = tifffile.memmap(path, mode="r")
-        headers[path] = _Header(signature, pixels.dtype, pixels.shape, pixels.offset)
-        return pixels
-    return np.memmap(path, known.dtype, "r", known.offset, known.shape)
 
 
 class SampleFolder(Mapping[str, Sample]):
@@ -188,7 +179,7 @@ class SampleFolder(Mapping[str, Sample]):
 
     def __getitem__(self, sample_id: str) -> Sample:
         folder = self._folder_of(sample_id)
-        image, label = (_map(folder / name, self._headers) for name in (IMAGE, LABEL))
+        image, label = self._map(folder / IMAGE), self._map(folder / LABEL)
         return Sample(image if image.ndim == 3 else image[:, :, np.newaxis], label)
 
     def __iter__(self) -> Iterator[str]:
@@ -207,7 +198,7 @@ class SampleFolder(Mapping[str, Sample]):
         return self._read_overview(sample_id, "histogram")
 
     def thumbnail(self, sample_id: str) -> NDArray[np.uint8]:
-        """Return the thumbnail of a sample; see `similarity.make_thumbnail`."""
+        """Return the thumbnail of a sample; see `duplicates.make_thumbnail`."""
         return self._read_overview(sample_id, "picture")
 
     def select(self, ids: Sequence[str]) -> "SampleFolder":
@@ -227,6 +218,15 @@ class SampleFolder(Mapping[str, Sample]):
         if sample_id not in self.descriptions:
             raise KeyError(sample_id)
         return self.folder / sample_id
+
+    def _map(self, path: Path) -> NDArray[Any]:
+        """Map a file; its header is read once, which takes ten times as long as the mapping."""
+        known, signature = self._headers.get(path), file_signature(path)
+        if known is None or known.signature != signature:
+            pixels: np.memmap[Any, Any] = tifffile.memmap(path, mode="r")
+            self._headers[path] = _Header(signature, pixels.dtype, pixels.shape, pixels.offset)
+            return pixels
+        return np.memmap(path, known.dtype, "r", known.offset, known.shape)
 
 
 def _plain(error: InputError) -> dict[str, Any]:

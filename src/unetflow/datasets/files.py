@@ -19,9 +19,7 @@ from unetflow.config.parameters import Plan
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.data.fingerprint import Fingerprint
-from unetflow.instances.coco import write_coco
-from unetflow.instances.geojson import write_geojson
-from unetflow.instances.imagej import write_imagej_rois
+from unetflow.instances.export_formats import write_coco, write_geojson, write_imagej_rois
 from unetflow.io.files import require_file
 from unetflow.io.formats.readers import read_image, read_mask
 from unetflow.io.pixel_size import PixelSize, read_pixel_size

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from kedro.io import AbstractDataset
 
-from unetflow.augmentation.weight_map_store import WeightFolder
+from unetflow.augmentation.weight_map import WeightFolder
 from unetflow.data.samples import INDEX, SampleFolder
 from unetflow.datasets.read_only import ReadOnlyDataset
 from unetflow.inference.blockwise.result_files import ResultFolders

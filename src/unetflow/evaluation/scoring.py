@@ -1,4 +1,4 @@
-"""Scores of a segmentation over a set of images."""
+"""Scores of a segmentation over a set of images, and of Otsu's threshold."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -7,18 +7,39 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from skimage.filters import threshold_otsu
 
 from unetflow.config.evaluation import ScoreParameters
-from unetflow.core.types import IGNORE, Label, Probabilities
+from unetflow.core.types import IGNORE, Label, Predictor, Probabilities
 from unetflow.data.samples import Sample
-from unetflow.evaluation.baselines import segment_by_otsu
 from unetflow.metrics.families import score_class
 from unetflow.metrics.pixels import count_by_class, count_confusion, mean_dice
 from unetflow.metrics.ranking import RankingCounts
 
-Objects = NDArray[np.unsignedinteger]
+Numbers = NDArray[np.unsignedinteger]
 RankingScores = dict[str, dict[str, dict[str, float]]]
 """`value` and `error` of each score of `metrics.ranking` for each class."""
+
+
+def segment_by_otsu(
+    image: NDArray[np.generic], *, bright: bool, inside: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_]:
+    """Split an image at Otsu's threshold (Otsu 1979) of its mean over the channels.
+
+    Args:
+        image: `(height, width, channels)`.
+        bright: Whether the foreground is the brighter side.
+        inside: `(height, width)`, the pixels that the threshold is computed from; None: all.
+
+    Returns:
+        `(height, width)`, true for the foreground. A constant image has none.
+    """
+    grey = image.mean(axis=2)
+    values = grey if inside is None else grey[inside]
+    if not values.size or values.min() == values.max():
+        return np.zeros(grey.shape, bool)
+    above: NDArray[np.bool_] = grey > threshold_otsu(values)
+    return above if bright else ~above
 
 
 def choose_otsu_side(samples: Mapping[str, Sample]) -> bool:
@@ -34,14 +55,19 @@ def choose_otsu_side(samples: Mapping[str, Sample]) -> bool:
     return bool(means[0] >= means[1])
 
 
+def _otsu_dice(sample: Sample, *, bright: bool) -> float:
+    found = segment_by_otsu(sample.image, bright=bright, inside=sample.label != IGNORE)
+    return count_confusion(sample.label, found).dice
+
+
 def score_images(
-    predict_probabilities: Callable[[NDArray[np.generic]], Probabilities],
+    predict_probabilities: Predictor,
     postprocess: Callable[[Probabilities], Label],
     samples: Mapping[str, Sample],
     classes: Sequence[str],
     settings: ScoreParameters,
     *,
-    objects_of: Callable[[str], Objects | None],
+    objects_of: Callable[[str], Numbers | None],
     otsu_bright: bool | None,
 ) -> tuple[pd.DataFrame, RankingScores]:
     """Score a segmentation and baselines without learning on all samples.
@@ -88,7 +114,7 @@ def _score_image(
     found: Label,
     classes: Sequence[str],
     settings: ScoreParameters,
-    objects: Objects | None,
+    objects: Numbers | None,
 ) -> dict[str, Any]:
     """Return the scores of one image by column."""
     scores = {
@@ -96,24 +122,14 @@ def _score_image(
         for index in count_by_class(truth, found, len(classes))
     }
     names = list(next(iter(scores.values())))
-    row: dict[str, Any] = {
-        name: float(np.mean([known[name] for known in scores.values()])) for name in names
-    }
-    if len(classes) > 2:
-        row |= {
-            column_of(name, class_name): scores.get(index, {}).get(name, np.nan)
-            for index, class_name in enumerate(classes)
-            if index
-            for name in names
-        }
+    row = {name: float(np.mean([known[name] for known in scores.values()])) for name in names}
+    for index, class_name in enumerate(classes):
+        if index and len(classes) > 2:
+            known = scores.get(index, {})
+            row |= {column_of(name, class_name): known.get(name, np.nan) for name in names}
     return row
 
 
 def column_of(score: str, class_name: str) -> str:
     """Return the column of a score of one of several classes."""
     return f"{score}_{class_name}"
-
-
-def _otsu_dice(sample: Sample, *, bright: bool) -> float:
-    found = segment_by_otsu(sample.image, bright=bright, inside=sample.label != IGNORE)
-    return count_confusion(sample.label, found).dice

@@ -1,9 +1,11 @@
-"""Confidence intervals of means over images, and paired tests of two methods."""
+"""Confidence intervals of means over images, paired tests of two methods, and baselines."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 DEFINITION = (
@@ -59,7 +61,7 @@ def confidence_interval(
     Returns:
         The lower and the upper end; None where there are fewer than two groups (or images).
     """
-    sums, counts = _sum_groups(*_drop_missing(np.asarray(values, np.float64), groups))
+    _, sums, counts = _sum_groups(np.asarray(values, np.float64), groups)
     if len(sums) < 2:
         return None
     means = sums / counts
@@ -110,40 +112,73 @@ def compare_paired(
     if one.shape != other.shape or one.ndim != 1:
         raise ValueError(f"scores of shapes {one.shape} and {other.shape} do not match")
     # Rounded, so that differences that are equal except for the last digit count as equal.
-    differences, kept = _drop_missing(np.round(one - other, 12), groups)
-    if not len(differences):
+    differences = np.round(one - other, 12)
+    present, sums, counts = _sum_groups(differences, groups)
+    if not len(present):
         raise ValueError("no image has a score by both methods")
-    sums, counts = _sum_groups(differences, kept)
     return PairedTest(
-        images=len(differences),
-        mean_difference=float(differences.mean()),
-        interval=confidence_interval(differences, kept, seed),
-        p_value=_signed_rank(differences),
-        groups=None if kept is None else len(sums),
-        group_p_value=None if kept is None else _signed_rank(np.round(sums / counts, 12)),
+        images=len(present),
+        mean_difference=float(present.mean()),
+        interval=confidence_interval(differences, groups, seed),
+        p_value=_signed_rank(present),
+        groups=None if groups is None else len(sums),
+        group_p_value=None if groups is None else _signed_rank(np.round(sums / counts, 12)),
     )
 
 
-def _drop_missing(
-    values: NDArray[np.float64], groups: Sequence[Hashable] | None
-) -> tuple[NDArray[np.float64], list[Hashable] | None]:
-    """Leave out NaNs and their groups."""
-    present = ~np.isnan(values)
-    kept = None
-    if groups is not None:
-        kept = [g for g, is_there in zip(groups, present, strict=True) if is_there]
-    return values[present], kept
+def compare_with_baselines(
+    image_scores: pd.DataFrame,
+    champion: tuple[str, pd.DataFrame] | None,
+    groups: Sequence[Hashable],
+    seed: int,
+) -> dict[str, Any]:
+    """Compare the Dice of a model with that of an empty mask, of Otsu, and of the champion.
+
+    Args:
+        image_scores: `id`, `dice`, `background_dice` and, for two classes, `otsu_dice` of each
+            test image; see `evaluation.scoring.score_images`.
+        champion: Name of the previous champion, and its scores of the same images; None where
+            there is none.
+        groups: Group of each image, in the same order.
+        seed: Seed of the intervals.
+
+    Returns:
+        Plain values: `score`, `mean`, `definition`, and `baselines`, a list with `name`, `mean`
+        and the fields of `PairedTest` (the model's Dice minus the baseline's) of each.
+    """
+    own = image_scores["dice"]
+    others = {"finding nothing": image_scores["background_dice"]}
+    if "otsu_dice" in image_scores:
+        others["Otsu's threshold"] = image_scores["otsu_dice"]
+    if champion is not None:
+        name, scores = champion
+        theirs = scores.set_index("id")["dice"].reindex(image_scores["id"])
+        others[f"previous champion, {name}"] = theirs.reset_index(drop=True)
+    baselines = [
+        {"name": name, "mean": float(dice.mean())} | asdict(compare_paired(own, dice, groups, seed))
+        for name, dice in others.items()
+    ]
+    mean = float(own.mean())
+    return {"score": "dice", "mean": mean, "baselines": baselines, "definition": DEFINITION}
 
 
 def _sum_groups(
     values: NDArray[np.float64], groups: Sequence[Hashable] | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the sum of the values of each group, and their number."""
-    numbers: dict[Hashable, int] = {}
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the values without NaNs, the sum of those of each group, and their number."""
+    present = ~np.isnan(values)
     keys = range(len(values)) if groups is None else groups
-    places = np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.intp)
-    sums: NDArray[np.float64] = np.bincount(places, weights=values).astype(np.float64)
-    return sums, np.bincount(places).astype(np.float64)
+    numbers: dict[Hashable, int] = {}
+    places = np.array(
+        [
+            numbers.setdefault(key, len(numbers))
+            for key, is_there in zip(keys, present, strict=True)
+            if is_there
+        ],
+        np.intp,
+    )
+    sums = np.bincount(places, weights=values[present]).astype(np.float64)
+    return values[present], sums, np.bincount(places).astype(np.float64)
 
 
 def _signed_rank(differences: NDArray[np.float64]) -> float | None:

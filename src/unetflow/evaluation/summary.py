@@ -1,4 +1,4 @@
-"""Summary of the test images' scores, each number with its definition and computation."""
+"""Summaries of scores, of the test images and of a cross-validation, with their definitions."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,15 +9,13 @@ import pandas as pd
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from unetflow.config.evaluation import ScoreParameters
+from unetflow.core.errors import InputError
 from unetflow.evaluation.scoring import RankingScores, column_of
 from unetflow.evaluation.significance import confidence_interval
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.metrics.families import DEFINITIONS
 from unetflow.metrics.ranking import DEFINITIONS as RANKING_DEFINITIONS
 from unetflow.metrics.shared import Definition
-
-_REGION = "whole test images"
-_RESOLUTION = "each image's own size; lengths are in its pixels"
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,15 @@ class Conditions:
     seed: int = 0
 
 
+class RankingSummary(BaseModel):
+    """One score of all pixels together, with a bound on its error; see `ScoreSummary`."""
+
+    value: float
+    error: float
+    definition: str
+    computation: dict[str, str]
+
+
 class ScoreSummary(BaseModel):
     """One score over the test images.
 
@@ -57,15 +64,6 @@ class ScoreSummary(BaseModel):
     smallest: float
     largest: float
     images: int
-    definition: str
-    computation: dict[str, str]
-
-
-class RankingSummary(BaseModel):
-    """One score of all pixels together, with a bound on its error; see `ScoreSummary`."""
-
-    value: float
-    error: float
     definition: str
     computation: dict[str, str]
 
@@ -104,9 +102,8 @@ def summarise_scores(
         conditions: Of the scoring.
     """
     described = image_scores.drop(columns="id").dropna(axis="columns", how="all")
-    classes = conditions.classes
     return Metrics(
-        measured=classes[1] if len(classes) == 2 else f"mean of {len(classes) - 1} classes",
+        measured=_name_measured(conditions.classes),
         threshold=conditions.postprocessing.threshold,
         test_images=len(image_scores),
         scores={
@@ -124,6 +121,10 @@ def summarise_scores(
     )
 
 
+def _name_measured(classes: Sequence[str]) -> str:
+    return classes[1] if len(classes) == 2 else f"mean of {len(classes) - 1} classes"
+
+
 def _summarise_ranking(ranking: RankingScores, classes: Sequence[str]) -> dict[str, RankingSummary]:
     """Return the scores of all pixels together, with their means for more than two classes."""
     summary: dict[str, RankingSummary] = {}
@@ -131,19 +132,27 @@ def _summarise_ranking(ranking: RankingScores, classes: Sequence[str]) -> dict[s
         known = {class_name: scores[name] for class_name, scores in ranking.items() if scores}
         if not known:
             continue
+        means = {
+            "value": float(np.mean([score["value"] for score in known.values()])),
+            "error": float(np.mean([score["error"] for score in known.values()])),
+        }
         which = _all_of(classes, "some of the test images' pixels have")
-        summary[name] = RankingSummary(
-            value=float(np.mean([score["value"] for score in known.values()])),
-            error=float(np.mean([score["error"] for score in known.values()])),
-            **_define(definition, _ranking_computation(which)),
-        )
+        entries = [(name, which, means)]
         if len(classes) > 2:
-            for class_name, score in known.items():
-                which = f"class '{class_name}' against all others"
-                defined = _define(definition, _ranking_computation(which))
-                summary[column_of(name, class_name)] = RankingSummary(
-                    value=score["value"], error=score["error"], **defined
-                )
+            entries += [
+                (column_of(name, class_name), f"class '{class_name}' against all others", score)
+                for class_name, score in known.items()
+            ]
+        for column, which, score in entries:
+            computation = {
+                "taken": "all counted pixels of all test images together",
+                "averaging": "none over images",
+                "classes": which,
+                "threshold": "every threshold",
+            }
+            summary[column] = RankingSummary(
+                value=score["value"], error=score["error"], **_define(definition, computation)
+            )
     return summary
 
 
@@ -155,7 +164,7 @@ def _describe(column: str, conditions: Conditions) -> dict[str, Any]:
         rule = f"threshold {postprocessing.threshold:.3f} (chosen on validation images)"
     if postprocessing.min_object_size > 1:
         rule += f", without pieces of fewer than {postprocessing.min_object_size} pixels"
-    score, class_name = find_score(column, classes)
+    score, class_name = _find_score(column, classes)
     definition = DEFINITIONS[score]
     which = _all_of(classes, "an image has or is predicted to")
     if column == "otsu_dice":
@@ -164,11 +173,11 @@ def _describe(column: str, conditions: Conditions) -> dict[str, Any]:
         rule = "no threshold: nothing but background"
     elif class_name is not None:
         which = f"class '{class_name}', in images that have it or are predicted to"
+    units = "images" if conditions.groups is None else "groups of images"
     computation = {
         "taken": "image by image",
         "averaging": "mean over the test images that have the score, each counting the same",
-        "interval": "95 % of a mean like this, by bootstrap over "
-        + ("images" if conditions.groups is None else "groups of images"),
+        "interval": f"95 % of a mean like this, by bootstrap over {units}",
         "classes": which,
         "threshold": rule,
     }
@@ -177,29 +186,23 @@ def _describe(column: str, conditions: Conditions) -> dict[str, Any]:
     return _define(definition, computation)
 
 
-def _ranking_computation(which: str) -> dict[str, str]:
-    return {
-        "taken": "all counted pixels of all test images together",
-        "averaging": "none over images",
-        "classes": which,
-        "threshold": "every threshold",
-    }
-
-
 def _define(definition: Definition, computation: Mapping[str, str]) -> dict[str, Any]:
     """Return the definition as one sentence, and the parts of the computation."""
-    taken, at = computation["taken"], computation["threshold"]
     return {
-        "definition": f"{definition.formula}; {definition.empty}; {definition.ignored}. Taken of "
-        f"{computation['classes']}, {taken}, at {at}.",
+        "definition": f"{_formula(definition)}. Taken of {computation['classes']}, "
+        f"{computation['taken']}, at {computation['threshold']}.",
         "computation": {
             **computation,
             "empty": definition.empty,
             "background": "not a class that is scored",
-            "region": f"{_REGION}; {definition.ignored}",
-            "resolution": _RESOLUTION,
+            "region": f"whole test images; {definition.ignored}",
+            "resolution": "each image's own size; lengths are in its pixels",
         },
     }
+
+
+def _formula(definition: Definition, which: str = "") -> str:
+    return f"{definition.formula}{which}; {definition.empty}; {definition.ignored}"
 
 
 def _all_of(classes: Sequence[str], condition: str) -> str:
@@ -208,7 +211,7 @@ def _all_of(classes: Sequence[str], condition: str) -> str:
     return f"all classes but '{classes[0]}' that {condition}, as a mean"
 
 
-def find_score(column: str, classes: Sequence[str]) -> tuple[str, str | None]:
+def _find_score(column: str, classes: Sequence[str]) -> tuple[str, str | None]:
     """Return the score of a column of `score_images`, and its class where it is of one class."""
     if column in ("otsu_dice", "background_dice"):
         return "dice", None
@@ -220,3 +223,58 @@ def find_score(column: str, classes: Sequence[str]) -> tuple[str, str | None]:
         for name in classes
         if column == column_of(score, name)
     )
+
+
+def gather_scores(tables: Sequence[pd.DataFrame], manifest: pd.DataFrame) -> pd.DataFrame:
+    """Concatenate the scores of all folds of a cross-validation, in the manifest's order.
+
+    Args:
+        tables: A table for each fold with a row for each image, at least `id` and `fold`.
+        manifest: The manifest.
+
+    Raises:
+        InputError: The folds are not those of the manifest.
+    """
+    scores = pd.concat(tables, ignore_index=True)
+    own = manifest.loc[manifest["fold"] >= 0, ["id", "fold"]]
+    if sorted(zip(scores["id"], scores["fold"], strict=True)) != sorted(
+        zip(own["id"], own["fold"], strict=True)
+    ):
+        raise InputError(
+            "fold_scores",
+            "they do not match the images and folds of the manifest",
+            "Run `kedro run --pipelines cross_validation` as a whole",
+        )
+    return scores.set_index("id").loc[own["id"]].reset_index()
+
+
+def summarise_folds(scores: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+    """Summarise the scores of all images of `gather_scores`, and their spread over the folds.
+
+    Returns:
+        Plain values: `class` (the foreground's name, or the number of classes), `folds`, `images`
+        and `scores`, which gives for each score `mean`, `spread`, `smallest`, `largest`, `folds`
+        (the mean of each) and `definition`.
+    """
+    measured = scores.drop(columns=["id", "fold", "threshold"]).dropna(axis="columns", how="all")
+    means = measured.groupby(scores["fold"]).mean()
+    summaries = {}
+    for column, values in measured.items():
+        score, class_name = _find_score(str(column), classes)
+        which = "" if class_name is None else f" of class '{class_name}'"
+        summaries[str(column)] = {
+            "mean": float(values.mean()),
+            "spread": float(means[column].std()),
+            "smallest": float(values.min()),
+            "largest": float(values.max()),
+            "folds": means[column].tolist(),
+            "definition": f"{_formula(DEFINITIONS[score], which)}. Of each image once, at its own "
+            "size, by the network of the fold that holds it out; `mean` is over all images, "
+            "`spread` the standard deviation (n - 1) of the means of the folds.",
+        }
+    return {
+        "class": _name_measured(classes),
+        "folds": len(means),
+        "images": len(scores),
+        "scores": summaries,
+    }

@@ -11,7 +11,7 @@ from kedro.pipeline import Pipeline
 from unetflow.config.parameters import Parameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
-from unetflow.data.folds import require_folds
+from unetflow.data.manifest import require_folds
 from unetflow.pipelines.planning import check_plan
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label, Predictor, Probabilities
-from unetflow.data.drift import describe_drift
+from unetflow.data.intensity import describe_drift
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.runtimes.keras_runtime import KerasRuntime
 from unetflow.inference.runtimes.registry import choose_runtime, convert_network, start_runtime

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from unetflow.core.geometry import Geometry
-from unetflow.data.drift import DriftReference
+from unetflow.data.intensity import DriftReference
 from unetflow.inference.postprocessing import Postprocessing
 
 SETTINGS_MEMBER = "segmenter.json"

@@ -42,26 +42,18 @@ def trace_outlines(numbers: NDArray[np.unsignedinteger]) -> dict[int, list[Polyg
 
 
 class _Sides(NamedTuple):
-    """Straight pieces of outlines, with their object on the right-hand side.
+    """Straight pieces of outlines, with their object on the right-hand side."""
 
-    Attributes:
-        part: `(sides,)`, number of the 4-connected part with this outline.
-        start: `(sides, 2)`, x and y of the start.
-        end: `(sides, 2)`, x and y of the end.
-        backwards: `(sides,)`, whether the side runs to the left or up.
-    """
-
-    part: NDArray[np.int64]
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-    backwards: NDArray[np.bool_]
+    part: NDArray[np.int64]  # `(sides,)`, number of the 4-connected part with this outline
+    start: NDArray[np.int64]  # `(sides, 2)`, x and y of the start
+    end: NDArray[np.int64]  # `(sides, 2)`, x and y of the end
+    backwards: NDArray[np.bool_]  # `(sides,)`, whether the side runs to the left or up
 
 
 def _find_sides(parts: NDArray[np.integer]) -> tuple[_Sides, _Sides]:
     """Return all level sides, first those at the top of a part row by row, and all upright sides.
 
-    Args:
-        parts: `(height + 2, width + 2)`, the number of each pixel's part, 0 along the border.
+    `parts` is `(height + 2, width + 2)`, the number of each pixel's part, 0 along the border.
     """
     top, bottom = _find_runs(parts[1:], parts[:-1]), _find_runs(parts[:-1], parts[1:])
     columns = np.ascontiguousarray(parts.T)
@@ -90,11 +82,11 @@ def _join(forwards: _Runs, backwards: _Runs, line_axis: int) -> _Sides:
         np.concatenate(both) for both in zip(forwards, backwards, strict=True)
     )
     turned = np.arange(len(part)) >= len(forwards[0])
-    first, last = np.where(turned, end, start), np.where(turned, start, end)
-    along = [np.stack([place, line], axis=1) for place in (first, last)]
+    places = np.where(turned, end, start), np.where(turned, start, end)
+    first, last = (np.stack([place, line], axis=1) for place in places)
     if line_axis == 0:
-        along = [corners[:, ::-1] for corners in along]
-    return _Sides(part, along[0], along[1], turned)
+        first, last = first[:, ::-1], last[:, ::-1]
+    return _Sides(part, first, last, turned)
 
 
 def _follow(level: _Sides, upright: _Sides) -> NDArray[np.intp]:

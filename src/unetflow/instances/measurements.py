@@ -10,28 +10,14 @@ from numpy.typing import NDArray
 from unetflow.instances.extraction import Objects
 from unetflow.io.pixel_size import PixelSize
 
-COLUMNS = {
-    "image": "string",
-    "object": "uint32",
-    "class": "string",
-    "area_px": "int64",
-    "centroid_x_px": "float64",
-    "centroid_y_px": "float64",
-    "box_left_px": "int64",
-    "box_top_px": "int64",
-    "box_width_px": "int64",
-    "box_height_px": "int64",
-    "perimeter_px": "float64",
-    "area_um2": "float64",
-    "centroid_x_um": "float64",
-    "centroid_y_um": "float64",
-    "box_left_um": "float64",
-    "box_top_um": "float64",
-    "box_width_um": "float64",
-    "box_height_um": "float64",
-    "perimeter_um": "float64",
-    "unlike_training": "string",
-}
+COLUMNS = (
+    {"image": "string", "object": "uint32", "class": "string", "area_px": "int64"}
+    | dict.fromkeys(("centroid_x_px", "centroid_y_px"), "float64")
+    | dict.fromkeys(("box_left_px", "box_top_px", "box_width_px", "box_height_px"), "int64")
+    | dict.fromkeys(("perimeter_px", "area_um2", "centroid_x_um", "centroid_y_um"), "float64")
+    | dict.fromkeys(("box_left_um", "box_top_um", "box_width_um", "box_height_um"), "float64")
+    | {"perimeter_um": "float64", "unlike_training": "string"}
+)
 """Columns and their types; those of the channels are inserted before the last."""
 _EQUAL_SIDES = 1e-4
 """Relative difference of a square pixel's sides, which files round."""
@@ -106,10 +92,7 @@ def _add_micrometres(table: pd.DataFrame, pixel_size: PixelSize | None) -> None:
         x, y = size.x, size.y
         side = x if math.isclose(x, y, rel_tol=_EQUAL_SIDES) else math.nan
     table["area_um2"] = table["area_px"] * (x * y)
-    table["perimeter_um"] = table["perimeter_px"] * side
-    for names, factor in (
-        (("centroid_x", "box_left", "box_width"), x),
-        (("centroid_y", "box_top", "box_height"), y),
-    ):
-        for name in names:
-            table[f"{name}_um"] = table[f"{name}_px"] * factor
+    factors = dict.fromkeys(("centroid_x", "box_left", "box_width"), x)
+    factors |= dict.fromkeys(("centroid_y", "box_top", "box_height"), y)
+    for name, factor in {**factors, "perimeter": side}.items():
+        table[f"{name}_um"] = table[f"{name}_px"] * factor

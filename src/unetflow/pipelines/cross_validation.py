@@ -6,16 +6,16 @@ from typing import Any
 import pandas as pd
 from kedro.pipeline import Pipeline
 
-from unetflow.augmentation.weight_map_store import WeightFolder
+from unetflow.augmentation.weight_map import WeightFolder
 from unetflow.config.classes import Classes
 from unetflow.config.evaluation import EvaluationParameters
 from unetflow.config.parameters import Plan
 from unetflow.core.errors import InputError
 from unetflow.data.fingerprint import Fingerprint, measure_fingerprint
-from unetflow.data.folds import count_folds, manifest_of_fold
+from unetflow.data.manifest import count_folds, manifest_of_fold
 from unetflow.data.samples import SampleFolder
-from unetflow.evaluation import cross_validation
-from unetflow.evaluation.cross_validation import summarise_folds
+from unetflow.evaluation import summary
+from unetflow.evaluation.summary import summarise_folds
 from unetflow.pipelines.construction import construct_unet
 from unetflow.pipelines.evaluation import finish_segmenter, score_test_images, summarise
 from unetflow.pipelines.stage import BeginFold, Segmenter, node, stage
@@ -103,8 +103,8 @@ def train_folds(
     """Train a network for each fold on other folds, and score it on the one that is held out.
 
     Everything learnt from data, also the scaling of intensities and the threshold, comes from other
-    folds; see `data.folds.manifest_of_fold`. Each starts from random weights. `begin` returns the
-    listeners of the fold of a name.
+    folds; see `data.manifest.manifest_of_fold`. Each starts from random weights. `begin` returns
+    the listeners of the fold of a name.
 
     Yields:
         For each fold, under its name, the segmenter and the scores of its images (see
@@ -146,7 +146,7 @@ def gather_scores(
     """Concatenate the scores of all folds, and summarise them."""
     folds = range(count_folds(manifest))
     tables = [fold_scores[name_fold(fold)]() for fold in folds]  # there may be more of before
-    scores = cross_validation.gather_scores(tables, manifest)
+    scores = summary.gather_scores(tables, manifest)
     return scores, summarise_folds(scores, classes.names)
 
 

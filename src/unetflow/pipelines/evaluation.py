@@ -14,8 +14,8 @@ from unetflow.core.hashing import generator_for
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
-from unetflow.evaluation.baselines import compare_with_baselines
 from unetflow.evaluation.scoring import choose_otsu_side, score_images
+from unetflow.evaluation.significance import compare_with_baselines
 from unetflow.evaluation.summary import Conditions, summarise_scores
 from unetflow.evaluation.threshold_tuning import tune_postprocessing
 from unetflow.pipelines import evaluation_review as review
@@ -234,7 +234,7 @@ def score_champion(
 def compare(
     image_scores: pd.DataFrame, champion_scores: pd.DataFrame, manifest: pd.DataFrame, seed: int
 ) -> dict[str, Any]:
-    """Compare the Dice of the test images; see `evaluation.baselines.compare_with_baselines`."""
+    """Compare the Dice of the test images; see `evaluation.significance.compare_with_baselines`."""
     groups = find_groups(manifest, image_scores)
     champion = None
     if len(champion_scores):

@@ -13,8 +13,7 @@ from unetflow.config.validation import dump_parameters
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
-from unetflow.evaluation import uncertainty
-from unetflow.evaluation.label_quality import measure_losses, show_worst
+from unetflow.evaluation import review
 from unetflow.pipelines.stage import Figure, Segmenter
 from unetflow.reporting import model_card as card
 from unetflow.reporting.evaluation_charts import draw_scores_over, draw_threshold_curve
@@ -44,7 +43,7 @@ def map_uncertainty(
     yield {}, pd.DataFrame(columns=columns)
     tested = samples_of_split(samples, manifest, "test") if views else {}
     for sample_id, sample in tested.items():
-        numbers, spread = uncertainty.assess_image(
+        numbers, spread = review.assess_image(
             segmenter.predict_probabilities, segmenter.postprocessing.apply, sample, views
         )
         rows.append({"id": sample_id, **numbers})
@@ -57,8 +56,8 @@ def rank_for_review(
     """Sort the test images by expected error, and measure its correlation with the true error."""
     views = evaluation.uncertainty.views
     dice = dict(zip(image_scores["id"], image_scores["dice"], strict=True))
-    table = uncertainty.rank_for_review(image_uncertainty, dice)
-    return table, uncertainty.check_expectation(table, views)
+    table = review.rank_for_review(image_uncertainty, dice)
+    return table, review.check_expectation(table, views)
 
 
 def look_for_suspicious_labels(
@@ -70,12 +69,12 @@ def look_for_suspicious_labels(
     """List the training images whose loss is an outlier, and draw those with the largest loss."""
     training = samples_of_split(samples, manifest, "train")
     classes = segmenter.settings.classes
-    losses = measure_losses(
+    losses = review.measure_losses(
         segmenter.predict_probabilities, segmenter.postprocessing.apply, training, len(classes)
     )
     suspicious = losses[losses["z_score"] > evaluation.suspicious_labels.z_score]
     files = manifest.set_index("id")["mask_file"]
-    worst = show_worst(losses, training, segmenter.predict, evaluation.gallery_images)
+    worst = review.show_worst(losses, training, segmenter.predict, evaluation.gallery_images)
     listed = suspicious.assign(mask_file=files.reindex(suspicious["id"]).to_numpy())
     return listed, draw_gallery(worst, classes)
 

@@ -13,9 +13,9 @@ from unetflow.core.errors import InputError
 from unetflow.data import manifest as manifests
 from unetflow.data.duplicates import find_duplicates, find_leaks
 from unetflow.data.fingerprint import Fingerprint, measure_fingerprint
-from unetflow.data.sample_builder import SampleSources, update_samples
+from unetflow.data.sample_builder import update_samples
 from unetflow.data.samples import SampleFolder
-from unetflow.data.splitting.split import SplitRule, split_samples
+from unetflow.data.splitting import SplitRule, split_samples
 from unetflow.pipelines.stage import list_first, node, stage
 from unetflow.reporting.data_report import write_data_report
 
@@ -70,14 +70,8 @@ def build_samples(
     _log.info("Found %d annotated images", len(pairing.pairs))
     if pairing.unlabelled:
         _log.info("Left %d images without annotation for inference", len(pairing.unlabelled))
-    sources = SampleSources(
-        pairing.pairs,
-        ClassMap.of(classes, ingestion.masks),
-        ingestion.max_pixels,
-        ingestion.workers,
-        pairing.refused,
-    )
-    return update_samples(samples_before, sources)
+    class_map = ClassMap.of(classes, ingestion.masks)
+    return update_samples(samples_before, pairing, class_map, ingestion)
 
 
 def describe_samples(samples: SampleFolder, classes: Classes) -> tuple[Table, Table]:

@@ -9,9 +9,13 @@ import pandas as pd
 from kedro.pipeline import Pipeline
 
 from unetflow.augmentation.batches import fixed_crops
-from unetflow.augmentation.class_weights import list_class_weights
 from unetflow.augmentation.policy import Augmenter
-from unetflow.augmentation.weight_map_store import WeightedSamples, WeightFolder, update_weight_maps
+from unetflow.augmentation.weight_map import (
+    WeightedSamples,
+    WeightFolder,
+    list_class_weights,
+    update_weight_maps,
+)
 from unetflow.config.classes import Classes
 from unetflow.config.parameters import Plan
 from unetflow.core.errors import InputError

@@ -42,10 +42,10 @@ class EvaluationResults:
         threshold_curve: `threshold` and `validation_dice`; no rows where nothing is chosen.
         history: A row for each epoch with `epoch` (from 1), `loss`, `dice`, `val_loss`, `val_dice`.
         calibration: See `evaluation.calibration.describe_calibration`.
-        baselines: See `evaluation.baselines.compare_with_baselines`.
+        baselines: See `evaluation.significance.compare_with_baselines`.
         needs_review: `id`, `expected_error` and any other columns, in order of urgency; see
-            `evaluation.uncertainty.rank_for_review`.
-        review_check: See `evaluation.uncertainty.check_expectation`.
+            `evaluation.review.rank_for_review`.
+        review_check: See `evaluation.review.check_expectation`.
         suspicious_labels: `id` and any other columns, the most suspicious first.
     """
 
@@ -165,7 +165,7 @@ def _show_images(
 
 
 def _baseline_table(baselines: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the comparison of a model; see `evaluation.baselines.compare_with_baselines`."""
+    """Return the comparison of a model; see `evaluation.significance.compare_with_baselines`."""
     rows = []
     for other in baselines["baselines"]:
         ends = other.get("interval")

@@ -7,8 +7,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from unetflow.augmentation.batch_processes import BatchProcesses
-from unetflow.augmentation.batches import CropSampler, Order
+from unetflow.augmentation.batches import BatchProcesses, CropSampler, Order
 from unetflow.augmentation.policy import Augmenter
 from unetflow.config.training import PlannedTraining
 from unetflow.core.hashing import generator_for

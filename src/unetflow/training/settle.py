@@ -1,6 +1,6 @@
 """What a training leaves to the machine and the data."""
 
-from unetflow.augmentation.class_weights import list_class_weights
+from unetflow.augmentation.weight_map import list_class_weights
 from unetflow.config.parameters import Plan
 from unetflow.config.training import PlannedTraining
 from unetflow.core.parallel import count_cores

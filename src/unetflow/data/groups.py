@@ -33,30 +33,24 @@ def name_groups(
         InputError: The pattern is wrong, has no group, or matches no id.
     """
     ids = samples["id"].tolist()
-    names = [
-        identifier if pd.isna(group) else str(group)
+    name_of = {
+        identifier: identifier if pd.isna(group) else str(group)
         for identifier, group in zip(ids, samples["source_group"], strict=True)
-    ]
+    }
     if pattern is not None and ids:
-        captured = _capture(ids, pattern)
-        names = [captured.get(i, name) for i, name in zip(ids, names, strict=True)]
-    return _merge(ids, names, linked)
+        expression = compile_pattern(pattern, _WHERE, _GROUP)
+        matches = {i: match for i in ids if (match := expression.search(i))}
+        if not matches:
+            raise InputError(
+                _WHERE, f"'{pattern}' matches no sample, for example not '{ids[0]}'", "Correct it"
+            )
+        name_of |= {i: "_".join(t or "" for t in match.groups()) for i, match in matches.items()}
+    return _merge(name_of, linked)
 
 
-def _capture(ids: list[str], pattern: str) -> dict[str, str]:
-    """Return the captured text of each id that matches."""
-    expression = compile_pattern(pattern, _WHERE, _GROUP)
-    matches = {i: match for i in ids if (match := expression.search(i))}
-    if not matches:
-        raise InputError(
-            _WHERE, f"'{pattern}' matches no sample, for example not '{ids[0]}'", "Correct it"
-        )
-    return {i: "_".join(text or "" for text in match.groups()) for i, match in matches.items()}
-
-
-def _merge(ids: list[str], names: list[str], linked: Iterable[tuple[str, str]]) -> list[str]:
+def _merge(name_of: dict[str, str], linked: Iterable[tuple[str, str]]) -> list[str]:
     """Rename linked groups; pairs with an unknown id are ignored."""
-    name_of = dict(zip(ids, names, strict=True))
+    names = list(name_of.values())
     known = [pair for pair in linked if pair[0] in name_of and pair[1] in name_of]
     if not known:
         return names
@@ -65,10 +59,8 @@ def _merge(ids: list[str], names: list[str], linked: Iterable[tuple[str, str]]) 
     ends = np.array([[number[name_of[i]] for i in pair] for pair in known]).T
     graph = coo_array((np.ones(len(known)), tuple(ends)), shape=(len(ordered), len(ordered)))
     _, components = connected_components(graph, directed=False)
-    first: dict[int, str] = {}
-    for name, component in zip(ordered, components, strict=True):
-        first.setdefault(int(component), name)
-    return [first[int(components[number[name]])] for name in names]
+    _, first = np.unique(components, return_index=True)  # the first name of each component
+    return [ordered[first[components[number[name]]]] for name in names]
 
 
 @dataclass(frozen=True)
@@ -90,11 +82,11 @@ class Units:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def part(self, rows: NDArray[np.bool_]) -> tuple["Units", NDArray[np.intp]]:
-        """Return the units of some samples, renumbered, and the unit of each such sample."""
+    def part(self, rows: NDArray[np.bool_]) -> "Units":
+        """Return the units of some samples, renumbered."""
         present, of_row = np.unique(self.of_row[rows], return_inverse=True)
         sizes = np.bincount(of_row, minlength=len(present))
-        return Units(of_row, sizes, self.draws[present], self.strata[present]), of_row
+        return Units(of_row, sizes, self.draws[present], self.strata[present])
 
 
 def make_units(

@@ -17,10 +17,16 @@ changed, and new samples of its group join it. There are two exceptions. If grou
 the whole moves to the first of train, validation and test that a part was in, because a sample
 that was trained on must not be tested. (Blocks leave it divided.) And a split or fold that has lost
 all its samples gets another group, or the blocks are cut again.
+
+A strategy is a function `(units, fractions, old) -> subsets`. Subsets are splits or folds by their
+number. `fractions` holds the wanted fraction of all samples for each; their sum is 1. `old` holds
+the units' subsets in the last run, -1 for none, which they keep. There are at least as many units
+as positive fractions, and each of these subsets gets one.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -29,22 +35,11 @@ from numpy.typing import NDArray
 from unetflow.config.ingestion import SplitParameters
 from unetflow.core.errors import InputError
 from unetflow.core.types import SPLITS
-from unetflow.data.splitting.groups import Units, make_units, name_groups
-from unetflow.data.splitting.strategies import (
-    Strategy,
-    assign_blocks,
-    assign_by_draw,
-    assign_by_stratum,
-)
+from unetflow.data.groups import Units, make_units, name_groups
 
 _TRAIN, _TEST = SPLITS.index("train"), SPLITS.index("test")
 
-_STRATEGIES: dict[str, Strategy] = {
-    "random": assign_by_draw,
-    "stratified": assign_by_stratum,
-    "contiguous": assign_blocks,
-    "given": assign_by_draw,
-}
+Numbers: TypeAlias = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -57,17 +52,12 @@ class SplitRule:
     def describe(self) -> str:
         """Return the rule in one line, which identifies the rule of an earlier table."""
         split = self.parameters
-        parts = [
-            split.strategy,
-            f"validation {split.validation}",
-            f"test {split.test}",
-            f"seed {self.seed}",
-        ]
+        text = (
+            f"{split.strategy}, validation {split.validation}, test {split.test}, seed {self.seed}"
+        )
         if split.group is not None:
-            parts.append(f"group '{split.group}'")
-        if split.folds:
-            parts.append(f"{split.folds} folds")
-        return ", ".join(parts)
+            text += f", group '{split.group}'"
+        return text + (f", {split.folds} folds" if split.folds else "")
 
 
 def split_samples(
@@ -107,17 +97,13 @@ def split_samples(
         everyone = np.ones(len(samples), bool)
         splits = _assign(units, everyone, split.strategy, fractions, old_splits)
     folds = _assign_folds(units, splits != _TEST, split, old_folds)
-    return samples.assign(
-        group=groups,
-        split=[SPLITS[number] for number in splits],
-        fold=folds,
-        split_rule=rule.describe(),
-    )
+    names = [SPLITS[number] for number in splits]
+    return samples.assign(group=groups, split=names, fold=folds, split_rule=rule.describe())
 
 
 def _find_earlier(
     samples: pd.DataFrame, rule: SplitRule, before: pd.DataFrame | None
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+) -> tuple[Numbers, Numbers]:
     """Return the earlier split and fold of each sample, -1 if it is new."""
     if before is None or not {"split_rule", "fold"} <= set(before.columns):
         nothing = np.full(len(samples), -1, np.intp)
@@ -128,13 +114,13 @@ def _find_earlier(
     return _split_numbers(found["split"]), found["fold"].fillna(-1).to_numpy(np.intp)
 
 
-def _split_numbers(names: "pd.Series[str]") -> NDArray[np.intp]:
+def _split_numbers(names: "pd.Series[str]") -> Numbers:
     """Return the positions of names in `SPLITS`, -1 for missing ones."""
     return pd.Categorical(names, SPLITS).codes.astype(np.intp)
 
 
 def _divided_groups(
-    groups: list[str], strategy: str, old_splits: NDArray[np.intp], old_folds: NDArray[np.intp]
+    groups: list[str], strategy: str, old_splits: Numbers, old_folds: Numbers
 ) -> set[str]:
     """Return the groups that blocks may divide: all if they are few, else those divided before."""
     if strategy != "contiguous":
@@ -147,8 +133,8 @@ def _divided_groups(
 
 
 def _given_splits(
-    samples: pd.DataFrame, units: Units, split: SplitParameters, old_splits: NDArray[np.intp]
-) -> NDArray[np.intp]:
+    samples: pd.DataFrame, units: Units, split: SplitParameters, old_splits: Numbers
+) -> Numbers:
     """Return the source's splits; draw those that it lacks from its training samples."""
     nameless = samples["id"][samples["source_split"].isna()].tolist()
     if nameless:
@@ -180,14 +166,15 @@ def _assign(
     rows: NDArray[np.bool_],
     strategy: str,
     fractions: NDArray[np.float64],
-    old_splits: NDArray[np.intp],
-) -> NDArray[np.intp]:
+    old_splits: Numbers,
+) -> Numbers:
     """Return the split of the samples in some rows, by their units."""
     needed = np.flatnonzero(fractions)
-    part, unit_of_row = units.part(rows)
+    part = units.part(rows)
     if len(part) >= len(needed):
-        old = _first_in_unit(old_splits[rows], unit_of_row, len(part))
-        return _STRATEGIES[strategy](part, fractions, old)[unit_of_row]
+        strategies = {"stratified": _assign_by_stratum, "contiguous": _assign_blocks}
+        assign = strategies.get(strategy, _assign_by_draw)
+        return assign(part, fractions, _first_in_unit(old_splits[rows], part))[part.of_row]
     if len(units.of_row) >= len(SPLITS):
         names = " and ".join(f"'{SPLITS[number]}'" for number in needed)
         raise InputError(
@@ -198,21 +185,21 @@ def _assign(
             "Set `ingestion.split.strategy: contiguous`, which may divide a single group, or an "
             "expression that separates more groups",
         )
-    return needed[unit_of_row]
+    return needed[part.of_row]
 
 
 def _assign_folds(
-    units: Units, rows: NDArray[np.bool_], split: SplitParameters, old_folds: NDArray[np.intp]
-) -> NDArray[np.intp]:
+    units: Units, rows: NDArray[np.bool_], split: SplitParameters, old_folds: Numbers
+) -> Numbers:
     """Return the fold of each sample, -1 outside some rows."""
     folds = np.full(len(rows), -1, np.intp)
-    part, unit_of_row = units.part(rows)
+    part = units.part(rows)
     if not split.folds:
         return folds
     if len(part) >= split.folds:
-        assign = assign_blocks if split.strategy == "contiguous" else assign_by_stratum
-        old = _first_in_unit(old_folds[rows], unit_of_row, len(part))
-        folds[rows] = assign(part, np.full(split.folds, 1 / split.folds), old)[unit_of_row]
+        assign = _assign_blocks if split.strategy == "contiguous" else _assign_by_stratum
+        fractions = np.full(split.folds, 1 / split.folds)
+        folds[rows] = assign(part, fractions, _first_in_unit(old_folds[rows], part))[part.of_row]
     elif len(rows) >= len(SPLITS):
         raise InputError(
             "ingestion.split.folds",
@@ -220,15 +207,84 @@ def _assign_folds(
             f"Set `ingestion.split.folds` to at most {len(part)}",
         )
     else:
-        folds[rows] = unit_of_row
+        folds[rows] = part.of_row
     return folds
 
 
-def _first_in_unit(
-    old: NDArray[np.intp], unit_of_row: NDArray[np.intp], count: int
-) -> NDArray[np.intp]:
+def _first_in_unit(old: Numbers, units: Units) -> Numbers:
     """Return the smallest earlier number of each unit's samples, -1 if all are new."""
     none = np.iinfo(np.intp).max
-    first = np.full(count, none)
-    np.minimum.at(first, unit_of_row[old >= 0], old[old >= 0])
+    first = np.full(len(units), none)
+    np.minimum.at(first, units.of_row[old >= 0], old[old >= 0])
     return np.where(first == none, -1, first)
+
+
+def _assign_by_draw(units: Units, fractions: NDArray[np.float64], old: Numbers) -> Numbers:
+    """Assign each unit to the subset whose range contains its drawn number."""
+    drawn = np.searchsorted(np.cumsum(fractions)[:-1], units.draws, side="right")
+    return _fill_empty(units, fractions, old, np.where(old >= 0, old, drawn))
+
+
+def _assign_by_stratum(units: Units, fractions: NDArray[np.float64], old: Numbers) -> Numbers:
+    """Assign the new units, stratum by stratum, each to the subset that lacks most samples.
+
+    The lack is counted over all samples that have a subset or belong to a stratum that has been
+    reached. So the next stratum makes up for the rounding of the last one, and small strata do not
+    all go to the largest subset. Of subsets that lack equally many, the first one is served.
+    """
+    subsets = old.copy()
+    filled = np.bincount(old[old >= 0], units.sizes[old >= 0], len(fractions))
+    total = filled.sum()
+    for stratum in np.unique(units.strata[old < 0]):
+        new = np.flatnonzero((old < 0) & (units.strata == stratum))
+        total += units.sizes[new].sum()
+        for unit in new[np.argsort(units.draws[new], kind="stable")]:
+            subsets[unit] = np.argmax(fractions * total - filled)
+            filled[subsets[unit]] += units.sizes[unit]
+    return _fill_empty(units, fractions, old, subsets)
+
+
+def _assign_blocks(units: Units, fractions: NDArray[np.float64], old: Numbers) -> Numbers:
+    """Cut the series of units into blocks, or let new units join their nearest old neighbour."""
+    if not np.isin(np.flatnonzero(fractions), old).all():
+        return _cut(units.sizes, fractions)
+    known, places = np.flatnonzero(old >= 0), np.arange(len(units))
+    after = np.searchsorted(known, places).clip(max=len(known) - 1)
+    before = (after - 1).clip(min=0)
+    nearer = np.abs(known[after] - places) < np.abs(places - known[before])
+    joined: Numbers = old[known[np.where(nearer | (after == 0), after, before)]]
+    return np.where(old >= 0, old, joined)
+
+
+def _cut(sizes: Numbers, fractions: NDArray[np.float64]) -> Numbers:
+    """Cut off one block after the other from the end, each as near to its fraction as possible."""
+    ends = np.concatenate([[0], np.cumsum(sizes)])
+    needed = np.flatnonzero(fractions)
+    subsets = np.full(len(sizes), needed[0])
+    stop = len(sizes)
+    for earlier in range(len(needed) - 1, 0, -1):
+        # The rest is divided again each time, so that rounding does not add up in the first block.
+        fraction = fractions[needed[earlier]] / fractions[needed[: earlier + 1]].sum()
+        lengths = ends[stop] - ends[earlier:stop]  # from `earlier` on: each block needs a unit
+        start = earlier + int(np.argmin(np.abs(lengths - fraction * ends[stop])))
+        subsets[start:stop] = needed[earlier]
+        stop = start
+    return subsets
+
+
+def _fill_empty(
+    units: Units, fractions: NDArray[np.float64], old: Numbers, subsets: Numbers
+) -> Numbers:
+    """Give each empty subset the unit whose number is nearest to the middle of its range.
+
+    The unit comes from a subset that has others, and is an old one only if there is no new one.
+    """
+    middles = np.cumsum(fractions) - fractions / 2
+    for subset in np.flatnonzero(fractions):
+        if subset in subsets:
+            continue
+        spare = np.bincount(subsets, minlength=len(fractions))[subsets] > 1
+        new = spare & (old < 0)
+        choice = np.flatnonzero(new if new.any() else spare)
+        subsets[choice[np.argmin(np.abs(units.draws[choice] - middles[subset]))]] = subset
+    return subsets

@@ -1,0 +1,177 @@
+"""Images to look at again: uncertain predictions, and training images with suspicious labels.
+
+The error of a prediction is expected by test-time augmentation without the truth; wrong labels are
+found by the loss of the trained network.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from unetflow.core.types import IGNORE, Label, Probabilities
+from unetflow.data.samples import Sample
+from unetflow.inference.tta import Predict, predict_views
+from unetflow.metrics.pixels import mean_dice
+from unetflow.visualization.figures import Specimen
+
+Postprocess = Callable[[Probabilities], Label]
+
+UNCERTAINTY_DEFINITION = (
+    "expected_error: 1 - the Dice expected from the mean probability over the views, "
+    "1 - (2 sum(p found) + 1) / (sum(p) + sum(found) + 1), of the foreground, or as a mean over "
+    "the classes that are found. disagreement: mean over pixels of the standard deviation of the "
+    "probability over the views. error: 1 - dice of the test image. spearman: rank correlation of "
+    "expected_error and error over the test images. Ignored pixels are not counted."
+)
+_SMALLEST = 1e-7
+"""Networks round to 0, which has no logarithm."""
+
+
+def expect_error(belief: Probabilities, found: Label, inside: NDArray[np.bool_]) -> float:
+    """Return the expected error of a mask; see `UNCERTAINTY_DEFINITION`.
+
+    The pixel that is added to numerator and denominator gives an image without foreground, where
+    all probabilities are small, an expected error near 0.
+
+    Args:
+        belief: Calibrated probabilities `(height, width, classes)`, or 1 for the foreground alone.
+        found: `(height, width)`, the mask's class indices.
+        inside: `(height, width)`, the pixels that count.
+    """
+    believed, label = belief[inside].astype(np.float64), found[inside]
+    if belief.shape[2] <= 2:
+        return _expected_dice_loss(believed[:, -1], label == 1)
+    classes = range(1, belief.shape[2])
+    present = [index for index in classes if np.any(label == index)] or list(classes)
+    return float(np.mean([_expected_dice_loss(believed[:, i], label == i) for i in present]))
+
+
+def _expected_dice_loss(believed: NDArray[np.float64], found: NDArray[np.bool_]) -> float:
+    both = 2 * believed[found].sum() + 1
+    return float(1 - both / (believed.sum() + np.count_nonzero(found) + 1))
+
+
+def assess_image(
+    predict: Predict, postprocess: Postprocess, sample: Sample, views: int
+) -> tuple[dict[str, float], NDArray[np.float32]]:
+    """Return the expected error of an image, and where the views disagree.
+
+    Returns:
+        `expected_error` of the mask of the original view, `disagreement` (see
+        `UNCERTAINTY_DEFINITION`), and the standard deviation over the views `(height, width)`.
+    """
+    seen = predict_views(predict, sample.image, views)
+    inside = sample.label != IGNORE
+    numbers = {
+        "expected_error": expect_error(seen.mean, postprocess(seen.plain), inside),
+        "disagreement": float(seen.spread[inside].mean()) if inside.any() else 0.0,
+    }
+    return numbers, seen.spread
+
+
+def rank_for_review(expected: pd.DataFrame, dice: Mapping[str, float]) -> pd.DataFrame:
+    """Sort images by their expected error, the largest first, and add the true `error`.
+
+    Args:
+        expected: `id`, `expected_error` and `disagreement`.
+        dice: The Dice of each image by id.
+    """
+    table = expected.assign(error=[1 - dice[sample_id] for sample_id in expected["id"]])
+    return table.sort_values("expected_error", ascending=False, kind="stable", ignore_index=True)
+
+
+def check_expectation(table: pd.DataFrame, views: int) -> dict[str, Any]:
+    """Measure how well the expected error orders the images of `rank_for_review`.
+
+    Returns:
+        Plain values: `images`, `views`, `spearman`, which is None where there are fewer than three
+        images or all values are equal, and `definition`.
+    """
+    correlation = None
+    if len(table) >= 3 and min(table["expected_error"].nunique(), table["error"].nunique()) > 1:
+        from scipy import stats  # half a second, which most runs need not wait for
+
+        correlation = float(stats.spearmanr(table["expected_error"], table["error"]).statistic)
+    counts = {"images": len(table), "views": views}
+    return {**counts, "spearman": correlation, "definition": UNCERTAINTY_DEFINITION}
+
+
+def measure_losses(
+    predict: Predict, postprocess: Postprocess, samples: Mapping[str, Sample], classes: int
+) -> pd.DataFrame:
+    """Compare each sample's label with the prediction.
+
+    Args:
+        predict: Returns the calibrated probabilities of an image.
+        postprocess: Returns the label of these probabilities.
+        samples: Training samples, opened one at a time. Those without a counted pixel are left out.
+        classes: Number of classes.
+
+    Returns:
+        A row for each sample, the largest loss first: `id`; `loss`, the mean cross-entropy of its
+        counted pixels in nats; `z_score`, see `robust_z_scores`; and `dice`, see `mean_dice`.
+    """
+    rows = []
+    for sample_id, sample in samples.items():
+        if (sample.label != IGNORE).any():
+            found = predict(sample.image)
+            loss = mean_cross_entropy(sample.label, found)
+            dice = mean_dice(sample.label, postprocess(found), classes)
+            rows.append({"id": sample_id, "loss": loss, "dice": dice})
+    table = pd.DataFrame(rows, columns=["id", "loss", "dice"])
+    table.insert(2, "z_score", robust_z_scores(table["loss"]))
+    return table.sort_values("loss", ascending=False, kind="stable", ignore_index=True)
+
+
+def mean_cross_entropy(truth: Label, probabilities: Probabilities) -> float:
+    """Return the mean of -log(probability of the true class) over the pixels that count.
+
+    Args:
+        truth: `(height, width)` class indices; 255 is ignored.
+        probabilities: `(height, width, classes)`, or 1 for the foreground alone.
+    """
+    counted = truth != IGNORE
+    labels, found = truth[counted].astype(np.intp), probabilities[counted].astype(np.float64)
+    if found.shape[1] == 1:
+        of_truth = np.where(labels == 1, found[:, 0], 1 - found[:, 0])
+    else:
+        of_truth = np.take_along_axis(found, labels[:, np.newaxis], axis=1)[:, 0]
+    return float(-np.log(np.maximum(of_truth, _SMALLEST)).mean())
+
+
+def robust_z_scores(values: ArrayLike) -> NDArray[np.float64]:
+    """Return the distance of each value from the median, in robust standard deviations.
+
+    This is the modified z-score of Iglewicz and Hoaglin (1993, How to Detect and Handle Outliers),
+    (x - median) / (1.4826 MAD), where the median absolute deviation replaces the standard
+    deviation, which outliers inflate. Where more than half of the values are equal, the mean
+    absolute deviation times 1.2533 replaces it, as they propose. All scores are 0 where all values
+    are equal.
+    """
+    numbers = np.asarray(values, np.float64)
+    if not numbers.size:
+        return numbers
+    differences = numbers - np.median(numbers)
+    scale = 1.4826 * np.median(np.abs(differences)) or 1.2533 * np.mean(np.abs(differences))
+    return np.asarray(differences / scale if scale else np.zeros_like(numbers))
+
+
+def show_worst(
+    losses: pd.DataFrame,
+    samples: Mapping[str, Sample],
+    segment: Callable[[NDArray[np.generic]], Label],
+    most: int,
+) -> Sequence[Specimen]:
+    """Return up to `most` samples with the largest losses of `measure_losses`, suspicious or not.
+
+    `segment` returns the label of an image.
+    """
+    specimens = []
+    for row in losses.head(most).itertuples():
+        sample = samples[str(row.id)]
+        title = f"{row.id}: loss {row.loss:.3f}, z {row.z_score:.1f}"
+        specimens.append(Specimen(title, sample.image, sample.label, segment(sample.image)))
+    return specimens

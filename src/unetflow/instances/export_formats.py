@@ -1,0 +1,214 @@
+"""Objects in the formats of other programs: QuPath, ImageJ and COCO."""
+
+import json
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+import numpy as np
+import roifile
+from numpy.typing import NDArray
+
+from unetflow.core.atomic import atomic_write
+from unetflow.core.errors import InputError
+from unetflow.instances.contours import Polygon, trace_outlines
+from unetflow.instances.extraction import Objects
+from unetflow.visualization.overlays import paint_classes
+
+KINDS = ("annotation", "detection")
+_LARGEST_WHOLE = 60_535
+"""Largest coordinate that ImageJ reads as an integer of two bytes."""
+_MOVE_TO, _LINE_TO, _CLOSE = 0.0, 1.0, 4.0
+"""Types of a path's segments, as in `java.awt.geom.PathIterator`."""
+_READABLE = 0o644 << 16
+
+
+def write_geojson(
+    path: Path, objects: Objects, class_names: Sequence[str], kind: str = "annotation"
+) -> None:
+    """Write a GeoJSON feature for each object in the form of QuPath (0.4 and later), in one step.
+
+    Coordinates are pixels from the image's upper left corner, x before y. Outlines follow the edges
+    of pixels, and holes are inner rings. An object in several parts is a MultiPolygon. The classes
+    have the colours of the overlays, and the same object has the same id in every export.
+
+    Args:
+        path: File to create or replace.
+        objects: The objects of one image.
+        class_names: Names of the classes, the background first.
+        kind: "annotation" for objects to edit, "detection" for thousands of objects, which QuPath
+            shows faster.
+
+    Raises:
+        InputError: The kind is unknown, or a class has no name.
+    """
+    if kind not in KINDS:
+        raise InputError(
+            "kind", f"{kind!r} is not a kind of object", "Use 'annotation' or 'detection'"
+        )
+    names = objects.name_classes(class_names)
+    colours = paint_classes(objects.classes).tolist()
+    features = []
+    for number, polygons in trace_outlines(objects.numbers).items():
+        name = names[number - 1]
+        properties = {
+            "objectType": kind,
+            "name": f"{name} {number}",
+            "classification": {"name": name, "color": colours[number - 1]},
+        }
+        feature = {"type": "Feature", "geometry": _geometry(polygons), "properties": properties}
+        # QuPath identifies an object by a UUID. That of its content (version 5 of RFC 9562) is the
+        # same in every export.
+        features.append({**feature, "id": str(uuid5(NAMESPACE_OID, json.dumps(feature)))})
+    with atomic_write(path) as temporary:
+        content = {"type": "FeatureCollection", "features": features}
+        temporary.write_text(_pack(content), encoding="utf-8")
+
+
+def _geometry(polygons: Sequence[Polygon]) -> dict[str, Any]:
+    # Rings repeat their first corner at the end, as RFC 7946, section 3.1.6, asks.
+    coordinates = [
+        [[*corners, corners[0]] for corners in (ring.tolist() for ring in polygon)]
+        for polygon in polygons
+    ]
+    if len(coordinates) == 1:
+        return {"type": "Polygon", "coordinates": coordinates[0]}
+    return {"type": "MultiPolygon", "coordinates": coordinates}
+
+
+def write_imagej_rois(path: Path, objects: Objects, class_names: Sequence[str]) -> None:
+    """Write a zip archive with a region for ImageJ's ROI Manager for each object, in one step.
+
+    A region's name is its class and number. Objects with one outline are traced regions, those
+    with holes or several parts composite regions; both follow the edges of pixels.
+
+    Args:
+        path: File to create or replace; its name should end in .zip.
+        objects: The objects of one image.
+        class_names: Names of the classes, the background first.
+
+    Raises:
+        InputError: A class has no name.
+    """
+    names = objects.name_classes(class_names)
+    colours = paint_classes(objects.classes)
+    digits = len(str(len(names)))
+    with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for number, polygons in trace_outlines(objects.numbers).items():
+            region = _make_region(polygons)
+            # Replace what file names do not allow, or what UTF-16 needs four bytes for.
+            clean = re.sub(r"[^\w -]|[^\u0000-\uffff]", "_", names[number - 1])
+            # The manager lists names in the archive's order; zeros keep it when sorted.
+            region.name = f"{clean} {number:0{digits}}"
+            region.stroke_color = b"\xff" + colours[number - 1].tobytes()
+            # Without a time, the same objects give the same bytes.
+            entry = zipfile.ZipInfo(f"{region.name}.roi")
+            entry.external_attr = _READABLE
+            archive.writestr(entry, region.tobytes(), zipfile.ZIP_DEFLATED)
+
+
+def _make_region(polygons: Sequence[Polygon]) -> roifile.ImagejRoi:
+    rings = [ring for polygon in polygons for ring in polygon]
+    corners = np.concatenate(rings)
+    if len(rings) == 1 and corners.max() <= _LARGEST_WHOLE:
+        region = roifile.ImagejRoi.frompoints(corners)
+        region.roitype = roifile.ROI_TYPE.TRACED
+    else:  # all rings as one path with the even-odd filling rule
+        parts = []
+        for ring in rings:
+            segments = np.full((len(ring), 3), _LINE_TO, np.float32)
+            segments[0, 0] = _MOVE_TO
+            segments[:, 1:] = ring
+            parts += [segments.ravel(), np.array([_CLOSE], np.float32)]
+        path = np.concatenate(parts)
+        region = roifile.ImagejRoi(
+            roitype=roifile.ROI_TYPE.RECT, shape_roi_size=len(path), multi_coordinates=path
+        )
+    region.left, region.top = (int(lowest) for lowest in corners.min(axis=0))
+    region.right, region.bottom = (int(highest) for highest in corners.max(axis=0))
+    return region
+
+
+def write_coco(
+    path: Path, images: Iterable[tuple[str, Objects]], class_names: Sequence[str]
+) -> None:
+    """Write the objects of any number of images into one file, replaced in one step.
+
+    The categories are the classes except the background, with the class indices as ids, and the
+    masks are compressed run lengths of pycocotools. Only the names and sizes of the images stay in
+    memory.
+
+    Args:
+        path: File to create or replace.
+        images: File name and objects of each image, read one at a time.
+        class_names: Names of the classes, the background first.
+
+    Raises:
+        InputError: A class has no name.
+    """
+    listed: list[dict[str, Any]] = []
+    count = 0
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write('{"annotations":[')
+        for image_id, (file_name, objects) in enumerate(images, start=1):
+            objects.name_classes(class_names)
+            height, width = objects.numbers.shape
+            size = {"width": width, "height": height}
+            listed.append({"id": image_id, "file_name": file_name, **size})
+            for annotation in _annotate(objects):
+                count += 1
+                ids = {"id": count, "image_id": image_id}
+                file.write((count > 1) * "," + _pack(ids | annotation))
+        categories = [
+            {"id": index, "name": name} for index, name in enumerate(class_names) if index > 0
+        ]
+        file.write(f'],"images":{_pack(listed)},"categories":{_pack(categories)}}}')
+
+
+def _pack(content: object) -> str:
+    return json.dumps(content, separators=(",", ":"))
+
+
+def _annotate(objects: Objects) -> Iterator[dict[str, Any]]:
+    """Yield the annotation of each object, without its ids."""
+    from pycocotools import mask as coco_masks
+
+    lengths = _run_lengths(objects.numbers)
+    if not lengths:
+        return
+    runs = coco_masks.frPyObjects(lengths, *objects.numbers.shape)
+    for run, index in zip(runs, objects.classes, strict=True):
+        # One at a time, since pycocotools 2.0.11 fails for more than 255 objects under NumPy 2.
+        yield {
+            "category_id": int(index),
+            "segmentation": {"size": run["size"], "counts": run["counts"].decode("ascii")},
+            "area": int(coco_masks.area(run)),
+            "bbox": coco_masks.toBbox(run).tolist(),
+            "iscrowd": 0,
+        }
+
+
+def _run_lengths(numbers: NDArray[np.unsignedinteger]) -> list[dict[str, Any]]:
+    """Return the run lengths of each object in column-major order: outside, inside, outside ...
+
+    One pass over the image finds all objects, without a mask for each.
+    """
+    flat = numbers.ravel(order="F")
+    starts = np.flatnonzero(np.diff(flat, prepend=0)) if len(flat) else np.zeros(0, np.intp)
+    ends = np.append(starts[1:], len(flat))
+    inside = flat[starts] > 0
+    starts, ends, owners = starts[inside], ends[inside], flat[starts[inside]]
+    order = np.argsort(owners, kind="stable")
+    edges = np.stack([starts[order], ends[order]], axis=1)
+    found = []
+    for pairs in np.split(edges, np.flatnonzero(np.diff(owners[order])) + 1):
+        if len(pairs):
+            places = pairs.ravel()
+            if places[-1] < len(flat):
+                places = np.append(places, len(flat))
+            counts = np.diff(places, prepend=0)
+            found.append({"size": list(numbers.shape), "counts": counts.tolist()})
+    return found

@@ -29,7 +29,7 @@ from tests.conftest import ROOT
 from unetflow.data.synthetic import write_synthetic_images
 from unetflow.inference.segmenter import Segmenter
 from unetflow.orchestration.stages import STAGES, build_command
-from unetflow.tracking.stage_runs import RUN_KEY
+from unetflow.tracking.mlflow_runs import RUN_KEY
 
 PAIRS, NEW = 24, 30
 SIZE = 96

@@ -13,7 +13,7 @@ from unetflow.core.errors import InputError
 from unetflow.orchestration import stages
 from unetflow.orchestration.configuration import digest_listing, read_configuration
 from unetflow.pipeline_registry import register_pipelines
-from unetflow.tracking.stage_runs import RUN_KEY, read_run_key
+from unetflow.tracking.mlflow_runs import RUN_KEY, read_run_key
 
 
 def test_each_node_of_the_retraining_belongs_to_one_stage_and_none_needs_a_later_one() -> None:

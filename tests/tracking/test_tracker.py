@@ -12,7 +12,7 @@ import pytest
 from unetflow.core.errors import InputError
 from unetflow.data.samples import Sample
 from unetflow.hooks.tracking import TrackingHooks
-from unetflow.tracking.tags import flatten, git_tags
+from unetflow.tracking.mlflow_runs import flatten, git_tags
 from unetflow.tracking.tracker import Tracker
 
 SETTINGS = {
@@ -45,7 +45,7 @@ def test_git_tags_tell_commit_and_changes(tmp_path):
 
 @pytest.mark.process
 def test_missing_git_is_no_error(tmp_path):
-    code = "import sys; from unetflow.tracking.tags import git_tags; print(git_tags(sys.argv[1]))"
+    code = "import sys; from unetflow.tracking.mlflow_runs import *; print(git_tags(sys.argv[1]))"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)],
         check=True,

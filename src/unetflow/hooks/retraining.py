@@ -15,7 +15,7 @@ from unetflow.config.validation import dump_parameters
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.pipelines.retraining.runner import SKIPPED
-from unetflow.tracking.stage_runs import read_run_key
+from unetflow.tracking.mlflow_runs import read_run_key
 
 _OUTCOME = "retraining_outcome"
 

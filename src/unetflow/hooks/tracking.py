@@ -15,8 +15,8 @@ from unetflow.config.validation import dump_parameters
 from unetflow.datasets.training_log import TrainingLogDataset
 from unetflow.evaluation.headline import describe_scores
 from unetflow.pipelines.retraining.runner import SKIPPED
+from unetflow.tracking.mlflow_runs import read_run_key
 from unetflow.tracking.redaction import find_secrets
-from unetflow.tracking.stage_runs import read_run_key
 from unetflow.tracking.tracker import Tracker
 
 

@@ -14,6 +14,8 @@ from unetflow.core.errors import InputError
 from unetflow.data.manifest import require_folds
 from unetflow.pipelines.planning import check_plan
 
+_RESULTS = ("masks", "labels", "probabilities", "overlays", "instances", "polygons", "rois")
+
 
 class ValidationHooks:
     """Checks parameters and folders before anything runs."""
@@ -36,10 +38,10 @@ class ValidationHooks:
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Stop with one clear error where the plan, the start model or a folder is wrong."""
         parameters = self._parameters
-        if "plan" in pipeline.inputs() and catalog.exists("plan"):
-            trains = any("training" in node.tags for node in pipeline.nodes)
-            check_plan(catalog.load("plan"), parameters, None if trains else {"training.tile"})
         tags = {tag for node in pipeline.nodes for tag in node.tags}
+        if "plan" in pipeline.inputs() and catalog.exists("plan"):
+            names = None if "training" in tags else {"training.tile"}
+            check_plan(catalog.load("plan"), parameters, names)
         if "cross_validation" in tags:
             _check_cross_validation(parameters, deals_folds="ingestion" in tags)
         begins_with = parameters.start_from
@@ -64,19 +66,9 @@ class ValidationHooks:
                 "Correct `images_to_segment` in the catalog, or give --params images=...",
             )
         below = [value for value in self._entries["raw_pairs"].values() if isinstance(value, str)]
-        theirs = {
-            images.resolve(),
-            *((raw / name).resolve() for name in ("images", "masks", *below)),
-        }
-        for entry in (
-            "masks",
-            "labels",
-            "probabilities",
-            "overlays",
-            "instances",
-            "polygons",
-            "rois",
-        ):
+        sources = [raw / name for name in ("images", "masks", *below)]
+        theirs = {path.resolve() for path in (images, *sources)}
+        for entry in _RESULTS:
             ours = Path(self._entries[entry]["path"]).resolve()
             if ours in theirs:
                 raise InputError(

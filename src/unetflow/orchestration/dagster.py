@@ -9,9 +9,9 @@ import dagster as dg
 
 from unetflow.orchestration.configuration import Configuration, digest_listing, read_configuration
 from unetflow.orchestration.stages import STAGES, StageError, run_stage
+from unetflow.tracking.mlflow_runs import find_run
 from unetflow.tracking.redaction import redact
 from unetflow.tracking.server import locate_tracking, set_mlflow_defaults
-from unetflow.tracking.stage_runs import find_run
 
 _AT_WORK = [
     dg.DagsterRunStatus.QUEUED,

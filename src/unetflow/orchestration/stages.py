@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from unetflow.tracking.stage_runs import RUN_KEY
+from unetflow.tracking.mlflow_runs import RUN_KEY
 
 STAGES = {
     "ingestion": ("ingestion",),

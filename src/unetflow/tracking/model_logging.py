@@ -1,7 +1,6 @@
 """Logging and registration of the finished segmenter as an MLflow model."""
 
-from collections.abc import Iterator
-from importlib import metadata
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,12 +50,7 @@ class LoggedModel:
         return cls(logged[0].model_uri) if logged else None
 
     def log(self, path: Path, segmenter: "Segmenter") -> None:
-        """Log the segmenter as a pyfunc model that contains the code to load it.
-
-        Args:
-            path: The segmenter's file.
-            segmenter: The segmenter.
-        """
+        """Log the segmenter, whose file is at `path`, as a pyfunc model with its own code."""
         import mlflow
         import numpy as np
         from mlflow.models import ModelSignature
@@ -65,6 +59,7 @@ class LoggedModel:
         settings = segmenter.settings
         array = f"(batch, height, width, {settings.channels}) {settings.dtype}"
         masks = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
+        installed = [(name, list(distributions(name=name))) for name in _REQUIREMENTS]
         edge = settings.geometry.fit(2 * settings.geometry.shrink + 1)
         logged = mlflow.pyfunc.log_model(
             name="segmenter",
@@ -79,7 +74,7 @@ class LoggedModel:
                 "classes": settings.classes,
             },
             input_example=np.zeros((1, edge, edge, settings.channels), settings.dtype),
-            pip_requirements=list(_installed(_REQUIREMENTS)),
+            pip_requirements=[f"{name}=={found[0].version}" for name, found in installed if found],
         )
         self._uri = logged.model_uri
 
@@ -97,11 +92,3 @@ class LoggedModel:
         if self._version is None:
             self._version = mlflow.register_model(self._uri, name).version
         mlflow.MlflowClient().update_model_version(name, self._version, description)
-
-
-def _installed(names: tuple[str, ...]) -> Iterator[str]:
-    for name in names:
-        try:
-            yield f"{name}=={metadata.version(name)}"
-        except metadata.PackageNotFoundError:
-            continue

@@ -3,21 +3,17 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 _log = logging.getLogger(__name__)
 
 PAUSE = 60.0
 """Seconds without a new attempt after a failed one, so that a training is not held up."""
 
+_Record = tuple[str, Callable[[], object]]
+"""Its name for messages, and what sends it."""
+
 _FAILURES_AT_THE_END = 3
 """Failed attempts after which `flush` gives up."""
-
-
-@dataclass(frozen=True)
-class _Record:
-    what: str
-    send: Callable[[], object]
 
 
 class RetryQueue:
@@ -38,7 +34,7 @@ class RetryQueue:
             what: Name of the record, for messages.
             send: Sends the record; it may be called again after it has failed.
         """
-        self._waiting.append(_Record(what, send))
+        self._waiting.append((what, send))
         if time.monotonic() < self._retry_at:
             return
         late = len(self._waiting) - 1
@@ -48,7 +44,7 @@ class RetryQueue:
     def flush(self) -> list[str]:
         """Send what waits a last time, and return the names of the records that are lost."""
         self._send(_FAILURES_AT_THE_END)
-        lost = [record.what for record in self._waiting]
+        lost = [what for what, _ in self._waiting]
         self._waiting = []
         return lost
 
@@ -56,18 +52,14 @@ class RetryQueue:
         """Send until so many attempts have failed; return whether nothing waits any more."""
         failed: list[_Record] = []
         while self._waiting and len(failed) < failures:
-            record = self._waiting.pop(0)
+            what, send = self._waiting.pop(0)
             try:
-                record.send()
+                send()
             except Exception as error:  # each artifact store raises errors of its own
-                failed.append(record)
+                failed.append((what, send))
                 self._retry_at = time.monotonic() + PAUSE
-                _log.warning(
-                    "MLflow did not accept %s (%s: %s). The run continues, and retries later",
-                    record.what,
-                    type(error).__name__,
-                    error,
-                )
+                message = "MLflow did not accept %s (%s: %s). The run continues, and retries later"
+                _log.warning(message, what, type(error).__name__, error)
         # Failed records go to the end, so that one bad record does not hold back all others.
         self._waiting += failed
         return not self._waiting

@@ -13,15 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from unetflow.core.types import Label
 from unetflow.data.samples import Sample
+from unetflow.tracking import mlflow_runs
 from unetflow.tracking.model_logging import LoggedModel
-from unetflow.tracking.nested import NestedRun
 from unetflow.tracking.pictures import PictureSelection, picture_key
 from unetflow.tracking.redaction import redact
-from unetflow.tracking.resume import count_logged_epochs, resume_run
 from unetflow.tracking.retry_queue import RetryQueue
 from unetflow.tracking.server import TrackingTarget, choose_target, set_mlflow_defaults, ui_command
-from unetflow.tracking.stage_runs import KEY_TAG, find_run
-from unetflow.tracking.tags import flatten, git_tags
 
 if TYPE_CHECKING:
     from unetflow.inference.segmenter import Segmenter
@@ -105,11 +102,10 @@ class Tracker:
         command = shlex.join(["kedro", *sys.argv[1:]])
         begun = None
         if key is not None:
-            begun = find_run(self._mlflow.MlflowClient(), self._experiment, key)
-            tags = {**tags, KEY_TAG: key}
+            begun = mlflow_runs.find_run(self._mlflow.MlflowClient(), self._experiment, key)
+            self._model = LoggedModel.of_run(begun) if begun else None
+            tags = {**tags, mlflow_runs.KEY_TAG: key}
             command = f"kedro run --pipelines {name}"  # the stages are the orchestrator's business
-        if begun is not None:
-            self._model = LoggedModel.of_run(begun)
         run = self._mlflow.start_run(
             begun.info.run_id if begun else None,
             run_name=name,
@@ -118,13 +114,13 @@ class Tracker:
         self._is_part = key is not None
         self._follow(run.info)
         known = begun.data.params if begun else {}
-        values = self._redact_all(dict(flatten(parameters)))
+        values = self._redact_all(dict(mlflow_runs.flatten(parameters)))
         self._mlflow.log_params({name: values[name] for name in values if name not in known})
         facts = {
             "pipeline": name,
             "command": command,
             "mlflow.source.name": "kedro",  # MLflow would give the path of the program
-            **git_tags(self._project),
+            **mlflow_runs.git_tags(self._project),
         }
         self._mlflow.set_tags(self._redact_all({**facts, **tags}))
 
@@ -141,8 +137,9 @@ class Tracker:
             scores: Scores of the finished epochs.
         """
         if record not in (None, self.name) and not self._is_part:
-            self._follow(resume_run(str(record), self._run, system_metrics=self._system_metrics))
-        known = count_logged_epochs(self._target())
+            metrics = self._system_metrics
+            self._follow(mlflow_runs.resume_run(str(record), self._run, system_metrics=metrics))
+        known = mlflow_runs.count_logged_epochs(self._target())
         for epoch, values in enumerate(scores[known:], known + 1):
             self.log_epoch(epoch, values)
         self._known_epochs = known
@@ -201,15 +198,11 @@ class Tracker:
         from unetflow.visualization.overlays import draw_validation
 
         picture, target, now = draw_validation(sample, found, classes), self._target, _now()
+        when = {"step": epoch, "timestamp": now, "synchronous": True}
         self._send(
             f"the picture of '{sample_id}' in epoch {epoch}",
             lambda: self._mlflow.MlflowClient().log_image(
-                target(),
-                picture,
-                key=picture_key(sample_id),
-                step=epoch,
-                timestamp=now,
-                synchronous=True,
+                target(), picture, key=picture_key(sample_id), **when
             ),
         )
 
@@ -229,9 +222,9 @@ class Tracker:
     @contextmanager
     def part(self, name: str) -> Iterator[None]:
         """Log epochs, predictions and scores to a nested run of this name inside the context."""
-        nested = NestedRun(self._run, name)
+        nested = mlflow_runs.nest_run(self._run, name)
         before = self._target, self._is_part
-        self._target, self._is_part, self._known_epochs = nested.find, True, 0
+        self._target, self._is_part, self._known_epochs = nested, True, 0
         self._choice = PictureSelection(self._pictures)  # each fold validates on other images
         status = "FAILED"
         try:
@@ -239,7 +232,10 @@ class Tracker:
             status = "FINISHED"
         finally:
             self._target, self._is_part = before
-            self._send(f"the end of {name}", nested.end, status)
+            self._send(
+                f"the end of {name}",
+                lambda: self._mlflow.MlflowClient().set_terminated(nested(), status),
+            )
 
     def log_model(self, path: Path, segmenter: "Segmenter") -> None:
         """Log the finished segmenter as a model."""
@@ -247,11 +243,7 @@ class Tracker:
         self._send("the model", self._model.log, path, segmenter)
 
     def register_model(self, scores: str) -> None:
-        """Register the model that this run has logged, if any.
-
-        Args:
-            scores: Its scores in one line, for the description.
-        """
+        """Register the model that this run has logged, if any, with a line about its scores."""
         if self._model is None or self._registered_model is None:
             return
         run = f"#/experiments/{self._run.experiment_id}/runs/{self._run.run_id}"

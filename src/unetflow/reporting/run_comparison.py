@@ -161,8 +161,7 @@ def align_scores(runs: Sequence[TrackedRun], score: str) -> pd.DataFrame:
 def choose_disputed(aligned: pd.DataFrame, most: int) -> list[str]:
     """Return the ids of at most `most` images on which runs differ, the largest difference first.
 
-    Args:
-        aligned: See `align_scores`.
+    The scores are those of `align_scores`; images with equal scores are left out.
     """
     spread = aligned.max(axis="columns") - aligned.min(axis="columns")
     ordered = spread[spread > 0].sort_values(ascending=False, kind="stable")

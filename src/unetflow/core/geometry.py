@@ -36,7 +36,7 @@ class Geometry:
 
 
 def unet_geometry(depth: int, padding: str) -> Geometry:
-    """Return the geometry of a U-Net as `models.unet.build_unet` builds it.
+    """Return the geometry of a U-Net with `depth` poolings and "same" or "valid" padding.
 
     With same convolutions, the radius of the receptive field is 7 2^depth - 5: each of the two
     `conv_block`s of a level adds 2 pixels of that level, which are 2^level pixels of the image,
@@ -45,12 +45,8 @@ def unet_geometry(depth: int, padding: str) -> Geometry:
     With valid convolutions each `conv_block` removes 4 pixels of its level, so that an input edge
     fits if it is 4 (2^depth - 1) plus a multiple of 2^depth.
 
-    The geometry is exact for batch normalisation and for none; group and instance normalisation
-    depend on the whole window.
-
-    Args:
-        depth: Number of poolings.
-        padding: "same" or "valid".
+    `models.unet.build_unet` builds it. The geometry is exact for batch normalisation and for none;
+    group and instance normalisation depend on the whole window.
     """
     stride = 2**depth
     if padding == "same":

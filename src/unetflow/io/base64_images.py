@@ -18,16 +18,9 @@ _JSON_TYPES = (np.int64, np.float64)
 
 
 def decode_image(name: str, text: str, max_pixels: int = MAX_RECEIVED_PIXELS) -> PixelArray:
-    """Read an image from a file in base64, whose beginning determines its format.
+    """Read an image as `read_image` does from a file in base64, with or without line breaks.
 
-    Args:
-        name: Name for messages.
-        text: The bytes of a PNG, JPEG, TIFF, GIF or BMP file in base64, with or without line
-            breaks.
-        max_pixels: Limit of width times height, checked before decoding.
-
-    Returns:
-        `(height, width, channels)`; see `read_image`.
+    The beginning of the file determines its format. `name` is for messages.
 
     Raises:
         InputError: It is not base64, not such a file, damaged, or too large.

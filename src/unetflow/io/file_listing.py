@@ -25,12 +25,9 @@ _NAMED_FOLDERS = 8
 
 @dataclass(frozen=True)
 class FileListing:
-    """The files in a folder or archive.
+    """The files in a folder or zip archive `root`, with an error for each that must not be opened.
 
-    Attributes:
-        root: The folder or zip archive.
-        files: All files by their relative path with slashes, in alphabetical order.
-        refused: An error for each file that must not be opened.
+    `files` are by their relative path with slashes, in alphabetical order.
     """
 
     root: Path
@@ -95,10 +92,7 @@ def natural_order(text: str) -> tuple[list[tuple[int, str]], str]:
 def compile_pattern(pattern: str, where: object, example: str) -> re.Pattern[str]:
     """Compile a regular expression whose groups capture what belongs together.
 
-    Args:
-        pattern: The expression.
-        where: The option or parameter, for the error message.
-        example: What to do if there is no group, with an example.
+    `where` is the option or parameter for messages; `example` says what to do without a group.
 
     Raises:
         InputError: It is not a regular expression, or has no group.

@@ -46,10 +46,8 @@ class WholeImage:
 class ImageFile:
     """An image that is not opened yet; it can be sent to another process.
 
-    Attributes:
-        file: The file, or the folder of a Zarr array or OME-Zarr image, which is always large.
-        max_pixels: Limit of width times height of an image that is read whole.
-        page: Number of the image in a file that holds several.
+    The folder of a Zarr array or OME-Zarr image is always large. `max_pixels` is the limit of width
+    times height of an image that is read whole, `page` the number of the image in a stack.
     """
 
     file: File
@@ -65,13 +63,9 @@ class ImageFile:
     def open(self, large_from: int | None = None) -> WholeImage | LazyImage:
         """Open the image, and read it unless it is large.
 
-        Args:
-            large_from: Width times height from which a TIFF file is large. Images of other formats
-                and in archives never are. A TIFF file that cannot be read by windows is read whole
-                if `max_pixels` allows. None: the image is read whole.
-
-        Returns:
-            The pixels, or an image to be read by windows and then closed.
+        A TIFF file is large from a width times height of `large_from` (None: never); images of
+        other formats and in archives never are. A TIFF file that cannot be read by windows is read
+        whole if `max_pixels` allows. An image to be read by windows must be closed.
 
         Raises:
             InputError: It cannot be read.

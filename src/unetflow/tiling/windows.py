@@ -43,18 +43,12 @@ class BlendingError(NamedTuple):
 
 
 def plan_windows(length: int, geometry: Geometry, tile: int) -> list[Window]:
-    """Cover one axis of an image with windows.
+    """Cover one axis of an image, `length` pixels long, with windows of equal edges.
 
-    Args:
-        length: Pixels of the image along the axis.
-        geometry: Geometry of the network.
-        tile: Longest edge of a window; exceeded where the network needs more.
-
-    Returns:
-        Windows of equal length, the shortest with which this number of windows covers the axis:
-        with longer ones, the last one would repeat much of the computation of its neighbour.
-        Their kept parts follow each other without gap or overlap. The padded image starts
-        `geometry.shrink` pixels before the image and ends with the last window.
+    The edge is at most `tile`, unless the network needs more, and the shortest with which this
+    number of windows covers the axis: with longer ones, the last one would repeat much of the
+    computation of its neighbour. The kept parts follow each other without gap or overlap. The
+    padded image starts `geometry.shrink` pixels before the image and ends with the last window.
     """
     stride, lost, margin = geometry.stride, 2 * geometry.shrink, geometry.margin
     whole = geometry.fit(length + lost)
@@ -76,11 +70,8 @@ def plan_windows(length: int, geometry: Geometry, tile: int) -> list[Window]:
 def plan_blended_windows(length: int, geometry: Geometry, overlap: int, tile: int) -> list[Window]:
     """Cover one axis of an image with windows whose outputs overlap by `overlap` pixels or more.
 
-    Args:
-        length: Pixels of the image along the axis.
-        geometry: Geometry of the network; its margin is not used.
-        overlap: Minimum overlap of neighbouring outputs in pixels.
-        tile: Longest edge of a window; exceeded where the network or the overlap needs more.
+    An edge is at most `tile`, unless the network or the overlap needs more. The network's margin is
+    not used.
 
     Raises:
         InputError: The overlap is negative.

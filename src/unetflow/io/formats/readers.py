@@ -43,15 +43,10 @@ def is_image(name: str) -> bool:
 def read_image(
     file: ReadableFile, max_pixels: int = MAX_PIXELS, page: int | None = None
 ) -> PixelArray:
-    """Read an image of any number of channels from a PNG, JPEG, TIFF, GIF or BMP file.
+    """Read an image `(height, width, channels)` from a PNG, JPEG, TIFF, GIF or BMP file.
 
-    Args:
-        file: The file.
-        max_pixels: Limit of width times height, checked before decoding.
-        page: Number of the image in a file that holds several.
-
-    Returns:
-        `(height, width, channels)`; uint8 and uint16 as stored, everything else as float32.
+    uint8 and uint16 are returned as stored, everything else as float32. `max_pixels`, the limit of
+    width times height, is checked before decoding. `page` is the number of the image in a stack.
 
     Raises:
         InputError: The file cannot be read as such an image, or holds numbers that are not
@@ -67,11 +62,7 @@ def to_image(file: ReadableFile, pixels: PixelArray) -> PixelArray:
 
 
 def to_image_type(where: object, pixels: PixelArray) -> PixelArray:
-    """Return uint8 and uint16 unchanged, booleans as 0 and 255, everything else as float32.
-
-    Raises:
-        InputError: See `read_image`.
-    """
+    """Return uint8 and uint16 unchanged, booleans as 0 and 255, others as `read_image` does."""
     if pixels.dtype == bool:
         return pixels.astype(np.uint8) * np.uint8(255)
     return pixels if pixels.dtype in (np.uint8, np.uint16) else _to_float32(where, pixels)
@@ -85,17 +76,16 @@ def read_mask(
     in_colour: bool = False,
     soft: bool = False,
 ) -> NDArray[np.integer]:
-    """Read a mask: one integer for each pixel, exactly as stored.
+    """Read a mask `(height, width)`: one integer for each pixel, exactly as stored.
+
+    A colour file is accepted if its channels are equal.
 
     Args:
-        file: A file as in `read_image`. A colour file is accepted if its channels are equal.
-        max_pixels: Limit of width times height, checked before decoding.
-        page: Number of the image in a file that holds several.
+        file: See `read_image`, like `max_pixels` and `page`.
+        max_pixels: Limit of width times height.
+        page: Number of the image.
         in_colour: Read colours, each as one integer with red in the highest of three bytes.
         soft: Whether the caller handles values between those of the classes.
-
-    Returns:
-        `(height, width)` of an integer type.
 
     Raises:
         InputError: The file cannot be read as a mask.

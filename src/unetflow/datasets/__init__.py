@@ -1,4 +1,4 @@
-"""Catalog entries that kedro-datasets lacks."""
+"""Catalog entries that kedro-datasets lacks; for Kedro, the `metadata` of each may be anything."""
 
 from unetflow.datasets.champion import ChampionDataset
 from unetflow.datasets.files import AtomicDataset, FileDataset, PartitionsDataset

@@ -60,7 +60,6 @@ class ChampionDataset(AbstractDataset[Any, Any]):
             - `model`: which version it is, and its segmenter, read in safe mode
             - `record`: its data and scores, without the model, whose loading costs seconds
             - `aliases`: the versions of `champion` and `previous`; saving moves them
-        metadata: Anything; Kedro ignores it.
     """
 
     def __init__(

@@ -62,7 +62,6 @@ class FileDataset(AbstractDataset[Any, Any]):
             - `exported`: a segmenter for another runtime than Keras
             - `bioimageio`: a model's package for bioimage.io; only written
             - `plan`, `fingerprint`: a model of that name as JSON, without fields that are not set
-        metadata: Anything; Kedro ignores it.
 
     Raises:
         InputError: There is no such format.
@@ -190,7 +189,6 @@ class AtomicDataset(AbstractDataset[Any, Any]):
         filepath: The file.
         dataset: The other dataset's type, or its configuration without a file path.
         optional: Whether a missing file is loaded as None rather than being an error.
-        metadata: Anything; Kedro ignores it.
 
     Example:
         ```yaml

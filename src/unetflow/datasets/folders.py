@@ -22,7 +22,6 @@ class _IndexedFolderDataset(AbstractDataset[Contents, Contents]):
         path: The folder.
         optional: Whether a folder without a readable list is loaded as an empty one: a node that
             fills it takes the folder as an input, too.
-        metadata: Anything; Kedro ignores it.
     """
 
     _contents: ClassVar[type[Contents]]
@@ -73,7 +72,6 @@ class CheckpointDataset(ReadOnlyDataset[CheckpointFolder]):
     Args:
         path: The folder.
         keep: Trainings that are kept.
-        metadata: Anything; Kedro ignores it.
     """
 
     def __init__(self, *, path: str, keep: int = 3, metadata: dict[str, Any] | None = None) -> None:
@@ -95,7 +93,6 @@ class LargeResultsDataset(ReadOnlyDataset[ResultFolders]):
         labels: The folder of the labels.
         probabilities: That of the probabilities.
         filename_suffix: `.tif` for tiled TIFF files, `.zarr` for Zarr arrays.
-        metadata: Anything; Kedro ignores it.
     """
 
     def __init__(

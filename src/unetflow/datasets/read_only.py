@@ -11,12 +11,7 @@ RAW = {"kedro-viz": {"layer": "raw"}}
 
 
 class ReadOnlyDataset(AbstractDataset[NoReturn, Loaded]):
-    """An input of a run.
-
-    Args:
-        metadata: Anything; Kedro ignores it.
-        described: What messages say of the entry.
-    """
+    """An input of a run; messages say of it what is `described`."""
 
     def __init__(self, *, metadata: dict[str, Any] | None = None, **described: Any) -> None:
         self.metadata = metadata

@@ -25,7 +25,6 @@ class ModelSourceDataset(ReadOnlyDataset[Any]):
             `models:/unetflow/3`; None: none.
         use: `segmenter` gives a `Segmenter`; `start` gives the source and a Keras model whose
             weights a training begins with.
-        metadata: Anything; Kedro ignores it.
     """
 
     def __init__(

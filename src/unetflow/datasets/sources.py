@@ -35,7 +35,6 @@ class ImageFolderDataset(ReadOnlyDataset[dict[str, ImageFile]]):
     Args:
         path: The folder, or a zip archive.
         max_pixels: Width times height above which an image is refused unread.
-        metadata: Anything; Kedro ignores it.
     """
 
     def __init__(
@@ -108,7 +107,6 @@ class _Source(ReadOnlyDataset[Loaded]):
         splits: Options of the layout by the split's name, where folders split the data already.
         split_table: See `SplitTable`; where a table splits the data already.
         download: `{url: ..., sha256: ...}` of the file at `path`, fetched when it is missing.
-        metadata: Anything; Kedro ignores it.
         options: Options of the layout.
     """
 
@@ -230,7 +228,6 @@ class DemoPairsDataset(SourceDataset):
         count: Number of images.
         size: Edge length of each in pixels.
         seed: Seed of the random numbers.
-        metadata: Anything; Kedro ignores it.
     """
 
     def __init__(

@@ -70,7 +70,6 @@ class TrackedRunsDataset(ReadOnlyDataset[list[TrackedRun]]):
     Args:
         runs: Their ids or the beginnings of them, joined by "+" or as a list; None: the latest.
         latest: Number of runs that are taken then.
-        metadata: Anything; Kedro ignores it.
     """
 
     def __init__(

@@ -60,7 +60,6 @@ class TrainingLogDataset(ReadOnlyDataset[Any]):
         folds: Whether several trainings report: then a function is loaded that begins the record of
             one of them by its name. It returns a context with the functions that the training
             calls, and one that takes its scores.
-        metadata: Anything; Kedro ignores it.
     """
 
     def __init__(

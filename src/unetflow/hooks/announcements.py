@@ -7,9 +7,10 @@ import click
 from kedro.framework.hooks import hook_impl
 
 from unetflow.evaluation.headline import describe_scores
+from unetflow.hooks.catalog_entries import CatalogHooks
 
 
-class AnnouncementHooks:
+class AnnouncementHooks(CatalogHooks):
     """Prints a line for each entry of the catalog whose metadata ask for one.
 
     `metadata: {unetflow: {announce: Report, line: 5}}` prints `Report: ` with the path of the entry
@@ -18,13 +19,8 @@ class AnnouncementHooks:
     """
 
     def __init__(self) -> None:
-        self._entries: dict[str, dict[str, Any]] = {}
+        super().__init__()
         self._lines: dict[tuple[int, str], str] = {}
-
-    @hook_impl
-    def after_catalog_created(self, conf_catalog: dict[str, Any]) -> None:
-        """Keep the catalog's metadata."""
-        self._entries = conf_catalog
 
     @hook_impl
     def before_pipeline_run(self) -> None:
@@ -41,11 +37,10 @@ class AnnouncementHooks:
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Keep the scores or the path of what has been saved."""
-        entry = self._entries.get(dataset_name, {})
-        wanted = (entry.get("metadata") or {}).get("unetflow", {})
+        wanted = self._metadata_of(dataset_name, "unetflow")
         if "announce" not in wanted:
             return
-        key = wanted.get("line", 0), wanted["announce"]
+        entry, key = self._entries[dataset_name], (wanted.get("line", 0), wanted["announce"])
         if "scores" in (data if isinstance(data, dict) else ()):
             self._lines[key] = describe_scores(data)
         elif path := entry.get("filepath") or entry.get("path"):
@@ -53,16 +48,12 @@ class AnnouncementHooks:
 
     @hook_impl
     def after_pipeline_run(self) -> None:
-        """Print the lines."""
-        self._print()
+        """Print the lines without the log, which breaks long ones."""
+        click.echo("")
+        for (_, label), text in sorted(self._lines.items()):
+            click.echo(f"{label}: {text}")
 
     @hook_impl
     def on_pipeline_error(self) -> None:
         """Print the lines so far; they tell where to look."""
-        self._print()
-
-    def _print(self) -> None:
-        """Print without the log, which breaks long lines."""
-        click.echo("")
-        for (_, label), text in sorted(self._lines.items()):
-            click.echo(f"{label}: {text}")
+        self.after_pipeline_run()

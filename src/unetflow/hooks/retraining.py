@@ -14,24 +14,20 @@ from kedro.pipeline import Pipeline
 from unetflow.config.validation import dump_parameters
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
+from unetflow.hooks.catalog_entries import CatalogHooks
 from unetflow.pipelines.retraining.runner import SKIPPED
 from unetflow.tracking.mlflow_runs import read_run_key
 
 _OUTCOME = "retraining_outcome"
 
 
-class RetrainingHooks:
+class RetrainingHooks(CatalogHooks):
     """Locks the folder for one retraining or rollback, and writes the outcome of a retraining."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, dict[str, Any]] = {}
+        super().__init__()
         self._lock: FileLock | None = None
         self._writes_outcome = False
-
-    @hook_impl
-    def after_catalog_created(self, conf_catalog: dict[str, Any]) -> None:
-        """Keep the paths of the catalog's entries."""
-        self._entries = conf_catalog
 
     @hook_impl
     def before_pipeline_run(

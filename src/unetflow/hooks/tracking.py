@@ -14,13 +14,14 @@ from pydantic import BaseModel
 from unetflow.config.validation import dump_parameters
 from unetflow.datasets.training_log import TrainingLogDataset
 from unetflow.evaluation.headline import describe_scores
+from unetflow.hooks.catalog_entries import CatalogHooks
 from unetflow.pipelines.retraining.runner import SKIPPED
 from unetflow.tracking.mlflow_runs import read_run_key
 from unetflow.tracking.redaction import find_secrets
 from unetflow.tracking.tracker import Tracker
 
 
-class TrackingHooks:
+class TrackingHooks(CatalogHooks):
     """Makes every Kedro run one MLflow run.
 
     The metadata of a catalog entry say what is logged:
@@ -34,11 +35,11 @@ class TrackingHooks:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._project = Path()
         self._config: dict[str, Any] = {}
         self._secrets: set[str] = set()
         self._tracker: Tracker | None = None
-        self._entries: dict[str, dict[str, Any]] = {}
         self._context = ""
 
     @hook_impl
@@ -47,11 +48,6 @@ class TrackingHooks:
         self._project = Path(context.project_path)
         self._config = context.config_loader["mlflow"]
         self._secrets = find_secrets(_read_credentials(context.config_loader))
-
-    @hook_impl
-    def after_catalog_created(self, conf_catalog: dict[str, Any]) -> None:
-        """Keep the catalog's metadata."""
-        self._entries = conf_catalog
 
     @hook_impl
     def before_pipeline_run(
@@ -70,7 +66,7 @@ class TrackingHooks:
             key=read_run_key(),
         )
         for entry in pipeline.inputs():
-            if self._tracking_of(entry).get("log") == "epochs":
+            if self._metadata_of(entry, "mlflow").get("log") == "epochs":
                 log = catalog.get(entry)
                 if isinstance(log, TrainingLogDataset):
                     log.connect(self._tracker)
@@ -78,7 +74,7 @@ class TrackingHooks:
     @hook_impl
     def after_dataset_loaded(self, dataset_name: str, data: Any) -> None:
         """Log tags, the data set and the device."""
-        tracking = self._tracking_of(dataset_name)
+        tracking = self._metadata_of(dataset_name, "mlflow")
         self._identify(tracking, data)
         if tracking.get("log") == "epochs" and self._tracker is not None:
             from unetflow.models.device import describe_device
@@ -88,7 +84,7 @@ class TrackingHooks:
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
         """Log what has been saved."""
-        tracking = self._tracking_of(dataset_name)
+        tracking = self._metadata_of(dataset_name, "mlflow")
         self._identify(tracking, data)
         kind = tracking.get("log")
         if kind is None or self._tracker is None:
@@ -125,11 +121,6 @@ class TrackingHooks:
         lost = tracker.end(error)
         if lost:
             click.echo(f"Not in MLflow: {', '.join(lost)} (the files in data/ are complete)")
-
-    def _tracking_of(self, dataset_name: str) -> dict[str, Any]:
-        metadata = self._entries.get(dataset_name, {}).get("metadata") or {}
-        tracking: dict[str, Any] = metadata.get("mlflow", {})
-        return tracking
 
     def _identify(self, tracking: dict[str, Any], data: Any) -> None:
         """Log tags from an entry's values, and the data set that the entry describes."""

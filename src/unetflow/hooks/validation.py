@@ -1,7 +1,6 @@
 """Validation of parameters and folders before a run."""
 
 from pathlib import Path
-from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
@@ -12,27 +11,23 @@ from unetflow.config.parameters import Parameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.data.manifest import require_folds
+from unetflow.hooks.catalog_entries import CatalogHooks
 from unetflow.pipelines.planning import check_plan
 
 _RESULTS = ("masks", "labels", "probabilities", "overlays", "instances", "polygons", "rois")
 
 
-class ValidationHooks:
+class ValidationHooks(CatalogHooks):
     """Checks parameters and folders before anything runs."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, dict[str, Any]] = {}
+        super().__init__()
         self._parameters: Parameters
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Stop with a clear error when a parameter is wrong, before Kedro makes models of them."""
         self._parameters = read_parameters(Parameters, context.config_loader["parameters"])
-
-    @hook_impl
-    def after_catalog_created(self, conf_catalog: dict[str, Any]) -> None:
-        """Keep the paths of the catalog's entries."""
-        self._entries = conf_catalog
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:

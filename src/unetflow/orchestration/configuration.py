@@ -29,12 +29,8 @@ class OrchestrationParameters(Strict):
 class Configuration:
     """The project's configuration as far as an orchestrator needs it.
 
-    Attributes:
-        project: The project's folder.
-        orchestration: Its parameters.
-        mlflow: Of `mlflow.yml`.
-        raw: Where the labelled images lie.
-        reason: The file that says whether there is reason to train.
+    `raw` is where the labelled images lie, `reason` the file that says whether there is reason to
+    train.
     """
 
     project: Path

@@ -35,20 +35,12 @@ def build_command(stage: str) -> list[str]:
 
 
 def run_stage(
-    project: Path,
-    stage: str,
-    key: str,
-    time_limit: float,
-    tell: Callable[[str], None] = print,
+    project: Path, stage: str, key: str, time_limit: float, tell: Callable[[str], None] = print
 ) -> None:
-    """Run a stage to its end.
+    """Run a stage to its end, and call `tell` with each line that it prints.
 
-    Args:
-        project: The project's folder.
-        stage: Its name.
-        key: All stages with the same key belong to one run of MLflow.
-        time_limit: In seconds, after which it is interrupted, and killed if that does not help.
-        tell: Is called with each line that it prints.
+    All stages with the same key belong to one run of MLflow. After the time limit, in seconds, the
+    stage is interrupted, and killed if that does not help.
 
     Raises:
         StageError: It failed or was interrupted.

@@ -15,7 +15,6 @@ from unetflow.data.fingerprint import Fingerprint, measure_fingerprint
 from unetflow.data.manifest import count_folds, manifest_of_fold
 from unetflow.data.samples import SampleFolder
 from unetflow.evaluation import summary
-from unetflow.evaluation.summary import summarise_folds
 from unetflow.pipelines.construction import construct_unet
 from unetflow.pipelines.evaluation import finish_segmenter, score_test_images, summarise
 from unetflow.pipelines.stage import BeginFold, Segmenter, node, stage
@@ -110,8 +109,7 @@ def train_folds(
         For each fold, under its name, the segmenter and the scores of its images (see
         `score_test_images`) with `fold` and `threshold`.
     """
-    for fold in range(count_folds(manifest)):
-        name = name_fold(fold)
+    for fold, name in enumerate(_name_folds(manifest)):
         part = manifest_of_fold(manifest, fold)
         fingerprint = measure_fingerprint(part, samples, list(classes))
         with begin(name) as (listeners, tell_scores):
@@ -139,15 +137,12 @@ def train_folds(
 
 
 def gather_scores(
-    fold_scores: dict[str, Callable[[], pd.DataFrame]],
-    manifest: pd.DataFrame,
-    classes: Classes,
+    fold_scores: dict[str, Callable[[], pd.DataFrame]], manifest: pd.DataFrame, classes: Classes
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Concatenate the scores of all folds, and summarise them."""
-    folds = range(count_folds(manifest))
-    tables = [fold_scores[name_fold(fold)]() for fold in folds]  # there may be more of before
+    tables = [fold_scores[name]() for name in _name_folds(manifest)]  # may hold more of before
     scores = summary.gather_scores(tables, manifest)
-    return scores, summarise_folds(scores, classes.names)
+    return scores, summary.summarise_folds(scores, classes.names)
 
 
 def average_folds(
@@ -156,10 +151,9 @@ def average_folds(
     """Average the segmenters of all folds; see `inference.ensemble.average_segmenters`."""
     from unetflow.inference.ensemble import average_segmenters
 
-    folds = range(count_folds(manifest))
-    return average_segmenters([fold_segmenters[name_fold(fold)]() for fold in folds])
+    return average_segmenters([fold_segmenters[name]() for name in _name_folds(manifest)])
 
 
-def name_fold(fold: int) -> str:
-    """Return the name of a fold's run and files."""
-    return f"fold_{fold}"
+def _name_folds(manifest: pd.DataFrame) -> list[str]:
+    """Return the name of each fold's run and files."""
+    return [f"fold_{fold}" for fold in range(count_folds(manifest))]

@@ -204,13 +204,7 @@ def score_champion(
     samples: SampleFolder,
     manifest: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Score the registry's champion on the test images.
-
-    Args:
-        champion: Name and segmenter of the champion, if there is one.
-        segmenter: The new segmenter. A champion with other classes, channels or dtype is skipped.
-        samples: All samples.
-        manifest: Their splits.
+    """Score the registry's champion, if there is one for the same task, on the test images.
 
     Returns:
         `model`, the champion's name, and the pixel scores of each image (see

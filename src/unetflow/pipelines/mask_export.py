@@ -98,11 +98,7 @@ def export_masks(
 ) -> Iterator[Export]:
     """Segment images one by one; those that cannot be used are skipped and recorded.
 
-    Args:
-        segmenter: The finished segmenter.
-        images: By name.
-        large_results: Folders of labels and probabilities of large images.
-        mask_export: Which results are wanted, and how they are computed.
+    Labels and probabilities of large images are written to the folders of `large_results`.
 
     Yields:
         For each image, by its name, the results that are wanted and exist: mask, label,
@@ -148,11 +144,8 @@ def gather_objects(
 ) -> tuple[pd.DataFrame, pd.DataFrame, tuple[Iterator[tuple[str, Objects]], list[str]]]:
     """Collect the objects of all images of this run.
 
-    Args:
-        instances: Functions by image that read the numbers of the objects; images of earlier runs
-            may be among them.
-        tables: The same for the tables of the objects.
-        log: The log of this run.
+    Functions by image read the numbers of the objects and their tables; images of earlier runs may
+    be among them, and `log` has those of this run.
 
     Returns:
         The concatenated table, for each of the two files that it is written to; and for COCO's

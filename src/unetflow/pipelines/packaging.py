@@ -26,12 +26,8 @@ def package_model(
 ) -> BioimageioPackage:
     """Collect the content of a package for bioimage.io.
 
-    Args:
-        segmenter: The finished segmenter.
-        images: By name; the package contains a part of the first one in which the model finds
-            something, as its test image.
-        model_card: Of the latest training here, if there is one; used if it is this model's.
-        packaging: What the package says about the model.
+    Its test image is a part of the first image in which the model finds something. The card, of the
+    latest training here, is used if it is this model's.
 
     Raises:
         InputError: No image can be used, or the model finds nothing in any.

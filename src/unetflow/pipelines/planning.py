@@ -62,10 +62,7 @@ def plan_run(
 def check_plan(plan: Plan, parameters: Parameters, names: Collection[str] | None = None) -> None:
     """Refuse a plan of an earlier run that was made for other parameters.
 
-    Args:
-        plan: What `plan_run` returned then.
-        parameters: All parameters of this run.
-        names: What must agree, as in "training.tile"; None: all of model and training.
+    Those of `names` must agree, as in "training.tile"; None: all of model and training.
 
     Raises:
         InputError: A parameter that is set has another value in the plan.

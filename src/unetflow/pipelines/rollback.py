@@ -21,11 +21,8 @@ def create_pipeline() -> Pipeline:
 def roll_back(aliases: dict[str, str | None]) -> dict[str, Any]:
     """Let champion and previous champion change places; doing it twice changes nothing.
 
-    Args:
-        aliases: The version that each of `champion` and `previous` points at, or None.
-
     Returns:
-        How to move them; see `datasets.ChampionDataset`.
+        How to move the two aliases; see `datasets.ChampionDataset`.
 
     Raises:
         InputError: There is nothing to go back to.

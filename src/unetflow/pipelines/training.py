@@ -181,14 +181,11 @@ def _check_overfitting(history: pd.DataFrame, crops: int) -> None:
 
     best = history["dice"].max()
     if best > OVERFIT_DICE:
-        _log.info(
+        message = (
             "Overfitted %d crops: Dice %.3f in the steps of epoch %d, and so far %.3f in a "
-            "prediction, for which batch normalisation takes longer to settle",
-            crops,
-            best,
-            len(history),
-            history["val_dice"].max(),
+            "prediction, for which batch normalisation takes longer to settle"
         )
+        _log.info(message, crops, best, len(history), history["val_dice"].max())
         return
     raise InputError(
         "training.overfit_crops",

@@ -79,12 +79,7 @@ class LoggedModel:
         self._uri = logged.model_uri
 
     def register(self, name: str, description: str) -> None:
-        """Register the model as a new version.
-
-        Args:
-            name: Name of the registered model; it is created where it does not exist.
-            description: Description of the version, in Markdown.
-        """
+        """Register the model as a new version of a name, which has a description in Markdown."""
         import mlflow
 
         if self._uri is None:

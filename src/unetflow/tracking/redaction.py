@@ -13,15 +13,9 @@ HIDDEN = "***"
 
 
 def redact(text: str, secrets: Collection[str] = ()) -> str:
-    """Remove secrets, passwords in addresses and the home folder from a text.
+    """Return a text with `***` for secrets, such as passwords, and `~` for the home folder.
 
-    Args:
-        text: Any text.
-        secrets: Texts to replace by `***`, such as passwords.
-
-    Returns:
-        The text without secrets, without users and passwords in addresses, and with `~` for the
-        home folder.
+    Users and passwords in addresses are left out.
     """
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
@@ -33,14 +27,13 @@ def find_secrets(credentials: object) -> set[str]:
 
     Texts of fewer than six characters are left out: they would match everywhere.
     """
-    found = {os.environ.get(f"MLFLOW_TRACKING_{name}", "") for name in ("PASSWORD", "TOKEN")}
-    waiting = [credentials]
+    of_server = [os.environ.get(f"MLFLOW_TRACKING_{name}") for name in ("PASSWORD", "TOKEN")]
+    waiting: list[object] = [credentials, *of_server]
+    found = set()
     while waiting:
         value = waiting.pop()
-        if isinstance(value, dict):
-            waiting.extend(value.values())
-        elif isinstance(value, list | tuple):
-            waiting.extend(value)
-        else:
-            found.add(value if isinstance(value, str) else "")
-    return {secret for secret in found if len(secret) >= 6}
+        if isinstance(value, dict | list | tuple):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+        elif isinstance(value, str) and len(value) >= 6:
+            found.add(value)
+    return found

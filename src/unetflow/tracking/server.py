@@ -38,12 +38,7 @@ def locate_tracking(uri: str, project: Path) -> str:
 
 
 def ui_command(uri: str, project: Path) -> str:
-    """Return the command that shows the runs, valid in the working folder; or a server's address.
-
-    Args:
-        uri: Address of MLflow's runs.
-        project: The project's folder.
-    """
+    """Return the command that shows the runs from the working folder, or a server's address."""
     if uri.startswith("http"):
         return uri
     if not uri.startswith("sqlite:"):
@@ -59,10 +54,8 @@ def ui_command(uri: str, project: Path) -> str:
 class TrackingTarget:
     """Where this process tracks its runs: global state of MLflow, to be restored after a run.
 
-    Attributes:
-        uri: Address of the tracking server; None: MLflow's default.
-        experiment: Id of the active experiment; None: none was chosen.
-        inherited: Id that the environment passes on to child processes; None: none.
+    The address is MLflow's default where it is None. `inherited` is the id of the experiment that
+    the environment passes on to child processes.
     """
 
     uri: str | None = None
@@ -91,12 +84,9 @@ class TrackingTarget:
 
 
 def choose_target(uri: str, experiment: str, project: Path) -> None:
-    """Track the process's runs in an experiment; create it where it does not exist.
+    """Track the process's runs in an experiment, which is created where it does not exist.
 
-    Args:
-        uri: See `locate_tracking`.
-        experiment: Name of the experiment.
-        project: The project's folder, where runs of an SQLite file keep their artifacts.
+    Runs of an SQLite file (see `locate_tracking`) keep their artifacts in the project's folder.
     """
     import mlflow
 

@@ -36,10 +36,8 @@ class Tracker:
     """One MLflow run.
 
     A failure before the run has started is an error; a later one is a warning, since a record must
-    not cost a training (see `RetryQueue`).
-
-    Credentials and the home folder are removed from all texts that are logged: parameters, tags
-    and files (see `redact`).
+    not cost a training (see `RetryQueue`). Credentials and the home folder are removed from all
+    texts that are logged: parameters, tags and files (see `redact`).
 
     Args:
         project: The project's folder, which holds a relative SQLite file and the artifacts.
@@ -88,13 +86,9 @@ class Tracker:
         tags: Mapping[str, str],
         key: str | None = None,
     ) -> None:
-        """Start the run and log its parameters, its tags, its command and the git commit.
+        """Start the run and log Kedro's parameters, its tags, its command and the git commit.
 
-        Args:
-            name: Name of the run.
-            parameters: All parameters of Kedro.
-            tags: More tags.
-            key: Key of a run in stages: the run that an earlier stage has started is continued.
+        With the key of a run in stages, the run that an earlier stage has started is continued.
         """
         while self._mlflow.active_run():  # left by an interrupted run
             self._mlflow.end_run("KILLED")
@@ -130,11 +124,9 @@ class Tracker:
         return str(self._run.run_id)
 
     def resume(self, record: str | None, scores: Sequence[Mapping[str, float]]) -> None:
-        """Resume the run of an interrupted training, and log the epochs that it lacks.
+        """Resume the run of an interrupted training, and log the finished epochs that it lacks.
 
-        Args:
-            record: Id of that run. It is ignored where this run is part of another one.
-            scores: Scores of the finished epochs.
+        The id of that run, `record`, is ignored where this run is part of another one.
         """
         if record not in (None, self.name) and not self._is_part:
             metrics = self._system_metrics
@@ -158,7 +150,7 @@ class Tracker:
 
         Args:
             source: Folder or file of the data set, which gives it its name.
-            digest: Digest of its content; MLflow keeps the first 36 characters.
+            digest: Of its content.
             context: Purpose of the data set in the run.
         """
         if self._has_input:

@@ -241,6 +241,17 @@ def test_each_problem_has_a_fix(change, level, text):
     assert levels == sorted(levels, key=["wrong", "doubtful", "fine"].index)
 
 
+def test_names_in_findings_are_escaped():
+    evil = '</li><li class="fine"><script>`x`'
+    table = some(30)[1].rename(columns={"fraction_nucleus": f"fraction_{evil}"})
+    table[f"fraction_{evil}"] = 0.0
+    frames = (pd.DataFrame(columns=names) for names in (QUARANTINE, DUPLICATES, LEAKS))
+    html = render("data_findings.html", count_problems(table, *frames, ["background", evil]))
+    assert "<script" not in html
+    level, text, _ = read_findings(html)[0]
+    assert (level, f"The training images contain no {evil}, which" in text) == ("wrong", True)
+
+
 def test_ignored_image_is_not_reported_as_empty():
     spoilt = {"ignored": [1.0] + [0.0] * 29, "fraction_nucleus": [0.0] + [0.1] * 29}
     texts = [text for _, text, _ in problems(some(30)[1].assign(**spoilt))]

@@ -32,10 +32,12 @@ def expected() -> np.ndarray:
     return tifffile.imread(BEFORE / "label_before.tif")
 
 
-def test_an_earlier_segmenter_predicts_the_same_to_the_last_bit(image, expected):
+def test_an_earlier_segmenter_predicts_the_same(image, expected):
     segmenter = load("segmenter_before.keras")
     found = segmenter.predict_probabilities(image)
-    np.testing.assert_array_equal(found, np.load(BEFORE / "probabilities_before.npy"), strict=True)
+    before = np.load(BEFORE / "probabilities_before.npy")
+    # The last bits depend on the processor's instructions.
+    np.testing.assert_allclose(found, before, rtol=0, atol=2e-6, strict=True)
     np.testing.assert_array_equal(segmenter.predict(image), expected, strict=True)
     assert segmenter.settings.seen is not None
 

@@ -74,11 +74,17 @@ Run = Callable[..., Result]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests of the second tier more time, unless they set a limit of their own."""
+    """Give the tests of the second tier more time, and the quick ones of a file to one process.
+
+    The fixtures of a file are then made once. A test may set its limit or its group itself.
+    """
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
-        if marks & SECOND_TIER and "timeout" not in marks:
-            item.add_marker(pytest.mark.timeout(SECONDS_OF_THE_SECOND_TIER))
+        if marks & SECOND_TIER:
+            if "timeout" not in marks:
+                item.add_marker(pytest.mark.timeout(SECONDS_OF_THE_SECOND_TIER))
+        elif "xdist_group" not in marks:
+            item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(ROOT))))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -100,7 +100,10 @@ def quick(monkeypatch, plain, converted):
     return plain
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(
+    scope="module",
+    params=["same", *(pytest.param(kind, marks=pytest.mark.slow) for kind in [*KINDS][1:])],
+)
 def made(request, tmp_path_factory):
     segmenter = make_segmenter(seed=1, **KINDS[request.param])
     window = something_found(segmenter)

@@ -71,6 +71,7 @@ def test_views_are_averaged_on_request(segmenter, tmp_path, random):
     assert np.abs(found - expected.plain[:, :, 0]).max() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ["openvino", "onnx"])
 def test_other_runtimes_segment_blocks_and_identify_their_network(
     segmenter, image_file, tmp_path, runtime

@@ -78,7 +78,7 @@ def test_tiles_of_any_size_give_what_the_whole_image_gives(network):
     _assert_tiles_equal_the_whole(network, size, tile, random)
 
 
-@pytest.fixture(scope="module", params=[2, 3, 4, 5])
+@pytest.fixture(scope="module", params=[2, 3, 4, pytest.param(5, marks=pytest.mark.slow)])
 def deep_network(request, padding):
     return randomise(tiny_unet(depth=request.param, padding=padding, base_filters=1), seed=8)
 

@@ -34,6 +34,7 @@ def segmenter():
     return make_segmenter()
 
 
+@pytest.mark.slow
 def test_the_table_says_what_each_export_comes_to(segmenter, random):
     samples = samples_of(segmenter, random)
     table, kept = benchmark_runtimes(segmenter, samples, SETTINGS, seed=1)
@@ -59,6 +60,7 @@ def test_the_table_says_what_each_export_comes_to(segmenter, random):
     assert rows.loc["openvino", "kept"]
 
 
+@pytest.mark.slow
 def test_a_runtime_that_spoils_the_masks_is_not_kept(segmenter, random, monkeypatch):
     spoilt = make_segmenter(seed=99)
     convert = Segmenter.convert

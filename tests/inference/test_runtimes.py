@@ -62,17 +62,20 @@ def undecided(probabilities, threshold):
     return np.abs(probabilities[:, :, -1] - threshold) < TOLERANCE
 
 
+VARIANTS = [
+    {},
+    {"classes": 2, "dtype": "uint16", "padding": "valid", "normalisation": "none"},
+    {"dtype": "uint16"},
+    {"channels": 3, "normalisation": "group"},
+    {"channels": 3, "dtype": "uint16", "classes": 4, "normalisation": "instance"},
+    {"classes": 4, "padding": "valid", "tile": 80},
+    {"depth": 3, "dropout": 0.3, "up_activation": "relu"},
+]
+
+
 @pytest.mark.parametrize(
     "options",
-    [
-        {},
-        {"dtype": "uint16"},
-        {"channels": 3, "normalisation": "group"},
-        {"channels": 3, "dtype": "uint16", "classes": 4, "normalisation": "instance"},
-        {"classes": 4, "padding": "valid", "tile": 80},
-        {"classes": 2, "dtype": "uint16", "padding": "valid", "normalisation": "none"},
-        {"depth": 3, "dropout": 0.3, "up_activation": "relu"},
-    ],
+    [*VARIANTS[:2], *(pytest.param(variant, marks=pytest.mark.slow) for variant in VARIANTS[2:])],
     ids=lambda options: ",".join(f"{name}={value}" for name, value in options.items()) or "plain",
 )
 def test_every_runtime_gives_the_masks_of_keras(options, random):
@@ -131,6 +134,7 @@ def test_in_bfloat16_at_most_one_pixel_of_a_thousand_differs(trained, dtype):
     assert TOLERANCE < largest < 0.2  # so it is another precision that is compared
 
 
+@pytest.mark.slow
 def test_in_int8_a_trained_network_finds_nearly_the_same(trained, tmp_path):
     path = tmp_path / "int8.zip"
     images = [sample.image for sample in square_samples(10, seed=8, size=90, square=30).values()]
@@ -182,7 +186,7 @@ def test_what_is_not_in_int8_may_be_in_bfloat16(trained, tmp_path):
     assert np.mean(differs) < 0.01
 
 
-@pytest.mark.parametrize("members", [1, 2])
+@pytest.mark.parametrize("members", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_convolutions_that_see_the_image_stay_in_float32(members, random, tmp_path):
     import openvino
 
@@ -201,6 +205,7 @@ def test_the_convolutions_that_see_the_image_stay_in_float32(members, random, tm
     assert len(nodes) > 3 * members
 
 
+@pytest.mark.slow
 def test_without_images_nothing_is_quantised(trained, tmp_path):
     with pytest.raises(InputError, match="there are no images"):
         trained.export(tmp_path / "int8.zip", "openvino", calibration=[])
@@ -244,6 +249,7 @@ def test_an_exported_segmenter_decides_as_before_and_needs_no_keras(runtime, ran
         loaded.save(tmp_path / "again.keras")
 
 
+@pytest.mark.slow
 def test_a_keras_file_is_computed_by_the_runtime_that_is_asked_for(random, tmp_path):
     path = tmp_path / "segmenter.keras"
     make_segmenter().save(path)

@@ -35,6 +35,7 @@ def test_a_converted_network_is_serialised_as_it_is(segmenter, random, runtime):
     assert serialise_segmenter(loaded)().runtime.parts == converted.runtime.parts
 
 
+@pytest.mark.process
 def test_workers_return_the_blocks_of_one_process(segmenter, tmp_path, random):
     tifffile.imwrite(tmp_path / "image.tif", random.integers(0, 256, (150, 171), np.uint8))
     segmenter = segmenter.with_postprocessing(

@@ -64,7 +64,10 @@ def test_deep_supervision_learns_and_trains_each_level(squares, other_squares):
     "changes",
     [
         {"optimiser": "sgd", "momentum": 0.9, "learning_rate": 0.05},
-        {"optimiser": "adamw", "schedule": "poly", "warmup_fraction": 0.1},
+        pytest.param(
+            {"optimiser": "adamw", "schedule": "poly", "warmup_fraction": 0.1},
+            marks=pytest.mark.slow,
+        ),
         {"schedule": "plateau", "warmup_fraction": 0.1, "global_clipnorm": 1.0},
         {"foreground_fraction": 0.5, "loss": "0.5*focal + tversky", "learning_rate": 0.02},
     ],

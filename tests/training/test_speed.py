@@ -29,6 +29,7 @@ def _draw_weights():
     return keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).get_weights()[0]
 
 
+@pytest.mark.slow
 def test_measuring_gives_a_believable_speed_and_changes_no_chance():
     keras.utils.set_random_seed(5)
     expected = _draw_weights()

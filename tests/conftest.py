@@ -73,6 +73,7 @@ SECONDS_OF_THE_SECOND_TIER = 900
 Run = Callable[..., Result]
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give the tests of the second tier more time, and the quick ones of a file to one process.
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
-from unetflow.datasets.files import AtomicDataset
+from unetflow.datasets.file_datasets import AtomicDataset
 
 
 def _dataset(path: Path) -> AtomicDataset:

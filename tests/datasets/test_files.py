@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from kedro.io import DatasetError
 
-from unetflow.datasets.files import FORMATS, FileDataset, PartitionsDataset
-from unetflow.datasets.folders import LargeResultsDataset
+from unetflow.datasets.file_datasets import FORMATS, FileDataset, PartitionsDataset
+from unetflow.datasets.folder_datasets import LargeResultsDataset
 from unetflow.instances.extraction import find_objects
 from unetflow.io.pixel_size import PixelSize
 

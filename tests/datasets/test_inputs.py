@@ -10,7 +10,7 @@ from kedro.io import DatasetError
 from PIL import Image
 
 from unetflow.core.errors import InputError
-from unetflow.datasets.files import FileDataset
+from unetflow.datasets.file_datasets import FileDataset
 from unetflow.datasets.registered_models import ModelSourceDataset
 from unetflow.datasets.sources import DemoPairsDataset, ImageFolderDataset, SourceDataset
 from unetflow.datasets.training_log import TrainingLogDataset

@@ -15,7 +15,7 @@ from unetflow.core.parallel import parallel_map
 from unetflow.data import sample_builder
 from unetflow.data.sample_builder import update_samples
 from unetflow.data.samples import SampleFolder
-from unetflow.datasets.folders import SamplesDataset
+from unetflow.datasets.folder_datasets import SamplesDataset
 from unetflow.io.tiff_writer import write_tiff
 
 MEANING = ClassMap((ClassSpec("background", (0, 1)), ClassSpec("nucleus", (2, 3))))

@@ -16,7 +16,7 @@ from unetflow.config.mask_export import MaskExportParameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
-from unetflow.datasets.files import FileDataset, PartitionsDataset
+from unetflow.datasets.file_datasets import FileDataset, PartitionsDataset
 from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.runtimes.runtime import Runtime

@@ -1,8 +1,8 @@
 """Catalog entries that kedro-datasets lacks; for Kedro, the `metadata` of each may be anything."""
 
 from unetflow.datasets.champion import ChampionDataset
-from unetflow.datasets.files import AtomicDataset, FileDataset, PartitionsDataset
-from unetflow.datasets.folders import (
+from unetflow.datasets.file_datasets import AtomicDataset, FileDataset, PartitionsDataset
+from unetflow.datasets.folder_datasets import (
     CheckpointDataset,
     LargeResultsDataset,
     SamplesDataset,

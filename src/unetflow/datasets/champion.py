@@ -12,7 +12,7 @@ import pandas as pd
 from kedro.io import AbstractDataset, DatasetError
 
 from unetflow.core.errors import InputError
-from unetflow.datasets.files import load_segmenter
+from unetflow.datasets.file_datasets import load_segmenter
 from unetflow.datasets.registered_models import download_model, find_version
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from unetflow.core.errors import InputError
-from unetflow.datasets.files import load_keras_model, load_segmenter
+from unetflow.datasets.file_datasets import load_keras_model, load_segmenter
 from unetflow.datasets.read_only import ReadOnlyDataset
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pandas as pd
 
 import unetflow
 from unetflow.core.errors import InputError
-from unetflow.datasets.files import load_segmenter
+from unetflow.datasets.file_datasets import load_segmenter
 from unetflow.datasets.read_only import ReadOnlyDataset
 from unetflow.datasets.registered_models import download_model
 from unetflow.reporting.run_comparison import Segment, TrackedRun

@@ -4,7 +4,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from unetflow.datasets.folders import CheckpointDataset
+from unetflow.datasets.folder_datasets import CheckpointDataset
 
 
 class CheckpointHooks:

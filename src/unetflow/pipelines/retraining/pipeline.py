@@ -27,44 +27,35 @@ def create_pipeline() -> Pipeline:
 
     `RetrainingRunner` runs the nodes up to `look_for_reason`, and the others if there is a reason.
     """
-    challenger = (
-        planning.create_pipeline()
-        + augmentation.create_pipeline()
-        + construction.create_pipeline().only_nodes("construction.draw_network")
-        + training.create_pipeline()
-        + evaluation.create_pipeline()
-        + _construct()
-    )
-    return ingestion.create_pipeline() + _gate() + challenger + _decision()
-
-
-def _gate() -> Pipeline:
-    inputs = "champion_record samples manifest fingerprint params:classes params:retraining"
-    return stage("gate", node(look_for_reason, inputs, "retraining_reason"))
-
-
-def _construct() -> Pipeline:
-    inputs = (
+    looked_at = "champion_record samples manifest fingerprint params:classes params:retraining"
+    constructed_of = (
         "retraining_reason fingerprint params:classes plan params:seed champion params:retraining"
     )
-    return stage("construction", node(construct_challenger, inputs, "unet_untrained"))
-
-
-def _decision() -> Pipeline:
-    return stage(
-        "decision",
-        node(
-            decide,
-            "retraining_reason image_scores champion_scores manifest params:retraining params:seed",
-            "retraining_decision",
-        ),
-        node(
-            show_differences,
-            "retraining_decision segmenter champion samples",
-            "differences differences_shown",
-        ),
-        node(promote, "retraining_decision report differences_shown", "champion_move"),
-        tags=("promotes",),
+    return (
+        ingestion.create_pipeline()
+        + stage("gate", node(look_for_reason, looked_at, "retraining_reason"))
+        + planning.create_pipeline()
+        + augmentation.create_pipeline()
+        + construction.create_pipeline().only_nodes("construction.draw_network")
+        + stage("construction", node(construct_challenger, constructed_of, "unet_untrained"))
+        + training.create_pipeline()
+        + evaluation.create_pipeline()
+        + stage(
+            "decision",
+            node(
+                decide,
+                "retraining_reason image_scores champion_scores manifest params:retraining "
+                "params:seed",
+                "retraining_decision",
+            ),
+            node(
+                show_differences,
+                "retraining_decision segmenter champion samples",
+                "differences differences_shown",
+            ),
+            node(promote, "retraining_decision report differences_shown", "champion_move"),
+            tags=("promotes",),
+        )
     )
 
 

@@ -22,7 +22,7 @@ from unetflow.models.device import has_gpu
 from unetflow.models.unet import build_unet
 from unetflow.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 from unetflow.training.callbacks import TrainingListeners
-from unetflow.training.precision import choose_precision
+from unetflow.training.machine import choose_precision
 
 CONFIGURATION = Path(__file__).parents[1] / "conf"
 CROP = 256

@@ -16,11 +16,11 @@ from turns import Rounds, compare, run_json, take_turns
 from unetflow.augmentation.policy import Augmenter
 from unetflow.models.device import compiles_with_xla, has_gpu
 from unetflow.models.segmentation_loss import SegmentationLoss, dice
-from unetflow.training.checkpoints import CheckpointFolder
 from unetflow.training.fit import fit
 from unetflow.training.fused_layers import copy_for_training
+from unetflow.training.machine import PRECISIONS, choose_precision
 from unetflow.training.planner.network_cost import Architecture, step_work
-from unetflow.training.precision import PRECISIONS, choose_precision
+from unetflow.training.saved_states import CheckpointFolder
 
 
 class Clock(keras.callbacks.Callback):

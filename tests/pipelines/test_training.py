@@ -101,12 +101,12 @@ def test_the_configuration_and_the_readme_name_every_loss():
 def test_a_gpu_is_fed_by_processes_and_a_processor_by_threads(settings_of, monkeypatch):
     assert settings_of().processes == 0
     assert settings_of(processes=3).processes == 3
-    monkeypatch.setattr("unetflow.training.settle.has_gpu", lambda: True)
+    monkeypatch.setattr("unetflow.training.machine.has_gpu", lambda: True)
     assert settings_of().processes == count_cores()
     assert settings_of(processes=0).processes == 0
 
 
 def test_the_precision_that_was_chosen_reaches_the_training(settings_of, monkeypatch):
-    monkeypatch.setattr("unetflow.training.precision.find_gpu_capability", lambda: (9, 0))
+    monkeypatch.setattr("unetflow.training.machine.find_gpu_capability", lambda: (9, 0))
     assert settings_of().precision == "bfloat16"
     assert settings_of(precision="float32").precision == "float32"

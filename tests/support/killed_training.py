@@ -13,8 +13,8 @@ from tests.support.networks import GREY, fit_settings, square_samples, tiny_unet
 from unetflow.augmentation.policy import Augmenter
 from unetflow.core import atomic
 from unetflow.training.callbacks import TrainingListeners
-from unetflow.training.checkpoints import CheckpointFolder
 from unetflow.training.fit import fit
+from unetflow.training.saved_states import CheckpointFolder
 
 EPOCHS = 6
 POLICY = [{"transform": "HorizontalFlip", "p": 0.5}, {"transform": "GaussNoise", "p": 0.5}]

@@ -12,8 +12,8 @@ from tests.support.networks import GREY, fit_settings, square_samples, tiny_unet
 from unetflow.augmentation.policy import Augmenter
 from unetflow.core.errors import InputError
 from unetflow.training.callbacks import TrainingListeners
-from unetflow.training.checkpoints import CheckpointFolder
 from unetflow.training.fit import fit
+from unetflow.training.saved_states import CheckpointFolder
 
 
 def train(**changes: object) -> dict[str, object]:

@@ -13,14 +13,10 @@ from tests.support.networks import GREY, ONE_PIXEL, dice_slowly, loss_slowly, ra
 from unetflow.core.errors import InputError
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
-from unetflow.inference.postprocessing import Postprocessing
 from unetflow.models.segmentation_loss import SegmentationLoss
 from unetflow.models.unet import geometry_of
 from unetflow.training import callbacks
-from unetflow.training.callbacks import ProgressReport, ValidationScores
-from unetflow.training.early_stopping import StopOnNotANumber
-
-UNTUNED = Postprocessing.untuned(1)
+from unetflow.training.callbacks import ProgressReport, StopOnNotANumber, ValidationScores
 
 
 def _identity():
@@ -31,8 +27,7 @@ def _identity():
 
 def _scores(network, samples, geometry=ONE_PIXEL, tile=1000):
     loss = SegmentationLoss("bce + dice")
-    untuned = Postprocessing.untuned(network.output_shape[-1])
-    callback = ValidationScores(network, loss, samples, GREY, geometry, tile, untuned)
+    callback = ValidationScores(network, loss, samples, GREY, geometry, tile)
     logs = {"loss": 1.0}
     callback.on_epoch_end(0, logs)
     assert logs["loss"] == 1.0
@@ -58,7 +53,7 @@ def test_each_prediction_is_told_with_its_image():
     told = []
     loss = SegmentationLoss("bce + dice")
     callback = ValidationScores(
-        _identity(), loss, samples, GREY, ONE_PIXEL, 9, UNTUNED, lambda *values: told.append(values)
+        _identity(), loss, samples, GREY, ONE_PIXEL, 9, lambda *values: told.append(values)
     )
     callback.on_epoch_end(3, {})
     for name, (epoch, sample_id, sample, found, classes) in zip("ab", told, strict=True):
@@ -122,8 +117,7 @@ def test_of_many_classes_the_most_probable_one_is_scored():
     intensity = IntensityRange([0.0] * 3, [255.0] * 3)
     loss = SegmentationLoss("cce")
     samples = {"a": Sample(image, label)}
-    most_probable = Postprocessing.untuned(3)
-    scores = ValidationScores(network, loss, samples, intensity, ONE_PIXEL, 9, most_probable)
+    scores = ValidationScores(network, loss, samples, intensity, ONE_PIXEL, 9)
     logs = {}
     scores.on_epoch_end(0, logs)
     assert logs["val_dice"] == pytest.approx((2 / 3 + 2 / 3) / 2)

@@ -142,7 +142,8 @@ class TestPlateau:
         """Return the rate in which each epoch of three steps ends."""
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
         model.compile(build(schedule="plateau"), "mse")
-        callback = PlateauRate(0.1, rising, patience)
+        changes = {"patience": 3 * patience, "warmup_fraction": rising / 9}
+        callback = PlateauRate(PLAIN.model_copy(update=changes), total_steps=9)
         callback.set_model(model)
         callback.on_train_begin()
         found = []

@@ -10,10 +10,9 @@ from tests.support.killed_training import EPOCHS, VARIANTS, train
 from tests.support.networks import GREY, fit_settings, tiny_unet
 from tests.support.waiting import LIMIT, pause_randomly, wait_until
 from unetflow.augmentation.policy import Augmenter
-from unetflow.training.callbacks import TrainingListeners
-from unetflow.training.checkpoints import CheckpointFolder
-from unetflow.training.early_stopping import StopWhenTimeIsUp
+from unetflow.training.callbacks import StopWhenTimeIsUp, TrainingListeners
 from unetflow.training.fit import fit
+from unetflow.training.saved_states import CheckpointFolder
 
 NO_FLIPS = Augmenter([])
 
@@ -153,7 +152,7 @@ def test_the_record_is_told_what_was_done(squares, other_squares, tmp_path):
 
 def test_the_time_before_the_cut_counts(monkeypatch):
     clock = iter([100.0, 130.0, 500.0, 520.0, 531.0])
-    monkeypatch.setattr("unetflow.training.early_stopping.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("unetflow.training.callbacks.time.monotonic", lambda: next(clock))
     first, second = (StopWhenTimeIsUp(1.0) for _ in range(2))
     for stop in (first, second):
         stop.set_model(keras.Sequential())

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
+from unetflow.training.machine import measure_speed, solve_speed
 from unetflow.training.planner.network_cost import Speed, Work
-from unetflow.training.speed import measure_speed, solve_speed
 
 NARROW, WIDE = Work(multiply_adds=1e9, values=20e6), Work(multiply_adds=9e9, values=10e6)
 

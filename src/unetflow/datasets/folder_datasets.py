@@ -10,7 +10,7 @@ from unetflow.data.samples import INDEX, SampleFolder
 from unetflow.datasets.read_only import ReadOnlyDataset
 from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.io.files import require_file
-from unetflow.training.checkpoints import CheckpointFolder
+from unetflow.training.saved_states import CheckpointFolder
 
 Contents = SampleFolder | WeightFolder
 

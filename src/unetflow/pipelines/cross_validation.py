@@ -19,7 +19,7 @@ from unetflow.pipelines.construction import construct_unet
 from unetflow.pipelines.evaluation import finish_segmenter, score_test_images, summarise
 from unetflow.pipelines.stage import BeginFold, Segmenter, node, stage
 from unetflow.pipelines.training import compute_weight_maps, train_unet
-from unetflow.training.checkpoints import CheckpointFolder
+from unetflow.training.saved_states import CheckpointFolder
 
 Trained = tuple[dict[str, Segmenter], dict[str, pd.DataFrame]]
 

@@ -88,8 +88,7 @@ def _plan(
     model: ModelParameters,
     training: TrainingParameters,
 ) -> Plan:
-    from unetflow.training.precision import choose_precision
-    from unetflow.training.speed import measure_speed
+    from unetflow.training.machine import choose_precision, measure_speed
 
     # Where the width is open too, most budgets lead to one that bfloat16 suits.
     speed = measure_speed(choose_precision(training.precision, model.base_filters or 16))

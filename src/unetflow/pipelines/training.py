@@ -24,7 +24,7 @@ from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import digest_training, samples_of_split
 from unetflow.data.samples import Sample, SampleFolder
 from unetflow.pipelines.stage import Figure, KerasModel, TrainingListeners, node, stage
-from unetflow.training.checkpoints import CheckpointFolder
+from unetflow.training.saved_states import CheckpointFolder
 from unetflow.visualization.figures import draw_learning_curve
 
 _log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def train_unet(
     from unetflow.models.preprocessing import with_preprocessing
     from unetflow.models.unet import geometry_of, without_deep_supervision
     from unetflow.training.fit import fit
-    from unetflow.training.settle import settle_training
+    from unetflow.training.machine import settle_training
 
     training: Mapping[str, Sample] = samples_of_split(samples, manifest, "train")
     validation: Mapping[str, Sample] = samples_of_split(samples, manifest, "validation")
@@ -146,7 +146,7 @@ def _identify(
     """Return all that a training's result depends on."""
     from unetflow.models.keras_io import digest_weights
     from unetflow.training.fused_layers import WAY_OF_TRAINING
-    from unetflow.training.precision import choose_precision
+    from unetflow.training.machine import choose_precision
 
     parameters = {  # a plan also says what it predicts
         f"{section}.{name}": value

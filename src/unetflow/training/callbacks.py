@@ -1,16 +1,17 @@
-"""Validation, learning-rate log and progress report of a training."""
+"""What happens at the end of steps and epochs: validation, reports, and the end of a training."""
 
 import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
 import rich
 from rich import progress
 
+from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
 from unetflow.core.types import Label
 from unetflow.data.intensity import IntensityRange, normalise
@@ -19,18 +20,14 @@ from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.predict import as_predictor
 from unetflow.metrics.pixels import mean_dice
 from unetflow.tiling.windows import predict_tiled
+from unetflow.training.data_loader import CropLoader
 
 _log = logging.getLogger(__name__)
 
-EpochListener = Callable[[int, dict[str, float]], None]
-BadBatchListener = Callable[[dict[str, Any]], None]
 PredictionListener = Callable[[int, str, Sample, Label, int], None]
-ResumeListener = Callable[[str | None, list[dict[str, float]]], None]
 
 
-def ignore_prediction(
-    epoch: int, sample_id: str, sample: Sample, found: Label, classes: int
-) -> None:
+def _do_nothing(*values: Any) -> None:
     """Do nothing."""
 
 
@@ -47,13 +44,14 @@ class TrainingListeners:
         on_resumed: Takes the record's name and the scores so far of an interrupted training.
     """
 
-    on_epoch: EpochListener
-    on_bad_batch: BadBatchListener
-    on_prediction: PredictionListener = ignore_prediction
-    name_record: Callable[[], str | None] = lambda: None
-    on_resumed: ResumeListener = lambda record, history: None
+    on_epoch: Callable[[int, dict[str, float]], None]
+    on_bad_batch: Callable[[dict[str, Any]], None]
+    on_prediction: PredictionListener = _do_nothing
+    name_record: Callable[[], str | None] = _do_nothing
+    on_resumed: Callable[[str | None, list[dict[str, float]]], None] = _do_nothing
 
 
+@dataclass(eq=False)
 class ValidationScores(keras.callbacks.Callback):
     """Adds `val_loss` and `val_dice` to an epoch's logs.
 
@@ -62,50 +60,41 @@ class ValidationScores(keras.callbacks.Callback):
     The Dice is the mean over the classes of the image except the background (see
     `metrics.pixels.count_by_class`).
 
-    Args:
+    Attributes:
         network: The model that trains, without deep supervision.
         loss: Of `network`.
         samples: The validation samples by id, opened one at a time.
         intensity: The intensities that become 0 and 1.
         geometry: Of the network.
         tile: Longest edge of a window in pixels.
-        postprocessing: From probabilities to labels.
         on_prediction: See `TrainingListeners`.
     """
 
-    def __init__(
-        self,
-        network: keras.Model,
-        loss: keras.losses.Loss,
-        samples: Mapping[str, Sample],
-        intensity: IntensityRange,
-        geometry: Geometry,
-        tile: int,
-        postprocessing: Postprocessing,
-        on_prediction: PredictionListener = ignore_prediction,
-    ) -> None:
+    network: keras.Model
+    loss: keras.losses.Loss
+    samples: Mapping[str, Sample]
+    intensity: IntensityRange
+    geometry: Geometry
+    tile: int
+    on_prediction: PredictionListener = _do_nothing
+
+    def __post_init__(self) -> None:
         super().__init__()
-        self._predictor = as_predictor(network)
-        self._loss = loss
-        self._samples = samples
-        self._intensity = intensity
-        self._geometry = geometry
-        self._tile = tile
-        self._postprocessing = postprocessing
-        self._on_prediction = on_prediction
+        self._predictor = as_predictor(self.network)
+        self._postprocessing = Postprocessing.untuned(self.network.output_shape[-1])
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Score every validation image."""
         losses, dices = [], []
-        for sample_id, sample in self._samples.items():
-            image = normalise(sample.image, self._intensity)
-            probabilities = predict_tiled(self._predictor, image, self._geometry, self._tile)
+        for sample_id, sample in self.samples.items():
+            image = normalise(sample.image, self.intensity)
+            probabilities = predict_tiled(self._predictor, image, self.geometry, self.tile)
             label = sample.label[np.newaxis, :, :, np.newaxis]
-            losses.append(float(self._loss(label, probabilities[np.newaxis])))
+            losses.append(float(self.loss(label, probabilities[np.newaxis])))
             found = self._postprocessing.apply(probabilities)
             classes = max(probabilities.shape[2], 2)
             dices.append(mean_dice(sample.label, found, classes))
-            self._on_prediction(epoch, sample_id, sample, found, classes)
+            self.on_prediction(epoch, sample_id, sample, found, classes)
         logs["val_loss"] = float(np.mean(losses))
         logs["val_dice"] = float(np.mean(dices))
 
@@ -116,6 +105,106 @@ class LearningRateLog(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Read the rate from the optimiser."""
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
+class StopWithoutProgress(keras.callbacks.EarlyStopping):
+    """Stops after `patience` epochs without a better validation Dice; restores the best weights."""
+
+    kept = ("best", "best_epoch", "wait")
+
+    def __init__(self, patience: int) -> None:
+        super().__init__("val_dice", mode="max", patience=patience, restore_best_weights=True)
+
+
+class StopOnNotANumber(keras.callbacks.Callback):
+    """Stops with an error as soon as a loss is not a finite number.
+
+    Args:
+        feed: The batches.
+        on_bad_batch: Takes the `epoch` and the `step`, both from 1, the `loss`, and the `samples`
+            of the batch and of the one before, whose step may have spoilt the weights.
+    """
+
+    def __init__(self, feed: CropLoader, on_bad_batch: Callable[[dict[str, Any]], None]) -> None:
+        super().__init__()
+        self._feed, self._on_bad_batch = feed, on_bad_batch
+        self._epoch, self._batch = 0, 0
+        self._samples, self._before = list[str](), list[str]()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Remember the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
+        """Check the running mean of the loss."""
+        self._batch = batch
+        self._before, self._samples = self._samples, self._feed.samples_of(batch)
+        if not np.isfinite(logs["loss"]):
+            names = ", ".join(f"'{name}'" for name in self._samples)
+            where = f"at step {batch + 1} of epoch {self._epoch + 1}, with crops of {names}"
+            self._fail(logs["loss"], where)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Check the validation loss, since the last step may have spoilt the weights."""
+        if not np.isfinite(logs["val_loss"]):
+            self._fail(logs["val_loss"], f"on the validation images of epoch {epoch + 1}")
+
+    def _fail(self, loss: float, where: str) -> NoReturn:
+        self._on_bad_batch(
+            {
+                "epoch": self._epoch + 1,
+                "step": self._batch + 1,
+                "loss": str(loss),
+                "samples": self._samples,
+                "samples_before": self._before,
+            }
+        )
+        raise InputError(
+            "training.learning_rate",
+            f"the loss became {loss} {where}",
+            "Lower it, or set `training.global_clipnorm: 1.0`; check these images if it remains",
+        )
+
+
+class StopWhenGoodEnough(keras.callbacks.Callback):
+    """Stops when the Dice of an epoch's crops has reached a target."""
+
+    def __init__(self, target: float) -> None:
+        super().__init__()
+        self._target = target
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Check the Dice."""
+        if logs["dice"] >= self._target:
+            self.model.stop_training = True
+
+
+class StopWhenTimeIsUp(keras.callbacks.Callback):
+    """Stops after the epoch in which the time runs out.
+
+    Args:
+        minutes: Time of the training with validation, also before an interruption.
+    """
+
+    kept = ("spent",)
+
+    def __init__(self, minutes: float) -> None:
+        super().__init__()
+        self._minutes = minutes
+        self.spent = 0.0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Start the clock."""
+        self._mark = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Check the clock."""
+        now = time.monotonic()
+        self.spent += now - self._mark
+        self._mark = now
+        if self.spent >= 60 * self._minutes:
+            _log.info("The time of %g min is up", self._minutes)
+            self.model.stop_training = True
 
 
 class ProgressReport(keras.callbacks.Callback):
@@ -146,11 +235,8 @@ class ProgressReport(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Start the bar."""
         self._started = time.monotonic()
-        self._task = self._bar.add_task(
-            f"epoch {self._before + 1}",
-            total=self._epochs * self._steps,
-            completed=self._before * self._steps,
-        )
+        total, done = (epochs * self._steps for epochs in (self._epochs, self._before))
+        self._task = self._bar.add_task(f"epoch {self._before + 1}", total=total, completed=done)
         self._bar.start()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
@@ -159,42 +245,30 @@ class ProgressReport(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float]) -> None:
         """Move the bar on."""
+        seconds = max(time.monotonic() - self._epoch_started, 1e-9)
+        self._speed = self._crops * (batch + 1) / self._steps / seconds
         self._bar.update(
             self._task,
             advance=1,
             description=f"epoch {self._epoch + 1}/{self._epochs}, step {batch + 1}/{self._steps}, "
-            f"loss {logs['loss']:.3f}, Dice {logs['dice']:.3f}, {self._speed(batch + 1):.3g} "
-            "crops/s",
+            f"loss {logs['loss']:.3f}, Dice {logs['dice']:.3f}, {self._speed:.3g} crops/s",
         )
-        self._speed_of_epoch = self._speed(batch + 1)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Log the epoch's scores, its speed and the remaining time."""
         done = epoch + 1
         passed = time.monotonic() - self._started
-        remaining = passed / (done - self._before) * (self._epochs - done)
+        remaining = round(passed / (done - self._before) * (self._epochs - done))
         _log.info(
             "Epoch %d of %d: loss %.3f, Dice %.3f; validation loss %.3f, Dice %.3f; "
             "%.3g crops/s; at most %s to go",
             done,
             self._epochs,
-            logs["loss"],
-            logs["dice"],
-            logs["val_loss"],
-            logs["val_dice"],
-            self._speed_of_epoch,
-            _duration(remaining),
+            *(logs[name] for name in ("loss", "dice", "val_loss", "val_dice")),
+            self._speed,
+            f"{remaining // 60} min {remaining % 60} s" if remaining >= 60 else f"{remaining} s",
         )
 
     def close(self) -> None:
         """Remove the bar."""
         self._bar.stop()
-
-    def _speed(self, steps: int) -> float:
-        seconds = max(time.monotonic() - self._epoch_started, 1e-9)
-        return self._crops * steps / self._steps / seconds
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -39,20 +39,16 @@ class CropLoader(keras.utils.PyDataset):
         *,
         label_margin: int = 0,
     ) -> None:
-        processes = settings.processes
+        processes, self._batch_size, self._seed = settings.processes, settings.batch_size, seed
         # With processes the threads only wait for them.
         workers = 2 if processes else settings.workers
         super().__init__(workers=workers, max_queue_size=QUEUE_LENGTH)
         self._maker = CropSampler(samples, intensity, augmenter, settings, seed, label_margin)
-        self._batch_size = settings.batch_size
-        self._processes = (
-            BatchProcesses(self._maker, self._batch_size, processes, QUEUE_LENGTH)
-            if processes
-            else None
-        )
-        self._seed = seed
+        self._processes: BatchProcesses | None = None
+        if processes:
+            self._processes = BatchProcesses(self._maker, self._batch_size, processes, QUEUE_LENGTH)
         self._crops = [(i, n) for i in samples for n in range(settings.crops_per_image)]
-        self._start_epoch(0)
+        self.begin_with(0)
 
     @property
     def num_batches(self) -> int:
@@ -66,11 +62,12 @@ class CropLoader(keras.utils.PyDataset):
 
     def samples_of(self, index: int) -> list[str]:
         """Return the ids of the samples whose crops are in a batch of the current epoch."""
-        return [self._crops[place][0] for place in self._chosen(index)]
+        return [sample_id for sample_id, _ in self._order_of(index)[1]]
 
     def begin_with(self, epoch: int) -> None:
-        """Start with a later epoch than 0; to be called before Keras reads a batch."""
-        self._start_epoch(epoch)
+        """Start with an epoch, counted from 0; to be called before Keras reads a batch."""
+        self._epoch = epoch
+        self._order = generator_for(self._seed, epoch, "order").permutation(len(self._crops))
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Return images `(batch, size, size, channels)` and labels `(batch, size, size, 1)`.
@@ -88,15 +85,8 @@ class CropLoader(keras.utils.PyDataset):
 
     def on_epoch_end(self) -> None:
         """Start the next epoch; Keras calls it when all threads are done."""
-        self._start_epoch(self._epoch + 1)
-
-    def _chosen(self, index: int) -> list[int]:
-        first = index * self._batch_size
-        return [int(place) for place in self._order[first : first + self._batch_size]]
+        self.begin_with(self._epoch + 1)
 
     def _order_of(self, index: int) -> Order:
-        return self._epoch, [self._crops[place] for place in self._chosen(index)]
-
-    def _start_epoch(self, epoch: int) -> None:
-        self._epoch = epoch
-        self._order = generator_for(self._seed, epoch, "order").permutation(len(self._crops))
+        places = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        return self._epoch, [self._crops[int(place)] for place in places]

@@ -1,7 +1,7 @@
 """Training of a U-Net."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import keras
 import pandas as pd
@@ -10,33 +10,24 @@ from unetflow.augmentation.policy import Augmenter
 from unetflow.config.training import PlannedTraining
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
-from unetflow.inference.postprocessing import Postprocessing
 from unetflow.models.device import compiles_with_xla
 from unetflow.models.segmentation_loss import SegmentationLoss, dice
 from unetflow.models.unet import count_outputs, geometry_of, without_deep_supervision
 from unetflow.training.callbacks import (
     LearningRateLog,
     ProgressReport,
-    TrainingListeners,
-    ValidationScores,
-)
-from unetflow.training.checkpoints import Checkpoint
-from unetflow.training.data_loader import CropLoader
-from unetflow.training.determinism import make_deterministic
-from unetflow.training.early_stopping import (
     StopOnNotANumber,
     StopWhenGoodEnough,
     StopWhenTimeIsUp,
     StopWithoutProgress,
+    TrainingListeners,
+    ValidationScores,
 )
+from unetflow.training.data_loader import CropLoader
 from unetflow.training.fused_layers import copy_for_training
-from unetflow.training.optimisers import (
-    AveragedWeights,
-    PlateauRate,
-    build_optimiser,
-    count_warmup_steps,
-)
-from unetflow.training.resume import EpochCheckpoint
+from unetflow.training.optimisers import AveragedWeights, PlateauRate, build_optimiser
+from unetflow.training.repetition import EpochCheckpoint, make_deterministic
+from unetflow.training.saved_states import Checkpoint
 
 _log = logging.getLogger(__name__)
 
@@ -83,53 +74,39 @@ def fit(
     Raises:
         InputError: A loss is not a finite number, or the state cannot be read or written.
     """
-    network = copy_for_training(unet, settings.precision)
+    network, geometry = copy_for_training(unet, settings.precision), geometry_of(unet)
     make_deterministic(network, seed)
-    feed = CropLoader(
-        training, intensity, augmenter, settings, seed, label_margin=geometry_of(unet).shrink
-    )
+    margin = geometry.shrink
+    feed = CropLoader(training, intensity, augmenter, settings, seed, label_margin=margin)
     total_steps = settings.epochs * feed.num_batches
     _compile(network, settings, total_steps)
+    validated = without_deep_supervision(network)
+    scores = ValidationScores(
+        validated,
+        _loss(settings),
+        validation,
+        intensity,
+        geometry,
+        settings.tile,
+        listeners.on_prediction,
+    )
     callbacks = [
-        *_scoring(network, validation, intensity, settings, listeners),
+        # The average takes the weights' place before an epoch is validated.
+        *([AveragedWeights()] if settings.ema_momentum else []),
+        scores,
         StopOnNotANumber(feed, listeners.on_bad_batch),
         LearningRateLog(),
-        *_plateau(settings, total_steps),
-        *_stopping(settings),
+        *([PlateauRate(settings, total_steps)] if settings.schedule == "plateau" else []),
+        *([StopWhenGoodEnough(OVERFIT_DICE + 0.005)] if settings.overfit_crops else []),
+        *([StopWhenTimeIsUp(settings.minutes)] if settings.minutes else []),
+        StopWithoutProgress(settings.patience),
     ]
     keeper = EpochCheckpoint(network, checkpoint, settings.epochs, callbacks, listeners)
     keeper.restore()
     if not keeper.finished:
-        _train(network, feed, settings, [*callbacks, keeper], keeper.done, listeners)
+        _train(network, feed, settings.epochs, callbacks, keeper, listeners)
     unet.set_weights(network.get_weights())
     return _tabulate(keeper.rows)
-
-
-def _train(
-    unet: keras.Model,
-    feed: CropLoader,
-    settings: PlannedTraining,
-    callbacks: list[keras.callbacks.Callback],
-    done: int,
-    listeners: TrainingListeners,
-) -> None:
-    """Train the epochs that are left."""
-    feed.begin_with(done)
-    report = ProgressReport(settings.epochs, feed.num_batches, feed.num_crops, done)
-    *others, keeper = callbacks
-    tell = keras.callbacks.LambdaCallback(on_epoch_end=listeners.on_epoch)
-    try:
-        unet.fit(
-            feed,
-            epochs=settings.epochs,
-            initial_epoch=done,
-            verbose=0,
-            shuffle=False,  # the feed shuffles by itself
-            callbacks=[*others, report, tell, keeper],
-        )
-    finally:
-        report.close()
-        feed.close()
 
 
 def _compile(unet: keras.Model, settings: PlannedTraining, total_steps: int) -> None:
@@ -143,45 +120,44 @@ def _compile(unet: keras.Model, settings: PlannedTraining, total_steps: int) -> 
     outputs = count_outputs(unet)
     unet.compile(
         optimizer=build_optimiser(settings, total_steps),
-        loss=SegmentationLoss(settings.loss, _class_weights(settings), outputs),
+        loss=_loss(settings, outputs),
         metrics=[keras.metrics.MeanMetricWrapper(dice, name="dice", outputs=outputs)],
         jit_compile=compiles_with_xla(),
     )
 
 
-def _scoring(
+def _loss(settings: PlannedTraining, outputs: int = 1) -> SegmentationLoss:
+    weights = settings.class_weights if isinstance(settings.class_weights, list) else None
+    return SegmentationLoss(settings.loss, weights, outputs)
+
+
+def _train(
     unet: keras.Model,
-    validation: Mapping[str, Sample],
-    intensity: IntensityRange,
-    settings: PlannedTraining,
+    feed: CropLoader,
+    epochs: int,
+    callbacks: list[keras.callbacks.Callback],
+    keeper: EpochCheckpoint,
     listeners: TrainingListeners,
-) -> list[keras.callbacks.Callback]:
-    network = without_deep_supervision(unet)
-    scores = ValidationScores(
-        network,
-        SegmentationLoss(settings.loss, _class_weights(settings)),
-        validation,
-        intensity,
-        geometry_of(unet),
-        settings.tile,
-        Postprocessing.untuned(network.output_shape[-1]),
-        listeners.on_prediction,
-    )
-    if not settings.ema_momentum:
-        return [scores]
-    # The average takes the weights' place before an epoch is validated.
-    return [AveragedWeights(), scores]
+) -> None:
+    """Train the epochs that are left."""
+    feed.begin_with(keeper.done)
+    report = ProgressReport(epochs, feed.num_batches, feed.num_crops, keeper.done)
+    tell = keras.callbacks.LambdaCallback(on_epoch_end=listeners.on_epoch)
+    try:
+        unet.fit(
+            feed,
+            epochs=epochs,
+            initial_epoch=keeper.done,
+            verbose=0,
+            shuffle=False,  # the feed shuffles by itself
+            callbacks=[*callbacks, report, tell, keeper],
+        )
+    finally:
+        report.close()
+        feed.close()
 
 
-def _stopping(settings: PlannedTraining) -> list[keras.callbacks.Callback]:
-    return [
-        *([StopWhenGoodEnough(OVERFIT_DICE + 0.005)] if settings.overfit_crops else []),
-        *([StopWhenTimeIsUp(settings.minutes)] if settings.minutes else []),
-        StopWithoutProgress(settings.patience),
-    ]
-
-
-def _tabulate(history: Sequence[Mapping[str, float]]) -> pd.DataFrame:
+def _tabulate(history: list[dict[str, float]]) -> pd.DataFrame:
     table = pd.DataFrame(history)
     table.insert(0, "epoch", table.index + 1)
     best = table.iloc[int(table["val_dice"].argmax())]
@@ -192,15 +168,3 @@ def _tabulate(history: Sequence[Mapping[str, float]]) -> pd.DataFrame:
         best["val_dice"],
     )
     return table
-
-
-def _plateau(settings: PlannedTraining, total_steps: int) -> list[keras.callbacks.Callback]:
-    if settings.schedule != "plateau":
-        return []
-    rising = count_warmup_steps(settings, total_steps)
-    patience = max(settings.patience // 3, 1)
-    return [PlateauRate(settings.learning_rate, rising, patience=patience)]
-
-
-def _class_weights(settings: PlannedTraining) -> list[float] | None:
-    return settings.class_weights if isinstance(settings.class_weights, list) else None

@@ -68,22 +68,21 @@ class UnbiasedConvolution(layers.Conv2D):
 
 
 class CheckedConvolution(layers.Conv2D):
-    """A convolution that makes the loss NaN when its kernel, or the image, is not finite."""
+    """A convolution that makes the loss NaN when its kernel is not finite."""
 
     def call(self, inputs: Tensor) -> Tensor:
         """Convolve `(batch, height, width, channels)`."""
         self.add_loss(_not_a_number_unless_finite(self.kernel))
-        if self._is_first:
-            self.add_loss(_not_a_number_unless_finite(inputs))
         return super().call(inputs)
-
-    _is_first = False
 
 
 class FirstConvolution(CheckedConvolution):
-    """The one that sees the image."""
+    """The one that sees the image, which it checks, too."""
 
-    _is_first = True
+    def call(self, inputs: Tensor) -> Tensor:
+        """Convolve `(batch, height, width, channels)`."""
+        self.add_loss(_not_a_number_unless_finite(inputs))
+        return super().call(inputs)
 
 
 def copy_for_training(unet: keras.Model, precision: str) -> keras.Model:
@@ -92,7 +91,7 @@ def copy_for_training(unet: keras.Model, precision: str) -> keras.Model:
     Args:
         unet: A network that `build_unet` made, in float32. Its biases before batch normalisation
             become 0, and the moving means smaller by them, which changes nothing that it computes.
-        precision: One of `precision.PRECISIONS`; weights, losses, probabilities and the statistics
+        precision: One of `machine.PRECISIONS`; weights, losses, probabilities and the statistics
             of batches are in float32 either way.
 
     Returns:
@@ -117,13 +116,9 @@ def copy_for_training(unet: keras.Model, precision: str) -> keras.Model:
 
 def _convolutions_before_normalisation(unet: keras.Model) -> dict[str, layers.Layer]:
     """Return the names of convolutions and the batch normalisations that follow them."""
-    found = {}
-    for layer in unet.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            source = _source_of(layer)
-            if isinstance(source, layers.Conv2D):
-                found[source.name] = layer
-    return found
+    normalisations = [x for x in unet.layers if isinstance(x, layers.BatchNormalization)]
+    sources = {_source_of(layer): layer for layer in normalisations}
+    return {x.name: layer for x, layer in sources.items() if isinstance(x, layers.Conv2D)}
 
 
 def _class_of(layer: layers.Layer, before: dict[str, layers.Layer]) -> type[layers.Layer]:

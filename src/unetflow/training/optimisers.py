@@ -11,33 +11,23 @@ from unetflow.core.errors import InputError
 from unetflow.models.blocks import Tensor
 
 
-def count_warmup_steps(settings: TrainingParameters, total_steps: int) -> int:
-    """Return how many of all steps the learning rate rises."""
-    return round(total_steps * settings.warmup_fraction)
-
-
 def build_optimiser(settings: TrainingParameters, total_steps: int) -> keras.optimizers.Optimizer:
-    """Build an optimiser whose learning rate follows a schedule.
+    """Build an optimiser whose learning rate follows a schedule over all steps of a training.
 
     With the schedule "plateau" its rate is constant: `PlateauRate` changes it.
-
-    Args:
-        settings: Optimiser and schedule.
-        total_steps: Steps of the whole training.
     """
     rate: Any = settings.learning_rate
-    rising = count_warmup_steps(settings, total_steps)
     if settings.schedule != "plateau":
+        rising = round(total_steps * settings.warmup_fraction)
         rate = WarmUpRate(rate, settings.schedule, rising, max(total_steps - rising, 1))
     options: dict[str, Any] = {"global_clipnorm": settings.global_clipnorm}
     if settings.ema_momentum:
         options |= {"use_ema": True, "ema_momentum": settings.ema_momentum}
     if settings.optimiser == "sgd":
-        momentum = {"momentum": settings.momentum, "nesterov": settings.nesterov}
-        return keras.optimizers.SGD(rate, **momentum, **options)
+        return keras.optimizers.SGD(rate, settings.momentum, settings.nesterov, **options)
     if settings.optimiser == "adamw":
         return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, **options)
-    return {"adam": keras.optimizers.Adam}[settings.optimiser](rate, **options)
+    return keras.optimizers.Adam(rate, **options)
 
 
 @keras.saving.register_keras_serializable("unetflow")
@@ -72,28 +62,25 @@ class WarmUpRate(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments, so that Keras can store the schedule."""
-        return {
-            "highest": self.highest,
-            "shape": self.shape,
-            "rising_steps": self.rising_steps,
-            "falling_steps": self.falling_steps,
-        }
+        names = ("highest", "shape", "rising_steps", "falling_steps")
+        return {name: getattr(self, name) for name in names}
 
 
 class PlateauRate(keras.callbacks.ReduceLROnPlateau):
     """Halves the learning rate when the validation Dice no longer rises, after a warm-up.
 
     Args:
-        highest: The learning rate at the end of the rise.
-        rising_steps: Steps of the rise; 0 for none.
-        patience: Epochs without a better validation Dice after which the rate is halved.
+        settings: Highest rate, warm-up, and patience, after a third of which the rate is halved.
+        total_steps: Steps of the whole training.
     """
 
     kept = ("best", "wait", "cooldown_counter")
 
-    def __init__(self, highest: float, rising_steps: int, patience: int) -> None:
+    def __init__(self, settings: TrainingParameters, total_steps: int) -> None:
+        patience = max(settings.patience // 3, 1)
         super().__init__(monitor="val_dice", mode="max", factor=0.5, patience=patience)
-        self._highest, self._rising_steps = highest, rising_steps
+        self._highest = settings.learning_rate
+        self._rising_steps = round(total_steps * settings.warmup_fraction)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Set the rate of a step of the rise."""

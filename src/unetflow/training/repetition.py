@@ -1,4 +1,4 @@
-"""Resuming an interrupted training with an identical result."""
+"""Bit-identical repetition of a training, also after an interruption."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -7,12 +7,27 @@ from typing import Any
 import keras
 from keras import ops
 
-from unetflow.training.callbacks import TrainingListeners
-from unetflow.training.checkpoints import Checkpoint, TrainingState
-from unetflow.training.determinism import dropout_states
-from unetflow.training.early_stopping import StopWithoutProgress
+from unetflow.core.hashing import generator_for
+from unetflow.training.callbacks import StopWithoutProgress, TrainingListeners
+from unetflow.training.saved_states import Checkpoint, TrainingState
 
 _log = logging.getLogger(__name__)
+
+
+def make_deterministic(unet: keras.Model, seed: int) -> None:
+    """Make the training of a network a pure function of the seed.
+
+    TensorFlow uses deterministic operations from now on in this process. A network that was read
+    from a file has lost the seeds of its dropout, which are therefore derived from this seed.
+    """
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        tensorflow.config.experimental.enable_op_determinism()
+    for number, state in enumerate(_dropout_states(unet)):
+        first = int(generator_for(seed, "dropout", number).integers(2**31))
+        state.assign([first, 0])
 
 
 class EpochCheckpoint(keras.callbacks.Callback):
@@ -69,7 +84,9 @@ class EpochCheckpoint(keras.callbacks.Callback):
         )
         self._listeners.on_resumed(self._before.get("record"), self.rows)
         for name, variables in self._variables().items():
-            _assign(variables, _numbered(self._state.arrays, name))
+            values = _numbered(self._state.arrays, name)
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
         if self.finished:
             self._unet.set_weights(_numbered(self._state.arrays, "best"))
 
@@ -98,29 +115,31 @@ class EpochCheckpoint(keras.callbacks.Callback):
                 for name, part in self._parts.items()
             },
         }
-        arrays = {}
-        for name, variables in self._variables().items():
-            for number, variable in enumerate(variables):
-                arrays[f"{name}_{number}"] = ops.convert_to_numpy(variable)
+        saved = {name: map(ops.convert_to_numpy, own) for name, own in self._variables().items()}
         for part in self._parts.values():
             if isinstance(part, StopWithoutProgress):
-                for number, weight in enumerate(part.best_weights):
-                    arrays[f"best_{number}"] = weight
+                saved["best"] = part.best_weights
+        arrays = {
+            f"{name}_{number}": value
+            for name, values in saved.items()
+            for number, value in enumerate(values)
+        }
         self._checkpoint.save(TrainingState(facts, arrays))
 
     def _variables(self) -> dict[str, list[Any]]:
         return {
             "weight": list(self._unet.weights),
-            "dropout": dropout_states(self._unet),
+            "dropout": _dropout_states(self._unet),
             "optimiser": list(self._unet.optimizer.variables),
         }
+
+
+def _dropout_states(unet: keras.Model) -> list[Any]:
+    """Return the variables with the random state of each dropout layer."""
+    dropouts = (layer for layer in unet.layers if isinstance(layer, keras.layers.Dropout))
+    return [layer.seed_generator.state for layer in dropouts if layer.rate > 0]
 
 
 def _numbered(arrays: Mapping[str, Any], name: str) -> list[Any]:
     count = sum(key.rsplit("_", 1)[0] == name for key in arrays)
     return [arrays[f"{name}_{number}"] for number in range(count)]
-
-
-def _assign(variables: Sequence[Any], values: Sequence[Any]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)

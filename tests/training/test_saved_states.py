@@ -10,7 +10,7 @@ import pytest
 
 from unetflow.core import atomic
 from unetflow.core.errors import InputError
-from unetflow.training.checkpoints import CheckpointFolder, TrainingState
+from unetflow.training.saved_states import CheckpointFolder, TrainingState
 
 IDENTITY = {"seed": 1, "training.loss": "bce + dice", "weights": [1.5, None], "data": "a" * 64}
 

@@ -17,18 +17,12 @@ from unetflow.core.types import Identity, name_differences
 
 _log = logging.getLogger(__name__)
 
-
 _HEADER = "header"
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """All that a training needs to continue.
-
-    Attributes:
-        facts: Plain values that JSON can hold.
-        arrays: Weights and the like, by name.
-    """
+    """All that a training needs to continue: plain values that JSON can hold, and arrays."""
 
     facts: dict[str, Any]
     arrays: dict[str, NDArray[Any]]

@@ -27,7 +27,7 @@ def build_optimiser(settings: TrainingParameters, total_steps: int) -> keras.opt
         return keras.optimizers.SGD(rate, settings.momentum, settings.nesterov, **options)
     if settings.optimiser == "adamw":
         return keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, **options)
-    return keras.optimizers.Adam(rate, **options)
+    return {"adam": keras.optimizers.Adam}[settings.optimiser](rate, **options)
 
 
 @keras.saving.register_keras_serializable("unetflow")

@@ -145,7 +145,7 @@ def open_large(path: Path, level: int = 0, max_pixels: int = MAX_CHUNK_PIXELS) -
         ```
     """
     if path.is_dir():
-        from unetflow.io.zarr_image import open_large_zarr  # it imports zarr, see `_decode_tiles`
+        from unetflow.io.zarr_image import open_large_zarr  # it imports zarr, see `_open_pixels`
 
         return open_large_zarr(path, level, max_pixels)
     with decoding_errors(path), ExitStack() as stack:
@@ -174,10 +174,9 @@ def _as_lazy_image(
     if orientation != 1:
         problem = f"it is stored turned (Orientation {orientation})"
         raise InputError(path, problem, "Save it upright")
-    array = _map_pixels(path, tiff, series)
     return LazyImage(
         path,
-        array or _decode_tiles(path, series, max_pixels, stack),
+        _open_pixels(path, tiff, series, max_pixels, stack),
         series.axes,
         {"image": file_signature(path), "level": level},
         pixel_size=find_pixel_size(tiff),
@@ -203,25 +202,22 @@ class MappedFile:
         return np.array(np.memmap(self.path, self.dtype, "r", self.start, self.shape)[selection])
 
 
-def _map_pixels(
-    path: Path, tiff: tifffile.TiffFile, series: tifffile.TiffPageSeries
-) -> MappedFile | None:
-    """Return the mapped pixels, or None where they are compressed or scattered."""
+def _open_pixels(
+    path: Path,
+    tiff: tifffile.TiffFile,
+    series: tifffile.TiffPageSeries,
+    max_pixels: int,
+    stack: ExitStack,
+) -> MappedFile | CachedChunks:
+    """Return the pixels: mapped, or decoded in parts where they are compressed or scattered."""
     header, start = series.keyframe, series.dataoffset
     dtype = np.dtype(tiff.byteorder + series.dtype.char)
-    if start is None or not header.is_contiguous or not header.is_final:
-        return None
-    if dtype.itemsize * 8 != header.bitspersample:
-        return None
-    # Reading a map beyond the end of the file would kill the process.
-    if start + series.size * dtype.itemsize > path.stat().st_size:
-        raise ValueError("it ends too early")
-    return MappedFile(path, dtype, start, tuple(series.shape))
-
-
-def _decode_tiles(
-    path: Path, series: tifffile.TiffPageSeries, max_pixels: int, stack: ExitStack
-) -> CachedChunks:
+    is_plain = start is not None and header.is_contiguous and header.is_final
+    if is_plain and dtype.itemsize * 8 == header.bitspersample:
+        # Reading a map beyond the end of the file would kill the process.
+        if start + series.size * dtype.itemsize > path.stat().st_size:
+            raise ValueError("it ends too early")
+        return MappedFile(path, dtype, start, tuple(series.shape))
     import zarr  # a quarter of a second, which small images need not wait for
 
     for plane in series:

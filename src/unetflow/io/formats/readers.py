@@ -136,24 +136,19 @@ def _to_float32(where: object, pixels: PixelArray) -> NDArray[np.float32]:
 
 
 def _drop_equal_channels(file: ReadableFile, pixels: PixelArray) -> NDArray[np.integer]:
-    if pixels.ndim == 3:
-        channels = pixels.shape[2]
-        if np.any(pixels != pixels[:, :, :1]):
-            if channels != 3:
-                raise InputError(
-                    file,
-                    f"the mask has {channels} channels",
-                    "Save the slices of a stack with axes ZYX, or a single mask with one grey "
-                    "value for each class",
-                )
-            raise DeclarationError(
-                file,
-                "the mask is in colour",
-                "Write its colours as the `values` of all classes, the background too, as in "
-                "'#ff0000', or save it with one grey value for each class",
-            )
-        pixels = pixels[:, :, 0]
-    return cast(NDArray[np.integer], pixels)
+    if pixels.ndim == 2:
+        return cast(NDArray[np.integer], pixels)
+    if not np.any(pixels != pixels[:, :, :1]):
+        return cast(NDArray[np.integer], pixels[:, :, 0])
+    if pixels.shape[2] != 3:
+        fix = "Save the slices of a stack with axes ZYX, or a single mask with one grey value for "
+        raise InputError(file, f"the mask has {pixels.shape[2]} channels", fix + "each class")
+    raise DeclarationError(
+        file,
+        "the mask is in colour",
+        "Write its colours as the `values` of all classes, the background too, as in "
+        "'#ff0000', or save it with one grey value for each class",
+    )
 
 
 def _pack_colours(file: ReadableFile, pixels: PixelArray) -> NDArray[np.uint32]:

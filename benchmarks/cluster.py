@@ -41,8 +41,7 @@ from unetflow.inference.segmenter import Segmenter, SegmenterSettings
 from unetflow.inference.serialise import serialise_segmenter
 from unetflow.io.image_file import ImageFile, open_large
 from unetflow.models.device import describe_device
-from unetflow.models.preprocessing import with_preprocessing
-from unetflow.models.unet import build_unet, geometry_of
+from unetflow.models.unet import build_unet, geometry_of, with_preprocessing
 
 EDGE, LARGE, BLOCK, TILE = 512, 1536, 512, 512
 WORKERS = (1, 2, 4, 8)

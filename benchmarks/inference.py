@@ -48,8 +48,7 @@ from unetflow.inference.segmenter import Segmenter
 from unetflow.io.formats.readers import read_image
 from unetflow.io.tiff_writer import write_tiff
 from unetflow.models.device import describe_device
-from unetflow.models.preprocessing import with_preprocessing
-from unetflow.models.unet import build_unet, geometry_of
+from unetflow.models.unet import build_unet, geometry_of, with_preprocessing
 from unetflow.tiling.windows import predict_tiled
 from unetflow.training.planner.network_cost import Architecture, forward_work
 

@@ -13,8 +13,7 @@ from unetflow.inference.blockwise.segment_blocks import as_block_model, segment_
 from unetflow.inference.segmenter import Segmenter
 from unetflow.inference.tta import predict_views
 from unetflow.io.image_file import open_large
-from unetflow.models.preprocessing import with_preprocessing
-from unetflow.models.unet import geometry_of
+from unetflow.models.unet import geometry_of, with_preprocessing
 
 
 @pytest.fixture

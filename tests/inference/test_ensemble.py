@@ -7,7 +7,7 @@ from unetflow.data.intensity import IntensityRange
 from unetflow.inference.ensemble import average_segmenters
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.segmenter import Segmenter
-from unetflow.models.preprocessing import with_preprocessing
+from unetflow.models.unet import with_preprocessing
 
 
 @pytest.fixture

@@ -32,8 +32,7 @@ from unetflow.inference.runtimes.onnx_runtime import OnnxRuntime
 from unetflow.inference.runtimes.registry import choose_runtime, start_runtime
 from unetflow.inference.runtimes.runtime import Runtime
 from unetflow.inference.segmenter import Segmenter
-from unetflow.models.preprocessing import with_preprocessing
-from unetflow.models.unet import geometry_of
+from unetflow.models.unet import geometry_of, with_preprocessing
 from unetflow.training.callbacks import TrainingListeners
 from unetflow.training.fit import fit
 

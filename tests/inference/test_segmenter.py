@@ -15,9 +15,8 @@ from unetflow.data.intensity import IntensityRange, normalise
 from unetflow.inference.postprocessing import Postprocessing, scale_threshold
 from unetflow.inference.segmenter import Segmenter
 from unetflow.models.keras_io import save_keras
-from unetflow.models.preprocessing import with_preprocessing
 from unetflow.models.segmentation_loss import SegmentationLoss, dice
-from unetflow.models.unet import geometry_of
+from unetflow.models.unet import geometry_of, with_preprocessing
 from unetflow.training.optimisers import build_optimiser
 
 RANGE = IntensityRange(low=[10.0], high=[200.0])

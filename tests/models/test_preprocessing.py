@@ -5,8 +5,8 @@ import pytest
 from tests.support.networks import randomise, tiny_unet
 from unetflow.data.intensity import IntensityRange, normalise
 from unetflow.models.keras_io import load_keras, save_keras
-from unetflow.models.preprocessing import with_preprocessing
 from unetflow.models.segmentation_loss import SegmentationLoss
+from unetflow.models.unet import with_preprocessing
 
 RANGES = {
     "uint8": IntensityRange(low=[12.0], high=[201.0]),

@@ -10,8 +10,7 @@ from unetflow.core.errors import InputError
 from unetflow.core.geometry import lost_pixels, unet_geometry
 from unetflow.data.intensity import IntensityRange
 from unetflow.models.keras_io import load_keras, save_keras
-from unetflow.models.preprocessing import with_preprocessing
-from unetflow.models.unet import geometry_of, without_deep_supervision
+from unetflow.models.unet import geometry_of, with_preprocessing, without_deep_supervision
 
 
 def _transparent(unet):

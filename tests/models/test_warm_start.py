@@ -7,8 +7,8 @@ import pytest
 from tests.support.networks import randomise, tiny_unet
 from unetflow.core.errors import InputError
 from unetflow.data.intensity import IntensityRange
-from unetflow.models.preprocessing import with_preprocessing
-from unetflow.models.warm_start import copy_matching_weights
+from unetflow.models.keras_io import copy_matching_weights
+from unetflow.models.unet import with_preprocessing
 
 
 def test_all_weights_of_the_same_architecture_are_copied(random):
@@ -30,7 +30,7 @@ def test_the_network_behind_the_preprocessing_is_found():
 def test_a_head_for_other_classes_keeps_its_initial_weights(caplog):
     trained, unet = randomise(tiny_unet()), tiny_unet(classes=3)
     head = unet.get_layer("probabilities").get_weights()
-    with caplog.at_level(logging.INFO, "unetflow.models.warm_start"):
+    with caplog.at_level(logging.INFO, "unetflow.models.keras_io"):
         copy_matching_weights(unet, trained, "a.keras")
     np.testing.assert_array_equal(unet.get_layer("probabilities").get_weights()[0], head[0])
     conv = "encoder_1_conv_1"

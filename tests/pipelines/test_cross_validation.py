@@ -11,7 +11,7 @@ from click.testing import Result
 
 from tests.conftest import TINY, kedro_run
 from unetflow.inference.segmenter import Segmenter
-from unetflow.models.preprocessing import with_preprocessing
+from unetflow.models.unet import with_preprocessing
 from unetflow.pipelines import cross_validation as nodes
 
 

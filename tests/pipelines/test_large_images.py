@@ -21,8 +21,7 @@ from tests.support.segmenter_settings import make_settings
 from unetflow.data.intensity import IntensityRange
 from unetflow.inference.segmenter import Segmenter
 from unetflow.io.pixel_size import PixelSize, read_pixel_size
-from unetflow.models.preprocessing import with_preprocessing
-from unetflow.models.unet import geometry_of
+from unetflow.models.unet import geometry_of, with_preprocessing
 from unetflow.visualization.overlays import CLASS_COLOURS
 
 pytestmark = pytest.mark.slow

@@ -23,8 +23,7 @@ BASE = yaml.safe_load((ROOT / "conf/base/parameters_mask_export.yml").read_text(
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     from unetflow.inference.segmenter import Segmenter
-    from unetflow.models.preprocessing import with_preprocessing
-    from unetflow.models.unet import geometry_of
+    from unetflow.models.unet import geometry_of, with_preprocessing
 
     unet = randomise(tiny_unet(depth=2), seed=4)
     network = with_preprocessing(unet, IntensityRange(low=[10.0], high=[200.0]))

@@ -13,8 +13,7 @@ from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.segmenter import Segmenter, SegmenterSettings
-from unetflow.models.preprocessing import with_preprocessing
-from unetflow.models.unet import geometry_of
+from unetflow.models.unet import geometry_of, with_preprocessing
 
 __all__ = [
     "_same_chance",

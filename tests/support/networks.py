@@ -12,8 +12,7 @@ from unetflow.core.geometry import Geometry
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
 from unetflow.inference.segmenter import Segmenter
-from unetflow.models.preprocessing import with_preprocessing
-from unetflow.models.unet import build_unet, geometry_of
+from unetflow.models.unet import build_unet, geometry_of, with_preprocessing
 
 GREY = IntensityRange(low=[0.0], high=[255.0])
 ONE_PIXEL = Geometry(stride=1, remainder=0, shrink=0, margin=0)

@@ -22,8 +22,7 @@ from unetflow.data.samples import SampleRecord
 from unetflow.evaluation.threshold_tuning import tune_postprocessing
 from unetflow.inference.segmenter import Segmenter
 from unetflow.io.formats.bounds import MAX_PIXELS
-from unetflow.models.preprocessing import with_preprocessing
-from unetflow.models.unet import build_unet, geometry_of
+from unetflow.models.unet import build_unet, geometry_of, with_preprocessing
 from unetflow.training.callbacks import TrainingListeners
 from unetflow.training.fit import fit
 

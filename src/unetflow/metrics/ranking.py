@@ -41,12 +41,7 @@ _TIED = 2 * _HALF - (int(np.float32(2.0**-15).view(np.uint32)) >> _SHIFT) + _LEA
 
 @dataclass(frozen=True)
 class RankingScore:
-    """A score of all pixels together.
-
-    Attributes:
-        value: The score.
-        error: Bound on its difference from the score without binning of the probabilities.
-    """
+    """A score of all pixels together, and a bound on what the binning changes of it."""
 
     value: float
     error: float
@@ -55,8 +50,7 @@ class RankingScore:
 class RankingCounts:
     """Histogram of the probabilities of each class, in memory that does not grow with the images.
 
-    Args:
-        classes: Number of classes, the first of which is the background.
+    The first of the classes is the background.
     """
 
     def __init__(self, classes: int) -> None:

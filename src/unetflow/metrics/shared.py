@@ -28,23 +28,15 @@ class Definition:
 
 
 def define(ignored: str, scores: Mapping[str, tuple[str, str]]) -> dict[str, Definition]:
-    """Return the definitions of scores that treat ignored pixels alike.
-
-    Args:
-        ignored: That treatment.
-        scores: `formula` and `empty` of each.
-    """
+    """Define scores that treat ignored pixels alike, each by its formula and `empty`."""
     return {name: Definition(formula, empty, ignored) for name, (formula, empty) in scores.items()}
 
 
 @dataclass(frozen=True)
 class ClassMasks:
-    """True and predicted mask of one class in an image; ignored pixels are in neither.
+    """True and predicted mask `(height, width)` of one class in an image.
 
-    Attributes:
-        true: `(height, width)`.
-        found: The same shape, the prediction.
-        counted: The same shape, false where the truth is ignored.
+    Ignored pixels are in neither, and are false in `counted`.
     """
 
     true: Mask

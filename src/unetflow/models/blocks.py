@@ -8,10 +8,6 @@ from keras import initializers, layers
 Tensor = Any
 """A symbolic Keras tensor; Keras has no type for it that all backends share."""
 
-NORMALISATIONS = ("batch", "group", "instance", "none")
-PADDINGS = ("same", "valid")
-UP_ACTIVATIONS = ("none", "relu")
-
 _MAX_GROUPS = 8
 
 _TRUNCATED_STDDEV = 0.87962566103423978

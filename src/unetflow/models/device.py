@@ -44,29 +44,21 @@ def read_processor_flags() -> set[str]:
 
 def _describe_gpu() -> dict[str, Any]:
     """Return `name` and, if known, `compute_capability` of the backend's first GPU, or nothing."""
-    describe = {"tensorflow": _describe_tensorflow, "jax": _describe_jax}
-    return describe.get(keras.backend.backend(), dict)()
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
 
+        for gpu in tensorflow.config.list_physical_devices("GPU")[:1]:
+            details = tensorflow.config.experimental.get_device_details(gpu)
+            return {**details, "name": details.get("device_name", gpu.name)}
+    if keras.backend.backend() == "jax":
+        import jax
 
-def _describe_tensorflow() -> dict[str, Any]:
-    import tensorflow
-
-    gpus = tensorflow.config.list_physical_devices("GPU")
-    if not gpus:
-        return {}
-    details = tensorflow.config.experimental.get_device_details(gpus[0])
-    return {**details, "name": details.get("device_name", gpus[0].name)}
-
-
-def _describe_jax() -> dict[str, Any]:
-    import jax
-
-    first = jax.devices()[0]
-    if first.platform != "gpu":
-        return {}
-    capability = getattr(first, "compute_capability", None)
-    known = {"compute_capability": tuple(map(int, capability.split(".")))} if capability else {}
-    return {"name": first.device_kind, **known}
+        first = jax.devices()[0]
+        if first.platform == "gpu":
+            capability = getattr(first, "compute_capability", None)
+            known = tuple(map(int, capability.split("."))) if capability else None
+            return {"name": first.device_kind, "compute_capability": known}
+    return {}
 
 
 def _read_cpu_info(field: str) -> str:

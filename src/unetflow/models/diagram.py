@@ -9,9 +9,9 @@ _BLOCK, _SKIP = "#0072b2", "#999999"
 
 
 def draw_unet(unet: keras.Model, edge: int) -> Figure:
-    """Draw the blocks of a U-Net made by `build_unet`, with their filters and sizes.
+    """Draw the blocks of a U-Net, with their filters and their sizes for a square input.
 
-    The sizes in pixels are those for a square input of `edge` pixels.
+    `edge` is the height and width of the input in pixels.
 
     Example:
         ```python

@@ -1,37 +1,23 @@
-"""The U-Net, built from its blocks."""
+"""The U-Net, built from its blocks; what follows from it, and the networks made from it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers
 
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry, lost_pixels, unet_geometry
-from unetflow.models.blocks import (
-    NORMALISATIONS,
-    PADDINGS,
-    UP_ACTIVATIONS,
-    Tensor,
-    conv_block,
-    decoder_block,
-    encoder_block,
-)
+from unetflow.data.intensity import IntensityRange
+from unetflow.models.blocks import Tensor, conv_block, decoder_block, encoder_block
 
 _HEAD = "probabilities"
 
 _POINTWISE = (layers.BatchNormalization, layers.Dropout, layers.GroupNormalization, layers.ReLU)
 """Layers without an effect on the geometry; the statistics of groups are disregarded."""
 
-_SPATIAL_OPTIONS = {
-    "kernel_size",
-    "pool_size",
-    "size",
-    "strides",
-    "dilation_rate",
-    "padding",
-    "cropping",
-}
+_SPATIAL = ("kernel_size", "pool_size", "size", "strides", "dilation_rate", "padding", "cropping")
 
 
 def build_unet(
@@ -152,6 +138,34 @@ def without_deep_supervision(unet: keras.Model) -> keras.Model:
     return unet if unet.output is head else keras.Model(unet.input, head, name=unet.name)
 
 
+def with_preprocessing(unet: keras.Model, intensity: IntensityRange) -> keras.Model:
+    """Return a model that scales raw intensities, then computes a copy of a network.
+
+    The scaling is that of `data.intensity.normalise`. The model consists of Keras's own layers and
+    has neither loss nor optimiser, so that plain Keras loads it.
+
+    Args:
+        unet: A network for images in [0, 1], whose weights are copied.
+        intensity: The intensities that become 0 and 1, per channel.
+
+    Example:
+        ```python
+        unet = build_unet((None, None, 1), base_filters=16)
+        with_preprocessing(unet, IntensityRange([0.0], [255.0]))
+        ```
+    """
+    low = np.asarray(intensity.low, np.float64)
+    scale = 1 / (np.asarray(intensity.high, np.float64) - low)
+    inputs = keras.Input(unet.input_shape[1:], name="raw_image")
+    # Subtracting first keeps the last digits of large intensities.
+    x = layers.Rescaling(1.0, (-low).tolist(), name="subtract")(inputs)
+    x = layers.Rescaling(scale.tolist(), name="scale")(x)
+    x = layers.ReLU(max_value=1.0, name="clip")(x)
+    copy = keras.Model.from_config(unet.get_config())  # `clone_model` would keep the loss
+    copy.set_weights(unet.get_weights())
+    return keras.Model(inputs, copy(x), name="segmenter")
+
+
 def count_outputs(unet: keras.Model) -> int:
     """Return the number of concatenated outputs: the network's own and those of lower levels."""
     return int(unet.output_shape[-1] // unet.get_layer(_HEAD).filters)
@@ -185,7 +199,7 @@ def geometry_of(unet: keras.Model) -> Geometry:
 def _spatial_options(unet: keras.Model) -> dict[str, dict[str, Any]]:
     """Return kernel, stride, padding and the like of each layer that is not pointwise, by name."""
     configs = (x.get_config() for x in unet.layers if not isinstance(x, _POINTWISE))
-    return {c["name"]: {key: c[key] for key in _SPATIAL_OPTIONS & c.keys()} for c in configs}
+    return {c["name"]: {key: c[key] for key in _SPATIAL if key in c} for c in configs}
 
 
 def _check_numbers(
@@ -207,9 +221,9 @@ def _check_numbers(
 
 def _check_choices(normalisation: str, padding: str, up_activation: str) -> None:
     for name, choice, choices in (
-        ("normalisation", normalisation, NORMALISATIONS),
-        ("padding", padding, PADDINGS),
-        ("up_activation", up_activation, UP_ACTIVATIONS),
+        ("normalisation", normalisation, ("batch", "group", "instance", "none")),
+        ("padding", padding, ("same", "valid")),
+        ("up_activation", up_activation, ("none", "relu")),
     ):
         if choice not in choices:
             raise InputError(name, f"'{choice}' is unknown", f"Use one of {', '.join(choices)}")

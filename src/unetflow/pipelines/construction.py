@@ -36,8 +36,8 @@ def construct_unet(
     """
     import keras
 
+    from unetflow.models.keras_io import copy_matching_weights
     from unetflow.models.unet import build_unet
-    from unetflow.models.warm_start import copy_matching_weights
 
     settings = plan.model
     if settings.normalisation in ("group", "instance"):

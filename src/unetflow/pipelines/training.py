@@ -97,8 +97,7 @@ def train_unet(
     Raises:
         InputError: Crops that should have been overfitted were not.
     """
-    from unetflow.models.preprocessing import with_preprocessing
-    from unetflow.models.unet import geometry_of, without_deep_supervision
+    from unetflow.models.unet import geometry_of, with_preprocessing, without_deep_supervision
     from unetflow.training.fit import fit
     from unetflow.training.machine import settle_training
 

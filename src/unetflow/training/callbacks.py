@@ -62,12 +62,9 @@ class ValidationScores(keras.callbacks.Callback):
 
     Attributes:
         network: The model that trains, without deep supervision.
-        loss: Of `network`.
         samples: The validation samples by id, opened one at a time.
         intensity: The intensities that become 0 and 1.
-        geometry: Of the network.
         tile: Longest edge of a window in pixels.
-        on_prediction: See `TrainingListeners`.
     """
 
     network: keras.Model
@@ -180,11 +177,7 @@ class StopWhenGoodEnough(keras.callbacks.Callback):
 
 
 class StopWhenTimeIsUp(keras.callbacks.Callback):
-    """Stops after the epoch in which the time runs out.
-
-    Args:
-        minutes: Time of the training with validation, also before an interruption.
-    """
+    """Stops after the epoch in which the minutes run out, with those before an interruption."""
 
     kept = ("spent",)
 
@@ -210,11 +203,7 @@ class StopWhenTimeIsUp(keras.callbacks.Callback):
 class ProgressReport(keras.callbacks.Callback):
     """Logs a line for each epoch, and shows a progress bar on a terminal.
 
-    Args:
-        epochs: Epochs of the whole training.
-        steps: Steps of an epoch.
-        crops: Crops of an epoch.
-        before: Epochs that an interrupted training has done before.
+    Steps and crops are those of an epoch; `before` epochs were done before an interruption.
     """
 
     def __init__(self, epochs: int, steps: int, crops: int, before: int = 0) -> None:

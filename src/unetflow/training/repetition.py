@@ -42,7 +42,7 @@ class EpochCheckpoint(keras.callbacks.Callback):
         checkpoint: Where the state is saved; None: nowhere.
         epochs: Of the whole training.
         callbacks: All others.
-        listeners: Gives the name of its record, and is called when a training is resumed.
+        listeners: They name the record of the training, and hear that it is resumed.
     """
 
     def __init__(

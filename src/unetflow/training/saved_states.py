@@ -31,9 +31,7 @@ class TrainingState:
 class CheckpointFolder:
     """A folder with one file for each training that is running or was interrupted.
 
-    Args:
-        folder: The folder.
-        keep: Number of files to keep; older ones are removed.
+    All but the `keep` files that were written last are removed.
     """
 
     def __init__(self, folder: Path, keep: int) -> None:
@@ -52,22 +50,12 @@ class CheckpointFolder:
 
     def paths(self) -> list[Path]:
         """Return the files, the one written last first."""
-        found = [p for p in self.folder.glob("*.npz") if not p.name.startswith(".")]
+        found = self.folder.glob("[!.]*.npz")
         return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
-
-    def remove_unfinished(self) -> None:
-        """Remove files that a killed process has not finished; each may be as large as a state."""
-        for path in self.folder.glob(".*.npz"):
-            path.unlink(missing_ok=True)
 
 
 class Checkpoint:
-    """The state of one training, which its identity finds again.
-
-    Args:
-        folder: Where it lies, with those of other trainings.
-        identity: Of the training.
-    """
+    """The state of one training, which its identity finds again among those of the folder."""
 
     def __init__(self, folder: CheckpointFolder, identity: Identity) -> None:
         self._folder = folder
@@ -82,9 +70,18 @@ class Checkpoint:
         Raises:
             InputError: The file is damaged, or of another training in spite of its name.
         """
-        self._folder.remove_unfinished()
+        for unfinished in self.path.parent.glob(".*.npz"):  # by a killed process, and maybe large
+            unfinished.unlink(missing_ok=True)
         if not self.path.exists():
-            self._log_differences()
+            for path in self._folder.paths()[:1]:
+                other = _read(path, only_header=True)[_HEADER]["identity"]
+                _log.warning(
+                    "The training that was interrupted last (%s) is not resumed, since it differs "
+                    "in %s. This one starts again; with the values of before the other would "
+                    "continue.",
+                    path,
+                    ", ".join(name_differences(other, self._identity)),
+                )
             return None
         arrays = _read(self.path)
         header = arrays.pop(_HEADER)
@@ -121,16 +118,6 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove the state, when it is no longer needed."""
         self.path.unlink(missing_ok=True)
-
-    def _log_differences(self) -> None:
-        for path in self._folder.paths()[:1]:
-            other = _read(path, only_header=True)[_HEADER]["identity"]
-            _log.warning(
-                "The training that was interrupted last (%s) is not resumed, since it differs in "
-                "%s. This one starts again; with the values of before the other would continue.",
-                path,
-                ", ".join(name_differences(other, self._identity)),
-            )
 
 
 def _read(path: Path, *, only_header: bool = False) -> dict[str, Any]:

@@ -44,15 +44,7 @@ _USUAL = {
 
 @dataclass(frozen=True)
 class Choice:
-    """A network, and the sizes of what passes through it.
-
-    Attributes:
-        depth: How often the size is halved.
-        base_filters: Filters of the first level.
-        crop: Edge of a training crop in pixels.
-        batch: Crops in a batch.
-        tile: Longest edge of a window in pixels.
-    """
+    """A network, and the sizes of what passes through it; `crop` and `tile` are edges in pixels."""
 
     depth: int
     base_filters: int

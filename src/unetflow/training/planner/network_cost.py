@@ -65,10 +65,7 @@ _KEPT_BY_ANY_LOSS = 2
 
 @dataclass(frozen=True)
 class Architecture:
-    """The arguments of `models.unet.build_unet` that the sizes of its layers depend on.
-
-    Here `channels` are those of the image.
-    """
+    """The arguments of `models.unet.build_unet` that sizes depend on; `channels` of the image."""
 
     channels: int
     base_filters: int
@@ -81,15 +78,10 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Convolution:
-    """One convolution of a U-Net.
+    """One convolution of a U-Net: its channels, and height and width of its output in pixels.
 
-    Attributes:
-        kind: "block" (3x3, followed by normalisation and ReLU), "up" (2x2, transposed, stride 2)
-            or "head" (1x1).
-        inputs: Channels of its input.
-        outputs: Channels of its output.
-        height: Height of its output in pixels.
-        width: Width of its output in pixels.
+    Its kind is "block" (3x3, followed by normalisation and ReLU), "up" (2x2, transposed, stride 2)
+    or "head" (1x1).
     """
 
     kind: str
@@ -117,11 +109,9 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Work:
-    """The work of one step or one image.
+    """The work of one step or one image: multiply-adds in the convolutions, and memory traffic.
 
-    Attributes:
-        multiply_adds: In the convolutions.
-        values: Numbers written and read again: the feature maps, and the weights in a step.
+    `values` are written and read again: the feature maps, and the weights in a step.
     """
 
     multiply_adds: float

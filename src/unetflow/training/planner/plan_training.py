@@ -36,14 +36,7 @@ _LENGTH = {"epochs", "crops_per_image"}
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train.
-
-    Attributes:
-        epochs: Their number; each ends with a validation.
-        crops_per_image: Crops of each image in an epoch.
-        steps: Of the whole training.
-        seconds: Of the whole training, validation included.
-    """
+    """How long to train; steps and seconds are those of all epochs, with their validations."""
 
     epochs: int
     crops_per_image: int

@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from unetflow.config.mask_export import ObjectParameters
 from unetflow.instances.contours import trace_outlines
 from unetflow.instances.export_formats import write_coco, write_geojson, write_imagej_rois
-from unetflow.instances.extraction import Objects, find_objects
-from unetflow.instances.measurements import measure_objects
+from unetflow.instances.objects import Objects, find_objects, measure_objects
 from unetflow.io.pixel_size import PixelSize
 from unetflow.io.tiff_writer import write_label_tiff
 

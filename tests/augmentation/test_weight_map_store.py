@@ -4,7 +4,6 @@ import pytest
 from tests.support.images import store_samples
 from unetflow.augmentation import weight_map as weighing
 from unetflow.augmentation.weight_map import (
-    WeightedSamples,
     WeightFolder,
     objects_of,
     update_weight_maps,
@@ -115,7 +114,7 @@ def test_a_run_that_is_killed_leaves_no_half_map(tmp_path, stored, monkeypatch):
 
 def test_samples_carry_their_maps(tmp_path, stored):
     update_weight_maps(tmp_path / "maps", stored, RULE, CLASS_WEIGHTS)
-    weighted = WeightedSamples(stored, open_maps(tmp_path / "maps", stored))
+    weighted = stored.with_weights(open_maps(tmp_path / "maps", stored))
     assert list(weighted) == ["a", "sub/b"]
     assert len(weighted) == 2
     sample = weighted["sub/b"]

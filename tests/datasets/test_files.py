@@ -8,7 +8,7 @@ from kedro.io import DatasetError
 
 from unetflow.datasets.file_datasets import FORMATS, FileDataset, PartitionsDataset
 from unetflow.datasets.folder_datasets import LargeResultsDataset
-from unetflow.instances.extraction import find_objects
+from unetflow.instances.objects import find_objects
 from unetflow.io.pixel_size import PixelSize
 
 SIZE = PixelSize(0.25, 0.5)

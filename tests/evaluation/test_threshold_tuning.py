@@ -92,11 +92,10 @@ def test_small_objects_are_removed_if_that_helps_and_images_predicted_once():
         calls.append(image.shape)
         return predict_brightness(image)
 
-    found = tune_postprocessing(predict, samples, 2, CANDIDATES, np.random.default_rng(0))
+    tuned, curve, _ = tune_postprocessing(predict, samples, 2, CANDIDATES, np.random.default_rng(0))
     assert len(calls) == len(samples)
-    tuned = found.postprocessing
     assert 2 < tuned.min_object_size < 100
-    assert len(found.curve) == 19
+    assert len(curve) == 19
 
     def validate(min_size):
         applied = tuned.model_copy(update={"min_object_size": min_size})
@@ -108,25 +107,25 @@ def test_small_objects_are_removed_if_that_helps_and_images_predicted_once():
         ]
         return np.mean(dices)
 
-    best = found.curve["validation_dice"].max()
+    best = curve["validation_dice"].max()
     assert validate(tuned.min_object_size) == pytest.approx(best)
     assert validate(0) < best
-    assert found.curve["validation_dice_from_0"].max() == pytest.approx(validate(0))
-    chosen = found.curve[f"validation_dice_from_{tuned.min_object_size}"]
-    np.testing.assert_array_equal(chosen, found.curve["validation_dice"])
+    assert curve["validation_dice_from_0"].max() == pytest.approx(validate(0))
+    chosen = curve[f"validation_dice_from_{tuned.min_object_size}"]
+    np.testing.assert_array_equal(chosen, curve["validation_dice"])
 
 
 def test_perfect_network_keeps_all_objects_and_a_middle_threshold():
     samples = {"a": Sample(np.eye(8, dtype=np.uint8)[..., None] * 255, np.eye(8, dtype=np.uint8))}
-    found = tune_postprocessing(
+    tuned, _, _ = tune_postprocessing(
         lambda image: np.where(image > 0, 0.8, 0.2).astype(np.float32),
         samples,
         2,
         CANDIDATES,
         np.random.default_rng(0),
     )
-    assert found.postprocessing.min_object_size == 0
-    assert found.postprocessing.threshold == pytest.approx(0.5)
+    assert tuned.min_object_size == 0
+    assert tuned.threshold == pytest.approx(0.5)
 
 
 def test_more_than_two_classes_get_only_a_temperature():
@@ -135,18 +134,17 @@ def test_more_than_two_classes_get_only_a_temperature():
     sure = np.where(np.eye(3)[label] == 1, 0.98, 0.01).astype(np.float32)
     wrong = random.random(label.shape) < 0.3
     sure[wrong] = np.roll(sure[wrong], 1, axis=1)
-    found = tune_postprocessing(
+    tuned, curve, calibration = tune_postprocessing(
         lambda image: sure,
         {"a": Sample(np.zeros((20, 20, 1), np.uint8), label)},
         3,
         CANDIDATES,
         np.random.default_rng(0),
     )
-    tuned = found.postprocessing
-    assert (tuned.threshold, tuned.min_object_size, len(found.curve)) == (None, 0, 0)
+    assert (tuned.threshold, tuned.min_object_size, len(curve)) == (None, 0, 0)
     assert tuned.temperature > 1.5
     before, after = (
-        found.calibration[when]["expected_calibration_error"] for when in ("before", "after")
+        calibration[when]["expected_calibration_error"] for when in ("before", "after")
     )
     assert after < before / 2
 

@@ -19,7 +19,7 @@ from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.executor import LocalExecutor, open_executor
 from unetflow.inference.segment import segment
-from unetflow.instances.extraction import Objects
+from unetflow.instances.objects import Objects
 from unetflow.io.image_file import ImageFile
 
 pytestmark = pytest.mark.process

@@ -14,7 +14,7 @@ from unetflow.annotations.layouts.find_pairs import find_pairs
 from unetflow.config.classes import ClassSpec
 from unetflow.core.errors import InputError
 from unetflow.instances.export_formats import write_coco
-from unetflow.instances.extraction import Objects
+from unetflow.instances.objects import Objects
 from unetflow.io.tiff_writer import write_tiff
 
 

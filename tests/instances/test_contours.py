@@ -14,7 +14,7 @@ from tests.support.drawn_objects import NAMES, OBJECTS, TRICKY, draw, fill
 from unetflow.core.errors import InputError
 from unetflow.instances.contours import trace_outlines
 from unetflow.instances.export_formats import write_geojson
-from unetflow.instances.extraction import Objects
+from unetflow.instances.objects import Objects
 from unetflow.visualization.overlays import CLASS_COLOURS
 
 NUMBERS = hnp.arrays(

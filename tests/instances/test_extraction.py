@@ -8,7 +8,7 @@ from tests.support.drawn_objects import LABELS, NAMES, OBJECTS, draw
 from unetflow.config.mask_export import ObjectParameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
-from unetflow.instances.extraction import Objects, find_objects
+from unetflow.instances.objects import Objects, find_objects
 
 STEPS = {
     "edges": [(0, 1), (1, 0), (0, -1), (-1, 0)],

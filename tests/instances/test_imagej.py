@@ -8,7 +8,7 @@ from hypothesis import given
 from tests.support.drawn_objects import NAMES, OBJECTS, TRICKY, fill
 from unetflow.core.errors import InputError
 from unetflow.instances.export_formats import write_imagej_rois
-from unetflow.instances.extraction import Objects
+from unetflow.instances.objects import Objects
 from unetflow.visualization.overlays import CLASS_COLOURS
 
 

@@ -9,8 +9,7 @@ from pandas.testing import assert_frame_equal
 from tests.support.drawn_objects import NAMES, OBJECTS, draw
 from tests.support.images import random_pixels
 from unetflow.core.errors import InputError
-from unetflow.instances.extraction import Objects, find_objects
-from unetflow.instances.measurements import COLUMNS, measure_objects
+from unetflow.instances.objects import COLUMNS, Objects, find_objects, measure_objects
 from unetflow.io.pixel_size import PixelSize
 
 EMPTY = Objects(np.zeros((5, 6), np.uint32), np.zeros(0, np.uint8))

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from unetflow.config.mask_export import ObjectParameters
-from unetflow.instances.extraction import find_objects
+from unetflow.instances.objects import find_objects
 
 NAMES = ["background", "nucleus", "cell"]
 

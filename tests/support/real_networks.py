@@ -110,14 +110,14 @@ def train(real: RealSet) -> Segmenter:
     dtype = str(real.images[0].dtype)
     settled = make_settings(real.classes, None, channels, dtype, geometry_of(unet), TILE)
     segmenter = Segmenter(with_preprocessing(unet, intensity), settled)
-    tuned = tune_postprocessing(
+    postprocessing, _, _ = tune_postprocessing(
         segmenter.predict_probabilities,
         validation,
         len(real.classes),
         _NO_OBJECTS,
         np.random.default_rng(0),
     )
-    return segmenter.with_postprocessing(tuned.postprocessing)
+    return segmenter.with_postprocessing(postprocessing)
 
 
 def _evenly(numbers: Sequence[int], most: int) -> list[int]:

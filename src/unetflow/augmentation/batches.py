@@ -34,15 +34,11 @@ _ALIGNMENT = 64
 
 @dataclass(frozen=True)
 class CropSampler:
-    """Draws crops, each a pure function of (seed, epoch, sample id, number).
+    """Draws augmented crops, each a pure function of (seed, epoch, sample id, number).
 
-    Attributes:
-        samples: The training samples by id, opened when a crop of them is drawn.
-        intensity: The intensities that become 0 and 1.
-        augmenter: Augments each crop.
-        settings: Size of the crops, and fraction of them with foreground.
-        seed: Seed of the crops.
-        label_margin: Pixels that valid convolutions cut off each side of the label.
+    Samples are opened when a crop of them is drawn. The settings give the size of the crops and the
+    fraction of them with foreground. Valid convolutions cut `label_margin` pixels off each side of
+    the label.
     """
 
     samples: Mapping[str, Sample]
@@ -74,8 +70,8 @@ class CropSampler:
         if crop.weights is None:
             image, label = self.augmenter(image, crop.label, seed)
             return image, label[inner, inner, np.newaxis]
-        targets = self.augmenter.change_weighted(image, crop.label, crop.weights, seed)
-        image, label, weights = targets
+        changed = self.augmenter.change_weighted(image, crop.label, crop.weights, seed)
+        image, label, weights = changed
         return image, np.stack([label, weights], axis=2)[inner, inner].astype(np.float32)
 
 
@@ -84,14 +80,8 @@ def fixed_crops(
 ) -> dict[str, Sample]:
     """Cut a few squares, with foreground where there is any, for overfitting.
 
-    Args:
-        samples: As many of them as possible are used.
-        settings: The number of crops and the edge of a training crop.
-        margin: Context at each side of a training crop, which is left out.
-        seed: Seed of the choice.
-
-    Returns:
-        The crops in memory by a name that begins with the sample's id.
+    As many samples as possible are used. The context `margin` at each side of a training crop is
+    left out. The crops are in memory, by a name that begins with the sample's id.
     """
     size = settings.crop_size - 2 * margin
     order = generator_for(seed, "fixed crops").permutation(len(samples)).tolist()
@@ -106,16 +96,11 @@ def fixed_crops(
 
 
 class BatchMemory:
-    """Shared memory with slots for batches.
+    """Shared memory with a number of slots (places) for batches.
 
     A pipe would copy each batch four times. The memory has no name in the file system, so that a
-    killed process leaves nothing behind.
-
-    Args:
-        context: Of the processes, which get this object when they start.
-        places: Number of slots.
-        batch_size: Crops in a batch, at most.
-        crop: Image and label of one crop, for their shapes and types.
+    killed process leaves nothing behind. Processes get this object when they start. Image and label
+    of one crop give their shapes and types.
     """
 
     def __init__(self, context: SpawnContext, places: int, batch_size: int, crop: Batch) -> None:
@@ -145,13 +130,9 @@ class BatchMemory:
 
 
 class BatchProcesses:
-    """Prepares batches ahead in processes.
+    """Prepares a number of batches ahead in processes.
 
-    Args:
-        maker: Draws the crops; each process has a copy.
-        batch_size: Crops in a batch, at most.
-        processes: Number of processes.
-        ahead: Number of batches to prepare before they are requested.
+    Each process has a copy of the maker, which draws the crops, at most `batch_size` in a batch.
     """
 
     def __init__(self, maker: CropSampler, batch_size: int, processes: int, ahead: int) -> None:
@@ -167,12 +148,9 @@ class BatchProcesses:
         self._under_way: dict[tuple[int, int], tuple[int | None, Future[Any]]] = {}
 
     def take(self, index: int, count: int, order: Callable[[int], Order]) -> Batch:
-        """Return a batch, and submit the next ones.
+        """Return the batch of an index in its epoch of `count` batches, and submit the next ones.
 
-        Args:
-            index: Of the batch in its epoch.
-            count: Batches of the epoch.
-            order: Returns the content of the batch of an index.
+        `order` returns the content of the batch of an index.
 
         Raises:
             InputError: A process was killed.

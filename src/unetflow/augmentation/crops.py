@@ -15,21 +15,18 @@ def draw_crop(
     margin: int = 0,
     foreground_fraction: float = 0.0,
 ) -> Sample:
-    """Cut a square at a random place out of a sample.
+    """Cut a square at a random place out of a sample, into memory.
 
     Beyond the sample the image is mirrored and the label is 255, so that no invented pixel counts.
 
     Args:
-        sample: The sample; only the crop's pixels are read from its memory maps.
+        sample: Only the crop's pixels are read from its memory maps.
         size: Edge of the square in pixels.
         random: Source of the place.
         margin: Context in pixels at each side, as valid convolutions need it. The rest lies inside
             the sample where it fits, so that the pixels at its borders are learnt, too.
         foreground_fraction: Fraction of the crops whose middle is made to hold a foreground pixel;
             see `find_foreground`.
-
-    Returns:
-        A crop in memory: image `(size, size, channels)`, label and weights `(size, size)`.
     """
     inner = size - 2 * margin
     lows, highs = [0, 0], [max(length - inner, 0) for length in sample.label.shape]
@@ -82,8 +79,5 @@ def mirrored_places(start: int, size: int, length: int) -> NDArray[np.intp]:
 def pad_mirrored(
     image: NDArray[np.generic], rows: tuple[int, int], columns: tuple[int, int]
 ) -> NDArray[np.generic]:
-    """Pad an image `(height, width, channels)` by mirroring it at its border pixels.
-
-    `rows` and `columns` are the numbers to add before and after.
-    """
+    """Pad `(height, width, channels)` before and after by mirroring at the border pixels."""
     return np.pad(image, (rows, columns, (0, 0)), mode="reflect")

@@ -39,10 +39,8 @@ _SAMPLING = {
 class Augmenter:
     """Applies a policy to crops, as a pure function of crop and seed.
 
-    Albumentations keeps its random state in the transform, so each thread builds its own.
-
-    Args:
-        policy: Steps as `build_policy` makes them.
+    Albumentations keeps its random state in the transform, so each thread builds its own. The
+    policy has steps as `build_policy` makes them.
 
     Raises:
         InputError: A step has an unknown transform or wrong arguments.
@@ -66,15 +64,9 @@ class Augmenter:
     def __call__(
         self, image: NDArray[np.float32], label: Label, seed: int
     ) -> tuple[NDArray[np.float32], Label]:
-        """Augment an image and its label.
+        """Augment an image `(height, width, channels)` in [0, 1] and its label `(height, width)`.
 
-        Args:
-            image: `(height, width, channels)` float32 in [0, 1].
-            label: `(height, width)` uint8, which is moved by nearest neighbour.
-            seed: Seed of the change.
-
-        Returns:
-            Image and label of the same types; a rotation may swap height and width.
+        The label is moved by nearest neighbour. A rotation may swap height and width.
         """
         changed = self._apply(seed, image=image, mask=label)
         return changed["image"], changed["mask"]

@@ -36,10 +36,7 @@ _REACH = 4
 
 
 class _Bending(BaseDistortion):
-    """Displaces the pixels of an image and its masks with a probability; the border is mirrored.
-
-    Images are interpolated bilinearly, masks by nearest neighbour.
-    """
+    """Displaces the pixels of an image (bilinearly) and its masks; the border is mirrored."""
 
     def __init__(self, p: float) -> None:
         super().__init__(
@@ -131,16 +128,9 @@ def interpolate_displacements(
 ) -> NDArray[np.float64]:
     """Interpolate between the nodes of a grid over an image by bicubic splines.
 
-    Their slope across the border is 0, so that the mirrored field has no kink.
-
-    Args:
-        vectors: `(components, rows, columns)` of the grid, two rows and columns or more; the outer
-            nodes lie on the centres of the image's corner pixels.
-        height: Of the image in pixels.
-        width: Likewise.
-
-    Returns:
-        `(components, height, width)` float64.
+    Their slope across the border is 0, so that the mirrored field has no kink. Vectors are
+    `(components, rows, columns)`, two rows and columns or more; the outer nodes lie on the centres
+    of the image's corner pixels.
     """
     _, rows, columns = vectors.shape
     down, right = _spline_weights(rows, height), _spline_weights(columns, width)
@@ -160,10 +150,7 @@ def draw_smooth_field(
     """Draw two independent Gaussian fields with a standard deviation of 1.
 
     Values at a distance of d pixels have a correlation of exp(-d^2 / (4 smoothness^2)), as white
-    noise has that a Gaussian has smoothed, whose standard deviation `smoothness` is 1 or more.
-
-    Returns:
-        `(2, height, width)` float32.
+    noise has that a Gaussian of the standard deviation `smoothness`, 1 or more, has smoothed.
     """
     spacing = max(int(smoothness / _NODES_FOR_SMOOTHNESS), 1)
     deviation = smoothness / spacing

@@ -19,7 +19,7 @@ from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE, Label
 from unetflow.data.fingerprint import Fingerprint
-from unetflow.data.samples import INDEX, Sample, SampleFolder, remove_sample
+from unetflow.data.samples import INDEX, SampleFolder, remove_sample
 from unetflow.io.tiff_writer import write_tiff
 
 WEIGHTS, MARK = "weights.tif", "weights.json"
@@ -32,9 +32,7 @@ _REACH = 6.0
 class WeightFolder(Mapping[str, NDArray[np.float32]]):
     """The weight maps of a folder by sample id, each opened as a memory map when it is asked for.
 
-    Args:
-        folder: Holds a folder for each sample.
-        ids: The samples that have a map.
+    The folder holds a folder for each sample; `ids` are those that have a map.
     """
 
     def __init__(self, folder: Path, ids: Sequence[str] = ()) -> None:
@@ -42,12 +40,7 @@ class WeightFolder(Mapping[str, NDArray[np.float32]]):
 
     @classmethod
     def read(cls, folder: Path) -> "WeightFolder":
-        """List the maps of a folder.
-
-        Raises:
-            FileNotFoundError: The list is missing.
-            ValueError: It is damaged.
-        """
+        """List the maps of a folder; a `FileNotFoundError` or `ValueError` if there is no list."""
         return cls(folder, json.loads((folder / INDEX).read_text(encoding="utf-8")))
 
     def write_index(self) -> None:
@@ -68,25 +61,6 @@ class WeightFolder(Mapping[str, NDArray[np.float32]]):
         return len(self._ids)
 
 
-class WeightedSamples(Mapping[str, Sample]):
-    """Samples by id together with their weight maps."""
-
-    def __init__(
-        self, samples: Mapping[str, Sample], weights: Mapping[str, NDArray[np.float32]]
-    ) -> None:
-        self._samples, self._weights = samples, weights
-
-    def __getitem__(self, sample_id: str) -> Sample:
-        sample = self._samples[sample_id]
-        return Sample(sample.image, sample.label, self._weights[sample_id])
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._samples)
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-
 def update_weight_maps(
     folder: Path,
     samples: SampleFolder,
@@ -97,13 +71,8 @@ def update_weight_maps(
 
     A map is left alone when its sample and the settings are those of before. Each map is whole or
     does not count, so that a killed run resumes where it was. The folder's index is removed first:
-    until it is written again, the folder counts as empty.
-
-    Args:
-        folder: Holds a folder for each sample.
-        samples: The samples that get a map.
-        settings: How the borders are weighted.
-        class_weights: The weight of each class by its name, in the order of the labels.
+    until it is written again, the folder counts as empty. `class_weights` holds the weight of each
+    class by its name, in the order of the labels.
     """
     (folder / INDEX).unlink(missing_ok=True)
     for mark in sorted(folder.rglob(MARK)):
@@ -119,11 +88,10 @@ def update_weight_maps(
             continue
         mark.unlink(missing_ok=True)
         label = np.asarray(samples[sample_id].label)
-        instances = (
-            samples.instances(sample_id)
-            if settings.objects is None
-            else objects_of(label, list(class_weights).index(settings.objects))
-        )
+        if settings.objects is None:
+            instances = samples.instances(sample_id)
+        else:
+            instances = objects_of(label, list(class_weights).index(settings.objects))
         weights = weight_map(
             label,
             instances,
@@ -141,11 +109,9 @@ def update_weight_maps(
 def balance_classes(frequencies: Sequence[float]) -> tuple[float, ...]:
     """Return weights with which all classes contribute equally.
 
-    The weight of a class of frequency f among K classes is 1 / (K f), so that the mean weight of a
-    pixel is 1. An absent class gets the largest weight of the others, or 1.
-
-    Args:
-        frequencies: Each class's fraction of the training pixels; they sum to 1.
+    The weight of a class of frequency f among K classes, its fraction of the training pixels, is
+    1 / (K f), so that the mean weight of a pixel is 1. An absent class gets the largest weight of
+    the others, or 1.
     """
     weights = [1 / (len(frequencies) * f) if f > 0 else None for f in frequencies]
     largest = max((weight for weight in weights if weight is not None), default=1.0)
@@ -210,10 +176,6 @@ def objects_of(label: Label, index: int) -> NDArray[np.unsignedinteger]:
 
     Pixels are connected across edges, not corners, so that a diagonal membrane one pixel wide
     separates its two sides.
-
-    Args:
-        label: `(height, width)` uint8 class indices.
-        index: The class.
     """
     numbers, _ = ndimage.label(label == index)
     return to_smallest_dtype(numbers)

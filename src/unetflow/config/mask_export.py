@@ -12,7 +12,7 @@ from unetflow.core.symmetries import MAX_VIEWS
 
 
 class ObjectParameters(Strict):
-    """How objects are separated in masks; see `instances.extraction`."""
+    """How objects are separated in masks; see `instances.objects`."""
 
     method: Literal["components", "watershed"] = "components"
     """`components`: each connected piece of a class is an object; `watershed`: touching objects are

@@ -107,20 +107,16 @@ def _find_near(
         for other, correlation in zip(near, comparison.correlate(one, near), strict=True):
             # An earlier one of the row may have linked the two in the meantime.
             if correlation >= MIN_CORRELATION and clusters[other] != clusters[one]:
-                two, distances = ids[int(other)], (int(bits[other]), float(correlation))
-                yield ids[one], two, "nearly the same", *distances
+                two, distance_found = ids[int(other)], int(bits[other])
+                yield ids[one], two, "nearly the same", distance_found, float(correlation)
                 clusters[clusters == clusters[other]] = clusters[one]
 
 
 def make_thumbnail(image: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Return a thumbnail, by which images are compared.
+    """Return a thumbnail `(32, 32)` uint8, by which images are compared.
 
-    Args:
-        image: `(height, width, channels)` of uint8, uint16 or finite float32.
-
-    Returns:
-        `(32, 32)` uint8, scaled to the image's own range of brightness; all 0 for an image of one
-        value.
+    It is scaled to the image's own range of brightness; all 0 for an image of one value. The image
+    is `(height, width, channels)` of uint8, uint16 or finite float32.
     """
     return (255 * shrink(image, _EDGE)).round().astype(np.uint8)
 
@@ -130,11 +126,8 @@ class ThumbnailComparison:
 
     All retinal images show a bright disk in a dark frame, and all images of one camera the same
     hot pixels and shading, so that even different ones correlate. Therefore the strongest
-    principal components of a sample are removed from all thumbnails before the comparison.
-
-    Args:
-        ids: The images' ids.
-        load: Returns the thumbnail of an id; called once for each.
+    principal components of a sample are removed from all thumbnails before the comparison. Each is
+    loaded once.
     """
 
     def __init__(self, ids: Sequence[str], load: LoadThumbnail) -> None:
@@ -168,16 +161,10 @@ class ThumbnailComparison:
 
 
 def correlate_shifted(pictures: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the correlation of the first thumbnail with each other one at the best shift.
+    """Return the correlation of the first thumbnail with each other one at the best shift, -1 to 1.
 
     The shift is up to two pixels of the thumbnails, a 16th of the image, and the correlation is
-    that of the overlap.
-
-    Args:
-        pictures: `(number, 32 * 32)`, one in each row.
-
-    Returns:
-        `(number - 1,)`, -1 to 1; 0 if one of the two has no contrast.
+    that of the overlap, 0 if one of the two has no contrast. `pictures` is `(number, 32 * 32)`.
     """
     first, others = pictures[0].reshape(_EDGE, _EDGE), pictures[1:]
     windows, overlaps = np.zeros((2, len(_SHIFTS), _EDGE, _EDGE))

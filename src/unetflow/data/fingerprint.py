@@ -41,8 +41,8 @@ class Fingerprint(Strict):
     Attributes:
         digest: Of the content and the split of all samples.
         samples: Number by split.
-        channels: Channels of the images.
-        dtype: Their NumPy type.
+        channels: Of each image.
+        dtype: NumPy type of the images.
         height: In pixels, over the training split.
         width: Likewise.
         largest: Over all splits.
@@ -68,10 +68,7 @@ def measure_fingerprint(
 ) -> Fingerprint:
     """Measure the training split, and digest the whole data set.
 
-    Args:
-        manifest: With the columns of `tabulate` and `split`.
-        samples: The samples, whose histograms are read one at a time.
-        classes: The classes in the order of their labels.
+    The histograms of the samples are read one at a time. The classes are in the order of labels.
     """
     training = manifest[manifest["split"] == "train"]
     moments: list[Moments] = []

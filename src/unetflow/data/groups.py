@@ -65,19 +65,12 @@ def _merge(name_of: dict[str, str], linked: Iterable[tuple[str, str]]) -> list[s
 
 @dataclass(frozen=True)
 class Units:
-    """Numbered units in natural order.
+    """Numbered units in natural order."""
 
-    Attributes:
-        of_row: Number of each sample's unit.
-        sizes: Number of samples of each unit.
-        draws: A number in [0, 1) for each unit, drawn from the seed and its group's name alone.
-        strata: Number of each unit's stratum.
-    """
-
-    of_row: NDArray[np.intp]
-    sizes: NDArray[np.intp]
-    draws: NDArray[np.float64]
-    strata: NDArray[np.intp]
+    of_row: NDArray[np.intp]  # number of each sample's unit
+    sizes: NDArray[np.intp]  # number of samples of each unit
+    draws: NDArray[np.float64]  # in [0, 1) for each unit, from the seed and its group's name alone
+    strata: NDArray[np.intp]  # number of each unit's stratum
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -97,15 +90,11 @@ def make_units(
     *,
     stratified: bool,
 ) -> Units:
-    """Return the units of samples.
+    """Return the units of samples in natural order, with the columns `id` and `foreground`.
 
-    Args:
-        samples: The columns `id` and `foreground`, in natural order.
-        groups: Name of each sample's group.
-        divided: Groups that may be divided. If these are all, the samples keep their order;
-            otherwise the groups follow each other in natural order.
-        seed: Seed of the drawn numbers.
-        stratified: Whether the strata are quarters by foreground; otherwise there is only one.
+    Some groups may be divided. If these are all, the samples keep their order; otherwise the groups
+    follow each other in natural order. The strata are quarters by foreground if `stratified`;
+    otherwise there is only one. The seed is that of the drawn numbers.
     """
     names = sorted(set(groups), key=natural_order)
     rank = {name: 0 if len(divided) == len(names) else place for place, name in enumerate(names)}

@@ -41,12 +41,10 @@ class IntensityStatistics(IntensityRange):
 
 @dataclass(frozen=True)
 class DriftReference:
-    """Value ranges of the images of the training split, each its lowest and its highest value.
+    """Lowest and highest values of the images of the training split.
 
-    Attributes:
-        brightness: For each channel the range of the mean intensity of an image.
-        contrast: For each channel that of the standard deviation of an image's intensities.
-        edge: The shortest and the longest edge of an image in pixels.
+    `brightness` is the range of the mean intensity of an image and `contrast` that of the standard
+    deviation, each for each channel, and `edge` that of heights and widths in pixels.
     """
 
     brightness: list[list[float]]
@@ -128,17 +126,10 @@ def merge_histograms(histograms: Iterable[NDArray[np.void]]) -> NDArray[np.void]
 
 
 def normalise(image: NDArray[np.generic], intensity: IntensityRange) -> NDArray[np.float32]:
-    """Scale an image so that `low` becomes 0 and `high` becomes 1, and clip values outside.
+    """Scale an image `(height, width, channels)` from `low` and `high` to 0 and 1 in float32.
 
-    The range comes from the training split, never from the image itself, so that a dark image
-    stays dark.
-
-    Args:
-        image: `(height, width, channels)`.
-        intensity: The values that become 0 and 1.
-
-    Returns:
-        The same shape in float32, within [0, 1].
+    Values outside are clipped. The range comes from the training split, never from the image
+    itself, so that a dark image stays dark.
     """
     floor = np.asarray(intensity.low, np.float32)
     span = np.asarray(intensity.high, np.float32) - floor

@@ -19,9 +19,8 @@ _COLUMNS += ["source_group", "source_split", "is_series"]
 def tabulate(samples: SampleFolder, classes: Sequence[ClassSpec]) -> pd.DataFrame:
     """Return a table of the samples' descriptions, one row for each; no pixel is read.
 
-    Returns:
-        The columns of `pair_reader.read_pair`, `stamp`, which changes with the sources, and
-        `foreground`, the fraction of the counted pixels that are not of the first class.
+    It has the columns of `pair_reader.read_pair`, `stamp`, which changes with the sources, and
+    `foreground`, the fraction of the counted pixels that are not of the first class.
     """
     rows = pd.DataFrame(list(samples.descriptions.values()))
     if not len(rows):
@@ -34,12 +33,9 @@ def find_channel_mismatches(table: pd.DataFrame) -> list[InputError]:
     """Return an error for each image that differs from the majority in channels or data type."""
     kinds = table["channels"].astype(str) + " channels in " + table["dtype"].astype(str)
     usual = kinds.mode().iloc[0]
+    fix = "Convert it to match the others"
     return [
-        InputError(
-            file,
-            f"it has {kind}, while most images have {usual}",
-            "Convert it to match the others",
-        )
+        InputError(file, f"it has {kind}, while most images have {usual}", fix)
         for file, kind in zip(table["image_file"], kinds, strict=True)
         if kind != usual
     ]
@@ -128,11 +124,7 @@ def manifest_of_fold(manifest: pd.DataFrame, fold: int) -> pd.DataFrame:
 
     The fold becomes the test split, the next one (cyclically) the validation split and all others
     the training split. Folds consist of whole groups, so that no group is in two splits. Samples of
-    the test split belong to no fold and are left out.
-
-    Args:
-        manifest: The columns `split` and `fold`, which is -1 for no fold.
-        fold: The fold to hold out, from 0.
+    the test split belong to no fold, which is -1, and are left out.
     """
     validation = (fold + 1) % count_folds(manifest)
     part = manifest[manifest["fold"] >= 0]

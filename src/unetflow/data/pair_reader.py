@@ -26,10 +26,7 @@ from unetflow.io.image_hash import perceptual_hash, pixel_digest
 def read_pair(pair: Pair, class_map: ClassMap, max_pixels: int) -> SampleRecord:
     """Read a source pair as a sample and describe it.
 
-    Args:
-        pair: The image and its annotation.
-        class_map: Meaning of the annotation's values.
-        max_pixels: Limit of width times height, checked before decoding.
+    Width times height must not exceed `max_pixels`, which is checked before decoding.
 
     Returns:
         The sample, described by all columns of the manifest except those of the split: `id`,

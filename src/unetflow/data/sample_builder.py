@@ -87,14 +87,9 @@ def update_samples(
 
 @dataclass(frozen=True)
 class _Task:
-    """A pair to build a sample from, in this process or another one.
+    """A pair to build a sample from in the folder `home`, in this process or another one.
 
-    Attributes:
-        home: Folder of the sample.
-        pair: The pair.
-        class_map: Meaning of the annotation's values.
-        max_pixels: Limit of width times height.
-        before: Description of the sample from an earlier run.
+    `before` describes the sample from an earlier run.
     """
 
     home: Path

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import tifffile
@@ -41,14 +41,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class SampleRecord:
-    """Everything that is stored of a sample.
+    """Everything that is stored of a sample; see the methods of `SampleFolder`.
 
-    Attributes:
-        sample: Image and label.
-        instances: `(height, width)`, the number of each pixel's object; None if unknown.
-        histogram: See `intensity.intensity_histogram`.
-        thumbnail: See `duplicates.make_thumbnail`.
-        description: Plain values, a row of the manifest.
+    The description holds plain values, a row of the manifest.
     """
 
     sample: Sample
@@ -68,10 +63,7 @@ class RejectedPair:
 
 
 def write_sample(folder: Path, sample: Sample) -> None:
-    """Write `image.tif` and `label.tif`, uncompressed so that they can be memory-mapped.
-
-    The folder is not synced, because a description follows.
-    """
+    """Write image and label, uncompressed for memory maps, without syncing the folder."""
     write_tiff(folder / IMAGE, sample.image, sync_folder=False)
     write_tiff(folder / LABEL, sample.label, sync_folder=False)
 
@@ -107,15 +99,6 @@ def remove_sample(folder: Path, files: Sequence[str] = FILES) -> None:
         folder.rmdir()
 
 
-class _Header(NamedTuple):
-    """Position and type of the pixels in a file."""
-
-    signature: str
-    dtype: np.dtype[Any]
-    shape: tuple[int, ...]
-    offset: int
-
-
 class SampleFolder(Mapping[str, Sample]):
     """The samples of a folder by id, opened as read-only memory maps on access.
 
@@ -125,10 +108,7 @@ class SampleFolder(Mapping[str, Sample]):
         folder: Folder with a subfolder for each sample.
         descriptions: Description of each sample by id, in natural order.
         left_out: An error for each file that the source has left out.
-        rejected: The pairs from which no sample could be built.
-
-    Attributes:
-        refused: All errors, those of the source first.
+        rejected: The pairs from which no sample could be built. `refused` holds all errors.
     """
 
     def __init__(
@@ -143,7 +123,8 @@ class SampleFolder(Mapping[str, Sample]):
         self.left_out = list(left_out)
         self.rejected = list(rejected)
         self.refused = [*left_out, *(pair.error for pair in rejected)]
-        self._headers: dict[Path, _Header] = {}
+        self._weights: Mapping[str, NDArray[np.float32]] | None = None
+        self._headers: dict[Path, tuple[str, tuple[Any, ...]]] = {}
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -159,28 +140,28 @@ class SampleFolder(Mapping[str, Sample]):
             {description["id"]: description for description in index["samples"]},
             [restore_error(**error) for error in index.get("left_out", [])],
             [
-                RejectedPair(pair["id"], pair["stamp"], restore_error(**pair["error"]))
-                for pair in index["refused"]
+                RejectedPair(p["id"], p["stamp"], restore_error(**p["error"]))
+                for p in index["refused"]
             ],
         )
 
     def write_index(self) -> None:
         """Replace the index of the folder in one step."""
-        index = {
-            "samples": list(self.descriptions.values()),
-            "left_out": [_plain(error) for error in self.left_out],
-            "refused": [
-                {"id": pair.id, "stamp": pair.signature, "error": _plain(pair.error)}
-                for pair in self.rejected
-            ],
-        }
+        refused = [
+            {"id": pair.id, "stamp": pair.signature, "error": _plain(pair.error)}
+            for pair in self.rejected
+        ]
+        left_out = [_plain(error) for error in self.left_out]
+        samples = list(self.descriptions.values())
+        index = {"samples": samples, "left_out": left_out, "refused": refused}
         with atomic_write(self.folder / INDEX) as temporary:
             temporary.write_text(json.dumps(index), encoding="utf-8")
 
     def __getitem__(self, sample_id: str) -> Sample:
         folder = self._folder_of(sample_id)
         image, label = self._map(folder / IMAGE), self._map(folder / LABEL)
-        return Sample(image if image.ndim == 3 else image[:, :, np.newaxis], label)
+        weights = None if self._weights is None else self._weights[sample_id]
+        return Sample(image if image.ndim == 3 else image[:, :, np.newaxis], label, weights)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.descriptions)
@@ -210,6 +191,12 @@ class SampleFolder(Mapping[str, Sample]):
             )
         return SampleFolder(self.folder, {i: self.descriptions[i] for i in ids})
 
+    def with_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> "SampleFolder":
+        """Return the samples together with their weight maps."""
+        weighted = SampleFolder(self.folder, self.descriptions)
+        weighted._weights = weights
+        return weighted
+
     def _read_overview(self, sample_id: str, name: str) -> NDArray[Any]:
         with np.load(self._folder_of(sample_id) / OVERVIEW, allow_pickle=False) as overview:
             return np.asarray(overview[name])
@@ -221,12 +208,13 @@ class SampleFolder(Mapping[str, Sample]):
 
     def _map(self, path: Path) -> NDArray[Any]:
         """Map a file; its header is read once, which takes ten times as long as the mapping."""
-        known, signature = self._headers.get(path), file_signature(path)
-        if known is None or known.signature != signature:
-            pixels: np.memmap[Any, Any] = tifffile.memmap(path, mode="r")
-            self._headers[path] = _Header(signature, pixels.dtype, pixels.shape, pixels.offset)
-            return pixels
-        return np.memmap(path, known.dtype, "r", known.offset, known.shape)
+        signature = file_signature(path)
+        known, header = self._headers.get(path, ("", ()))
+        if known == signature:
+            return np.memmap(path, *header)
+        pixels: np.memmap[Any, Any] = tifffile.memmap(path, mode="r")
+        self._headers[path] = signature, (pixels.dtype, "r", pixels.offset, pixels.shape)
+        return pixels
 
 
 def _plain(error: InputError) -> dict[str, Any]:

@@ -52,12 +52,10 @@ class SplitRule:
     def describe(self) -> str:
         """Return the rule in one line, which identifies the rule of an earlier table."""
         split = self.parameters
-        text = (
-            f"{split.strategy}, validation {split.validation}, test {split.test}, seed {self.seed}"
-        )
-        if split.group is not None:
-            text += f", group '{split.group}'"
-        return text + (f", {split.folds} folds" if split.folds else "")
+        group = "" if split.group is None else f", group '{split.group}'"
+        folds = f", {split.folds} folds" if split.folds else ""
+        fractions = f"validation {split.validation}, test {split.test}"
+        return f"{split.strategy}, {fractions}, seed {self.seed}{group}{folds}"
 
 
 def split_samples(

@@ -20,12 +20,7 @@ PixelIndices = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 
 class SyntheticImage(NamedTuple):
-    """A synthetic image.
-
-    Attributes:
-        image: `(size, size)` uint16.
-        instances: `(size, size)` uint16, 0 for background, otherwise the number of the nucleus.
-    """
+    """A synthetic image and its nuclei by number, 0 for background, both `(size, size)`."""
 
     image: NDArray[np.uint16]
     instances: NDArray[np.uint16]
@@ -35,13 +30,7 @@ def write_synthetic_images(folder: Path, count: int, size: int, seed: int) -> No
     """Write `images/nuclei_000.tif` and so on, and `masks/` with the same names.
 
     Each file is written in one step, a mask before its image, so that a killed run leaves no image
-    without a mask. Existing pairs are kept.
-
-    Args:
-        folder: Parent of the two folders.
-        count: Number of images.
-        size: Edge of each in pixels.
-        seed: Seed of the images.
+    without a mask. Existing pairs are kept. `size` is the edge of an image in pixels.
     """
     for number in range(count):
         name = f"nuclei_{number:03d}.tif"
@@ -54,15 +43,11 @@ def write_synthetic_images(folder: Path, count: int, size: int, seed: int) -> No
 
 
 def draw_nuclei(size: int, random: np.random.Generator) -> SyntheticImage:
-    """Simulate one fluorescence image.
+    """Simulate one fluorescence image whose edge is `size` pixels.
 
     The light is the sum of an uneven background, nuclei of very different brightness in touching
     and overlapping groups, and debris (specks and fibres). Then follow the blur of an imperfect
     focus, the shot noise of the photons and the noise of the camera.
-
-    Args:
-        size: Edge of the image in pixels.
-        random: The random generator.
     """
     instances = np.zeros((size, size), np.uint16)
     light = _uneven_background(size, random)

@@ -24,19 +24,14 @@ DEFINITION = (
 
 
 class PixelSample:
-    """A uniform random sample of a fixed number of the counted pixels.
+    """A uniform random sample of a fixed number of the counted pixels, or of all if they are fewer.
 
     Each pixel draws a random key, and those with the smallest keys are kept; this needs neither all
     pixels in memory nor their number in advance.
-
-    Args:
-        size: Largest number of pixels.
-        random: Draws the keys.
     """
 
     def __init__(self, size: int, random: np.random.Generator) -> None:
-        self._size = size
-        self._random = random
+        self._size, self._random = size, random
         self._keys: NDArray[np.float64] = np.empty(0)
         self.truth: NDArray[np.uint8] = np.empty(0, np.uint8)
         self.probabilities: Probabilities = np.empty((0, 0), np.float32)
@@ -68,10 +63,7 @@ class PixelSample:
 class Reliability:
     """Reliability curve: predicted and observed frequencies in bins of equal width from 0 to 1.
 
-    Attributes:
-        pixels: `(bins,)`, number of pixels.
-        mean_probability: `(bins,)`, NaN in empty bins.
-        share_true: `(bins,)`, NaN in empty bins.
+    `pixels` is the number of pixels of each bin; the frequencies are NaN in empty bins.
     """
 
     pixels: NDArray[np.int64]
@@ -88,16 +80,10 @@ class Reliability:
 def measure_reliability(
     probabilities: Probabilities, truth: NDArray[np.uint8], bins: int
 ) -> Reliability:
-    """Compare probabilities with observed frequencies.
+    """Compare probabilities `(pixels, classes)` with the true classes `(pixels,)`.
 
-    Args:
-        probabilities: `(pixels, classes)`.
-        truth: `(pixels,)` class indices.
-        bins: Number of bins.
-
-    Returns:
-        The curve of the foreground for two classes, of the most probable class for more; a
-        probability of 1 belongs to the last bin.
+    The curve is that of the foreground for two classes, of the most probable class for more; a
+    probability of 1 belongs to the last bin.
     """
     if probabilities.shape[1] == 2:
         stated, is_true = probabilities[:, 1], truth == 1
@@ -139,39 +125,29 @@ def log_loss(pixels: PixelSample, temperature: float) -> float:
 def describe_calibration(pixels: PixelSample, temperature: float, bins: int) -> dict[str, Any]:
     """Describe the calibration before and after the temperature, in plain values.
 
-    Returns:
-        `temperature`, `pixels`, `definition`, and under `before` and `after`
-        `expected_calibration_error`, `negative_log_likelihood` and a list of `bins`.
+    These are `temperature`, `pixels`, `definition`, and under `before` and `after`
+    `expected_calibration_error`, `negative_log_likelihood` and a list of `bins`.
     """
-    described: dict[str, Any] = {
-        "temperature": temperature,
-        "pixels": len(pixels.truth),
-        "definition": DEFINITION,
-    }
-    if not len(pixels.truth):
+    count = len(pixels.truth)
+    described: dict[str, Any] = {"temperature": temperature, "pixels": count}
+    described["definition"] = DEFINITION
+    if not count:
         return described
     for name, applied in (("before", 1.0), ("after", temperature)):
         calibrated = apply_temperature(pixels.probabilities, applied)
-        reliability = measure_reliability(calibrated, pixels.truth, bins)
+        curve = measure_reliability(calibrated, pixels.truth, bins)
         described[name] = {
-            "expected_calibration_error": reliability.expected_error,
+            "expected_calibration_error": curve.expected_error,
             "negative_log_likelihood": log_loss(pixels, applied),
             "bins": [
                 {
                     "from": number / bins,
                     "to": (number + 1) / bins,
-                    "pixels": int(count),
-                    "mean_probability": float(stated) if count else None,
-                    "share_true": float(true) if count else None,
+                    "pixels": count,
+                    "mean_probability": float(curve.mean_probability[number]) if count else None,
+                    "share_true": float(curve.share_true[number]) if count else None,
                 }
-                for number, (count, stated, true) in enumerate(
-                    zip(
-                        reliability.pixels,
-                        reliability.mean_probability,
-                        reliability.share_true,
-                        strict=True,
-                    )
-                )
+                for number, count in enumerate(curve.pixels.tolist())
             ],
         }
     return described

@@ -50,10 +50,6 @@ def find_new_pairs(manifest: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame
     """Return the rows of images and masks whose bytes were not in an earlier manifest.
 
     A pair that was merely renamed or moved is not new; one with a corrected mask is.
-
-    Args:
-        manifest: The present manifest, with `image_sha256` and `mask_sha256`.
-        before: The manifest of the data that a model was trained and tested with.
     """
     known = set(before[_CONTENT].itertuples(index=False, name=None))
     is_new = [pair not in known for pair in manifest[_CONTENT].itertuples(index=False, name=None)]
@@ -61,11 +57,7 @@ def find_new_pairs(manifest: pd.DataFrame, before: pd.DataFrame) -> pd.DataFrame
 
 
 def keep_test_images(manifest: pd.DataFrame, before: pd.DataFrame) -> None:
-    """Check that no test image of the champion is used for training or validation.
-
-    Args:
-        manifest: The present manifest, with `pixel_digest`, `split` and `image_file`.
-        before: The manifest of the champion's data.
+    """Check that no test image of the champion's manifest is used for training or validation.
 
     Raises:
         InputError: There is one; it would make the challenger look better than it is.
@@ -88,16 +80,9 @@ def keep_test_images(manifest: pd.DataFrame, before: pd.DataFrame) -> None:
 def find_reason(
     new_pairs: int, age_days: float, *, min_new_labelled: int | None, max_age_days: float | None
 ) -> str | None:
-    """Return the reason to retrain that the amount of new data or the champion's age gives.
+    """Return the reason to retrain that the number of new pairs or the champion's age gives.
 
-    Args:
-        new_pairs: Number of labelled images that the champion has not seen; see `find_new_pairs`.
-        age_days: Age of the champion.
-        min_new_labelled: Number of new images from which on to retrain; None: never.
-        max_age_days: Age above which to retrain; None: never.
-
-    Returns:
-        The reason; None where there is none.
+    There is one from `min_new_labelled` pairs on, or above `max_age_days`; None: never.
     """
     if min_new_labelled is not None and new_pairs >= min_new_labelled:
         return f"{new_pairs} pairs are new or changed, and {min_new_labelled} are enough"
@@ -107,19 +92,12 @@ def find_reason(
 
 
 def find_drift(dice: Sequence[float], interval: Sequence[float] | None) -> str | None:
-    """Return the reason to retrain where a champion is worse on new images than in its test.
+    """Return the reason to retrain where a champion's Dice on new images is worse than in its test.
 
-    Args:
-        dice: Its Dice on each new image.
-        interval: 95 % confidence interval of its mean Dice on its test images; None: unknown.
-
-    Returns:
-        The reason; None where the mean is not below the interval.
+    The interval is the 95 % confidence interval of its mean on its test images; None: unknown.
     """
-    if interval is None or not len(dice):
-        return None
-    mean = float(pd.Series(dice).mean())
-    if mean >= interval[0]:
+    mean = float(pd.Series(dice, dtype=float).mean())
+    if interval is None or not len(dice) or mean >= interval[0]:
         return None
     return (
         f"the champion's Dice on {len(dice)} new images is {mean:.3f}, below the interval from "
@@ -147,9 +125,8 @@ def evaluate_challenger(
         challenger: `id`, `dice`, and `dice_<class>` for each of several classes.
         champion: The same, of the same images.
         groups: Group of each of the challenger's images.
-        margin: Non-inferiority margin.
-        max_regression: Largest allowed loss of the mean Dice of a class, or of a group of at least
-            two images.
+        margin: Of non-inferiority, in Dice.
+        max_regression: Of the mean Dice of a class, or of a group of at least two images.
         seed: Seed of the interval.
     """
     theirs = champion.set_index("id").loc[challenger["id"]].reset_index()
@@ -206,14 +183,12 @@ def _find_regressions(
 ) -> dict[str, float]:
     """Return the change of the mean Dice of each class and group that loses too much.
 
-    The images of both are in the same order; `groups` is empty where all are of one group.
+    `groups` is empty where all images, in the same order in both, are of one group.
     """
     columns = [name for name in challenger if name == "dice" or str(name).startswith("dice_")]
     gains = challenger[columns] - champion[columns]
-    means = {
-        f"class {str(name).removeprefix('dice_')}": mean
-        for name, mean in gains.drop(columns="dice").mean().items()
-    }
+    by_class = gains.drop(columns="dice").mean()
+    means = {f"class {str(name).removeprefix('dice_')}": by_class[name] for name in by_class.index}
     if groups:
         by_group = gains["dice"].groupby(np.array(groups, dtype=object))
         means |= {f"group {name}": group.mean() for name, group in by_group if len(group) > 1}

@@ -34,12 +34,8 @@ def expect_error(belief: Probabilities, found: Label, inside: NDArray[np.bool_])
     """Return the expected error of a mask; see `UNCERTAINTY_DEFINITION`.
 
     The pixel that is added to numerator and denominator gives an image without foreground, where
-    all probabilities are small, an expected error near 0.
-
-    Args:
-        belief: Calibrated probabilities `(height, width, classes)`, or 1 for the foreground alone.
-        found: `(height, width)`, the mask's class indices.
-        inside: `(height, width)`, the pixels that count.
+    all probabilities are small, an expected error near 0. The belief is calibrated probabilities
+    `(height, width, classes)`, or 1 for the foreground alone; pixels `inside` count.
     """
     believed, label = belief[inside].astype(np.float64), found[inside]
     if belief.shape[2] <= 2:
@@ -59,9 +55,8 @@ def assess_image(
 ) -> tuple[dict[str, float], NDArray[np.float32]]:
     """Return the expected error of an image, and where the views disagree.
 
-    Returns:
-        `expected_error` of the mask of the original view, `disagreement` (see
-        `UNCERTAINTY_DEFINITION`), and the standard deviation over the views `(height, width)`.
+    These are `expected_error` of the mask of the original view, `disagreement` (see
+    `UNCERTAINTY_DEFINITION`), and the standard deviation over the views `(height, width)`.
     """
     seen = predict_views(predict, sample.image, views)
     inside = sample.label != IGNORE
@@ -75,9 +70,7 @@ def assess_image(
 def rank_for_review(expected: pd.DataFrame, dice: Mapping[str, float]) -> pd.DataFrame:
     """Sort images by their expected error, the largest first, and add the true `error`.
 
-    Args:
-        expected: `id`, `expected_error` and `disagreement`.
-        dice: The Dice of each image by id.
+    The table has `id`, `expected_error` and `disagreement`; `dice` is by id.
     """
     table = expected.assign(error=[1 - dice[sample_id] for sample_id in expected["id"]])
     return table.sort_values("expected_error", ascending=False, kind="stable", ignore_index=True)
@@ -104,11 +97,7 @@ def measure_losses(
 ) -> pd.DataFrame:
     """Compare each sample's label with the prediction.
 
-    Args:
-        predict: Returns the calibrated probabilities of an image.
-        postprocess: Returns the label of these probabilities.
-        samples: Training samples, opened one at a time. Those without a counted pixel are left out.
-        classes: Number of classes.
+    The samples are opened one at a time; those without a counted pixel are left out.
 
     Returns:
         A row for each sample, the largest loss first: `id`; `loss`, the mean cross-entropy of its
@@ -129,9 +118,7 @@ def measure_losses(
 def mean_cross_entropy(truth: Label, probabilities: Probabilities) -> float:
     """Return the mean of -log(probability of the true class) over the pixels that count.
 
-    Args:
-        truth: `(height, width)` class indices; 255 is ignored.
-        probabilities: `(height, width, classes)`, or 1 for the foreground alone.
+    The probabilities are `(height, width, classes)`, or 1 for the foreground alone.
     """
     counted = truth != IGNORE
     labels, found = truth[counted].astype(np.intp), probabilities[counted].astype(np.float64)

@@ -26,13 +26,8 @@ def segment_by_otsu(
 ) -> NDArray[np.bool_]:
     """Split an image at Otsu's threshold (Otsu 1979) of its mean over the channels.
 
-    Args:
-        image: `(height, width, channels)`.
-        bright: Whether the foreground is the brighter side.
-        inside: `(height, width)`, the pixels that the threshold is computed from; None: all.
-
-    Returns:
-        `(height, width)`, true for the foreground. A constant image has none.
+    The foreground is the brighter or the darker side; a constant image has none. The threshold is
+    computed from the pixels `inside`, or all.
     """
     grey = image.mean(axis=2)
     values = grey if inside is None else grey[inside]
@@ -45,8 +40,7 @@ def segment_by_otsu(
 def choose_otsu_side(samples: Mapping[str, Sample]) -> bool:
     """Return whether the brighter side of Otsu's threshold has the higher mean Dice.
 
-    Args:
-        samples: Validation samples, opened one at a time.
+    The validation samples are opened one at a time.
     """
     means = [
         np.mean([_otsu_dice(sample, bright=bright) for sample in samples.values()])
@@ -75,7 +69,7 @@ def score_images(
     Args:
         predict_probabilities: Returns the probabilities of an image.
         postprocess: Returns their label.
-        samples: The samples, opened one at a time.
+        samples: Opened one at a time.
         classes: The names of the classes, the background first.
         settings: Which scores.
         objects_of: Returns the numbers of a sample's true objects, by the sample's id.

@@ -24,15 +24,9 @@ _FEWEST = 6
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Comparison of two methods on the same images.
+    """Comparison of two methods on the `images` that both have scored; see `DEFINITION`.
 
-    Attributes:
-        images: Number of images that both methods have scored.
-        mean_difference: Mean over images of the first method's score minus the second's.
-        interval: Its 95 % confidence interval; see `confidence_interval`.
-        p_value: Of Wilcoxon's signed-rank test over images; see `compare_paired`.
-        groups: Number of groups; None where there are none.
-        group_p_value: Of the same test over the means of the groups.
+    `groups`, their number, and `group_p_value` are None where there are no groups.
     """
 
     images: int
@@ -51,15 +45,12 @@ def confidence_interval(
     The method is the bias-corrected and accelerated bootstrap (Efron 1987, JASA 82:171). Images of
     one group, for example of one patient, are similar and carry less information than images of
     different groups. So whole groups are resampled, each with all its images; the statistic
-    remains the mean over images.
+    remains the mean over images. There is no interval for fewer than two groups.
 
     Args:
         values: Score of each image; NaNs are left out.
         groups: Group of each image; None where each image is its own group.
-        seed: Seed of the resampling.
-
-    Returns:
-        The lower and the upper end; None where there are fewer than two groups (or images).
+        seed: Of the resampling.
     """
     _, sums, counts = _sum_groups(np.asarray(values, np.float64), groups)
     if len(sums) < 2:
@@ -83,10 +74,7 @@ def confidence_interval(
 
 
 def compare_paired(
-    first: ArrayLike,
-    second: ArrayLike,
-    groups: Sequence[Hashable] | None = None,
-    seed: int = 0,
+    first: ArrayLike, second: ArrayLike, groups: Sequence[Hashable] | None = None, seed: int = 0
 ) -> PairedTest:
     """Compare the scores of two methods image by image.
 
@@ -134,13 +122,7 @@ def compare_with_baselines(
 ) -> dict[str, Any]:
     """Compare the Dice of a model with that of an empty mask, of Otsu, and of the champion.
 
-    Args:
-        image_scores: `id`, `dice`, `background_dice` and, for two classes, `otsu_dice` of each
-            test image; see `evaluation.scoring.score_images`.
-        champion: Name of the previous champion, and its scores of the same images; None where
-            there is none.
-        groups: Group of each image, in the same order.
-        seed: Seed of the intervals.
+    The scores are those of `score_images`. The champion has a name and scores of the same images.
 
     Returns:
         Plain values: `score`, `mean`, `definition`, and `baselines`, a list with `name`, `mean`
@@ -169,14 +151,8 @@ def _sum_groups(
     present = ~np.isnan(values)
     keys = range(len(values)) if groups is None else groups
     numbers: dict[Hashable, int] = {}
-    places = np.array(
-        [
-            numbers.setdefault(key, len(numbers))
-            for key, is_there in zip(keys, present, strict=True)
-            if is_there
-        ],
-        np.intp,
-    )
+    kept = [key for key, is_there in zip(keys, present, strict=True) if is_there]
+    places = np.array([numbers.setdefault(key, len(numbers)) for key in kept], np.intp)
     sums = np.bincount(places, weights=values[present]).astype(np.float64)
     return values[present], sums, np.bincount(places).astype(np.float64)
 

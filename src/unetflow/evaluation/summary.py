@@ -47,16 +47,9 @@ class RankingSummary(BaseModel):
 
 
 class ScoreSummary(BaseModel):
-    """One score over the test images.
+    """One score over the `images` that have it, with the parts of its definition by name.
 
-    Attributes:
-        mean: Mean over the images that have the score.
-        interval: 95 % confidence interval of the mean; None for a single image or group.
-        smallest: Smallest value.
-        largest: Largest value.
-        images: Number of images that have the score.
-        definition: In one sentence.
-        computation: The parts of the definition by name.
+    The 95 % confidence interval of the mean is None for a single image or group.
     """
 
     mean: float
@@ -69,15 +62,15 @@ class ScoreSummary(BaseModel):
 
 
 class Metrics(BaseModel):
-    """The scores of a segmenter, as `metrics.json` holds them.
+    """The scores of a segmenter by name, as `metrics.json` holds them.
 
     Attributes:
         measured: Name of the foreground, or how many classes the scores are means of; "class" in
             JSON.
         threshold: See `Postprocessing`.
         test_images: Number of test images.
-        scores: By name; a class that is in no test image has no score.
-        pooled: Scores of all pixels together, by name.
+        scores: A class that is in no test image has no score.
+        pooled: Scores of all pixels together.
     """
 
     model_config = ConfigDict(frozen=True, serialize_by_alias=True)
@@ -94,13 +87,7 @@ class Metrics(BaseModel):
 def summarise_scores(
     image_scores: pd.DataFrame, ranking: RankingScores, conditions: Conditions
 ) -> Metrics:
-    """Summarise the scores of the test images.
-
-    Args:
-        image_scores: The table of `score_images`.
-        ranking: Its scores of all pixels together.
-        conditions: Of the scoring.
-    """
+    """Summarise the table and the ranking of `score_images`."""
     described = image_scores.drop(columns="id").dropna(axis="columns", how="all")
     return Metrics(
         measured=_name_measured(conditions.classes),
@@ -118,6 +105,25 @@ def summarise_scores(
             for name, values in described.items()
         },
         pooled=_summarise_ranking(ranking, conditions.classes),
+    )
+
+
+def describe_scores(metrics: Mapping[str, Any]) -> str:
+    """Return the most important scores of `Metrics` or `summarise_folds` in one line."""
+    if "folds" in metrics:
+        dice = metrics["scores"]["dice"]
+        return (
+            f"Dice {dice['mean']:.3f} (standard deviation of the folds' means {dice['spread']:.3f})"
+            f" over {metrics['images']} images, each segmented by the network of "
+            f"{metrics['folds']} that has not seen it"
+        )
+    means = {name: score["mean"] for name, score in metrics["scores"].items()}
+    otsu = f" (Otsu's threshold: Dice {means['otsu_dice']:.3f})" if "otsu_dice" in means else ""
+    which = metrics["class"] if metrics["threshold"] is None else f"class '{metrics['class']}'"
+    return (
+        f"Dice {means['dice']:.3f}, IoU {means['iou']:.3f}, precision {means['precision']:.3f}, "
+        f"recall {means['recall']:.3f} of {which}, mean over {metrics['test_images']} test images"
+        f"{otsu}"
     )
 
 
@@ -228,18 +234,13 @@ def _find_score(column: str, classes: Sequence[str]) -> tuple[str, str | None]:
 def gather_scores(tables: Sequence[pd.DataFrame], manifest: pd.DataFrame) -> pd.DataFrame:
     """Concatenate the scores of all folds of a cross-validation, in the manifest's order.
 
-    Args:
-        tables: A table for each fold with a row for each image, at least `id` and `fold`.
-        manifest: The manifest.
-
     Raises:
-        InputError: The folds are not those of the manifest.
+        InputError: The columns `id` and `fold` are not those of the manifest.
     """
     scores = pd.concat(tables, ignore_index=True)
     own = manifest.loc[manifest["fold"] >= 0, ["id", "fold"]]
-    if sorted(zip(scores["id"], scores["fold"], strict=True)) != sorted(
-        zip(own["id"], own["fold"], strict=True)
-    ):
+    scored, expected = (sorted(zip(t["id"], t["fold"], strict=True)) for t in (scores, own))
+    if scored != expected:
         raise InputError(
             "fold_scores",
             "they do not match the images and folds of the manifest",

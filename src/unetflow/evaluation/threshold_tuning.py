@@ -1,7 +1,6 @@
 """Temperature, threshold and smallest object, tuned on the validation images."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,29 +19,13 @@ _EDGE = 1e-4
 """Distance of a calibrated threshold from 0 and 1, so that float32 resolves both of its sides."""
 
 
-@dataclass(frozen=True)
-class TunedPostprocessing:
-    """The result of tuning.
-
-    Attributes:
-        postprocessing: The best one on the validation images.
-        curve: A row for each `threshold` with the mean `validation_dice` at the chosen size, and
-            `validation_dice_from_<size>` for each size; empty for more than two classes.
-        calibration: See `calibration.describe_calibration`.
-    """
-
-    postprocessing: Postprocessing
-    curve: pd.DataFrame
-    calibration: dict[str, Any]
-
-
 def tune_postprocessing(
     predict: Callable[[NDArray[np.generic]], Probabilities],
     samples: Mapping[str, Sample],
     classes: int,
     evaluation: EvaluationParameters,
     random: np.random.Generator,
-) -> TunedPostprocessing:
+) -> tuple[Postprocessing, pd.DataFrame, dict[str, Any]]:
     """Fit the temperature, and choose threshold and object size by the mean Dice over images.
 
     Each image is predicted once and none is kept. A temperature keeps the order of the
@@ -58,14 +41,16 @@ def tune_postprocessing(
         classes: Number of classes.
         evaluation: The candidates, and the pixels and bins of the calibration.
         random: Draws the pixels that the temperature is fitted on.
+
+    Returns:
+        The best postprocessing; a row for each `threshold` with the mean `validation_dice` at the
+        chosen size, and `validation_dice_from_<size>` for each size, empty for more than two
+        classes; and the calibration (see `describe_calibration`).
     """
     pixels = PixelSample(evaluation.calibration.pixels, random)
     thresholds = np.linspace(0, 1, evaluation.threshold_candidates + 2)[1:-1]
-    sizes = [0]
-    if classes == 2:
-        sizes = size_candidates(
-            (sample.label for sample in samples.values()), evaluation.object_size_percentiles
-        )
+    labels = (sample.label for sample in samples.values())
+    sizes = size_candidates(labels, evaluation.object_size_percentiles) if classes == 2 else [0]
     dice = np.zeros((len(sizes), len(thresholds)))
     for sample in samples.values():
         probabilities = predict(sample.image)
@@ -77,7 +62,7 @@ def tune_postprocessing(
     if classes > 2:
         empty = pd.DataFrame({"threshold": [], "validation_dice": []})
         most_probable = Postprocessing(threshold=None, temperature=temperature)
-        return TunedPostprocessing(most_probable, empty, calibration)
+        return most_probable, empty, calibration
     dice /= len(samples)
     calibrated = np.array([scale_threshold(t, temperature) for t in thresholds])
     size, best = choose_best(dice, (calibrated >= _EDGE) & (calibrated <= 1 - _EDGE))
@@ -87,19 +72,14 @@ def tune_postprocessing(
     postprocessing = Postprocessing(
         threshold=float(calibrated[best]), temperature=temperature, min_object_size=sizes[size]
     )
-    return TunedPostprocessing(postprocessing, curve, calibration)
+    return postprocessing, curve, calibration
 
 
 def size_candidates(labels: Iterable[Label], percentiles: Sequence[float]) -> list[int]:
     """Return candidates for the smallest area of an object, in ascending order.
 
-    Args:
-        labels: `(height, width)` class indices of two classes, one at a time.
-        percentiles: Of the areas of the true objects, the pieces of the foreground whose pixels
-            touch at a side or a corner.
-
-    Returns:
-        0, and the percentiles in whole pixels that would remove anything.
+    They are 0, and percentiles of the areas of the true objects (the pieces of the foreground whose
+    pixels touch at a side or a corner) in whole pixels that would remove anything.
     """
     areas = [np.bincount(_find_objects(label == 1).ravel())[1:] for label in labels]
     together = np.concatenate([np.zeros(0, np.intp), *areas])
@@ -115,7 +95,7 @@ def score_candidates(
     thresholds: NDArray[np.float64],
     sizes: Sequence[int],
 ) -> NDArray[np.float64]:
-    """Return the Dice of one image at each smallest object size and threshold.
+    """Return the Dice of one image, `(sizes, thresholds)`.
 
     Args:
         truth: `(height, width)` class indices; 255 is ignored.
@@ -123,9 +103,6 @@ def score_candidates(
         thresholds: In ascending order; a pixel is foreground at or above one.
         sizes: Areas in pixels, 0 first; smaller objects are removed. Ignored pixels count in an
             object's area, since they are unknown in a new image.
-
-    Returns:
-        `(sizes, thresholds)`.
     """
     dice = np.empty((len(sizes), len(thresholds)))
     dice[0] = dice_by_threshold(truth, foreground, thresholds)
@@ -165,14 +142,10 @@ def dice_by_threshold(
 
 
 def choose_best(dice: NDArray[np.float64], allowed: NDArray[np.bool_]) -> tuple[int, int]:
-    """Return the row and the column of the best mean Dice.
+    """Return the row and the column of the best mean Dice `(sizes, thresholds)`.
 
-    Args:
-        dice: `(sizes, thresholds)`.
-        allowed: `(thresholds,)`, true where a threshold may be chosen; at least one.
-
-    Returns:
-        Among equals, the smallest size, which changes least, and the middle one of its thresholds.
+    Among equals it is the smallest size, which changes least, and the middle one of its thresholds.
+    `allowed` `(thresholds,)` is true where a threshold may be chosen, at least once.
     """
     possible = np.where(allowed, dice, -np.inf)
     equal = possible >= possible.max() - 1e-12

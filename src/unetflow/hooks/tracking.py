@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from unetflow.config.validation import dump_parameters
 from unetflow.datasets.training_log import TrainingLogDataset
-from unetflow.evaluation.headline import describe_scores
+from unetflow.evaluation.summary import describe_scores
 from unetflow.hooks.catalog_entries import CatalogHooks
 from unetflow.pipelines.retraining.runner import SKIPPED
 from unetflow.tracking.mlflow_runs import read_run_key

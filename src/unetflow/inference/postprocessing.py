@@ -9,7 +9,7 @@ from skimage.morphology import remove_small_objects as keep_large_objects
 
 from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.types import Label, Probabilities
-from unetflow.instances.extraction import Objects, find_objects
+from unetflow.instances.objects import Objects, find_objects
 
 SMALLEST_PROBABILITY = 1e-7
 """Networks round to 0 and 1, which have no finite logit."""

@@ -18,8 +18,7 @@ from unetflow.inference.blockwise.overview import shrink_image, shrink_label
 from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.blockwise.segment_blocks import Progress, segment_large
 from unetflow.inference.executor import Executor, LocalExecutor, TaskFunction, attempt
-from unetflow.instances.extraction import Objects
-from unetflow.instances.measurements import measure_objects
+from unetflow.instances.objects import Objects, measure_objects
 from unetflow.io.image_file import ImageFile, WholeImage, open_large
 from unetflow.io.pixel_size import PixelSize
 from unetflow.visualization.overlays import (

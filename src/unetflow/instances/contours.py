@@ -21,11 +21,7 @@ def trace_outlines(numbers: NDArray[np.unsignedinteger]) -> dict[int, list[Polyg
     ring touches itself, and two rings of an object share single points at most: the polygons are
     valid according to OGC 06-103r4 (Simple Features).
 
-    Args:
-        numbers: `(height, width)`, the number of each pixel's object; 0 where there is none.
-
-    Returns:
-        The polygons of each object by its number, in ascending order.
+    The polygons are by the objects' numbers `(height, width)`, 0 for none, in ascending order.
     """
     from skimage.measure import label as connected_components
 

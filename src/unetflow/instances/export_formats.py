@@ -1,4 +1,7 @@
-"""Objects in the formats of other programs: QuPath, ImageJ and COCO."""
+"""Objects in the formats of other programs: QuPath, ImageJ and COCO.
+
+Each writer creates or replaces its file in one step. Names of classes have the background first.
+"""
 
 import json
 import re
@@ -15,7 +18,7 @@ from numpy.typing import NDArray
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.instances.contours import Polygon, trace_outlines
-from unetflow.instances.extraction import Objects
+from unetflow.instances.objects import Objects
 from unetflow.visualization.overlays import paint_classes
 
 KINDS = ("annotation", "detection")
@@ -35,12 +38,8 @@ def write_geojson(
     of pixels, and holes are inner rings. An object in several parts is a MultiPolygon. The classes
     have the colours of the overlays, and the same object has the same id in every export.
 
-    Args:
-        path: File to create or replace.
-        objects: The objects of one image.
-        class_names: Names of the classes, the background first.
-        kind: "annotation" for objects to edit, "detection" for thousands of objects, which QuPath
-            shows faster.
+    The kind is "annotation" for objects to edit, or "detection" for thousands of objects, which
+    QuPath shows faster.
 
     Raises:
         InputError: The kind is unknown, or a class has no name.
@@ -83,12 +82,8 @@ def write_imagej_rois(path: Path, objects: Objects, class_names: Sequence[str]) 
     """Write a zip archive with a region for ImageJ's ROI Manager for each object, in one step.
 
     A region's name is its class and number. Objects with one outline are traced regions, those
-    with holes or several parts composite regions; both follow the edges of pixels.
-
-    Args:
-        path: File to create or replace; its name should end in .zip.
-        objects: The objects of one image.
-        class_names: Names of the classes, the background first.
+    with holes or several parts composite regions; both follow the edges of pixels. The file's name
+    should end in .zip.
 
     Raises:
         InputError: A class has no name.
@@ -138,13 +133,8 @@ def write_coco(
     """Write the objects of any number of images into one file, replaced in one step.
 
     The categories are the classes except the background, with the class indices as ids, and the
-    masks are compressed run lengths of pycocotools. Only the names and sizes of the images stay in
-    memory.
-
-    Args:
-        path: File to create or replace.
-        images: File name and objects of each image, read one at a time.
-        class_names: Names of the classes, the background first.
+    masks are compressed run lengths of pycocotools. File name and objects of each image are read
+    one at a time; only the names and sizes stay in memory.
 
     Raises:
         InputError: A class has no name.

@@ -123,15 +123,14 @@ def finish_segmenter(
         seen=fingerprint.range,
     )
     segmenter = Segmenter(unet, untuned)
-    tuned = tune_postprocessing(
+    postprocessing, curve, calibration = tune_postprocessing(
         segmenter.predict_probabilities,
         samples_of_split(samples, manifest, "validation"),
         len(names),
         evaluation,
         generator_for(seed, "calibration"),
     )
-    finished = segmenter.with_postprocessing(tuned.postprocessing)
-    return finished, tuned.curve, tuned.calibration
+    return segmenter.with_postprocessing(postprocessing), curve, calibration
 
 
 def score_test_images(

@@ -18,8 +18,7 @@ from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.executor import open_executor
 from unetflow.inference.segment import SegmentedImage, segment
 from unetflow.inference.serialise import serialise_segmenter
-from unetflow.instances.extraction import Objects
-from unetflow.instances.measurements import COLUMNS
+from unetflow.instances.objects import COLUMNS, Objects
 from unetflow.io.image_file import ImageFile
 from unetflow.io.pixel_size import PixelSize
 from unetflow.pipelines.stage import Segmenter, list_first, node, stage

@@ -10,12 +10,7 @@ from kedro.pipeline import Pipeline
 
 from unetflow.augmentation.batches import fixed_crops
 from unetflow.augmentation.policy import Augmenter
-from unetflow.augmentation.weight_map import (
-    WeightedSamples,
-    WeightFolder,
-    list_class_weights,
-    update_weight_maps,
-)
+from unetflow.augmentation.weight_map import WeightFolder, list_class_weights, update_weight_maps
 from unetflow.config.classes import Classes
 from unetflow.config.parameters import Plan
 from unetflow.core.errors import InputError
@@ -101,10 +96,9 @@ def train_unet(
     from unetflow.training.fit import fit
     from unetflow.training.machine import settle_training
 
-    training: Mapping[str, Sample] = samples_of_split(samples, manifest, "train")
+    stored = samples_of_split(samples, manifest, "train")
+    training: Mapping[str, Sample] = stored.with_weights(weight_maps) if weight_maps else stored
     validation: Mapping[str, Sample] = samples_of_split(samples, manifest, "validation")
-    if weight_maps:
-        training = WeightedSamples(training, weight_maps)
     settings = settle_training(plan, fingerprint)
     if settings.overfit_crops:
         training = validation = fixed_crops(training, settings, geometry_of(unet).shrink, seed)

@@ -33,12 +33,11 @@ from turns import compare, take_turns
 from unetflow.config.mask_export import ExecutorParameters, MaskExportParameters
 from unetflow.core.parallel import count_cores
 from unetflow.data.intensity import IntensityRange
-from unetflow.inference.blockwise.segment_blocks import segment_large
+from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.inference.executor import Executor, open_executor
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.segment import segment
 from unetflow.inference.segmenter import Segmenter, SegmenterSettings
-from unetflow.inference.serialise import serialise_segmenter
 from unetflow.io.image_file import ImageFile, open_large
 from unetflow.models.device import describe_device
 from unetflow.models.unet import build_unet, geometry_of, with_preprocessing
@@ -106,7 +105,7 @@ def begin(
     executors, seconds = {}, {}
     for name, wanted in list_executors(stack).items():
         started = time.perf_counter()
-        executors[name] = stack.enter_context(open_executor(wanted, segmenter, serialise_segmenter))
+        executors[name] = stack.enter_context(open_executor(wanted, segmenter, Segmenter.serialise))
         segment_all(segmenter, images, executors[name])
         seconds[name] = time.perf_counter() - started
     return executors, seconds
@@ -128,7 +127,7 @@ def segment_one(segmenter: Segmenter, large: Path, executor: Executor[Segmenter]
     target = large.with_name("labels.tif")
     started = time.perf_counter()
     with open_large(large) as image:
-        segment_large(segmenter, image, target, executor=executor, block=BLOCK)
+        segment_blocks(segmenter, image, target, executor=executor, block=BLOCK)
     return time.perf_counter() - started
 
 

@@ -66,7 +66,7 @@ def measure(examples: Iterator[Example], images: int) -> dict[str, list[float]]:
     from unetflow.config.evaluation import ScoreParameters
     from unetflow.core.geometry import unet_geometry
     from unetflow.inference.postprocessing import Postprocessing
-    from unetflow.inference.predict import as_predictor
+    from unetflow.inference.runtimes.runtime import as_predictor
     from unetflow.metrics.families import FAMILIES, score_class
     from unetflow.metrics.ranking import RankingCounts
     from unetflow.models.unet import build_unet

@@ -40,10 +40,14 @@ from unetflow.core.parallel import count_cores
 from unetflow.core.types import Label
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.synthetic import write_synthetic_images
-from unetflow.inference.predict import as_predictor
-from unetflow.inference.runtimes.quantisation import quantise
-from unetflow.inference.runtimes.registry import convert_network, start_runtime
-from unetflow.inference.runtimes.runtime import Parts, Runtime
+from unetflow.inference.runtimes.openvino_precision import quantise
+from unetflow.inference.runtimes.runtime import (
+    Parts,
+    Runtime,
+    as_predictor,
+    convert_network,
+    start_runtime,
+)
 from unetflow.inference.segmenter import Segmenter
 from unetflow.io.formats.readers import read_image
 from unetflow.io.tiff_writer import write_tiff

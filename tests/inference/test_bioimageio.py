@@ -20,11 +20,10 @@ from tests.inference.test_runtimes import TOLERANCE, draw, make_segmenter
 from unetflow.config.packaging import AuthorParameters, PackagingParameters
 from unetflow.core.errors import InputError
 from unetflow.inference.bioimageio import package
-from unetflow.inference.bioimageio.package import write_bioimageio
-from unetflow.inference.bioimageio.sizes import choose_window, smallest_edge
+from unetflow.inference.bioimageio.package import BioimageioPackage, choose_window, smallest_edge
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.runtimes.onnx_runtime import OnnxRuntime
-from unetflow.inference.runtimes.registry import convert_network
+from unetflow.inference.runtimes.runtime import convert_network
 from unetflow.inference.segmenter import Segmenter
 
 PACKAGING = PackagingParameters(
@@ -108,7 +107,7 @@ def made(request, tmp_path_factory):
     segmenter = make_segmenter(seed=1, **KINDS[request.param])
     window = something_found(segmenter)
     path = tmp_path_factory.mktemp("package") / "model.zip"
-    write_bioimageio(path, segmenter, window, PACKAGING)
+    BioimageioPackage(segmenter, window, PACKAGING).save(path)
     with zipfile.ZipFile(path) as archive:
         archive.extractall(path.parent / "open")
     return Made(path, segmenter, window, path.parent / "open", load(path, perform_io_checks=False))
@@ -127,7 +126,7 @@ def test_the_formats_own_library_finds_it_valid(made):
 def test_an_author_of_github_is_not_asked_for_there(tmp_path, quick):
     author = {"name": "Ann Example", "github_user": "nobody-of-this-name"}
     packaging = PACKAGING.model_copy(update={"authors": [AuthorParameters(**author)]})
-    write_bioimageio(tmp_path / "a.zip", quick, something_found(quick), packaging)
+    BioimageioPackage(quick, something_found(quick), packaging).save(tmp_path / "a.zip")
     model = load(tmp_path / "a.zip", perform_io_checks=False)
     assert model.authors[0].github_user == "nobody-of-this-name"
 
@@ -227,7 +226,7 @@ def test_images_of_floating_point_have_no_range(tmp_path, quick, random):
     segmenter = Segmenter(quick.runtime, quick.settings.model_copy(update={"dtype": "float32"}))
     image = random.uniform(-20, 300, (150, 170, 1)).astype("f4")
     window = choose_window(segmenter, {"a": lambda: image})
-    write_bioimageio(tmp_path / "a.zip", segmenter, window, PACKAGING)
+    BioimageioPackage(segmenter, window, PACKAGING).save(tmp_path / "a.zip")
     model = load(tmp_path / "a.zip", perform_io_checks=True)
     assert isinstance(model, v0_5.ModelDescr)
     assert (model.inputs[0].dtype, model.inputs[0].data.range) == ("float32", (None, None))
@@ -239,7 +238,7 @@ def test_the_threshold_for_the_networks_output_decides_as_the_segmenter(
 ):
     segmenter = quick.with_postprocessing(Postprocessing(threshold=0.45, temperature=temperature))
     window = something_found(segmenter)
-    write_bioimageio(tmp_path / "a.zip", segmenter, window, PACKAGING)
+    BioimageioPackage(segmenter, window, PACKAGING).save(tmp_path / "a.zip")
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         config = yaml.safe_load(archive.read("rdf.yaml"))["config"]["unetflow"]
         with archive.open("test_output.npy") as member:
@@ -274,7 +273,7 @@ def test_nothing_in_it_tells_of_the_machine(made):
 def test_the_same_again_differs_in_the_time_that_keras_notes_alone(tmp_path, quick):
     window, paths = something_found(quick), [tmp_path / "a.zip", tmp_path / "b.zip"]
     for path in paths:
-        write_bioimageio(path, quick, window, PACKAGING)
+        BioimageioPackage(quick, window, PACKAGING).save(path)
     with zipfile.ZipFile(paths[0]) as first, zipfile.ZipFile(paths[1]) as second:
         assert first.namelist() == second.namelist()
         same = {name for name in first.namelist() if first.read(name) == second.read(name)}
@@ -301,7 +300,7 @@ CARD = {
 def test_the_model_card_is_told_where_it_is_this_models(tmp_path, quick, change, taken):
     assert quick.model.count_params() == CARD["weights"]
     card = {**CARD, **change}
-    write_bioimageio(tmp_path / "a.zip", quick, something_found(quick), PACKAGING, card)
+    BioimageioPackage(quick, something_found(quick), PACKAGING, card).save(tmp_path / "a.zip")
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         text = archive.read("README.md").decode()
     told = ["To find bright things.", "- Nor people.", "5 for train, 2 for test", "`abc`"]
@@ -325,7 +324,9 @@ def test_what_the_format_forbids_is_named_and_the_old_file_kept(tmp_path, quick,
     path = tmp_path / "a.zip"
     path.write_bytes(b"old")
     with pytest.raises(InputError, match=message):
-        write_bioimageio(path, quick, something_found(quick), PACKAGING.model_copy(update=change))
+        BioimageioPackage(quick, something_found(quick), PACKAGING.model_copy(update=change)).save(
+            path
+        )
     assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
     assert path.read_bytes() == b"old"
 
@@ -333,14 +334,16 @@ def test_what_the_format_forbids_is_named_and_the_old_file_kept(tmp_path, quick,
 def test_a_missing_library_is_named(tmp_path, monkeypatch, plain):
     monkeypatch.setitem(sys.modules, "bioimageio.spec", None)
     with pytest.raises(InputError, match=r"bioimageio\.spec is not installed") as caught:
-        write_bioimageio(tmp_path / "a.zip", plain, np.zeros((112, 112, 1), "u1"), PACKAGING)
+        BioimageioPackage(plain, np.zeros((112, 112, 1), "u1"), PACKAGING).save(tmp_path / "a.zip")
     assert "pip install 'unetflow[bioimageio]'" in caught.value.fix
 
 
 def test_a_network_of_another_runtime_is_refused(tmp_path):
     segmenter = make_segmenter().on_runtime("onnx")
     with pytest.raises(InputError, match="holds no Keras model"):
-        write_bioimageio(tmp_path / "a.zip", segmenter, np.zeros((112, 112, 1), "u1"), PACKAGING)
+        BioimageioPackage(segmenter, np.zeros((112, 112, 1), "u1"), PACKAGING).save(
+            tmp_path / "a.zip"
+        )
     assert not list(tmp_path.iterdir())
 
 

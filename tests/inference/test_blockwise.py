@@ -7,9 +7,10 @@ import tifffile
 
 from tests.support.networks import randomise, threshold_amid, tiny_unet
 from tests.support.segmenter_settings import make_settings
+from unetflow.config.mask_export import MaskExportParameters
 from unetflow.core.errors import InputError
 from unetflow.data.intensity import IntensityRange
-from unetflow.inference.blockwise.segment_blocks import as_block_model, segment_large
+from unetflow.inference.blockwise.segment_blocks import describe_segmenter, segment_blocks
 from unetflow.inference.segmenter import Segmenter
 from unetflow.inference.tta import predict_views
 from unetflow.io.image_file import open_large
@@ -44,7 +45,7 @@ def test_a_large_image_gets_the_label_of_the_whole_image(image_file, tmp_path, p
     segmenter = Segmenter(model, settings).with_postprocessing(tuned)
     target, probabilities = tmp_path / "a.tif", tmp_path / "p.tif"
     with open_large(image_file) as image:
-        done = segment_large(segmenter, image, target, probabilities=probabilities, block=60)
+        done = segment_blocks(segmenter, image, target, probabilities=probabilities, block=60)
     assert done.blocks > 4
     np.testing.assert_allclose(tifffile.imread(probabilities), expected[:, :, 0], atol=1e-5)
     found = tifffile.imread(target)
@@ -56,11 +57,11 @@ def test_views_are_averaged_on_request(segmenter, tmp_path, random):
     pixels = random.integers(0, 256, (96, 128), np.uint8)  # whose turns are padded nowhere
     tifffile.imwrite(tmp_path / "image.tif", pixels)
     with open_large(tmp_path / "image.tif") as image:
-        segment_large(
+        segment_blocks(
             segmenter,
             image,
             tmp_path / "a.tif",
-            views=8,
+            wanted=MaskExportParameters(views=8),
             probabilities=tmp_path / "p.tif",
             block=60,
         )
@@ -76,14 +77,14 @@ def test_other_runtimes_segment_blocks_and_identify_their_network(
     segmenter, image_file, tmp_path, runtime
 ):
     first, second = (segmenter.on_runtime(runtime) for _ in range(2))
-    assert as_block_model(first).identity == as_block_model(second).identity
-    assert as_block_model(first).identity != as_block_model(segmenter).identity
+    assert describe_segmenter(first) == describe_segmenter(second)
+    assert describe_segmenter(first)["model"] != describe_segmenter(segmenter)["model"]
     segmenter.export(tmp_path / "exported", runtime)
     exported = Segmenter.load(tmp_path / "exported")
     for one in (first, exported):
-        json.dumps(as_block_model(one).describe())
+        json.dumps(describe_segmenter(one))
         with open_large(image_file) as image:
-            segment_large(
+            segment_blocks(
                 one, image, tmp_path / "a.tif", probabilities=tmp_path / "p.tif", block=60
             )
         expected = one.predict_probabilities(tifffile.imread(image_file))[:, :, 0]
@@ -100,14 +101,14 @@ def test_an_image_unlike_the_training_images_is_refused(segmenter, tmp_path):
     ]:
         tifffile.imwrite(tmp_path / "image.tif", pixels)
         with open_large(tmp_path / "image.tif") as image, pytest.raises(InputError, match=message):
-            segment_large(segmenter, image, tmp_path / "a.tif")
+            segment_blocks(segmenter, image, tmp_path / "a.tif")
 
 
 def test_the_identity_changes_with_weights_scaling_and_views(segmenter):
     def described(low=10.0, seed=4, views=1):
         unet = randomise(tiny_unet(depth=2), seed=seed)
         model = with_preprocessing(unet, IntensityRange(low=[low], high=[200.0]))
-        return as_block_model(Segmenter(model, segmenter.settings), views).describe()
+        return describe_segmenter(Segmenter(model, segmenter.settings), views)
 
     first = described()
     keras.backend.clear_session()

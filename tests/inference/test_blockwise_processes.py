@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from tests.support import killed_blocks as cut_off
-from tests.support.large_files import read_result, smooth_pixels, whole_result
+from tests.support.large_files import CLEANING, read_result, smooth_pixels, whole_result
 from tests.support.waiting import LIMIT, pause_randomly, wait_until
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
@@ -58,7 +58,7 @@ def _start(processes, *arguments):
 
 
 def _assert_finished(folder, ending):
-    label, probabilities = whole_result(cut_off.MODEL, smooth_pixels((200, 230))[:, :, None])
+    label, probabilities = whole_result(CLEANING, smooth_pixels((200, 230))[:, :, None])
     np.testing.assert_array_equal(read_result(folder / f"labels{ending}"), label, strict=True)
     np.testing.assert_array_equal(read_result(folder / f"p{ending}"), probabilities[:, :, 0])
     expected = {"image.tif", f"labels{ending}", f"p{ending}"}
@@ -101,7 +101,7 @@ def test_a_second_process_is_refused_while_the_first_one_writes(processes, folde
     wait_until((folder.parent / "begun").exists)
     for own, other, taken in (("labels.tif", "q.tif", "labels.tif"), ("r.tif", "p.tif", "p.tif")):
         with open_large(folder / "image.tif") as image, pytest.raises(InputError) as caught:
-            segment_blocks(image, cut_off.MODEL, folder / own, probabilities=folder / other)
+            segment_blocks(CLEANING, image, folder / own, probabilities=folder / other)
         assert caught.value.where == str(folder / taken)
         assert caught.value.problem == "another process is writing it"
     process.join(LIMIT)

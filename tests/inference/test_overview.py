@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from tests.support.images import random_pixels
 from tests.support.large_files import in_memory
 from unetflow.core.errors import InputError
-from unetflow.inference.blockwise import overview
-from unetflow.inference.blockwise.overview import shrink_image, shrink_label
+from unetflow.inference import segment
 from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.blockwise.segment_blocks import Progress
+from unetflow.inference.segment import shrink_image, shrink_label
 from unetflow.io.image_file import open_large
 
 
@@ -25,7 +25,7 @@ from unetflow.io.image_file import open_large
 def test_an_overview_has_the_mean_and_the_middle_of_each_square(size, channels, edge, numbers):
     pixels = random_pixels((*size, channels), np.uint16)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(overview, "_STRIP_NUMBERS", numbers)
+        patch.setattr(segment, "_STRIP_NUMBERS", numbers)
         found = shrink_image(in_memory(pixels), edge)
         label = shrink_label(in_memory(pixels[:, :, 0] % 7), found.step)
     step = found.step
@@ -47,7 +47,7 @@ def test_an_overview_has_the_mean_and_the_middle_of_each_square(size, channels, 
 def test_an_overview_takes_little_more_memory_than_its_strips(tmp_path):
     tifffile.memmap(tmp_path / "a.tif", shape=(4000, 4000), dtype="u2").flush()
     with open_large(tmp_path / "a.tif") as image, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(overview, "_STRIP_NUMBERS", 2**18)
+        patch.setattr(segment, "_STRIP_NUMBERS", 2**18)
         tracemalloc.start()
         step = shrink_image(image, 200).step
         shrink_label(image, step)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.support.networks import randomise, tiny_unet
 from unetflow.core.geometry import Geometry
-from unetflow.inference.predict import as_predictor
+from unetflow.inference.runtimes.runtime import as_predictor
 from unetflow.models.unet import geometry_of
 from unetflow.tiling.windows import plan_windows, predict_tiled
 

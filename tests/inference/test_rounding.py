@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from unetflow.inference.runtimes.rounding import round_to_bfloat16, spread_rounding
+from unetflow.inference.runtimes.openvino_precision import round_to_bfloat16, spread_rounding
 
 NUMBERS = hnp.arrays(
     np.float32,

@@ -7,7 +7,8 @@ from tests.inference.test_runtimes import make_segmenter
 from unetflow.config.optimisation import OptimisationParameters
 from unetflow.core.errors import InputError
 from unetflow.data.samples import Sample
-from unetflow.inference.runtimes import onnx_runtime, quantisation, runtime_benchmark
+from unetflow.inference import segmenter_files
+from unetflow.inference.runtimes import onnx_runtime, runtime_benchmark
 from unetflow.inference.runtimes.runtime_benchmark import benchmark_runtimes
 from unetflow.inference.segmenter import Segmenter
 from unetflow.inference.segmenter_files import Exported
@@ -83,7 +84,7 @@ def test_a_runtime_that_is_missing_is_noted(segmenter, random, monkeypatch):
         raise InputError("runtime", "it is not installed", "Install it")
 
     monkeypatch.setattr(onnx_runtime, "convert_to_onnx", refuse)
-    monkeypatch.setattr(quantisation, "quantise", refuse)
+    monkeypatch.setattr(segmenter_files, "quantise", refuse)
     table, kept = benchmark_runtimes(segmenter, samples_of(segmenter, random), SETTINGS, seed=1)
     rows = table.set_index("name")
     for name in ("onnx", "openvino_int8"):

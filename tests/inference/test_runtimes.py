@@ -27,10 +27,9 @@ from unetflow.data.intensity import IntensityRange
 from unetflow.inference.ensemble import average_segmenters
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.runtimes import onnx_runtime
-from unetflow.inference.runtimes import registry as runtimes
+from unetflow.inference.runtimes import runtime as runtimes
 from unetflow.inference.runtimes.onnx_runtime import OnnxRuntime
-from unetflow.inference.runtimes.registry import choose_runtime, start_runtime
-from unetflow.inference.runtimes.runtime import Runtime
+from unetflow.inference.runtimes.runtime import Runtime, choose_runtime, start_runtime
 from unetflow.inference.segmenter import Segmenter
 from unetflow.models.unet import geometry_of, with_preprocessing
 from unetflow.training.callbacks import TrainingListeners

@@ -17,7 +17,7 @@ from tests.support.recording_segmenter import MakeSegmenter, serialise
 from unetflow.config.mask_export import ExecutorParameters, LargeParameters, MaskExportParameters
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.result_files import ResultFolders
-from unetflow.inference.executor import LocalExecutor, open_executor
+from unetflow.inference.executor import Executor, open_executor
 from unetflow.inference.segment import segment
 from unetflow.instances.objects import Objects
 from unetflow.io.image_file import ImageFile
@@ -108,5 +108,5 @@ def test_results_are_the_same_when_a_worker_is_killed(
 def test_this_process_is_an_executor_too(images, tmp_path, notes):
     segmenter = MakeSegmenter(notes)()
     names = [name for name, _ in segment(segmenter, images, WANTED, folders(tmp_path))]
-    again = segment(segmenter, images, WANTED, folders(tmp_path), LocalExecutor(segmenter))
+    again = segment(segmenter, images, WANTED, folders(tmp_path), Executor(segmenter))
     assert [name for name, _ in again] == names == list(images)

@@ -5,16 +5,16 @@ import pytest
 import tifffile
 
 from unetflow.config.mask_export import ExecutorParameters
-from unetflow.inference.blockwise.segment_blocks import segment_large
+from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.inference.executor import open_executor
 from unetflow.inference.postprocessing import Postprocessing
-from unetflow.inference.serialise import serialise_segmenter
+from unetflow.inference.segmenter import Segmenter
 from unetflow.io.image_file import open_large
 
 
 def test_a_serialised_segmenter_predicts_the_same(segmenter, random):
     image = random.integers(0, 256, (70, 90), np.uint8)
-    loaded = serialise_segmenter(segmenter)()
+    loaded = segmenter.serialise()()
     assert loaded.settings == segmenter.settings
     np.testing.assert_array_equal(
         loaded.predict_probabilities(image), segmenter.predict_probabilities(image), strict=True
@@ -25,14 +25,14 @@ def test_a_serialised_segmenter_predicts_the_same(segmenter, random):
 def test_a_converted_network_is_serialised_as_it_is(segmenter, random, runtime):
     image = random.integers(0, 256, (70, 90), np.uint8)
     converted = segmenter.on_runtime(runtime)
-    serialised = serialise_segmenter(converted)
+    serialised = converted.serialise()
     loaded = serialised()
     assert loaded.runtime.name == runtime
     assert loaded.runtime.parts == converted.runtime.parts
     np.testing.assert_array_equal(
         loaded.predict_probabilities(image), converted.predict_probabilities(image), strict=True
     )
-    assert serialise_segmenter(loaded)().runtime.parts == converted.runtime.parts
+    assert loaded.serialise()().runtime.parts == converted.runtime.parts
 
 
 @pytest.mark.process
@@ -43,12 +43,12 @@ def test_workers_return_the_blocks_of_one_process(segmenter, tmp_path, random):
     )
     found = {}
     with open_executor(
-        ExecutorParameters(executor="dask", workers=2), segmenter, serialise_segmenter
+        ExecutorParameters(executor="dask", workers=2), segmenter, Segmenter.serialise
     ) as executor:
         for name, options in {"here": {}, "there": {"executor": executor}}.items():
             targets = tmp_path / f"{name}.tif", tmp_path / f"{name}_p.tif"
             with open_large(tmp_path / "image.tif") as image:
-                done = segment_large(
+                done = segment_blocks(
                     segmenter, image, targets[0], probabilities=targets[1], block=60, **options
                 )
             assert done.blocks > 4

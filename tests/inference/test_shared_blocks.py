@@ -1,6 +1,6 @@
 """Blocks of a large image, computed by the workers of a Dask cluster."""
 
-from functools import partial
+import shutil
 
 import numpy as np
 import pytest
@@ -11,11 +11,10 @@ from tests.support.cluster_tasks import (
     assert_only_tasks_of_the_victim_were_repeated,
     read_notes,
 )
-from tests.support.large_files import count_done, in_memory, read_result, smooth_pixels
-from tests.support.shared_blocks import MODEL, NotingModel, serialise
+from tests.support.large_files import count_done, in_memory, read_result, smooth_pixels, with_rule
+from tests.support.shared_blocks import noting_segmenter, serialise
 from unetflow.config.mask_export import BackgroundParameters, ExecutorParameters
 from unetflow.core.errors import InputError
-from unetflow.inference.blockwise.prediction import predict_blocks
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.inference.executor import open_executor
 from unetflow.io.image_file import open_large
@@ -24,13 +23,22 @@ pytestmark = pytest.mark.process
 
 PIXELS = smooth_pixels((200, 230))
 OPTIONS = {"block": 1}
+ALONE = noting_segmenter()
+
+
+def open_workers(workers, folder, hold=None):
+    parameters = ExecutorParameters(executor="dask", workers=workers)
+    return open_executor(parameters, noting_segmenter(folder, hold), serialise)
 
 
 @pytest.fixture(scope="module")
-def executor():
-    with open_executor(
-        ExecutorParameters(executor="dask", workers=2), "model", serialise
-    ) as opened:
+def folder_of_notes(tmp_path_factory):
+    return tmp_path_factory.mktemp("shared") / "notes"
+
+
+@pytest.fixture(scope="module")
+def executor(folder_of_notes):
+    with open_workers(2, folder_of_notes) as opened:
         yield opened
 
 
@@ -42,15 +50,16 @@ def image(tmp_path):
 
 
 @pytest.fixture
-def notes(tmp_path):
-    (tmp_path / "notes").mkdir()
-    return tmp_path / "notes"
+def notes(folder_of_notes):
+    shutil.rmtree(folder_of_notes, ignore_errors=True)
+    folder_of_notes.mkdir()
+    return folder_of_notes
 
 
 def segment(image, folder, name, **options):
     summary = segment_blocks(
+        ALONE,
         image,
-        MODEL,
         folder / f"{name}.tif",
         probabilities=folder / f"{name}_p.zarr",
         **OPTIONS | options,
@@ -73,9 +82,9 @@ SOME_SKIPPED = BackgroundParameters(min_deviation=float(np.std(PIXELS[:60, :60])
 
 @pytest.mark.parametrize("background", [None, SOME_SKIPPED])
 def test_workers_return_the_results_of_one_process(executor, image, tmp_path, notes, background):
-    shared = partial(predict_blocks, executor, NotingModel(notes))
-    here = segment(image, tmp_path, "here", background=background)
-    there = segment(image, tmp_path, "there", background=background, predict=shared)
+    wanted = with_rule(background)
+    here = segment(image, tmp_path, "here", wanted=wanted)
+    there = segment(image, tmp_path, "there", wanted=wanted, executor=executor)
     assert_same(there, here)
     blocks, skipped = here[0]
     assert (0 < skipped < blocks) == (background is not None)
@@ -87,14 +96,12 @@ def test_a_killed_worker_costs_its_own_blocks_only(image, tmp_path, notes, worke
     done = []
     killer = Killer(notes, lambda: len(done))
     killer.start()
-    with open_executor(
-        ExecutorParameters(executor="dask", workers=workers), "model", serialise
-    ) as opened:
+    with open_workers(workers, notes, hold=9) as opened:
         there = segment(
             image,
             tmp_path,
             "there",
-            predict=partial(predict_blocks, opened, NotingModel(notes, hold=9)),
+            executor=opened,
             on_block=lambda *counts: done.append(counts),
         )
     assert_same(there, segment(image, tmp_path, "here"))
@@ -120,16 +127,13 @@ def stop_at(number):
 def test_a_call_in_one_process_is_resumed_by_workers_and_vice_versa(
     executor, image, tmp_path, notes, first
 ):
-    ways = {
-        "here": {},
-        "there": {"predict": partial(predict_blocks, executor, NotingModel(notes))},
-    }
+    ways = {"here": {}, "there": {"executor": executor}}
     with pytest.raises(CutOffError):
         segment(image, tmp_path, "a", on_block=stop_at(6), **ways.pop(first))
     ((_, other),) = ways.items()
     summary = segment_blocks(
+        ALONE,
         image,
-        MODEL,
         tmp_path / "a.tif",
         probabilities=tmp_path / "a_p.zarr",
         **OPTIONS | other,
@@ -147,9 +151,8 @@ def test_a_damaged_part_is_reported_and_the_other_blocks_are_kept(executor, tmp_
     with path.open("r+b") as opened:
         opened.seek(offset)
         opened.write(b"\xff" * 40)
-    shared = partial(predict_blocks, executor, NotingModel(notes))
     with open_large(path) as image, pytest.raises(InputError, match=r"block \d+:200, \d+:230") as e:
-        segment(image, tmp_path, "a", predict=shared)
+        segment(image, tmp_path, "a", executor=executor)
     assert e.value.where == str(path)
     assert count_done(tmp_path / ".a.tif.unfinished") > 5
 
@@ -157,7 +160,7 @@ def test_a_damaged_part_is_reported_and_the_other_blocks_are_kept(executor, tmp_
 def test_an_image_that_changes_during_the_call_is_refused(executor, image, tmp_path, notes):
     tifffile.imwrite(tmp_path / "image.tif", PIXELS[::-1])
     with pytest.raises(InputError, match="a worker finds another file there"):
-        segment(image, tmp_path, "a", predict=partial(predict_blocks, executor, NotingModel(notes)))
+        segment(image, tmp_path, "a", executor=executor)
 
 
 def test_pixels_in_memory_cannot_be_shared(executor, tmp_path, notes):
@@ -166,5 +169,5 @@ def test_pixels_in_memory_cannot_be_shared(executor, tmp_path, notes):
             in_memory(PIXELS),
             tmp_path,
             "a",
-            predict=partial(predict_blocks, executor, NotingModel(notes)),
+            executor=executor,
         )

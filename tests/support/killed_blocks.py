@@ -12,12 +12,10 @@ from pathlib import Path
 from zarr.core.buffer import Buffer
 from zarr.storage import _local
 
-from tests.support.large_files import cheap_model
+from tests.support.large_files import CLEANING
 from unetflow.core import atomic
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.io.image_file import open_large
-
-MODEL = cheap_model(temperature=1.7, threshold=0.45, min_object_size=25)
 
 
 def die(*arguments: object) -> None:
@@ -101,8 +99,8 @@ def main(folder: Path, ending: str, what: str = "never", number: str = "0") -> N
 
     with open_large(folder / "image.tif") as image:
         segment_blocks(
+            CLEANING,
             image,
-            MODEL,
             folder / f"labels{ending}",
             probabilities=folder / f"p{ending}",
             block=60,

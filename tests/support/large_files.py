@@ -1,5 +1,6 @@
-"""Small files in the formats of large images, and cheap models for them."""
+"""Small files in the formats of large images, and segmenters without a network for them."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ import zarr
 from scipy import ndimage
 
 from tests.support.images import random_pixels
-from unetflow.config.mask_export import BackgroundParameters
+from unetflow.config.mask_export import BackgroundParameters, LargeParameters, MaskExportParameters
 from unetflow.core.geometry import Geometry
-from unetflow.inference.blockwise.prediction import BlockModel
 from unetflow.inference.postprocessing import Postprocessing
+from unetflow.inference.runtimes.runtime import Runtime
+from unetflow.inference.segmenter import Segmenter, SegmenterSettings
 from unetflow.io.lazy_image import LazyImage
 from unetflow.tiling.windows import predict_tiled
 
@@ -29,26 +31,64 @@ def smooth_pixels(shape, seed=0):
     return np.uint16(65535 * (smooth - smooth.min()) / max(np.ptp(smooth), 1e-9))
 
 
-def cheap_model(kind="same", tile=24, **postprocessing):
-    """Return a model whose predictor filters with a box."""
-    geometry = GEOMETRIES[kind]
-    radius = {"same": 2, "valid": 3, "local": 0}[kind]
-    cut = slice(geometry.shrink, -geometry.shrink or None)
+class Function(Runtime):
+    """A function as a runtime."""
 
-    def predict(batch):
+    name, identity = "function", {}
+
+    def __init__(self, predict, outputs=1, identity=None):
+        self.predict, self.outputs, self.identity = predict, outputs, identity or {}
+
+    def __call__(self, windows):
+        return self.predict(windows)
+
+
+@dataclass
+class BoxFilter(Runtime):
+    """A filter with a box, as wide as the network of a geometry sees."""
+
+    kind: str = "same"
+
+    name, outputs = "box", 1
+
+    @property
+    def identity(self):
+        return {"kind": self.kind}
+
+    def __call__(self, windows):
+        radius = {"same": 2, "valid": 3, "local": 0}[self.kind]
+        shrink = GEOMETRIES[self.kind].shrink
+        cut = slice(shrink, -shrink or None)
         size = (1, 2 * radius + 1, 2 * radius + 1, 1)
-        blurred = ndimage.uniform_filter(batch.astype(np.float64), size, mode="constant")
+        blurred = ndimage.uniform_filter(windows.astype(np.float64), size, mode="constant")
         return (blurred[:, cut, cut, :1] / 65535).astype(np.float32)
 
+
+def as_segmenter(runtime, geometry, tile, postprocessing, classes=2, dtype="uint16"):
+    """Return the segmenter of a runtime, for images of one channel."""
+    settings = SegmenterSettings(
+        classes=[f"class {number}" for number in range(classes)],
+        channels=1,
+        dtype=dtype,
+        geometry=geometry,
+        tile=tile,
+        postprocessing=postprocessing,
+    )
+    return Segmenter(runtime, settings)
+
+
+def cheap_segmenter(kind="same", tile=24, runtime=None, **postprocessing):
+    """Return a segmenter that filters with a box."""
     settled = Postprocessing(**{"threshold": 0.5} | postprocessing)
-    return BlockModel(predict, geometry, tile, settled, {"kind": kind})
+    return as_segmenter(runtime or BoxFilter(kind), GEOMETRIES[kind], tile, settled)
 
 
-def whole_result(model, pixels):
+def whole_result(segmenter, pixels):
     """Return labels and probabilities of an image in memory."""
-    found = predict_tiled(model.predictor, pixels, model.geometry, model.tile)
-    probabilities = model.postprocessing.calibrate(found)
-    return model.postprocessing.apply(probabilities), probabilities
+    settings = segmenter.settings
+    found = predict_tiled(segmenter.runtime, pixels, settings.geometry, settings.tile)
+    probabilities = segmenter.postprocessing.calibrate(found)
+    return segmenter.postprocessing.apply(probabilities), probabilities
 
 
 def write_ome_pyramid(path: Path, pixels, levels=3):
@@ -117,7 +157,13 @@ RULES = {
     "mean": BackgroundParameters(max_mean=40_000.0),
 }
 
-CLEANING = cheap_model(temperature=1.7, threshold=0.45, min_object_size=25)
+
+def with_rule(background=None, **wanted):
+    """Return parameters with a rule for blocks of background."""
+    return MaskExportParameters(large=LargeParameters(background=background), **wanted)
+
+
+CLEANING = cheap_segmenter(temperature=1.7, threshold=0.45, min_object_size=25)
 
 
 def in_memory(pixels, stamp="first"):

@@ -14,9 +14,8 @@ import numpy as np
 import tifffile
 import zarr
 
-from tests.support.large_files import smooth_pixels
+from tests.support.large_files import Function, as_segmenter, smooth_pixels
 from unetflow.core.geometry import unet_geometry
-from unetflow.inference.blockwise.prediction import BlockModel
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.io.image_file import open_large
@@ -67,11 +66,11 @@ def peak() -> float:
 def main(folder: Path, edge: int, block: int, kind: str) -> None:
     path = write_image(folder, edge, kind)
     postprocessing = Postprocessing(threshold=0.5, min_object_size=50)
-    model = BlockModel(predict, unet_geometry(4, "same"), 512, postprocessing=postprocessing)
+    segmenter = as_segmenter(Function(predict), unet_geometry(4, "same"), 512, postprocessing)
     before, start = peak(), time.perf_counter()
     with open_large(path) as image:
         summary = segment_blocks(
-            image, model, folder / "labels.tif", probabilities=folder / "p.tif", block=block
+            segmenter, image, folder / "labels.tif", probabilities=folder / "p.tif", block=block
         )
     seconds = time.perf_counter() - start
     told = {"before": before, "peak": peak(), "seconds": seconds, "blocks": summary.blocks}

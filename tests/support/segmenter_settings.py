@@ -4,7 +4,7 @@ from typing import Any
 
 from unetflow.core.geometry import Geometry
 from unetflow.inference.postprocessing import Postprocessing
-from unetflow.inference.segmenter_settings import SegmenterSettings
+from unetflow.inference.segmenter_files import SegmenterSettings
 
 
 def make_settings(

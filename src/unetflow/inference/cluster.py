@@ -36,17 +36,8 @@ _POLL_SECONDS = 2
 _CORES_PER_WORKER = 2
 """Default size of a worker: several networks use many cores better than one, but each takes memory
 of its own."""
-_PACKAGES = (
-    "unetflow",
-    "numpy",
-    "keras",
-    "tensorflow",
-    "tensorflow-cpu",
-    "openvino",
-    "onnxruntime",
-)
+_CHECKED = ("unetflow", "numpy", "keras", "tensorflow", "tensorflow-cpu", "openvino", "onnxruntime")
 """Packages that the results depend on."""
-
 _LOGGERS = ("distributed", "distributed.client")
 _CONFIG = {
     # A task carries its image, so that it can be repeated when its worker is lost.
@@ -65,19 +56,16 @@ def open_dask_executor(
     """Connect to a cluster, or start one on this machine that stops when the block ends.
 
     Args:
-        parameters: The cluster.
+        parameters: The cluster; an `InputError` is raised where it cannot be used.
         load: Loads the context of the tasks in a worker.
-
-    Raises:
-        InputError: The cluster cannot be used.
     """
-    local = parameters.scheduler is None
+    address = parameters.scheduler
     with ExitStack() as stack:
         for logger in map(logging.getLogger, _LOGGERS):  # the executor reports what matters
             stack.callback(logger.setLevel, logger.level)
             logger.setLevel(logging.CRITICAL)
         stack.enter_context(dask.config.set(_CONFIG))
-        connect = _start_cluster(parameters.workers) if local else _connect(parameters.scheduler)
+        connect = _start_cluster(parameters.workers) if address is None else _connect(address)
         client = stack.enter_context(connect)
         name = f"unetflow-{uuid.uuid4().hex}"
         try:
@@ -89,9 +77,9 @@ def open_dask_executor(
                 "Give all workers the environment of this process",
             ) from error
         try:
-            yield DaskExecutor(client, name, shares_files=local)
+            yield DaskExecutor(client, name, shares_files=address is None)
         finally:
-            if not local and client.status == "running":
+            if address is not None and client.status == "running":
                 client.unregister_worker_plugin(name)
 
 
@@ -124,7 +112,7 @@ def _start_cluster(workers: int | None) -> Iterator[Client]:
 
 
 @contextmanager
-def _connect(address: str | None) -> Iterator[Client]:
+def _connect(address: str) -> Iterator[Client]:
     try:
         client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -151,15 +139,12 @@ def _require_workers(client: Client, seconds: float) -> None:
 
 
 def _wait_for_workers(client: Client) -> None:
-    """Wait until a lost worker is back; start the workers of a local cluster again where none is.
-
-    Dask does not restart a worker that dies while it starts.
-    """
+    """Wait until a lost worker is back; start those of a local cluster again where none is."""
     cluster = client.cluster
     if cluster is not None:
         try:
             client.wait_for_workers(1, timeout=_RESTART_SECONDS)
-        except TimeoutError:
+        except TimeoutError:  # Dask does not restart a worker that dies while it starts
             workers = len(cluster.worker_spec)
             cluster.scale(0)
             cluster.scale(workers)
@@ -171,13 +156,10 @@ class WorkerSetup(WorkerPlugin, Generic[Context]):
 
     Dask copies the plugin to every worker, including workers that start later. The context is
     loaded for the first task: during `setup` the worker could not answer the scheduler.
-
-    Args:
-        load: Loads the context.
     """
 
     def __init__(self, load: Callable[[], Context]) -> None:
-        self._load, self._versions = load, get_versions(_PACKAGES)["packages"]
+        self._load, self._versions = load, get_versions(_CHECKED)["packages"]
 
     def setup(self, worker: Worker) -> None:
         """See `WorkerPlugin.setup`."""
@@ -187,15 +169,9 @@ class WorkerSetup(WorkerPlugin, Generic[Context]):
         limit_cores(worker.state.nthreads)
 
     def call(self, name: str, function: TaskFunction[Context, Task, Any], task: Task) -> Any:
-        """Return the result or the `InputError` of one task.
+        """Return the result or the `InputError` of one task; raise one that concerns all tasks.
 
-        Args:
-            name: Identifies the function, which stays open until another one is called.
-            function: The function.
-            task: The task.
-
-        Raises:
-            InputError: The worker cannot compute any task.
+        The name identifies the function, which stays open until another one is called.
         """
         with self._lock:  # a network uses all cores of the worker
             if self._context is None:
@@ -210,10 +186,10 @@ class WorkerSetup(WorkerPlugin, Generic[Context]):
         return _detach(found) if isinstance(found, InputError) else found
 
     def _load_context(self) -> Context:
-        here = get_versions(_PACKAGES)["packages"]
+        here = get_versions(_CHECKED)["packages"]
         differences = [
             f"{package} {here[package]} instead of {self._versions[package]}"
-            for package in _PACKAGES
+            for package in _CHECKED
             if here[package] not in (None, self._versions[package])
         ]
         if differences:
@@ -236,17 +212,10 @@ def _detach(error: InputError) -> InputError:
 
 
 class DaskExecutor(Executor[Context]):
-    """Calls functions in the workers of a Dask cluster.
-
-    Args:
-        client: The client of the cluster.
-        plugin: Name under which the workers have a `WorkerSetup`.
-        shares_files: See `Executor`.
-    """
+    """Calls functions in the workers of a cluster, which have a plugin `WorkerSetup`."""
 
     def __init__(self, client: Client, plugin: str, shares_files: bool) -> None:
-        self._client, self._plugin = client, plugin
-        self.shares_files = shares_files
+        self._client, self._plugin, self.shares_files = client, plugin, shares_files
 
     def map(
         self,
@@ -256,29 +225,19 @@ class DaskExecutor(Executor[Context]):
         in_order: bool = True,
     ) -> Iterator[tuple[Task, Result | InputError]]:
         """See `Executor.map`."""
-        calls = _Calls(self._client, self._plugin, function, enumerate(tasks))
-        try:
-            yield from calls.results(in_order)
-        finally:
-            calls.cancel()
+        arguments = self._plugin, uuid.uuid4().hex, function
+        return _Calls[Task, Result](self._client, arguments, tasks).results(in_order)
 
 
 class _Calls(Generic[Task, Result]):
-    """The calls of one `map`, of which few are submitted at a time.
+    """The calls of one `map`, of which few are submitted at a time; the arguments are for `_call`.
 
     When Dask gives up a task because it was lost with its workers, another task there may be the
     cause. Such a suspect is repeated once while no other task runs.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        plugin: str,
-        function: TaskFunction[Any, Task, Result],
-        tasks: Iterator[tuple[int, Task]],
-    ) -> None:
-        self._client, self._tasks = client, tasks
-        self._arguments = plugin, uuid.uuid4().hex, function
+    def __init__(self, client: Client, arguments: tuple[Any, ...], tasks: Iterable[Task]) -> None:
+        self._client, self._arguments, self._tasks = client, arguments, enumerate(tasks)
         self._running: dict[Future, tuple[int, Task]] = {}
         self._suspects: deque[tuple[int, Task]] = deque()
         self._done: dict[int, tuple[Task, Result | InputError]] = {}
@@ -287,24 +246,24 @@ class _Calls(Generic[Task, Result]):
     def results(self, in_order: bool) -> Iterator[tuple[Task, Result | InputError]]:
         """Yield all tasks with their results; see `Executor.map`."""
         following = 0
-        while True:
-            self._check_workers()
-            self._submit()
-            number = following if in_order else next(iter(self._done), None)
-            if number in self._done:
-                following += 1
-                yield self._done.pop(number)
-            elif self._running:
-                self._collect()
-            else:
-                return
-
-    def cancel(self) -> None:
-        """Cancel the calls that are not completed."""
-        if self._running and self._client.status == "running":
-            self._client.cancel(list(self._running))
+        try:
+            while True:
+                self._check_workers()
+                self._submit()
+                number = following if in_order else next(iter(self._done), None)
+                if number in self._done:
+                    following += 1
+                    yield self._done.pop(number)
+                elif self._running:
+                    self._collect()
+                else:
+                    return
+        finally:
+            if self._running and self._client.status == "running":
+                self._client.cancel(list(self._running))
 
     def _check_workers(self) -> None:
+        """Report lost workers, and wait for new ones where none is left."""
         with _connection():
             workers = set(self._client.nthreads())
             if not workers:

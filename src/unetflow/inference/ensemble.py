@@ -10,13 +10,10 @@ from unetflow.inference.segmenter import Segmenter
 
 
 def average_segmenters(segmenters: Sequence[Segmenter]) -> Segmenter:
-    """Return a segmenter whose probabilities are the means of those of several.
+    """Return a segmenter whose probabilities are the means of several of one architecture.
 
     Each member scales raw images as in its training. The threshold is the mean of theirs, the
     temperature the geometric mean, and the smallest object the median.
-
-    Args:
-        segmenters: Segmenters of one architecture and the same classes.
     """
     settings = segmenters[0].settings
     inputs = keras.Input(segmenters[0].model.input_shape[1:], name="raw_image")

@@ -15,29 +15,21 @@ Result = TypeVar("Result")
 
 
 class TaskFunction(ABC, Generic[Context, Task, Result]):
-    """Function that an executor calls for each task.
-
-    The function, its tasks and their results must be picklable.
-    """
+    """Function that an executor calls; it, its tasks and their results must be picklable."""
 
     @abstractmethod
     def __call__(self, context: Context, task: Task) -> Result:
-        """Compute the result of one task.
-
-        Args:
-            context: The context of the executor, such as a segmenter.
-            task: The task.
-
-        Raises:
-            InputError: The input of this task cannot be used; the other tasks are computed.
-        """
+        """Return the result of a task, or raise an `InputError` that concerns this task alone."""
 
     def close(self) -> None:
         """Close what the calls have opened in this process."""
 
 
-class Executor(ABC, Generic[Context]):
-    """Calls functions for many tasks, all with the same context.
+class Executor(Generic[Context]):
+    """Calls functions for many tasks in this process; `cluster.DaskExecutor` does so in workers.
+
+    Args:
+        context: The context of all calls, such as a segmenter.
 
     Attributes:
         shares_files: Whether the files of this machine have the same paths where the tasks run.
@@ -45,7 +37,9 @@ class Executor(ABC, Generic[Context]):
 
     shares_files: bool = True
 
-    @abstractmethod
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
     def map(
         self,
         function: TaskFunction[Context, Task, Result],
@@ -66,26 +60,6 @@ class Executor(ABC, Generic[Context]):
         Raises:
             InputError: The executor cannot continue.
         """
-
-
-class LocalExecutor(Executor[Context]):
-    """Calls functions in this process, one task after the other.
-
-    Args:
-        context: The context of all calls.
-    """
-
-    def __init__(self, context: Context) -> None:
-        self._context = context
-
-    def map(
-        self,
-        function: TaskFunction[Context, Task, Result],
-        tasks: Iterable[Task],
-        *,
-        in_order: bool = True,
-    ) -> Iterator[tuple[Task, Result | InputError]]:
-        """See `Executor.map`."""
         try:
             for task in tasks:
                 yield task, attempt(function, self._context, task)
@@ -118,7 +92,7 @@ def open_executor(
         InputError: Dask is not installed, or its scheduler or workers cannot be used.
     """
     if parameters.executor == "local":
-        yield LocalExecutor(context)
+        yield Executor(context)
         return
     if find_spec("distributed") is None:
         raise InputError(

@@ -37,11 +37,7 @@ class Postprocessing(BaseModel):
 
     @classmethod
     def untuned(cls, outputs: int) -> Self:
-        """Return the postprocessing of a network that nothing was tuned for yet.
-
-        Args:
-            outputs: Probabilities that the network returns for each pixel.
-        """
+        """Return that of a network with so many outputs, for which nothing was tuned yet."""
         return cls(threshold=0.5 if outputs <= 2 else None)
 
     @property
@@ -59,8 +55,7 @@ class Postprocessing(BaseModel):
         """Choose the class of each pixel, and keep small objects.
 
         Args:
-            probabilities: Calibrated, `(height, width, 1)` for the foreground alone, or
-                `(height, width, classes)`.
+            probabilities: Calibrated, `(height, width, classes)`, or 1 for the foreground alone.
 
         Returns:
             `(height, width)` uint8, class indices; of equally probable classes the first.
@@ -85,9 +80,7 @@ class Postprocessing(BaseModel):
 def remove_small_objects(label: Label, min_size: int) -> Label:
     """Remove pieces of the foreground that have fewer than `min_size` pixels.
 
-    Args:
-        label: `(height, width)` uint8, 0 or 1; pixels that touch at a corner are one piece.
-        min_size: In pixels; up to 1 nothing is removed.
+    The label is `(height, width)` uint8, 0 or 1; pixels that touch at a corner are one piece.
     """
     if min_size <= 1:
         return label
@@ -105,9 +98,6 @@ def apply_temperature(probabilities: Probabilities, temperature: float) -> Proba
     Args:
         probabilities: `(..., classes)`, or `(..., 1)` for the foreground alone.
         temperature: 1 changes nothing.
-
-    Returns:
-        The same shape, float32.
     """
     if temperature == 1:
         return probabilities

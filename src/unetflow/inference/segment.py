@@ -4,8 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,12 +13,13 @@ from numpy.typing import NDArray
 from unetflow.config.mask_export import MaskExportParameters
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label, Probabilities
-from unetflow.inference.blockwise.overview import shrink_image, shrink_label
 from unetflow.inference.blockwise.result_files import ResultFolders
-from unetflow.inference.blockwise.segment_blocks import Progress, segment_large
-from unetflow.inference.executor import Executor, LocalExecutor, TaskFunction, attempt
+from unetflow.inference.blockwise.segment_blocks import Progress, segment_blocks
+from unetflow.inference.executor import Executor, TaskFunction, attempt
+from unetflow.inference.segmenter import Segmenter
 from unetflow.instances.objects import Objects, measure_objects
 from unetflow.io.image_file import ImageFile, WholeImage, open_large
+from unetflow.io.lazy_image import LazyImage
 from unetflow.io.pixel_size import PixelSize
 from unetflow.visualization.overlays import (
     PREDICTION_COLOUR,
@@ -30,10 +30,12 @@ from unetflow.visualization.overlays import (
     to_picture,
 )
 
-if TYPE_CHECKING:
-    from unetflow.inference.segmenter import Segmenter
-
 _log = logging.getLogger(__name__)
+
+OVERVIEW_EDGE = 2048
+"""Longest edge of the reduced copy of a large image in pixels."""
+_STRIP_NUMBERS = 2**23
+"""Number of values that are read at once for it."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,15 @@ class SegmentedImage:
 
 Outcome = SegmentedImage | InputError
 """The results of an image, or the error why it cannot be segmented."""
+_Task = tuple[str, ImageFile | WholeImage | InputError]
 
 
 def segment(
-    segmenter: "Segmenter",
+    segmenter: Segmenter,
     images: Mapping[str, ImageFile],
     wanted: MaskExportParameters,
     folders: ResultFolders | None = None,
-    executor: Executor["Segmenter"] | None = None,
+    executor: Executor[Segmenter] | None = None,
 ) -> Iterator[tuple[str, Outcome]]:
     """Segment images, large ones block by block.
 
@@ -84,16 +87,12 @@ def segment(
         wanted: Which results are wanted, and which images are large.
         folders: Where results of large images go; None: all images are segmented whole.
         executor: Computes whole images and the blocks of large ones; its context is the segmenter.
-            None: this process.
+            None: this process. An `InputError` is raised where it cannot continue.
 
     Yields:
         The name of each image with its results or error, in the order of the images.
-
-    Raises:
-        InputError: The executor cannot continue.
     """
-    executor = executor or LocalExecutor(segmenter)
-    whole = _SegmentWhole(wanted)
+    executor = executor or Executor(segmenter)
     for large, group in groupby(
         images.items(), lambda item: folders is not None and _is_large(item[1], wanted)
     ):
@@ -102,10 +101,10 @@ def segment(
                 outcome = attempt(_segment_large, segmenter, name, image, wanted, folders, executor)
                 yield name, outcome
             continue
-        tasks: Iterator[tuple[str, ImageFile | WholeImage | InputError]] = iter(group)
+        tasks: Iterator[_Task] = iter(group)
         if not executor.shares_files:
             tasks = ((name, attempt(image.open)) for name, image in group)
-        for (name, _), outcome in executor.map(whole, tasks):
+        for (name, _), outcome in executor.map(_SegmentWhole(wanted), tasks):
             yield name, outcome
 
 
@@ -117,66 +116,50 @@ def _is_large(image: ImageFile, wanted: MaskExportParameters) -> bool:
 
 
 @dataclass(frozen=True)
-class _SegmentWhole(
-    TaskFunction["Segmenter", tuple[str, ImageFile | WholeImage | InputError], SegmentedImage]
-):
+class _SegmentWhole(TaskFunction[Segmenter, _Task, SegmentedImage]):
     """Segments an image in one piece: its file, its pixels, or the error of reading them."""
 
     wanted: MaskExportParameters
 
-    def __call__(
-        self, context: "Segmenter", task: tuple[str, ImageFile | WholeImage | InputError]
-    ) -> SegmentedImage:
+    def __call__(self, context: Segmenter, task: _Task) -> SegmentedImage:
         name, image = task
         if isinstance(image, InputError):
             raise image
         whole = image.open() if isinstance(image, ImageFile) else image
-        return _segment_whole(context, name, whole, self.wanted)
-
-
-def _segment_whole(
-    segmenter: "Segmenter", name: str, image: WholeImage, wanted: MaskExportParameters
-) -> SegmentedImage:
-    """Segment an image in one piece, however large it is."""
-    pixels, classes = image.pixels, segmenter.settings.classes
-    fraction = wanted.blended_overlap
-    overlap = None if fraction is None else round(fraction * segmenter.settings.tile)
-    probabilities = segmenter.predict_probabilities(pixels, views=wanted.views, overlap=overlap)
-    postprocessing = segmenter.postprocessing.with_objects(wanted.objects)
-    label = postprocessing.apply(probabilities)
-    unlike = segmenter.describe_drift(pixels)
-    objects, table = postprocessing.separate(label), None
-    if objects is not None:
-        table = measure_objects(objects, pixels, name, classes, image.pixel_size, unlike)
-    return SegmentedImage(
-        overlay=draw_label(to_picture(pixels), label, len(classes), PREDICTION_COLOUR),
-        label=label,
-        mask=label * np.uint8(255) if len(classes) == 2 else paint_classes(label),
-        probabilities=probabilities if wanted.probabilities else None,
-        pixel_size=image.pixel_size,
-        objects=objects,
-        table=table,
-        unlike=unlike,
-    )
+        pixels, classes, wanted = whole.pixels, context.settings.classes, self.wanted
+        fraction = wanted.blended_overlap
+        overlap = None if fraction is None else round(fraction * context.settings.tile)
+        probabilities = context.predict_probabilities(pixels, views=wanted.views, overlap=overlap)
+        postprocessing = context.postprocessing.with_objects(wanted.objects)
+        label = postprocessing.apply(probabilities)
+        unlike = context.describe_drift(pixels)
+        objects, table = postprocessing.separate(label), None
+        if objects is not None:
+            table = measure_objects(objects, pixels, name, classes, whole.pixel_size, unlike)
+        return SegmentedImage(
+            overlay=draw_label(to_picture(pixels), label, len(classes), PREDICTION_COLOUR),
+            label=label,
+            mask=label * np.uint8(255) if len(classes) == 2 else paint_classes(label),
+            probabilities=probabilities if wanted.probabilities else None,
+            pixel_size=whole.pixel_size,
+            objects=objects,
+            table=table,
+            unlike=unlike,
+        )
 
 
 def _segment_large(
-    segmenter: "Segmenter",
+    segmenter: Segmenter,
     name: str,
     file: ImageFile,
     wanted: MaskExportParameters,
     folders: ResultFolders,
-    executor: Executor["Segmenter"],
+    executor: Executor[Segmenter],
 ) -> SegmentedImage:
-    """Segment an image block by block into files, if it can be read by windows.
-
-    Raises:
-        InputError: The image cannot be read or does not fit the segmenter, or its unfinished
-            blocks belong to another segmenter or other parameters.
-    """
+    """Segment an image block by block into files, if it can be read by windows."""
     image = file.open(wanted.large.min_pixels)
     if isinstance(image, WholeImage):
-        return _segment_whole(segmenter, name, image, wanted)
+        return _SegmentWhole(wanted)(segmenter, (name, image))
     with image:
         height, width, _ = image.shape
         _log.info(
@@ -188,26 +171,22 @@ def _segment_large(
             " and probabilities" if wanted.probabilities else "",
         )
         target = folders.label_of(name)
-        done = segment_large(
+        done = segment_blocks(
             segmenter,
             image,
             target,
-            views=wanted.views,
-            executor=executor,
             probabilities=folders.probabilities_of(name) if wanted.probabilities else None,
-            background=wanted.large.background,
-            pixel_size=image.pixel_size,
+            wanted=wanted,
+            executor=executor,
             on_block=Progress(name, _log.info),
         )
         _log.info(
-            "%s: all %d blocks are done; %d were finished before, %d are background",
-            name,
-            done.blocks,
-            done.found,
-            done.skipped,
+            "%s: all %d blocks are done; %d were finished before, %d are background", name, *done
         )
         overview = shrink_image(image)
-        label = _shrink_written(target, overview.step)
+        with open_large(target) as written:
+            label = shrink_label(written, overview.step)
+        del written  # its decoded tiles are freed before pictures need memory
         return SegmentedImage(
             # Outlines of objects that are a few pixels wide here would hide their inside.
             overlay=tint_classes(to_picture(overview.means), label),
@@ -216,7 +195,50 @@ def _segment_large(
         )
 
 
-def _shrink_written(path: Path, step: int) -> Label:
-    """Read a label at reduced size; its decoded tiles are freed before pictures need memory."""
-    with open_large(path) as written:
-        return shrink_label(written, step)
+class Overview(NamedTuple):
+    """Reduced copies of a large image, for its overlay and statistics of its intensities.
+
+    Attributes:
+        step: Edge in pixels of the square that one pixel stands for.
+        means: `(height, width, channels)` float32, the mean of each square.
+        sample: `(height, width, channels)`, the middle pixel of each square.
+    """
+
+    step: int
+    means: NDArray[np.float32]
+    sample: NDArray[np.generic]
+
+
+def shrink_image(image: LazyImage, edge: int = OVERVIEW_EDGE) -> Overview:
+    """Reduce an image while reading it once.
+
+    Rows and columns at the end that do not fill a square are left out.
+
+    Args:
+        image: The image.
+        edge: Longest edge of the overview in pixels; exceeded where the shorter edge would vanish.
+    """
+    step = min(-(-max(image.shape[:2]) // edge), *image.shape[:2])
+    means, sample = [], []
+    for strip in _strips(image, step):
+        height, width, channels = strip.shape
+        squares = strip.reshape(height // step, step, width // step, step, channels)
+        means.append(squares.mean(axis=(1, 3), dtype=np.float32))
+        sample.append(squares[:, step // 2, :, step // 2].copy())  # a view would keep the strip
+    return Overview(step, np.concatenate(means), np.concatenate(sample))
+
+
+def shrink_label(label: LazyImage, step: int) -> Label:
+    """Return the middle pixel of each square of a label; see `Overview.step`."""
+    middle = slice(step // 2, None, step)
+    strips = [strip[middle, middle, 0].astype(np.uint8) for strip in _strips(label, step)]
+    return np.concatenate(strips)
+
+
+def _strips(image: LazyImage, step: int) -> Iterator[NDArray[np.generic]]:
+    """Yield rows of an image that fill squares, without the columns that do not."""
+    height, width, channels = image.shape
+    height, width = height // step * step, width // step * step
+    rows = max(_STRIP_NUMBERS // (width * channels * step), 1) * step
+    for first in range(0, height, rows):
+        yield image.read((first, min(first + rows, height)), (0, width))

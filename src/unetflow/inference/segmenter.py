@@ -1,7 +1,9 @@
 """The finished model: raw image in, label of the same size out."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -11,11 +13,20 @@ from unetflow.core.errors import InputError
 from unetflow.core.types import Label, Predictor, Probabilities
 from unetflow.data.intensity import describe_drift
 from unetflow.inference.postprocessing import Postprocessing
-from unetflow.inference.runtimes.keras_runtime import KerasRuntime
-from unetflow.inference.runtimes.registry import choose_runtime, convert_network, start_runtime
-from unetflow.inference.runtimes.runtime import Identity, Runtime
-from unetflow.inference.segmenter_files import Exported, complete_archive, read_own_settings
-from unetflow.inference.segmenter_settings import SegmenterSettings
+from unetflow.inference.runtimes.runtime import (
+    Identity,
+    KerasRuntime,
+    Runtime,
+    choose_runtime,
+    convert_network,
+    start_runtime,
+)
+from unetflow.inference.segmenter_files import (
+    Exported,
+    SegmenterSettings,
+    complete_archive,
+    read_own_settings,
+)
 from unetflow.inference.tta import average_views
 from unetflow.tiling.windows import predict_blended, predict_tiled
 
@@ -63,11 +74,7 @@ class Segmenter:
 
     @property
     def model(self) -> "keras.Model":
-        """The Keras model.
-
-        Raises:
-            InputError: Another runtime computes the network.
-        """
+        """The Keras model; an `InputError` where another runtime computes the network."""
         if not isinstance(self.runtime, KerasRuntime):
             raise InputError(
                 "segmenter",
@@ -77,14 +84,11 @@ class Segmenter:
         return self.runtime.model
 
     def predict(self, image: NDArray[np.generic]) -> Label:
-        """Segment an image.
+        """Return the class index of each pixel, `(height, width)` uint8.
 
         Args:
             image: `(height, width, channels)`, or `(height, width)` with one channel, with the
                 intensities of its file.
-
-        Returns:
-            `(height, width)` uint8, the class index of each pixel.
 
         Raises:
             InputError: The channels or the type are not those of the training images.
@@ -103,8 +107,7 @@ class Segmenter:
                 `blending.predict_blended`; None joins them exactly.
 
         Returns:
-            `(height, width, classes)`, or `(height, width, 1)` where the network returns the
-            foreground's alone.
+            `(height, width, classes)`, or `(height, width, 1)` for the foreground alone.
         """
         if image.ndim == 2:
             image = image[:, :, np.newaxis]
@@ -138,17 +141,9 @@ class Segmenter:
     def describe_drift(
         self, image: NDArray[np.generic], shape: tuple[int, ...] | None = None
     ) -> str:
-        """Describe how an image differs from the training images; empty where it does not.
-
-        Args:
-            image: See `predict`.
-            shape: Height and width of the image of which this is a sample; None: it is the whole.
-        """
-        if self.settings.seen is None:
-            return ""
-        if image.ndim == 2:
-            image = image[:, :, np.newaxis]
-        return describe_drift(image, self.settings.seen, shape)
+        """Describe how an image differs from the training images; see `data.intensity`."""
+        seen = self.settings.seen
+        return "" if seen is None else describe_drift(np.atleast_3d(image), seen, shape)
 
     def with_postprocessing(self, postprocessing: Postprocessing) -> Self:
         """Return a segmenter with the same network and another postprocessing."""
@@ -162,8 +157,8 @@ class Segmenter:
         some seconds; `export` stores the result.
 
         Args:
-            runtime: "keras", "openvino" or "onnx"; "auto" as in `choose_runtime`.
-            precision: "float32", or for OpenVINO "bfloat16".
+            runtime: See `choose_runtime`.
+            precision: See `choose_runtime`.
 
         Raises:
             InputError: The runtime is not installed, or this segmenter holds no Keras model.
@@ -183,10 +178,7 @@ class Segmenter:
         return self.start(self.convert(chosen), precision, identity)
 
     def save(self, path: Path) -> None:
-        """Write the model and its settings as one `.keras` file, in one step.
-
-        Keras opens the file, too, and sees the model alone.
-        """
+        """Write model and settings as one `.keras` file, in one step; Keras opens it, too."""
         from unetflow.models.keras_io import save_keras
 
         save_keras(self.model, path, finish=lambda file: complete_archive(file, self.settings))
@@ -194,18 +186,7 @@ class Segmenter:
     def export(
         self, path: Path, runtime: str, calibration: Iterable[NDArray[np.generic]] | None = None
     ) -> None:
-        """Write the network for another runtime and the settings as one file, in one step.
-
-        The file is a zip archive that holds the network in the runtime's own format.
-
-        Args:
-            path: The file, with another suffix than `.keras`.
-            runtime: See `convert`.
-            calibration: See `convert`.
-
-        Raises:
-            InputError: The suffix is `.keras`; and see `convert`.
-        """
+        """Write what `convert` returns as one zip archive, whose suffix is not `.keras`."""
         if path.suffix == _KERAS_SUFFIX:
             raise InputError(
                 path, "an export is for other runtimes than Keras", "Use `save` for a `.keras` file"
@@ -222,8 +203,7 @@ class Segmenter:
             calibration: Images for int8, see `Exported.quantised`; None keeps float32.
 
         Raises:
-            InputError: The runtime is Keras or not installed, or this segmenter holds no Keras
-                model.
+            InputError: The runtime is Keras or not installed, or `model` is missing.
         """
         chosen = choose_runtime(runtime)
         if chosen == "keras":
@@ -235,20 +215,27 @@ class Segmenter:
         exported = Exported(chosen, convert_network(self.model, chosen), self.settings)
         return exported if calibration is None else exported.quantised(calibration)
 
+    def serialise(self) -> "Callable[[], Segmenter]":
+        """Return a picklable function that loads the segmenter in another process.
+
+        It carries the bytes of the segmenter's file, which are checked as any such file is: nothing
+        in them is run as code. A converted network is sent converted, so workers need no Keras.
+        """
+        parts = self.runtime.parts
+        with TemporaryDirectory() as folder:
+            if parts is None:
+                path = Path(folder, f"segmenter{_KERAS_SUFFIX}")
+                self.save(path)
+            else:
+                path = Path(folder, "segmenter.zip")
+                Exported(self.runtime.name, parts, self.settings).write(path)
+            return partial(_load_bytes, path.name, path.read_bytes(), self.runtime.precision)
+
     @classmethod
     def start(
         cls, exported: Exported, precision: str = "float32", identity: Identity | None = None
     ) -> Self:
-        """Load a converted segmenter into its runtime.
-
-        Args:
-            exported: The converted segmenter.
-            precision: "float32", or for OpenVINO "bfloat16".
-            identity: See `Runtime`; None: the digests of the network's files.
-
-        Raises:
-            InputError: The runtime is not installed, or cannot compute the network.
-        """
+        """Load a converted segmenter into its runtime; see `choose_runtime`, `start_runtime`."""
         chosen = choose_runtime(exported.runtime, precision)
         return cls(start_runtime(chosen, exported.parts, precision, identity), exported.settings)
 
@@ -263,8 +250,7 @@ class Segmenter:
             precision: "float32", or for OpenVINO "bfloat16".
 
         Raises:
-            InputError: The file is missing, changed or not a segmenter, or the runtime cannot
-                compute it.
+            InputError: The file is missing, changed, no segmenter, or not for this runtime.
         """
         if path.suffix == _KERAS_SUFFIX:
             from unetflow.models.keras_io import load_keras
@@ -282,3 +268,11 @@ class Segmenter:
             return cls.start(exported, precision)
         except InputError as error:
             raise InputError(path, f"{error.where}: {error.problem}", error.fix) from error
+
+
+def _load_bytes(name: str, content: bytes, precision: str) -> Segmenter:
+    """Load the content of a segmenter's file."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        path.write_bytes(content)
+        return Segmenter.load(path, precision=precision)

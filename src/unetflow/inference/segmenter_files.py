@@ -7,46 +7,71 @@ file is ever run as code.
 
 import hashlib
 import json
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
-from unetflow.inference.runtimes.registry import find_runtime
-from unetflow.inference.runtimes.runtime import Parts
-from unetflow.inference.segmenter_settings import (
-    SETTINGS_MEMBER,
-    SegmenterSettings,
-    read_settings,
-    write_settings,
-)
+from unetflow.core.geometry import Geometry
+from unetflow.data.intensity import DriftReference
+from unetflow.inference.postprocessing import Postprocessing
+from unetflow.inference.runtimes.openvino_precision import quantise
+from unetflow.inference.runtimes.runtime import PARTS, Parts
 from unetflow.io.files import require_file
 
-DIGESTS_MEMBER = "digests.json"
-_LARGEST_DIGESTS = 100_000
+DIGESTS_MEMBER, SETTINGS_MEMBER = "digests.json", "segmenter.json"
+_MAX_DIGESTS_BYTES, _MAX_SETTINGS_BYTES = 100_000, 1_000_000
 _AGAIN = "Use the file that the pipeline 'evaluation' writes, or export it again"
+_RENAMED = {"minimum_object_size": "min_object_size"}
+_FLAT = ("threshold", "temperature", *_RENAMED)
+"""Fields of `Postprocessing` that earlier versions stored beside the others."""
+
+
+class SegmenterSettings(BaseModel):
+    """Everything about a finished network except its weights.
+
+    Attributes:
+        classes: Names of the classes in the order of their labels, the background first.
+        channels: Channels that an image must have.
+        dtype: Type of the images that the network was trained on, "uint8" or "uint16".
+        geometry: What tiling needs to know about the network.
+        tile: Longest edge of a window in pixels.
+        postprocessing: How probabilities become a label.
+        seen: Intensities and sizes of the training images; None in files that lack them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    classes: list[str]
+    channels: int
+    dtype: str
+    geometry: Geometry
+    tile: int
+    postprocessing: Postprocessing
+    seen: DriftReference | None = None
 
 
 def complete_archive(path: Path, settings: SegmenterSettings) -> None:
     """Add settings and digests to an archive that holds a network."""
+    content = settings.model_dump(mode="json", exclude={"postprocessing": {"objects"}})
     with zipfile.ZipFile(path, "a") as archive:
-        write_settings(archive, settings)
+        archive.writestr(SETTINGS_MEMBER, json.dumps(content, indent=2))
         digests = {name: _digest(archive, name) for name in archive.namelist()}
         archive.writestr(DIGESTS_MEMBER, json.dumps(digests, indent=2))
 
 
 def read_own_settings(path: Path) -> SegmenterSettings:
-    """Check the digests of a `.keras` file, and return its settings.
-
-    Files of versions without digests are accepted.
+    """Check the digests of a `.keras` file, if it has any, and return its settings.
 
     Raises:
         InputError: The file is missing, was changed after it was written, or has no settings.
@@ -54,7 +79,7 @@ def read_own_settings(path: Path) -> SegmenterSettings:
     with _opening(path) as archive:
         if DIGESTS_MEMBER in archive.namelist():
             _check_digests(path, archive)
-        return _settings_of(path, archive)
+        return _read_settings(path, archive)
 
 
 @dataclass(frozen=True)
@@ -74,16 +99,11 @@ class Exported:
     def quantised(self, calibration: Iterable[NDArray[np.generic]]) -> Self:
         """Return the segmenter with convolutions in int8, which changes the masks.
 
-        Args:
-            calibration: Typical raw images `(height, width, channels)`; see `quantisation`.
-
         Raises:
-            InputError: The runtime is not OpenVINO; and see `quantisation.quantise`.
+            InputError: The runtime is not OpenVINO; and see `quantise`.
         """
         if self.runtime != "openvino":
             raise InputError("calibration", "only OpenVINO is quantised", "Leave it out")
-        from unetflow.inference.runtimes.quantisation import quantise
-
         settings = self.settings
         parts = quantise(self.parts, calibration, settings.geometry, settings.tile)
         return replace(self, parts=parts)
@@ -98,13 +118,10 @@ class Exported:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote.
-
-        Raises:
-            InputError: The file is missing, damaged, changed, incomplete, or not such a file.
-        """
+        """Read what `write` wrote; an `InputError` where it is missing, damaged or changed."""
         with _opening(path) as archive:
-            if DIGESTS_MEMBER not in archive.namelist():
+            members = set(archive.namelist())
+            if DIGESTS_MEMBER not in members:
                 raise InputError(
                     path, f"it is not an exported segmenter: no {DIGESTS_MEMBER}", _AGAIN
                 )
@@ -114,15 +131,15 @@ class Exported:
                     path, "it is not an exported segmenter: a part is compressed", _AGAIN
                 )
             _check_digests(path, archive)
-            settings = _settings_of(path, archive)
-            names = set(archive.namelist()) - {DIGESTS_MEMBER, SETTINGS_MEMBER}
-            runtime = find_runtime(names)
-            if runtime is None:
-                found = ", ".join(sorted(names)) or "nothing"
-                raise InputError(
-                    path, f"beside the settings it holds {found}, the network of no runtime", _AGAIN
-                )
-            return cls(runtime, {name: archive.read(name) for name in names}, settings)
+            settings = _read_settings(path, archive)
+            names = members - {DIGESTS_MEMBER, SETTINGS_MEMBER}
+            for runtime, parts in PARTS.items():
+                if names == parts:
+                    return cls(runtime, {name: archive.read(name) for name in names}, settings)
+            found = ", ".join(sorted(names)) or "nothing"
+            raise InputError(
+                path, f"beside the settings it holds {found}, the network of no runtime", _AGAIN
+            )
 
 
 @contextmanager
@@ -138,19 +155,45 @@ def _opening(path: Path) -> Iterator[zipfile.ZipFile]:
         ) from error
 
 
-def _settings_of(path: Path, archive: zipfile.ZipFile) -> SegmenterSettings:
+def _read_settings(path: Path, archive: zipfile.ZipFile) -> SegmenterSettings:
+    """Read the settings, also those of an earlier version."""
     try:
-        return read_settings(archive)
+        if archive.getinfo(SETTINGS_MEMBER).file_size > _MAX_SETTINGS_BYTES:
+            raise ValueError(f"{SETTINGS_MEMBER} is too large")
+        values = json.loads(archive.read(SETTINGS_MEMBER))
+        if isinstance(values, dict) and "postprocessing" not in values:
+            values = _nest_postprocessing(values)
+        return SegmenterSettings.model_validate(values)
     except (KeyError, ValueError) as error:
+        problem: object = error
+        if isinstance(error, ValidationError):
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"])) or SETTINGS_MEMBER
+            problem = f"{where}: {first['msg']}"
         raise InputError(
-            path, f"it is a network without the settings of a segmenter ({error})", _AGAIN
+            path, f"it is a network without the settings of a segmenter ({problem})", _AGAIN
         ) from error
+
+
+def _nest_postprocessing(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of an earlier version in the present layout, with a warning."""
+    flat = {name: values.pop(name) for name in _FLAT if name in values}
+    for old, new in _RENAMED.items():
+        if old in flat:
+            flat[new] = flat.pop(old)
+            warnings.warn(
+                f"{SETTINGS_MEMBER}: '{old}' is now 'postprocessing.{new}'; save the segmenter "
+                "again to store it under the new name",
+                FutureWarning,
+                stacklevel=2,
+            )
+    return {**values, "postprocessing": flat}
 
 
 def _check_digests(path: Path, archive: zipfile.ZipFile) -> None:
     """Raise an `InputError` unless the members are those of the digests."""
     names = archive.namelist()
-    if archive.getinfo(DIGESTS_MEMBER).file_size > _LARGEST_DIGESTS:
+    if archive.getinfo(DIGESTS_MEMBER).file_size > _MAX_DIGESTS_BYTES:
         raise InputError(path, f"{DIGESTS_MEMBER} is too large", _AGAIN)
     try:
         digests = dict(json.loads(archive.read(DIGESTS_MEMBER)))

@@ -61,10 +61,7 @@ def average_views(predictor: Predictor, views: int) -> Predictor:
 
     Args:
         predictor: See `tiling.predict_tiled`.
-        views: Number of the 8 symmetries of a square, from 1 on.
-
-    Raises:
-        InputError: There are not so many.
+        views: See `predict_views`; an `InputError` is raised where there are not so many.
     """
     if not 1 <= views <= MAX_VIEWS:
         raise InputError(

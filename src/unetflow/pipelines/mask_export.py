@@ -17,11 +17,11 @@ from unetflow.inference.blending_error import describe_seams
 from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.executor import open_executor
 from unetflow.inference.segment import SegmentedImage, segment
-from unetflow.inference.serialise import serialise_segmenter
+from unetflow.inference.segmenter import Segmenter
 from unetflow.instances.objects import COLUMNS, Objects
 from unetflow.io.image_file import ImageFile
 from unetflow.io.pixel_size import PixelSize
-from unetflow.pipelines.stage import Segmenter, list_first, node, stage
+from unetflow.pipelines.stage import list_first, node, stage
 
 _log = logging.getLogger(__name__)
 
@@ -108,7 +108,7 @@ def export_masks(
     if mask_export.blended_overlap is not None:
         _log.info(describe_seams(segmenter, images, mask_export))
     log = ExportLog(segmenter.settings.classes)
-    with open_executor(mask_export, segmenter, serialise_segmenter) as executor:
+    with open_executor(mask_export, segmenter, Segmenter.serialise) as executor:
         for name, found in segment(segmenter, images, mask_export, large_results, executor):
             file_name = str(PurePosixPath(name).with_name(images[name].file.name))
             if isinstance(found, InputError):

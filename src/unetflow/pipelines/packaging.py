@@ -32,8 +32,7 @@ def package_model(
     Raises:
         InputError: No image can be used, or the model finds nothing in any.
     """
-    from unetflow.inference.bioimageio.package import BioimageioPackage
-    from unetflow.inference.bioimageio.sizes import choose_window
+    from unetflow.inference.bioimageio.package import BioimageioPackage, choose_window
 
     if not packaging.authors:
         _log.warning("The package names no author; bioimage.io takes it with packaging.authors")

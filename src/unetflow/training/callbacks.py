@@ -17,7 +17,7 @@ from unetflow.core.types import Label
 from unetflow.data.intensity import IntensityRange, normalise
 from unetflow.data.samples import Sample
 from unetflow.inference.postprocessing import Postprocessing
-from unetflow.inference.predict import as_predictor
+from unetflow.inference.runtimes.runtime import as_predictor
 from unetflow.metrics.pixels import mean_dice
 from unetflow.tiling.windows import predict_tiled
 from unetflow.training.data_loader import CropLoader

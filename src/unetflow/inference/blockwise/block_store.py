@@ -3,21 +3,19 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
-from numpy.typing import NDArray
 from zarr.storage import LocalStore
 
 from unetflow.core.atomic import atomic_write, move_into_place
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label, name_differences
-from unetflow.inference.blockwise.blocks import Block, Grid
-from unetflow.inference.blockwise.prediction import BlockResult
+from unetflow.inference.blockwise.blocks import Block, BlockResult
 from unetflow.inference.blockwise.result_files import TILE, write_result
 from unetflow.inference.blockwise.small_objects import SmallObjects
 from unetflow.io.pixel_size import PixelSize
@@ -40,22 +38,22 @@ class BlockStore:
     Args:
         folder: Folder of the group; opened where it exists, else created.
         identity: Everything that the results depend on, by name, as values that JSON can hold.
-        grid: The blocks.
+        blocks: All blocks, row by row.
 
     Raises:
         InputError: The folder belongs to another segmentation, is damaged, or cannot be written.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any], grid: Grid) -> None:
-        self.folder, self._grid = folder, grid
+    def __init__(self, folder: Path, identity: Mapping[str, Any], blocks: Sequence[Block]) -> None:
+        self.folder, self.blocks = folder, blocks
         self._identity = json.dumps(dict(identity))
+        last = blocks[-1]
+        self._shape = last.rows[1], last.columns[1]
         with self._reporting_errors(folder):
             self._group = self._open_group()
-            path = folder / _STATES
-            self._states = np.load(path) if path.exists() else np.zeros(grid.shape, np.uint8)
-            last = grid.blocks[-1]
-            self._shape = last.rows[1], last.columns[1]
-            self._labels = self._array("labels", self._shape, np.uint8)
+            path, number = folder / _STATES, (last.place[0] + 1, last.place[1] + 1)
+            self._states = np.load(path) if path.exists() else np.zeros(number, np.uint8)
+            self._labels = self._array("labels", np.uint8)
 
     def _open_group(self) -> Any:
         store, metadata = LocalStore(self.folder), self.folder / "zarr.json"
@@ -80,73 +78,58 @@ class BlockStore:
             path.unlink() if path.is_file() else shutil.rmtree(path)  # of a killed process
         return group
 
-    def _array(self, name: str, shape: tuple[int, ...], dtype: type) -> Any:
+    def _array(self, name: str, dtype: type, channels: tuple[int, ...] = ()) -> Any:
         return self._group.require_array(
             name,
-            shape=shape,
-            chunks=(TILE, TILE, *shape[2:]),
+            shape=(*self._shape, *channels),
+            chunks=(TILE, TILE, *channels),
             dtype=dtype,
             compressors=None,  # which would take longer than they save
         )
 
-    def is_done(self, block: Block) -> bool:
-        """Return whether a block is stored."""
-        return bool(self._states[block.place] != _TO_DO)
+    def missing_blocks(self) -> list[Block]:
+        """Return the blocks that are not stored yet."""
+        return [block for block in self.blocks if self._states[block.place] == _TO_DO]
 
     def count_background(self) -> int:
         """Return how many blocks were skipped."""
         return int((self._states == _BACKGROUND).sum())
 
     def add(self, block: Block, result: BlockResult) -> None:
-        """Store a block.
-
-        Raises:
-            InputError: It cannot be written, for example when the disk is full.
-        """
+        """Store a block; an `InputError` where that fails, for example when the disk is full."""
         with self._reporting_errors(self.folder):
             if result.probabilities is not None:
-                self._write_probabilities(block, result.probabilities)
+                pixels = result.probabilities
+                channels = pixels.shape[2:] if pixels.shape[2] > 1 else ()
+                array = self._array("probabilities", np.float32, channels)
+                array[block.slices] = pixels.reshape(*block.shape, *channels)
             self._labels[block.slices] = 0 if result.label is None else result.label
             self._states[block.place] = _BACKGROUND if result.label is None else _PREDICTED
             with atomic_write(self.folder / _STATES) as temporary:
                 np.save(temporary, self._states)
 
-    def _write_probabilities(self, block: Block, pixels: NDArray[np.float32]) -> None:
-        channels = pixels.shape[2:] if pixels.shape[2] > 1 else ()
-        array = self._array("probabilities", (*self._shape, *channels), np.float32)
-        array[block.slices] = pixels.reshape(*block.shape, *channels)
-
     def write_labels(self, target: Path, min_size: int, pixel_size: PixelSize | None) -> None:
-        """Write the labels of all blocks to a file, without small objects.
-
-        Args:
-            target: The file.
-            min_size: Smallest object that is kept, in pixels.
-            pixel_size: The size of a pixel; None where unknown.
-
-        Raises:
-            InputError: The file cannot be written, or the blocks are damaged.
-        """
+        """Write the labels of all blocks, without objects of fewer pixels, to a file."""
         with self._reporting_errors(target):
             array = self._labels
             _require_all_chunks(array)
             if min_size > 1:
-                array = self._array("labels_of_large_objects", self._shape, np.uint8)
-                objects = SmallObjects(self._grid, self._read_label, min_size)
-                for block in self._grid.blocks:
+                array = self._array("labels_of_large_objects", np.uint8)
+                objects = SmallObjects(self.blocks, self._read_label, min_size)
+                for block in self.blocks:
                     array[block.slices] = objects.clean(block)
             self._write(array, target, pixel_size)
 
     def write_probabilities(self, target: Path, pixel_size: PixelSize | None) -> None:
         """Write the probabilities of all blocks to a file; see `write_labels`."""
         with self._reporting_errors(target):
-            if "probabilities" not in self._group:  # of background alone
-                self._array("probabilities", self._shape, np.float32)
-            array = self._array("probabilities", self._group["probabilities"].shape, np.float32)
-            certain = np.eye(1, array.shape[2], dtype=np.float32)[0] if array.ndim == 3 else 0
-            for block in self._grid.blocks:
+            known = "probabilities" in self._group  # unless all blocks are background
+            channels = self._group["probabilities"].shape[2:] if known else ()
+            array = self._array("probabilities", np.float32, channels)
+            certain = np.eye(1, *channels, dtype=np.float32)[0] if channels else 0
+            for block in self.blocks:
                 if self._states[block.place] == _BACKGROUND:
-                    array[block.slices] = np.broadcast_to(certain, (*block.shape, *array.shape[2:]))
+                    array[block.slices] = np.broadcast_to(certain, (*block.shape, *channels))
             _require_all_chunks(array)
             self._write(array, target, pixel_size)
 

@@ -1,7 +1,6 @@
 """Files with the results of large images: their names, formats and locks."""
 
 import math
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
-from unetflow.io.lazy_image import Array
 from unetflow.io.pixel_size import PixelSize
 from unetflow.io.tiff_writer import ome_header
 
@@ -24,20 +22,15 @@ TILE = 512
 """Edge of the tiles of a TIFF and of the chunks of a Zarr array, in pixels."""
 _MAX_TIFF_BYTES = 2**32 - 2**25
 """Size of the pixels beyond which offsets in a TIFF may not fit into 32 bits."""
-_TIFF, _ZARR = (".tif", ".tiff"), (".zarr",)
+_ZARR = ".zarr"
+_SUFFIXES = (".tif", ".tiff", _ZARR)
 
 
 @dataclass(frozen=True)
 class ResultFolders:
     """Folders for the labels and probabilities of large images.
 
-    Attributes:
-        labels: Folder of the labels.
-        probabilities: Folder of the probabilities.
-        suffix: Suffix of the files, which tells the format: `.tif` or `.zarr`.
-
-    Raises:
-        InputError: The suffix is another one.
+    The suffix of the files tells the format, `.tif` or `.zarr`; another one is an `InputError`.
     """
 
     labels: Path
@@ -45,7 +38,7 @@ class ResultFolders:
     suffix: str = ".tif"
 
     def __post_init__(self) -> None:
-        check_target(self.label_of("x"))
+        check_targets(self.label_of("x"))
 
     def label_of(self, name: str) -> Path:
         """Return the path of an image's label."""
@@ -56,13 +49,19 @@ class ResultFolders:
         return self.probabilities / f"{name}{self.suffix}"
 
 
-def check_target(path: Path) -> None:
-    """Raise an `InputError` where the suffix is not that of a known format."""
-    if path.suffix.lower() not in (*_TIFF, *_ZARR):
+def check_targets(*targets: Path | None) -> None:
+    """Raise an `InputError` where a suffix is not that of a known format, or two are one file."""
+    paths = list(filter(None, targets))
+    for path in paths:
+        if path.suffix.lower() not in _SUFFIXES:
+            raise InputError(
+                path,
+                f"the ending '{path.suffix}' is not one of {', '.join(_SUFFIXES)}",
+                "Choose one of them",
+            )
+    if len(set(paths)) < len(paths):
         raise InputError(
-            path,
-            f"the ending '{path.suffix}' is not one of {', '.join((*_TIFF, *_ZARR))}",
-            "Choose one of them",
+            paths[0], "labels and probabilities have one target", "Give them two names"
         )
 
 
@@ -72,9 +71,6 @@ def lock_targets(*targets: Path | None) -> Iterator[None]:
 
     The operating system releases the lock of a killed process; its hidden file is removed by the
     next process that writes the target.
-
-    Args:
-        *targets: Files or folders; None is ignored.
 
     Raises:
         InputError: Another process writes one of them.
@@ -101,23 +97,26 @@ def _remove(path: Path) -> None:
         path.unlink()
 
 
-def write_result(
-    path: Path, array: Array, digest: bytes, pixel_size: PixelSize | None = None
-) -> None:
-    """Write an array tile by tile as a compressed TIFF or as a Zarr array, by the suffix.
+def write_result(path: Path, array: Any, digest: bytes, pixel_size: PixelSize | None) -> None:
+    """Write a Zarr array tile by tile as a compressed TIFF or as a Zarr array, by the suffix.
 
     The file does not appear in one step: `atomic.move_into_place` must follow. A TIFF gets an OME
-    header, since ImageJ's own does not go with tiles; its channels are planes
-    `(channels, height, width)`.
+    header, since ImageJ's own does not go with tiles; its channels are planes.
 
     Args:
         path: The file or folder.
-        array: `(height, width)` or `(height, width, channels)`.
+        array: `(height, width)` or `(height, width, channels)`, with chunks of `TILE`.
         digest: 16 bytes that identify the content.
         pixel_size: The size of a pixel; None where unknown. Not stored in a Zarr array.
     """
-    if path.suffix.lower() in _ZARR:
-        _write_zarr(path, array)
+    if path.suffix.lower() == _ZARR:
+        import zarr  # a quarter of a second, which small images need not wait for
+
+        names = ["y", "x", "channel"][: array.ndim]
+        store = zarr.storage.LocalStore(path)
+        zarr.from_array(
+            store, data=array, compressors="auto", dimension_names=names, overwrite=True
+        )
         return
     with atomic_write(path) as temporary:
         tifffile.imwrite(
@@ -126,42 +125,18 @@ def write_result(
             shape=(*array.shape[2:], *array.shape[:2]),
             dtype=array.dtype,
             tile=(TILE, TILE),
-            bigtiff=math.prod(array.shape) * array.dtype.itemsize > _MAX_TIFF_BYTES,
+            bigtiff=array.nbytes > _MAX_TIFF_BYTES,
             compression="zlib",
             photometric="minisblack",
             maxworkers=1,
-            **ome_header("CYX"[-len(array.shape) :], digest, pixel_size),
+            **ome_header("CYX"[-array.ndim :], digest, pixel_size),
         )
 
 
-def _windows(array: Array) -> Iterator[tuple[slice, slice]]:
-    """Return the rows and columns of all tiles, row by row."""
-    rows, columns = (
-        [slice(start, min(start + TILE, length)) for start in range(0, length, TILE)]
-        for length in array.shape[:2]
-    )
-    return product(rows, columns)
-
-
-def _tiff_tiles(array: Array) -> Iterator[NDArray[Any]]:
-    """Yield the tiles of each channel, one channel after the other."""
-    for channel in range(math.prod(array.shape[2:])):
-        for window in _windows(array):
-            pixels = array[window]
-            pixels = pixels if pixels.ndim == 2 else pixels[:, :, channel]
-            yield np.pad(pixels, [(0, TILE - length) for length in pixels.shape])
-
-
-def _write_zarr(path: Path, array: Array) -> None:
-    import zarr  # a quarter of a second, which small images need not wait for
-
-    shutil.rmtree(path, ignore_errors=True)
-    written = zarr.create_array(
-        zarr.storage.LocalStore(path),
-        shape=array.shape,
-        chunks=(TILE, TILE, *array.shape[2:]),
-        dtype=array.dtype,
-        dimension_names=["y", "x", "channel"][: len(array.shape)],
-    )
-    for window in _windows(array):
-        written[window] = array[window]
+def _tiff_tiles(array: Any) -> Iterator[NDArray[Any]]:
+    """Yield the tiles of each channel, one channel after the other, each row by row."""
+    starts = product(*(range(0, length, TILE) for length in array.shape[:2]))
+    for channel, (row, column) in product(range(math.prod(array.shape[2:])), list(starts)):
+        pixels = array[row : row + TILE, column : column + TILE]
+        pixels = pixels if pixels.ndim == 2 else pixels[:, :, channel]
+        yield np.pad(pixels, [(0, TILE - length) for length in pixels.shape])

@@ -2,35 +2,29 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unetflow.config.mask_export import BackgroundParameters
+from unetflow.config.mask_export import MaskExportParameters
 from unetflow.core.errors import InputError
-from unetflow.inference.blockwise.blocks import plan_blocks
-from unetflow.inference.blockwise.prediction import (
-    BlockModel,
-    BlockOptions,
-    PredictBlocks,
-    predict_blocks,
-    predict_locally,
-)
-from unetflow.inference.blockwise.result_files import check_target, lock_targets
+from unetflow.inference.blockwise.blocks import PredictBlock, plan_blocks
+from unetflow.inference.blockwise.result_files import check_targets, lock_targets
 from unetflow.inference.executor import Executor
 from unetflow.inference.segmenter import Segmenter
 from unetflow.io.lazy_image import LazyImage
-from unetflow.io.pixel_size import PixelSize
+
+if TYPE_CHECKING:
+    from unetflow.inference.blockwise.block_store import BlockStore
 
 BLOCK = 2048
 """Longest edge of a block in pixels."""
 LONGEST_WINDOW = 512
 """Edge of a window in pixels. Longer windows overlap less, but here memory counts more."""
+_DEFAULTS = MaskExportParameters()
 
 
-@dataclass(frozen=True)
-class BlockSummary:
+class BlockSummary(NamedTuple):
     """Number of blocks of an image, by what became of them.
 
     Attributes:
@@ -44,133 +38,109 @@ class BlockSummary:
     skipped: int
 
 
-def segment_large(
+def segment_blocks(
     segmenter: Segmenter,
     image: LazyImage,
     target: Path,
     *,
-    views: int = 1,
+    probabilities: Path | None = None,
+    wanted: MaskExportParameters = _DEFAULTS,
     executor: Executor[Segmenter] | None = None,
-    **options: Any,
+    block: int = BLOCK,
+    on_block: Callable[[int, int], None] = lambda done, blocks: None,
 ) -> BlockSummary:
-    """Segment an image of any size in bounded memory; see `segment_blocks`.
+    """Segment an image of any size in bounded memory; the result is that of the whole image.
+
+    Finished blocks are kept in a hidden folder beside the target until the target is in place: a
+    call that was interrupted at any moment is resumed by repeating it.
 
     Args:
         segmenter: The segmenter.
         image: The image, as `io.image_file.open_large` opens it.
-        target: File for the labels, a `.tif` or a `.zarr`.
-        views: See `as_block_model`.
+        target: File for the labels, a tiled TIFF or a Zarr array, by the suffix: `(height, width)`
+            uint8. A TIFF gets the image's pixel size.
+        probabilities: File for the calibrated probabilities, float32: `(height, width)` of the
+            foreground, or of several classes, planes in a TIFF and the last axis in a Zarr array.
+        wanted: The views; and which blocks are not predicted, but background with certainty.
         executor: Predicts the blocks; its context is the segmenter. None: this process.
-        **options: Options of `segment_blocks`.
-
-    Raises:
-        InputError: The channels or the type are not those of the training images; and see
-            `segment_blocks`.
-
-    Example:
-        ```python
-        with open_large(Path("slide.ome.tif")) as image:
-            segment_large(segmenter, image, Path("labels.tif"))
-        ```
-    """
-    segmenter.require_fitting(image.shape, image.dtype)
-    if executor is not None:
-        as_model = partial(as_block_model, views=views)
-        options["predict"] = partial(predict_blocks, executor, as_model)
-    return segment_blocks(image, as_block_model(segmenter, views), target, **options)
-
-
-def as_block_model(segmenter: Segmenter, views: int = 1) -> BlockModel:
-    """Return the model of a segmenter for `segment_blocks`.
-
-    Args:
-        segmenter: The segmenter.
-        views: Number of the 8 symmetries of a square over which probabilities are averaged.
-
-    Raises:
-        InputError: There are not so many symmetries.
-    """
-    settings = segmenter.settings
-    return BlockModel(
-        segmenter.predictor(views),
-        settings.geometry,
-        min(settings.tile, LONGEST_WINDOW),
-        settings.postprocessing,
-        {**segmenter.runtime.identity, "views": views},
-    )
-
-
-def segment_blocks(
-    image: LazyImage,
-    model: BlockModel,
-    target: Path,
-    *,
-    probabilities: Path | None = None,
-    block: int = BLOCK,
-    background: BackgroundParameters | None = None,
-    pixel_size: PixelSize | None = None,
-    predict: PredictBlocks | None = None,
-    on_block: Callable[[int, int], None] = lambda done, blocks: None,
-) -> BlockSummary:
-    """Segment an image of any size in bounded memory.
-
-    The result is that of `tiling.predict_tiled` and `Postprocessing.apply` on the whole image,
-    except for blocks that `background` skips. Finished blocks are kept in a hidden folder beside
-    the target until the target is in place: a call that was interrupted at any moment is resumed
-    by repeating it.
-
-    Args:
-        image: The image.
-        model: The model.
-        target: File for the labels, `(height, width)` uint8: a tiled TIFF or a Zarr array, by the
-            suffix.
-        probabilities: File for the calibrated probabilities, `(height, width)` float32 of the
-            foreground, or those of several classes, planes in a TIFF and the last axis in a Zarr
-            array. Skipped blocks are background with certainty.
         block: Longest edge of a block in pixels.
-        background: Rule for blocks that are not predicted; None predicts all.
-        pixel_size: The size of a pixel, stored in a TIFF; None where unknown.
-        predict: Predicts blocks: `predict_blocks` with an executor and its model, which gives the
-            same result. None: this process.
         on_block: Called after each block with the number of finished blocks and of all.
 
     Raises:
-        InputError: The image is damaged, the suffix of a target is unknown, the disk is full,
-            another process writes a target, or the unfinished blocks belong to another image, model
-            or setting.
+        InputError: The image is damaged or does not fit, a target's suffix is unknown, the disk is
+            full, another process writes a target, or the blocks belong to another segmentation.
     """
-    for path in (target, probabilities):
-        if path is not None:
-            check_target(path)
-    if target == probabilities:
-        raise InputError(target, "labels and probabilities have one target", "Give them two names")
+    segmenter.require_fitting(image.shape, image.dtype)
+    check_targets(target, probabilities)
+    with lock_targets(target, probabilities):
+        rule, with_probabilities = wanted.large.background, probabilities is not None
+        function = PredictBlock(image, wanted.views, rule, with_probabilities)
+        store = _open_store(segmenter, image, function, target, block)
+        summary = _fill(store, function, segmenter, executor, on_block)
+        if probabilities is not None:
+            store.write_probabilities(probabilities, image.pixel_size)
+        store.write_labels(target, segmenter.postprocessing.min_object_size, image.pixel_size)
+        store.remove()
+        return summary
+
+
+def _open_store(
+    segmenter: Segmenter, image: LazyImage, function: PredictBlock, target: Path, block: int
+) -> "BlockStore":
     from unetflow.inference.blockwise.block_store import BlockStore  # imports Zarr
 
-    with lock_targets(target, probabilities):
-        grid = plan_blocks(*image.shape[:2], model.geometry, model.tile, block)
-        identity = {
-            **image.identity,
-            **model.describe(),
-            "block": block,
-            "background": None if background is None else background.model_dump(),
-            "probabilities": probabilities is not None,
-        }
-        store = BlockStore(target.with_name(f".{target.name}.unfinished"), identity, grid)
-        missing = [one for one in grid.blocks if not store.is_done(one)]
-        number = len(grid.blocks)
-        found = number - len(missing)
-        for done in range(found):
-            on_block(done + 1, number)
-        options = BlockOptions(background, probabilities is not None)
-        predict = predict or partial(predict_locally, model)
-        for done, (one, result) in enumerate(predict(image, options, missing), found + 1):
-            store.add(one, result)
-            on_block(done, number)
-        if probabilities is not None:
-            store.write_probabilities(probabilities, pixel_size)
-        store.write_labels(target, model.postprocessing.min_object_size, pixel_size)
-        store.remove()
-        return BlockSummary(number, found, store.count_background())
+    described, rule = describe_segmenter(segmenter, function.views), function.background
+    identity = {
+        **image.identity,
+        **described,
+        "block": block,
+        "background": None if rule is None else rule.model_dump(),
+        "probabilities": function.probabilities,
+    }
+    geometry = segmenter.settings.geometry
+    blocks = plan_blocks(*image.shape[:2], geometry, described["tile"], block)
+    return BlockStore(target.with_name(f".{target.name}.unfinished"), identity, blocks)
+
+
+def describe_segmenter(segmenter: Segmenter, views: int = 1) -> dict[str, Any]:
+    """Return everything for JSON that the labels of a block depend on; it has all small objects."""
+    settings = segmenter.settings
+    return {
+        "model": {**segmenter.runtime.identity, "views": views},
+        "geometry": asdict(settings.geometry),
+        "tile": min(settings.tile, LONGEST_WINDOW),
+        **settings.postprocessing.model_dump(exclude={"min_object_size", "objects"}),
+    }
+
+
+def _fill(
+    store: "BlockStore",
+    function: PredictBlock,
+    segmenter: Segmenter,
+    executor: Executor[Segmenter] | None,
+    on_block: Callable[[int, int], None],
+) -> BlockSummary:
+    """Predict the blocks that are missing in a store."""
+    if executor is not None and function.reopen is None:
+        raise InputError(
+            "image", "it is not a file that workers can open", "Open it with `open_large`"
+        )
+    missing, number = store.missing_blocks(), len(store.blocks)
+    found = number - len(missing)
+    for done in range(found):
+        on_block(done + 1, number)
+    results = (executor or Executor(segmenter)).map(function, missing, in_order=False)
+    for done, (block, result) in enumerate(results, found + 1):
+        if isinstance(result, InputError):
+            raise InputError(
+                result.where,
+                f"{result.problem} (block {block.rows[0]}:{block.rows[1]}, "
+                f"{block.columns[0]}:{block.columns[1]}; those that are done are kept)",
+                result.fix,
+            ) from result
+        store.add(block, result)
+        on_block(done, number)
+    return BlockSummary(number, found, store.count_background())
 
 
 class Progress:

@@ -1,6 +1,6 @@
 """Small objects of a large image, whose pieces may be in several blocks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components as join_pairs
 from skimage.measure import label as connected_components
 
 from unetflow.core.types import Label
-from unetflow.inference.blockwise.blocks import Block, Grid
+from unetflow.inference.blockwise.blocks import Block
 
 Numbers = NDArray[np.int64]
 
@@ -22,24 +22,21 @@ class SmallObjects:
     grows with the borders and not with the area.
 
     Args:
-        grid: The blocks.
+        blocks: All blocks, row by row.
         read: Returns the label of a block, `(height, width)`, of which 1 is the foreground.
         min_size: Smallest object that is kept, in pixels.
     """
 
-    def __init__(self, grid: Grid, read: Callable[[Block], Label], min_size: int) -> None:
+    def __init__(
+        self, blocks: Sequence[Block], read: Callable[[Block], Label], min_size: int
+    ) -> None:
         self._read, self._min_size = read, min_size
         self._first: dict[tuple[int, int], int] = {}
-        self._large = np.ones(1, bool)
-        if min_size > 1:
-            self._measure(grid)
+        self._large = self._measure(blocks)
 
     def clean(self, block: Block) -> Label:
         """Return the label of a block without objects that are small in the whole image."""
-        label = self._read(block)
-        if self._min_size <= 1:
-            return label
-        objects = _find_objects(label)
+        objects = _find_objects(self._read(block))
         stays = np.bincount(objects.ravel()) >= self._min_size
         at_border = _border_objects(objects)
         first = self._first[block.place]
@@ -47,12 +44,13 @@ class SmallObjects:
         stays[0] = False  # the background
         return stays[objects].astype(np.uint8)
 
-    def _measure(self, grid: Grid) -> None:
-        width = max(block.columns[1] for block in grid.blocks)
+    def _measure(self, blocks: Sequence[Block]) -> NDArray[np.bool_]:
+        """Return whether each piece at a border belongs to a large object, by its number."""
+        width = blocks[-1].columns[1]
         above = below = np.zeros(width, np.int64)
-        before: Numbers = np.zeros(0, np.int64)
+        before = np.zeros(0, np.int64)
         areas, pairs, first = [np.zeros(1, np.int64)], [np.zeros((2, 0), np.int64)], 1
-        for block in grid.blocks:
+        for block in blocks:
             if block.place[1] == 0:
                 above, below, before = below, np.zeros(width, np.int64), np.zeros(0, np.int64)
             objects = _find_objects(self._read(block))
@@ -73,7 +71,7 @@ class SmallObjects:
         graph = coo_array((np.ones(len(one), bool), (one, other)), shape=(first, first))
         piece_of = join_pairs(graph, directed=False)[1]
         area = np.bincount(piece_of, weights=np.concatenate(areas))
-        self._large = area[piece_of] >= self._min_size
+        return np.asarray(area[piece_of] >= self._min_size)
 
 
 def _find_objects(label: Label) -> NDArray[np.intp]:
@@ -90,10 +88,7 @@ def _border_objects(objects: NDArray[np.intp]) -> NDArray[np.intp]:
 def _touching(one: Numbers, other: Numbers, offset: int) -> NDArray[np.int64]:
     """Return the pairs of objects, `(2, pairs)`, that touch on two neighbouring lines of pixels.
 
-    Args:
-        one: Numbers of the objects along the first line; 0 is the background.
-        other: Numbers along the second line.
-        offset: Position on the first line where the second one begins.
+    The second line begins at the position `offset` of the first one; 0 is the background.
     """
     places = np.arange(len(other)) + offset
     found = []

@@ -12,26 +12,21 @@ from numpy.typing import NDArray
 from unetflow.core.errors import InputError
 from unetflow.core.parallel import count_cores
 from unetflow.core.types import Probabilities
-from unetflow.inference.runtimes.runtime import Identity, Parts, Runtime, digest_parts
+from unetflow.inference.runtimes.runtime import ConvertedRuntime, Identity, Parts
 
 if TYPE_CHECKING:
     import keras
 
-_FILE = "network.onnx"
+_FILE, _AGAIN = "network.onnx", "Export the segmenter again"
 
 
 def convert_to_onnx(model: "keras.Model") -> Parts:
-    """Convert a Keras model into one ONNX file by `keras.Model.export`.
-
-    Raises:
-        InputError: tf2onnx, which Keras calls, is not installed.
-    """
+    """Convert a Keras model into one ONNX file; an `InputError` where tf2onnx is missing."""
     with TemporaryDirectory() as folder:
         written = Path(folder, _FILE)
         try:
-            with (
-                catch_warnings()
-            ):  # Keras patches tf2onnx for NumPy 2 with a name that NumPy removed
+            with catch_warnings():
+                # Keras patches tf2onnx for NumPy 2 with a name that NumPy removed.
                 filterwarnings("ignore", r".*`np\.object`", FutureWarning)
                 model.export(written, format="onnx", verbose=False, input_signature=model.inputs)
         except ImportError as error:
@@ -47,8 +42,7 @@ def _with_squeezed_output(network: bytes) -> bytes:
     """Return a network whose output has the axes batch, height, width and outputs.
 
     tf2onnx writes the last transposition of a single output as a reshape to five axes and a squeeze
-    to four. Depending on the order in which it visits the nodes, it may remove TensorFlow's
-    identity behind them first; then the squeeze is lost.
+    to four. Depending on the order in which it visits the nodes, the squeeze is lost.
     """
     import onnx
 
@@ -71,12 +65,8 @@ def _with_squeezed_output(network: bytes) -> bytes:
     return content
 
 
-class OnnxRuntime(Runtime):
-    """A network that ONNX Runtime computes on the CPU.
-
-    Args:
-        parts: The files of `convert_to_onnx`.
-        identity: See `Runtime`; None: the digests of the parts.
+class OnnxRuntime(ConvertedRuntime):
+    """A network of `convert_to_onnx` that ONNX Runtime computes on the CPU.
 
     Raises:
         InputError: The network cannot be read, or refers to other files.
@@ -87,8 +77,7 @@ class OnnxRuntime(Runtime):
     def __init__(self, parts: Parts, identity: Identity | None = None) -> None:
         import onnxruntime
 
-        self.parts = parts
-        self._identity = digest_parts(parts) if identity is None else identity
+        super().__init__(parts, identity)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = count_cores()
         _refuse_external_data(parts[_FILE])
@@ -97,16 +86,9 @@ class OnnxRuntime(Runtime):
                 parts[_FILE], options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its errors have no other common base
-            raise InputError(
-                _FILE, f"ONNX Runtime cannot read it ({error})", "Export the segmenter again"
-            ) from error
+            raise InputError(_FILE, f"ONNX Runtime cannot read it ({error})", _AGAIN) from error
         self._input = self._session.get_inputs()[0].name
         self.outputs = int(self._session.get_outputs()[0].shape[-1])
-
-    @property
-    def identity(self) -> Identity:
-        """See `Runtime`; its keys stand in unfinished results of earlier versions, too."""
-        return {"engine": self.name, "precision": self.precision, **self._identity}
 
     def __call__(self, windows: NDArray[np.generic]) -> Probabilities:
         """Predict raw images; see `Runtime`."""
@@ -132,10 +114,6 @@ def _refuse_external_data(network: bytes) -> None:
     try:
         graph = onnx.load_model_from_string(network).graph
     except DecodeError as error:
-        raise InputError(
-            _FILE, f"it is not an ONNX file ({error})", "Export the segmenter again"
-        ) from error
+        raise InputError(_FILE, f"it is not an ONNX file ({error})", _AGAIN) from error
     if any(map(onnx.external_data_helper.uses_external_data, _tensors_of(graph))):
-        raise InputError(
-            _FILE, "it refers to other files that hold its weights", "Export the segmenter again"
-        )
+        raise InputError(_FILE, "it refers to other files that hold its weights", _AGAIN)

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from unetflow.core.errors import InputError
 from unetflow.core.parallel import count_cores
 from unetflow.core.types import Probabilities
-from unetflow.inference.runtimes.exact_input import part_from_scaling
-from unetflow.inference.runtimes.rounding import round_kernels
-from unetflow.inference.runtimes.runtime import Identity, Parts, Runtime, digest_parts
+from unetflow.inference.runtimes.openvino_precision import (
+    part_from_scaling,
+    round_kernels,
+    store_network,
+)
+from unetflow.inference.runtimes.runtime import ConvertedRuntime, Identity, Parts
 
 if TYPE_CHECKING:
     import keras
@@ -20,21 +23,16 @@ if TYPE_CHECKING:
 
 
 def convert_to_openvino(model: "keras.Model") -> Parts:
-    """Convert a Keras model into the two files of OpenVINO's format, with weights in float32.
-
-    The core reads TensorFlow's format; unlike `openvino.convert_model`, that reports nothing to
-    Intel.
-    """
+    """Convert a Keras model into the two files of OpenVINO's format, with weights in float32."""
     import openvino
 
     with TemporaryDirectory() as folder:
-        saved, written = Path(folder, "saved_model"), Path(folder, "network.xml")
+        saved = Path(folder, "saved_model")
         model.export(saved, format="tf_saved_model", verbose=False, input_signature=model.inputs)
+        # Unlike `openvino.convert_model`, this reports nothing to Intel.
         network = openvino.Core().read_model(saved)
         _leave_sizes_to_strides(network)
-        openvino.save_model(network, written, compress_to_fp16=False)
-        weights = written.with_suffix(".bin")
-        return {path.name: path.read_bytes() for path in (written, weights)}
+        return store_network(network)
 
 
 def _leave_sizes_to_strides(network: "openvino.Model") -> None:
@@ -52,25 +50,15 @@ def _leave_sizes_to_strides(network: "openvino.Model") -> None:
         kernel = node.input(1).get_shape()[2:]
         if list(kernel) != list(options["strides"]) or any(options["output_padding"]):
             continue
-        plain = opset15.convolution_backprop_data(
-            node.input_value(0),
-            node.input_value(1),
-            strides=options["strides"],
-            pads_begin=options["pads_begin"],
-            pads_end=options["pads_end"],
-            dilations=options["dilations"],
-        )
+        kept = {name: options[name] for name in ("strides", "pads_begin", "pads_end", "dilations")}
+        inputs = node.input_value(0), node.input_value(1)
+        plain = opset15.convolution_backprop_data(*inputs, **kept)
         plain.set_friendly_name(node.get_friendly_name())
         node.output(0).replace(plain.output(0))
 
 
-class OpenVinoRuntime(Runtime):
-    """A network that OpenVINO computes on the CPU.
-
-    Args:
-        parts: The files of `convert_to_openvino`.
-        precision: "float32" or "bfloat16".
-        identity: See `Runtime`; None: the digests of the parts.
+class OpenVinoRuntime(ConvertedRuntime):
+    """A network of `convert_to_openvino` that OpenVINO computes on the CPU.
 
     Raises:
         InputError: The network cannot be read, or this processor does not support bfloat16.
@@ -83,8 +71,7 @@ class OpenVinoRuntime(Runtime):
     ) -> None:
         import openvino
 
-        self.parts = parts
-        self._identity = digest_parts(parts) if identity is None else identity
+        super().__init__(parts, identity)
         self.precision = precision
         core = openvino.Core()
         if precision == "bfloat16" and "BF16" not in core.get_property(
@@ -112,11 +99,6 @@ class OpenVinoRuntime(Runtime):
             raise InputError(
                 "network.xml", f"OpenVINO cannot read it ({error})", "Export the segmenter again"
             ) from error
-
-    @property
-    def identity(self) -> Identity:
-        """See `Runtime`; its keys stand in unfinished results of earlier versions, too."""
-        return {"engine": self.name, "precision": self.precision, **self._identity}
 
     def __call__(self, windows: NDArray[np.generic]) -> Probabilities:
         """Predict raw images; see `Runtime`."""

@@ -22,12 +22,6 @@ from unetflow.metrics.pixels import mean_dice
 KERAS = "keras"
 CALIBRATION_EDGE = 256
 """Smallest edge of a calibration crop in pixels; rounded up to a size that the network takes."""
-_TRIED = {
-    "openvino": ("openvino", "float32"),
-    "openvino_bfloat16": ("openvino", "bfloat16"),
-    "openvino_int8": ("openvino", "int8"),
-    "onnx": ("onnx", "float32"),
-}
 
 
 @dataclass
@@ -36,7 +30,7 @@ class BenchmarkResult:
 
     Attributes:
         name: Name of the runtime with its precision.
-        runtime: One of `registry.RUNTIMES`.
+        runtime: One of `runtime.RUNTIMES`.
         precision: "float32", "bfloat16" or "int8".
         dice: Mean over the images; see `metrics.pixels.mean_dice`. None where it did not run.
         fall: Difference of Keras's mean Dice and this one.
@@ -58,58 +52,61 @@ class BenchmarkResult:
     kept: bool = False
     reason: str = ""
 
+    @property
+    def file(self) -> str:
+        """The name of its network's file: bfloat16 computes with that of float32."""
+        return f"{self.runtime}_int8" if self.precision == "int8" else self.runtime
+
+
+Started = list[tuple[BenchmarkResult, Segmenter]]
+
 
 def benchmark_runtimes(
     segmenter: Segmenter, samples: Mapping[str, Sample], settings: OptimisationParameters, seed: int
 ) -> tuple[pd.DataFrame, dict[str, Exported]]:
     """Convert a segmenter for each runtime, and measure Dice and speed.
 
-    A runtime that is not installed, or a precision that the processor lacks, gets a row with the
-    reason.
-
     Args:
-        segmenter: A segmenter with a Keras model.
+        segmenter: A segmenter with a Keras model; an `InputError` is raised for another one.
         samples: Validation samples, opened one at a time. Crops of the images calibrate int8.
         settings: How runtimes are compared.
         seed: Draws the crops.
 
     Returns:
-        A table with the columns of `BenchmarkResult`, Keras first; and the converted segmenters
-        that are kept, by name. A file that serves two precisions is returned once.
-
-    Raises:
-        InputError: The segmenter holds no Keras model.
+        A table with the columns of `BenchmarkResult`, Keras first; where a runtime is missing or
+        the processor lacks a precision, with the reason. And the converted segmenters that are
+        kept, by name; a file that serves two precisions is returned once.
     """
     segmenter.model  # noqa: B018 - raises here, since below each runtime would only be skipped
-    started = {KERAS: segmenter}
-    trials = {KERAS: BenchmarkResult(KERAS, KERAS, "float32", kept=True)}
+    trials = [
+        BenchmarkResult(KERAS, KERAS, "float32", kept=True),
+        BenchmarkResult("openvino", "openvino", "float32"),
+        BenchmarkResult("openvino_bfloat16", "openvino", "bfloat16"),
+        BenchmarkResult("openvino_int8", "openvino", "int8"),
+        BenchmarkResult("onnx", "onnx", "float32"),
+    ]
+    started: Started = [(trials[0], segmenter)]
     converted: dict[str, Exported] = {}
-    for name, (runtime, precision) in _TRIED.items():
-        trials[name] = BenchmarkResult(name, runtime, precision)
-        file = _file_of(runtime, precision)
+    for trial in trials[1:]:
+        runtime, precision = trial.runtime, trial.precision
         try:
             if runtime not in converted:
                 converted[runtime] = segmenter.convert(runtime)
             if precision == "int8":
                 crops = _draw_crops(segmenter, samples, settings.calibration_crops, seed)
-                converted[file] = converted[runtime].quantised(crops)
-            started[name] = Segmenter.start(
-                converted[file], "bfloat16" if precision == "bfloat16" else "float32"
-            )
+                converted[trial.file] = converted[runtime].quantised(crops)
+            exported = converted[trial.file]
+            of_numbers = "bfloat16" if precision == "bfloat16" else "float32"
+            started.append((trial, Segmenter.start(exported, of_numbers)))
         except InputError as error:
-            trials[name].reason = f"{error.problem}: {error.fix}"
+            trial.reason = f"{error.problem}: {error.fix}"
             continue
-        trials[name].megabytes = sum(map(len, converted[file].parts.values())) / 1e6
-    _measure_dice(trials, started, samples, settings.tolerance)
-    _measure_speed(trials, started, samples, settings)
-    table = pd.DataFrame([asdict(trial) for trial in trials.values()])
-    needed = {_file_of(t.runtime, t.precision) for t in trials.values() if t.kept} - {KERAS}
-    return table, {name: converted[name] for name in converted if name in needed}
-
-
-def _file_of(runtime: str, precision: str) -> str:
-    """Return the name of a network's file: bfloat16 computes with that of float32."""
-    return f"{runtime}_int8" if precision == "int8" else runtime
+        trial.megabytes = sum(map(len, exported.parts.values())) / 1e6
+    _measure_dice(started, samples, settings.tolerance)
+    _measure_speed(started, samples, settings)
+    needed = {trial.file for trial in trials if trial.kept} - {KERAS}
+    kept = {name: exported for name, exported in converted.items() if name in needed}
+    return pd.DataFrame(list(map(asdict, trials))), kept
 
 
 def _draw_crops(
@@ -129,23 +126,17 @@ def _draw_crops(
     ]
 
 
-def _measure_dice(
-    trials: Mapping[str, BenchmarkResult],
-    started: Mapping[str, Segmenter],
-    samples: Mapping[str, Sample],
-    tolerance: float,
-) -> None:
-    """Score all runtimes, image by image, and set which are kept."""
-    scores: dict[str, list[float]] = {name: [] for name in started}
+def _measure_dice(started: Started, samples: Mapping[str, Sample], tolerance: float) -> None:
+    """Score all runtimes, image by image, and set which are kept; Keras is the first."""
+    scores: list[list[float]] = [[] for _ in started]
     for sample in samples.values():
         image, truth = np.asarray(sample.image), np.asarray(sample.label)
-        for name, segmenter in started.items():
-            found = segmenter.predict(image)
-            scores[name].append(mean_dice(truth, found, len(segmenter.settings.classes)))
-    best = float(np.mean(scores[KERAS]))
-    for name, values in scores.items():
-        trial = trials[name]
-        trial.dice = float(np.mean(values))
+        for own, (_, segmenter) in zip(scores, started, strict=True):
+            classes = len(segmenter.settings.classes)
+            own.append(mean_dice(truth, segmenter.predict(image), classes))
+    best = float(np.mean(scores[0]))
+    for (trial, _), own in zip(started, scores, strict=True):
+        trial.dice = float(np.mean(own))
         trial.fall = best - trial.dice
         trial.kept = trial.fall <= tolerance
         if not trial.kept:
@@ -153,23 +144,19 @@ def _measure_dice(
 
 
 def _measure_speed(
-    trials: Mapping[str, BenchmarkResult],
-    started: Mapping[str, Segmenter],
-    samples: Mapping[str, Sample],
-    settings: OptimisationParameters,
+    started: Started, samples: Mapping[str, Sample], settings: OptimisationParameters
 ) -> None:
     """Time all runtimes in turns on the same images, which each has predicted once."""
     chosen = islice(samples.values(), settings.timed_images)
     images = [np.asarray(sample.image) for sample in chosen]
     megapixels = sum(image.shape[0] * image.shape[1] for image in images) / 1e6
-    seconds: dict[str, list[float]] = {name: [] for name in started}
-    for _ in range(settings.rounds):
-        for name, segmenter in started.items():
+    seconds = np.empty((len(started), settings.rounds))
+    for taken in seconds.T:
+        for place, (_, segmenter) in enumerate(started):
             begin = time.perf_counter()
             for image in images:
                 segmenter.predict(image)
-            seconds[name].append(time.perf_counter() - begin)
-    for name, taken in seconds.items():
-        ratios = [keras / own for keras, own in zip(seconds[KERAS], taken, strict=True)]
-        trials[name].megapixels_per_second = megapixels / statistics.median(taken)
-        trials[name].speed_over_keras = statistics.median(ratios)
+            taken[place] = time.perf_counter() - begin
+    for (trial, _), own in zip(started, seconds, strict=True):
+        trial.megapixels_per_second = megapixels / statistics.median(own)
+        trial.speed_over_keras = statistics.median(seconds[0] / own)

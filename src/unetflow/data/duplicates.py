@@ -107,8 +107,8 @@ def _find_near(
         for other, correlation in zip(near, comparison.correlate(one, near), strict=True):
             # An earlier one of the row may have linked the two in the meantime.
             if correlation >= MIN_CORRELATION and clusters[other] != clusters[one]:
-                two, distance_found = ids[int(other)], int(bits[other])
-                yield ids[one], two, "nearly the same", distance_found, float(correlation)
+                pair = ids[one], ids[int(other)]
+                yield *pair, "nearly the same", int(bits[other]), float(correlation)
                 clusters[clusters == clusters[other]] = clusters[one]
 
 

@@ -39,7 +39,8 @@ from unetflow.data.groups import Units, make_units, name_groups
 
 _TRAIN, _TEST = SPLITS.index("train"), SPLITS.index("test")
 
-Numbers: TypeAlias = NDArray[np.intp]
+Subsets: TypeAlias = NDArray[np.intp]
+"""The number of a split, fold or subset for each sample or unit, -1 for none."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def split_samples(
 
 def _find_earlier(
     samples: pd.DataFrame, rule: SplitRule, before: pd.DataFrame | None
-) -> tuple[Numbers, Numbers]:
+) -> tuple[Subsets, Subsets]:
     """Return the earlier split and fold of each sample, -1 if it is new."""
     if before is None or not {"split_rule", "fold"} <= set(before.columns):
         nothing = np.full(len(samples), -1, np.intp)
@@ -112,13 +113,13 @@ def _find_earlier(
     return _split_numbers(found["split"]), found["fold"].fillna(-1).to_numpy(np.intp)
 
 
-def _split_numbers(names: "pd.Series[str]") -> Numbers:
+def _split_numbers(names: "pd.Series[str]") -> Subsets:
     """Return the positions of names in `SPLITS`, -1 for missing ones."""
     return pd.Categorical(names, SPLITS).codes.astype(np.intp)
 
 
 def _divided_groups(
-    groups: list[str], strategy: str, old_splits: Numbers, old_folds: Numbers
+    groups: list[str], strategy: str, old_splits: Subsets, old_folds: Subsets
 ) -> set[str]:
     """Return the groups that blocks may divide: all if they are few, else those divided before."""
     if strategy != "contiguous":
@@ -131,8 +132,8 @@ def _divided_groups(
 
 
 def _given_splits(
-    samples: pd.DataFrame, units: Units, split: SplitParameters, old_splits: Numbers
-) -> Numbers:
+    samples: pd.DataFrame, units: Units, split: SplitParameters, old_splits: Subsets
+) -> Subsets:
     """Return the source's splits; draw those that it lacks from its training samples."""
     nameless = samples["id"][samples["source_split"].isna()].tolist()
     if nameless:
@@ -164,8 +165,8 @@ def _assign(
     rows: NDArray[np.bool_],
     strategy: str,
     fractions: NDArray[np.float64],
-    old_splits: Numbers,
-) -> Numbers:
+    old_splits: Subsets,
+) -> Subsets:
     """Return the split of the samples in some rows, by their units."""
     needed = np.flatnonzero(fractions)
     part = units.part(rows)
@@ -187,8 +188,8 @@ def _assign(
 
 
 def _assign_folds(
-    units: Units, rows: NDArray[np.bool_], split: SplitParameters, old_folds: Numbers
-) -> Numbers:
+    units: Units, rows: NDArray[np.bool_], split: SplitParameters, old_folds: Subsets
+) -> Subsets:
     """Return the fold of each sample, -1 outside some rows."""
     folds = np.full(len(rows), -1, np.intp)
     part = units.part(rows)
@@ -209,7 +210,7 @@ def _assign_folds(
     return folds
 
 
-def _first_in_unit(old: Numbers, units: Units) -> Numbers:
+def _first_in_unit(old: Subsets, units: Units) -> Subsets:
     """Return the smallest earlier number of each unit's samples, -1 if all are new."""
     none = np.iinfo(np.intp).max
     first = np.full(len(units), none)
@@ -217,13 +218,13 @@ def _first_in_unit(old: Numbers, units: Units) -> Numbers:
     return np.where(first == none, -1, first)
 
 
-def _assign_by_draw(units: Units, fractions: NDArray[np.float64], old: Numbers) -> Numbers:
+def _assign_by_draw(units: Units, fractions: NDArray[np.float64], old: Subsets) -> Subsets:
     """Assign each unit to the subset whose range contains its drawn number."""
     drawn = np.searchsorted(np.cumsum(fractions)[:-1], units.draws, side="right")
     return _fill_empty(units, fractions, old, np.where(old >= 0, old, drawn))
 
 
-def _assign_by_stratum(units: Units, fractions: NDArray[np.float64], old: Numbers) -> Numbers:
+def _assign_by_stratum(units: Units, fractions: NDArray[np.float64], old: Subsets) -> Subsets:
     """Assign the new units, stratum by stratum, each to the subset that lacks most samples.
 
     The lack is counted over all samples that have a subset or belong to a stratum that has been
@@ -242,7 +243,7 @@ def _assign_by_stratum(units: Units, fractions: NDArray[np.float64], old: Number
     return _fill_empty(units, fractions, old, subsets)
 
 
-def _assign_blocks(units: Units, fractions: NDArray[np.float64], old: Numbers) -> Numbers:
+def _assign_blocks(units: Units, fractions: NDArray[np.float64], old: Subsets) -> Subsets:
     """Cut the series of units into blocks, or let new units join their nearest old neighbour."""
     if not np.isin(np.flatnonzero(fractions), old).all():
         return _cut(units.sizes, fractions)
@@ -250,11 +251,11 @@ def _assign_blocks(units: Units, fractions: NDArray[np.float64], old: Numbers) -
     after = np.searchsorted(known, places).clip(max=len(known) - 1)
     before = (after - 1).clip(min=0)
     nearer = np.abs(known[after] - places) < np.abs(places - known[before])
-    joined: Numbers = old[known[np.where(nearer | (after == 0), after, before)]]
+    joined: Subsets = old[known[np.where(nearer | (after == 0), after, before)]]
     return np.where(old >= 0, old, joined)
 
 
-def _cut(sizes: Numbers, fractions: NDArray[np.float64]) -> Numbers:
+def _cut(sizes: Subsets, fractions: NDArray[np.float64]) -> Subsets:
     """Cut off one block after the other from the end, each as near to its fraction as possible."""
     ends = np.concatenate([[0], np.cumsum(sizes)])
     needed = np.flatnonzero(fractions)
@@ -271,8 +272,8 @@ def _cut(sizes: Numbers, fractions: NDArray[np.float64]) -> Numbers:
 
 
 def _fill_empty(
-    units: Units, fractions: NDArray[np.float64], old: Numbers, subsets: Numbers
-) -> Numbers:
+    units: Units, fractions: NDArray[np.float64], old: Subsets, subsets: Subsets
+) -> Subsets:
     """Give each empty subset the unit whose number is nearest to the middle of its range.
 
     The unit comes from a subset that has others, and is an old one only if there is no new one.

@@ -16,7 +16,7 @@ from unetflow.metrics.families import score_class
 from unetflow.metrics.pixels import count_by_class, count_confusion, mean_dice
 from unetflow.metrics.ranking import RankingCounts
 
-Numbers = NDArray[np.unsignedinteger]
+ObjectNumbers = NDArray[np.unsignedinteger]
 RankingScores = dict[str, dict[str, dict[str, float]]]
 """`value` and `error` of each score of `metrics.ranking` for each class."""
 
@@ -61,7 +61,7 @@ def score_images(
     classes: Sequence[str],
     settings: ScoreParameters,
     *,
-    objects_of: Callable[[str], Numbers | None],
+    objects_of: Callable[[str], ObjectNumbers | None],
     otsu_bright: bool | None,
 ) -> tuple[pd.DataFrame, RankingScores]:
     """Score a segmentation and baselines without learning on all samples.
@@ -108,7 +108,7 @@ def _score_image(
     found: Label,
     classes: Sequence[str],
     settings: ScoreParameters,
-    objects: Numbers | None,
+    objects: ObjectNumbers | None,
 ) -> dict[str, Any]:
     """Return the scores of one image by column."""
     scores = {

@@ -15,6 +15,7 @@ from unetflow.core.types import IGNORE, Label
 
 _MAX_TABLE_VALUE = 65535
 _MAX_LISTED = 8
+Integers = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,8 @@ class ClassMap:
     def index_of(self, name: str, where: object, counts: Mapping[str, int] | None = None) -> int:
         """Return the label of a named annotation, such as a category of COCO.
 
-        Raises:
-            InputError: No class declares the name. With `counts`, the number of objects by name in
-                the whole data set, the error lists all undeclared names.
+        An error that no class declares the name lists all such names of `counts`, the numbers of
+        objects by name in the whole data set.
         """
         index = self.indices.get(name, self.rest)
         if index is not None:
@@ -73,11 +73,7 @@ class ClassMap:
         raise DeclarationError(where, problem, fix)
 
     def object_index(self, where: object) -> int:
-        """Return the label of objects that have no name.
-
-        Raises:
-            InputError: There is more than one class that they could belong to.
-        """
+        """Return the label of objects without name; refuse several classes for them."""
         if len(self.classes) != 2:
             problem = f"its objects have no class, and `classes` lists {len(self.classes)}"
             fix = "List two classes, the background and that of the objects"
@@ -85,13 +81,11 @@ class ClassMap:
         return 1
 
 
-def decode_mask(mask: NDArray[np.integer], class_map: ClassMap, where: object) -> Label:
+def decode_mask(mask: Integers, class_map: ClassMap, where: object) -> Label:
     """Convert the `(height, width)` whole numbers of a mask to class indices, 255 where ignored.
 
-    In a colour mask red, green and blue are the three bytes of a number.
-
-    Raises:
-        InputError: The mask holds a value that no class declares.
+    In a colour mask red, green and blue are the three bytes of a number. A value that no class
+    declares is refused.
     """
     ignored = ignored_pixels(mask, class_map)
     if class_map.binarise_at is not None:
@@ -112,13 +106,13 @@ def decode_mask(mask: NDArray[np.integer], class_map: ClassMap, where: object) -
     return label
 
 
-def ignored_pixels(mask: NDArray[np.integer], class_map: ClassMap) -> NDArray[np.bool_]:
+def ignored_pixels(mask: Integers, class_map: ClassMap) -> NDArray[np.bool_]:
     """Return where a mask holds ignored values before it is binarised."""
     numbers = [number for v in class_map.ignore if isinstance(number := _to_number(v), int)]
     return np.isin(mask, numbers) if numbers else np.zeros(mask.shape, bool)
 
 
-def object_pixels(mask: NDArray[np.integer], class_map: ClassMap) -> NDArray[np.bool_]:
+def object_pixels(mask: Integers, class_map: ClassMap) -> NDArray[np.bool_]:
     """Return where the mask of one object or region is set: not 0, or at least `binarise_at`."""
     return mask != 0 if class_map.binarise_at is None else mask >= class_map.binarise_at
 
@@ -129,11 +123,7 @@ def _to_number(value: Value) -> Value:
 
 
 def _undeclared_error(
-    values: NDArray[np.integer],
-    counts: NDArray[np.integer],
-    undeclared: list[int],
-    class_map: ClassMap,
-    where: object,
+    values: Integers, counts: Integers, undeclared: list[int], class_map: ClassMap, where: object
 ) -> DeclarationError:
     """Return an error that lists the most frequent values of a mask and guesses what is meant."""
     form = "#{:06x}" if class_map.in_colour else "{}"

@@ -158,11 +158,7 @@ ObjectPart = Polygon | Circle | Patch | RunPairs | RunLengths
 
 
 def parse_run_pairs(text: str, where: object) -> NDArray[np.int64]:
-    """Return in turn the first pixel of each run, counted from 0, and the pixel after its end.
-
-    Raises:
-        InputError: The text is not a list of runs, or they are not in order.
-    """
+    """Return in turn the first pixel of each run, counted from 0, and the pixel after its end."""
     if not _RUN_PAIRS.fullmatch(text.strip()):
         problem = f"its runs {shorten(text)} are not whole numbers with spaces between"
         fix = "Correct it; leave the field empty where there is no object"

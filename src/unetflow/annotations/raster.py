@@ -143,16 +143,6 @@ class ShapedObject:
     where: str  # its place in the table, such as "annotation 12"
     ignored: bool = False  # whether its pixels are excluded from training and scores
 
-    def pixels(self, shape: HeightWidth, where: object) -> Pixels:
-        """Draw its parts, which must cover a pixel of the image."""
-        pixels = np.zeros(shape, bool)
-        for part in self.parts:
-            pixels |= part.pixels(shape, where)
-        if not pixels.any():
-            problem = "no pixel of the image lies in it"
-            raise InputError(where, problem, "Correct or remove the object")
-        return pixels
-
 
 @dataclass(frozen=True)
 class ShapeAnnotation:
@@ -199,7 +189,12 @@ class ShapeAnnotation:
                 index = class_map.object_index(where)
             else:
                 index = class_map.index_of(item.name, where, counts)
-            pixels = item.pixels(shape, where)
+            pixels = np.zeros(shape, bool)
+            for part in item.parts:
+                pixels |= part.pixels(shape, where)
+            if not pixels.any():
+                problem = "no pixel of the image lies in it"
+                raise InputError(where, problem, "Correct or remove the object")
             if index == IGNORE:
                 ignored |= pixels
             else:

@@ -59,19 +59,14 @@ def build_pairing(
     for identifier, file in unlabelled:
         images[identifier].append(SourceImage(file))
     sole = [i for i in sorted(images, key=natural_order) if len(images[i]) == 1]
-    shared = [
-        InputError(
-            image,
-            f"several images have the id '{identifier}': {', '.join(i.file.name for i in found)}",
-            "Rename or remove all but one of them",
-        )
-        for identifier, found in images.items()
-        if len(found) > 1
-        for image in found
-    ]
+    errors, fix = list(refused), "Rename or remove all but one of them"
+    for identifier, found in images.items():
+        names = ", ".join(image.file.name for image in found)
+        problem = f"several images have the id '{identifier}': {names}"
+        errors += [InputError(image, problem, fix) for image in found if len(found) > 1]
     return Pairing(
         [annotated[i] for i in sole if i in annotated],
-        sort_errors([*refused, *shared]),
+        sort_errors(errors),
         {i: images[i][0] for i in sole if i not in annotated},
     )
 

@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from pydantic import model_validator
-
 from unetflow.annotations.records import Pair, Pairing
 from unetflow.annotations.tables import read_columns
 from unetflow.config.validation import Strict, read_parameters
@@ -39,22 +37,15 @@ class SplitTable(Strict):
     split: str | None = None  # "train", "validation" (or "val") and "test"
     group: str | None = None  # what must stay on one side, such as the patient
 
-    @model_validator(mode="after")
-    def _require_column(self) -> Self:
-        if self.split is None and self.group is None:
-            raise InputError("split_table", "it names no column", _FIX)
-        return self
-
     @classmethod
     def read(cls, values: object) -> Self:
-        """Check the catalog's option `split_table`.
-
-        Raises:
-            InputError: A key is missing, unknown or not a text.
-        """
+        """Check the catalog's option `split_table`; refuse missing, unknown and wrong keys."""
         if not isinstance(values, Mapping):
             raise InputError("split_table", f"{values!r} is not a list of keys", _FIX)
-        return read_parameters(cls, values, "split_table")
+        table = read_parameters(cls, values, "split_table")
+        if table.split is None and table.group is None:
+            raise InputError("split_table", "it names no column", _FIX)
+        return table
 
 
 def apply_split_table(pairing: Pairing, root: Path, table: SplitTable) -> Pairing:
@@ -67,7 +58,16 @@ def apply_split_table(pairing: Pairing, root: Path, table: SplitTable) -> Pairin
     Raises:
         InputError: The table or a column does not exist, or the name of a split is unknown.
     """
-    rows = _read_rows(root, table)
+    file = list_files(root).file(table.file)
+    columns = [table.id, *(column for column in (table.split, table.group) if column is not None)]
+    names, *values = read_columns(file, columns)
+    splits = values[0] if table.split is not None else [""] * len(names)
+    groups = values[-1] if table.group is not None else [""] * len(names)
+    rows: dict[str, tuple[str, str]] = {}
+    for name, split, group in zip(names, splits, groups, strict=True):
+        if name in rows:
+            raise InputError(file, f"it has several rows for '{name}'", "Remove all but one")
+        rows[name] = (split and parse_split(file, split), group)
     images: dict[str, set[str]] = defaultdict(set)
     for pair in pairing.pairs:
         for name in _list_names(pair):
@@ -93,21 +93,6 @@ def _list_names(pair: Pair) -> tuple[str, ...]:
     return pair.id, str(pair.image), pair.id.rpartition("/")[2], pair.image.file.name
 
 
-def _read_rows(root: Path, table: SplitTable) -> dict[str, tuple[str | None, str | None]]:
-    """Return split and group of each listed name; None where a cell is empty."""
-    file = list_files(root).file(table.file)
-    columns = [table.id, *(column for column in (table.split, table.group) if column is not None)]
-    names, *values = read_columns(file, columns)
-    splits = values[0] if table.split is not None else [""] * len(names)
-    groups = values[-1] if table.group is not None else [""] * len(names)
-    rows: dict[str, tuple[str | None, str | None]] = {}
-    for name, split, group in zip(names, splits, groups, strict=True):
-        if name in rows:
-            raise InputError(file, f"it has several rows for '{name}'", "Remove all but one")
-        rows[name] = (parse_split(file, split) if split else None, group or None)
-    return rows
-
-
 def find_splits(path: str) -> tuple[str, ...]:
     """Return the splits that a path names, such as "validation" for `data/val2017`."""
     return tuple(parse_split(path, word) for word in find_split_words(path))
@@ -119,11 +104,7 @@ def find_split_words(text: str) -> list[str]:
 
 
 def parse_split(where: object, name: str) -> str:
-    """Return the split of a name, such as "validation" for "val".
-
-    Raises:
-        InputError: It is not the name of a split.
-    """
+    """Return the split of a name, such as "validation" for "val"; refuse any other name."""
     split = SPLIT_SYNONYMS.get(name.strip().lower(), name.strip().lower())
     if split not in SPLITS:
         raise InputError(where, f"'{name}' is not a split", f"Use {', '.join(SPLITS)}")

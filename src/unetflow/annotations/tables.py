@@ -45,11 +45,7 @@ Coordinate: TypeAlias = Annotated[
 
 
 def read_bytes(file: File, max_bytes: int | None = None) -> bytes:
-    """Read a table's file of at most `max_bytes`, or else `MAX_TABLE_BYTES`.
-
-    Raises:
-        InputError: It is too large, or cannot be read.
-    """
+    """Read a table's file; refuse one of more than `max_bytes`, or else `MAX_TABLE_BYTES`."""
     limit = MAX_TABLE_BYTES if max_bytes is None else max_bytes
     try:
         size = file_size(file)
@@ -106,11 +102,7 @@ def read_columns(file: File, columns: Sequence[str]) -> list[list[str]]:
 
 
 def read_json(file: File, max_bytes: int | None = None) -> dict[str, Any]:
-    """Read a JSON file that holds an object with keys.
-
-    Raises:
-        InputError: It cannot be read, or holds something else.
-    """
+    """Read a JSON file as `read_bytes` does; refuse one that holds no object with keys."""
     data = read_bytes(file, max_bytes)
     try:
         content = json.loads(data)
@@ -122,11 +114,7 @@ def read_json(file: File, max_bytes: int | None = None) -> dict[str, Any]:
 
 
 def parse_record(model: type[Model], value: object, where: object) -> Model:
-    """Check an object of a JSON file.
-
-    Raises:
-        InputError: It does not fit the model; the error names `where` and the first wrong key.
-    """
+    """Check an object of a JSON file; an error names `where` and the first wrong key."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -143,11 +131,7 @@ def parse_record(model: type[Model], value: object, where: object) -> Model:
 def read_size(
     record: dict[str, Any], height: str, width: str, where: object
 ) -> tuple[int, int] | None:
-    """Return an image's size under two keys of a JSON object; None where both are missing.
-
-    Raises:
-        InputError: They are not whole numbers above 0.
-    """
+    """Return an image's size under two keys of a JSON object; None where both are missing."""
     size = record.get(height), record.get(width)
     match size:
         case None, None:

@@ -148,16 +148,20 @@ def is_multipage_tiff(file: File) -> bool:
         return False
 
 
-def use_fields_of_view_as_regions(
-    listing: FileListing, found: Sequence[LayoutOptions]
-) -> list[LayoutOptions]:
+def use_fields_of_view(listing: FileListing, found: Sequence[LayoutOptions]) -> list[LayoutOptions]:
     """Turn layouts whose masks are fields of view into regions of the other layouts.
 
     Of several layouts `folders` with the same images, exactly one must be the field of view by
     all criteria of `_is_field_of_view`. Where that is uncertain, nothing changes.
     """
+    rivals: dict[frozenset[File], dict[int, Masks]] = defaultdict(dict)
+    for number, (layout, options) in enumerate(found):
+        if layout == "folders":
+            pairs = find_folder_pairs(listing, **options).pairs
+            masks_of = {pair.image.file: pair.annotation.files[0] for pair in pairs}
+            rivals[frozenset(masks_of)][number] = masks_of
     results: list[LayoutOptions | None] = list(found)
-    for masks in _list_rivals(listing, found):
+    for masks in (masks for masks in rivals.values() if len(masks) > 1):
         fields = [
             n
             for n in masks
@@ -178,25 +182,11 @@ def use_fields_of_view_as_regions(
     return [each for each in results if each is not None]
 
 
-def _list_rivals(
-    listing: FileListing, found: Sequence[LayoutOptions]
-) -> Iterator[dict[int, Masks]]:
-    """Yield layouts that pair the same images with several masks: these masks by number."""
-    rivals: dict[frozenset[File], dict[int, Masks]] = defaultdict(dict)
-    for number, (layout, options) in enumerate(found):
-        if layout == "folders":
-            pairs = find_folder_pairs(listing, **options).pairs
-            masks = {pair.image.file: pair.annotation.files[0] for pair in pairs}
-            rivals[frozenset(masks)][number] = masks
-    yield from (masks for masks in rivals.values() if len(masks) > 1)
-
-
 def _is_field_of_view(masks: Masks, others: list[Masks]) -> bool:
     """Return whether masks are fields of view, judging by three of them.
 
-    Each one must be a single filled region that covers much of its image, and hold two values, 0
-    outside; they must be nearly alike; the image must be darker outside; and the other masks must
-    lie inside and cover less.
+    Each must hold two values, 0 outside of a single filled region that covers much of its image;
+    they must be nearly alike, the images darker outside, and the other masks inside and smaller.
     """
     if len(masks) < _MIN_IMAGES:
         return False
@@ -204,13 +194,16 @@ def _is_field_of_view(masks: Masks, others: list[Masks]) -> bool:
     images = [images[place] for place in (0, len(images) // 2, len(images) - 1)]
     try:
         fields = [_subsample(read_mask(masks[image], _MAX_PIXELS)) for image in images]
+        insides = [field > 0 for field in fields]
         return (
-            all(len(np.unique(field)) == 2 and _is_one_region(field > 0) for field in fields)
-            and all(_are_alike(one > 0, other > 0) for one, other in combinations(fields, 2))
+            all(len(np.unique(field)) == 2 for field in fields)
+            and all(map(_is_one_region, insides))
+            and len({inside.shape for inside in insides}) == 1
+            and all((a & b).sum() >= _MIN_IOU * (a | b).sum() for a, b in combinations(insides, 2))
             and all(
-                _is_dark_outside(image, field > 0)
-                and all(_lies_inside(other[image], field > 0) for other in others)
-                for image, field in zip(images, fields, strict=True)
+                _is_dark_outside(image, inside)
+                and all(_lies_inside(other[image], inside) for other in others)
+                for image, inside in zip(images, insides, strict=True)
             )
         )
     except InputError:
@@ -231,10 +224,6 @@ def _is_one_region(inside: Inside) -> bool:
     largest = np.bincount(connected_components(inside, connectivity=2).ravel())[1:].max()
     holes = int(binary_fill_holes(inside).sum()) - area
     return bool(area - largest + holes <= _MAX_STRAY * area)
-
-
-def _are_alike(one: Inside, other: Inside) -> bool:
-    return one.shape == other.shape and bool(np.sum(one & other) >= _MIN_IOU * np.sum(one | other))
 
 
 def _is_dark_outside(image: File, inside: Inside) -> bool:

@@ -3,16 +3,13 @@
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from unetflow.annotations.autodetect.content_kind import (
-    has_mask_word,
-    use_fields_of_view_as_regions,
-)
+from unetflow.annotations.autodetect.content_kind import has_mask_word, use_fields_of_view
 from unetflow.annotations.autodetect.name_candidates import find_name_candidates
 from unetflow.annotations.autodetect.table_candidates import find_table_candidates
 from unetflow.annotations.layouts.find_pairs import find_pairs
@@ -24,11 +21,9 @@ from unetflow.core.types import SPLITS
 from unetflow.io.file_listing import FileListing, list_files
 from unetflow.io.formats.readers import is_image
 
+_WORD_ENDS = re.compile(r"[\W_]+")
 _MAX_SHOWN = 6
 _MAX_UNUSED_MASKS = 0.1  # for each pair
-
-MadePairs = frozenset[tuple[str, str]]
-"""The images that a candidate pairs, and where their annotations are."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +36,8 @@ class LayoutCandidate:
     n_pairs: int = 0  # annotated images that it finds
     n_unused: int = 0  # image files that are no part of it
     n_unused_masks: int = 0  # those of them that are called masks, unlike the images
+    # The images that it pairs, and where their annotations are.
+    made: frozenset[tuple[str, str]] = field(default=frozenset(), repr=False, compare=False)
 
     def explain(self, root: Path) -> str:
         """Return a summary and the catalog entry that pins this layout."""
@@ -111,37 +108,35 @@ def find_candidates(root: Path) -> list[LayoutCandidate]:
         special.append(LayoutCandidate("objects"))
     tried = _try(listing, special)
     has_objects = any(count > 1 for count in object_counts.values())
-    if not any(has_objects or candidate.layout == "cell_tracking" for candidate, _ in tried):
-        by_name = use_fields_of_view_as_regions(listing, find_name_candidates(listing))
+    if not any(has_objects or candidate.layout == "cell_tracking" for candidate in tried):
+        by_name = use_fields_of_view(listing, find_name_candidates(listing))
         for found in (find_table_candidates(listing), by_name):
             candidates = [LayoutCandidate(*each) for each in found]
             tried += _try(listing, [*candidates, *_join_splits(candidates)])
     # Among those that make the same pairs the simplest comes first, and splits before none.
-    tried.sort(key=lambda each: (-len(each[1]), not each[0].splits, len(each[0].options)))
-    kept: list[tuple[LayoutCandidate, MadePairs]] = []
-    for candidate, made in tried:
-        if not any(made <= more and (of.splits or not candidate.splits) for of, more in kept):
-            kept.append((candidate, made))
-    return [candidate for candidate, _ in kept]
+    tried.sort(key=lambda each: (-len(each.made), not each.splits, len(each.options)))
+    kept: list[LayoutCandidate] = []
+    for each in tried:
+        if not any(each.made <= of.made and (of.splits or not each.splits) for of in kept):
+            kept.append(each)
+    return kept
 
 
-def _try(
-    listing: FileListing, candidates: Iterable[LayoutCandidate]
-) -> list[tuple[LayoutCandidate, MadePairs]]:
-    """Return the candidates that make pairs, with counts, and these pairs."""
+def _try(listing: FileListing, candidates: Iterable[LayoutCandidate]) -> list[LayoutCandidate]:
+    """Return the candidates that make pairs, with the pairs and counts."""
     tried = []
     for candidate in candidates:
+        layout, options, splits = candidate.layout, candidate.options, candidate.splits
         try:
-            pairing = find_pairs(listing, candidate.layout, candidate.options, candidate.splits)
+            pairing = find_pairs(listing, layout, options, splits)
         except InputError:
             continue
         if pairing.pairs:
             made = frozenset((str(pair.image), pair.annotation.where) for pair in pairing.pairs)
             unused, masks = _list_unused(listing, pairing)
-            n_masks = 0 if candidate.layout in ("cell_tracking", "objects") else len(masks)
-            n_pairs, n_unused = len(pairing.pairs), len(unused)
-            found = replace(candidate, n_pairs=n_pairs, n_unused=n_unused, n_unused_masks=n_masks)
-            tried.append((found, made))
+            n_masks = 0 if layout in ("cell_tracking", "objects") else len(masks)
+            counts = (len(pairing.pairs), len(unused), n_masks)
+            tried.append(LayoutCandidate(layout, options, splits, *counts, made))
     return tried
 
 
@@ -152,13 +147,10 @@ def _list_unused(listing: FileListing, pairing: Pairing) -> tuple[list[str], lis
     used.update(str(file) for pair in pairing.pairs for file in pair.annotation.files)
     used.update(str(pair.region) for pair in pairing.pairs if pair.region is not None)
     unused = [n for n, file in listing.files.items() if is_image(n) and str(file) not in used]
-    words = {w for n, file in listing.files.items() if str(file) in images for w in _words(n)}
-    named = {name: " ".join(w for w in _words(name) if w not in words) for name in unused}
-    return unused, [name for name in unused if has_mask_word(named[name])]
-
-
-def _words(name: str) -> list[str]:
-    return re.split(r"[\W_]+", name)
+    names = [name for name, file in listing.files.items() if str(file) in images]
+    shared = {word for name in names for word in _WORD_ENDS.split(name)}
+    words = {n: " ".join(w for w in _WORD_ENDS.split(n) if w not in shared) for n in unused}
+    return unused, [name for name in unused if has_mask_word(words[name])]
 
 
 def _count_objects(listing: FileListing) -> dict[str, int]:

@@ -9,14 +9,8 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from unetflow.annotations.autodetect.content_kind import (
-    ContentKind,
-    detect_content_kind,
-    find_mask_sides,
-    has_image_word,
-    is_multipage_tiff,
-    is_same_image,
-)
+from unetflow.annotations.autodetect import content_kind
+from unetflow.annotations.autodetect.content_kind import ContentKind
 from unetflow.annotations.autodetect.name_matching import (
     NUMBER_RANK,
     Match,
@@ -48,7 +42,7 @@ def find_name_candidates(listing: FileListing) -> list[LayoutOptions]:
     matches = [match for match in matches if match.is_sure] or matches
     # One rule explains, for example, the matches of all patients.
     groups = defaultdict(list)
-    for match in _drop_parts(_keep_closest(matches)):
+    for match in _select(matches):
         groups[_find_differences(match), match.splits].append(match)
     candidates: list[LayoutOptions] = []
     for group in groups.values():
@@ -70,16 +64,19 @@ def _orient(listing: FileListing, match: Match, kinds: Kinds) -> Iterator[Match]
         extension = os.path.splitext(match.pairs[0][side])[1]
         key = (re.sub(r"\d+", "0", folder), differences[side + 2], extension)
         if key not in kinds:
-            kinds[key] = detect_content_kind([listing.files[pair[side]] for pair in match.pairs])
+            kinds[key] = content_kind.detect_content_kind(
+                [listing.files[pair[side]] for pair in match.pairs]
+            )
         seen.append(kinds[key])
-    sides, is_sure = find_mask_sides(texts, seen)
+    sides, is_sure = content_kind.find_mask_sides(texts, seen)
     for masks in sides:
         images = 1 - masks
         yield replace(
             match,
             pairs=tuple((pair[images], pair[masks]) for pair in match.pairs),
             is_sure=is_sure,
-            is_plausible=seen[images] in (None, ContentKind.IMAGE) or has_image_word(texts[images]),
+            is_plausible=seen[images] in (None, ContentKind.IMAGE)
+            or content_kind.has_image_word(texts[images]),
         )
 
 
@@ -91,25 +88,22 @@ def _find_differences(match: Match) -> tuple[str, ...]:
     return (*in_folders, *(in_names if match.rank != NUMBER_RANK else ("", "")))
 
 
-def _keep_closest(matches: list[Match]) -> list[Match]:
-    """Leave out matches most of whose masks are closer to other images by their paths."""
+def _select(matches: list[Match]) -> list[Match]:
+    """Leave out matches that are unlikely to be meant, or that others contain.
+
+    Most masks of a match must be as close to its images by their paths as to any others. A match
+    may be a part of others if it is a split's part of them.
+    """
     best: dict[str, tuple[bool, int]] = defaultdict(lambda: (False, 0))
     for match in matches:
         for _, mask in match.pairs:
             best[mask] = max(best[mask], match.closeness)
-    return [
-        match
-        for match in matches
-        if 2 * sum(best[mask] == match.closeness for _, mask in match.pairs) >= len(match.pairs)
-    ]
-
-
-def _drop_parts(matches: list[Match]) -> list[Match]:
-    """Leave out matches that are a part of others, unless they are a split's part of them."""
     kept = []
     covered: dict[tuple[str, ...], set[Names]] = defaultdict(set)
     for match in sorted(matches, key=lambda match: (-len(match.pairs), match.rank)):
-        if not covered[match.splits].issuperset(match.pairs):
+        n_closest = sum(best[mask] == match.closeness for _, mask in match.pairs)
+        is_part = covered[match.splits].issuperset(match.pairs)
+        if 2 * n_closest >= len(match.pairs) and not is_part:
             kept.append(match)
             covered[match.splits].update(match.pairs)
     return kept
@@ -124,7 +118,8 @@ def _separate_copies(listing: FileListing, group: list[Match]) -> list[list[Matc
     for other in files[1 : _MAX_COMPARED + 1]:
         shared = list(islice((key for key in other if key in files[0]), 2))
         if shared and all(
-            is_same_image(listing.files[files[0][key]], listing.files[other[key]]) for key in shared
+            content_kind.is_same_image(listing.files[files[0][key]], listing.files[other[key]])
+            for key in shared
         ):
             return [[match] for match in group]
     return [group]
@@ -134,7 +129,7 @@ def _find_options(
     listing: FileListing, pairs: list[Names], splits: tuple[str, ...]
 ) -> LayoutOptions | None:
     """Return the simplest options that make these pairs, or nearly all of them."""
-    layout = "stacks" if is_multipage_tiff(listing.files[pairs[0][0]]) else "folders"
+    layout = "stacks" if content_kind.is_multipage_tiff(listing.files[pairs[0][0]]) else "folders"
     names = {str(file): name for name, file in listing.files.items()}
     most, best = _NEARLY_ALL * len(pairs), None
     for options in propose_options(pairs):

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, product, takewhile
-from typing import NamedTuple
 
 from unetflow.annotations.autodetect.content_kind import has_mask_word
 from unetflow.annotations.split_table import find_splits
@@ -24,19 +23,8 @@ Names = tuple[str, str]
 """The names of an image and of its mask."""
 Keys = dict[str, str]
 """Files by the key that pairs them."""
-
-
-class Kind(NamedTuple):
-    """What all file names of a kind have in common."""
-
-    start: str
-    end: str
-    extension: str
-
-    @property
-    def has_mask_word(self) -> bool:
-        """Whether it names masks."""
-        return has_mask_word(self.start + self.end)
+Kind = tuple[str, str, str]
+"""The start, the end and the extension that all file names of a kind share."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +70,21 @@ def find_matches(names: list[str]) -> list[Match]:
     for number, pairs in enumerate(kinds):
         for pair in pairs:
             by_split[number, find_splits(posixpath.dirname(pair[0]))].append(pair)
-    within_folders = [Match(tuple(part), 0) for part in by_split.values()]
-    return [*within_folders, *_match_folders(_list_sides(names, kinds))]
+    matches = [Match(tuple(part), 0) for part in by_split.values()]
+    for one, other in combinations(_list_sides(names, kinds), 2):
+        if not _may_match(one, other):
+            continue
+        for rank, (ours, theirs) in enumerate(zip(one.keys, other.keys, strict=True)):
+            shared = ours.keys() & theirs.keys()
+            # Equal counters are weak evidence: nearly all files of both sides must have one.
+            same_start = rank != NUMBER_RANK and one.start == other.start
+            are_counters = all(key.isdecimal() and int(key) < 1000 for key in shared)
+            compared = max if rank and are_counters and not same_start else min
+            if shared and len(shared) >= _MIN_SHARED * compared(len(ours), len(theirs)):
+                pairs = tuple((ours[key], theirs[key]) for key in ours if key in shared)
+                matches.append(Match(pairs, rank))
+                break
+    return matches
 
 
 @dataclass(frozen=True)
@@ -128,22 +129,6 @@ class _Side:
     def splits(self) -> set[str]:
         """The splits that the folder's path names."""
         return {*find_splits(self.folder)}
-
-
-def _match_folders(sides: list[_Side]) -> Iterator[Match]:
-    """Yield for each two sides what the first rule pairs that pairs enough of them."""
-    for one, other in combinations(sides, 2):
-        if not _may_match(one, other):
-            continue
-        for rank, (ours, theirs) in enumerate(zip(one.keys, other.keys, strict=True)):
-            shared = ours.keys() & theirs.keys()
-            # Equal counters are weak evidence: nearly all files of both sides must have one.
-            same_start = rank != NUMBER_RANK and one.start == other.start
-            are_counters = all(key.isdecimal() and int(key) < 1000 for key in shared)
-            compared = max if rank and are_counters and not same_start else min
-            if shared and len(shared) >= _MIN_SHARED * compared(len(ours), len(theirs)):
-                yield Match(tuple((ours[key], theirs[key]) for key in ours if key in shared), rank)
-                break
 
 
 def _may_match(one: _Side, other: _Side) -> bool:
@@ -221,12 +206,13 @@ def _match_kinds(names: list[str]) -> list[list[Names]]:
                 wholes[kind][folder] = name
     # A kind of one name is chance, and so are equal names in several folders, unless a word says
     # what they are.
-    of_masks = {key for kind, keys in parts.items() if kind.has_mask_word for key in keys}
+    mask_kinds = {kind for kind in (*parts, *wholes) if has_mask_word(kind[0] + kind[1])}
+    of_masks = {key for kind in parts.keys() & mask_kinds for key in parts[kind]}
     likely = [keys for keys in parts.values() if len(keys) > 1 or keys.keys() & of_masks]
     repeated = {kind: keys for kind, keys in wholes.items() if len(keys) > 1}
     images, masks = (
-        [keys for kind, keys in repeated.items() if kind.has_mask_word == of_mask][:_MAX_KINDS]
-        for of_mask in (False, True)
+        [keys for kind, keys in repeated.items() if (kind in mask_kinds) == is_mask][:_MAX_KINDS]
+        for is_mask in (False, True)
     )
     largest = sorted(likely, key=len, reverse=True)[:_MAX_KINDS]
     sides = [*combinations(largest, 2), *product(images, masks)]
@@ -243,13 +229,13 @@ def _pair_kinds(one: Keys, other: Keys) -> list[Names]:
 def _list_kinds(name: str) -> Iterator[tuple[Kind, str]]:
     """Yield the kinds that a file name may be of, each with the rest of the name."""
     stem, extension = os.path.splitext(name)
-    yield Kind("", "", extension), stem
+    yield ("", "", extension), stem
     if last := re.fullmatch(r"(.+)([_\-. ][^_\-. ]*[^\W\d_][^_\-. ]*)", stem):
-        yield Kind("", last[2], extension), last[1]
+        yield ("", last[2], extension), last[1]
     if first := re.fullmatch(r"([^\W\d_]+[_\-. ]?)(.+)", stem):
-        yield Kind(first[1], "", extension), first[2]
+        yield (first[1], "", extension), first[2]
     if re.search(r"[^\W\d_]", stem):  # in a folder for each case, the folder is the key
-        yield Kind(stem, "", extension), ""
+        yield (stem, "", extension), ""
 
 
 def common_start(texts: Sequence[str]) -> str:

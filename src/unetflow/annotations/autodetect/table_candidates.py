@@ -16,6 +16,7 @@ from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
 from unetflow.io.formats.readers import is_image
 
+_WORDS = re.compile(r"[^\W\d_]+|\d+")
 _MAX_JSON_BYTES = 2**28
 _MAX_OPENED = 8  # tables in each folder
 _COLUMNS = {
@@ -110,14 +111,14 @@ def _find_image_folders(listing: FileListing, mentioned: Iterable[str], table: s
             path = "/".join(parts[depth:])
             if path in wanted or without_suffix(path) in wanted:
                 counts["/".join(parts[:depth]) or "."] += 1
-    words = _list_words(table)
+    words = {*_WORDS.findall(table.lower())}
     rates = {
-        folder: (count, not has_mask_word(folder), len(words & _list_words(folder)))
+        folder: (
+            count,
+            not has_mask_word(folder),
+            len(words.intersection(_WORDS.findall(folder.lower()))),
+        )
         for folder, count in counts.items()
     }
     best = max(rates.values(), default=None)
     return sorted(folder for folder, rate in rates.items() if rate == best)
-
-
-def _list_words(path: str) -> set[str]:
-    return set(re.findall(r"[^\W\d_]+|\d+", path.lower()))

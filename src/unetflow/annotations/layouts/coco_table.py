@@ -29,9 +29,6 @@ def find_coco(
         images: The folder that its `file_name`s start from, searched with its subfolders.
         empty: What an image without any annotation in the file is: "negative", an image without
             objects, or "unlabelled".
-
-    Raises:
-        InputError: The file or the folder does not exist, or the file as a whole is wrong.
     """
     if empty not in ("negative", "unlabelled"):
         problem = f"{tables.shorten(empty)} is not a choice"
@@ -40,15 +37,11 @@ def find_coco(
     table = _read_table(file)
     files, refused = list_images(listing, images)
     ids = _count(table.images, "id")
-    refused += [
-        InputError(
-            f"{file}, image {tables.shorten(image_id)}",
-            f"{len(records)} annotations are of it, but it is not among the `images`",
-            tables.AGAIN,
-        )
-        for image_id, records in table.annotations.items()
-        if image_id not in ids
-    ]
+    for image_id, found in table.annotations.items():
+        if image_id not in ids:
+            where = f"{file}, image {tables.shorten(image_id)}"
+            problem = f"{len(found)} annotations are of it, but it is not among the `images`"
+            refused.append(InputError(where, problem, tables.AGAIN))
     file_names = map(str, _count(table.images, "file_name").elements())
     names = Counter(tables.resolve_path(".", name) for name in file_names)
     pairs, unlabelled = [], []

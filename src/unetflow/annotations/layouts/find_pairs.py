@@ -1,8 +1,9 @@
 """The layouts of data sets by their names.
 
 A layout is a function `(listing, **options) -> Pairing` that reads only names and small tables;
-pixels are read later, one image at a time. A new layout is such a function, a line in `LAYOUTS`
-and a test.
+pixels are read later, one image at a time. It raises an `InputError` if an option is wrong, or a
+folder, a table or all images are missing. A new layout is a function, a line in `LAYOUTS` and a
+test.
 """
 
 import difflib
@@ -30,6 +31,8 @@ from unetflow.io.file_listing import FileListing, list_files
 
 Layout = Callable[..., Pairing]
 Options = Mapping[str, Any]
+Splits = Mapping[str, Options]
+"""The options that differ for each split."""
 LayoutOptions = tuple[str, dict[str, Any]]
 """The name of a layout and its options."""
 
@@ -45,10 +48,7 @@ LAYOUTS: dict[str, Layout] = {
 
 
 def find_pairs(
-    root: Path | FileListing,
-    layout: str,
-    options: Options,
-    splits: Mapping[str, Options] | None = None,
+    root: Path | FileListing, layout: str, options: Options, splits: Splits | None = None
 ) -> Pairing:
     """Find the annotated images of a data set.
 
@@ -59,9 +59,6 @@ def find_pairs(
         splits: For a data set that is already split, the options that differ for each of "train",
             "validation" and "test". The ids then begin with the split's name.
 
-    Returns:
-        The pairs in natural order, and what is left over.
-
     Raises:
         InputError: An option or a name is wrong, or nothing is found.
     """
@@ -70,27 +67,25 @@ def find_pairs(
         pairing = _get_layout(layout, options)(listing, **options)
     else:
         pairing = _find_splits(listing, layout, _merge(options, splits))
-    # Ids become file names, and most disks cannot tell names apart by case.
     first: dict[str, Pair] = {}
-    refused = list(pairing.refused)
+    pairs, refused, counts = [], list(pairing.refused), Counter[str]()
     for pair in pairing.pairs:
+        # Ids become file names, and most disks cannot tell names apart by case.
         other = first.setdefault(pair.id.lower(), pair)
         if other is not pair:
             problem = f"it would have the same name '{pair.id}' as {other.image}"
             refused.append(InputError(pair.image, problem, "Rename one of them"))
-    # An error lists all undeclared names: each annotation gets the names in all of them.
-    counts, pairs = Counter[str](), list(first.values())
-    for pair in pairs:
-        if isinstance(pair.annotation, ShapeAnnotation):
-            counts.update(pair.annotation.count_names())
-    for number, pair in enumerate(pairs):
-        if isinstance(pair.annotation, ShapeAnnotation):
-            annotation = replace(pair.annotation, name_counts=counts)
-            pairs[number] = replace(pair, annotation=annotation)
+            continue
+        annotation = pair.annotation
+        if isinstance(annotation, ShapeAnnotation):
+            # All share the names in all of them, so that an error lists all undeclared ones.
+            counts.update(annotation.count_names())
+            annotation = replace(annotation, name_counts=counts)
+        pairs.append(replace(pair, annotation=annotation))
     return replace(pairing, pairs=pairs, refused=refused)
 
 
-def _find_splits(listing: FileListing, layout: str, splits: Mapping[str, Options]) -> Pairing:
+def _find_splits(listing: FileListing, layout: str, splits: Splits) -> Pairing:
     """Find the pairs of each split, whose name then begins their ids."""
     pairs, refused = [], list(listing.refused)
     unlabelled: dict[str, SourceImage] = {}
@@ -104,7 +99,7 @@ def _find_splits(listing: FileListing, layout: str, splits: Mapping[str, Options
     return Pairing(pairs, refused, waiting)
 
 
-def _merge(options: Options, splits: Mapping[str, Options]) -> dict[str, Options]:
+def _merge(options: Options, splits: Splits) -> dict[str, Options]:
     """Return the options of each split by its standard name."""
     example = "Write it as in 'splits: {train: {images: train, masks: train_masks}}'"
     if not isinstance(splits, dict):

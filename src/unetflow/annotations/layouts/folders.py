@@ -39,13 +39,8 @@ def find_folder_pairs(
         images: Folder of images, searched with its subfolders.
         masks: Folder of masks, likewise; it may be the same one. If one folder lies in the other,
             the outer one is read without the inner one.
-        image_pattern: Regular expression with at least one group.
-        mask_pattern: The same for masks.
         regions: Folder of masks that are 0 where pixels must not count, likewise.
-        region_pattern: The same for regions.
-
-    Raises:
-        InputError: A folder is missing or holds no image, or a pattern is wrong.
+        image_pattern, mask_pattern, region_pattern: Regular expressions with at least one group.
     """
     places = {"image": images, "mask": masks} | ({"region": regions} if regions else {})
     patterns = {"image": image_pattern, "mask": mask_pattern, "region": region_pattern}
@@ -71,13 +66,8 @@ def find_stacks(
     Options:
         images: Folder of image stacks, searched with its subfolders, or one file.
         masks: The same for masks. Single files are a pair whatever their names.
-        image_pattern: Regular expression with at least one group, searched in the image's name.
-        mask_pattern: The same for masks.
+        image_pattern, mask_pattern: As in the layout `folders`.
         instances: Whether the masks number objects instead of classes.
-
-    Raises:
-        InputError: A folder is missing or holds no image, a pattern is wrong, or images and masks
-            are the same files.
     """
     places = {"image": images.strip("/"), "mask": masks.strip("/")}
     for place in places.values():
@@ -87,32 +77,28 @@ def find_stacks(
     annotate = InstanceMask if instances else SemanticMask
     pairs, refused = [], found.refused
     for stack in found.pairs:
-        (mask,) = stack.annotation.files
+        file, mask = stack.image.file, stack.annotation.files[0]
         try:
-            n_pages = _count_pages(stack.image.file, mask)
+            _require_tiff(file)
+            _require_tiff(mask)
+            n_pages, n_mask_pages = count_pages(file), count_pages(mask)
+            if n_pages != n_mask_pages:
+                problem = f"it has {n_pages} pages, but its mask {mask.name} has {n_mask_pages}"
+                fix = "Export both from the same stack, with a mask for each page"
+                raise InputError(file, problem, fix)
         except InputError as error:
             refused.append(error)
             continue
         digits = max(_MIN_DIGITS, len(str(n_pages - 1)))
-        pairs += [
-            Pair(
-                f"{stack.id}/{page:0{digits}}",
-                SourceImage(stack.image.file, page),
-                annotate(SourceImage(mask, page)),
-                group=stack.id,
-                is_series=True,
-            )
-            for page in range(n_pages)
-        ]
+        for page in range(n_pages):
+            identifier, image = f"{stack.id}/{page:0{digits}}", SourceImage(file, page)
+            annotation = annotate(SourceImage(mask, page))
+            pairs.append(Pair(identifier, image, annotation, group=stack.id, is_series=True))
     return Pairing(pairs, sort_errors(refused))
 
 
 def find_keys(
-    listing: FileListing,
-    place: str,
-    pattern: str | None,
-    parameter: str,
-    places: Collection[str] = (),
+    listing: FileListing, place: str, pattern: str | None, parameter: str, places: Collection[str]
 ) -> dict[str, str | None]:
     """Return the key that pairs each image of a folder; None where the pattern does not match.
 
@@ -219,29 +205,12 @@ def _pair_by_key(
             pairs.append(Pair(identifier, SourceImage(files[images[0]]), annotation, region))
             continue
         refused += [InputError(files[name], problem, fix) for name in images]
-    refused += [
-        InputError(
-            files[name],
-            f"there is no image '{key}'",
-            f"Add the image, move the {kind} away, or set the patterns that pair them",
-        )
-        for kind in by_key.keys() - {"image"}
-        for key in by_key[kind].keys() - by_key["image"].keys()
-        for name in by_key[kind][key]
-    ]
+    for kind in by_key.keys() - {"image"}:
+        fix = f"Add the image, move the {kind} away, or set the patterns that pair them"
+        for key in by_key[kind].keys() - by_key["image"].keys():
+            problem = f"there is no image '{key}'"
+            refused += [InputError(files[name], problem, fix) for name in by_key[kind][key]]
     return sorted(pairs, key=lambda pair: natural_order(pair.id)), refused
-
-
-def _count_pages(image: File, mask: File) -> int:
-    """Return how many pages an image stack and its mask have; raise an error if they differ."""
-    _require_tiff(image)
-    _require_tiff(mask)
-    n_pages, n_mask_pages = count_pages(image), count_pages(mask)
-    if n_pages != n_mask_pages:
-        problem = f"it has {n_pages} pages, but its mask {mask.name} has {n_mask_pages}"
-        fix = "Export both from the same stack, with a mask for each page"
-        raise InputError(image, problem, fix)
-    return n_pages
 
 
 def _require_tiff(file: File) -> None:

@@ -20,7 +20,6 @@ from unetflow.annotations.records import (
 )
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
-from unetflow.io.files import File
 from unetflow.io.formats.readers import is_image
 
 
@@ -35,9 +34,6 @@ def find_labelme(
     Options:
         annotations: Folder of JSON files, searched with its subfolders.
         images: Folder of images, likewise; None: they lie with the JSON files.
-
-    Raises:
-        InputError: A folder does not exist, or holds no JSON file.
     """
     folder = annotations if images is None else images
     prefix, (files, refused) = folder_prefix(folder), list_images(listing, folder)
@@ -55,7 +51,11 @@ def find_labelme(
         namesakes = by_stem.get(without_suffix(table)) or by_stem.get(prefix + stem, [])
         image = None
         try:
-            record = _read_record(listing.files[table])
+            record = tables.read_json(listing.files[table])
+            if not isinstance(record.get("shapes"), list):
+                problem = "it is not a file of LabelMe: it has no list 'shapes'"
+                fix = "Move it out of the folder, or correct `annotations`"
+                raise InputError(listing.files[table], problem, fix)
             image = _find_image(listing, table, record, namesakes)
             found.append((image, _read_annotation(record, str(listing.files[table]))))
         except InputError as error:
@@ -94,14 +94,6 @@ def _find_image(
         problem += "; only a copy of it is in the JSON file"
         fix = "Export the image out of the JSON file, as `labelme_export_json` does"
     raise InputError(listing.files[table], problem, fix)
-
-
-def _read_record(file: File) -> dict[str, Any]:
-    record = tables.read_json(file)
-    if not isinstance(record.get("shapes"), list):
-        problem = "it is not a file of LabelMe: it has no list 'shapes'"
-        raise InputError(file, problem, "Move it out of the folder, or correct `annotations`")
-    return record
 
 
 class _Shape(tables.Record):

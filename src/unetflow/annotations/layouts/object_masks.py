@@ -31,9 +31,6 @@ def find_object_masks(
     Options:
         images: Name of the folder with the one image.
         masks: Name of the folder with the objects' masks.
-
-    Raises:
-        InputError: There is no such folder.
     """
     images, masks = images.strip("/"), masks.strip("/")
     if images == masks:
@@ -82,9 +79,6 @@ def find_cell_tracking(listing: FileListing, *, truth: str = "GT") -> Pairing:
 
     Options:
         truth: "GT" (gold truth) or "ST" (silver truth).
-
-    Raises:
-        InputError: `truth` is neither, or there is no sequence.
     """
     if truth not in _TRUTHS:
         problem = f"'{truth}' is not one of {', '.join(_TRUTHS)}"
@@ -106,14 +100,10 @@ def find_cell_tracking(listing: FileListing, *, truth: str = "GT") -> Pairing:
             pairs.append(Pair(identifier, SourceImage(file), label, group=key[0], is_series=True))
         elif key[0] not in volumes:
             unlabelled.append((identifier, file))
-    refused += [
-        InputError(
-            listing.files[labels[sequence, number]],
-            f"there is no frame {number} in the sequence {sequence}",
-            "Add the frame, or move the label away",
-        )
-        for sequence, number in labels.keys() - frames.keys()
-    ]
+    for sequence, number in labels.keys() - frames.keys():
+        label_file = listing.files[labels[sequence, number]]
+        problem = f"there is no frame {number} in the sequence {sequence}"
+        refused.append(InputError(label_file, problem, "Add the frame, or move the label away"))
     return build_pairing(pairs, unlabelled, [*listing.refused, *refused])
 
 

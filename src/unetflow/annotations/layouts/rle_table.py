@@ -1,7 +1,6 @@
 """The layout `rle`: images in a folder, and their objects as run lengths in a CSV table."""
 
 from collections import defaultdict
-from typing import NamedTuple
 
 from unetflow.annotations.geometries import RunPairs, parse_run_pairs
 from unetflow.annotations.raster import ShapeAnnotation, ShapedObject, SourceImage
@@ -10,6 +9,9 @@ from unetflow.annotations.tables import read_columns, shorten
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing
 from unetflow.io.files import File
+
+Row = tuple[int, str, str | None]
+"""The number of a row, its run lengths and its class."""
 
 
 def find_rle_table(
@@ -32,9 +34,6 @@ def find_rle_table(
         pixels_column: The column with the runs: first pixel, counted from 1, and length in turn,
             down one column of pixels after the other.
         class_column: The column with the objects' names; None: they have none.
-
-    Raises:
-        InputError: The table, a column or the folder does not exist, or a row names no image.
     """
     file = listing.file(table)
     rows = _read_rows(file, image_column, pixels_column, class_column)
@@ -44,7 +43,7 @@ def find_rle_table(
     for name in files:
         names_by_id[without_suffix(name)].append(name)
     names_by_id |= {name: [name] for name in files}
-    rows_by_name: dict[str, list[_Row]] = defaultdict(list)
+    rows_by_name: dict[str, list[Row]] = defaultdict(list)
     ambiguous: set[str] = set()
     for identifier, found in rows.items():
         names = names_by_id.get(identifier, [])
@@ -62,7 +61,7 @@ def find_rle_table(
     for name in rows_by_name.keys() - ambiguous:
         where = f"{file}[{name}]"
         try:
-            objects = [_read_row(row, where) for row in sorted(rows_by_name[name]) if row.runs]
+            objects = [_read_row(row, where) for row in sorted(rows_by_name[name]) if row[1]]
         except InputError as error:
             refused.append(error)
             continue
@@ -72,31 +71,26 @@ def find_rle_table(
     return build_pairing(pairs, unlabelled, refused)
 
 
-class _Row(NamedTuple):
-    number: int
-    runs: str
-    name: str | None
-
-
 def _read_rows(
     file: File, image_column: str, pixels_column: str, class_column: str | None
-) -> dict[str, list[_Row]]:
+) -> dict[str, list[Row]]:
     """Return the table's rows by the image that they name."""
     columns = [image_column, pixels_column, *([class_column] if class_column else [])]
     images, runs, *names = read_columns(file, columns)
     classes = names[0] if names else [None] * len(images)
-    rows: dict[str, list[_Row]] = defaultdict(list)
+    rows: dict[str, list[Row]] = defaultdict(list)
     for number, image in enumerate(images, 1):
-        rows[image].append(_Row(number, runs[number - 1], classes[number - 1]))
+        rows[image].append((number, runs[number - 1], classes[number - 1]))
     if "" in rows:
-        problem = f"row {rows[''][0].number} names no image"
+        problem = f"row {rows[''][0][0]} names no image"
         raise InputError(file, problem, f"Fill its '{image_column}', or remove it")
     return rows
 
 
-def _read_row(row: _Row, where: str) -> ShapedObject:
-    place = f"row {row.number}"
-    parse_run_pairs(row.runs, f"{where}, {place}")
-    if row.name == "":
+def _read_row(row: Row, where: str) -> ShapedObject:
+    number, runs, name = row
+    place = f"row {number}"
+    parse_run_pairs(runs, f"{where}, {place}")
+    if name == "":
         raise InputError(f"{where}, {place}", "its object has no class", "Fill the class column")
-    return ShapedObject(row.name, (RunPairs(row.runs),), place)
+    return ShapedObject(name, (RunPairs(runs),), place)

@@ -102,14 +102,15 @@ def decode_mask(mask: Integers, class_map: ClassMap, where: object) -> Label:
         label: Label = table[mask]
     else:
         label = indices[np.searchsorted(values, mask)]
-    label[ignored] = IGNORE
+    if ignored is not None:
+        label[ignored] = IGNORE
     return label
 
 
-def ignored_pixels(mask: Integers, class_map: ClassMap) -> NDArray[np.bool_]:
-    """Return where a mask holds ignored values before it is binarised."""
+def ignored_pixels(mask: Integers, class_map: ClassMap) -> NDArray[np.bool_] | None:
+    """Return where a mask holds ignored values before it is binarised; None without such values."""
     numbers = [number for v in class_map.ignore if isinstance(number := _to_number(v), int)]
-    return np.isin(mask, numbers) if numbers else np.zeros(mask.shape, bool)
+    return np.isin(mask, numbers) if numbers else None
 
 
 def object_pixels(mask: Integers, class_map: ClassMap) -> NDArray[np.bool_]:

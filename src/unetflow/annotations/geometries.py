@@ -1,8 +1,7 @@
 """Geometries of objects and their rasterisation: polygons, circles, mask patches, run lengths.
 
-Each has a method `pixels` that returns where it lies in an image of a shape `(height, width)`, and
-raises an `InputError` that names `where` if it cannot be drawn. Geometries are immutable, and their
-`repr` holds all of them: digests in the manifest are made of it.
+The method `pixels` returns where a geometry lies in an image, or raises an `InputError` that names
+`where`. Geometries are immutable; the manifest has digests of their `repr`, which holds all of them.
 """
 
 import io
@@ -11,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 from pycocotools import mask as coco_masks
 
@@ -51,9 +49,8 @@ class Polygon:
                 "large to be drawn"
             )
             raise InputError(where, problem, "Correct its points, or cut the image into parts")
-        runs = coco_masks.frPyObjects([list(self.numbers)], height, width)
-        pixels: Pixels = coco_masks.decode(runs)[..., 0] != 0
-        return pixels
+        (runs,) = coco_masks.frPyObjects([list(self.numbers)], height, width)
+        return _fill_runs(np.cumsum(decode_coco_counts(runs["counts"].decode())), shape)
 
 
 @dataclass(frozen=True)
@@ -90,9 +87,12 @@ class Patch:
         except Exception as error:  # decoders raise anything on damaged bytes
             problem = "its mask is not a PNG image that can be decoded"
             raise InputError(where, problem, "Draw the object again") from error
-        canvas = Image.new("L", (shape[1], shape[0]))
-        canvas.paste(Image.fromarray(mask.view(np.uint8)), self.box[:2])
-        pixels: Pixels = np.asarray(canvas) != 0
+        pixels = np.zeros(shape, bool)
+        left, top = self.box[:2]
+        target = pixels[max(top, 0) : max(top + mask.shape[0], 0), :]
+        target = target[:, max(left, 0) : max(left + mask.shape[1], 0)]
+        source = mask[max(-top, 0) :, max(-left, 0) :]
+        target[...] = source[: target.shape[0], : target.shape[1]]
         return pixels
 
     def _decode(self, shape: HeightWidth, where: object) -> Pixels:

@@ -105,9 +105,11 @@ class InstanceMask(_SingleMask):
         if mask.min() < 0:
             raise InputError(self.where, "it numbers an object below 0", "Number them from 1 on")
         ignored = ignored_pixels(mask, class_map)
-        instances = to_smallest_dtype(relabel_sequential(np.where(ignored, 0, mask))[0])
+        numbers = mask if ignored is None else np.where(ignored, 0, mask)
+        instances = to_smallest_dtype(relabel_sequential(numbers)[0])
         label: Label = np.where(instances > 0, np.uint8(index), np.uint8(0))
-        label[ignored] = IGNORE
+        if ignored is not None:
+            label[ignored] = IGNORE
         return RasterAnnotation(label, instances)
 
 
@@ -126,10 +128,11 @@ class ObjectMasks:
         for file in self.files:
             mask = read_mask(file, max_pixels, soft=class_map.binarise_at is not None)
             check_shape(file, mask.shape, shape)
-            ignored = ignored_pixels(mask, class_map)
-            all_ignored |= ignored
-            is_drawn = canvas.add(object_pixels(mask, class_map) & ~ignored, index)
-            if not is_drawn and not ignored.any():
+            pixels, ignored = object_pixels(mask, class_map), ignored_pixels(mask, class_map)
+            if ignored is not None:
+                pixels &= ~ignored
+                all_ignored |= ignored
+            if not canvas.add(pixels, index) and (ignored is None or not ignored.any()):
                 raise InputError(file, "the mask is empty", "Draw the object, or delete the file")
         return canvas.finish(all_ignored)
 
@@ -189,8 +192,8 @@ class ShapeAnnotation:
                 index = class_map.object_index(where)
             else:
                 index = class_map.index_of(item.name, where, counts)
-            pixels = np.zeros(shape, bool)
-            for part in item.parts:
+            pixels = item.parts[0].pixels(shape, where)
+            for part in item.parts[1:]:
                 pixels |= part.pixels(shape, where)
             if not pixels.any():
                 problem = "no pixel of the image lies in it"

@@ -74,20 +74,18 @@ def read_columns(file: File, columns: Sequence[str]) -> list[list[str]]:
         raise InputError(file, "it is not written in UTF-8", "Save it as UTF-8")
     try:
         header = [str(name) for name in pd.read_csv(io.BytesIO(data), dtype=str, nrows=0)]
-        used = [word for sign, word in _OTHER_SEPARATORS.items() if sign in header[0]]
-        if len(header) == 1 and used:
-            problem = f"{used[0]} separate its columns"
-            raise InputError(file, problem, "Separate its columns by commas")
+        joined = header[0] if len(header) == 1 else ""
+        used = [word for sign, word in _OTHER_SEPARATORS.items() if sign in joined]
         # Only an empty cell is missing: "NA" may be an image's name.
-        frame = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
-    except InputError:
-        raise
+        frame = None if used else pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
     except UnicodeDecodeError as error:
         problem = f"it is not written in UTF-8 ({error})"
         raise InputError(file, problem, "Save it as UTF-8") from error
     except (ValueError, OverflowError, MemoryError) as error:
         reason = " ".join(str(error).split())
         raise InputError(file, f"it is not a CSV table ({reason})", "Save it as CSV") from error
+    if frame is None:
+        raise InputError(file, f"{used[0]} separate its columns", "Separate its columns by commas")
     if not isinstance(frame.index, pd.RangeIndex):
         problem = "its rows have more fields than its header"
         raise InputError(file, problem, "Give each column a name")

@@ -148,7 +148,7 @@ def is_multipage_tiff(file: File) -> bool:
         return False
 
 
-def use_fields_of_view(listing: FileListing, found: Sequence[LayoutOptions]) -> list[LayoutOptions]:
+def use_fields_of_view(listing: FileListing, found: list[LayoutOptions]) -> list[LayoutOptions]:
     """Turn layouts whose masks are fields of view into regions of the other layouts.
 
     Of several layouts `folders` with the same images, exactly one must be the field of view by
@@ -177,8 +177,8 @@ def use_fields_of_view(listing: FileListing, found: Sequence[LayoutOptions]) -> 
         }
         if all(joined.values()):
             results[fields[0]] = None
-            for number, options in joined.items():
-                results[number] = ("folders", options or {})
+            for number, with_regions in joined.items():
+                results[number] = ("folders", with_regions or {})
     return [each for each in results if each is not None]
 
 

@@ -5,7 +5,6 @@ import posixpath
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -28,6 +27,7 @@ from unetflow.io.formats.readers import is_image
 
 _MAX_COMPARED = 5  # matches of a group, with its first one
 _NEARLY_ALL = 0.9  # of the pairs that names suggest
+_PATTERNS = ("image_pattern", "mask_pattern")
 _NUMBERS = (r"^\D*(\d+)", r"^\D*(\d+)")
 
 Kinds = dict[tuple[str, str, str], ContentKind | None]
@@ -64,20 +64,16 @@ def _orient(listing: FileListing, match: Match, kinds: Kinds) -> Iterator[Match]
         extension = os.path.splitext(match.pairs[0][side])[1]
         key = (re.sub(r"\d+", "0", folder), differences[side + 2], extension)
         if key not in kinds:
-            kinds[key] = content_kind.detect_content_kind(
-                [listing.files[pair[side]] for pair in match.pairs]
-            )
+            files = [listing.files[pair[side]] for pair in match.pairs]
+            kinds[key] = content_kind.detect_content_kind(files)
         seen.append(kinds[key])
     sides, is_sure = content_kind.find_mask_sides(texts, seen)
     for masks in sides:
         images = 1 - masks
-        yield replace(
-            match,
-            pairs=tuple((pair[images], pair[masks]) for pair in match.pairs),
-            is_sure=is_sure,
-            is_plausible=seen[images] in (None, ContentKind.IMAGE)
-            or content_kind.has_image_word(texts[images]),
-        )
+        looks_right = seen[images] in (None, ContentKind.IMAGE)
+        is_plausible = looks_right or content_kind.has_image_word(texts[images])
+        pairs = tuple((pair[images], pair[masks]) for pair in match.pairs)
+        yield Match(pairs, match.rank, is_sure, is_plausible)
 
 
 def _find_differences(match: Match) -> tuple[str, ...]:
@@ -116,11 +112,9 @@ def _separate_copies(listing: FileListing, group: list[Match]) -> list[list[Matc
         for match in group
     ]
     for other in files[1 : _MAX_COMPARED + 1]:
-        shared = list(islice((key for key in other if key in files[0]), 2))
-        if shared and all(
-            content_kind.is_same_image(listing.files[files[0][key]], listing.files[other[key]])
-            for key in shared
-        ):
+        shared = islice((key for key in other if key in files[0]), 2)
+        both = [(listing.files[files[0][key]], listing.files[other[key]]) for key in shared]
+        if both and all(content_kind.is_same_image(*pair) for pair in both):
             return [[match] for match in group]
     return [group]
 
@@ -182,9 +176,13 @@ def propose_options(pairs: Sequence[Names]) -> Iterator[dict[str, Any]]:
     in_names = _describe_names(names)
     if images != masks:
         yield places
-        yield from (places | _patterns(*rule) for rule in (in_names, _NUMBERS) if rule)
+        yield from (
+            places | dict(zip(_PATTERNS, rule, strict=True))
+            for rule in (in_names, _NUMBERS)
+            if rule
+        )
     elif in_names:
-        yield places | _patterns(*_exclude_each_other(in_names, names))
+        yield places | dict(zip(_PATTERNS, _exclude_each_other(in_names, names), strict=True))
     top = posixpath.commonpath((images, masks)) if images and masks else ""
     within = [
         (image.removeprefix(top).lstrip("/"), mask.removeprefix(top).lstrip("/"))
@@ -195,12 +193,9 @@ def propose_options(pairs: Sequence[Names]) -> Iterator[dict[str, Any]]:
     for rule in (in_names, _NUMBERS):
         if rule and in_folders:
             image, mask = (f"^{f}/{n[1:]}" for f, n in zip(in_folders, rule, strict=True))
-            both = {"images": top or ".", "masks": top or "."}
-            yield both | _patterns(*_exclude_each_other((image, mask), within))
-
-
-def _patterns(image: str, mask: str) -> dict[str, str]:
-    return {"image_pattern": image, "mask_pattern": mask}
+            rules = _exclude_each_other((image, mask), within)
+            both = dict.fromkeys(("images", "masks"), top or ".")
+            yield both | dict(zip(_PATTERNS, rules, strict=True))
 
 
 def _describe_names(names: Sequence[Names]) -> Names | None:

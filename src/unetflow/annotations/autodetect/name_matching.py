@@ -81,8 +81,8 @@ def find_matches(names: list[str]) -> list[Match]:
             are_counters = all(key.isdecimal() and int(key) < 1000 for key in shared)
             compared = max if rank and are_counters and not same_start else min
             if shared and len(shared) >= _MIN_SHARED * compared(len(ours), len(theirs)):
-                pairs = tuple((ours[key], theirs[key]) for key in ours if key in shared)
-                matches.append(Match(pairs, rank))
+                both = tuple((ours[key], theirs[key]) for key in ours if key in shared)
+                matches.append(Match(both, rank))
                 break
     return matches
 

@@ -111,14 +111,9 @@ def _find_image_folders(listing: FileListing, mentioned: Iterable[str], table: s
             path = "/".join(parts[depth:])
             if path in wanted or without_suffix(path) in wanted:
                 counts["/".join(parts[:depth]) or "."] += 1
-    words = {*_WORDS.findall(table.lower())}
-    rates = {
-        folder: (
-            count,
-            not has_mask_word(folder),
-            len(words.intersection(_WORDS.findall(folder.lower()))),
-        )
-        for folder, count in counts.items()
-    }
+    words, rates = {*_WORDS.findall(table.lower())}, {}
+    for folder, count in counts.items():
+        n_shared = len(words.intersection(_WORDS.findall(folder.lower())))
+        rates[folder] = (count, not has_mask_word(folder), n_shared)
     best = max(rates.values(), default=None)
     return sorted(folder for folder, rate in rates.items() if rate == best)

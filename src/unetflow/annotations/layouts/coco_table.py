@@ -22,8 +22,6 @@ def find_coco(
 ) -> Pairing:
     """Find images whose objects are listed in a JSON file like that of the COCO data set.
 
-    The folder's other images are unlabelled.
-
     Options:
         annotations: The JSON file.
         images: The folder that its `file_name`s start from, searched with its subfolders.

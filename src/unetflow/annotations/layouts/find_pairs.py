@@ -1,9 +1,9 @@
 """The layouts of data sets by their names.
 
 A layout is a function `(listing, **options) -> Pairing` that reads only names and small tables;
-pixels are read later, one image at a time. It raises an `InputError` if an option is wrong, or a
-folder, a table or all images are missing. A new layout is a function, a line in `LAYOUTS` and a
-test.
+pixels are read later, one image at a time. Images without annotation are unlabelled. It raises an
+`InputError` if an option is wrong, or a folder, a table or all images are missing. A new layout is
+a function, a line in `LAYOUTS` and a test.
 """
 
 import difflib

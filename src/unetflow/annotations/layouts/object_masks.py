@@ -26,8 +26,6 @@ def find_object_masks(
 ) -> Pairing:
     """Find `<id>/images/*.png` and `<id>/masks/*.png`, as in the Data Science Bowl 2018.
 
-    Images without any mask are unlabelled.
-
     Options:
         images: Name of the folder with the one image.
         masks: Name of the folder with the objects' masks.

@@ -25,8 +25,6 @@ def find_rle_table(
 ) -> Pairing:
     """Find images whose objects are rows of a CSV table, as in many contests on Kaggle.
 
-    The folder's other images are unlabelled.
-
     Options:
         table: The CSV file. Each row is one object; one without runs is no object.
         images: Folder of images, searched with its subfolders.

@@ -1,7 +1,7 @@
 """Geometries of objects and their rasterisation: polygons, circles, mask patches, run lengths.
 
 The method `pixels` returns where a geometry lies in an image, or raises an `InputError` that names
-`where`. Geometries are immutable; the manifest has digests of their `repr`, which holds all of them.
+`where`. Geometries are immutable; the manifest has digests of their `repr`, which holds all.
 """
 
 import io

@@ -1,10 +1,9 @@
 """Annotations of images as pixels: mask files, and objects that a table describes.
 
-An annotation is immutable, so that it can be compared and sent to workers. It has `files`, which
-drawing reads; `where`, its name in error messages and in the manifest; `content`, everything but
-the files' bytes that determines what is drawn; and `draw`, which draws it for an image of a shape
-`(height, width)`, or raises an `InputError` if it cannot be read, does not fit the image, or means
-nothing declared.
+An annotation is immutable, so that it can be compared and sent to workers. `files` are read while
+it is drawn; `where` names it in error messages and in the manifest; `content` is everything but the
+files' bytes that determines what is drawn. `draw` draws it for an image of a shape, or raises an
+`InputError` if it cannot be read, does not fit the image, or means nothing declared.
 """
 
 import hashlib

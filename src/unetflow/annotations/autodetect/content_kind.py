@@ -103,10 +103,7 @@ def _has_word(words: re.Pattern[str], name: str) -> bool:
 
 
 def detect_content_kind(files: Sequence[File]) -> ContentKind | None:
-    """Return the kind of the first, the middle and the last file.
-
-    It is None if some look like images and some like masks, or if none can be read.
-    """
+    """Return the kind of the first, middle and last file; None if unread, or images and masks."""
     places = {0, len(files) // 2, len(files) - 1}
     kinds = {_detect_kind(files[place]) for place in places} - {None}
     if not kinds or kinds >= {ContentKind.IMAGE, ContentKind.MASK}:

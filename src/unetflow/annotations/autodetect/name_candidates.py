@@ -85,10 +85,9 @@ def _find_differences(match: Match) -> tuple[str, ...]:
 
 
 def _select(matches: list[Match]) -> list[Match]:
-    """Leave out matches that are unlikely to be meant, or that others contain.
+    """Keep matches most of whose masks are as close to the images by their paths as to any others.
 
-    Most masks of a match must be as close to its images by their paths as to any others. A match
-    may be a part of others if it is a split's part of them.
+    Leave out matches that are a part of others, unless they are a split's part of them.
     """
     best: dict[str, tuple[bool, int]] = defaultdict(lambda: (False, 0))
     for match in matches:
@@ -176,11 +175,8 @@ def propose_options(pairs: Sequence[Names]) -> Iterator[dict[str, Any]]:
     in_names = _describe_names(names)
     if images != masks:
         yield places
-        yield from (
-            places | dict(zip(_PATTERNS, rule, strict=True))
-            for rule in (in_names, _NUMBERS)
-            if rule
-        )
+        for rule in filter(None, (in_names, _NUMBERS)):
+            yield places | dict(zip(_PATTERNS, rule, strict=True))
     elif in_names:
         yield places | dict(zip(_PATTERNS, _exclude_each_other(in_names, names), strict=True))
     top = posixpath.commonpath((images, masks)) if images and masks else ""
@@ -190,8 +186,8 @@ def propose_options(pairs: Sequence[Names]) -> Iterator[dict[str, Any]]:
     ]
     folders = [(posixpath.dirname(image), posixpath.dirname(mask)) for image, mask in within]
     in_folders = _describe(folders) if all(map(all, folders)) else None
-    for rule in (in_names, _NUMBERS):
-        if rule and in_folders:
+    for rule in filter(None, (in_names, _NUMBERS)):
+        if in_folders:
             image, mask = (f"^{f}/{n[1:]}" for f, n in zip(in_folders, rule, strict=True))
             rules = _exclude_each_other((image, mask), within)
             both = dict.fromkeys(("images", "masks"), top or ".")

@@ -29,14 +29,13 @@ from unetflow.config.validation import Strict, read_parameters
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing, list_files
 
-Layout = Callable[..., Pairing]
 Options = Mapping[str, Any]
 Splits = Mapping[str, Options]
 """The options that differ for each split."""
 LayoutOptions = tuple[str, dict[str, Any]]
 """The name of a layout and its options."""
 
-LAYOUTS: dict[str, Layout] = {
+LAYOUTS: dict[str, Callable[..., Pairing]] = {
     "folders": find_folder_pairs,
     "objects": find_object_masks,
     "stacks": find_stacks,
@@ -115,7 +114,7 @@ def _merge(options: Options, splits: Splits) -> dict[str, Options]:
     return merged
 
 
-def _get_layout(name: str, options: Options) -> Layout:
+def _get_layout(name: str, options: Options) -> Callable[..., Pairing]:
     """Return a layout after a check of its options."""
     if not isinstance(name, str) or name not in LAYOUTS:
         similar = difflib.get_close_matches(str(name), LAYOUTS, n=1)

@@ -102,11 +102,8 @@ def find_keys(
 ) -> dict[str, str | None]:
     """Return the key that pairs each image of a folder; None where the pattern does not match.
 
-    The place may be a single file; other `places` in the folder are left out.
-
-    Raises:
-        InputError: There is no image in the folder, or the pattern, which is the value of a
-            parameter, is wrong or matches none.
+    The place may be a single file; other `places` in the folder are left out. A pattern, the value
+    of a parameter, that is wrong or matches none is refused, and so is a folder without images.
     """
     expression = compile_pattern(pattern, parameter, _GROUP) if pattern else None
     prefix = _prefix(listing, place)

@@ -150,9 +150,7 @@ def count_overlaps(true: NDArray[np.integer], found: NDArray[np.integer]) -> Con
 def score_instances(masks: ClassMasks, instances: NDArray[np.unsignedinteger]) -> dict[str, float]:
     """Return the scores of `INSTANCES`.
 
-    Args:
-        masks: True and predicted mask.
-        instances: `(height, width)`, the number of each pixel's true object; 0 where there is none.
+    `instances` is the number of each pixel's true object, `(height, width)`; 0 where there is none.
     """
     found, _ = ndimage.label(masks.found, _EIGHT_NEIGHBOURS)
     overlaps = count_overlaps(np.where(masks.true, instances, 0), found)

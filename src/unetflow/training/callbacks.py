@@ -57,8 +57,7 @@ class ValidationScores(keras.callbacks.Callback):
 
     Both are means over whole validation images, predicted as an exported mask is, without
     augmentation: they depend neither on the batch size nor on where a crop happens to lie.
-    The Dice is the mean over the classes of the image except the background (see
-    `metrics.pixels.count_by_class`).
+    The Dice is the mean over the classes of the image that `metrics.pixels.count_by_class` counts.
 
     Attributes:
         network: The model that trains, without deep supervision.

@@ -102,7 +102,6 @@ def fit(
         StopWithoutProgress(settings.patience),
     ]
     keeper = EpochCheckpoint(network, checkpoint, settings.epochs, callbacks, listeners)
-    keeper.restore()
     if not keeper.finished:
         _train(network, feed, settings.epochs, callbacks, keeper, listeners)
     unet.set_weights(network.get_weights())

@@ -97,32 +97,28 @@ def copy_for_training(unet: keras.Model, precision: str) -> keras.Model:
     Returns:
         The copy, uncompiled. `unet.set_weights(copy.get_weights())` copies its weights back.
     """
-    before = _convolutions_before_normalisation(unet)
-    for convolution, normalisation in before.items():
-        bias, moving_mean = unet.get_layer(convolution).bias, normalisation.moving_mean
-        moving_mean.assign(moving_mean - bias)
-        bias.assign(np.zeros(bias.shape))
+    unbiased = set()
+    for layer in unet.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            source = _source_of(layer)
+            if isinstance(source, layers.Conv2D):
+                layer.moving_mean.assign(layer.moving_mean - source.bias)
+                source.bias.assign(np.zeros(source.bias.shape))
+                unbiased.add(source.name)
 
     def copy_layer(layer: layers.Layer) -> layers.Layer:
         config = layer.get_config()
         if precision != "float32" and not layer.name.startswith(_IN_FLOAT32):
             config["dtype"] = f"mixed_{precision}"
-        return _class_of(layer, before).from_config(config)
+        return _class_of(layer, unbiased).from_config(config)
 
     copy = keras.models.clone_model(unet, clone_function=copy_layer)
     copy.set_weights(unet.get_weights())
     return copy
 
 
-def _convolutions_before_normalisation(unet: keras.Model) -> dict[str, layers.Layer]:
-    """Return the names of convolutions and the batch normalisations that follow them."""
-    normalisations = [x for x in unet.layers if isinstance(x, layers.BatchNormalization)]
-    sources = {_source_of(layer): layer for layer in normalisations}
-    return {x.name: layer for x, layer in sources.items() if isinstance(x, layers.Conv2D)}
-
-
-def _class_of(layer: layers.Layer, before: dict[str, layers.Layer]) -> type[layers.Layer]:
-    if layer.name in before:
+def _class_of(layer: layers.Layer, unbiased: set[str]) -> type[layers.Layer]:
+    if layer.name in unbiased:
         return UnbiasedConvolution
     # Other backends fuse the passes by themselves.
     if keras.backend.backend() != "tensorflow":

@@ -84,13 +84,10 @@ def choose_precision(wanted: str, base_filters: int) -> str:
 
 
 def measure_speed(precision: str) -> Speed:
-    """Time training steps of a narrow and of a wide network on random data.
+    """Time training steps of a narrow and of a wide network on random data, in one of `PRECISIONS`.
 
     The result holds for the present load of the machine. The random state from which Keras draws
     the seeds of initial weights is restored, but some 0.1 GB of memory stays with the process.
-
-    Args:
-        precision: Of the training, one of `PRECISIONS`.
     """
     before = random.getstate()
     try:

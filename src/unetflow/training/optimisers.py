@@ -67,11 +67,9 @@ class WarmUpRate(keras.optimizers.schedules.LearningRateSchedule):
 
 
 class PlateauRate(keras.callbacks.ReduceLROnPlateau):
-    """Halves the learning rate when the validation Dice no longer rises, after a warm-up.
+    """Halves the learning rate when the validation Dice stalls for a third of the patience.
 
-    Args:
-        settings: Highest rate, warm-up, and patience, after a third of which the rate is halved.
-        total_steps: Steps of the whole training.
+    Before, the rate rises in a fraction of all steps of the training.
     """
 
     kept = ("best", "wait", "cooldown_counter")

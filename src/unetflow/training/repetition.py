@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -31,7 +32,7 @@ def make_deterministic(unet: keras.Model, seed: int) -> None:
 
 
 class EpochCheckpoint(keras.callbacks.Callback):
-    """Keeps the history, and saves after each epoch all that the next ones depend on.
+    """Keeps the history, resumes, and saves after each epoch all that the next ones depend on.
 
     That is: the weights, the state of the optimiser (its moments, its steps, the moving average of
     the weights and a halved rate), the state of dropout, the best weights, and the attributes that
@@ -57,45 +58,42 @@ class EpochCheckpoint(keras.callbacks.Callback):
         self._unet, self._checkpoint, self._epochs = unet, checkpoint, epochs
         self._parts = {type(part).__name__: part for part in callbacks if hasattr(part, "kept")}
         self._listeners = listeners
-        self._state = None if checkpoint is None else checkpoint.load()
-        self._before: dict[str, Any] = {} if self._state is None else self._state.facts
-        self.rows: list[dict[str, float]] = list(self._before.get("history", []))
+        self.rows: list[dict[str, float]] = []
+        self.finished = False
         unet.optimizer.build(unet.trainable_variables)
+        self._state = None if checkpoint is None else checkpoint.load()
+        if self._state is not None and checkpoint is not None:
+            self._restore(self._state, checkpoint.path)
 
     @property
     def done(self) -> int:
         """Number of finished epochs."""
         return len(self.rows)
 
-    @property
-    def finished(self) -> bool:
-        """Whether the training was interrupted after its last epoch."""
-        return bool(self._before.get("finished", False))
-
-    def restore(self) -> None:
-        """Restore network and optimiser from an interrupted training, if there is one."""
-        if self._state is None or self._checkpoint is None:
-            return
+    def _restore(self, state: TrainingState, path: Path) -> None:
+        """Restore network and optimiser from an interrupted training."""
+        self.rows = list(state.facts.get("history", []))
+        self.finished = bool(state.facts.get("finished", False))
         _log.info(
             "Resuming after epoch %d of %d from %s; remove that file to start again",
             self.done,
             self._epochs,
-            self._checkpoint.path,
+            path,
         )
-        self._listeners.on_resumed(self._before.get("record"), self.rows)
+        self._listeners.on_resumed(state.facts.get("record"), self.rows)
         for name, variables in self._variables().items():
-            values = _numbered(self._state.arrays, name)
+            values = _numbered(state.arrays, name)
             for variable, value in zip(variables, values, strict=True):
                 variable.assign(value)
         if self.finished:
-            self._unet.set_weights(_numbered(self._state.arrays, "best"))
+            self._unet.set_weights(_numbered(state.arrays, "best"))
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Restore the other callbacks, each of which has just been reset."""
         if self._state is None:
             return
         for name, part in self._parts.items():
-            for attribute, value in self._before["callbacks"][name].items():
+            for attribute, value in self._state.facts["callbacks"][name].items():
                 setattr(part, attribute, value)
             if isinstance(part, StopWithoutProgress):
                 part.best_weights = _numbered(self._state.arrays, "best")

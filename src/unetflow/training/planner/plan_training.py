@@ -182,11 +182,10 @@ def _give_reasons(task: Task, wanted: Choice, choice: Choice, schedule: Schedule
         "epochs": f"{schedule.steps} steps and the validations take about {minutes}",
         "crops_per_image": f"gives epochs of {each} steps",
     }
+    fitting = f"so that the training fits {task.memory / 1e9:g} GB"
     for name, before in vars(wanted).items():
         if getattr(choice, name) != before:
-            sentences[name] = (
-                f"lowered from {before}, so that the training fits {task.memory / 1e9:g} GB"
-            )
+            sentences[name] = f"lowered from {before}, {fitting}"
     return {
         parameter.rpartition(".")[2]: "given" if name in task.given else sentences[name]
         for name, parameter in PARAMETERS.items()

@@ -61,6 +61,14 @@ def test_significant_difference_is_reported():
     assert re.search(r"dice 8 0\.7412 0\.8762 \+0\.135\d \+0\.\d+ to \+0\.\d+ 0\.0078", text)
 
 
+def test_parameters_that_differ_are_all_text():
+    html = compare(run("a" * 32, WORSE), run("b" * 32, BETTER, epochs=4))
+    table = html[html.index("All other parameters are the same") :]
+    table = table[: table.index("</table>")]
+    assert table.count("<td>") == 3  # the name and a value for each run
+    assert "number" not in table
+
+
 def test_most_disputed_image_is_shown_first_as_each_run_has_it():
     html = compare(run("a" * 32, WORSE), run("b" * 32, BETTER, shift=3))
     headings = re.findall(r"<h3>(s\d)</h3>", html)

@@ -19,7 +19,7 @@ _PREVIEWED = 4
 
 def create_pipeline() -> Pipeline:
     """Wire the stage."""
-    shown = "augmentation_policy samples manifest fingerprint plan params:seed"
+    shown = ["augmentation_policy", "samples", "manifest", "fingerprint", "plan", "params:seed"]
     return stage(
         "augmentation",
         node(write_policy, "params:augmentation", "augmentation_policy"),

@@ -10,7 +10,7 @@ from unetflow.reporting.run_comparison import TrackedRun, write_comparison
 
 def create_pipeline() -> Pipeline:
     """Wire the pipeline."""
-    inputs = "tracked_runs samples params:classes"
+    inputs = ["tracked_runs", "samples", "params:classes"]
     return stage("comparison", node(compare_runs, inputs, "comparison_report"))
 
 

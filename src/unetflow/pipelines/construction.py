@@ -14,11 +14,11 @@ _log = logging.getLogger(__name__)
 
 def create_pipeline() -> Pipeline:
     """Wire the stage."""
-    inputs = "fingerprint params:classes plan params:seed start_model"
+    inputs = ["fingerprint", "params:classes", "plan", "params:seed", "start_model"]
     return stage(
         "construction",
         node(construct_unet, inputs, "unet_untrained"),
-        node(draw_network, "unet_untrained plan", "unet_drawing"),
+        node(draw_network, ["unet_untrained", "plan"], "unet_drawing"),
     )
 
 

@@ -35,24 +35,42 @@ def _score() -> list[Node]:
     return [
         node(
             finish_segmenter,
-            "unet samples manifest fingerprint params:classes params:evaluation plan params:seed",
-            "segmenter threshold_curve calibration",
+            [
+                "unet",
+                "samples",
+                "manifest",
+                "fingerprint",
+                "params:classes",
+                "params:evaluation",
+                "plan",
+                "params:seed",
+            ],
+            ["segmenter", "threshold_curve", "calibration"],
         ),
         node(
             score_test_images,
-            "segmenter samples manifest params:evaluation",
-            "image_scores pooled_scores",
+            ["segmenter", "samples", "manifest", "params:evaluation"],
+            ["image_scores", "pooled_scores"],
         ),
         node(
             summarise,
-            "image_scores pooled_scores segmenter manifest params:evaluation params:seed",
+            [
+                "image_scores",
+                "pooled_scores",
+                "segmenter",
+                "manifest",
+                "params:evaluation",
+                "params:seed",
+            ],
             "metrics",
         ),
-        node(show_gallery, "segmenter samples image_scores params:evaluation", "gallery"),
-        node(score_champion, "champion segmenter samples manifest", "champion_scores"),
+        node(
+            show_gallery, ["segmenter", "samples", "image_scores", "params:evaluation"], "gallery"
+        ),
+        node(score_champion, ["champion", "segmenter", "samples", "manifest"], "champion_scores"),
         node(
             compare,
-            "image_scores champion_scores manifest params:seed",
+            ["image_scores", "champion_scores", "manifest", "params:seed"],
             "baseline_comparison",
             "compare_with_baselines",
         ),
@@ -61,14 +79,14 @@ def _score() -> list[Node]:
 
 def _review() -> list[Node]:
     """Return the nodes that select images for review."""
-    inputs = "segmenter samples manifest params:evaluation"
-    suspicious = "suspicious_labels suspicious_labels_gallery"
+    inputs = ["segmenter", "samples", "manifest", "params:evaluation"]
+    suspicious = ["suspicious_labels", "suspicious_labels_gallery"]
     return [
-        node(review.map_uncertainty, inputs, "uncertainty_maps image_uncertainty"),
+        node(review.map_uncertainty, inputs, ["uncertainty_maps", "image_uncertainty"]),
         node(
             review.rank_for_review,
-            "image_uncertainty image_scores params:evaluation",
-            "needs_review review_check",
+            ["image_uncertainty", "image_scores", "params:evaluation"],
+            ["needs_review", "review_check"],
         ),
         node(review.look_for_suspicious_labels, inputs, suspicious),
     ]
@@ -76,15 +94,30 @@ def _review() -> list[Node]:
 
 def _report() -> list[Node]:
     """Return the nodes that draw and write reports."""
-    reported = (
-        "segmenter samples model_card parameters manifest fingerprint image_scores metrics "
-        "threshold_curve history calibration baselines needs_review review_check suspicious_labels"
-    )
-    named = {name: name for name in reported.split()} | {"baselines": "baseline_comparison"}
+    reported = [
+        "segmenter",
+        "samples",
+        "model_card",
+        "parameters",
+        "manifest",
+        "fingerprint",
+        "image_scores",
+        "metrics",
+        "threshold_curve",
+        "history",
+        "calibration",
+        "baselines",
+        "needs_review",
+        "review_check",
+        "suspicious_labels",
+    ]
+    named = {name: name for name in reported} | {"baselines": "baseline_comparison"}
     return [
-        node(review.draw_threshold, "threshold_curve metrics", "threshold_drawing"),
-        node(review.draw_errors, "image_scores manifest", "errors_drawing"),
-        node(review.describe_model, "segmenter plan fingerprint run_facts", "model_card"),
+        node(review.draw_threshold, ["threshold_curve", "metrics"], "threshold_drawing"),
+        node(review.draw_errors, ["image_scores", "manifest"], "errors_drawing"),
+        node(
+            review.describe_model, ["segmenter", "plan", "fingerprint", "run_facts"], "model_card"
+        ),
         node(review.write_report, named, "report"),
     ]
 

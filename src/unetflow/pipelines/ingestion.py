@@ -29,27 +29,46 @@ def create_pipeline() -> Pipeline:
     """Wire the stage."""
     return stage(
         "ingestion",
-        node(build_samples, "raw_pairs samples_before params:classes params:ingestion", "samples"),
-        node(describe_samples, "samples params:classes", "described_samples quarantine"),
-        node(look_for_duplicates, "described_samples samples params:ingestion", "duplicates"),
+        node(
+            build_samples,
+            ["raw_pairs", "samples_before", "params:classes", "params:ingestion"],
+            "samples",
+        ),
+        node(describe_samples, ["samples", "params:classes"], ["described_samples", "quarantine"]),
+        node(
+            look_for_duplicates, ["described_samples", "samples", "params:ingestion"], "duplicates"
+        ),
         node(
             split,
-            "described_samples duplicates manifest_before params:ingestion params:seed",
-            "split_samples leaks",
+            [
+                "described_samples",
+                "duplicates",
+                "manifest_before",
+                "params:ingestion",
+                "params:seed",
+            ],
+            ["split_samples", "leaks"],
         ),
         node(
             report_data,
-            "split_samples quarantine duplicates leaks samples params:classes",
+            ["split_samples", "quarantine", "duplicates", "leaks", "samples", "params:classes"],
             "data_report",
         ),
         node(
             accept_data,
-            "split_samples quarantine leaks data_report params:classes params:ingestion",
+            [
+                "split_samples",
+                "quarantine",
+                "leaks",
+                "data_report",
+                "params:classes",
+                "params:ingestion",
+            ],
             "manifest",
         ),
         node(
             measure_training_split,
-            "manifest samples params:classes",
+            ["manifest", "samples", "params:classes"],
             "fingerprint",
             "measure_fingerprint",
         ),

@@ -80,12 +80,26 @@ def create_pipeline() -> Pipeline:
         "mask_export",
         node(
             export_masks,
-            "segmenter images_to_segment large_results params:mask_export",
-            "masks labels probabilities overlays instances polygons rois object_tables export_log",
+            ["segmenter", "images_to_segment", "large_results", "params:mask_export"],
+            [
+                "masks",
+                "labels",
+                "probabilities",
+                "overlays",
+                "instances",
+                "polygons",
+                "rois",
+                "object_tables",
+                "export_log",
+            ],
         ),
-        node(gather_objects, "instances object_tables export_log", "objects objects_sheet coco"),
+        node(
+            gather_objects,
+            ["instances", "object_tables", "export_log"],
+            ["objects", "objects_sheet", "coco"],
+        ),
         node(list_failures, "export_log", "failed"),
-        node(require_all, "failed export_log objects", name="require_all_masks"),
+        node(require_all, ["failed", "export_log", "objects"], name="require_all_masks"),
     )
 
 

@@ -15,8 +15,8 @@ _log = logging.getLogger(__name__)
 
 def create_pipeline() -> Pipeline:
     """Wire the pipeline."""
-    inputs = "chosen_segmenter samples manifest params:optimisation params:seed"
-    return stage("optimisation", node(compare_runtimes, inputs, "runtime_benchmark exports"))
+    inputs = ["chosen_segmenter", "samples", "manifest", "params:optimisation", "params:seed"]
+    return stage("optimisation", node(compare_runtimes, inputs, ["runtime_benchmark", "exports"]))
 
 
 def compare_runtimes(

@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 def create_pipeline() -> Pipeline:
     """Wire the pipeline."""
-    inputs = "chosen_segmenter images_to_segment known_model_card params:packaging"
+    inputs = ["chosen_segmenter", "images_to_segment", "known_model_card", "params:packaging"]
     return stage("packaging", node(package_model, inputs, "bioimageio_package"))
 
 

@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 def create_pipeline() -> Pipeline:
     """Wire the stage."""
-    inputs = "fingerprint params:budget params:model params:training"
+    inputs = ["fingerprint", "params:budget", "params:model", "params:training"]
     return stage("planning", node(plan_run, inputs, "plan"))
 
 

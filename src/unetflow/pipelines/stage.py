@@ -27,23 +27,13 @@ __all__ += ["SegmenterSettings", "TrainingListeners", "list_first", "node", "sta
 
 
 def node(
-    function: Callable[..., Any], inputs: str | dict[str, str], outputs: str = "", name: str = ""
+    function: Callable[..., Any],
+    inputs: str | list[str] | dict[str, str],
+    outputs: str | list[str] | None = None,
+    name: str = "",
 ) -> Node:
-    """Make a node.
-
-    Args:
-        function: What the node calls.
-        inputs: Entries of the catalog in the order of its arguments, separated by blanks; or an
-            entry for each argument by its name.
-        outputs: Entries for what it returns, likewise.
-        name: Name of the node, if it is not the function's.
-    """
-    return Node(
-        function,
-        inputs=inputs if isinstance(inputs, dict) else _read_entries(inputs),
-        outputs=_read_entries(outputs),
-        name=name or function.__name__,
-    )
+    """Make a node of Kedro that is named as its function, unless it gets another name."""
+    return Node(function, inputs, outputs, name=name or function.__name__)
 
 
 def stage(name: str, *nodes: Node, tags: tuple[str, ...] = ()) -> Pipeline:
@@ -62,8 +52,3 @@ def list_first(rows: list[str], most: int = 10) -> str:
     """Return the first rows as lines, and how many more there are."""
     more = [f"  and {len(rows) - most} more"] if len(rows) > most else []
     return "\n".join([*rows[:most], *more])
-
-
-def _read_entries(text: str) -> str | list[str] | None:
-    names = text.split()
-    return names if len(names) > 1 else text or None

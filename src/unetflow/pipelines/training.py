@@ -31,14 +31,24 @@ def create_pipeline() -> Pipeline:
         "training",
         node(
             compute_weight_maps,
-            "samples manifest fingerprint params:classes plan weight_maps_before",
+            ["samples", "manifest", "fingerprint", "params:classes", "plan", "weight_maps_before"],
             "weight_maps",
         ),
         node(
             train_unet,
-            "unet_untrained samples manifest fingerprint augmentation_policy weight_maps plan "
-            "params:seed training_log checkpoints",
-            "unet history",
+            [
+                "unet_untrained",
+                "samples",
+                "manifest",
+                "fingerprint",
+                "augmentation_policy",
+                "weight_maps",
+                "plan",
+                "params:seed",
+                "training_log",
+                "checkpoints",
+            ],
+            ["unet", "history"],
         ),
         node(plot_history, "history", "learning_curve"),
     )

@@ -27,10 +27,23 @@ def create_pipeline() -> Pipeline:
 
     `RetrainingRunner` runs the nodes up to `look_for_reason`, and the others if there is a reason.
     """
-    looked_at = "champion_record samples manifest fingerprint params:classes params:retraining"
-    constructed_of = (
-        "retraining_reason fingerprint params:classes plan params:seed champion params:retraining"
-    )
+    looked_at = [
+        "champion_record",
+        "samples",
+        "manifest",
+        "fingerprint",
+        "params:classes",
+        "params:retraining",
+    ]
+    constructed_of = [
+        "retraining_reason",
+        "fingerprint",
+        "params:classes",
+        "plan",
+        "params:seed",
+        "champion",
+        "params:retraining",
+    ]
     return (
         ingestion.create_pipeline()
         + stage("gate", node(look_for_reason, looked_at, "retraining_reason"))
@@ -44,16 +57,22 @@ def create_pipeline() -> Pipeline:
             "decision",
             node(
                 decide,
-                "retraining_reason image_scores champion_scores manifest params:retraining "
-                "params:seed",
+                [
+                    "retraining_reason",
+                    "image_scores",
+                    "champion_scores",
+                    "manifest",
+                    "params:retraining",
+                    "params:seed",
+                ],
                 "retraining_decision",
             ),
             node(
                 show_differences,
-                "retraining_decision segmenter champion samples",
-                "differences differences_shown",
+                ["retraining_decision", "segmenter", "champion", "samples"],
+                ["differences", "differences_shown"],
             ),
-            node(promote, "retraining_decision report differences_shown", "champion_move"),
+            node(promote, ["retraining_decision", "report", "differences_shown"], "champion_move"),
             tags=("promotes",),
         )
     )

@@ -22,7 +22,7 @@ from tests.support.large_files import (
 from unetflow.config.mask_export import BackgroundParameters
 from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
-from unetflow.inference.blockwise.blocks import plan_blocks
+from unetflow.inference.blockwise.image_blocks import plan_blocks
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.inference.blockwise.small_objects import SmallObjects
 from unetflow.inference.postprocessing import Postprocessing, remove_small_objects

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.support.images import random_pixels
 from tests.support.large_files import grey, write_ome_pyramid, write_ome_zarr
 from unetflow.core.errors import InputError
-from unetflow.inference.blockwise.blocks import read_mirrored
+from unetflow.inference.blockwise.image_blocks import read_mirrored
 from unetflow.io.image_file import MappedFile, open_large
 from unetflow.io.lazy_image import CachedChunks, LazyImage
 

@@ -15,7 +15,7 @@ from zarr.storage import LocalStore
 from unetflow.core.atomic import atomic_write, move_into_place
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label, name_differences
-from unetflow.inference.blockwise.blocks import Block, BlockResult
+from unetflow.inference.blockwise.image_blocks import Block, BlockResult
 from unetflow.inference.blockwise.result_files import TILE, write_result
 from unetflow.inference.blockwise.small_objects import SmallObjects
 from unetflow.io.pixel_size import PixelSize

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unetflow.config.mask_export import MaskExportParameters
 from unetflow.core.errors import InputError
-from unetflow.inference.blockwise.blocks import PredictBlock, plan_blocks
+from unetflow.inference.blockwise.image_blocks import PredictBlock, plan_blocks
 from unetflow.inference.blockwise.result_files import check_targets, lock_targets
 from unetflow.inference.executor import Executor
 from unetflow.inference.segmenter import Segmenter

@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import connected_components as join_pairs
 from skimage.measure import label as connected_components
 
 from unetflow.core.types import Label
-from unetflow.inference.blockwise.blocks import Block
+from unetflow.inference.blockwise.image_blocks import Block
 
 Numbers = NDArray[np.int64]
 

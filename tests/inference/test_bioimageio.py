@@ -348,7 +348,9 @@ def test_a_network_of_another_runtime_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize("size", [(40, 300), (300, 150), (30, 20)])
+@pytest.mark.parametrize(
+    "size", [(40, 300), pytest.param((300, 150), marks=pytest.mark.slow), (30, 20)]
+)
 def test_a_window_is_cut_out_of_the_image_or_mirrored_beyond_it(padding, size):
     segmenter = make_segmenter(seed=1, padding=padding)
     image = draw(np.random.default_rng(1), segmenter, size)

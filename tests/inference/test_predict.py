@@ -11,6 +11,7 @@ from unetflow.models.unet import geometry_of
 from unetflow.tiling.windows import plan_windows, predict_tiled
 
 WHOLE = 1_000_000
+SLOW_DEPTHS = [pytest.param(depth, marks=pytest.mark.slow) for depth in (4, 5)]
 
 
 @pytest.fixture(scope="module", params=["same", "valid"])
@@ -78,7 +79,7 @@ def test_tiles_of_any_size_give_what_the_whole_image_gives(network):
     _assert_tiles_equal_the_whole(network, size, tile, random)
 
 
-@pytest.fixture(scope="module", params=[2, 3, 4, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=[2, 3, *SLOW_DEPTHS])
 def deep_network(request, padding):
     return randomise(tiny_unet(depth=request.param, padding=padding, base_filters=1), seed=8)
 

@@ -212,7 +212,7 @@ def test_without_images_nothing_is_quantised(trained, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("runtime", OTHERS)
+@pytest.mark.parametrize("runtime", ["openvino", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_an_ensemble_runs_on_other_runtimes(runtime, random):
     ensemble = average_segmenters([make_segmenter(seed=seed) for seed in (1, 2)])
     image = draw(random, ensemble, (41, 60))

@@ -118,6 +118,7 @@ def test_the_statistics_of_a_batch_are_in_float32_in_bfloat16_too():
     np.testing.assert_allclose(moments["bfloat16"], moments["float32"], rtol=0.3)
 
 
+@pytest.mark.slow
 def test_a_training_in_bfloat16_leaves_a_network_in_float32(squares, other_squares):
     tables = {}
     for name in ("float32", "bfloat16"):

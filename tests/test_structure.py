@@ -11,8 +11,8 @@ from kedro.config import OmegaConfigLoader
 from kedro.framework.project import configure_project
 
 from unetflow.annotations.layouts.find_pairs import LAYOUTS, find_pairs
+from unetflow.config.base import read_parameters
 from unetflow.config.parameters import Parameters
-from unetflow.config.validation import read_parameters
 from unetflow.config_loader import RenamingConfigLoader
 from unetflow.core.errors import InputError
 from unetflow.pipeline_registry import register_pipelines

@@ -12,7 +12,7 @@ from tests.augmentation.test_augmenter import FULL, NOTHING, always, policy_of
 from tests.support.images import random_pixels
 from unetflow.augmentation.policy import Augmenter, build_policy
 from unetflow.config.augmentation import AugmentationParameters
-from unetflow.config.validation import read_parameters
+from unetflow.config.base import read_parameters
 from unetflow.core.errors import InputError
 
 CONF = Path(__file__).parents[2] / "conf/base"

@@ -11,9 +11,9 @@ import yaml
 from kedro.io import DataCatalog
 
 from tests.conftest import ROOT
+from unetflow.config.base import read_parameters
 from unetflow.config.parameters import Parameters
 from unetflow.config.renames import rename
-from unetflow.config.validation import read_parameters
 from unetflow.config_loader import RenamingConfigLoader
 from unetflow.core.errors import InputError
 from unetflow.orchestration.configuration import read_configuration

@@ -9,11 +9,11 @@ from pydantic import BaseModel
 
 from tests.conftest import ROOT
 from unetflow.config.augmentation import AugmentationParameters
+from unetflow.config.base import dump_parameters, read_parameters
 from unetflow.config.ingestion import IngestionParameters
 from unetflow.config.model import ModelParameters
 from unetflow.config.parameters import Parameters
 from unetflow.config.training import TrainingParameters
-from unetflow.config.validation import dump_parameters, read_parameters
 from unetflow.core.errors import InputError
 from unetflow.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 

@@ -9,6 +9,7 @@ import yaml
 from kedro.io import AbstractDataset
 
 from tests.conftest import ROOT
+from unetflow.config.base import read_parameters
 from unetflow.config.parameters import Parameters
 from unetflow.config.renames import (
     RENAMED,
@@ -17,7 +18,6 @@ from unetflow.config.renames import (
     rename_datasets,
     rename_parameters,
 )
-from unetflow.config.validation import read_parameters
 from unetflow.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 
 

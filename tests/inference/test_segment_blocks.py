@@ -19,8 +19,8 @@ from tests.support.large_files import (
     whole_result,
     with_rule,
 )
+from unetflow.config.base import read_parameters
 from unetflow.config.mask_export import BackgroundParameters
-from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.image_blocks import plan_blocks
 from unetflow.inference.blockwise.segment_blocks import segment_blocks

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from tests.support.drawn_objects import LABELS, NAMES, OBJECTS, draw
+from unetflow.config.base import read_parameters
 from unetflow.config.mask_export import ObjectParameters
-from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.instances.objects import Objects, find_objects
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from unetflow.config.base import read_parameters
 from unetflow.config.evaluation import EvaluationParameters
-from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.data.samples import INSTANCES, Sample, SampleFolder, write_sample
 from unetflow.inference.postprocessing import Postprocessing

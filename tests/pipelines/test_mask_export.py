@@ -12,8 +12,8 @@ import yaml
 
 from tests.conftest import ROOT
 from tests.support.segmenter_settings import make_settings
+from unetflow.config.base import read_parameters
 from unetflow.config.mask_export import MaskExportParameters
-from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
 from unetflow.datasets.file_datasets import FileDataset, PartitionsDataset

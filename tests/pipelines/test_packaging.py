@@ -11,8 +11,8 @@ from bioimageio.spec.model import v0_5
 from click.testing import Result
 
 from tests.conftest import kedro_run
+from unetflow.config.base import read_parameters
 from unetflow.config.packaging import PackagingParameters
-from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.inference.segmenter import Segmenter
 from unetflow.io.formats.readers import read_image

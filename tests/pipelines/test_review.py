@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from unetflow.config.base import read_parameters
 from unetflow.config.evaluation import EvaluationParameters, UncertaintyParameters
-from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.pipelines.evaluation_review import map_uncertainty, rank_for_review
 

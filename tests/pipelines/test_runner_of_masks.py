@@ -12,8 +12,8 @@ from tests.conftest import ROOT, kedro_run
 from tests.support.images import random_pixels
 from tests.support.networks import randomise, tiny_unet
 from tests.support.segmenter_settings import make_settings
+from unetflow.config.base import read_parameters
 from unetflow.config.mask_export import MaskExportParameters
-from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.data.intensity import IntensityRange
 

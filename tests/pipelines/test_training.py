@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from tests.conftest import ROOT
+from unetflow.config.base import read_parameters
 from unetflow.config.loss import LOSS_NAMES
 from unetflow.config.model import PlannedModel
 from unetflow.config.parameters import Plan
 from unetflow.config.training import PlannedTraining
-from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.core.parallel import count_cores
 from unetflow.data.fingerprint import Fingerprint, ImageSize, Spread

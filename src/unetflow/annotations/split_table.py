@@ -9,7 +9,7 @@ from typing import Self
 
 from unetflow.annotations.records import Pair, Pairing
 from unetflow.annotations.tables import read_columns
-from unetflow.config.validation import Strict, read_parameters
+from unetflow.config.base import Strict, read_parameters
 from unetflow.core.errors import InputError
 from unetflow.core.types import SPLITS
 from unetflow.io.file_listing import list_files

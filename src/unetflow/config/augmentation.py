@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from unetflow.config.validation import Fraction, Strict
+from unetflow.config.base import Fraction, Strict
 
 
 class AugmentationParameters(Strict):

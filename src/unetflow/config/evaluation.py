@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from unetflow.config.validation import Count, Strict
+from unetflow.config.base import Count, Strict
 from unetflow.core.symmetries import MAX_VIEWS
 
 Percentile = Annotated[float, Field(ge=0, le=100)]

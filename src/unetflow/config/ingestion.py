@@ -4,8 +4,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from unetflow.config.base import Count, Fraction, Strict
 from unetflow.config.classes import Value, read_value
-from unetflow.config.validation import Count, Fraction, Strict
 
 
 class MaskParameters(Strict):

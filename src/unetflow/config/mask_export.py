@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from unetflow.config.validation import Count, PositiveFinite, Strict
+from unetflow.config.base import Count, PositiveFinite, Strict
 from unetflow.core.errors import InputError
 from unetflow.core.symmetries import MAX_VIEWS
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from unetflow.config.validation import Count, Strict
+from unetflow.config.base import Count, Strict
 
 Depth = Annotated[int, Field(ge=1, le=8)]
 

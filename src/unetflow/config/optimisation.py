@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from unetflow.config.validation import Count, Fraction, Strict
+from unetflow.config.base import Count, Fraction, Strict
 
 
 class OptimisationParameters(Strict):

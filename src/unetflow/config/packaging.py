@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from unetflow.config.validation import Strict
+from unetflow.config.base import Strict
 
 Text = Annotated[str, Field(min_length=1)]
 

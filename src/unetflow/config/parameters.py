@@ -5,6 +5,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from unetflow.config.augmentation import AugmentationParameters
+from unetflow.config.base import Positive, Strict
 from unetflow.config.classes import Classes, is_colour
 from unetflow.config.evaluation import EvaluationParameters
 from unetflow.config.ingestion import IngestionParameters
@@ -15,7 +16,6 @@ from unetflow.config.packaging import PackagingParameters
 from unetflow.config.renames import rename_parameters
 from unetflow.config.retraining import RetrainingParameters
 from unetflow.config.training import PlannedTraining, TrainingParameters, check_crop
-from unetflow.config.validation import Positive, Strict
 from unetflow.core.errors import InputError
 
 

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from unetflow.config.validation import Count, Fraction, NotNegative, Positive, Strict
+from unetflow.config.base import Count, Fraction, NotNegative, Positive, Strict
 
 
 class RetrainingParameters(Strict):

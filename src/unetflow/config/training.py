@@ -10,8 +10,8 @@ from pydantic import (
     field_validator,
 )
 
+from unetflow.config.base import Count, Fraction, Positive, PositiveFinite, Strict
 from unetflow.config.loss import read_loss
-from unetflow.config.validation import Count, Fraction, Positive, PositiveFinite, Strict
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import unet_geometry
 

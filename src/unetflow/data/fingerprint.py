@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from unetflow.config.base import Strict
 from unetflow.config.classes import ClassSpec
-from unetflow.config.validation import Strict
 from unetflow.data.intensity import (
     DriftReference,
     IntensityStatistics,

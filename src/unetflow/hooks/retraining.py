@@ -11,7 +11,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from unetflow.config.validation import dump_parameters
+from unetflow.config.base import dump_parameters
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.hooks.catalog_entries import CatalogHooks

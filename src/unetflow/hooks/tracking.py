@@ -11,7 +11,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from pydantic import BaseModel
 
-from unetflow.config.validation import dump_parameters
+from unetflow.config.base import dump_parameters
 from unetflow.datasets.training_log import TrainingLogDataset
 from unetflow.evaluation.summary import describe_scores
 from unetflow.hooks.catalog_entries import CatalogHooks

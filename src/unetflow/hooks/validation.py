@@ -7,8 +7,8 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
+from unetflow.config.base import read_parameters
 from unetflow.config.parameters import Parameters
-from unetflow.config.validation import read_parameters
 from unetflow.core.errors import InputError
 from unetflow.data.manifest import require_folds
 from unetflow.hooks.catalog_entries import CatalogHooks

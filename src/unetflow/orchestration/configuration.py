@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from unetflow.config.validation import Strict, read_parameters
+from unetflow.config.base import Strict, read_parameters
 from unetflow.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 
 

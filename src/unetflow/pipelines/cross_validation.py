@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pandas as pd
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
 
 from unetflow.augmentation.weight_map import WeightFolder
 from unetflow.config.classes import Classes
@@ -26,8 +26,12 @@ Trained = tuple[dict[str, Segmenter], dict[str, pd.DataFrame]]
 
 def create_pipeline() -> Pipeline:
     """Wire the stage."""
-    return stage(
-        "cross_validation",
+    return stage("cross_validation", *_train(), *_score_ensemble(), tags=("training",))
+
+
+def _train() -> list[Node]:
+    """Return the nodes that train and score a network for each fold."""
+    return [
         node(
             compute_fold_weight_maps,
             [
@@ -62,6 +66,12 @@ def create_pipeline() -> Pipeline:
             ["cross_validation_scores", "cross_validation_metrics"],
             "gather_fold_scores",
         ),
+    ]
+
+
+def _score_ensemble() -> list[Node]:
+    """Return the nodes that average the networks and score their ensemble."""
+    return [
         node(average_folds, ["fold_segmenters", "manifest"], "ensemble"),
         node(
             score_test_images,
@@ -82,8 +92,7 @@ def create_pipeline() -> Pipeline:
             "ensemble_metrics",
             "summarise_ensemble",
         ),
-        tags=("training",),
-    )
+    ]
 
 
 def compute_fold_weight_maps(

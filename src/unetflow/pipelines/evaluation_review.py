@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from unetflow.config.base import dump_parameters
 from unetflow.config.evaluation import EvaluationParameters
 from unetflow.config.parameters import Plan
-from unetflow.config.validation import dump_parameters
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder

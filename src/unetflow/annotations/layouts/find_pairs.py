@@ -25,7 +25,7 @@ from unetflow.annotations.layouts.rle_table import find_rle_table
 from unetflow.annotations.raster import ShapeAnnotation, SourceImage
 from unetflow.annotations.records import Pair, Pairing
 from unetflow.annotations.split_table import parse_split
-from unetflow.config.validation import Strict, read_parameters
+from unetflow.config.base import Strict, read_parameters
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import FileListing, list_files
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
-from kedro.pipeline import Pipeline
+from kedro.pipeline import Node, Pipeline
 
 from unetflow.config.classes import Classes
 from unetflow.config.parameters import Plan
@@ -53,29 +53,32 @@ def create_pipeline() -> Pipeline:
         + stage("construction", node(construct_challenger, constructed_of, "unet_untrained"))
         + training.create_pipeline()
         + evaluation.create_pipeline()
-        + stage(
-            "decision",
-            node(
-                decide,
-                [
-                    "retraining_reason",
-                    "image_scores",
-                    "champion_scores",
-                    "manifest",
-                    "params:retraining",
-                    "params:seed",
-                ],
-                "retraining_decision",
-            ),
-            node(
-                show_differences,
-                ["retraining_decision", "segmenter", "champion", "samples"],
-                ["differences", "differences_shown"],
-            ),
-            node(promote, ["retraining_decision", "report", "differences_shown"], "champion_move"),
-            tags=("promotes",),
-        )
+        + stage("decision", *_decide(), tags=("promotes",))
     )
+
+
+def _decide() -> list[Node]:
+    """Return the nodes that compare the challenger with the champion and may promote it."""
+    return [
+        node(
+            decide,
+            [
+                "retraining_reason",
+                "image_scores",
+                "champion_scores",
+                "manifest",
+                "params:retraining",
+                "params:seed",
+            ],
+            "retraining_decision",
+        ),
+        node(
+            show_differences,
+            ["retraining_decision", "segmenter", "champion", "samples"],
+            ["differences", "differences_shown"],
+        ),
+        node(promote, ["retraining_decision", "report", "differences_shown"], "champion_move"),
+    ]
 
 
 def look_for_reason(

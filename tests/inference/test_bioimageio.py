@@ -26,6 +26,8 @@ from unetflow.inference.runtimes.onnx_runtime import OnnxRuntime
 from unetflow.inference.runtimes.runtime import convert_network
 from unetflow.inference.segmenter import Segmenter
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("bioimage.io")]
+
 PACKAGING = PackagingParameters(
     name="Nuclei (test)",
     description="Finds what is bright.",
@@ -99,10 +101,7 @@ def quick(monkeypatch, plain, converted):
     return plain
 
 
-@pytest.fixture(
-    scope="module",
-    params=["same", *(pytest.param(kind, marks=pytest.mark.slow) for kind in [*KINDS][1:])],
-)
+@pytest.fixture(scope="module", params=KINDS)
 def made(request, tmp_path_factory):
     segmenter = make_segmenter(seed=1, **KINDS[request.param])
     window = something_found(segmenter)
@@ -348,9 +347,7 @@ def test_a_network_of_another_runtime_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
-@pytest.mark.parametrize(
-    "size", [(40, 300), pytest.param((300, 150), marks=pytest.mark.slow), (30, 20)]
-)
+@pytest.mark.parametrize("size", [(40, 300), (300, 150), (30, 20)])
 def test_a_window_is_cut_out_of_the_image_or_mirrored_beyond_it(padding, size):
     segmenter = make_segmenter(seed=1, padding=padding)
     image = draw(np.random.default_rng(1), segmenter, size)

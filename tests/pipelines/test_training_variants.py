@@ -197,6 +197,7 @@ def test_a_plan_fits_the_budget_and_keeps_given_values(project: Path) -> None:
     assert segmenter.settings.tile == plan["training"]["tile"]
 
 
+@pytest.mark.slow  # measures the speed of the machine
 def test_a_missing_or_too_small_budget_is_refused(project: Path) -> None:
     result = kedro_run(project, "--pipelines", "training", "--params", "preset=planned")
     assert result.exit_code == 1

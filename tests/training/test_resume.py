@@ -129,6 +129,7 @@ def test_a_finished_training_is_not_trained_again(squares, other_squares, tmp_pa
     assert "Resuming after epoch 6 of 6" in caplog.text
 
 
+@pytest.mark.slow
 def test_the_record_is_told_what_was_done(squares, other_squares, tmp_path):
     class _CutError(Exception):
         pass

@@ -27,7 +27,7 @@ from unetflow.training.callbacks import TrainingListeners
 from unetflow.training.fit import fit
 
 TESTED, MOST_TRAINING, MOST_OTHERS = 20, 32, 8
-EPOCHS, STEPS, CROP = 3, 40, 96
+EPOCHS, STEPS = 3, 80
 TILE = 640
 """Longer than most images: each window is predicted with a margin around it."""
 _SILENT = TrainingListeners(lambda epoch, logs: None, lambda batch: None)
@@ -98,7 +98,7 @@ def train(real: RealSet) -> Segmenter:
             layer.momentum = 0.9
     settings = fit_settings(
         epochs=EPOCHS,
-        crop_size=CROP,
+        crop_size=128,
         crops_per_image=max(STEPS * 4 // len(samples), 1),
         workers=2,
         tile=TILE,

@@ -90,7 +90,23 @@ def fit(
         settings.tile,
         listeners.on_prediction,
     )
-    callbacks = [
+    callbacks = _make_callbacks(settings, scores, feed, listeners, total_steps)
+    keeper = EpochCheckpoint(network, checkpoint, settings.epochs, callbacks, listeners)
+    if not keeper.finished:
+        _train(network, feed, settings.epochs, callbacks, keeper, listeners)
+    unet.set_weights(network.get_weights())
+    return _tabulate(keeper.rows)
+
+
+def _make_callbacks(
+    settings: PlannedTraining,
+    scores: ValidationScores,
+    feed: CropLoader,
+    listeners: TrainingListeners,
+    total_steps: int,
+) -> list[keras.callbacks.Callback]:
+    """Return the callbacks of the epochs, in the order in which they are called."""
+    return [
         # The average takes the weights' place before an epoch is validated.
         *([AveragedWeights()] if settings.ema_momentum else []),
         scores,
@@ -101,11 +117,6 @@ def fit(
         *([StopWhenTimeIsUp(settings.minutes)] if settings.minutes else []),
         StopWithoutProgress(settings.patience),
     ]
-    keeper = EpochCheckpoint(network, checkpoint, settings.epochs, callbacks, listeners)
-    if not keeper.finished:
-        _train(network, feed, settings.epochs, callbacks, keeper, listeners)
-    unet.set_weights(network.get_weights())
-    return _tabulate(keeper.rows)
 
 
 def _compile(unet: keras.Model, settings: PlannedTraining, total_steps: int) -> None:

@@ -35,43 +35,41 @@ def three_classes(count, seed):
     return samples
 
 
-def test_many_classes_are_learnt():
+def test_many_classes_are_learnt_within_the_granted_time():
     table = train(
         network(classes=3, base_filters=8),
         three_classes(6, 1),
         three_classes(3, 2),
         loss="cce + dice",
         epochs=15,
+        minutes=60.0,
     )
     assert table["val_dice"].max() > 0.9
+    assert len(table) == 15
 
 
-def test_two_classes_are_learnt_by_softmax_too(squares, other_squares):
-    table = train(network(classes=2), squares, other_squares, loss="cce")
-    assert table["val_dice"].max() > 0.9
-
-
-def test_deep_supervision_learns_and_trains_each_level(squares, other_squares):
-    unet = network(depth=2, deep_supervision=1)
+def test_deep_supervision_learns_and_trains_each_level_of_a_softmax(squares, other_squares):
+    unet = network(depth=2, deep_supervision=1, classes=2)
     before = unet.get_layer("probabilities_2").get_weights()[0]
-    table = train(unet, squares, other_squares)
+    table = train(unet, squares, other_squares, loss="cce")
     assert table["val_dice"].max() > 0.9
     assert not np.allclose(before, unet.get_layer("probabilities_2").get_weights()[0])
-    assert without_deep_supervision(unet).output_shape[-1] == 1
+    assert without_deep_supervision(unet).output_shape[-1] == 2
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"optimiser": "sgd", "momentum": 0.9, "learning_rate": 0.05},
-        pytest.param(
-            {"optimiser": "adamw", "schedule": "poly", "warmup_fraction": 0.1},
-            marks=pytest.mark.slow,
-        ),
-        {"schedule": "plateau", "warmup_fraction": 0.1, "global_clipnorm": 1.0},
-        {"foreground_fraction": 0.5, "loss": "0.5*focal + tversky", "learning_rate": 0.02},
+        {
+            **{"optimiser": "sgd", "momentum": 0.9, "learning_rate": 0.05},
+            **{"schedule": "plateau", "warmup_fraction": 0.1, "global_clipnorm": 1.0},
+        },
+        {
+            **{"optimiser": "adamw", "schedule": "poly", "learning_rate": 0.02},
+            **{"foreground_fraction": 0.5, "loss": "0.5*focal + tversky"},
+        },
     ],
-    ids=str,
+    ids=lambda changes: changes["optimiser"],
 )
 def test_each_way_to_follow_gradients_learns(changes, squares, other_squares):
     table = train(network(), squares, other_squares, **changes)
@@ -79,9 +77,12 @@ def test_each_way_to_follow_gradients_learns(changes, squares, other_squares):
     assert np.isfinite(table).all(axis=None)
 
 
-def test_the_moving_average_is_validated_and_kept(squares, other_squares):
-    """The weights after each epoch, averaged by hand, are those that the listener sees."""
-    steps, keep = 3, 0.5
+def test_the_moving_average_is_validated_and_kept_when_the_time_runs_out(squares, other_squares):
+    """The weights after an epoch, averaged by hand, are those that the listener sees.
+
+    The time runs out in the first epoch, which is finished.
+    """
+    steps, keep = 3, 0.5  # 12 crops in batches of 4
     plain = network()
     raw = []
 
@@ -103,7 +104,8 @@ def test_the_moving_average_is_validated_and_kept(squares, other_squares):
             squares,
             other_squares,
             on_epoch=lambda epoch, logs: seen.append(trains[0].get_weights()),
-            epochs=1,
+            epochs=40,
+            minutes=1e-6,
             crops_per_image=2,
             ema_momentum=keep,
         )
@@ -131,24 +133,12 @@ def test_overfitting_stops_when_the_dice_is_good_enough(squares, other_squares, 
     assert len(table) < 40
 
 
-def test_it_stops_at_the_end_of_the_epoch_in_which_the_time_runs_out(squares, other_squares):
-    table = train(network(), squares, other_squares, epochs=40, minutes=1e-6)
-    assert len(table) == 1
-    table = train(network(), squares, other_squares, epochs=2, minutes=60.0)
-    assert len(table) == 2
-
-
 def test_weights_of_pixels_steer_what_is_learnt(squares, other_squares):
-    """Where only the background counts, nothing is found; where only squares do, everything."""
-    found = {}
-    for counted in (0, 1):
-        weighted = {
-            name: Sample(s.image, s.label, (s.label == counted).astype(np.float32))
-            for name, s in squares.items()
-        }
-        unet = network()
-        train(unet, weighted, other_squares, loss="bce", epochs=3)
-        image = next(iter(other_squares.values())).image[None] / 255.0
-        found[counted] = float(np.mean(np.asarray(unet(image)) >= 0.5))
-    assert found[0] < 0.05
-    assert found[1] > 0.95
+    """Where only the squares count, everything is found."""
+    weighted = {
+        name: Sample(s.image, s.label, s.label.astype(np.float32)) for name, s in squares.items()
+    }
+    unet = network()
+    train(unet, weighted, other_squares, loss="bce", epochs=3)
+    image = next(iter(other_squares.values())).image[None] / 255.0
+    assert float(np.mean(np.asarray(unet(image)) >= 0.5)) > 0.95

@@ -4,7 +4,9 @@ import importlib
 import inspect
 import pkgutil
 import re
+import shutil
 import textwrap
+from pathlib import Path
 
 import keras
 import pytest
@@ -27,11 +29,18 @@ def _find_examples():
                     yield pytest.param(module, textwrap.dedent(code), id=name)
 
 
-@pytest.mark.parametrize(("module", "code"), list(_find_examples()))
-def test_an_example_runs_and_shows_what_it_says(module, code, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "trained.keras"
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The file of the network that an example starts from."""
+    path = tmp_path_factory.mktemp("trained") / "trained.keras"
     save_keras(build_unet((None, None, 3), base_filters=16), path)
+    return path
+
+
+@pytest.mark.parametrize(("module", "code"), list(_find_examples()))
+def test_an_example_runs_and_shows_what_it_says(module, code, trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = Path(shutil.copy(trained, tmp_path))
     names = {
         **{"keras": keras, "build_unet": build_unet, "dice": dice, "load_keras": load_keras},
         **{"Geometry": Geometry, "IntensityRange": IntensityRange, "unet": tiny_unet()},

@@ -56,43 +56,35 @@ def _assert_same(result, expected):
         np.testing.assert_array_equal(result[name], array, err_msg=name)
 
 
-MOMENTS = [
-    ("average", "writing 1"),
-    ("average", "writing 3"),
-    ("average", "epoch 1"),
-    ("average", f"epoch {EPOCHS}"),
-    ("plateau", "writing 2"),
-    ("plateau", "epoch 4"),
-    *(("average" if number % 2 else "plateau", number) for number in range(4)),
-]
+RANDOM = None
+"""A moment between the first epoch and the last, drawn at random."""
+
+MOMENTS = {
+    "average": ["writing 1", "epoch 1", RANDOM, f"epoch {EPOCHS}"],
+    "plateau": ["writing 2", "epoch 4", "writing 1"],
+}
+"""When the training is killed, and killed again after it was resumed; see `train`.
+
+Each start costs seconds, so that a new training is not begun for each moment.
+"""
 
 
 @pytest.mark.process
-@pytest.mark.parametrize(("variant", "moment"), MOMENTS)
-def test_a_killed_training_ends_as_if_it_had_not_been(
-    processes, uninterrupted, tmp_path, variant, moment
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_training_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
+    processes, uninterrupted, tmp_path, variant
 ):
-    die = moment if isinstance(moment, str) else None
-    process = _start(processes, tmp_path, variant, die)
-    if die is None:  # at a random moment between the first epoch and the last
-        wait_until((tmp_path / "begun").exists)
-        pause_randomly(0.3)
-        process.kill()
-    process.join(LIMIT)
-    assert process.exitcode == -signal.SIGKILL
-    assert not (tmp_path / "result.npz").exists()
-    _assert_same(_finish(processes, tmp_path, variant), uninterrupted[variant])
-
-
-@pytest.mark.process
-def test_a_training_that_is_killed_again_and_again_ends_the_same(
-    processes, uninterrupted, tmp_path
-):
-    for die in ("epoch 2", "writing 1", "epoch 3", "writing 2", "epoch 5"):
-        process = _start(processes, tmp_path, "average", die)
+    for die in MOMENTS[variant]:
+        process = _start(processes, tmp_path, variant, die)
+        if die is RANDOM:
+            wait_until((tmp_path / "begun").exists)
+            pause_randomly(0.3)
+            process.kill()
         process.join(LIMIT)
         assert process.exitcode == -signal.SIGKILL
-    _assert_same(_finish(processes, tmp_path, "average"), uninterrupted["average"])
+        assert not (tmp_path / "result.npz").exists()
+        (tmp_path / "begun").unlink(missing_ok=True)
+    _assert_same(_finish(processes, tmp_path, variant), uninterrupted[variant])
 
 
 class _Told:

@@ -59,7 +59,7 @@ def linear_part(changed):
     return fitted
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(SETTINGS, st.booleans(), st.integers(0, 2**40), st.tuples(*[st.integers(2, 24)] * 2))
 def test_weights_move_exactly_as_the_label_and_change_nothing_else(chosen, each, seed, shape):
     policy = build_policy(chosen)

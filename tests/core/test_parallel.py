@@ -34,10 +34,11 @@ def die_as_a_process(number):
     return number
 
 
-@pytest.mark.parametrize(("threads", "processes"), [(1, 0), (3, 0), (1, 1)])
-def test_each_task_is_done_once(threads, processes):
-    results = list(parallel_map(square, range(100), threads, processes))
-    assert sorted(result[:2] for result in results) == [(n, n**2) for n in range(100)]
+# With processes there is work for as long as they take to start.
+@pytest.mark.parametrize(("threads", "processes", "tasks"), [(1, 0, 20), (3, 0, 20), (1, 1, 100)])
+def test_each_task_is_done_once(threads, processes, tasks):
+    results = list(parallel_map(square, range(tasks), threads, processes))
+    assert sorted(result[:2] for result in results) == [(n, n**2) for n in range(tasks)]
     who = {process for _, _, process in results}
     assert len(who) == 1 + processes
     assert os.getpid() in who

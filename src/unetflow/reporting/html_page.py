@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -41,6 +42,12 @@ def render(name: str, context: dict[str, Any]) -> str:
     Returns:
         The text of an HTML page that needs no other file and no network.
     """
+    return _environment().get_template(name).render(context)
+
+
+@cache
+def _environment() -> Environment:
+    """Return what compiles the templates, which takes longer than to fill them: each once."""
     environment = Environment(
         loader=PackageLoader("unetflow.reporting"),
         autoescape=True,
@@ -51,7 +58,7 @@ def render(name: str, context: dict[str, Any]) -> str:
     functions = (decimals, listing, percent, to_svg, worst_first)
     environment.filters |= {function.__name__: function for function in functions}
     environment.globals["count_of"] = count_of
-    return environment.get_template(name).render(context)
+    return environment
 
 
 def worst_first(items: str) -> str:

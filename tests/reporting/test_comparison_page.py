@@ -61,6 +61,7 @@ def test_significant_difference_is_reported():
     assert re.search(r"dice 8 0\.7412 0\.8762 \+0\.135\d \+0\.\d+ to \+0\.\d+ 0\.0078", text)
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_parameters_that_differ_are_all_text():
     html = compare(run("a" * 32, WORSE), run("b" * 32, BETTER, epochs=4))
     table = html[html.index("All other parameters are the same") :]
@@ -69,6 +70,7 @@ def test_parameters_that_differ_are_all_text():
     assert "number" not in table
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_most_disputed_image_is_shown_first_as_each_run_has_it():
     html = compare(run("a" * 32, WORSE), run("b" * 32, BETTER, shift=3))
     headings = re.findall(r"<h3>(s\d)</h3>", html)
@@ -104,6 +106,7 @@ def test_runs_without_common_images_history_or_digest_are_shown():
     assert "No run has a history" in text
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_missing_images_are_counted():
     runs = run("a" * 32, WORSE), run("b" * 32, BETTER)
     text = words(compare(*runs, samples={"s7": square()}))

@@ -1,4 +1,5 @@
 import pandas as pd
+import pytest
 
 from tests.support.report_page import Samples, names_of, report, some, square, tabulate
 from unetflow.reporting.html_page import percent
@@ -52,6 +53,7 @@ def test_names_are_escaped():
     assert "<u> (3 images)" in page.texts["splits"]
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_summary_has_the_numbers_of_the_table():
     samples = Samples({f"s{n}": square(24 if n else 40) for n in range(6)})
     splits = ["train", "train", "train", "validation", "test", "test"]
@@ -84,6 +86,7 @@ def test_summary_has_the_numbers_of_the_table():
     ]
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_each_image_that_is_shown_has_one_thumbnail_and_no_other_is_opened():
     samples, table = some(150)
     page = report(samples, table)
@@ -101,6 +104,7 @@ def test_each_image_that_is_shown_has_one_thumbnail_and_no_other_is_opened():
     assert "Training: 20 of 90 images" in page.texts["images"]
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_groups_are_explained():
     samples, table = some(3)
     divided = report(samples, table.assign(group="volume", fold=0)).texts["splits"]
@@ -112,6 +116,7 @@ def test_groups_are_explained():
     assert "fold" not in alone
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_overlaps_are_listed_worst_first():
     samples, table = some(60)
     overlap = [(7 * n) % 60 for n in range(60)]
@@ -134,6 +139,7 @@ def test_page_without_images_shows_the_quarantine():
     assert "No image was found. Correct the path" in nothing.findings[0][1]
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_long_quarantine_is_truncated_with_a_reference_to_the_file():
     rows = [(f"{n}.tif", "it is damaged", "Copy it again") for n in range(1502)]
     page = report(*some(4), rows)
@@ -142,6 +148,7 @@ def test_long_quarantine_is_truncated_with_a_reference_to_the_file():
     assert "quarantine.csv" in page.texts["quarantine"]
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_first_pairs_are_shown_as_pictures_and_others_listed():
     samples, table = some(60)
     duplicates = [(f"s{n:03d}", f"s{n + 1:03d}", "near", n, 0.9) for n in range(0, 58, 2)]

@@ -110,6 +110,7 @@ def test_intensity_shares_are_those_of_the_pixels(dtype, low, high):
         assert 2**found.bits > every.max() >= 2 ** (found.bits - 1)
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_saturated_pixels_are_counted_at_the_limit_of_a_usual_bit_depth():
     image = np.zeros((10, 10, 1), np.uint16)
     image[:2] = 4095
@@ -123,6 +124,7 @@ def test_saturated_pixels_are_counted_at_the_limit_of_a_usual_bit_depth():
     assert describe_intensities(tabulate(samples, ["train"]), samples).saturated is None
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_hot_pixel_does_not_compress_the_histogram():
     image = np.random.default_rng(0).integers(100, 400, (200, 200, 1)).astype(np.uint16)
     image[5, 5] = 65535

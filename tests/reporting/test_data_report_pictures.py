@@ -46,6 +46,7 @@ def test_chosen_images_span_splits_and_foreground(rows, most, random):
     assert not numbers or max(map(len, chosen.values())) <= min(numbers.values()) + 1
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_thumbnail_on_the_page_shows_the_outline_at_the_edge_of_the_label():
     demo = draw_nuclei(320, np.random.default_rng(5))
     label = (demo.instances > 0).astype(np.uint8)

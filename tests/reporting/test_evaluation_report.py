@@ -45,6 +45,7 @@ def test_names_are_escaped():
     assert "<u> (3 images)" in found.texts["data"]
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_baselines_are_shown_with_the_difference_and_its_interval():
     other = {"mean": 0.61, "mean_difference": 0.19, "interval": [0.1, 0.28], "p_value": 0.0004}
     few = {"mean": 0.8, "mean_difference": -0.004, "interval": None, "p_value": None}
@@ -65,6 +66,7 @@ def test_baselines_are_shown_with_the_difference_and_its_interval():
     assert "first less second" in found.texts["scores"]
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_review_list_reports_its_rank_correlation():
     review = pd.DataFrame({"id": ["1"], "expected_error": [0.2]})
     check = {"images": 9, "spearman": 0.731}
@@ -74,6 +76,7 @@ def test_review_list_reports_its_rank_correlation():
     assert "rank correlation" not in found.texts["review"]
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_summary_has_the_main_score_with_its_interval():
     means = {"dice": score(0.8, interval=[0.712, 0.87]), "iou": score(0.7), "otsu_dice": score(0.6)}
     found = page(means=means)
@@ -106,6 +109,7 @@ def test_empty_tables_are_no_error():
     assert "None was found" in found.texts["labels"]
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_long_lists_are_truncated_with_a_count():
     review = pd.DataFrame({"id": [f"s{n}" for n in range(60)], "expected_error": 0.59})
     found = page(needs_review=review.assign(error=np.nan))
@@ -115,6 +119,7 @@ def test_long_lists_are_truncated_with_a_count():
     assert "10 more images not listed." in found.texts["review"]
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_ranking_scores_follow_those_of_images():
     pooled = {"average_precision": {"value": 0.9, "error": 0.01, "definition": "of all pixels"}}
     scores = {"dice": score(0.8)} | {f"score_{n}": score(n / 9) for n in range(8)}
@@ -126,6 +131,7 @@ def test_ranking_scores_follow_those_of_images():
     assert rows[3:] == [["Average precision of all pixels", "0.900", "-", "-"], ["of all pixels"]]
 
 
+@pytest.mark.usefixtures("blank_charts")
 def test_only_the_images_that_are_shown_are_opened_and_predicted():
     predicted = []
 

@@ -25,6 +25,7 @@ from unetflow.training.callbacks import (
 )
 from unetflow.training.data_loader import CropLoader
 from unetflow.training.fused_layers import copy_for_training
+from unetflow.training.memory import MemoryReuse
 from unetflow.training.optimisers import AveragedWeights, PlateauRate, build_optimiser
 from unetflow.training.repetition import EpochCheckpoint, make_deterministic
 from unetflow.training.saved_states import Checkpoint
@@ -107,6 +108,7 @@ def _make_callbacks(
 ) -> list[keras.callbacks.Callback]:
     """Return the callbacks of the epochs, in the order in which they are called."""
     return [
+        MemoryReuse(),
         # The average takes the weights' place before an epoch is validated.
         *([AveragedWeights()] if settings.ema_momentum else []),
         scores,

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,9 +20,20 @@ def padding(request):
     return request.param
 
 
+def _for_any_size(unet):
+    """Return a predictor and the geometry of a network.
+
+    The predictor is traced once: layer by layer, a window takes tens of milliseconds.
+    """
+    signature = [tf.TensorSpec((None, None, None, 1), tf.float32)]
+    traced = tf.function(lambda batch: unet(batch, training=False), input_signature=signature)
+    return lambda batch: traced(batch).numpy(), geometry_of(unet)
+
+
 @pytest.fixture(scope="module", params=[1, 2, 3])
 def network(request, padding):
-    return randomise(tiny_unet(depth=request.param, padding=padding), seed=request.param)
+    seed = request.param
+    return _for_any_size(randomise(tiny_unet(depth=request.param, padding=padding), seed=seed))
 
 
 def test_the_predictor_computes_what_the_network_computes_without_training(random):
@@ -56,7 +68,7 @@ def _smallest_tile(geometry):
 
 def _assert_tiles_equal_the_whole(network, size, tile, random):
     image = random.random((*size, 1)).astype(np.float32)
-    geometry, predictor = geometry_of(network), as_predictor(network)
+    predictor, geometry = network
     assert len(plan_windows(size[0], geometry, tile)) > 1
     tiled = predict_tiled(predictor, image, geometry, tile)
     whole = predict_tiled(predictor, image, geometry, WHOLE)
@@ -66,14 +78,14 @@ def _assert_tiles_equal_the_whole(network, size, tile, random):
 
 
 def test_the_smallest_tiles_give_what_the_whole_image_gives(network, random):
-    least = _smallest_tile(geometry_of(network))
+    least = _smallest_tile(network[1])
     size = tuple(int(n) for n in random.integers(least + 1, least + 30, 2))
     _assert_tiles_equal_the_whole(network, size, 1, random)
 
 
 def test_tiles_of_any_size_give_what_the_whole_image_gives(network):
     random = np.random.default_rng(10)
-    geometry = geometry_of(network)
+    _, geometry = network
     tile = _smallest_tile(geometry) + int(random.integers(0, 6 * geometry.stride))
     size = tuple(int(n) for n in random.integers(tile + 1, tile + 50, 2))
     _assert_tiles_equal_the_whole(network, size, tile, random)
@@ -81,40 +93,41 @@ def test_tiles_of_any_size_give_what_the_whole_image_gives(network):
 
 @pytest.fixture(scope="module", params=[2, 3, *SLOW_DEPTHS])
 def deep_network(request, padding):
-    return randomise(tiny_unet(depth=request.param, padding=padding, base_filters=1), seed=8)
+    unet = tiny_unet(depth=request.param, padding=padding, base_filters=1)
+    return _for_any_size(randomise(unet, seed=8))
 
 
 def _in_one_piece(network, image):
     """Mirror an image up to a size that the network takes, without any planning of windows."""
-    geometry = geometry_of(network)
+    predictor, geometry = network
     shrink = geometry.shrink
     after = [geometry.fit(edge + 2 * shrink) - edge - shrink for edge in image.shape[:2]]
     borders = [(shrink, pixels) for pixels in after]
     padded = np.pad(image, [*borders, (0, 0)], mode="reflect")
-    return np.asarray(network(padded[np.newaxis]))[0, : image.shape[0], : image.shape[1]]
+    return predictor(padded[np.newaxis])[0, : image.shape[0], : image.shape[1]]
 
 
 @settings(deadline=None, derandomize=True, max_examples=4)
 @given(st.data())
 def test_every_pixel_of_any_image_is_the_same_in_tiles_as_in_one_piece(deep_network, data):
-    geometry = geometry_of(deep_network)
+    predictor, geometry = deep_network
     least = _smallest_tile(geometry)
     long = data.draw(st.integers(1, least + 4 * geometry.stride))
     size = data.draw(st.permutations([data.draw(st.integers(1, 40)), long]))
     tile = data.draw(st.integers(1, least + 2 * geometry.stride))
     image = np.random.default_rng(long).random((*size, 1)).astype(np.float32)
-    tiled = predict_tiled(lambda batch: np.asarray(deep_network(batch)), image, geometry, tile)
+    tiled = predict_tiled(predictor, image, geometry, tile)
     np.testing.assert_allclose(tiled, _in_one_piece(deep_network, image), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("narrow", [1, 2, 7])
 def test_narrow_images_of_many_tiles_are_the_same_in_one_piece(deep_network, narrow):
-    geometry = geometry_of(deep_network)
+    predictor, geometry = deep_network
     long = 3 * _smallest_tile(geometry) // 2 + 5
     image = np.random.default_rng(narrow).random((long, narrow, 1)).astype(np.float32)
     assert len(plan_windows(long, geometry, 1)) > 1
     for one in (image, image.swapaxes(0, 1)):
-        tiled = predict_tiled(lambda batch: np.asarray(deep_network(batch)), one, geometry, 1)
+        tiled = predict_tiled(predictor, one, geometry, 1)
         np.testing.assert_allclose(tiled, _in_one_piece(deep_network, one), atol=1e-5, rtol=0)
 
 

@@ -16,7 +16,8 @@ from bioimageio.spec import load_description
 from bioimageio.spec.model import v0_5
 from PIL import Image
 
-from tests.inference.test_runtimes import TOLERANCE, draw, make_segmenter
+from tests.inference.test_runtimes import TOLERANCE
+from tests.support.networks import draw, make_segmenter
 from unetflow.config.packaging import AuthorParameters, PackagingParameters
 from unetflow.core.errors import InputError
 from unetflow.inference.bioimageio import package
@@ -90,6 +91,11 @@ def plain():
 
 
 @pytest.fixture(scope="module")
+def window(plain):
+    return something_found(plain)
+
+
+@pytest.fixture(scope="module")
 def converted(plain):
     return convert_network(plain.model, "onnx")
 
@@ -122,10 +128,10 @@ def test_the_formats_own_library_finds_it_valid(made):
     assert warned == {"sample_tensor"}
 
 
-def test_an_author_of_github_is_not_asked_for_there(tmp_path, quick):
+def test_an_author_of_github_is_not_asked_for_there(tmp_path, quick, window):
     author = {"name": "Ann Example", "github_user": "nobody-of-this-name"}
     packaging = PACKAGING.model_copy(update={"authors": [AuthorParameters(**author)]})
-    BioimageioPackage(quick, something_found(quick), packaging).save(tmp_path / "a.zip")
+    BioimageioPackage(quick, window, packaging).save(tmp_path / "a.zip")
     model = load(tmp_path / "a.zip", perform_io_checks=False)
     assert model.authors[0].github_user == "nobody-of-this-name"
 
@@ -269,8 +275,8 @@ def test_nothing_in_it_tells_of_the_machine(made):
             assert archive.getinfo(name).date_time == (1980, 1, 1, 0, 0, 0)
 
 
-def test_the_same_again_differs_in_the_time_that_keras_notes_alone(tmp_path, quick):
-    window, paths = something_found(quick), [tmp_path / "a.zip", tmp_path / "b.zip"]
+def test_the_same_again_differs_in_the_time_that_keras_notes_alone(tmp_path, quick, window):
+    paths = [tmp_path / "a.zip", tmp_path / "b.zip"]
     for path in paths:
         BioimageioPackage(quick, window, PACKAGING).save(path)
     with zipfile.ZipFile(paths[0]) as first, zipfile.ZipFile(paths[1]) as second:
@@ -296,10 +302,10 @@ CARD = {
     ("change", "taken"),
     [({}, True), ({"threshold": 0.46}, False), ({"weights": 7718}, False)],
 )
-def test_the_model_card_is_told_where_it_is_this_models(tmp_path, quick, change, taken):
+def test_the_model_card_is_told_where_it_is_this_models(tmp_path, quick, window, change, taken):
     assert quick.model.count_params() == CARD["weights"]
     card = {**CARD, **change}
-    BioimageioPackage(quick, something_found(quick), PACKAGING, card).save(tmp_path / "a.zip")
+    BioimageioPackage(quick, window, PACKAGING, card).save(tmp_path / "a.zip")
     with zipfile.ZipFile(tmp_path / "a.zip") as archive:
         text = archive.read("README.md").decode()
     told = ["To find bright things.", "- Nor people.", "5 for train, 2 for test", "`abc`"]
@@ -319,13 +325,13 @@ def test_the_model_card_is_told_where_it_is_this_models(tmp_path, quick, change,
         ({"version": "the second"}, r"packaging\.version: bioimage\.io does not allow it"),
     ],
 )
-def test_what_the_format_forbids_is_named_and_the_old_file_kept(tmp_path, quick, change, message):
+def test_what_the_format_forbids_is_named_and_the_old_file_kept(
+    tmp_path, quick, window, change, message
+):
     path = tmp_path / "a.zip"
     path.write_bytes(b"old")
     with pytest.raises(InputError, match=message):
-        BioimageioPackage(quick, something_found(quick), PACKAGING.model_copy(update=change)).save(
-            path
-        )
+        BioimageioPackage(quick, window, PACKAGING.model_copy(update=change)).save(path)
     assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
     assert path.read_bytes() == b"old"
 
@@ -337,8 +343,8 @@ def test_a_missing_library_is_named(tmp_path, monkeypatch, plain):
     assert "pip install 'unetflow[bioimageio]'" in caught.value.fix
 
 
-def test_a_network_of_another_runtime_is_refused(tmp_path):
-    segmenter = make_segmenter().on_runtime("onnx")
+def test_a_network_of_another_runtime_is_refused(tmp_path, plain, converted):
+    segmenter = Segmenter(OnnxRuntime(converted), plain.settings)
     with pytest.raises(InputError, match="holds no Keras model"):
         BioimageioPackage(segmenter, np.zeros((112, 112, 1), "u1"), PACKAGING).save(
             tmp_path / "a.zip"

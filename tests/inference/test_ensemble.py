@@ -10,12 +10,12 @@ from unetflow.inference.segmenter import Segmenter
 from unetflow.models.unet import with_preprocessing
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def members(segmenter):
     """Two networks that scale their images differently."""
     made = []
     for number, threshold in enumerate((0.2, 0.6)):
-        unet = randomise(tiny_unet(depth=2), seed=number)
+        unet = randomise(tiny_unet(), seed=number)
         model = with_preprocessing(unet, IntensityRange([10.0 * number], [200.0 + number]))
         made.append(
             Segmenter(model, segmenter.settings).with_postprocessing(

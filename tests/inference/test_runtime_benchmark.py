@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.inference.test_runtimes import make_segmenter
+from tests.support.networks import make_segmenter
 from unetflow.config.optimisation import OptimisationParameters
 from unetflow.core.errors import InputError
 from unetflow.data.samples import Sample
@@ -14,30 +14,37 @@ from unetflow.inference.segmenter import Segmenter
 from unetflow.inference.segmenter_files import Exported
 from unetflow.metrics.pixels import mean_dice
 
-SETTINGS = OptimisationParameters(calibration_crops=6, timed_images=2)
+SETTINGS = OptimisationParameters(calibration_crops=6, timed_images=2, rounds=2)
 NAMES = ["keras", "openvino", "openvino_bfloat16", "openvino_int8", "onnx"]
-
-
-def samples_of(segmenter, random, count=3):
-    """Images whose truth is nearly what the segmenter finds, so that a worse one shows."""
-    samples = {}
-    for number in range(count):
-        image = random.integers(0, 256, (70, 91, segmenter.settings.channels), np.uint8)
-        truth = segmenter.predict(image)
-        truth[:5] = 255
-        truth[5:8] = 1
-        samples[f"image {number}"] = Sample(image, truth)
-    return samples
 
 
 @pytest.fixture(scope="module")
 def segmenter():
-    return make_segmenter()
+    return make_segmenter(depth=1)
+
+
+@pytest.fixture(scope="module")
+def exports(segmenter):
+    """The same segmenter for other runtimes: each conversion costs seconds."""
+    return {runtime: segmenter.convert(runtime) for runtime in ("openvino", "onnx")}
+
+
+@pytest.fixture(scope="module")
+def samples(segmenter):
+    """Images whose truth is nearly what the segmenter finds, so that a worse one shows."""
+    random = np.random.default_rng(0)
+    made = {}
+    for number in range(3):
+        image = random.integers(0, 256, (70, 91, segmenter.settings.channels), np.uint8)
+        truth = segmenter.predict(image)
+        truth[:5] = 255
+        truth[5:8] = 1
+        made[f"image {number}"] = Sample(image, truth)
+    return made
 
 
 @pytest.mark.slow
-def test_the_table_says_what_each_export_comes_to(segmenter, random):
-    samples = samples_of(segmenter, random)
+def test_the_table_says_what_each_export_comes_to(segmenter, samples):
     table, kept = benchmark_runtimes(segmenter, samples, SETTINGS, seed=1)
     assert table["name"].tolist() == NAMES
     rows = table.set_index("name")
@@ -62,15 +69,10 @@ def test_the_table_says_what_each_export_comes_to(segmenter, random):
 
 
 @pytest.mark.slow
-def test_a_runtime_that_spoils_the_masks_is_not_kept(segmenter, random, monkeypatch):
-    spoilt = make_segmenter(seed=99)
-    convert = Segmenter.convert
-
-    def misconvert(self, runtime, calibration=None):
-        return convert(spoilt if runtime == "onnx" else self, runtime, calibration)
-
-    monkeypatch.setattr(Segmenter, "convert", misconvert)
-    table, kept = benchmark_runtimes(segmenter, samples_of(segmenter, random), SETTINGS, seed=1)
+def test_a_runtime_that_spoils_the_masks_is_not_kept(segmenter, samples, exports, monkeypatch):
+    spoilt = exports | {"onnx": make_segmenter(seed=99, depth=1).convert("onnx")}
+    monkeypatch.setattr(Segmenter, "convert", lambda self, runtime: spoilt[runtime])
+    table, kept = benchmark_runtimes(segmenter, samples, SETTINGS, seed=1)
     onnx = table.set_index("name").loc["onnx"]
     assert onnx["fall"] > SETTINGS.tolerance
     assert not onnx["kept"]
@@ -79,13 +81,13 @@ def test_a_runtime_that_spoils_the_masks_is_not_kept(segmenter, random, monkeypa
     assert "openvino" in kept
 
 
-def test_a_runtime_that_is_missing_is_noted(segmenter, random, monkeypatch):
+def test_a_runtime_that_is_missing_is_noted(segmenter, samples, monkeypatch):
     def refuse(*arguments):
         raise InputError("runtime", "it is not installed", "Install it")
 
     monkeypatch.setattr(onnx_runtime, "convert_to_onnx", refuse)
     monkeypatch.setattr(segmenter_files, "quantise", refuse)
-    table, kept = benchmark_runtimes(segmenter, samples_of(segmenter, random), SETTINGS, seed=1)
+    table, kept = benchmark_runtimes(segmenter, samples, SETTINGS, seed=1)
     rows = table.set_index("name")
     for name in ("onnx", "openvino_int8"):
         assert not rows.loc[name, "kept"]
@@ -94,15 +96,15 @@ def test_a_runtime_that_is_missing_is_noted(segmenter, random, monkeypatch):
     assert set(kept) == {"openvino"}
 
 
-def test_an_export_holds_no_keras_model_to_convert(segmenter, random):
-    started = Segmenter.start(segmenter.convert("onnx"))
+def test_an_export_holds_no_keras_model_to_convert(exports, samples):
+    started = Segmenter.start(exports["onnx"])
     with pytest.raises(InputError, match="holds no Keras model"):
-        benchmark_runtimes(started, samples_of(segmenter, random), SETTINGS, seed=1)
+        benchmark_runtimes(started, samples, SETTINGS, seed=1)
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
 def test_crops_come_from_all_images_and_fit_the_network(random, padding):
-    segmenter = make_segmenter(padding=padding, tile=80)
+    segmenter = make_segmenter(depth=1, padding=padding, tile=80)
     images = {
         str(value): Sample(np.full((200, 300, 1), value, np.uint8), np.zeros((200, 300), np.uint8))
         for value in (10, 20, 30)
@@ -113,8 +115,8 @@ def test_crops_come_from_all_images_and_fit_the_network(random, padding):
     assert {crop.shape for crop in crops} == {(geometry.fit(80 + 2 * geometry.shrink),) * 2 + (1,)}
 
 
-def test_bfloat16_starts_again_from_an_exported_file(segmenter, tmp_path, random):
-    segmenter.export(tmp_path / "openvino.zip", "openvino")
+def test_bfloat16_starts_again_from_an_exported_file(exports, tmp_path, random):
+    exports["openvino"].write(tmp_path / "openvino.zip")
     loaded = Segmenter.load(tmp_path / "openvino.zip")
     image = random.integers(0, 256, (64, 64, 1), np.uint8)
     try:
@@ -126,4 +128,4 @@ def test_bfloat16_starts_again_from_an_exported_file(segmenter, tmp_path, random
     exact = loaded.predict_probabilities(image)
     found = narrow.predict_probabilities(image)
     assert 0 < np.abs(found - exact).max() < 0.05
-    assert isinstance(segmenter.convert("openvino"), Exported)
+    assert isinstance(exports["openvino"], Exported)

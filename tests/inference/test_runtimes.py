@@ -24,6 +24,7 @@ from tests.support.segmenter_settings import make_settings
 from unetflow.augmentation.policy import Augmenter
 from unetflow.core.errors import InputError
 from unetflow.data.intensity import IntensityRange
+from unetflow.inference import segmenter as segmenters
 from unetflow.inference.ensemble import average_segmenters
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.runtimes import onnx_runtime
@@ -31,14 +32,15 @@ from unetflow.inference.runtimes import runtime as runtimes
 from unetflow.inference.runtimes.onnx_runtime import OnnxRuntime
 from unetflow.inference.runtimes.runtime import Runtime, choose_runtime, start_runtime
 from unetflow.inference.segmenter import Segmenter
+from unetflow.inference.segmenter_files import Exported
 from unetflow.models.unet import geometry_of, with_preprocessing
 from unetflow.training.callbacks import TrainingListeners
 from unetflow.training.fit import fit
 
 OTHERS = ("openvino", "onnx")
 TOLERANCE = 1e-5
-SIZES = [(1, 1), (23, 9), (37, 53), (64, 64), (101, 139)]
-"""Smaller than what the network can halve, than a tile, of odd sizes, and of several tiles."""
+SIZES = [(1, 1), (23, 9), (64, 64), (101, 139)]
+"""Smaller than what the network can halve, than a tile, a tile, and several of them; odd sizes."""
 
 SILENT = TrainingListeners(lambda epoch, logs: None, lambda batch: None)
 SERVE = """
@@ -60,26 +62,19 @@ def undecided(probabilities, threshold):
     return np.abs(probabilities[:, :, -1] - threshold) < TOLERANCE
 
 
-VARIANTS = [
-    {},
-    {"classes": 2, "dtype": "uint16", "padding": "valid", "normalisation": "none"},
-    {"dtype": "uint16"},
-    {"channels": 3, "normalisation": "group"},
-    {"channels": 3, "dtype": "uint16", "classes": 4, "normalisation": "instance"},
-    {"classes": 4, "padding": "valid", "tile": 80},
-    {"depth": 3, "dropout": 0.3, "up_activation": "relu"},
-]
+@pytest.fixture(scope="module")
+def plain():
+    return make_segmenter()
 
 
-@pytest.mark.parametrize(
-    "options",
-    [*VARIANTS[:2], *(pytest.param(variant, marks=pytest.mark.slow) for variant in VARIANTS[2:])],
-    ids=lambda options: ",".join(f"{name}={value}" for name, value in options.items()) or "plain",
-)
-def test_every_runtime_gives_the_masks_of_keras(options, random):
-    segmenter = make_segmenter(**options)
-    others = {runtime: segmenter.on_runtime(runtime) for runtime in OTHERS}
-    for size in SIZES:
+@pytest.fixture(scope="module")
+def on_others(plain):
+    """The same segmenter on the other runtimes: each conversion costs seconds."""
+    return {runtime: plain.on_runtime(runtime) for runtime in OTHERS}
+
+
+def assert_same_masks(segmenter, others, sizes, random):
+    for size in sizes:
         image = draw(random, segmenter, size)
         expected = segmenter.predict_probabilities(image)
         certain = ~undecided(expected, segmenter.postprocessing.threshold)
@@ -91,6 +86,36 @@ def test_every_runtime_gives_the_masks_of_keras(options, random):
             masks = other.postprocessing.apply(found), segmenter.postprocessing.apply(expected)
             np.testing.assert_array_equal(*(mask[certain] for mask in masks))
     assert expected.std() > 0.01
+
+
+def test_every_runtime_gives_the_masks_of_keras(plain, on_others, random):
+    assert_same_masks(plain, on_others, SIZES, random)
+
+
+VARIANTS = [
+    {"classes": 2, "dtype": "uint16", "padding": "valid", "normalisation": "none"},
+    {"channels": 3, "normalisation": "group", "depth": 1, "dropout": 0.3, "up_activation": "relu"},
+    {
+        "channels": 3,
+        "dtype": "uint16",
+        "classes": 4,
+        "normalisation": "instance",
+        "padding": "valid",
+        "tile": 80,
+    },
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "options",
+    VARIANTS,
+    ids=lambda options: ",".join(f"{name}={value}" for name, value in options.items()),
+)
+def test_every_runtime_gives_the_masks_of_keras_for_networks_of_all_kinds(options, random):
+    segmenter = make_segmenter(**options)
+    others = {runtime: segmenter.on_runtime(runtime) for runtime in OTHERS}
+    assert_same_masks(segmenter, others, [(23, 9), (101, 139)], random)
 
 
 @pytest.fixture(scope="module")
@@ -167,12 +192,11 @@ def test_bfloat16_sees_what_a_bright_background_leaves_of_an_image(kind, random)
 
 
 @pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not support bfloat16")
-def test_an_ensemble_is_computed_in_bfloat16(random):
-    members = [make_segmenter(seed=seed, channels=2) for seed in (1, 2)]
-    both = average_segmenters(members)
-    image = draw(random, both, (50, 70))
-    found = both.on_runtime("openvino", "bfloat16").predict_probabilities(image)
-    assert np.abs(found - both.predict_probabilities(image)).max() < 0.03
+def test_an_ensemble_is_computed_in_bfloat16(ensemble, ensemble_on_openvino, random):
+    image = draw(random, ensemble, (50, 70))
+    narrow = ensemble_on_openvino.on_runtime("openvino", "bfloat16")
+    found = narrow.predict_probabilities(image)
+    assert np.abs(found - ensemble.predict_probabilities(image)).max() < 0.03
 
 
 @pytest.mark.skipif(not speaks_bfloat16(), reason="this processor does not support bfloat16")
@@ -184,39 +208,62 @@ def test_what_is_not_in_int8_may_be_in_bfloat16(trained, tmp_path):
     assert np.mean(differs) < 0.01
 
 
+def quantise(segmenter, converted):
+    random = np.random.default_rng(0)
+    crops = [draw(random, segmenter, (64, 64)) for _ in range(3)]
+    return Exported("openvino", converted.runtime.parts, segmenter.settings).quantised(crops)
+
+
+@pytest.fixture(scope="module")
+def quantised(plain, on_others):
+    return quantise(plain, on_others["openvino"])
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    members = [make_segmenter(seed=seed, depth=1, channels=2) for seed in (1, 2)]
+    return average_segmenters(members)
+
+
+@pytest.fixture(scope="module")
+def ensemble_on_openvino(ensemble):
+    return ensemble.on_runtime("openvino")
+
+
 @pytest.mark.parametrize("members", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_the_convolutions_that_see_the_image_stay_in_float32(members, random, tmp_path):
+def test_the_convolutions_that_see_the_image_stay_in_float32(members, request):
     import openvino
 
-    segmenter = make_segmenter()
-    if members > 1:
-        segmenter = average_segmenters([make_segmenter(seed=seed) for seed in range(members)])
-    path = tmp_path / "int8.zip"
-    segmenter.export(path, "openvino", calibration=[draw(random, segmenter, (40, 50))])
-    with zipfile.ZipFile(path) as archive:
-        parts = [archive.read(f"network.{ending}") for ending in ("xml", "bin")]
-    network = openvino.Core().read_model(*parts)
+    if members == 1:
+        exported = request.getfixturevalue("quantised")
+    else:
+        both = map(request.getfixturevalue, ("ensemble", "ensemble_on_openvino"))
+        exported = quantise(*both)
+    parts, channels = exported.parts, exported.settings.channels
+    network = openvino.Core().read_model(parts["network.xml"], parts["network.bin"])
     nodes = [n for n in network.get_ordered_ops() if n.get_type_name() == "Convolution"]
     in_float = [n for n in nodes if n.input_value(1).get_node().get_type_name() == "Constant"]
     assert len(in_float) == members
-    assert {node.get_input_shape(1)[1] for node in in_float} == {1}  # the image's one channel
+    assert {node.get_input_shape(1)[1] for node in in_float} == {channels}  # the image's
     assert len(nodes) > 3 * members
 
 
-@pytest.mark.slow
-def test_without_images_nothing_is_quantised(trained, tmp_path):
+def test_without_images_nothing_is_quantised(plain, on_others, tmp_path, monkeypatch):
+    parts = {name: other.runtime.parts for name, other in on_others.items()}
+    monkeypatch.setattr(segmenters, "convert_network", lambda model, runtime: parts[runtime])
     with pytest.raises(InputError, match="there are no images"):
-        trained.export(tmp_path / "int8.zip", "openvino", calibration=[])
+        plain.export(tmp_path / "int8.zip", "openvino", calibration=[])
     with pytest.raises(InputError, match="only OpenVINO is quantised"):
-        trained.export(tmp_path / "int8.zip", "onnx", calibration=[])
+        plain.export(tmp_path / "int8.zip", "onnx", calibration=[])
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("runtime", ["openvino", pytest.param("onnx", marks=pytest.mark.slow)])
-def test_an_ensemble_runs_on_other_runtimes(runtime, random):
-    ensemble = average_segmenters([make_segmenter(seed=seed) for seed in (1, 2)])
+def test_an_ensemble_runs_on_other_runtimes(runtime, ensemble, ensemble_on_openvino, random):
     image = draw(random, ensemble, (41, 60))
-    found = ensemble.on_runtime(runtime).predict_probabilities(image)
+    on_other = ensemble_on_openvino if runtime == "openvino" else ensemble.on_runtime(runtime)
+    found = on_other.predict_probabilities(image)
+    assert on_other.runtime.name == runtime
     np.testing.assert_allclose(found, ensemble.predict_probabilities(image), atol=TOLERANCE)
 
 
@@ -247,10 +294,13 @@ def test_an_exported_segmenter_decides_as_before_and_needs_no_keras(runtime, ran
         loaded.save(tmp_path / "again.keras")
 
 
-@pytest.mark.slow
-def test_a_keras_file_is_computed_by_the_runtime_that_is_asked_for(random, tmp_path):
+def test_a_keras_file_is_computed_by_the_runtime_that_is_asked_for(
+    plain, on_others, tmp_path, monkeypatch
+):
+    parts = {name: other.runtime.parts for name, other in on_others.items()}
+    monkeypatch.setattr(segmenters, "convert_network", lambda model, runtime: parts[runtime])
     path = tmp_path / "segmenter.keras"
-    make_segmenter().save(path)
+    plain.save(path)
     asked = (None, "auto", *OTHERS)
     runtime_of = {runtime: Segmenter.load(path, runtime).runtime.name for runtime in asked}
     assert runtime_of.pop(None) == "keras"
@@ -306,7 +356,7 @@ def test_a_squeeze_lost_in_the_conversion_to_onnx_is_put_back(monkeypatch, rando
     optimizers = dict(tf2onnx.optimizer._get_optimizers())
     last = {"reshape_optimizer": optimizers.pop("reshape_optimizer")}
     monkeypatch.setattr(tf2onnx.optimizer, "_get_optimizers", lambda: optimizers | last)
-    segmenter = make_segmenter()
+    segmenter = make_segmenter(depth=1)
     runtime = segmenter.on_runtime("onnx").runtime
     files = (*found, runtime.parts["network.onnx"])
     outputs = [onnx.load_model_from_string(file).graph.output[0] for file in files]
@@ -342,30 +392,31 @@ def test_an_onnx_file_that_reads_other_files_is_refused(place):
         OnnxRuntime({"network.onnx": helper.make_model(graph).SerializeToString()})
 
 
-def test_a_runtime_is_a_predictor_of_one_batch(random):
-    segmenter = make_segmenter()
+def test_a_runtime_is_a_predictor_of_one_batch(plain, on_others, random):
     batch = random.integers(0, 256, (3, 16, 24, 1), np.uint8)
-    for name in ("keras", *OTHERS):
-        runtime = segmenter.on_runtime(name).runtime
-        assert isinstance(runtime, Runtime)
-        found = runtime(batch)
+    expected = plain.model(batch.astype("f4"))
+    for segmenter in (plain, *on_others.values()):
+        assert isinstance(segmenter.runtime, Runtime)
+        found = segmenter.runtime(batch)
         assert (found.shape, found.dtype) == ((3, 16, 24, 1), np.float32)
-        np.testing.assert_allclose(found, segmenter.model(batch.astype("f4")), atol=TOLERANCE)
+        np.testing.assert_allclose(found, expected, atol=TOLERANCE)
 
 
 def test_what_is_tested_here_is_installed():
     assert all(find_spec(name) for name in ("openvino", "onnxruntime", "tf2onnx"))
 
 
-@pytest.mark.parametrize("padding", ["same", "valid"])
-def test_transposed_convolutions_are_computed_in_whole_numbers(padding, random):
-    segmenter = make_segmenter(padding=padding, tile=80)
-    crops = [draw(random, segmenter, (64, 64)) for _ in range(3)]
-    quantised = segmenter.convert("openvino", crops)
+@pytest.mark.parametrize("padding", ["same", pytest.param("valid", marks=pytest.mark.slow)])
+def test_transposed_convolutions_are_computed_in_whole_numbers(padding, request):
     import openvino
 
+    if padding == "same":
+        segmenter, exported = map(request.getfixturevalue, ("plain", "quantised"))
+    else:
+        segmenter = make_segmenter(padding=padding, tile=80)
+        exported = quantise(segmenter, segmenter.on_runtime("openvino"))
     network = openvino.Core().read_model(
-        quantised.parts["network.xml"], quantised.parts["network.bin"]
+        exported.parts["network.xml"], exported.parts["network.bin"]
     )
     request = (
         openvino.Core()

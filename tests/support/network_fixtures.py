@@ -13,10 +13,12 @@ from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.inference.segmenter_files import Exported
 from unetflow.models.unet import geometry_of, with_preprocessing
 
 __all__ = [
     "_same_chance",
+    "exports",
     "other_squares",
     "random",
     "segmenter",
@@ -58,3 +60,9 @@ def segmenter() -> Segmenter:
         postprocessing=Postprocessing(threshold=0.4),
     )
     return Segmenter(model, settings)
+
+
+@pytest.fixture(scope="session")
+def exports(segmenter: Segmenter) -> dict[str, Exported]:
+    """The same segmenter for other runtimes: each conversion costs seconds."""
+    return {runtime: segmenter.convert(runtime) for runtime in ("openvino", "onnx")}

@@ -47,10 +47,13 @@ def make_segmenter(
     dtype: str = "uint8",
     channels: int = 1,
     classes: int = 1,
-    tile: int = 32,
+    tile: int = 64,
     **options: Any,
 ) -> Segmenter:
-    """Make a segmenter with random weights."""
+    """Make a segmenter with random weights.
+
+    Windows lose a margin of 24 pixels at each inner side: a small tile means very many of them.
+    """
     options = {"depth": 2, "base_filters": 4, **options}
     shape = (None, None, channels)
     unet = randomise(tiny_unet(input_shape=shape, classes=classes, **options), seed=seed)

@@ -22,9 +22,9 @@ def test_a_serialised_segmenter_predicts_the_same(segmenter, random):
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnx"])
-def test_a_converted_network_is_serialised_as_it_is(segmenter, random, runtime):
+def test_a_converted_network_is_serialised_as_it_is(exports, random, runtime):
     image = random.integers(0, 256, (70, 90), np.uint8)
-    converted = segmenter.on_runtime(runtime)
+    converted = Segmenter.start(exports[runtime])
     serialised = converted.serialise()
     loaded = serialised()
     assert loaded.runtime.name == runtime
@@ -36,14 +36,14 @@ def test_a_converted_network_is_serialised_as_it_is(segmenter, random, runtime):
 
 
 @pytest.mark.process
-def test_workers_return_the_blocks_of_one_process(segmenter, tmp_path, random):
+def test_a_worker_returns_the_blocks_of_this_process(segmenter, tmp_path, random):
     tifffile.imwrite(tmp_path / "image.tif", random.integers(0, 256, (150, 171), np.uint8))
     segmenter = segmenter.with_postprocessing(
         Postprocessing(threshold=0.4, temperature=1.3, min_object_size=9)
     )
     found = {}
     with open_executor(
-        ExecutorParameters(executor="dask", workers=2), segmenter, Segmenter.serialise
+        ExecutorParameters(executor="dask", workers=1), segmenter, Segmenter.serialise
     ) as executor:
         for name, options in {"here": {}, "there": {"executor": executor}}.items():
             targets = tmp_path / f"{name}.tif", tmp_path / f"{name}_p.tif"

@@ -166,6 +166,19 @@ def test_the_readme_has_a_row_for_each_layout():
     assert named == set(LAYOUTS)
 
 
+@pytest.fixture
+def _without_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start kernels with zeros: random numbers for millions of weights take a second."""
+    import keras
+
+    def zeros(initialiser, shape, dtype=None):
+        return keras.ops.zeros(shape, dtype)
+
+    monkeypatch.setattr(keras.initializers.HeNormal, "__call__", zeros)
+    monkeypatch.setattr(keras.initializers.GlorotUniform, "__call__", zeros)
+
+
+@pytest.mark.usefixtures("_without_chance")
 def test_the_papers_preset_is_the_papers_network_and_recipe():
     from unetflow.models.unet import build_unet
 
@@ -182,6 +195,7 @@ def test_the_papers_preset_is_the_papers_network_and_recipe():
     assert presets["paper"]["augmentation"]["elastic_grid"] == 10
 
 
+@pytest.mark.usefixtures("_without_chance")
 def test_the_seeds_preset_is_the_default_network():
     from unetflow.models.unet import build_unet
 

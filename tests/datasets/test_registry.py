@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
@@ -14,11 +15,21 @@ from unetflow.datasets.champion import ChampionDataset
 from unetflow.pipelines.retraining.pipeline import decide
 
 
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> str:
+    path = tmp_path_factory.mktemp("registry") / "mlflow.db"
+    path.write_bytes(empty_mlflow.read_bytes())
+    return f"sqlite:///{path}"
+
+
 @pytest.fixture
-def client(tmp_path: Path, empty_mlflow: Path) -> mlflow.MlflowClient:
-    (tmp_path / "mlflow.db").write_bytes(empty_mlflow.read_bytes())
-    mlflow.set_tracking_uri(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    return mlflow.MlflowClient()
+def client(database: str) -> Iterator[mlflow.MlflowClient]:
+    """A registry without models: MLflow takes longer to open a new one than to empty it."""
+    mlflow.set_tracking_uri(database)
+    client = mlflow.MlflowClient()
+    yield client
+    for model in client.search_registered_models():
+        client.delete_registered_model(model.name)
 
 
 def versions(client: mlflow.MlflowClient, count: int) -> None:

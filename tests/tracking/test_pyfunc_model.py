@@ -13,10 +13,11 @@ from unetflow.core.errors import InputError
 from unetflow.tracking.pyfunc_model import PyfuncSegmenter, RefusedImages, _load_pyfunc
 
 
-@pytest.fixture
-def loaded(segmenter, tmp_path):
-    segmenter.save(tmp_path / "segmenter.keras")
-    return _load_pyfunc(str(tmp_path / "segmenter.keras"))
+@pytest.fixture(scope="module")
+def loaded(segmenter, tmp_path_factory):
+    path = tmp_path_factory.mktemp("pyfunc") / "segmenter.keras"
+    segmenter.save(path)
+    return _load_pyfunc(str(path))
 
 
 def in_base64(pixels):

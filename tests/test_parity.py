@@ -2,9 +2,7 @@
 
 import base64
 import os
-import subprocess
-import sys
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,24 +13,18 @@ from numpy.typing import NDArray
 
 from tests.conftest import kedro_run, make_project
 from tests.inference.test_runtimes import speaks_bfloat16
-from tests.support.model_server import ask, bare_environment, register, serve
+from tests.support.fresh_process import FreshProcess
+from tests.support.model_server import ask, register
 from tests.support.real_networks import RealSet, read_set, train
 from unetflow.core.types import Label, Probabilities
 from unetflow.inference.segmenter import Segmenter
+from unetflow.inference.segmenter_files import Exported
 from unetflow.io.formats.readers import read_mask
 from unetflow.metrics.pixels import mean_dice
 
 LEARNT = {"isbi2012": 0.7, "dsb2018": 0.7, "drive": 0.6, "deepcrack": 0.5, "camvid": 0.2}
 """Mean Dice on the twenty images that each small network reaches at least."""
 TOLERANCE = 1e-5
-FRESH = """
-import sys
-import mlflow, numpy as np
-model = mlflow.pyfunc.load_model(sys.argv[1])
-with np.load("images.npz") as images:
-    np.savez("masks.npz", **{name: model.predict(images[name][np.newaxis])[0] for name in images})
-"""
-
 pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif("UNET_REAL_DATA" not in os.environ, reason="needs UNET_REAL_DATA"),
@@ -49,6 +41,7 @@ class Ways:
         name: Of the data set.
         real: The data set.
         segmenter: The network, read from its file.
+        converted: The network for OpenVINO, in float32.
         probabilities: Keras's own, for each image.
         masks: By the way on which they came, all in float32.
         folder: What was written.
@@ -57,6 +50,7 @@ class Ways:
     name: str
     real: RealSet
     segmenter: Segmenter
+    converted: Exported
     probabilities: list[Probabilities]
     masks: dict[str, Masks]
     folder: Path
@@ -72,52 +66,46 @@ class Ways:
         return float(np.mean([mean_dice(truth, mask, classes) for truth, mask in pairs]))
 
 
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FreshProcess]:
+    """A process that knows nothing of this one, for all data sets: its imports take seconds."""
+    with FreshProcess(tmp_path_factory.mktemp("fresh")) as process:
+        yield process
+
+
 @pytest.fixture(
     scope="module",
     params=[pytest.param(name, marks=pytest.mark.xdist_group(f"parity {name}")) for name in LEARNT],
 )
 def ways(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    empty_mlflow: Path,
+    fresh: FreshProcess,
 ) -> Ways:
     """Train a network on a data set, and send the twenty images on all ways through it."""
     name = request.param
     folder = tmp_path_factory.mktemp(name)
     real = read_set(name)
-    uri, model = register(train(real), folder, empty_mlflow)
-    with ThreadPoolExecutor() as beside:
-        others: dict[str, Future[Masks]] = {
-            "pyfunc": beside.submit(_in_a_fresh_process, real, model, folder),
-            "HTTP": beside.submit(_over_http, real, folder, uri),
-        }
-        segmenter = Segmenter.load(folder / "segmenter.keras")
-        probabilities = [segmenter.predict_probabilities(image) for image in real.images]
-        masks = {"python": [segmenter.postprocessing.apply(found) for found in probabilities]}
-        for runtime in ("openvino", "onnx"):
-            segmenter.export(folder / f"{runtime}.zip", runtime)
-            exported = Segmenter.load(folder / f"{runtime}.zip")
-            masks[runtime] = [exported.predict(image) for image in real.images]
-        masks["kedro run"] = _by_kedro(real, folder, empty_mlflow)
-        masks |= {way: found.result() for way, found in others.items()}
-    return Ways(name, real, segmenter, probabilities, masks, folder)
+    uri, _ = register(train(real), folder, empty_mlflow)
+    segmenter = Segmenter.load(folder / "segmenter.keras")
+    probabilities = [segmenter.predict_probabilities(image) for image in real.images]
+    masks = {"python": [segmenter.postprocessing.apply(found) for found in probabilities]}
+    converted = {runtime: segmenter.convert(runtime) for runtime in ("openvino", "onnx")}
+    for runtime, network in converted.items():
+        network.write(folder / f"{runtime}.zip")
+        exported = Segmenter.load(folder / f"{runtime}.zip")
+        masks[runtime] = [exported.predict(image) for image in real.images]
+    masks["kedro run"] = _by_kedro(real, folder, empty_mlflow)
+    masks["pyfunc"], address = fresh.load(uri, real.images, folder)
+    masks["HTTP"] = _over_http(real, address)
+    return Ways(name, real, segmenter, converted["openvino"], probabilities, masks, folder)
 
 
-def _in_a_fresh_process(real: RealSet, model: Path, folder: Path) -> Masks:
-    here = folder / "fresh"
-    here.mkdir()
-    np.savez(here / "images.npz", **{str(n): image for n, image in enumerate(real.images)})
-    command = [sys.executable, "-c", FRESH, str(model)]
-    subprocess.run(command, check=True, capture_output=True, cwd=here, env=bare_environment())
-    with np.load(here / "masks.npz") as masks:
-        return [masks[str(number)] for number in range(len(real.images))]
-
-
-def _over_http(real: RealSet, folder: Path, uri: str) -> Masks:
-    here = folder / "served"
-    here.mkdir()
+def _over_http(real: RealSet, address: str) -> Masks:
     texts = [base64.b64encode(data).decode() for _, data in real.files]
-    with serve("models:/unetflow@champion", here, MLFLOW_TRACKING_URI=uri) as address:
-        answers = [ask(address, {"inputs": [text]}) for text in texts]
-        as_array = ask(address, {"inputs": [real.images[0].tolist()]})
+    answers = [ask(address, {"inputs": [text]}) for text in texts]
+    as_array = ask(address, {"inputs": [real.images[0].tolist()]})
     masks = [
         imagecodecs.png_decode(base64.b64decode(answer.json()["predictions"][0]))
         for answer in answers
@@ -184,7 +172,7 @@ def test_in_int8_the_mean_dice_falls_by_at_most_0_002(ways: Ways) -> None:
     masks: dict[int, Label] = {}
     for scored, typical in _calibrations(ways.real):
         path = ways.folder / f"int8_{scored[0]}.zip"
-        ways.segmenter.export(path, "openvino", calibration=typical)
+        ways.converted.quantised(typical).write(path)
         quick = Segmenter.load(path)
         masks |= {number: quick.predict(ways.real.images[number]) for number in scored}
     dice = ways.dice([masks[number] for number in sorted(masks)])

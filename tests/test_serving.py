@@ -2,8 +2,6 @@
 
 import base64
 import io
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
@@ -19,18 +17,13 @@ from numpy.typing import NDArray
 from packaging.requirements import Requirement
 from PIL import Image
 
-from tests.support.model_server import ask, bare_environment, register, serve
+from tests.support.fresh_process import FreshProcess
+from tests.support.model_server import ask, register, serve
 from tests.support.networks import draw, make_segmenter
 from unetflow.inference.segmenter import Segmenter
 
 KINDS = {"8 bits, colour": ("uint8", 3), "16 bits, grey": ("uint16", 1)}
-FRESH = """
-import sys
-import mlflow, numpy as np
-model = mlflow.pyfunc.load_model(sys.argv[1])
-np.save("masks.npy", model.predict(np.load("images.npy")))
-print(sys.modules["unetflow"].__file__)
-"""
+OF_THE_FRESH_PROCESS = "16 bits, grey"
 
 # one process starts each server once
 pytestmark = [pytest.mark.process, pytest.mark.xdist_group("served")]
@@ -44,21 +37,48 @@ def random() -> np.random.Generator:
 class Served(NamedTuple):
     segmenter: Segmenter
     address: str
+
+
+class Fresh(NamedTuple):
+    segmenter: Segmenter
+    process: FreshProcess
+    registry: str
     folder: Path
     model: Path
 
 
-@pytest.fixture(scope="module", params=KINDS.values(), ids=KINDS)
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Iterator[Fresh]:
+    """A process with the packages that a model asks for, and without all else that is installed."""
+    dtype, channels = KINDS[OF_THE_FRESH_PROCESS]
+    segmenter = make_segmenter(dtype=dtype, channels=channels)
+    folder = tmp_path_factory.mktemp("fresh")
+    registry, model = register(segmenter, folder, empty_mlflow)
+    asked = (model / "requirements.txt").read_text().splitlines()
+    _link_packages(asked, folder / "packages")
+    with FreshProcess(folder, "-S", PYTHONPATH=str(folder / "packages")) as process:
+        yield Fresh(segmenter, process, registry, folder, model)
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def served(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path
 ) -> Iterator[Served]:
-    """A model that is the champion of a registry, and its server."""
-    dtype, channels = request.param
+    """A model that is the champion of a registry, and its server.
+
+    The command serves one; the other one MLflow's server in the fresh process.
+    """
+    if request.param == OF_THE_FRESH_PROCESS:
+        fresh = request.getfixturevalue("fresh")
+        _, address = fresh.process.load(fresh.registry, [], fresh.folder)
+        yield Served(fresh.segmenter, address)
+        return
+    dtype, channels = KINDS[request.param]
     segmenter = make_segmenter(dtype=dtype, channels=channels)
     folder = tmp_path_factory.mktemp("served")
-    uri, model = register(segmenter, folder, empty_mlflow)
-    with serve("models:/unetflow@champion", folder, MLFLOW_TRACKING_URI=uri) as address:
-        yield Served(segmenter, address, folder, model)
+    registry, _ = register(segmenter, folder, empty_mlflow)
+    with serve("models:/unetflow@champion", folder, MLFLOW_TRACKING_URI=registry) as address:
+        yield Served(segmenter, address)
 
 
 def _in_base64(image: NDArray[Any], kind: str) -> str:
@@ -151,23 +171,12 @@ def test_invalid_inputs_are_refused_and_the_server_continues(
 
 
 def test_a_fresh_process_needs_only_the_model_and_the_packages_that_it_asks_for(
-    served: Served, random: np.random.Generator
+    fresh: Fresh, random: np.random.Generator
 ) -> None:
-    images = np.stack([draw(random, served.segmenter, (21, 34))])
-    np.save(served.folder / "images.npy", images)
-    asked = (served.model / "requirements.txt").read_text().splitlines()
-    _link_packages(asked, served.folder / "packages")
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", FRESH, str(served.model)],  # -S: without all that is installed
-        check=True,
-        capture_output=True,
-        text=True,
-        cwd=served.folder,
-        env=bare_environment(PYTHONPATH=str(served.folder / "packages")),
-    )
-    assert Path(done.stdout.splitlines()[-1]).is_relative_to(served.model / "code")
-    masks = np.load(served.folder / "masks.npy")
-    np.testing.assert_array_equal(masks[0], served.segmenter.predict(images[0]), strict=True)
+    image = draw(random, fresh.segmenter, (21, 34))
+    (mask,), _ = fresh.process.load(fresh.registry, [image], fresh.folder)
+    assert fresh.process.code.is_relative_to(fresh.model / "code")
+    np.testing.assert_array_equal(mask, fresh.segmenter.predict(image), strict=True)
 
 
 def _link_packages(requirements: list[str], folder: Path) -> None:

@@ -9,6 +9,7 @@ import mlflow
 import pytest
 import yaml
 
+from tests.support.stage_runs import run_stage_here
 from unetflow.core.errors import InputError
 from unetflow.orchestration import stages
 from unetflow.orchestration.configuration import digest_listing, read_configuration
@@ -173,9 +174,9 @@ def test_a_real_stage_that_is_ended_ends_its_run_of_mlflow(project) -> None:
 @pytest.mark.process
 def test_a_stage_is_refused_where_another_retraining_has_begun_since(project) -> None:
     owner = project / "data/08_reporting/retraining.run"
-    stages.run_stage(project, "ingestion", "first", 600)
+    run_stage_here(project, "ingestion", "first", 600)
     assert owner.read_text() == "first"
-    stages.run_stage(project, "ingestion", "second", 600)
+    run_stage_here(project, "ingestion", "second", 600)
     assert owner.read_text() == "second"
     with pytest.raises(stages.StageError, match="another retraining has started in this folder"):
         stages.run_stage(project, "gate", "first", 600)

@@ -12,7 +12,8 @@ from training_setup import CROP, GREY, SILENT, call_apart, network, policy, sett
 from turns import compare, peak_memory, take_turns
 
 from unetflow.augmentation.policy import Augmenter
-from unetflow.core.parallel import count_cores, keep_freed_memory
+from unetflow.core.memory import keep_freed_memory
+from unetflow.core.parallel import count_cores
 from unetflow.training.data_loader import CropLoader
 from unetflow.training.fit import fit
 

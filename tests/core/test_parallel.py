@@ -97,7 +97,7 @@ def test_no_process_outlives_a_parent_that_is_killed():
 def test_memory_that_a_process_has_freed_is_kept_for_its_next_arrays():
     code = (
         "import resource, sys, numpy as np\n"
-        "from unetflow.core.parallel import keep_freed_memory\n"
+        "from unetflow.core.memory import keep_freed_memory\n"
         "if sys.argv[1] == 'keep': keep_freed_memory()\n"
         "for number in range(300): np.ones(1 << 21, np.uint8)\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)"

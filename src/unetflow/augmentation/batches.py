@@ -20,7 +20,8 @@ from unetflow.augmentation.policy import Augmenter
 from unetflow.config.training import PlannedTraining
 from unetflow.core.errors import InputError
 from unetflow.core.hashing import generator_for
-from unetflow.core.parallel import end_with_parent, keep_freed_memory
+from unetflow.core.memory import keep_freed_memory
+from unetflow.core.parallel import end_with_parent
 from unetflow.data.intensity import IntensityRange, normalise
 from unetflow.data.samples import Sample
 

@@ -1,8 +1,6 @@
 """Parallel calls in threads and processes, and the cores and memory of this process."""
 
-import ctypes
 import os
-import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
@@ -16,12 +14,6 @@ from unetflow.core.errors import InputError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_MALLOC_OPTIONS = {
-    -1: 256 << 20,  # M_TRIM_THRESHOLD: free memory at the end of the heap that is kept
-    -2: 16 << 20,  # M_TOP_PAD: by how much more than needed the heap grows
-    -3: 32 << 20,  # M_MMAP_THRESHOLD: smaller arrays are on the heap
-}
-"""Values in bytes for parameters in glibc's malloc.h."""
 _CALLS_PER_WORKER = 4
 """Pending calls per worker, so that no worker waits for the next one."""
 _max_cores: int | None = None
@@ -46,19 +38,6 @@ def limit_cores(count: int) -> None:
         os.environ.setdefault(name, str(count))
     # Otherwise the first process takes all memory of a GPU.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-
-
-def keep_freed_memory() -> None:
-    """Keep up to 256 MB of freed memory for the next arrays of this process; glibc only.
-
-    By default glibc returns large arrays to the system at once, and each new one causes page
-    faults, which took nearly half of an augmentation's time.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return
-    library = ctypes.CDLL(None)
-    for parameter, value in _MALLOC_OPTIONS.items():
-        library.mallopt(parameter, value)
 
 
 def parallel_map(

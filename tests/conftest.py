@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Generator, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +124,20 @@ def _no_tracking_target_of_another_test() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a database with all tables: creating them takes MLflow seconds."""
-    import mlflow
+def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return a database with all tables: creating them takes MLflow seconds.
 
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
+    MLflow also reads all its migrations, which do not change, for each database that it opens.
+    """
+    import mlflow
+    from mlflow.store.db import utils
+
+    latest = cache(utils._get_latest_schema_revision)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils, "_get_latest_schema_revision", latest)
+        path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+        mlflow.MlflowClient(f"sqlite:///{path}").search_experiments()
+        yield path
 
 
 def make_project(folder: Path, database: Path) -> Path:

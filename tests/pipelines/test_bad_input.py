@@ -6,24 +6,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from click.testing import Result
 from PIL import Image
 
 from tests.conftest import TINY, kedro_run
+from tests.support.ingestion_stage import Outcome, parameters_with, run_ingestion
+from unetflow.core.errors import InputError
 
-CATALOG = """
-raw_pairs:
-  type: unetflow.datasets.SourceDataset
-  path: mine
-  layout: folders
-"""
+ENTRY = {"type": "unetflow.datasets.SourceDataset", "path": "mine", "layout": "folders"}
 
 
 @pytest.fixture
-def mine(project: Path) -> Path:
+def mine(tmp_path: Path) -> Path:
     """Return a user's folder with six good pairs."""
-    (project / "conf/local/catalog.yml").write_text(CATALOG)
-    folder = project / "mine"
+    folder = tmp_path / "mine"
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True)
     random = np.random.default_rng(0)
@@ -36,11 +33,23 @@ def mine(project: Path) -> Path:
     return folder
 
 
-def _ingest(mine: Path, params: str = "seed=1") -> Result:
-    return kedro_run(mine.parent, "--pipelines", "ingestion", "--params", params)
+@pytest.fixture
+def with_project(project: Path, mine: Path) -> Path:
+    """Return the same folder in a project, for `kedro run`."""
+    assert mine.parent == project
+    (project / "conf/local/catalog.yml").write_text(yaml.safe_dump({"raw_pairs": ENTRY}))
+    return mine
 
 
-def _refused(result: Result, *texts: str) -> None:
+def _ingest(mine: Path, params: str = "", **sections: object) -> Outcome:
+    return run_ingestion(mine.parent, ENTRY, params, **sections)
+
+
+def _ingest_by_command(mine: Path) -> Result:
+    return kedro_run(mine.parent, "--pipelines", "ingestion")
+
+
+def _refused(result: Result | Outcome, *texts: str) -> None:
     assert result.exit_code == 1
     message = result.output[result.output.rindex("\nError: ") :]
     assert "Traceback" not in result.output
@@ -48,14 +57,15 @@ def _refused(result: Result, *texts: str) -> None:
         assert text in message
 
 
-def test_missing_and_empty_folders_are_named(mine: Path) -> None:
+def test_missing_and_empty_folders_are_named(with_project: Path) -> None:
+    mine = with_project
     for path in (mine / "images").iterdir():
         path.unlink()
     _refused(_ingest(mine), str(mine / "images"), "there is no such folder, or it is empty")
     (mine / "images").rmdir()
     _refused(_ingest(mine), str(mine / "images"), "there is no such folder", "with files: masks")
     shutil.rmtree(mine)
-    _refused(_ingest(mine), f"{mine}: there is no such folder or archive")
+    _refused(_ingest_by_command(mine), f"{mine}: there is no such folder or archive")
 
 
 def test_image_without_mask_and_mask_without_image(mine: Path) -> None:
@@ -76,10 +86,11 @@ def test_unreadable_file(mine: Path) -> None:
     _refused(_ingest(mine), "images/1.png: the file cannot be decoded", "Export or copy it again")
 
 
-def test_unusable_files_are_listed_with_the_reason_and_the_fix(mine: Path) -> None:
+def test_unusable_files_are_listed_with_the_reason_and_the_fix(with_project: Path) -> None:
+    mine = with_project
     (mine / "masks/2.png").unlink()
     (mine / "images/1.png").write_bytes(b"")
-    _refused(_ingest(mine), "2 of 6 entries cannot be used")
+    _refused(_ingest_by_command(mine), "2 of 6 entries cannot be used")
     listed = pd.read_csv(mine.parent / "data/02_intermediate/quarantine.csv")
     assert listed["path"].tolist() == [str(mine / "images/2.png"), str(mine / "images/1.png")]
     assert listed[["reason", "fix"]].notna().all(axis=None)
@@ -100,10 +111,9 @@ def test_constant_masks(mine: Path) -> None:
 
 
 def test_undeclared_mask_values_suggest_the_class(mine: Path) -> None:
-    (mine.parent / "conf/local/parameters.yml").write_text(
-        "classes: [{name: background, values: 0}, {name: nucleus, values: 1}]"
-    )
-    _refused(_ingest(mine), "share of pixels by value", "Did you mean 255 -> nucleus?")
+    classes = [{"name": "background", "values": 0}, {"name": "nucleus", "values": 1}]
+    result = _ingest(mine, classes=classes)
+    _refused(result, "share of pixels by value", "Did you mean 255 -> nucleus?")
 
 
 @pytest.mark.parametrize(
@@ -123,8 +133,7 @@ def test_undeclared_mask_values_suggest_the_class(mine: Path) -> None:
     ],
 )
 def test_wrong_classes(mine: Path, classes: str, text: str) -> None:
-    (mine.parent / "conf/local/parameters.yml").write_text(f"classes: {classes}")
-    _refused(_ingest(mine), "classes", text)
+    _refused(_ingest(mine, classes=yaml.safe_load(classes)), "classes", text)
 
 
 def test_too_few_pairs(mine: Path) -> None:
@@ -152,6 +161,19 @@ def test_refused_data_leave_the_last_manifest_alone(mine: Path) -> None:
     ("params", "text"),
     [
         ("training.epoch=3", "training.epoch: there is no such parameter. Did you mean 'epochs'"),
+        ("training.crop_size=100", "The nearest sizes that do are 96 and 104"),
+        ("preset=sede", "presets.sede"),
+        ("seeed=1,preset=seed,training.epoch=1", "several are wrong:\n  training.epoch"),
+    ],
+)
+def test_wrong_parameters_stop_before_anything_runs(project: Path, params: str, text: str) -> None:
+    _refused(kedro_run(project, "--params", params), text)
+    assert not (project / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("params", "text"),
+    [
         ("presett=lean", "presett: there is no such parameter. Did you mean 'preset'"),
         ("training.epochs=0", "training.epochs: 0 is not allowed"),
         ("training.learning_rate=fast", "training.learning_rate: 'fast' is not allowed"),
@@ -164,16 +186,14 @@ def test_refused_data_leave_the_last_manifest_alone(mine: Path) -> None:
             "training.class_weights: 'balance' is not allowed",
         ),
         ("ingestion.split.test=0.9", "ingestion.split: validation and test together leave nothing"),
-        ("training.crop_size=100", "The nearest sizes that do are 96 and 104"),
         ("model.padding=full", "model.padding: 'full' is not allowed"),
-        ("preset=sede", "presets.sede"),
-        ("seeed=1,preset=seed,training.epoch=1", "several are wrong:\n  training.epoch"),
         ("augmentation.noise=2", "augmentation.noise: 2 is not allowed"),
     ],
 )
-def test_wrong_parameters_stop_before_anything_runs(project: Path, params: str, text: str) -> None:
-    _refused(kedro_run(project, "--params", params), text)
-    assert not (project / "data").exists()
+def test_wrong_parameters_are_named(params: str, text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parameters_with(params)
+    assert text in str(caught.value)
 
 
 def test_a_stage_without_its_inputs_names_what_to_run(project: Path) -> None:
@@ -181,13 +201,15 @@ def test_a_stage_without_its_inputs_names_what_to_run(project: Path) -> None:
     _refused(result, ".keras: the file is not there. Run the stage that writes it first")
 
 
-def test_export_never_overwrites_the_data_of_the_user(mine: Path) -> None:
+def test_export_never_overwrites_the_data_of_the_user(with_project: Path) -> None:
+    mine = with_project
     params = f"images={mine / 'images'},output={mine}"
     result = kedro_run(mine.parent, "--pipelines", "mask_export", "--params", params)
     _refused(result, f"{mine / 'masks'}: `masks` would overwrite your images or masks")
 
 
-def test_folder_to_segment_is_checked_before_the_training(mine: Path) -> None:
+def test_folder_to_segment_is_checked_before_the_training(with_project: Path) -> None:
+    mine = with_project
     result = kedro_run(mine.parent, "--params", TINY)
     _refused(
         result,
@@ -214,8 +236,6 @@ def test_a_single_undeclared_value_is_an_error(mine: Path) -> None:
     mask = np.asarray(Image.open(mine / "masks/3.png")).copy()
     mask[0, 0] = 77
     Image.fromarray(mask).save(mine / "masks/3.png")
-    (mine.parent / "conf/local/parameters.yml").write_text(
-        "classes: [{name: background, values: 0}, {name: nucleus, values: 255}]"
-    )
-    result = _ingest(mine, "ingestion.max_quarantined_fraction=1.0")
+    classes = [{"name": "background", "values": 0}, {"name": "nucleus", "values": 255}]
+    result = _ingest(mine, "ingestion.max_quarantined_fraction=1.0", classes=classes)
     _refused(result, "classes: what 1 of the masks hold is not declared", "masks/3.png", "77: 0.1%")

@@ -1,4 +1,7 @@
-"""The stage `ingestion` as a whole: what it detects, remembers, reports and refuses."""
+"""The stage `ingestion` as a whole: what it detects, remembers, reports and refuses.
+
+Where neither the report nor what a run prints matters, it runs without a session of Kedro.
+"""
 
 import re
 import shutil
@@ -9,18 +12,16 @@ import pandas as pd
 import pytest
 import tifffile
 import yaml
+from click.testing import Result
 from PIL import Image
 
 from tests.conftest import TINY, kedro_run
+from tests.support.ingestion_stage import Outcome, run_ingestion
 from unetflow.core.hashing import generator_for
 from unetflow.data.synthetic import draw_nuclei
 
-CATALOG = """
-raw_pairs:
-  type: unetflow.datasets.SourceDataset
-  path: mine
-"""
-FOLDERS = CATALOG + "  layout: folders\n"
+UNDESCRIBED = {"type": "unetflow.datasets.SourceDataset", "path": "mine"}
+FOLDERS = UNDESCRIBED | {"layout": "folders"}
 
 
 def write_pair(folder: Path, name: str, seed: int) -> None:
@@ -33,17 +34,27 @@ def write_pair(folder: Path, name: str, seed: int) -> None:
 
 
 @pytest.fixture
-def mine(project: Path) -> Path:
+def mine(tmp_path: Path) -> Path:
     """Return a user's folder with twelve pairs."""
-    (project / "conf/local/catalog.yml").write_text(CATALOG)
     for number in range(12):
-        write_pair(project / "mine", f"p{number // 2}_{number}", number)
-    return project / "mine"
+        write_pair(tmp_path / "mine", f"p{number // 2}_{number}", number)
+    return tmp_path / "mine"
 
 
-def ingest(mine: Path, params: str = "seed=1", catalog: str | None = None):
-    if catalog is not None:
-        (mine.parent / "conf/local/catalog.yml").write_text(catalog)
+@pytest.fixture
+def with_project(project: Path, mine: Path) -> Path:
+    """Return the same folder in a project, for `kedro run`."""
+    assert mine.parent == project
+    return mine
+
+
+def ingest(mine: Path, params: str = "", entry: dict | None = None, **sections) -> Outcome:
+    return run_ingestion(mine.parent, entry or FOLDERS, f"seed=1,{params}", **sections)
+
+
+def ingest_by_command(mine: Path, params: str = "seed=1", entry: dict | None = None) -> Result:
+    catalog = yaml.safe_dump({"raw_pairs": entry or FOLDERS})
+    (mine.parent / "conf/local/catalog.yml").write_text(catalog)
     return kedro_run(mine.parent, "--pipelines", "ingestion", "--params", params)
 
 
@@ -55,15 +66,16 @@ def report_of(mine: Path) -> str:
     return (mine.parent / "data/08_reporting/data_report.html").read_text(encoding="utf-8")
 
 
-def test_an_undescribed_folder_is_detected_and_the_printed_lines_fix_its_layout(mine):
-    result = ingest(mine)
+def test_an_undescribed_folder_is_detected_and_the_printed_lines_fix_its_layout(with_project):
+    mine = with_project
+    result = ingest_by_command(mine, entry=UNDESCRIBED)
     assert result.exit_code == 0
     before = manifest_of(mine)
     assert len(before) == 12
     explained = result.output.partition("Detected layout: 'folders' with 12 annotated")[2]
     pinned = yaml.safe_load(explained.partition("\n")[2].partition("\nData report:")[0])
     assert pinned["raw_pairs"]["images"] == "images"
-    assert ingest(mine, catalog=yaml.safe_dump(pinned)).exit_code == 0
+    assert ingest(mine, entry=pinned["raw_pairs"]).exit_code == 0
     pd.testing.assert_frame_equal(manifest_of(mine), before)
 
 
@@ -76,11 +88,11 @@ def test_the_slices_of_one_volume_are_cut_into_blocks(mine):
     shutil.rmtree(mine / "masks")
     for kind, volume in zip(("volume", "labels"), volumes, strict=True):
         tifffile.imwrite(mine / f"{kind}.tif", volume, metadata={"axes": "ZYX"})
-    catalog = CATALOG + "  layout: stacks\n  images: volume.tif\n  masks: labels.tif\n"
-    refused = ingest(mine, "seed=1", catalog)
+    entry = UNDESCRIBED | {"layout": "stacks", "images": "volume.tif", "masks": "labels.tif"}
+    refused = ingest(mine, entry=entry)
     assert refused.exit_code == 1
     assert "Set `ingestion.split.strategy: contiguous`" in refused.output
-    assert ingest(mine, "ingestion.split.strategy=contiguous").exit_code == 0
+    assert ingest(mine, "ingestion.split.strategy=contiguous", entry).exit_code == 0
     manifest = manifest_of(mine)
     assert manifest["group"].unique().tolist() == ["volume"]
     assert manifest["split"].drop_duplicates().tolist() == ["train", "validation", "test"]
@@ -88,7 +100,7 @@ def test_the_slices_of_one_volume_are_cut_into_blocks(mine):
 
 def test_two_possible_layouts_are_both_shown_and_none_is_used(mine):
     shutil.copytree(mine / "masks", mine / "manual")
-    result = ingest(mine)
+    result = ingest(mine, entry=UNDESCRIBED)
     assert result.exit_code == 1
     assert "it can be read in 2 ways" in result.output
     assert "masks: masks" in result.output
@@ -97,7 +109,7 @@ def test_two_possible_layouts_are_both_shown_and_none_is_used(mine):
 
 
 def test_the_second_run_decodes_only_what_changed(mine, caplog):
-    ingest(mine, catalog=FOLDERS)
+    ingest(mine)
     assert "Decoded 12 new or changed of 12 pairs; 0 are unchanged" in caplog.messages
     caplog.clear()
     assert ingest(mine).exit_code == 0
@@ -114,7 +126,7 @@ def test_the_second_run_decodes_only_what_changed(mine, caplog):
 @pytest.mark.parametrize("strategy", ["random", "stratified", "contiguous"])
 def test_no_image_changes_sides_when_images_are_added(mine, strategy):
     params = f"ingestion.split.strategy={strategy},ingestion.split.group=^(p\\d+)"
-    assert ingest(mine, params, FOLDERS).exit_code == 0
+    assert ingest(mine, params).exit_code == 0
     before = manifest_of(mine).set_index("id")["split"]
     for number in range(12, 18):
         write_pair(mine, f"p{number // 3}_{number}", number)
@@ -125,11 +137,12 @@ def test_no_image_changes_sides_when_images_are_added(mine, strategy):
     assert (after.groupby("group")["split"].nunique() == 1).all()
 
 
-def test_the_same_picture_on_two_sides_stops_the_run_after_the_report(mine):
+def test_the_same_picture_on_two_sides_stops_the_run_after_the_report(with_project):
+    mine = with_project
     for number in range(2, 9):
         shutil.copy(mine / "images/p0_0.png", mine / f"images/copy_{number}.png")
         shutil.copy(mine / "masks/p0_0.png", mine / f"masks/copy_{number}.png")
-    result = ingest(mine, catalog=FOLDERS)
+    result = ingest_by_command(mine)
     assert result.exit_code == 1
     assert "the split leaks" in result.output
     assert "identical pixels" in result.output
@@ -149,9 +162,9 @@ def test_duplicates_that_a_given_split_divides_are_named_with_a_fix_that_works(m
     names = sorted(path.stem for path in (mine / "images").iterdir())
     rows = [f"{name},{'test' if name == 'copy' else 'train'}" for name in names]
     (mine / "splits.csv").write_text("\n".join(["image,side", *rows]))
-    catalog = FOLDERS + "  split_table: {file: splits.csv, id: image, split: side}\n"
+    table = {"file": "splits.csv", "id": "image", "split": "side"}
     params = "ingestion.split.strategy=given,ingestion.leakage.duplicates=together"
-    result = ingest(mine, params, catalog)
+    result = ingest(mine, params, FOLDERS | {"split_table": table})
     assert result.exit_code == 1
     assert "identical pixels" in result.output
     assert "take one of each two away" in " ".join(result.output.split())
@@ -160,13 +173,14 @@ def test_duplicates_that_a_given_split_divides_are_named_with_a_fix_that_works(m
 def test_a_group_on_two_sides_stops_the_run_unless_allowed(mine):
     rows = [f"p{n // 2}_{n},{'train' if n % 2 else 'val' if n < 6 else 'test'}" for n in range(12)]
     (mine / "splits.csv").write_text("\n".join(["image,side", *rows]))
-    catalog = FOLDERS + "  split_table: {file: splits.csv, id: image, split: side}\n"
+    table = {"file": "splits.csv", "id": "image", "split": "side"}
     params = "ingestion.split.strategy=given,ingestion.split.group=^(p\\d+)"
-    result = ingest(mine, params, catalog)
+    result = ingest(mine, params, FOLDERS | {"split_table": table})
     assert result.exit_code == 1
     assert re.search(r"p0_\d \(\w+\) and p0_\d \(\w+\): same group", result.output)
     assert "ingestion.leakage.groups: allow" in result.output
-    assert ingest(mine, params + ",ingestion.leakage.groups=allow").exit_code == 0
+    params += ",ingestion.leakage.groups=allow"
+    assert ingest(mine, params, FOLDERS | {"split_table": table}).exit_code == 0
     assert manifest_of(mine)["split"].value_counts().to_dict() == {
         "train": 6,
         "validation": 3,
@@ -177,22 +191,23 @@ def test_a_group_on_two_sides_stops_the_run_unless_allowed(mine):
 def test_blocks_do_not_cut_the_groups_of_a_table(mine):
     rows = [f"p{n // 2}_{n},{'AB'[n // 6]}" for n in range(12)]
     (mine / "patients.csv").write_text("\n".join(["id,patient", *rows]))
-    catalog = FOLDERS + "  split_table: {file: patients.csv, group: patient}\n"
-    result = ingest(mine, "ingestion.split.strategy=contiguous", catalog)
+    table = {"file": "patients.csv", "group": "patient"}
+    result = ingest(mine, "ingestion.split.strategy=contiguous", FOLDERS | {"split_table": table})
     assert result.exit_code == 1
     assert "same group" in result.output
     assert not (mine.parent / "data/03_primary/manifest.parquet").exists()
 
 
 def test_folds_cover_all_but_the_test_images(mine):
-    assert ingest(mine, "ingestion.split.folds=3", FOLDERS).exit_code == 0
+    assert ingest(mine, "ingestion.split.folds=3").exit_code == 0
     manifest = manifest_of(mine)
     assert (manifest.loc[manifest["split"] == "test", "fold"] == -1).all()
     assert set(manifest.loc[manifest["split"] != "test", "fold"]) == {0, 1, 2}
 
 
-def test_training_on_samples_newer_than_the_manifest_is_refused(mine):
-    assert ingest(mine, catalog=FOLDERS).exit_code == 0
+def test_training_on_samples_newer_than_the_manifest_is_refused(with_project):
+    mine = with_project
+    assert ingest(mine).exit_code == 0
     for number in range(1, 12):
         write_pair(mine, f"p{number // 2}_{number}", number + 50)
     (mine / "masks/p0_0.png").write_bytes(b"broken")
@@ -209,38 +224,51 @@ def test_three_classes_are_read(mine):
         mask = np.asarray(Image.open(path)).copy()
         mask[:8, :8] = 7
         Image.fromarray(mask).save(path)
-    (mine.parent / "conf/local/parameters.yml").write_text(
-        "classes: [{name: a, values: 0}, {name: b, values: 255}, {name: c, values: 7}]"
-    )
-    assert ingest(mine, catalog=FOLDERS).exit_code == 0
+    classes = [
+        {"name": name, "values": value} for name, value in zip("abc", (0, 255, 7), strict=True)
+    ]
+    assert ingest(mine, classes=classes).exit_code == 0
     assert manifest_of(mine)["fraction_c"].to_numpy() == pytest.approx(64 / 64**2)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("dtype", "channels"), [(np.float32, 2), (np.uint16, 5)])
-def test_unusual_images_pass_the_whole_chain(project, dtype, channels):
-    (project / "conf/local/catalog.yml").write_text(
-        FOLDERS + "images_to_segment:\n  type: unetflow.datasets.ImageFolderDataset\n"
-        "  path: mine/images\n"
-    )
+def write_unusual_pairs(folder: Path, dtype: type, channels: int) -> None:
+    """Write images of a dtype and with channels as hardly any camera makes them."""
     for number in range(8):
         demo = draw_nuclei(64, generator_for("unusual", number))
         image = np.stack([demo.image // (k + 1) for k in range(channels)], axis=2)
         scaled = image / 70_000 - 0.5 if dtype == np.float32 else image
         for kind, pixels in (("images", scaled.astype(dtype)), ("masks", demo.instances)):
-            (project / "mine" / kind).mkdir(parents=True, exist_ok=True)
-            path = project / f"mine/{kind}/{number}.tif"
+            (folder / kind).mkdir(parents=True, exist_ok=True)
             tifffile.imwrite(
-                path,
+                folder / kind / f"{number}.tif",
                 np.squeeze(pixels),
                 photometric="minisblack",
                 planarconfig="contig" if pixels.squeeze().ndim == 3 else None,
             )
-    result = kedro_run(project, "--params", TINY)
-    assert result.exit_code == 0, result.output
+
+
+def check_unusual_manifest(project: Path, dtype: type, channels: int) -> None:
     manifest = pd.read_parquet(project / "data/03_primary/manifest.parquet")
     assert manifest["id"].tolist() == [str(number) for number in range(8)]
     assert set(manifest["split"]) == {"train", "validation", "test"}
     assert set(manifest["dtype"]) == {np.dtype(dtype).name}
     assert set(manifest["channels"]) == {channels}
+
+
+@pytest.mark.parametrize(("dtype", "channels"), [(np.float32, 2), (np.uint16, 5)])
+def test_unusual_images_are_read(tmp_path, dtype, channels):
+    write_unusual_pairs(tmp_path / "mine", dtype, channels)
+    assert run_ingestion(tmp_path, FOLDERS).exit_code == 0
+    check_unusual_manifest(tmp_path, dtype, channels)
+
+
+@pytest.mark.slow
+def test_unusual_images_pass_the_whole_chain(project):
+    entry = {"type": "unetflow.datasets.ImageFolderDataset", "path": "mine/images"}
+    catalog = yaml.safe_dump({"raw_pairs": FOLDERS, "images_to_segment": entry})
+    (project / "conf/local/catalog.yml").write_text(catalog)
+    write_unusual_pairs(project / "mine", np.float32, 5)
+    result = kedro_run(project, "--params", TINY)
+    assert result.exit_code == 0, result.output
+    check_unusual_manifest(project, np.float32, 5)
     assert len(list((project / "data/07_model_output/masks").glob("*.png"))) == 8

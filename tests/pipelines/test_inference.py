@@ -107,34 +107,13 @@ def test_a_model_file_is_enough(finished: Finished, project: Path, images: Path)
 
 
 @pytest.mark.slow
-def test_probabilities_of_averaged_blended_windows_are_there_on_request(
-    finished: Finished, project: Path, images: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    model = finished[0] / "data/06_models/segmenter.keras"
-    ways = ("probabilities=true", "views=4", "blended_overlap=0.125")
-    more = [f"mask_export.{way}" for way in ways]
-    code, output, out = _infer(project, images, str(model), *more)
-    assert code == 0, output
-    segmenter = Segmenter.load(model).on_runtime("auto")
-    overlap = round(segmenter.settings.tile / 8)
-    for name in ("like", "dark"):
-        found = tifffile.imread(out / f"probabilities/{name}.tif")
-        expected = segmenter.predict_probabilities(_read(images, name), views=4, overlap=overlap)
-        np.testing.assert_array_equal(found, expected[:, :, 0], strict=True)
-        np.testing.assert_array_equal(
-            _label(out / f"labels/{name}.tif"), segmenter.postprocessing.apply(expected)
-        )
-    assert read_pixel_size(out / "probabilities/like.tif") == PixelSize(0.25, 0.25)
-    assert f"Windows overlap by {overlap} pixels and are blended" in caplog.text
-
-
-@pytest.mark.slow
-def test_a_model_of_the_registry_gives_the_same(
+def test_a_registered_model_gives_the_same_and_what_parameters_and_catalog_ask_for(
     finished: Finished,
     project: Path,
     images: Path,
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     address = f"sqlite:///{finished[0] / 'mlflow.db'}"
     client = mlflow.MlflowClient(address)
@@ -143,35 +122,34 @@ def test_a_model_of_the_registry_gives_the_same(
     # Tests of other files use the same project.
     request.addfinalizer(lambda: client.delete_registered_model_alias("unetflow", "served"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    code, output, out = _infer(project, images, "models:/unetflow@served")
-    assert code == 0, output
-    segmenter = Segmenter.load(finished[0] / "data/06_models/segmenter.keras")
-    segmenter = segmenter.on_runtime("auto")
-    expected = segmenter.predict(_read(images, "like"))
-    np.testing.assert_array_equal(_label(out / "labels/like.tif"), expected)
-    assert os.environ["MLFLOW_TRACKING_URI"] == address
-
-
-@pytest.mark.slow
-def test_labels_have_the_header_of_ome_if_the_catalog_says_so(
-    finished: Finished, project: Path, images: Path
-) -> None:
     with (project / "conf/local/catalog.yml").open("a") as catalog:
         catalog.write(
             "labels:\n  type: partitions.PartitionedDataset\n"
             "  path: ${runtime_params:output}/labels\n  filename_suffix: .ome.tif\n"
             "  dataset: {type: unetflow.datasets.FileDataset, format: labels}\n"
         )
-    model = finished[0] / "data/06_models/segmenter.keras"
-    code, output, out = _infer(project, images, str(model), "mask_export.objects=null")
+    ways = ("probabilities=true", "views=4", "blended_overlap=0.125", "objects=null")
+    more = [f"mask_export.{way}" for way in ways]
+    code, output, out = _infer(project, images, "models:/unetflow@served", *more)
     assert code == 0, output
-    path = out / "labels/like.ome.tif"
-    with tifffile.TiffFile(path) as tiff:
+    assert os.environ["MLFLOW_TRACKING_URI"] == address
+
+    segmenter = Segmenter.load(finished[0] / "data/06_models/segmenter.keras").on_runtime("auto")
+    overlap = round(segmenter.settings.tile / 8)
+    for name in ("like", "dark"):
+        found = tifffile.imread(out / f"probabilities/{name}.tif")
+        expected = segmenter.predict_probabilities(_read(images, name), views=4, overlap=overlap)
+        np.testing.assert_array_equal(found, expected[:, :, 0], strict=True)
+        np.testing.assert_array_equal(
+            _label(out / f"labels/{name}.ome.tif"), segmenter.postprocessing.apply(expected)
+        )
+    assert read_pixel_size(out / "probabilities/like.tif") == PixelSize(0.25, 0.25)
+    assert f"Windows overlap by {overlap} pixels and are blended" in caplog.text
+
+    with tifffile.TiffFile(out / "labels/like.ome.tif") as tiff:
         assert tiff.is_ome
         pixels = tifffile.xml2dict(tiff.ome_metadata)["OME"]["Image"]["Pixels"]
         assert (pixels["PhysicalSizeX"], pixels["PhysicalSizeXUnit"]) == (0.25, "µm")
-    expected = Segmenter.load(model).on_runtime("auto").predict(_read(images, "like"))
-    np.testing.assert_array_equal(_label(path), expected)
     assert not (out / "instances").exists()
     assert json.loads((out / "coco.json").read_text())["images"] == []
 

@@ -96,7 +96,7 @@ def test_a_killed_run_is_resumed_at_its_block(
     segmenter: Segmenter,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    arguments = _arguments(model, images)
+    arguments = _arguments(model, images, "mask_export.probabilities=true")
     out = images.parent / "out"
     command = [sys.executable, "-m", "tests.support.killed_run", str(project), "3", *arguments]
     killed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
@@ -112,6 +112,10 @@ def test_a_killed_run_is_resumed_at_its_block(
     label = tifffile.imread(out / "labels/slide.ome.tif")
     np.testing.assert_array_equal(label, segmenter.predict(pixels))
     assert 0.05 < label.mean() < 0.95
+    _check_overlay(np.asarray(Image.open(out / "overlays/slide.ome.png")), label, pixels)
+    expected = segmenter.predict_probabilities(pixels)[:, :, 0]
+    found = np.squeeze(tifffile.imread(out / "probabilities/slide.ome.tif"))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
     assert {path.name for path in (out / "labels").iterdir()} == {"slide.ome.tif", "small.tif"}
     assert read_pixel_size(out / "labels/slide.ome.tif") == PixelSize(0.25, 0.25)
     with tifffile.TiffFile(out / "labels/slide.ome.tif") as tiff:
@@ -123,14 +127,10 @@ def test_a_killed_run_is_resumed_at_its_block(
     assert [image["file_name"] for image in coco["images"]] == ["small.tif"]
 
 
-def test_the_overlay_of_a_large_image_shows_its_classes_in_small(
-    model: Path, project: Path, images: Path, pixels: np.ndarray, segmenter: Segmenter
-) -> None:
-    result = kedro_run(project, *_arguments(model, images))
-    assert result.exit_code == 0, result.output
-    overlay = np.asarray(Image.open(images.parent / "out/overlays/slide.ome.png"))
+def _check_overlay(overlay: np.ndarray, label: np.ndarray, pixels: np.ndarray) -> None:
+    """Hold the overlay of a large image, which is small, against its label."""
     assert overlay.shape == (14, 1800, 3)  # a fifth: 2048 pixels at most
-    label = segmenter.predict(pixels)[2::5, 2::5]
+    label = label[2::5, 2::5]
     colour = CLASS_COLOURS[0]
     tinted = overlay - np.uint8(colour) // 2.0  # grey again, but for rounding
     assert np.ptp(overlay[label == 0].astype(int), axis=1).max() == 0
@@ -140,7 +140,7 @@ def test_the_overlay_of_a_large_image_shows_its_classes_in_small(
     assert np.corrcoef(grey.ravel(), means.ravel())[0, 1] > 0.99
 
 
-def test_a_zarr_folder_gives_probabilities_too_and_blocks_without_tissue_are_skipped(
+def test_a_zarr_folder_makes_zarr_folders_and_blocks_without_tissue_are_skipped(
     model: Path,
     project: Path,
     images: Path,
@@ -153,39 +153,33 @@ def test_a_zarr_folder_gives_probabilities_too_and_blocks_without_tissue_are_ski
     pixels = pixels.copy()
     pixels[:, 4000:] = 65_000
     zarr.create_array(str(images / "slide.zarr"), data=pixels, chunks=(70, 512))
+    tifffile.imwrite(images / "small.tif", pixels[:, :700])
+    out = images.parent / "out"
+    _write_zarr_folders(project / "conf/local/catalog.yml", out)
     more = ("probabilities=true", "views=2", "large.background.max_mean=50000")
     arguments = _arguments(model, images, *(f"mask_export.{one}" for one in more))
     result = kedro_run(project, *arguments)
     assert result.exit_code == 0, result.output
     assert "slide: all 5 blocks are done; 0 were finished before, 3 are background" in caplog.text
-    out = images.parent / "out"
     expected = segmenter.predict_probabilities(pixels, views=2)[:, :, 0]
-    found = tifffile.imread(out / "probabilities/slide.tif")
+    probabilities = zarr.open_array(out / "probabilities/slide.zarr", mode="r")
+    assert probabilities.chunks[-2:] == (512, 512)
+    found = np.squeeze(probabilities[:])
     skipped = int((found == 0).all(axis=0).argmax())
     assert 3000 < skipped < 6000
     np.testing.assert_allclose(found[:, :skipped], expected[:, :skipped], atol=1e-5)
     assert not found[:, skipped:].any()
-    assert not tifffile.imread(out / "labels/slide.tif")[:, skipped:].any()
+    label = zarr.open_array(out / "labels/slide.zarr", mode="r")[:]
+    np.testing.assert_array_equal(label, segmenter.postprocessing.apply(found[:, :, np.newaxis]))
+    assert label[:, :skipped].any()
+    assert {path.name for path in (out / "labels").iterdir()} == {"slide.zarr", "small.tif"}
 
 
-def test_results_are_zarr_folders_where_the_catalog_says_so(
-    model: Path, project: Path, images: Path, pixels: np.ndarray, segmenter: Segmenter
-) -> None:
-    out = images.parent / "out"
-    catalog = project / "conf/local/catalog.yml"
+def _write_zarr_folders(catalog: Path, out: Path) -> None:
+    """Let a catalog say that large results are Zarr folders."""
     results = {name: str(out / name) for name in ("labels", "probabilities")}
     entry = {"type": "unetflow.datasets.LargeResultsDataset", "filename_suffix": ".zarr", **results}
     catalog.write_text(f"{catalog.read_text()}\n{yaml.safe_dump({'large_results': entry})}")
-    arguments = _arguments(model, images, "mask_export.probabilities=true")
-    result = kedro_run(project, *arguments)
-    assert result.exit_code == 0, result.output
-    expected = segmenter.predict_probabilities(pixels)
-    found = zarr.open_array(out / "probabilities/slide.ome.zarr", mode="r")
-    assert found.chunks[-2:] == (512, 512)
-    np.testing.assert_allclose(np.squeeze(found[:]), expected[:, :, 0], atol=1e-5)
-    label = zarr.open_array(out / "labels/slide.ome.zarr", mode="r")
-    np.testing.assert_array_equal(label[:], segmenter.predict(pixels))
-    assert {path.name for path in (out / "labels").iterdir()} == {"slide.ome.zarr", "small.tif"}
 
 
 def test_a_large_image_that_cannot_be_used_is_listed_and_the_others_are_written(

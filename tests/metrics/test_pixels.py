@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from unetflow.metrics.pixels import Confusion, count_by_class, count_confusion, mean_dice
+from unetflow.metrics.pixels import (
+    ChargedDice,
+    Confusion,
+    count_by_class,
+    count_confusion,
+    mean_dice,
+)
 
 LABELS = hnp.arrays(np.uint8, (4, 5), elements=st.sampled_from([0, 1, 255]))
 FOUND = hnp.arrays(bool, (4, 5))
@@ -100,3 +106,83 @@ def test_empty_prediction_of_an_empty_image_is_perfect():
 def test_mean_dice_of_two_classes_is_that_of_the_foreground(truth, found):
     expected = count_confusion(truth, found).dice
     assert mean_dice(truth, found.astype(np.uint8), 2) == expected
+
+
+def _charged(pairs, classes=2):
+    charged = ChargedDice()
+    for truth, found in pairs:
+        charged.add_label(truth, found, classes)
+    return charged.value
+
+
+EMPTY = label([0, 0, 0, 0])
+
+
+def test_a_false_alarm_is_charged_by_its_size():
+    half = label([1, 1, 0, 0]), label([1, 0, 1, 0])  # Dice 0.5, 2 true pixels
+    assert _charged([half]) == 0.5
+    assert _charged([half, (EMPTY, EMPTY)]) == 0.5
+    assert _charged([half, (EMPTY, label([0, 0, 0, 1]))]) == 0.5 / (1 + 1 / 2)
+    whole = EMPTY, label([1, 1, 1, 1])
+    assert _charged([half, whole]) == _charged([half, half, (EMPTY, label([1, 1, 0, 0]))]) * 3 / 4
+    assert _charged([half, whole, (EMPTY, label([0, 0, 0, 1]))]) == 0.5 / (1 + 1 + 1 / 2)
+
+
+def test_to_find_nothing_gives_no_charged_dice_however_many_images_are_empty():
+    truth = label([1, 1, 0, 0])
+    assert _charged([(truth, EMPTY), *[(EMPTY, EMPTY)] * 70]) == 0
+
+
+def test_the_charged_dice_is_undefined_without_any_foreground():
+    ignored = label([255, 255, 255, 255])
+    assert np.isnan(_charged([]))
+    assert np.isnan(_charged([(EMPTY, label([1, 0, 0, 0])), (ignored, label([1, 1, 1, 1]))]))
+
+
+def test_ignored_pixels_are_no_false_alarm():
+    held = label([1, 255, 0, 0]), label([1, 1, 0, 0])
+    assert _charged([held, (label([255, 0, 0, 0]), label([1, 0, 0, 0]))]) == 1
+
+
+def test_each_class_is_charged_where_the_truth_lacks_it():
+    first = label([1, 1, 0, 0]), label([1, 1, 2, 0])
+    second = label([2, 0, 0, 0]), label([2, 0, 0, 0])
+    # Class 1: Dice 1, without an alarm. Class 2: Dice 1, an alarm of its usual size. None has 3.
+    assert _charged([first, second], classes=4) == (1 + 1 / 2) / 2
+
+
+IMAGES = st.lists(st.tuples(LABELS, hnp.arrays(np.uint8, (4, 5), elements=st.integers(0, 1))))
+
+
+@given(IMAGES)
+def test_the_charged_dice_is_that_of_a_plain_loop(images):
+    dices, areas, alarms = [], [], []
+    for truth, found in images:
+        pairs = [(t == 1, f == 1) for t, f in zip(truth.flat, found.flat, strict=True) if t != 255]
+        true = sum(t for t, _ in pairs)
+        if true:
+            hits = sum(t and f for t, f in pairs)
+            dices.append(2 * hits / (true + sum(f for _, f in pairs)))
+            areas.append(true)
+        else:
+            alarms.append(sum(f for _, f in pairs))
+    expected = np.nan
+    if areas:
+        area = sum(areas) / len(areas)
+        expected = sum(dices) / (len(dices) + sum(min(1, alarm / area) for alarm in alarms))
+    assert _charged(images) == pytest.approx(expected, nan_ok=True)
+
+
+@given(IMAGES)
+def test_without_empty_images_the_charged_dice_is_the_mean_dice(images):
+    held = [(truth, found) for truth, found in images if (truth == 1).any()]
+    expected = np.mean([mean_dice(*pair, 2) for pair in held]) if held else np.nan
+    assert _charged(held) == pytest.approx(expected, nan_ok=True)
+
+
+def test_candidates_are_scored_at_once():
+    charged = ChargedDice()
+    charged.add(4, np.array([[4, 2], [0, 0]]), np.array([[4, 0], [1, 0]]))
+    charged.add(0, np.zeros((2, 2)), np.array([[9, 1], [2, 0]]))
+    expected = [[8 / 12 / 2, 4 / 6 / (1 + 1 / 4)], [0, 0]]
+    assert charged.values == pytest.approx(np.array(expected))

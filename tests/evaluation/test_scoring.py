@@ -59,6 +59,22 @@ def test_side_with_the_higher_mean_dice_is_chosen():
     assert choose_otsu_side({"a": sample(9, 0), "b": sample(9, 0), "c": sample(0, 9)}) is False
 
 
+def test_a_side_that_finds_much_in_empty_images_is_charged():
+    image = np.full((4, 4, 1), 200, np.uint8)
+    image[:2, 2:], image[2, 2], image[3, :2] = 0, 0, 0  # dark: 5 of 8 true pixels, and 2 others
+    held = {"a": Sample(image, HALF)}
+    assert choose_otsu_side(held) is False
+    mostly_dark = np.zeros((4, 4, 1), np.uint8)
+    mostly_dark[0, 0] = 99
+    empty = {name: Sample(mostly_dark, np.zeros_like(HALF)) for name in "bcd"}
+    assert choose_otsu_side(held | empty) is True
+
+
+def test_without_foreground_the_bright_side_is_chosen():
+    image = sample(9, 0).image
+    assert choose_otsu_side({"a": Sample(image, np.zeros_like(HALF))}) is True
+
+
 def test_bright_side_is_chosen_when_both_are_equal():
     assert choose_otsu_side({"a": sample(9, 0), "b": sample(0, 9)}) is True
 

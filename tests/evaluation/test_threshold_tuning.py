@@ -9,13 +9,13 @@ from unetflow.config.evaluation import CalibrationParameters, EvaluationParamete
 from unetflow.data.samples import Sample
 from unetflow.evaluation.threshold_tuning import (
     choose_best,
-    dice_by_threshold,
-    score_candidates,
+    count_by_threshold,
+    count_candidates,
     size_candidates,
     tune_postprocessing,
 )
 from unetflow.inference.postprocessing import Postprocessing
-from unetflow.metrics.pixels import mean_dice
+from unetflow.metrics.pixels import count_confusion, mean_dice
 
 CANDIDATES = EvaluationParameters(
     threshold_candidates=19,
@@ -31,19 +31,13 @@ CANDIDATES = EvaluationParameters(
 )
 def test_every_candidate_is_scored_as_if_it_were_applied(truth, foreground):
     thresholds, sizes = np.array([0.1, 0.25, 0.6, 0.9]), [0, 2, 5]
-    expected = [
-        [
-            mean_dice(
-                truth,
-                remove_one_by_one(Postprocessing(threshold=t).apply(foreground[..., None]), size),
-                2,
-            )
-            for t in thresholds
-        ]
-        for size in sizes
-    ]
-    found = score_candidates(truth, foreground, thresholds, sizes)
-    assert found == pytest.approx(np.array(expected))
+    true, false = count_candidates(truth, foreground, thresholds, sizes)
+    for row, size in enumerate(sizes):
+        for column, threshold in enumerate(thresholds):
+            mask = Postprocessing(threshold=threshold).apply(foreground[..., None])
+            counts = count_confusion(truth, remove_one_by_one(mask, size) == 1)
+            assert true[row, column] == counts.true_positive
+            assert false[row, column] == counts.false_positive
 
 
 def test_sizes_are_percentiles_of_the_true_objects():
@@ -154,8 +148,53 @@ def test_the_dice_of_all_thresholds_in_one_pass_is_that_of_each_threshold():
     truth = random.choice(np.array([0, 1, 255], np.uint8), (9, 11))
     foreground = random.random(truth.shape).round(1)
     thresholds = np.linspace(0, 1, 7)
-    expected = [
-        mean_dice(truth, Postprocessing(threshold=t).apply(np.float32(foreground)[..., None]), 2)
-        for t in thresholds
-    ]
-    assert dice_by_threshold(truth, foreground, thresholds) == pytest.approx(expected)
+    true, false = count_by_threshold(truth, foreground, thresholds)
+    for column, threshold in enumerate(thresholds):
+        mask = Postprocessing(threshold=threshold).apply(np.float32(foreground)[..., None])
+        counts = count_confusion(truth, mask == 1)
+        assert (true[column], false[column]) == (counts.true_positive, counts.false_positive)
+
+
+def _tune(samples):
+    return tune_postprocessing(predict_brightness, samples, 2, CANDIDATES, np.random.default_rng(0))
+
+
+def _mostly_empty(false):
+    """Make 3 images with a bright line, and 7 empty ones with as many pixels nearly as bright."""
+    samples = {}
+    for number in range(10):
+        label = np.zeros((16, 16), np.uint8)
+        label[8, 2:12] = number < 3
+        image = np.where(label == 1, 190, 20)
+        image[3, :false] = 150 if number >= 3 else 20
+        samples[f"{number}"] = Sample(image[..., None].astype(np.uint8), label)
+    return samples
+
+
+def test_false_alarms_on_empty_images_raise_the_threshold():
+    tuned, curve, _ = _tune(_mostly_empty(false=5))
+    chosen = curve["validation_dice"].max()
+    assert tuned.apply(tuned.calibrate(np.full((1, 1, 1), 150 / 255, np.float32))).max() == 0
+    assert chosen == 1
+    # Lower thresholds give 7 alarms of half the usual size.
+    assert round(3 / (3 + 7 * 5 / 10), 6) in set(curve["validation_dice"].round(6))
+
+
+def test_a_threshold_that_finds_nothing_is_never_chosen_where_most_images_are_empty():
+    samples = {
+        name: Sample(sample.image, sample.label) for name, sample in _mostly_empty(false=9).items()
+    }
+    for name in ("3", "4"):  # as bright as the lines: whatever finds those finds these, too
+        samples[name].image[3, :12] = 190
+    tuned, curve, _ = _tune(samples)
+    assert curve["validation_dice"].max() == pytest.approx(3 / (3 + 2))
+    assert tuned.apply(tuned.calibrate(np.full((1, 1, 1), 190 / 255, np.float32))).max() == 1
+
+
+def test_without_any_foreground_the_middle_threshold_is_taken_and_said(caplog):
+    samples = {name: s for name, s in _mostly_empty(false=5).items() if name not in "012"}
+    tuned, curve, _ = _tune(samples)
+    assert curve["validation_dice"].isna().all()
+    assert tuned.threshold == pytest.approx(curve["threshold"][9])
+    assert tuned.min_object_size == 0
+    assert "No validation image holds foreground" in caplog.text

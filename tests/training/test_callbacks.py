@@ -1,4 +1,5 @@
 import io
+import json
 import logging
 import re
 from types import SimpleNamespace
@@ -16,7 +17,12 @@ from unetflow.data.samples import Sample
 from unetflow.models.segmentation_loss import SegmentationLoss
 from unetflow.models.unet import geometry_of
 from unetflow.training import callbacks
-from unetflow.training.callbacks import ProgressReport, StopOnNotANumber, ValidationScores
+from unetflow.training.callbacks import (
+    ProgressReport,
+    StopOnNotANumber,
+    StopWithoutProgress,
+    ValidationScores,
+)
 
 
 def _identity():
@@ -62,12 +68,84 @@ def test_each_prediction_is_told_with_its_image():
         np.testing.assert_array_equal(found, [[1, 0], [0, 0]])
 
 
-def test_empty_images_count_as_perfect_or_as_missed():
+def test_false_alarms_on_empty_images_are_charged():
+    nothing, line = np.zeros((4, 4), np.uint8), np.eye(4, dtype=np.uint8)
+    held = Sample(_image(line * 255), line)
+    alarm = Sample(_image(np.diag([255, 0, 255, 0])), nothing)
+    assert _scores(_identity(), {"a": held, "b": Sample(_image(nothing), nothing)})[1] == 1
+    assert _scores(_identity(), {"a": held, "b": alarm})[1] == 1 / (1 + 2 / 4)
+
+
+def test_without_foreground_in_the_validation_images_the_log_says_once_that_there_is_no_dice(
+    caplog,
+):
     nothing = np.zeros((4, 4), np.uint8)
-    empty = Sample(_image(nothing), nothing)
-    false_alarm = Sample(_image(nothing + 255), nothing)
-    assert _scores(_identity(), {"a": empty})[1] == 1
-    assert _scores(_identity(), {"a": empty, "b": false_alarm})[1] == 0.5
+    loss = SegmentationLoss("bce + dice")
+    samples = {"a": Sample(_image(nothing + 255), nothing)}
+    callback = ValidationScores(_identity(), loss, samples, GREY, ONE_PIXEL, 9)
+    for epoch in range(2):
+        logs = {}
+        callback.on_epoch_end(epoch, logs)
+        assert np.isnan(logs["val_dice"])
+    assert caplog.text.count("compared by the validation loss alone") == 1
+
+
+class _Weights:
+    """A network whose weights are the number of the epoch."""
+
+    stop_training, epoch = False, 0
+
+    def get_weights(self):
+        return [np.array(self.epoch)]
+
+    def set_weights(self, weights):
+        self.restored = int(weights[0])
+
+
+def _follow(dices, losses, patience, callback=None):
+    """Return the epochs that were trained, the one whose weights were kept, and the callback."""
+    callback, network = callback or StopWithoutProgress(patience), _Weights()
+    callback.set_model(network)
+    callback.on_train_begin()
+    for epoch, (dice, loss) in enumerate(zip(dices, losses, strict=True)):
+        network.epoch = epoch
+        callback.on_epoch_end(epoch, {"val_dice": dice, "val_loss": loss})
+        if network.stop_training:
+            break
+    callback.on_train_end()
+    return epoch + 1, network.restored, callback
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("dices", "losses", "expected"),
+    [
+        ([0.1, 0.3, 0.2, 0.2, 0.9], [1, 5, 1, 1, 1], (4, 1)),
+        ([0, 0, 0, 0, 0], [5, 4, 3, 2, 1], (5, 4)),
+        ([0, 0, 0, 0, 0], [5, 4, 6, 7, 1], (4, 1)),
+        ([NAN] * 5, [5, 4, 6, 3, 3], (5, 3)),
+        ([0.5, 0.5, 0.5, 0.5, 0.5], [3, 2, 2, 2, 1], (4, 1)),
+    ],
+)
+def test_patience_and_kept_weights_follow_dice_then_loss(dices, losses, expected):
+    assert _follow(dices, losses, patience=2)[:2] == expected
+
+
+def test_patience_continues_where_it_was_saved():
+    _, _, before = _follow([0.3, 0.2], [1, 1], patience=2)
+    facts = json.loads(json.dumps({name: getattr(before, name) for name in before.kept}))
+    after, network = StopWithoutProgress(patience=2), _Weights()
+    after.set_model(network)
+    after.on_train_begin()
+    for name, value in facts.items():
+        setattr(after, name, value)
+    after.on_epoch_end(2, {"val_dice": 0.3, "val_loss": 1})
+    assert network.stop_training
+    assert after.best_epoch == 0
+    after.on_epoch_end(3, {"val_dice": 0.3, "val_loss": 0.9})
+    assert after.best_epoch == 3
 
 
 def test_a_pixel_at_one_half_is_foreground_and_an_ignored_one_never_counts():

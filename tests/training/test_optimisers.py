@@ -138,7 +138,7 @@ def test_a_schedule_can_be_stored():
 
 
 class TestPlateau:
-    def follow(self, dices, rising=0, patience=2):
+    def follow(self, dices, rising=0, patience=2, losses=None):
         """Return the rate in which each epoch of three steps ends."""
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
         model.compile(build(schedule="plateau"), "mse")
@@ -152,12 +152,18 @@ class TestPlateau:
                 callback.on_train_batch_begin(batch)
                 model.train_on_batch(np.ones((1, 1)), np.ones((1, 1)))
             found.append(float(model.optimizer.learning_rate))
-            callback.on_epoch_end(epoch, {"val_dice": dice})
+            callback.on_epoch_end(
+                epoch, {"val_dice": dice, "val_loss": losses[epoch] if losses else 1.0}
+            )
         return found
 
     def test_halves_the_rate_when_the_dice_no_longer_rises(self):
         dices = [0.1, 0.2, 0.2, 0.1, 0.2, 0.3, 0.3, 0.3]
         assert self.follow(dices) == pytest.approx([0.1] * 4 + [0.05] * 4)
+
+    def test_does_not_halve_it_while_nothing_is_found_and_the_loss_falls(self):
+        found = self.follow([0.0] * 6, losses=[6, 5, 4, 4, 4, 4])
+        assert found == pytest.approx([0.1] * 5 + [0.05])
 
     def test_rises_first(self):
         assert self.follow([0.1, 0.2, 0.3], rising=5) == pytest.approx([0.04, 0.1, 0.1])

@@ -13,7 +13,7 @@ from unetflow.config.evaluation import ScoreParameters
 from unetflow.core.types import IGNORE, Label, Predictor, Probabilities
 from unetflow.data.samples import Sample
 from unetflow.metrics.families import score_class
-from unetflow.metrics.pixels import count_by_class, count_confusion, mean_dice
+from unetflow.metrics.pixels import ChargedDice, count_by_class, count_confusion, mean_dice
 from unetflow.metrics.ranking import RankingCounts
 
 ObjectNumbers = NDArray[np.unsignedinteger]
@@ -38,20 +38,26 @@ def segment_by_otsu(
 
 
 def choose_otsu_side(samples: Mapping[str, Sample]) -> bool:
-    """Return whether the brighter side of Otsu's threshold has the higher mean Dice.
+    """Return whether the brighter side of Otsu's threshold has the higher charged Dice.
 
-    The validation samples are opened one at a time.
+    The validation samples are opened one at a time. Where none holds foreground, it is the brighter
+    side.
     """
-    means = [
-        np.mean([_otsu_dice(sample, bright=bright) for sample in samples.values()])
-        for bright in (True, False)
-    ]
-    return bool(means[0] >= means[1])
+    bright, dark = ChargedDice(), ChargedDice()
+    for sample in samples.values():
+        for scores, is_bright in ((bright, True), (dark, False)):
+            found = _segment_counted(sample, bright=is_bright)
+            scores.add_label(sample.label, found.astype(np.uint8), 2)
+    return not bright.value < dark.value
+
+
+def _segment_counted(sample: Sample, *, bright: bool) -> NDArray[np.bool_]:
+    """Split a sample at Otsu's threshold of its counted pixels."""
+    return segment_by_otsu(sample.image, bright=bright, inside=sample.label != IGNORE)
 
 
 def _otsu_dice(sample: Sample, *, bright: bool) -> float:
-    found = segment_by_otsu(sample.image, bright=bright, inside=sample.label != IGNORE)
-    return count_confusion(sample.label, found).dice
+    return count_confusion(sample.label, _segment_counted(sample, bright=bright)).dice
 
 
 def score_images(

@@ -1,5 +1,6 @@
 """Temperature, threshold and smallest object, tuned on the validation images."""
 
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,9 @@ from unetflow.core.types import IGNORE, Label, Probabilities
 from unetflow.data.samples import Sample
 from unetflow.evaluation.calibration import PixelSample, describe_calibration, fit_temperature
 from unetflow.inference.postprocessing import Postprocessing, scale_threshold
-from unetflow.metrics.pixels import Confusion
+from unetflow.metrics.pixels import ChargedDice
+
+_log = logging.getLogger(__name__)
 
 _EDGE = 1e-4
 """Distance of a calibrated threshold from 0 and 1, so that float32 resolves both of its sides."""
@@ -26,7 +29,10 @@ def tune_postprocessing(
     evaluation: EvaluationParameters,
     random: np.random.Generator,
 ) -> tuple[Postprocessing, pd.DataFrame, dict[str, Any]]:
-    """Fit the temperature, and choose threshold and object size by the mean Dice over images.
+    """Fit the temperature, and choose threshold and object size by the charged Dice of the images.
+
+    See `metrics.pixels.CHARGED_DICE`. Where no image holds foreground there is none; then no object
+    is removed, and the threshold is the middle one.
 
     Each image is predicted once and none is kept. A temperature keeps the order of the
     foreground's probabilities, so thresholds are compared on the network's own probabilities, and
@@ -43,7 +49,7 @@ def tune_postprocessing(
         random: Draws the pixels that the temperature is fitted on.
 
     Returns:
-        The best postprocessing; a row for each `threshold` with the mean `validation_dice` at the
+        The best postprocessing; a row for each `threshold` with the `validation_dice` at the
         chosen size, and `validation_dice_from_<size>` for each size, empty for more than two
         classes; and the calibration (see `describe_calibration`).
     """
@@ -51,19 +57,26 @@ def tune_postprocessing(
     thresholds = np.linspace(0, 1, evaluation.threshold_candidates + 2)[1:-1]
     labels = (sample.label for sample in samples.values())
     sizes = size_candidates(labels, evaluation.object_size_percentiles) if classes == 2 else [0]
-    dice = np.zeros((len(sizes), len(thresholds)))
+    charged = ChargedDice()
     for sample in samples.values():
         probabilities = predict(sample.image)
         pixels.add(sample.label, probabilities)
         if classes == 2:
-            dice += score_candidates(sample.label, probabilities[:, :, -1], thresholds, sizes)
+            true = int(np.count_nonzero(sample.label == 1))
+            found = count_candidates(sample.label, probabilities[:, :, -1], thresholds, sizes)
+            charged.add(true, *found)
     temperature = fit_temperature(pixels)
     calibration = describe_calibration(pixels, temperature, evaluation.calibration.bins)
     if classes > 2:
         empty = pd.DataFrame({"threshold": [], "validation_dice": []})
         most_probable = Postprocessing(threshold=None, temperature=temperature)
         return most_probable, empty, calibration
-    dice /= len(samples)
+    dice = np.broadcast_to(charged.values, (len(sizes), len(thresholds)))
+    if np.isnan(dice).all():
+        _log.warning(
+            "No validation image holds foreground: the threshold is the middle one, and small "
+            "objects are kept"
+        )
     calibrated = np.array([scale_threshold(t, temperature) for t in thresholds])
     size, best = choose_best(dice, (calibrated >= _EDGE) & (calibrated <= 1 - _EDGE))
     curve = pd.DataFrame({"threshold": calibrated, "validation_dice": dice[size]})
@@ -89,13 +102,13 @@ def size_candidates(labels: Iterable[Label], percentiles: Sequence[float]) -> li
     return sorted({0, *(int(area) for area in found if area > 1)})
 
 
-def score_candidates(
+def count_candidates(
     truth: Label,
     foreground: NDArray[np.floating],
     thresholds: NDArray[np.float64],
     sizes: Sequence[int],
-) -> NDArray[np.float64]:
-    """Return the Dice of one image, `(sizes, thresholds)`.
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the true and the false positive pixels of one image, each `(sizes, thresholds)`.
 
     Args:
         truth: `(height, width)` class indices; 255 is ignored.
@@ -104,12 +117,11 @@ def score_candidates(
         sizes: Areas in pixels, 0 first; smaller objects are removed. Ignored pixels count in an
             object's area, since they are unknown in a new image.
     """
-    dice = np.empty((len(sizes), len(thresholds)))
-    dice[0] = dice_by_threshold(truth, foreground, thresholds)
+    true, false = np.empty((2, len(sizes), len(thresholds)), np.intp)
+    true[0], false[0] = count_by_threshold(truth, foreground, thresholds)
     if len(sizes) == 1:
-        return dice
+        return true, false
     kind = np.where(truth == IGNORE, 2, truth).astype(np.intp)
-    positives, negatives = (int(np.count_nonzero(truth == index)) for index in (1, 0))
     for column, threshold in enumerate(thresholds):
         found = foreground >= np.float32(threshold)
         objects = _find_objects(found)[found]
@@ -118,36 +130,32 @@ def score_candidates(
         pixels = np.append(pixels, np.zeros(-len(pixels) % 3, np.intp)).reshape(-1, 3)
         areas = pixels.sum(axis=1)
         for row, size in enumerate(sizes[1:], start=1):
-            false, true, _ = (int(count) for count in pixels[areas >= size].sum(axis=0))
-            dice[row, column] = Confusion(true, false, positives - true, negatives - false).dice
-    return dice
+            false[row, column], true[row, column], _ = pixels[areas >= size].sum(axis=0)
+    return true, false
 
 
-def dice_by_threshold(
+def count_by_threshold(
     truth: Label, foreground: NDArray[np.floating], thresholds: NDArray[np.float64]
-) -> list[float]:
-    """Return the Dice of one image at each threshold, as in `score_candidates`, in one pass."""
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return what `count_candidates` does, for all thresholds in one pass, `(thresholds,)`."""
     edges = thresholds.astype(np.float32)
     # Position p means that a pixel passes the first p thresholds.
     passed = np.searchsorted(edges, foreground.astype(np.float32), side="right")
-    counts = [
+    true, false = (
         np.bincount(passed[pixels], minlength=len(edges) + 1)[::-1].cumsum()[::-1][1:]
         for pixels in (truth == 1, truth == 0)
-    ]
-    positives, negatives = (int(np.count_nonzero(truth == index)) for index in (1, 0))
-    return [
-        Confusion(int(tp), int(fp), positives - int(tp), negatives - int(fp)).dice
-        for tp, fp in zip(*counts, strict=True)
-    ]
+    )
+    return true, false
 
 
 def choose_best(dice: NDArray[np.float64], allowed: NDArray[np.bool_]) -> tuple[int, int]:
-    """Return the row and the column of the best mean Dice `(sizes, thresholds)`.
+    """Return the row and the column of the highest Dice `(sizes, thresholds)`.
 
     Among equals it is the smallest size, which changes least, and the middle one of its thresholds.
+    A Dice that is not a number counts as 0.
     `allowed` `(thresholds,)` is true where a threshold may be chosen, at least once.
     """
-    possible = np.where(allowed, dice, -np.inf)
+    possible = np.where(allowed, np.nan_to_num(dice), -np.inf)
     equal = possible >= possible.max() - 1e-12
     row = int(np.flatnonzero(equal.any(axis=1))[0])
     columns = np.flatnonzero(equal[row])

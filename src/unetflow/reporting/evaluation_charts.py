@@ -46,7 +46,7 @@ def draw_history(history: pd.DataFrame, name: str, label: str, best_epoch: float
 
 def draw_threshold_curve(curve: pd.DataFrame, threshold: float | None) -> "Figure":
     """Draw the validation Dice over the threshold, with the chosen threshold."""
-    figure, axes = _new_axes("threshold of the probability", "mean Dice, validation images")
+    figure, axes = _new_axes("threshold of the probability", "Dice of the validation images")
     axes.plot(curve["threshold"], curve["validation_dice"], color=BLUE, label="validation images")
     if threshold is not None:
         axes.axvline(threshold, color=VERMILLION, ls="--", label=f"chosen: {threshold:.3f}")

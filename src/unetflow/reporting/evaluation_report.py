@@ -9,6 +9,7 @@ import pandas as pd
 
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.samples import Sample
+from unetflow.metrics.epochs import find_best_epoch
 from unetflow.reporting import data_tables, evaluation_charts
 from unetflow.reporting.error_pictures import Predict, show_errors
 from unetflow.reporting.evaluation_charts import MAIN, bin_by
@@ -70,7 +71,7 @@ class EvaluationResults:
     @property
     def best_epoch(self) -> Mapping[str, float]:
         """The history's row of the epoch whose weights were kept."""
-        row = self.history.iloc[int(self.history["val_dice"].argmax())]
+        row = self.history.iloc[find_best_epoch(self.history)]
         return {str(name): float(value) for name, value in row.items()}
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -18,7 +18,8 @@ from unetflow.data.intensity import IntensityRange, normalise
 from unetflow.data.samples import Sample
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.runtimes.runtime import as_predictor
-from unetflow.metrics.pixels import mean_dice
+from unetflow.metrics.epochs import EpochRank, rank_epoch
+from unetflow.metrics.pixels import ChargedDice
 from unetflow.tiling.windows import predict_tiled
 from unetflow.training.data_loader import CropLoader
 
@@ -55,9 +56,10 @@ class TrainingListeners:
 class ValidationScores(keras.callbacks.Callback):
     """Adds `val_loss` and `val_dice` to an epoch's logs.
 
-    Both are means over whole validation images, predicted as an exported mask is, without
-    augmentation: they depend neither on the batch size nor on where a crop happens to lie.
-    The Dice is the mean over the classes of the image that `metrics.pixels.count_by_class` counts.
+    Both are scores of whole validation images, predicted as an exported mask is, without
+    augmentation: they depend neither on the batch size nor on where a crop happens to lie. The loss
+    is the mean over the images, the Dice the charged Dice (see `metrics.pixels.CHARGED_DICE`), NaN
+    where no validation image holds foreground.
 
     Attributes:
         network: The model that trains, without deep supervision.
@@ -78,10 +80,11 @@ class ValidationScores(keras.callbacks.Callback):
         super().__init__()
         self._predictor = as_predictor(self.network)
         self._postprocessing = Postprocessing.untuned(self.network.output_shape[-1])
+        self._has_warned = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Score every validation image."""
-        losses, dices = [], []
+        losses, charged = [], ChargedDice()
         for sample_id, sample in self.samples.items():
             image = normalise(sample.image, self.intensity)
             probabilities = predict_tiled(self._predictor, image, self.geometry, self.tile)
@@ -89,10 +92,16 @@ class ValidationScores(keras.callbacks.Callback):
             losses.append(float(self.loss(label, probabilities[np.newaxis])))
             found = self._postprocessing.apply(probabilities)
             classes = max(probabilities.shape[2], 2)
-            dices.append(mean_dice(sample.label, found, classes))
+            charged.add_label(sample.label, found, classes)
             self.on_prediction(epoch, sample_id, sample, found, classes)
         logs["val_loss"] = float(np.mean(losses))
-        logs["val_dice"] = float(np.mean(dices))
+        logs["val_dice"] = charged.value
+        if not self._has_warned and np.isnan(charged.value):
+            self._has_warned = True
+            _log.warning(
+                "No validation image holds foreground, so there is no validation Dice: epochs are "
+                "compared by the validation loss alone"
+            )
 
 
 class LearningRateLog(keras.callbacks.Callback):
@@ -103,13 +112,29 @@ class LearningRateLog(keras.callbacks.Callback):
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
 
 
-class StopWithoutProgress(keras.callbacks.EarlyStopping):
-    """Stops after `patience` epochs without a better validation Dice; restores the best weights."""
+class ComparedEpochs(keras.callbacks.Callback):
+    """Lets a callback of Keras that monitors one score compare epochs by `rank_epoch`.
+
+    The callback monitors `RANK`.
+    """
+
+    RANK = "rank"
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Compare the epoch with the best one so far."""
+        super().on_epoch_end(epoch, {**logs, self.RANK: rank_epoch(logs)})
+
+    def _is_improvement(self, rank: EpochRank, best: Sequence[float] | None) -> bool:
+        return best is None or rank > tuple(best)  # a list where a training is resumed
+
+
+class StopWithoutProgress(ComparedEpochs, keras.callbacks.EarlyStopping):
+    """Stops after `patience` epochs without a better one; restores the best one's weights."""
 
     kept = ("best", "best_epoch", "wait")
 
     def __init__(self, patience: int) -> None:
-        super().__init__("val_dice", mode="max", patience=patience, restore_best_weights=True)
+        super().__init__(self.RANK, mode="max", patience=patience, restore_best_weights=True)
 
 
 class StopOnNotANumber(keras.callbacks.Callback):

@@ -4,12 +4,14 @@ import logging
 from collections.abc import Mapping
 
 import keras
+import numpy as np
 import pandas as pd
 
 from unetflow.augmentation.policy import Augmenter
 from unetflow.config.training import PlannedTraining
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
+from unetflow.metrics.epochs import find_best_epoch
 from unetflow.models.device import compiles_with_xla
 from unetflow.models.segmentation_loss import SegmentationLoss, dice
 from unetflow.models.unet import count_outputs, geometry_of, without_deep_supervision
@@ -70,7 +72,7 @@ def fit(
 
     Returns:
         The history: a row for each epoch with `epoch` (from 1), `loss`, `dice`,
-        `learning_rate`, `val_loss` and `val_dice`.
+        `learning_rate`, `val_loss` and `val_dice` (see `ValidationScores`).
 
     Raises:
         InputError: A loss is not a finite number, or the state cannot be read or written.
@@ -172,11 +174,13 @@ def _train(
 def _tabulate(history: list[dict[str, float]]) -> pd.DataFrame:
     table = pd.DataFrame(history)
     table.insert(0, "epoch", table.index + 1)
-    best = table.iloc[int(table["val_dice"].argmax())]
+    best = table.iloc[find_best_epoch(table)]
+    name, score = ("loss", "val_loss") if np.isnan(best["val_dice"]) else ("Dice", "val_dice")
     _log.info(
-        "Kept the weights of epoch %d of %d: validation Dice %.3f",
+        "Kept the weights of epoch %d of %d: validation %s %.3f",
         best["epoch"],
         len(table),
-        best["val_dice"],
+        name,
+        best[score],
     )
     return table

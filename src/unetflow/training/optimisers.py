@@ -9,6 +9,7 @@ from keras import ops
 from unetflow.config.training import TrainingParameters
 from unetflow.core.errors import InputError
 from unetflow.models.blocks import Tensor
+from unetflow.training.callbacks import ComparedEpochs
 
 
 def build_optimiser(settings: TrainingParameters, total_steps: int) -> keras.optimizers.Optimizer:
@@ -66,8 +67,8 @@ class WarmUpRate(keras.optimizers.schedules.LearningRateSchedule):
         return {name: getattr(self, name) for name in names}
 
 
-class PlateauRate(keras.callbacks.ReduceLROnPlateau):
-    """Halves the learning rate when the validation Dice stalls for a third of the patience.
+class PlateauRate(ComparedEpochs, keras.callbacks.ReduceLROnPlateau):
+    """Halves the learning rate when no epoch is better for a third of the patience.
 
     Before, the rate rises in a fraction of all steps of the training.
     """
@@ -76,7 +77,7 @@ class PlateauRate(keras.callbacks.ReduceLROnPlateau):
 
     def __init__(self, settings: TrainingParameters, total_steps: int) -> None:
         patience = max(settings.patience // 3, 1)
-        super().__init__(monitor="val_dice", mode="max", factor=0.5, patience=patience)
+        super().__init__(monitor=self.RANK, mode="max", factor=0.5, patience=patience)
         self._highest = settings.learning_rate
         self._rising_steps = round(total_steps * settings.warmup_fraction)
 

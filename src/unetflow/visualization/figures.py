@@ -13,6 +13,7 @@ from unetflow.core.hashing import generator_for
 from unetflow.core.types import IGNORE, Label, PixelArray
 from unetflow.data.intensity import IntensityRange, normalise
 from unetflow.data.samples import Sample
+from unetflow.metrics.epochs import find_best_epoch
 from unetflow.visualization.overlays import (
     BLUE,
     PREDICTION_COLOUR,
@@ -75,9 +76,10 @@ def draw_learning_curve(history: pd.DataFrame) -> "Figure":
         axes.set(xlabel="epoch", ylabel=label)
         axes.grid(alpha=0.3)
         axes.legend()
-    best = history.iloc[int(history["val_dice"].argmax())]
+    best = history.iloc[find_best_epoch(history)]
+    name, score = ("loss", "val_loss") if np.isnan(best["val_dice"]) else ("Dice", "val_dice")
     figure.suptitle(
-        f"Best validation Dice {best['val_dice']:.3f} in epoch {best['epoch']:.0f}: "
+        f"Best validation {name} {best[score]:.3f} in epoch {best['epoch']:.0f}: "
         "the weights that were kept"
     )
     return figure

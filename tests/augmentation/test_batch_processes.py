@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.networks import fit_settings
-from unetflow.augmentation.batches import BatchMemory, BatchProcesses, CropSampler
+from unetflow.augmentation.batches import BatchMemory, BatchProcesses, CropSampler, fixed_crops
 from unetflow.augmentation.policy import Augmenter
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
@@ -65,3 +65,12 @@ def test_batches_come_right_in_whatever_order_and_however_often_they_are_asked_f
                 np.testing.assert_array_equal(part, expected)
     finally:
         processes.close()
+
+
+def test_crops_to_overfit_come_from_samples_with_foreground_first():
+    samples = {
+        f"{number}": Sample(np.zeros((8, 8, 1), np.uint8), np.full((8, 8), number >= 8, np.uint8))
+        for number in range(10)
+    }
+    crops = fixed_crops(samples, fit_settings(crop_size=4, overfit_crops=3), 0, seed=1)
+    assert [bool(crop.label.any()) for crop in crops.values()] == [True, True, False]

@@ -60,7 +60,11 @@ def test_a_factor_of_0_leaves_a_loss_out():
         ({"bce": -1}, "the factor of 'bce' is not a positive", "leave the loss out"),
         ({"bce": "1"}, "the factor of 'bce' is not a positive", "leave the loss out"),
         ({"bce": float("nan")}, "the factor of 'bce' is not a positive", "leave the loss out"),
-        ("dise", "there is no loss 'dise'", "Did you mean 'dice'? Known: bce, cce, dice, focal"),
+        (
+            "dise",
+            "there is no loss 'dise'",
+            "Did you mean 'dice'? Known: bce, cce, dice, present_dice, focal",
+        ),
         ({"Dice": 1}, "there is no loss 'Dice'", "Did you mean 'dice'? Known: "),
         ("__import__", "there is no loss '__import__'", "Known: bce, cce, dice"),
     ],

@@ -106,7 +106,15 @@ def test_fingerprint_of_two_small_samples(stored, manifest):
         "height": {"smallest": 1, "median": 1.5, "largest": 2},
         "width": {"smallest": 2, "median": 2.5, "largest": 3},
         "largest": {"height": 4, "width": 4},
+        "empty_fraction": 0.0,
     }
+
+
+def test_training_images_that_hold_only_the_first_class_are_counted(stored, manifest):
+    training = manifest[manifest["split"] == "train"].index[0]
+    changed = manifest.copy()
+    changed.loc[training, ["fraction_background", "fraction_nucleus"]] = [1.0, 0.0]
+    assert measure_fingerprint(changed, stored[1], CLASSES).empty_fraction == 0.5
 
 
 def test_fingerprint_is_plain_data_from_which_the_scaling_comes_back(stored, manifest):

@@ -15,7 +15,9 @@ from unetflow.data.samples import (
     Sample,
     SampleFolder,
     SampleRecord,
+    list_with_foreground,
     remove_sample,
+    spread_evenly,
     write_record,
     write_sample,
 )
@@ -204,3 +206,44 @@ def test_a_sample_is_the_same_each_time_it_is_opened(tmp_path, dtype, channels):
             folder["a"].image[0, 0] = 0
     write_sample(tmp_path / "a", Sample(image[:4] + 1, label[:4]))
     np.testing.assert_array_equal(folder["a"].image, image[:4] + 1)
+
+
+def _labelled(*values):
+    """Return samples of two pixels, of which one has the value."""
+    return {
+        f"s{number}": Sample(np.zeros((1, 2, 1), np.uint8), np.array([[0, value]], np.uint8))
+        for number, value in enumerate(values)
+    }
+
+
+def test_samples_with_foreground_are_those_with_more_than_background_and_ignored_pixels():
+    assert list_with_foreground(_labelled(0, 1, 255, 2)) == ["s1", "s3"]
+    assert list_with_foreground({}) == []
+
+
+def test_descriptions_of_stored_samples_say_which_have_foreground(tmp_path):
+    samples = _labelled(0, 1, 255, 1)
+    _, folder = store_samples(tmp_path, samples)
+    nowhere = SampleFolder(tmp_path / "nowhere", folder.descriptions)  # so that no label is read
+    assert list_with_foreground(nowhere) == list_with_foreground(samples) == ["s1", "s3"]
+    undescribed = SampleFolder(folder.folder, {name: {} for name in folder})
+    assert list_with_foreground(undescribed) == ["s1", "s3"]
+
+
+def test_evenly_chosen_samples_hold_foreground_in_proportion():
+    samples = _labelled(*[1 if number % 10 == 3 else 0 for number in range(100)])
+    chosen = spread_evenly(samples, 20)
+    assert len(chosen) == 20
+    assert sum(int(samples[name].label.any()) for name in chosen) == 2
+    assert chosen == [name for name in samples if name in chosen]
+    assert chosen == spread_evenly(samples, 20)
+    empty = [int(name[1:]) for name in chosen if not samples[name].label.any()]
+    assert max(np.diff(empty)) < 12
+
+
+@given(st.lists(st.integers(0, 1), max_size=30), st.integers(1, 40))
+def test_the_number_is_right_and_any_foreground_is_among_them(values, number):
+    samples = _labelled(*values)
+    chosen = spread_evenly(samples, number)
+    assert len(chosen) == len(set(chosen)) == min(number, len(samples))
+    assert any(samples[name].label.any() for name in chosen) == any(values)

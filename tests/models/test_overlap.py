@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.losses import images, losses_of, random_prediction, random_truth
+from tests.support.losses import gradient_of, images, losses_of, random_prediction, random_truth
 from tests.support.networks import loss_slowly
 
 few = settings(max_examples=15, deadline=None, derandomize=True, database=None)
@@ -54,6 +54,32 @@ def test_bce_plus_dice_equals_a_loop_over_the_pixels(seed, height):
     )
     expected = [loss_slowly(t, p) for t, p in zip(truth, chance, strict=True)]
     np.testing.assert_allclose(losses_of("bce + dice", truth, chance), expected, rtol=1e-4)
+
+
+def test_present_dice_leaves_out_what_the_truth_lacks():
+    truth = np.array([[0, 0, 255], [1, 0, 255], [2, 1, 255]], np.uint8).reshape(3, 1, 3, 1)
+    chance = random_prediction(1, 3, 3, (1, 3))
+    found = losses_of("present_dice", truth, chance)
+    p = chance.reshape(3, 3, 3)
+    assert found[0] == 0
+    first = 1 - (2 * p[1, 0, 1] + 1) / (p[1, :2, 1].sum() + 2)
+    assert found[1] == pytest.approx(first, rel=1e-4)
+    second = [1 - (2 * p[2, n, c] + 1) / (p[2, :2, c].sum() + 2) for n, c in ((1, 1), (0, 2))]
+    assert found[2] == pytest.approx(np.mean(second), rel=1e-4)
+
+
+def test_present_dice_is_the_dice_where_all_classes_are_there():
+    truth, chance = random_truth(3, 2, 3, (6, 7)), random_prediction(3, 2, 3, (6, 7))
+    truth[:, 0, :3, 0] = [0, 1, 2]
+    np.testing.assert_allclose(
+        losses_of("present_dice", truth, chance), losses_of("dice", truth, chance), rtol=1e-6
+    )
+
+
+def test_an_empty_image_has_no_gradient_of_the_present_dice():
+    truth, chance = np.zeros((1, 4, 4, 1), np.uint8), random_prediction(1, 1, 1, (4, 4))
+    assert np.all(gradient_of("present_dice", truth, chance) == 0)
+    assert np.abs(gradient_of("dice", truth, chance / 100)).min() > 0.5  # of each pixel
 
 
 def test_a_loss_computed_by_hand():

@@ -169,6 +169,76 @@ def test_a_share_of_the_crops_is_made_to_hold_foreground():
     assert 0.4 < shares[0.5] < 0.65
 
 
+def _mostly_empty():
+    """Ten samples whose values tell their number, of which the last three have one true pixel."""
+    samples = {}
+    for number in range(10):
+        label = np.zeros((40, 40), np.uint8)
+        label[20, 20] = number >= 7
+        samples[f"s{number}"] = Sample(np.full((40, 40, 1), 1000 * number, np.uint16), label)
+    return samples
+
+
+def test_crops_with_foreground_come_from_samples_that_have_some():
+    options = {"crops_per_image": 40, "augmenter": Augmenter([]), "foreground_fraction": 0.8}
+    feed = _feed(_mostly_empty(), **options)
+    batches = _epoch(feed)
+    hits = np.concatenate([labels.any(axis=(1, 2, 3)) for _, labels in batches])
+    assert 0.75 < hits.mean() < 0.87  # 30 % at most, if each crop stayed in its own sample
+    sources = np.array(_sources(batches))
+    assert set(sources[hits]) == {7, 8, 9}
+    assert set(sources[~hits]) >= set(range(7))
+    assert min(np.bincount(sources)[7:]) > 400 * 0.8 / 3 / 2
+    _assert_same(batches, _epoch(_feed(_mostly_empty(), **options)))
+
+
+def test_the_samples_of_a_batch_are_those_that_its_crops_come_from():
+    feed = _feed(_mostly_empty(), foreground_fraction=0.8, augmenter=Augmenter([]))
+    for index in range(feed.num_batches):
+        names = [f"s{number}" for number in _sources([feed[index]])]
+        assert feed.samples_of(index) == names
+
+
+def test_crops_of_samples_with_foreground_are_as_if_there_were_no_empty_ones():
+    samples = _mostly_empty()
+    held = {name: samples[name] for name in ("s7", "s8", "s9")}
+    both = [_feed(part, foreground_fraction=0.5)._maker for part in (samples, held)]
+    for name in held:
+        for found, expected in zip(*(maker.make_crop(2, name, 1) for maker in both), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_without_a_fraction_no_label_is_searched_for_foreground():
+    class Unreadable(dict):
+        def __getitem__(self, sample_id):
+            raise AssertionError
+
+    feed = _feed(Unreadable(_mostly_empty()))
+    assert {feed.samples_of(index)[0][0] for index in range(feed.num_batches)} == {"s"}
+
+
+def test_an_epoch_of_few_steps_takes_the_next_part_of_all_crops(numbered):
+    feed = _feed(numbered, steps_per_epoch=1, crops_per_image=1, batch_size=2)
+    assert (feed.num_batches, feed.num_crops) == (1, 2)
+    whole = _feed(numbered, crops_per_image=1)
+    order = [source for _ in range(2) for source in _sources(_epoch(whole))]
+    assert order == [source for _ in range(7) for source in _sources(_epoch(feed))]
+
+
+def test_a_resumed_feed_of_few_steps_continues_with_the_same_batches(numbered):
+    feed, resumed = (_feed(numbered, steps_per_epoch=2, crops_per_image=3) for _ in range(2))
+    batches = [_epoch(feed) for _ in range(6)]
+    resumed.begin_with(4)
+    _assert_same(_epoch(resumed), batches[4])
+    _assert_same(_epoch(resumed), batches[5])
+
+
+def test_more_steps_than_crops_change_nothing(numbered):
+    plain, bounded = _feed(numbered), _feed(numbered, steps_per_epoch=99)
+    for _ in range(2):
+        _assert_same(_epoch(plain), _epoch(bounded))
+
+
 def test_a_sample_smaller_than_the_crop_is_continued_and_not_counted_there():
     sample = Sample(np.full((5, 6, 1), 51, np.uint8), np.ones((5, 6), np.uint8))
     feed = _feed({"a": sample}, intensity=GREY, augmenter=Augmenter([]), crops_per_image=1)

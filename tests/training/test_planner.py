@@ -144,16 +144,52 @@ def test_where_even_the_narrowest_is_too_slow_the_plan_says_so():
     assert plan.reasons["base_filters"].startswith("the narrowest")
 
 
-def test_an_epoch_has_at_least_25_steps_and_there_are_20_to_100():
+def test_an_epoch_has_at_least_25_steps_and_there_are_25_to_100():
     for training in (1, 3, 20, 80):
         plan = _plan(training=training)
-        assert 20 <= plan.epochs <= 100
+        assert 25 <= plan.epochs <= 100
         assert plan.steps / plan.epochs >= 25
+        assert (plan.steps_per_epoch, plan.validation_images) == (None, None)
 
 
-def test_many_validation_images_make_epochs_fewer():
-    few, many = _plan(validation=2), _plan(validation=400, given={"base_filters": 8})
-    assert many.epochs < 20 <= few.epochs
+def test_more_validation_images_make_epochs_fewer():
+    few, more = (_plan(validation=n, given={"base_filters": 8}) for n in (40, 80))
+    assert 25 <= more.epochs < few.epochs
+    assert more.validation_images is None
+
+
+def test_with_too_many_validation_images_a_part_is_scored():
+    plan = _plan(validation=400, given={"base_filters": 8})
+    assert plan.epochs >= 25
+    assert 1 < plan.validation_images < 400
+    assert "of 400, the same ones in each epoch" in plan.reasons["validation_images"]
+    assert _plan(validation=400, given={"validation_images": 3}).validation_images == 3
+
+
+@pytest.mark.parametrize("images", [20, 1000, 30_000])
+@pytest.mark.parametrize("minutes", [10, 20, 60])
+@pytest.mark.parametrize("given", [{}, {"crops_per_image": 3}])
+def test_a_budget_always_validates_at_least_20_times(images, minutes, given):
+    sets = {"training": images, "validation": images // 5}
+    plan = _plan(minutes=minutes, given=given, **sets)
+    assert plan.epochs >= 25
+    assert plan.minutes <= 0.8 * minutes
+    steps = plan.steps / plan.epochs
+    crops = -(-images * plan.crops_per_image // plan.batch_size)
+    assert steps == (plan.steps_per_epoch or crops)
+    assert steps <= crops
+    assert ("steps_per_epoch" in plan.reasons) == (plan.steps_per_epoch is not None)
+
+
+def test_given_steps_of_an_epoch_are_kept():
+    plan = _plan(training=1000, given={"steps_per_epoch": 7})
+    assert plan.steps_per_epoch == 7 == plan.steps // plan.epochs
+    assert "steps_per_epoch" not in plan.reasons
+
+
+def test_given_epochs_take_all_images():
+    plan = _plan(training=30_000, validation=3000, given={"epochs": 5, "crops_per_image": 1})
+    assert (plan.steps_per_epoch, plan.validation_images) == (None, None)
 
 
 def test_tiny_memory_lowers_the_batch_before_the_crop_and_the_crop_before_the_width():
@@ -226,6 +262,6 @@ def test_a_plan_never_exceeds_the_memory_and_its_crop_fits(memory_gb, minutes, g
     assert plan.memory_gb <= memory_gb
     assert unet_geometry(plan.depth, given["padding"]).fits(plan.crop_size)
     assert all(getattr(plan, name) == given[name] for name in NAMES if name in given)
-    assert plan.steps == plan.epochs * -(
-        -data["training"] * plan.crops_per_image // plan.batch_size
-    )
+    whole = -(-data["training"] * plan.crops_per_image // plan.batch_size)
+    assert plan.steps == plan.epochs * (plan.steps_per_epoch or whole)
+    assert plan.steps_per_epoch is None or plan.steps_per_epoch < whole

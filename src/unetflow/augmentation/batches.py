@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing import get_context
 from multiprocessing.context import SpawnContext
 from typing import Any, TypeAlias
@@ -23,7 +24,7 @@ from unetflow.core.hashing import generator_for
 from unetflow.core.memory import keep_freed_memory
 from unetflow.core.parallel import end_with_parent
 from unetflow.data.intensity import IntensityRange, normalise
-from unetflow.data.samples import Sample
+from unetflow.data.samples import Sample, list_with_foreground
 
 Batch: TypeAlias = tuple[NDArray[np.float32], NDArray[Any]]
 Order: TypeAlias = tuple[int, Sequence[tuple[str, int]]]
@@ -38,7 +39,8 @@ class CropSampler:
     """Draws augmented crops, each a pure function of (seed, epoch, sample id, number).
 
     Samples are opened when a crop of them is drawn. The settings give the size of the crops and the
-    fraction of them with foreground. Valid convolutions cut `label_margin` pixels off each side of
+    fraction of them that are made to hold foreground; in place of a sample without any, another one
+    then gives the crop. Valid convolutions cut `label_margin` pixels off each side of
     the label.
     """
 
@@ -58,12 +60,36 @@ class CropSampler:
         images, labels = zip(*(self.make_crop(epoch, *crop) for crop in crops), strict=True)
         return np.stack(images), np.stack(labels)
 
+    def source_of(self, epoch: int, sample_id: str, number: int) -> str:
+        """Return the id of the sample that gives a crop.
+
+        It is the sample itself if it has foreground. Else, for the fraction of the crops that are
+        made to hold foreground, it is a random one that has some, where there is one.
+        """
+        fraction = self.settings.foreground_fraction
+        if not fraction or sample_id in self._held or not self._held:
+            return sample_id
+        random = generator_for(self.seed, epoch, sample_id, number, "source")
+        if random.random() >= fraction:
+            return sample_id
+        return list(self._held)[int(random.integers(len(self._held)))]
+
+    @cached_property
+    def _held(self) -> dict[str, None]:
+        """The ids of the samples with foreground, in their order; quick to look up."""
+        return dict.fromkeys(list_with_foreground(self.samples))
+
     def make_crop(self, epoch: int, sample_id: str, number: int) -> Batch:
         """Return an image `(size, size, channels)` and its label `(size, size, 1)`."""
         random = generator_for(self.seed, epoch, sample_id, number)
         size, margin = self.settings.crop_size, self.label_margin
         fraction = self.settings.foreground_fraction
-        sample = self.samples[sample_id]
+        source = self.source_of(epoch, sample_id, number)
+        if source != sample_id:
+            fraction = 1.0
+        elif sample_id not in self._held:
+            fraction = 0.0  # so that an empty label is not searched
+        sample = self.samples[source]
         crop = draw_crop(sample, size, random, margin=margin, foreground_fraction=fraction)
         image = normalise(crop.image, self.intensity)
         seed = int(random.integers(2**32))
@@ -81,12 +107,14 @@ def fixed_crops(
 ) -> dict[str, Sample]:
     """Cut a few squares, with foreground where there is any, for overfitting.
 
-    As many samples as possible are used. The context `margin` at each side of a training crop is
-    left out. The crops are in memory, by a name that begins with the sample's id.
+    As many samples as possible are used, those with foreground first. The context `margin` at each
+    side of a training crop is left out. The crops are in memory, by a name that begins with the
+    sample's id.
     """
     size = settings.crop_size - 2 * margin
+    ids, held = list(samples), set(list_with_foreground(samples))
     order = generator_for(seed, "fixed crops").permutation(len(samples)).tolist()
-    ids = list(samples)
+    order.sort(key=lambda place: ids[place] not in held)
     crops = {}
     for number in range(settings.overfit_crops):
         sample_id = ids[order[number % len(ids)]]

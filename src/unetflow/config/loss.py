@@ -8,11 +8,16 @@ from typing import Any
 
 from unetflow.core.errors import InputError
 
-LOSS_NAMES = ("bce", "cce", "dice", "focal", "tversky", "lovasz", "cldice")
+LOSS_NAMES = ("bce", "cce", "dice", "present_dice", "focal", "tversky", "lovasz", "cldice")
 """The losses of `unetflow.models.loss_terms`, which cannot be listed without importing Keras."""
 
 _WHERE = "training.loss"
 _TERM = re.compile(r"(?:([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*\*\s*)?([A-Za-z_][A-Za-z0-9_]*)")
+
+
+def read_open_loss(value: Any) -> dict[str, float] | None:
+    """Read a loss as `read_loss` does; None is planned."""
+    return None if value is None else read_loss(value)
 
 
 def read_loss(value: Any) -> dict[str, float]:

@@ -11,7 +11,7 @@ from pydantic import (
 )
 
 from unetflow.config.base import Count, Fraction, Positive, PositiveFinite, Strict
-from unetflow.config.loss import read_loss
+from unetflow.config.loss import read_loss, read_open_loss
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import unet_geometry
 
@@ -36,6 +36,9 @@ class TrainingParameters(Strict):
     """edge in pixels"""
     crops_per_image: Count | None
     """in each epoch"""
+    steps_per_epoch: Count | None = None
+    """Batches in an epoch, at most: it then takes the next part of all crops of all images, in
+    random order; null: all of them, or what a plan says where they take too long"""
     batch_size: Count | None
     """crops in a batch"""
     tile: Count | None
@@ -49,22 +52,23 @@ class TrainingParameters(Strict):
     nesterov: bool = True
     """of sgd"""
     schedule: Literal["constant", "cosine", "poly", "plateau"] = "cosine"
-    """constant; cosine or poly, which fall to 0; or plateau, which halves the rate when the
-    validation Dice stalls for a third of the patience"""
+    """constant; cosine or poly, which fall to 0; or plateau, which halves the rate when no
+    epoch is better for a third of the patience"""
     warmup_fraction: float = Field(default=0.05, ge=0, lt=1)
     """Fraction of the steps in which the learning rate rises"""
-    loss: Annotated[dict[str, float], BeforeValidator(read_loss)] = Field(
+    loss: Annotated[dict[str, float] | None, BeforeValidator(read_open_loss)] = Field(
         default={"bce": 1.0, "dice": 1.0}
     )
-    """Factors of bce, cce, dice, focal, tversky, lovasz and cldice, as in {bce: 1, dice: 1}. A text
-    such as 0.5*focal + tversky is read, too."""
-    class_weights: Literal["none", "balanced"] | list[PositiveFinite] = "none"
+    """Factors of bce, cce, dice, present_dice, focal, tversky, lovasz and cldice, as in
+    {bce: 1, dice: 1}. A text such as 0.5*focal + tversky is read, too."""
+    class_weights: Literal["none", "balanced"] | list[PositiveFinite] | None = "none"
     """Of bce, cce and focal: none, balanced, or a list, the background first"""
     weight_map: WeightMapParameters | None = None
     """Pixels between objects count more in bce, cce and focal: null, or border_weight, border_width
     and objects"""
-    foreground_fraction: Fraction = 0.0
-    """fraction of the crops that are made to hold a foreground pixel"""
+    foreground_fraction: Fraction | None = 0.0
+    """Fraction of the crops that are made to hold a foreground pixel; an image without any then
+    gives way to a random one that has some"""
     weight_decay: float = Field(default=0.004, ge=0)
     """of adamw: fraction that weights lose in each step, times the rate"""
     global_clipnorm: Positive | None = None
@@ -73,7 +77,10 @@ class TrainingParameters(Strict):
     """of the moving average of the weights, such as 0.999, which is then validated and kept; 0 for
     none"""
     patience: Count = 20
-    """epochs without a better validation Dice after which training stops"""
+    """epochs without a better one, by validation Dice, then loss, after which training stops"""
+    validation_images: Count | None = None
+    """Validation images that score an epoch, at most, evenly chosen; null: all, or what a plan says
+    where they would take more than a quarter of the minutes"""
     minutes: Positive | None = None
     """time after which training stops at an epoch's end"""
     overfit_crops: int = Field(default=0, ge=0)
@@ -107,6 +114,11 @@ class PlannedTraining(TrainingParameters):
     tile: Count
     epochs: Count
     crops_per_image: Count
+    loss: Annotated[dict[str, float], BeforeValidator(read_loss)] = Field(
+        default={"bce": 1.0, "dice": 1.0}
+    )
+    class_weights: Literal["none", "balanced"] | list[PositiveFinite] = "none"
+    foreground_fraction: Fraction = 0.0
 
 
 def check_crop(training: TrainingParameters, depth: int, padding: str) -> None:

@@ -49,6 +49,8 @@ class Fingerprint(Strict):
         intensity: Of the training split; pixels outside a region of interest do not count.
         range: The same for each image; None in files of early versions.
         class_frequencies: Fraction of the training pixels that are not ignored, by class.
+        empty_fraction: Fraction of the training images that hold no class but the first; None in
+            files of earlier versions.
     """
 
     digest: str
@@ -61,6 +63,7 @@ class Fingerprint(Strict):
     intensity: IntensityStatistics
     range: DriftReference | None = None
     class_frequencies: dict[str, float]
+    empty_fraction: float | None = None
 
 
 def measure_fingerprint(
@@ -96,6 +99,9 @@ def measure_fingerprint(
             c.name: float((training[f"fraction_{c.name}"] * counted).sum() / max(counted.sum(), 1))
             for c in classes
         },
+        empty_fraction=float(
+            (training[[f"fraction_{c.name}" for c in classes[1:]]] <= 0).all(axis=1).mean()
+        ),
     )
 
 

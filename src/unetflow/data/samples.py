@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError, restore_error
-from unetflow.core.types import Label
+from unetflow.core.types import IGNORE, Label
 from unetflow.io.files import file_signature
 from unetflow.io.tiff_writer import write_tiff
 
@@ -215,6 +215,41 @@ class SampleFolder(Mapping[str, Sample]):
         pixels: np.memmap[Any, Any] = tifffile.memmap(path, mode="r")
         self._headers[path] = signature, (pixels.dtype, "r", pixels.offset, pixels.shape)
         return pixels
+
+
+def list_with_foreground(samples: Mapping[str, Sample]) -> list[str]:
+    """Return the ids of the samples with a pixel that is neither 0 nor 255, in their order.
+
+    The descriptions of stored samples say so (see `pair_reader`); of samples without one each label
+    is read once.
+    """
+    known = samples.descriptions if isinstance(samples, SampleFolder) else {}
+
+    def holds_foreground(sample_id: str) -> bool:
+        description = known.get(sample_id, {})
+        fractions = [part for name, part in description.items() if name.startswith("fraction_")]
+        if fractions:
+            return any(part > 0 for part in fractions[1:])
+        return bool(np.isin(samples[sample_id].label, (0, IGNORE), invert=True).any())
+
+    return [sample_id for sample_id in samples if holds_foreground(sample_id)]
+
+
+def spread_evenly(samples: Mapping[str, Sample], number: int) -> list[str]:
+    """Return the ids of a number of samples, evenly chosen, in their order; of fewer, all.
+
+    Those with foreground and those without are in proportion, but at least one has foreground where
+    any does. It is always the same choice.
+    """
+    held = list_with_foreground(samples)
+    others = [name for name in samples if name not in set(held)]
+    together = [*held, *others]
+    number = min(number, len(together))
+    places = {(2 * n + 1) * len(together) // (2 * number) for n in range(number)}
+    if held and min(places, default=0) >= len(held):
+        places = places - {min(places)} | {0}
+    chosen = {together[place] for place in places}
+    return [name for name in samples if name in chosen]
 
 
 def _plain(error: InputError) -> dict[str, Any]:

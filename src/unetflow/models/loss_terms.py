@@ -161,6 +161,21 @@ def _soft_dice(pair: TargetPair) -> Tensor:
     return ops.mean(1 - overlap / (sum_pixels(p) + sum_pixels(t) + 1), axis=-1)
 
 
+def _soft_dice_of_present(pair: TargetPair) -> Tensor:
+    """Return the mean of the losses of `_soft_dice` over the classes present in an image's truth.
+
+    An image without foreground has a loss of 0, whatever is predicted. Otherwise its loss would be
+    1 - 1 / (sum(p) + 1): almost without a gradient where many pixels are predicted, but near 0 with
+    one of up to 1 for each pixel, hundreds of times that of a missed pixel. Where most images are
+    empty this drives all probabilities to 0 before anything is learnt.
+    """
+    p, t = pair.foreground
+    size = sum_pixels(t)
+    losses = 1 - (2 * sum_pixels(p * t) + 1) / (sum_pixels(p) + size + 1)
+    present = ops.cast(size > 0, losses.dtype)
+    return ops.sum(losses * present, axis=-1) / ops.maximum(ops.sum(present, axis=-1), 1)
+
+
 def _tversky(pair: TargetPair) -> Tensor:
     """Return the mean over the foreground of 1 - (TP + 1/2) / (TP + 0.3 FP + 0.7 FN + 1/2).
 
@@ -275,6 +290,7 @@ LOSSES: Mapping[str, Callable[[TargetPair], Tensor]] = MappingProxyType(
         "bce": _binary_cross_entropy,
         "cce": _categorical_cross_entropy,
         "dice": _soft_dice,
+        "present_dice": _soft_dice_of_present,
         "focal": _focal,
         "tversky": _tversky,
         "lovasz": _lovasz_softmax,

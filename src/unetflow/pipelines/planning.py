@@ -15,6 +15,7 @@ from unetflow.data.fingerprint import Fingerprint
 from unetflow.pipelines.stage import node, stage
 from unetflow.training.planner.choices import PARAMETERS
 from unetflow.training.planner.plan_training import plan_training
+from unetflow.training.planner.recipe import RECIPE, plan_recipe
 
 _log = logging.getLogger(__name__)
 
@@ -45,9 +46,11 @@ def plan_run(
                 "A budget is granted, but the parameters leave nothing to choose: add "
                 "`preset=planned`, or set to null what is to be chosen"
             )
+        settled, reasons = plan_recipe(fingerprint, training)
         return Plan(
             model=PlannedModel(**model.model_dump()),
-            training=PlannedTraining(**training.model_dump()),
+            training=PlannedTraining(**settled.model_dump()),
+            reasons=reasons,
         )
     missing = [name for name, value in granted.items() if value is None]
     if missing:
@@ -93,9 +96,11 @@ def _plan(
     # Where the width is open too, most budgets lead to one that bfloat16 suits.
     speed = measure_speed(choose_precision(training.precision, model.base_filters or 16))
     plan = plan_training(fingerprint, budget, model, training, speed)
-    for place in PARAMETERS.values():
-        reason = plan.reasons[place.rpartition(".")[2]]
-        _log.info("%s: %s (%s)", place, attrgetter(place)(plan), reason)
+    parts = ("training.steps_per_epoch", "training.validation_images")
+    for place in (*PARAMETERS.values(), *RECIPE, *parts):
+        reason = plan.reasons.get(place.rpartition(".")[2])
+        if reason is not None:
+            _log.info("%s: %s (%s)", place, attrgetter(place)(plan), reason)
     _log.info("Predicted: %.1f GB and %.0f min of training", plan.memory_gb, plan.minutes)
     if plan.minutes is not None and budget.minutes is not None and plan.minutes > budget.minutes:
         _log.warning(

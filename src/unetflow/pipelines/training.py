@@ -17,7 +17,7 @@ from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE, Identity
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import digest_training, samples_of_split
-from unetflow.data.samples import Sample, SampleFolder
+from unetflow.data.samples import Sample, SampleFolder, spread_evenly
 from unetflow.pipelines.stage import Figure, KerasModel, TrainingListeners, node, stage
 from unetflow.training.saved_states import CheckpointFolder
 from unetflow.visualization.figures import draw_learning_curve
@@ -108,8 +108,10 @@ def train_unet(
 
     stored = samples_of_split(samples, manifest, "train")
     training: Mapping[str, Sample] = stored.with_weights(weight_maps) if weight_maps else stored
-    validation: Mapping[str, Sample] = samples_of_split(samples, manifest, "validation")
     settings = settle_training(plan, fingerprint)
+    validation: Mapping[str, Sample] = _choose_scored(
+        samples_of_split(samples, manifest, "validation"), settings.validation_images
+    )
     if settings.overfit_crops:
         training = validation = fixed_crops(training, settings, geometry_of(unet).shrink, seed)
         _require_foreground(training)
@@ -132,6 +134,16 @@ def train_unet(
     if settings.overfit_crops:
         _check_overfitting(history, len(training))
     return with_preprocessing(without_deep_supervision(unet), fingerprint.intensity), history
+
+
+def _choose_scored(validation: SampleFolder, number: int | None) -> SampleFolder:
+    """Return the validation samples that score the epochs: all, or some, evenly chosen."""
+    if number is None or number >= len(validation):
+        return validation
+    _log.info(
+        "Each epoch is scored on the same %d of %d validation images", number, len(validation)
+    )
+    return validation.select(spread_evenly(validation, number))
 
 
 def plot_history(history: pd.DataFrame) -> Figure:

@@ -19,6 +19,10 @@ from unetflow.training.planner.network_cost import QUEUE_LENGTH
 class CropLoader(keras.utils.PyDataset):
     """An epoch of augmented crops, each a pure function of (seed, epoch, sample id, number).
 
+    Where `steps_per_epoch` does not suffice for all crops, an epoch takes the next part of them in
+    their random order, which begins again in another order when all had their turn. So all images
+    are seen equally often, and an epoch depends on nothing but the seed and its number.
+
     Args:
         samples: The training samples by id, opened when a crop of them is drawn.
         intensity: The intensities that become 0 and 1.
@@ -48,26 +52,38 @@ class CropLoader(keras.utils.PyDataset):
         if processes:
             self._processes = BatchProcesses(self._maker, self._batch_size, processes, QUEUE_LENGTH)
         self._crops = [(i, n) for i in samples for n in range(settings.crops_per_image)]
+        self._most_crops = (settings.steps_per_epoch or len(self._crops)) * self._batch_size
         self.begin_with(0)
 
     @property
     def num_batches(self) -> int:
         """Batches in an epoch."""
-        return -(-len(self._crops) // self._batch_size)
+        return -(-self.num_crops // self._batch_size)
 
     @property
     def num_crops(self) -> int:
         """Crops in an epoch."""
-        return len(self._crops)
+        return min(len(self._crops), self._most_crops)
 
     def samples_of(self, index: int) -> list[str]:
         """Return the ids of the samples whose crops are in a batch of the current epoch."""
-        return [sample_id for sample_id, _ in self._order_of(index)[1]]
+        epoch, crops = self._order_of(index)
+        return [self._maker.source_of(epoch, *crop) for crop in crops]
 
     def begin_with(self, epoch: int) -> None:
         """Start with an epoch, counted from 0; to be called before Keras reads a batch."""
         self._epoch = epoch
-        self._order = generator_for(self._seed, epoch, "order").permutation(len(self._crops))
+        first = epoch * self.num_crops
+        numbers = np.arange(first, first + self.num_crops)
+        passes, places = np.divmod(numbers, len(self._crops))
+        orders = {int(p): self._order_of_pass(int(p)) for p in np.unique(passes)}
+        self._order = [
+            int(orders[p][place]) for p, place in zip(passes.tolist(), places.tolist(), strict=True)
+        ]
+
+    def _order_of_pass(self, number: int) -> NDArray[np.intp]:
+        """Return the order of all crops in a pass over them."""
+        return generator_for(self._seed, number, "order").permutation(len(self._crops))
 
     def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
         """Return images `(batch, size, size, channels)` and labels `(batch, size, size, 1)`.
@@ -89,4 +105,4 @@ class CropLoader(keras.utils.PyDataset):
 
     def _order_of(self, index: int) -> Order:
         places = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        return self._epoch, [self._crops[int(place)] for place in places]
+        return self._epoch, [self._crops[place] for place in places]

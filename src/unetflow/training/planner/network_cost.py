@@ -215,7 +215,9 @@ def predict_memory(
     """
     copies = _LASTING_COPIES + _SLOTS[training.optimiser] + (training.ema_momentum > 0)
     weights = copies * _FLOAT * count_parameters(architecture)
-    kept_by_loss = _KEPT_BY_ANY_LOSS + sum(_KEPT_BY_LOSS.get(name, 0) for name in training.loss)
+    kept_by_loss = _KEPT_BY_ANY_LOSS + sum(
+        _KEPT_BY_LOSS.get(name, 0) for name in training.loss or {}
+    )
     step = _step_bytes(architecture, crop, batch, kept_by_loss)
     return round(_PROCESS + _GRAPH + weights + max(step, _image_bytes(architecture, *image, tile)))
 

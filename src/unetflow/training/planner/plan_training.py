@@ -21,27 +21,36 @@ from unetflow.training.planner.choices import (
     smaller_choices,
 )
 from unetflow.training.planner.network_cost import Speed, prediction_work, step_work
+from unetflow.training.planner.recipe import plan_recipe
 
 _TIME_SHARE = 0.8
 """Fraction of the minutes to plan with; the rest is for start, evaluation and chance."""
 
 _FEWEST_STEPS = 1000
 _FEWEST_STEPS_OF_AN_EPOCH = 25
-_FEWEST_EPOCHS, _MOST_EPOCHS = 20, 100
+_FEWEST_EPOCHS, _MOST_EPOCHS = 25, 100
+"""Each is validated at its end. They are planned for 80 % of the time, so 20 of the fewest remain
+where all takes half as long again as predicted."""
 _MOST_VALIDATION = 0.25
-"""Largest fraction of the planned time for validation; above it, epochs are fewer and longer."""
+"""Largest fraction of the planned time for validation; above it, epochs are fewer and longer, and
+with the fewest, not all validation images are scored."""
 
 _LENGTH = {"epochs", "crops_per_image"}
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train; steps and seconds are those of all epochs, with their validations."""
+    """How long to train; steps and seconds are those of all epochs, with their validations.
+
+    None for steps of an epoch and for validation images: all.
+    """
 
     epochs: int
     crops_per_image: int
     steps: int
     seconds: float
+    steps_per_epoch: int | None = None
+    validation_images: int | None = None
 
 
 def plan_training(
@@ -66,9 +75,14 @@ def plan_training(
        crop, then fewer filters, and last a smaller depth. When one of these shrinks, those before
        it start again at their largest, so that nothing is smaller than it must be.
     6. Steps: as many as fit into 80 % of the minutes, validation included. If neither epochs nor
-       crops are given, epochs have 25 steps each, but there are 20 to 100 of them, and fewer where
-       validation would take more than a quarter of the time; the crops of each image follow from
-       that. If one is given, the other fills the time.
+       crops are given, epochs have 25 steps each, but there are 25 to 100 of them, and fewer of
+       these where validation would take more than a quarter of the time; the crops of each image
+       follow from that. If one is given, the other fills the time.
+    7. Where one crop of each image is too much for an epoch of the fewest 25, an epoch takes a part
+       of them. Where the validation images are too many, a fixed part of them is scored.
+
+    Loss, class weights and the fraction of crops with foreground follow from the data alone; see
+    `plan_recipe`.
 
     Returns:
         The parameters with what was chosen, and why. The predicted minutes exceed the budget where
@@ -78,6 +92,7 @@ def plan_training(
         InputError: The memory does not suffice for what is given, or a given crop does not fit
             the network.
     """
+    training, reasons = plan_recipe(fingerprint, training)
     task = Task(fingerprint, budget, model, training, speed)
     wanted = _choose_by_time(task)
     choice = _fit_memory(task, wanted)
@@ -85,11 +100,12 @@ def plan_training(
     found = vars(choice) | vars(schedule)
     chosen: dict[str, Any] = {p.rpartition(".")[2]: found[name] for name, p in PARAMETERS.items()}
     chosen["minutes"] = training.minutes or budget.minutes
+    chosen |= {name: found[name] for name in ("steps_per_epoch", "validation_images")}
     of_model = {name: chosen.pop(name) for name in ("depth", "base_filters")}
     return Plan(
         model=PlannedModel(**model.model_dump() | of_model),
         training=PlannedTraining(**training.model_dump() | chosen),
-        reasons=_give_reasons(task, wanted, choice, schedule),
+        reasons=_give_reasons(task, wanted, choice, schedule) | reasons,
         steps=schedule.steps,
         memory_gb=task.memory_of(choice) / 1e9,
         minutes=schedule.seconds / 60,
@@ -127,36 +143,53 @@ def _fit_memory(task: Task, wanted: Choice) -> Choice:
 
 
 def _plan_schedule(task: Task, choice: Choice) -> Schedule:
-    """Fill the planned time with epochs; see step 6 of `plan_training`."""
-    images, planned = task.fingerprint.samples, _TIME_SHARE * task.seconds
-    architecture = task.architecture(choice)
-    step = task.speed.seconds(step_work(architecture, choice.crop, choice.batch))
-    image = prediction_work(architecture, *task.median_size, choice.tile)
-    validation = task.speed.seconds(image.times(images.get("validation", 0)))
+    """Fill the planned time with epochs; see steps 6 and 7 of `plan_training`."""
+    images, planned = task.fingerprint.samples["train"], _TIME_SHARE * task.seconds
+    work = step_work(task.architecture(choice), choice.crop, choice.batch)
+    step, (scored, validation) = task.speed.seconds(work), _plan_validation(task, choice)
+    given = task.training.steps_per_epoch
+    longest = max((planned / _FEWEST_EPOCHS - validation) / step, 1)
 
     def with_crops(crops: int) -> Schedule:
-        steps = -(-images["train"] * crops // choice.batch)
+        whole = -(-images * crops // choice.batch)
+        most = given or (whole if "epochs" in task.given else longest)
+        steps = int(min(whole, most))
         seconds = steps * step + validation
         epochs = task.given.get("epochs") or max(1, int(planned / seconds))
         if not _LENGTH & set(task.given):
             epochs = min(epochs, _MOST_EPOCHS)
-        return Schedule(epochs, crops, epochs * steps, epochs * seconds)
+        part = given or (steps if steps < whole else None)
+        return Schedule(epochs, crops, epochs * steps, epochs * seconds, part, scored)
 
     if "crops_per_image" in task.given:
         return with_crops(task.given["crops_per_image"])
     epochs = task.given.get("epochs") or _aim_at_epochs(planned, step, validation)
     steps = (planned / epochs - validation) / step
-    crops = max(1, int(steps * choice.batch / images["train"]))
+    crops = max(1, int(steps * choice.batch / images))
     more = with_crops(crops + 1)
-    in_time = more.seconds <= planned
+    in_time = more.seconds <= planned and more.steps_per_epoch == given
     return more if in_time and more.epochs >= _FEWEST_EPOCHS else with_crops(crops)
+
+
+def _plan_validation(task: Task, choice: Choice) -> tuple[int | None, float]:
+    """Return how many validation images score an epoch, None for all, and the seconds it takes."""
+    images, given = task.fingerprint.samples.get("validation", 0), task.training.validation_images
+    work = prediction_work(task.architecture(choice), *task.median_size, choice.tile)
+    each = task.speed.seconds(work)
+    if given is not None or "epochs" in task.given:
+        return given, min(given or images, images) * each
+    most = _MOST_VALIDATION * _TIME_SHARE * task.seconds / _FEWEST_EPOCHS
+    if images * each <= most:
+        return None, images * each
+    number = max(1, int(most / each))
+    return (number, number * each) if number < images else (None, images * each)
 
 
 def _aim_at_epochs(planned: float, step: float, validation: float) -> int:
     epochs = planned / (_FEWEST_STEPS_OF_AN_EPOCH * step + validation)
     epochs = min(max(epochs, _FEWEST_EPOCHS), _MOST_EPOCHS)
     if validation:
-        epochs = min(epochs, _MOST_VALIDATION * planned / validation)
+        epochs = min(epochs, max(_MOST_VALIDATION * planned / validation, _FEWEST_EPOCHS))
     return max(1, int(epochs))
 
 
@@ -186,10 +219,23 @@ def _give_reasons(task: Task, wanted: Choice, choice: Choice, schedule: Schedule
     for name, before in vars(wanted).items():
         if getattr(choice, name) != before:
             sentences[name] = f"lowered from {before}, {fitting}"
-    return {
+    reasons = {
         parameter.rpartition(".")[2]: "given" if name in task.given else sentences[name]
         for name, parameter in PARAMETERS.items()
     }
+    return reasons | _why_parts(task, schedule)
+
+
+def _why_parts(task: Task, schedule: Schedule) -> dict[str, str]:
+    """Return why not all crops or validation images are in an epoch, where a plan says so."""
+    reasons = {}
+    fewest = f"so that there are at least {_FEWEST_EPOCHS} epochs"
+    if schedule.steps_per_epoch and task.training.steps_per_epoch is None:
+        reasons["steps_per_epoch"] = f"a part of the images in each epoch, {fewest}"
+    if schedule.validation_images and task.training.validation_images is None:
+        images = task.fingerprint.samples["validation"]
+        reasons["validation_images"] = f"of {images}, the same ones in each epoch, {fewest}"
+    return reasons
 
 
 def _why_depth(task: Task, choice: Choice) -> str:

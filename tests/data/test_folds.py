@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support import score_tables as tables
 from unetflow.core.errors import InputError
 from unetflow.data.manifest import count_folds, manifest_of_fold
-from unetflow.evaluation.summary import gather_scores, summarise_folds
+from unetflow.evaluation.fold_summary import gather_scores, summarise_folds
+from unetflow.evaluation.headline import describe_scores
 
 
 def _manifest(folds):
@@ -38,13 +40,13 @@ def test_fewer_than_three_folds_are_rejected(folds):
 
 
 def _scores(fold, ids, dice):
-    return pd.DataFrame({"id": ids, "dice": dice, "fold": fold, "threshold": 0.5})
+    return tables.of_dice(dice, ids=ids).assign(fold=fold, threshold=0.5)
 
 
 def test_scores_keep_the_manifests_order_and_are_summarised_over_images_and_folds():
     manifest = _manifest([2, 0, -1, 1, 0])
-    tables = [_scores(0, ["04", "01"], [0.2, 0.4]), _scores(1, ["03"], [0.9])]
-    scores = gather_scores([*tables, _scores(2, ["00"], [0.6])], manifest)
+    parts = [_scores(0, ["04", "01"], [0.2, 0.4]), _scores(1, ["03"], [0.9])]
+    scores = gather_scores([*parts, _scores(2, ["00"], [0.6])], manifest)
     assert scores["id"].tolist() == ["00", "01", "03", "04"]
     assert scores["dice"].tolist() == [0.6, 0.4, 0.9, 0.2]
     summary = summarise_folds(scores, ["background", "cell"])
@@ -56,4 +58,17 @@ def test_scores_keep_the_manifests_order_and_are_summarised_over_images_and_fold
     assert (dice["smallest"], dice["largest"]) == (0.2, 0.9)
     assert list(summary["scores"]) == ["dice"]
     with pytest.raises(InputError, match="do not match the images and folds"):
-        gather_scores(tables, manifest)
+        gather_scores(parts, manifest)
+
+
+def test_empty_images_of_a_fold_lift_no_score_and_their_false_alarms_are_counted():
+    manifest = _manifest([0, 1, 2, 2])
+    parts = [_scores(0, ["00"], [0.8]), _scores(1, ["01"], [0.6])]
+    empty = tables.of_dice([], [0, 50], ids=["02", "03"]).assign(fold=2, threshold=0.5)
+    summary = summarise_folds(gather_scores([*parts, empty], manifest), ["background", "cell"])
+    assert summary["scores"]["dice"]["mean"] == pytest.approx(0.7)
+    assert summary["scores"]["dice"]["folds"] == [pytest.approx(0.8), pytest.approx(0.6), None]
+    assert (summary["empty_images"], summary["false_alarms"]) == (2, 1)
+    line = describe_scores(summary)
+    assert "over the 2 of 4 images that hold it" in line
+    assert "1 of 2 empty images got a false alarm" in line

@@ -1,7 +1,6 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 import yaml
 from skimage.filters import threshold_otsu
@@ -9,8 +8,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tests.conftest import ROOT
 from tests.support.images import random_pixels
+from tests.support.score_tables import of_dice
 from unetflow.config.evaluation import ScoreParameters
 from unetflow.data.samples import Sample
+from unetflow.evaluation.headline import describe_scores
 from unetflow.evaluation.scoring import choose_otsu_side, score_images, segment_by_otsu
 from unetflow.evaluation.significance import confidence_interval
 from unetflow.evaluation.summary import Conditions, Metrics, summarise_scores
@@ -82,6 +83,11 @@ def test_bright_side_is_chosen_when_both_are_equal():
 PIXELS = ["dice", "iou", "precision", "recall", "specificity", "area_error"]
 
 
+COUNTED = ["true_pixels", "found_pixels", "correct_pixels"]
+DETECTED = ["detected", "false_alarm", "foreground_score"]
+NAN = float("nan")
+
+
 def no_objects(sample_id):
     return None
 
@@ -120,16 +126,34 @@ def test_each_image_has_its_own_row_of_scores():
     found = np.zeros((4, 4), np.uint8)
     found[:2, 2:] = 1
     table, _ = score([found] * 3, samples, TWO, otsu_bright=True)
-    assert table.columns.tolist() == ["id", *PIXELS, "background_dice", "otsu_dice"]
+    assert table.columns.tolist() == [
+        *("id", *PIXELS, "background_dice", "otsu_dice", *DETECTED, "counted_pixels"),
+        *(*COUNTED, "otsu_found_pixels", "otsu_correct_pixels"),
+    ]
     assert table["id"].tolist() == ["a", "b", "c"]
-    assert table["dice"].tolist() == pytest.approx([2 * 4 / (4 + 8), 2 * 2 / (2 + 4), 0])
-    assert table["iou"].tolist() == pytest.approx([0.5, 0.5, 0])
-    assert table["precision"].tolist() == [1, 1, 0]
-    assert table["recall"].tolist() == [0.5, 0.5, 1]
-    assert table["specificity"].tolist() == [1, 1, 0.75]
-    assert table["area_error"].tolist() == [-0.5, -0.5, 1]
-    assert table["background_dice"].tolist() == [0, 0, 1]
-    assert table["otsu_dice"].tolist() == [1, 0, 1]
+    assert table["dice"].tolist() == pytest.approx(
+        [2 * 4 / (4 + 8), 2 * 2 / (2 + 4), NAN], nan_ok=True
+    )
+    expected = {
+        "iou": [0.5, 0.5, NAN],
+        "precision": [1, 1, NAN],
+        "recall": [0.5, 0.5, NAN],
+        "specificity": [1, 1, 0.75],
+        "area_error": [-0.5, -0.5, NAN],
+        "background_dice": [0, 0, NAN],
+        "otsu_dice": [1, 0, NAN],
+        "detected": [1, 1, NAN],
+        "false_alarm": [NAN, NAN, 1],
+        "foreground_score": [1, 1, 1],
+        "counted_pixels": [16, 12, 16],
+        "true_pixels": [8, 4, 0],
+        "found_pixels": [4, 2, 4],
+        "correct_pixels": [4, 2, 0],
+        "otsu_found_pixels": [8, 8, 0],
+        "otsu_correct_pixels": [8, 0, 0],
+    }
+    for name, values in expected.items():
+        np.testing.assert_array_equal(table[name], values, name)
 
 
 def test_objects_are_scored_in_the_images_that_number_them():
@@ -144,14 +168,15 @@ def test_objects_are_scored_in_the_images_that_number_them():
     assert summary["object_count_error"]["mean"] == -1
     assert summary["dice"]["images"] == 2
     without, _ = score([HALF, HALF], samples, TWO, families)
-    assert without.columns.tolist() == ["id", *PIXELS, "background_dice"]
+    counts = ("counted_pixels", *COUNTED)
+    assert without.columns.tolist() == ["id", *PIXELS, "background_dice", *DETECTED, *counts]
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_each_family_has_its_columns_and_their_definitions(family):
     classes, labels = ["sky", "car", "tree"], [HALF + HALF[:, ::-1] * 2, HALF]
     samples = {name: sample(10, 200, label) for name, label in zip("ab", labels, strict=True)}
-    scored = score(labels[::-1], samples, classes, [family], objects_of=lambda _: HALF)
+    scored = score(labels[::-1], samples, classes, [family], objects_of=lambda _: HALF + 1)
     summary = sum_up(scored, classes, families=[family])["scores"]
     for name in FAMILIES[family]:
         car, tree = summary[f"{name}_car"], summary[f"{name}_tree"]
@@ -168,7 +193,7 @@ def test_each_family_has_its_columns_and_their_definitions(family):
             "resolution",
         }
         means = scored[0][[f"{name}_car", f"{name}_tree"]].mean(axis=1)
-        assert scored[0][name].tolist() == pytest.approx(means.tolist())
+        assert scored[0][name].tolist() == pytest.approx(means.tolist(), nan_ok=True)
 
 
 def test_the_surface_dice_says_its_tolerance():
@@ -244,13 +269,14 @@ def test_each_class_has_a_column_and_the_mean_skips_absent_classes():
         "id",
         *PIXELS,
         *(f"{score}_{name}" for name in names[1:] for score in PIXELS),
-        "background_dice",
+        *("background_dice", *DETECTED, "counted_pixels"),
+        *(f"{count}_{name}" for name in names[1:] for count in COUNTED),
     ]
-    assert table["dice"].tolist() == pytest.approx([(2 / 3 + 1) / 2, 1])
-    assert table["iou"].tolist() == pytest.approx([(1 / 2 + 1) / 2, 1])
-    assert table["dice_car"].tolist() == pytest.approx([2 / 3, 1])
-    assert np.isnan(table["dice_bus"][0])
-    assert table["background_dice"].tolist() == [0, 1]
+    assert table["dice"].tolist() == pytest.approx([(2 / 3 + 1) / 2, NAN], nan_ok=True)
+    assert table["iou"].tolist() == pytest.approx([(1 / 2 + 1) / 2, NAN], nan_ok=True)
+    assert table["dice_car"].tolist() == pytest.approx([2 / 3, NAN], nan_ok=True)
+    assert table["dice_bus"].isna().all()
+    assert table["background_dice"].tolist() == pytest.approx([0, NAN], nan_ok=True)
     summary = sum_up(scored, names)
     assert summary["class"] == "mean of 3 classes"
     assert "all classes but 'sky'" in summary["scores"]["dice"]["definition"]
@@ -268,7 +294,7 @@ def test_absent_class_has_no_score():
 
 def test_each_mean_has_its_interval_over_groups():
     dices = [0.5, 0.7, 0.6, 0.9, 0.8, 0.4]
-    table = pd.DataFrame({"id": list("abcdef"), "dice": dices, "iou": 0.5})
+    table = of_dice(dices, ids=list("abcdef"), iou=0.5)
     table["recall"] = [0.3, *[np.nan] * 5]
     wanted = ScoreParameters(scores=["pixels"])
     postprocessing = Postprocessing(threshold=0.5, min_object_size=12)
@@ -293,4 +319,8 @@ def test_metrics_of_earlier_versions_are_read():
     metrics = Metrics.model_validate_json(text)
     assert metrics.measured == "nucleus"
     assert 0 < metrics.scores["dice"].mean < 1
-    assert metrics.model_dump(mode="json") == json.loads(text)
+    assert metrics.model_dump(mode="json", exclude_unset=True) == json.loads(text)
+    assert describe_scores(json.loads(text)) == (
+        "Dice 0.954, IoU 0.913, precision 0.972, recall 0.937 of class 'nucleus', "
+        "mean over 19 test images (Otsu's threshold: Dice 0.704)"
+    )

@@ -156,6 +156,14 @@ def test_two_images_or_equal_ones_have_no_rank_correlation():
     assert check_expectation(table.head(2), 4)["spearman"] is None
 
 
+def test_empty_images_have_no_error_and_do_not_count_in_the_correlation():
+    expected = pd.DataFrame({"id": list("abcd"), "expected_error": [0.1, 0.2, 0.3, 0.4]})
+    table = rank_for_review(expected, {"a": 0.9, "b": 0.8, "c": 0.7, "d": np.nan})
+    assert table["id"].tolist() == list("dcba")
+    assert np.isnan(table["error"][0])
+    assert check_expectation(table, 4)["spearman"] == pytest.approx(1)
+
+
 def test_ignored_pixels_change_neither_number():
     label = np.array([[0, 1, 255, 255]], np.uint8)
     numbers = []

@@ -8,7 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.support.score_tables import AREA, WHOLE, of_dice
 from unetflow.data.samples import Sample, SampleFolder, write_sample
+from unetflow.evaluation.review import choose_specimens
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.pipelines.evaluation import compare, score_champion
 
@@ -77,29 +79,42 @@ def test_without_a_champion_the_table_is_empty(samples):
     assert {"model", "id", "dice"} == set(scores)
 
 
-def test_each_baseline_is_compared_on_the_images_that_it_has():
-    own = pd.DataFrame(
-        {
-            "id": ["a", "b"],
-            "dice": [0.9, 0.8],
-            "background_dice": [0.0, 0.0],
-            "otsu_dice": [0.5, np.nan],
-        }
-    )
-    champion = pd.DataFrame({"model": ["m 1"] * 2, "id": ["b", "a"], "dice": [0.7, 0.9]})
+def test_each_baseline_is_compared_on_the_same_images():
+    half = {"otsu_found_pixels": AREA, "otsu_correct_pixels": AREA // 2}
+    own = of_dice([0.9, 0.8], ids=["a", "b"], **half)
+    champion = of_dice([0.7, 0.9], ids=["b", "a"], model="m 1")
     compared = compare(own, champion, MANIFEST, 0)
     assert compared["mean"] == pytest.approx(0.85)
-    nothing, otsu, before = compared["baselines"]
+    nothing, everything, otsu, before = compared["baselines"]
     assert (nothing["name"], nothing["mean"]) == ("finding nothing", 0)
     assert nothing["mean_difference"] == pytest.approx(0.85)
-    assert (otsu["name"], otsu["images"], otsu["mean"]) == ("Otsu's threshold", 1, 0.5)
-    assert otsu["mean_difference"] == pytest.approx(0.4)
+    assert everything["name"] == "finding everything"
+    assert everything["mean"] == pytest.approx(2 * AREA / (AREA + WHOLE))
+    assert (otsu["name"], otsu["images"], otsu["mean"]) == ("Otsu's threshold", 2, 0.5)
+    assert otsu["mean_difference"] == pytest.approx(0.35)
     assert before["name"] == "previous champion, m 1"
     assert before["mean_difference"] == pytest.approx(0.05)  # by id: 0.9 - 0.9 and 0.8 - 0.7
     assert (before["images"], before["groups"], before["p_value"]) == (2, 2, None)
 
 
 def test_neither_otsu_nor_a_champion_is_needed():
-    own = pd.DataFrame({"id": ["a"], "dice": [0.9], "background_dice": [0.0]})
+    own = of_dice([0.9], ids=["a"])
     compared = compare(own, pd.DataFrame(columns=["model", "id", "dice"]), MANIFEST, 0)
-    assert [other["name"] for other in compared["baselines"]] == ["finding nothing"]
+    names = [other["name"] for other in compared["baselines"]]
+    assert names == ["finding nothing", "finding everything"]
+
+
+def test_without_foreground_nothing_is_compared():
+    own = of_dice([], [0, 4], ids=["a", "b"])
+    compared = compare(own, pd.DataFrame(columns=["model", "id", "dice"]), MANIFEST, 0)
+    assert (compared["mean"], compared["baselines"]) == (None, [])
+
+
+def test_gallery_shows_the_worst_the_best_and_the_largest_false_alarms():
+    table = of_dice([0.5, 0.9, 0.1, 0.7], [0, 3, 8, 1], ids=list("abcdefgh"))
+    assert list(choose_specimens(table, 2)) == ["c", "b", "g"]
+    titles = choose_specimens(table, 6)
+    assert list(titles) == ["c", "a", "d", "b", "g", "f", "h"]
+    assert titles["c"] == "c: Dice 0.100"
+    assert titles["g"] == "g: empty, false alarm of 80,000 pixels"
+    assert list(choose_specimens(of_dice([], [0, 0], ids=["a", "b"]), 6)) == ["a", "b"]

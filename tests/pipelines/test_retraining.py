@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from tests.conftest import TINY, kedro_run
 from unetflow.cli import SKIPPED_CODE, run
+from unetflow.evaluation.charged import YardstickComparison
 from unetflow.pipeline_registry import register_pipelines
 from unetflow.pipelines.retraining.pipeline import show_differences
 from unetflow.pipelines.retraining.runner import SKIPPED
@@ -59,7 +60,14 @@ def add_pairs(project: Path, count: int) -> None:
             tifffile.imwrite(source.with_name(f"new{number}{source.suffix}"), pixels)
 
 
+@pytest.fixture
+def better(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the networks of two epochs pass for better than Otsu's threshold, which they are not."""
+    monkeypatch.setattr(YardstickComparison, "is_better", True)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("better")
 def test_first_model_becomes_the_champion(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     history = pd.read_csv(copy / "data/08_reporting/history.csv")
     monkeypatch.setattr("unetflow.training.fit.fit", lambda *_, **__: history)
@@ -97,6 +105,27 @@ def test_without_new_data_a_retraining_is_skipped_and_succeeds(with_champion: Pa
 
 
 @pytest.mark.slow
+def test_first_model_that_is_no_better_than_otsu_is_kept_out(copy: Path) -> None:
+    result = kedro_run(copy, *RETRAINING, TINY + ",training.learning_rate=1e-9")
+    assert result.exit_code == 0, result.output
+    assert aliases(copy) == {}
+    recorded = outcome(copy)
+    assert recorded["decision"] == "kept"
+    assert recorded["reason"].startswith("the model is no better than ")
+    assert "Scores: No better than " in result.output
+    version = client_of(copy).get_model_version("unetflow", latest(copy))
+    assert version.description.startswith("No better than ")
+    report = (copy / "data/08_reporting/report.html").read_text("utf-8")
+    summary = report[report.index('<section id="summary"') :]
+    assert summary.index("No better than") < summary.index("A U-Net with")
+    card = json.loads((copy / "data/08_reporting/model_card.json").read_text("utf-8"))
+    assert "do not use this model" in card["verdict"]
+    run = client_of(copy).get_run(recorded["run_id"])
+    assert run.data.tags["beats_yardsticks"] == "False"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("better")
 def test_challenger_is_promoted_if_it_may_be_worse_rolled_back_and_kept_if_it_may_not(
     with_champion: Path,
 ) -> None:

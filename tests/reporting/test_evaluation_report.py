@@ -5,6 +5,10 @@ import pytest
 from tests.support import evaluation_page as made
 from tests.support.evaluation_page import evaluation, everything, history, page, plain, score, write
 from tests.support.report_page import CLASSES, Page, Samples, read_findings, some, square, tabulate
+from tests.support.score_tables import AREA, of_dice
+from unetflow.config.evaluation import ScoreParameters
+from unetflow.evaluation.summary import Conditions, summarise_scores
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.reporting.html_page import render
 
 
@@ -229,3 +233,60 @@ def test_images_with_a_low_score_are_counted():
     judged.image_scores.loc[[3, 5], "dice"] = 0.49
     assert "2 test images of 20 have a Dice below 0.5" in advise(judged)[0][1]
     assert CLASSES[1] in made.card(judged)["intended_use"]
+
+
+def with_empties(*dice, alarms, **columns):
+    """Make a report on a test split in which some images are empty."""
+    samples, table = some(100)
+    ids = table.loc[table["split"] == "test", "id"].tolist()
+    dice = (*dice, *np.linspace(0.7, 0.9, len(ids) - len(alarms) - len(dice)))
+    scores = of_dice(dice, alarms, ids=ids, **columns)
+    scores = scores.assign(**dict.fromkeys(("iou", "precision", "recall"), scores["dice"]))
+    conditions = Conditions(CLASSES, Postprocessing(threshold=0.5), ScoreParameters())
+    metrics = summarise_scores(scores, {}, conditions).model_dump(mode="json")
+    return samples, evaluation(samples, table, image_scores=scores, metrics=metrics)
+
+
+def test_false_alarms_and_the_strongest_yardstick_are_beside_the_headline():
+    found = Page(write(*with_empties(alarms=[0, 50, 3])))
+    summary = " ".join(found.texts["summary"].split())
+    assert "0.800 Dice of nucleus, mean over the 17 of 20 test images that hold it" in summary
+    assert "No better than" not in summary
+    assert found.facts["False alarms"] == "2 of 3 empty images got a false alarm"
+    assert found.facts["Dice charged for false alarms"] == "0.776"
+    assert found.facts["Strongest yardstick"] == "finding everything: 0.002"
+    assert found.facts["Worst test image"].startswith("0.700")
+    rows = {row[0]: row[1] for row in found.tables["Scores of the test images"][1:] if row[1:]}
+    more = {row[0]: row[1] for row in found.tables["More scores of the test images"][1:] if row[1:]}
+    lines = rows | more
+    assert lines["Sensitivity by image"] == "1.000"
+    assert lines["Specificity by image"] == "0.333"
+    assert {"Dice", "Dice of all pixels together", "ROC AUC by image"} <= set(lines)
+    texts = [figure["text"] for figure in found.figures]
+    assert texts[-2][1] == "empty, but 500,000 pixels found"
+    assert len([t for t in texts if t[1].startswith("empty")]) == 2
+
+
+def test_a_model_that_beats_no_yardstick_is_called_that_first():
+    otsu = {"otsu_found_pixels": AREA, "otsu_correct_pixels": AREA * 95 // 100}
+    found = Page(write(*with_empties(alarms=[0], **otsu)))
+    level, text = found.findings[0]
+    assert level == "wrong"
+    assert text.split()[2:7] == ["No", "better", "than", "Otsu's", "threshold,"]
+    assert "The Dice charged for false alarms is 0.800, and 0.948 by Otsu's threshold" in " ".join(
+        text.split()
+    )
+    assert found.texts["summary"].split()[:3] == ["Fix", "this", "No"]
+    assert "do not use this model" in found.texts["model"]
+
+
+def test_a_test_split_without_foreground_has_no_headline_but_false_alarms():
+    samples, judged = with_empties(alarms=[0, 4] + [0] * 18)
+    found = Page(write(samples, judged))
+    sentence = "No Dice, since none of the 20 test images holds class 'nucleus'."
+    assert sentence in " ".join(found.texts["summary"].split())
+    assert sentence in " ".join(found.texts["errors"].split())
+    assert found.facts["False alarms"] == "1 of 20 empty images got a false alarm"
+    assert "Worst test image" not in found.facts
+    assert "No test image holds foreground" in advise(judged)[0][1]
+    assert len(found.figures) == 1

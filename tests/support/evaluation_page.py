@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tests.support.report_page import CLASSES, Page, Samples, some, tabulate
+from tests.support.score_tables import of_dice
 from unetflow.config.model import PlannedModel
 from unetflow.config.parameters import Plan
 from unetflow.config.training import PlannedTraining
@@ -51,9 +52,10 @@ def evaluation(samples, table, means=None, **changes):
     fractions = [name for name in table if name.startswith("fraction_")][1:]
     table = table.assign(foreground=table[fractions].sum(axis=1))
     ids = table.loc[table["split"] == "test", "id"].tolist()
-    scores = pd.DataFrame({"id": ids, "dice": np.linspace(0.7, 0.9, len(ids))})
+    scores = of_dice(np.linspace(0.7, 0.9, len(ids)), ids=ids)
     means = means or {"dice": score(0.8), "precision": score(0.8), "recall": score(0.8)}
     thresholds = np.linspace(0.1, 0.9, 9)
+    counts = {"test_images": len(ids)}
     known = {
         "manifest": table,
         "fingerprint": Fingerprint.model_construct(
@@ -64,7 +66,7 @@ def evaluation(samples, table, means=None, **changes):
             intensity=IntensityRange([3.0], [201.0]),
         ),
         "image_scores": scores,
-        "metrics": {"class": "nucleus", "threshold": 0.4, "scores": means},
+        "metrics": {"class": "nucleus", "threshold": 0.4, "scores": means, **counts},
         "threshold_curve": pd.DataFrame(
             {"threshold": thresholds, "validation_dice": 1 - (thresholds - 0.4) ** 2}
         ),
@@ -75,7 +77,10 @@ def evaluation(samples, table, means=None, **changes):
 
 def card(evaluation, classes=CLASSES, plan=PLAN, **run):
     threshold = evaluation.metrics["threshold"]
-    return describe_model(plan, evaluation.fingerprint, classes, threshold, 1234, RUN | run)
+    metrics = {"test_images": 20} | evaluation.metrics
+    return describe_model(
+        plan, evaluation.fingerprint, classes, threshold, 1234, metrics, RUN | run
+    )
 
 
 def write(samples, evaluation, classes=CLASSES, predict=None, parameters=PARAMETERS, **run):

@@ -251,3 +251,22 @@ def test_a_part_has_a_run_of_its_own_also_when_the_server_fails_just_then(
     assert runs["fold_0"].data.tags["mlflow.parentRunId"] == parent.run_id
     states = {name: run.info.status for name, run in runs.items()}
     assert states == {"cross_validation": "FINISHED", "fold_0": "FINISHED", "fold_1": "FAILED"}
+
+
+def test_false_alarms_and_yardsticks_are_logged_and_what_is_unknown_is_not(tracker, client):
+    tracker.start("training", {}, {})
+    dice = {"mean": 0.5, "spread": None}
+    metrics = {"scores": {"dice": dice}, "pooled": {"charged_dice": {"value": 0.4}}}
+    yardsticks = {"Otsu's threshold": 0.3, "finding nothing": 0.0}
+    counts = {"false_alarms": 3, "empty_images": 70, "yardsticks": yardsticks}
+    tracker.log_metrics(metrics | counts)
+    tracker.end()
+    logged = client.get_run(tracker.name).data.metrics
+    assert logged == {
+        "test_dice": 0.5,
+        "test_charged_dice": 0.4,
+        "test_false_alarms": 3,
+        "test_empty_images": 70,
+        "test_charged_dice_of_otsu": 0.3,
+        "test_charged_dice_of_finding_nothing": 0.0,
+    }

@@ -67,7 +67,8 @@ class EvaluationParameters(ScoreParameters):
     uncertainty: UncertaintyParameters = UncertaintyParameters()
     suspicious_labels: SuspicionParameters = SuspicionParameters()
     gallery_images: Count = 6
-    """half of them the worst, half the best; of suspicious labels the worst"""
+    """half of them the worst, half the best, besides up to half as many empty images with false
+    alarms; of suspicious labels the worst"""
 
     @field_validator("scores")
     @classmethod

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unetflow.core.types import IGNORE, Label, Probabilities
 from unetflow.data.samples import Sample
+from unetflow.evaluation.charged import count_found
 from unetflow.inference.tta import Predict, predict_views
 from unetflow.metrics.pixels import mean_dice
 from unetflow.visualization.figures import Specimen
@@ -23,8 +24,9 @@ UNCERTAINTY_DEFINITION = (
     "expected_error: 1 - the Dice expected from the mean probability over the views, "
     "1 - (2 sum(p found) + 1) / (sum(p) + sum(found) + 1), of the foreground, or as a mean over "
     "the classes that are found. disagreement: mean over pixels of the standard deviation of the "
-    "probability over the views. error: 1 - dice of the test image. spearman: rank correlation of "
-    "expected_error and error over the test images. Ignored pixels are not counted."
+    "probability over the views. error: 1 - dice of the test image, missing where it holds no "
+    "foreground. spearman: rank correlation of expected_error and error over the test images that "
+    "have both. Ignored pixels are not counted."
 )
 _SMALLEST = 1e-7
 """Networks round to 0, which has no logarithm."""
@@ -84,10 +86,11 @@ def check_expectation(table: pd.DataFrame, views: int) -> dict[str, Any]:
         images or all values are equal, and `definition`.
     """
     correlation = None
-    if len(table) >= 3 and min(table["expected_error"].nunique(), table["error"].nunique()) > 1:
+    known = table.dropna(subset="error")
+    if len(known) >= 3 and min(known["expected_error"].nunique(), known["error"].nunique()) > 1:
         from scipy import stats  # half a second, which most runs need not wait for
 
-        correlation = float(stats.spearmanr(table["expected_error"], table["error"]).statistic)
+        correlation = float(stats.spearmanr(known["expected_error"], known["error"]).statistic)
     counts = {"images": len(table), "views": views}
     return {**counts, "spearman": correlation, "definition": UNCERTAINTY_DEFINITION}
 
@@ -162,3 +165,28 @@ def show_worst(
         title = f"{row.id}: loss {row.loss:.3f}, z {row.z_score:.1f}"
         specimens.append(Specimen(title, sample.image, sample.label, segment(sample.image)))
     return specimens
+
+
+def choose_specimens(image_scores: pd.DataFrame, most: int) -> dict[str, str]:
+    """Return the titles of the images in the gallery by their ids.
+
+    These are up to `most` images with foreground, half of them the worst, half the best, worst
+    first; and up to half as many empty images with false alarms, the largest first. Where there are
+    neither, they are the first empty images.
+    """
+    ranked = image_scores.dropna(subset="dice").sort_values("dice", ignore_index=True)
+    shown = ranked.drop(ranked.index[most - most // 2 : len(ranked) - most // 2])
+    titles = {
+        str(sample_id): f"{sample_id}: Dice {dice:.3f}"
+        for sample_id, dice in zip(shown["id"], shown["dice"], strict=True)
+    }
+    empty = image_scores[image_scores["dice"].isna()]
+    empty = empty.assign(found=count_found(empty)).sort_values(
+        "found", ascending=False, kind="stable"
+    )
+    alarms = empty[empty["found"] > 0].head(max(most // 2, 1))
+    for sample_id, found in zip(alarms["id"], alarms["found"], strict=True):
+        titles[str(sample_id)] = f"{sample_id}: empty, false alarm of {found:,} pixels"
+    if not titles:
+        titles = {str(i): f"{i}: empty, nothing found" for i in empty["id"].head(most)}
+    return titles

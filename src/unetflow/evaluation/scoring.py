@@ -12,8 +12,10 @@ from skimage.filters import threshold_otsu
 from unetflow.config.evaluation import ScoreParameters
 from unetflow.core.types import IGNORE, Label, Predictor, Probabilities
 from unetflow.data.samples import Sample
+from unetflow.evaluation.charged import column_of, count_otsu_pixels, count_pixels
+from unetflow.metrics.detection import detect_by_image
 from unetflow.metrics.families import score_class
-from unetflow.metrics.pixels import ChargedDice, count_by_class, count_confusion, mean_dice
+from unetflow.metrics.pixels import ChargedDice, count_by_class, count_confusion
 from unetflow.metrics.ranking import RankingCounts
 
 ObjectNumbers = NDArray[np.unsignedinteger]
@@ -56,10 +58,6 @@ def _segment_counted(sample: Sample, *, bright: bool) -> NDArray[np.bool_]:
     return segment_by_otsu(sample.image, bright=bright, inside=sample.label != IGNORE)
 
 
-def _otsu_dice(sample: Sample, *, bright: bool) -> float:
-    return count_confusion(sample.label, _segment_counted(sample, bright=bright)).dice
-
-
 def score_images(
     predict_probabilities: Predictor,
     postprocess: Callable[[Probabilities], Label],
@@ -83,11 +81,14 @@ def score_images(
             has only two classes.
 
     Returns:
-        A row for each sample, and the scores of all their pixels together. The row has `id` and
-        the scores of the foreground (see `metrics.families`); with more than two classes, their
-        means over the classes of the image (see `count_by_class`), and `<score>_<class>` for each
-        class, missing where it does not occur. The Dice of an empty mask is `background_dice`,
-        that of Otsu's threshold `otsu_dice`.
+        A row for each sample, and the scores of all their pixels together. The row has
+
+        - `id` and the scores of the foreground (see `metrics.families`); with more than two
+          classes their means over the classes of the image, and `<score>_<class>` for each class.
+          Most scores are missing where the truth lacks the class;
+        - the Dice of an empty mask, `background_dice`, and that of Otsu's threshold, `otsu_dice`;
+        - `detected`, `false_alarm` and `foreground_score`; see `metrics.detection`;
+        - the counts of pixels that these come from; see `evaluation.charged.count_pixels`.
     """
     ranking = RankingCounts(len(classes))
     rows = []
@@ -97,11 +98,15 @@ def score_images(
         ranking.add(truth, probabilities)
         objects = objects_of(sample_id) if "instances" in settings.scores else None
         row: dict[str, Any] = {"id": sample_id}
-        row |= _score_image(truth, postprocess(probabilities), classes, settings, objects)
-        row["background_dice"] = mean_dice(truth, np.zeros_like(truth), len(classes))
+        found = postprocess(probabilities)
+        row |= _score_image(truth, found, classes, settings, objects)
+        row["background_dice"] = 0.0 if np.any((truth > 0) & (truth != IGNORE)) else np.nan
+        counts = count_pixels(truth, found, classes)
         if otsu_bright is not None:
-            row["otsu_dice"] = _otsu_dice(sample, bright=otsu_bright)
-        rows.append(row)
+            by_otsu = _segment_counted(sample, bright=otsu_bright)
+            row["otsu_dice"] = count_confusion(truth, by_otsu).scores()["dice"]
+            counts |= count_otsu_pixels(truth, by_otsu)
+        rows.append(row | detect_by_image(truth, found, probabilities) | counts)
     return pd.DataFrame(rows), {
         class_name: {name: asdict(score) for name, score in ranking.scores(index).items()}
         for index, class_name in enumerate(classes)
@@ -122,7 +127,7 @@ def _score_image(
         for index in count_by_class(truth, found, len(classes))
     }
     names = list(next(iter(scores.values())))
-    row = {name: float(np.mean([known[name] for known in scores.values()])) for name in names}
+    row = {name: _mean_of([known[name] for known in scores.values()]) for name in names}
     for index, class_name in enumerate(classes):
         if index and len(classes) > 2:
             known = scores.get(index, {})
@@ -130,6 +135,7 @@ def _score_image(
     return row
 
 
-def column_of(score: str, class_name: str) -> str:
-    """Return the column of a score of one of several classes."""
-    return f"{score}_{class_name}"
+def _mean_of(values: Sequence[float]) -> float:
+    """Return the mean of the values that are there; NaN where none is."""
+    there = [value for value in values if not np.isnan(value)]
+    return float(np.mean(there)) if there else np.nan

@@ -1,22 +1,13 @@
-"""Confidence intervals of means over images, paired tests of two methods, and baselines."""
+"""Confidence intervals of means over images, and paired tests of two methods."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-DEFINITION = (
-    "mean_difference: mean over images of the first score minus the second; interval: its 95 % "
-    "bootstrap confidence interval over whole groups; null for one group. p_value: two-sided "
-    "Wilcoxon signed-rank test over images, without equal scores, with mean ranks for ties; null "
-    "where fewer than 6 images differ. group_p_value: the same test over the means of the groups, "
-    "which are independent even where images of one group are not."
-)
-_RESAMPLES = 9999
-_BATCH = 100
+RESAMPLES = 9999
+BATCH = 100
 """Resamples in memory at a time, so that memory stays small with many images."""
 _FEWEST = 6
 """With five differences even 5 to 0 has a p value of 2 / 2^5 = 0.06."""
@@ -24,8 +15,9 @@ _FEWEST = 6
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Comparison of two methods on the `images` that both have scored; see `DEFINITION`.
+    """Comparison of two methods on the `images` that both have scored.
 
+    See `evaluation.comparison.DEFINITION`.
     `groups`, their number, and `group_p_value` are None where there are no groups.
     """
 
@@ -52,7 +44,7 @@ def confidence_interval(
         groups: Group of each image; None where each image is its own group.
         seed: Of the resampling.
     """
-    _, sums, counts = _sum_groups(np.asarray(values, np.float64), groups)
+    _, sums, counts = sum_groups(np.asarray(values, np.float64), groups)
     if len(sums) < 2:
         return None
     means = sums / counts
@@ -65,8 +57,8 @@ def confidence_interval(
         lambda sums, counts, axis: sums.sum(axis=axis) / counts.sum(axis=axis),
         paired=True,
         vectorized=True,
-        n_resamples=_RESAMPLES,
-        batch=_BATCH,
+        n_resamples=RESAMPLES,
+        batch=BATCH,
         method="BCa",
         rng=np.random.default_rng(seed),
     ).confidence_interval
@@ -101,50 +93,20 @@ def compare_paired(
         raise ValueError(f"scores of shapes {one.shape} and {other.shape} do not match")
     # Rounded, so that differences that are equal except for the last digit count as equal.
     differences = np.round(one - other, 12)
-    present, sums, counts = _sum_groups(differences, groups)
+    present, sums, counts = sum_groups(differences, groups)
     if not len(present):
         raise ValueError("no image has a score by both methods")
     return PairedTest(
         images=len(present),
         mean_difference=float(present.mean()),
         interval=confidence_interval(differences, groups, seed),
-        p_value=_signed_rank(present),
+        p_value=signed_rank(present),
         groups=None if groups is None else len(sums),
-        group_p_value=None if groups is None else _signed_rank(np.round(sums / counts, 12)),
+        group_p_value=None if groups is None else signed_rank(np.round(sums / counts, 12)),
     )
 
 
-def compare_with_baselines(
-    image_scores: pd.DataFrame,
-    champion: tuple[str, pd.DataFrame] | None,
-    groups: Sequence[Hashable],
-    seed: int,
-) -> dict[str, Any]:
-    """Compare the Dice of a model with that of an empty mask, of Otsu, and of the champion.
-
-    The scores are those of `score_images`. The champion has a name and scores of the same images.
-
-    Returns:
-        Plain values: `score`, `mean`, `definition`, and `baselines`, a list with `name`, `mean`
-        and the fields of `PairedTest` (the model's Dice minus the baseline's) of each.
-    """
-    own = image_scores["dice"]
-    others = {"finding nothing": image_scores["background_dice"]}
-    if "otsu_dice" in image_scores:
-        others["Otsu's threshold"] = image_scores["otsu_dice"]
-    if champion is not None:
-        name, scores = champion
-        theirs = scores.set_index("id")["dice"].reindex(image_scores["id"])
-        others[f"previous champion, {name}"] = theirs.reset_index(drop=True)
-    baselines = [
-        {"name": name, "mean": float(dice.mean())} | asdict(compare_paired(own, dice, groups, seed))
-        for name, dice in others.items()
-    ]
-    mean = float(own.mean())
-    return {"score": "dice", "mean": mean, "baselines": baselines, "definition": DEFINITION}
-
-
-def _sum_groups(
+def sum_groups(
     values: NDArray[np.float64], groups: Sequence[Hashable] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the values without NaNs, the sum of those of each group, and their number."""
@@ -157,7 +119,8 @@ def _sum_groups(
     return values[present], sums, np.bincount(places).astype(np.float64)
 
 
-def _signed_rank(differences: NDArray[np.float64]) -> float | None:
+def signed_rank(differences: NDArray[np.float64]) -> float | None:
+    """Return the p value of the signed-rank test, if enough differ; see `compare_paired`."""
     different = differences[differences != 0]
     if len(different) < _FEWEST:
         return None

@@ -1,4 +1,4 @@
-"""Summaries of scores, of the test images and of a cross-validation, with their definitions."""
+"""Summary of the scores of the test images, with their definitions."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,23 @@ import pandas as pd
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from unetflow.config.evaluation import ScoreParameters
-from unetflow.core.errors import InputError
-from unetflow.evaluation.scoring import RankingScores, column_of
+from unetflow.evaluation.charged import PixelCounts, YardstickComparison, column_of, is_count
+from unetflow.evaluation.scoring import RankingScores
 from unetflow.evaluation.significance import confidence_interval
 from unetflow.inference.postprocessing import Postprocessing
+from unetflow.metrics.detection import DEFINITIONS as DETECTION_DEFINITIONS
+from unetflow.metrics.detection import image_roc_auc
 from unetflow.metrics.families import DEFINITIONS
+from unetflow.metrics.pixels import CHARGED_DICE
 from unetflow.metrics.ranking import DEFINITIONS as RANKING_DEFINITIONS
 from unetflow.metrics.shared import Definition
+
+ALL_DEFINITIONS: dict[str, Definition] = {
+    **DEFINITIONS,
+    **DETECTION_DEFINITIONS,
+    "charged_dice": CHARGED_DICE,
+}
+"""The definition of each score, of one image or of all together."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +47,11 @@ class Conditions:
     seed: int = 0
 
 
-class RankingSummary(BaseModel):
-    """One score of all pixels together, with a bound on its error; see `ScoreSummary`."""
+class PooledSummary(BaseModel):
+    """One score of all images together, with a bound on its error; see `ScoreSummary`."""
 
     value: float
-    error: float
+    error: float = 0.0
     definition: str
     computation: dict[str, str]
 
@@ -70,7 +80,14 @@ class Metrics(BaseModel):
         threshold: See `Postprocessing`.
         test_images: Number of test images.
         scores: A class that is in no test image has no score.
-        pooled: Scores of all pixels together.
+        pooled: Scores of all images together.
+        images_with_foreground: Number of the test images that hold foreground. This and all that
+            follows are None or empty in files of earlier versions.
+        empty_images: Number of those that hold none.
+        false_alarms: Number of the empty images in which something was found.
+        yardsticks: The charged Dice of what needs no learning, by name; see
+            `evaluation.charged.count_yardsticks`. Empty where no test image holds foreground.
+        beats_yardsticks: Whether the charged Dice of the segmenter is above all of them.
     """
 
     model_config = ConfigDict(frozen=True, serialize_by_alias=True)
@@ -81,16 +98,22 @@ class Metrics(BaseModel):
     threshold: float | None
     test_images: int
     scores: dict[str, ScoreSummary]
-    pooled: dict[str, RankingSummary]
+    pooled: dict[str, PooledSummary]
+    images_with_foreground: int | None = None
+    empty_images: int | None = None
+    false_alarms: int | None = None
+    yardsticks: dict[str, float] = {}
+    beats_yardsticks: bool | None = None
 
 
 def summarise_scores(
     image_scores: pd.DataFrame, ranking: RankingScores, conditions: Conditions
 ) -> Metrics:
     """Summarise the table and the ranking of `score_images`."""
-    described = image_scores.drop(columns="id").dropna(axis="columns", how="all")
+    compared = YardstickComparison.of(image_scores)
+    described = select_scores(image_scores)
     return Metrics(
-        measured=_name_measured(conditions.classes),
+        measured=name_measured(conditions.classes),
         threshold=conditions.postprocessing.threshold,
         test_images=len(image_scores),
         scores={
@@ -104,36 +127,78 @@ def summarise_scores(
             )
             for name, values in described.items()
         },
-        pooled=_summarise_ranking(ranking, conditions.classes),
+        pooled=_summarise_ranking(ranking, conditions.classes)
+        | summarise_pooled(image_scores, conditions.classes),
+        **count_images(image_scores),
+        yardsticks=compared.yardsticks,
+        beats_yardsticks=compared.is_better,
     )
 
 
-def describe_scores(metrics: Mapping[str, Any]) -> str:
-    """Return the most important scores of `Metrics` or `summarise_folds` in one line."""
-    if "folds" in metrics:
-        dice = metrics["scores"]["dice"]
-        return (
-            f"Dice {dice['mean']:.3f} (standard deviation of the folds' means {dice['spread']:.3f})"
-            f" over {metrics['images']} images, each segmented by the network of "
-            f"{metrics['folds']} that has not seen it"
-        )
-    means = {name: score["mean"] for name, score in metrics["scores"].items()}
-    otsu = f" (Otsu's threshold: Dice {means['otsu_dice']:.3f})" if "otsu_dice" in means else ""
-    which = metrics["class"] if metrics["threshold"] is None else f"class '{metrics['class']}'"
-    return (
-        f"Dice {means['dice']:.3f}, IoU {means['iou']:.3f}, precision {means['precision']:.3f}, "
-        f"recall {means['recall']:.3f} of {which}, mean over {metrics['test_images']} test images"
-        f"{otsu}"
-    )
+def select_scores(image_scores: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns of `score_images` that are scores, those of the detection by image last.
+
+    The latter are there where some images are empty and others are not. Columns without any value
+    are left out.
+    """
+    unscored = ("id", "fold", "threshold", "detected", "false_alarm")
+    columns = [str(c) for c in image_scores if c not in unscored and not is_count(str(c))]
+    scores = image_scores[columns]
+    detected, alarms = image_scores["detected"], image_scores["false_alarm"]
+    if detected.notna().any() and alarms.notna().any():
+        scores = scores.assign(image_sensitivity=detected, image_specificity=1 - alarms)
+    return scores.dropna(axis="columns", how="all")
 
 
-def _name_measured(classes: Sequence[str]) -> str:
+def count_images(image_scores: pd.DataFrame) -> dict[str, Any]:
+    """Count the images with and without foreground, and the false alarms; see `Metrics`."""
+    return {
+        "images_with_foreground": int(image_scores["detected"].notna().sum()),
+        "empty_images": int(image_scores["false_alarm"].notna().sum()),
+        "false_alarms": int(image_scores["false_alarm"].sum()),
+    }
+
+
+def summarise_pooled(
+    image_scores: pd.DataFrame, classes: Sequence[str]
+) -> dict[str, PooledSummary]:
+    """Return the scores of all images together that come from their counts of pixels."""
+    counts = PixelCounts.of(image_scores)
+    if not counts.classes:
+        return {}
+    computation = {
+        "taken": "all test images together",
+        "averaging": "none over images",
+        "classes": _all_of(classes, "some test image has"),
+        "threshold": "the final mask",
+    }
+    values = {"pooled_dice": float(counts.pooled_dice.mean()), "charged_dice": counts.charged_dice}
+    if len(classes) > 2:
+        each = zip(counts.classes, counts.pooled_dice, strict=True)
+        values |= {column_of("pooled_dice", name): float(dice) for name, dice in each}
+    known = image_scores.dropna(subset="foreground_score")
+    holds = known["detected"].notna()
+    if holds.any() and not holds.all():
+        values["image_roc_auc"] = image_roc_auc(known["foreground_score"], holds.to_numpy())
+    summary = {}
+    for column, value in values.items():
+        score, class_name = find_score(column, classes)
+        part = {"classes": f"class '{class_name}'"} if class_name else {}
+        if column == "image_roc_auc":
+            part = {"classes": "all classes but the background", "threshold": "every threshold"}
+        described = _define(ALL_DEFINITIONS[score], computation | part)
+        summary[column] = PooledSummary(value=value, **described)
+    return summary
+
+
+def name_measured(classes: Sequence[str]) -> str:
+    """Return the name of the foreground, or how many classes the scores are means of."""
     return classes[1] if len(classes) == 2 else f"mean of {len(classes) - 1} classes"
 
 
-def _summarise_ranking(ranking: RankingScores, classes: Sequence[str]) -> dict[str, RankingSummary]:
+def _summarise_ranking(ranking: RankingScores, classes: Sequence[str]) -> dict[str, PooledSummary]:
     """Return the scores of all pixels together, with their means for more than two classes."""
-    summary: dict[str, RankingSummary] = {}
+    summary: dict[str, PooledSummary] = {}
     for name, definition in RANKING_DEFINITIONS.items():
         known = {class_name: scores[name] for class_name, scores in ranking.items() if scores}
         if not known:
@@ -156,7 +221,7 @@ def _summarise_ranking(ranking: RankingScores, classes: Sequence[str]) -> dict[s
                 "classes": which,
                 "threshold": "every threshold",
             }
-            summary[column] = RankingSummary(
+            summary[column] = PooledSummary(
                 value=score["value"], error=score["error"], **_define(definition, computation)
             )
     return summary
@@ -170,15 +235,17 @@ def _describe(column: str, conditions: Conditions) -> dict[str, Any]:
         rule = f"threshold {postprocessing.threshold:.3f} (chosen on validation images)"
     if postprocessing.min_object_size > 1:
         rule += f", without pieces of fewer than {postprocessing.min_object_size} pixels"
-    score, class_name = _find_score(column, classes)
-    definition = DEFINITIONS[score]
-    which = _all_of(classes, "an image has or is predicted to")
+    score, class_name = find_score(column, classes)
+    definition = ALL_DEFINITIONS[score]
+    which = _all_of(classes, "an image has")
     if column == "otsu_dice":
         rule = "Otsu's threshold of each image, on the side that is better in validation images"
     elif column == "background_dice":
         rule = "no threshold: nothing but background"
+    elif score in DETECTION_DEFINITIONS:
+        which = "all classes but the background together"
     elif class_name is not None:
-        which = f"class '{class_name}', in images that have it or are predicted to"
+        which = f"class '{class_name}', in images that have it"
     units = "images" if conditions.groups is None else "groups of images"
     computation = {
         "taken": "image by image",
@@ -195,7 +262,7 @@ def _describe(column: str, conditions: Conditions) -> dict[str, Any]:
 def _define(definition: Definition, computation: Mapping[str, str]) -> dict[str, Any]:
     """Return the definition as one sentence, and the parts of the computation."""
     return {
-        "definition": f"{_formula(definition)}. Taken of {computation['classes']}, "
+        "definition": f"{formula(definition)}. Taken of {computation['classes']}, "
         f"{computation['taken']}, at {computation['threshold']}.",
         "computation": {
             **computation,
@@ -207,7 +274,8 @@ def _define(definition: Definition, computation: Mapping[str, str]) -> dict[str,
     }
 
 
-def _formula(definition: Definition, which: str = "") -> str:
+def formula(definition: Definition, which: str = "") -> str:
+    """Return the parts of a definition as one text; `which` says of which class."""
     return f"{definition.formula}{which}; {definition.empty}; {definition.ignored}"
 
 
@@ -217,65 +285,15 @@ def _all_of(classes: Sequence[str], condition: str) -> str:
     return f"all classes but '{classes[0]}' that {condition}, as a mean"
 
 
-def _find_score(column: str, classes: Sequence[str]) -> tuple[str, str | None]:
+def find_score(column: str, classes: Sequence[str]) -> tuple[str, str | None]:
     """Return the score of a column of `score_images`, and its class where it is of one class."""
     if column in ("otsu_dice", "background_dice"):
         return "dice", None
-    if column in DEFINITIONS:
+    if column in ALL_DEFINITIONS:
         return column, None
     return next(
         (score, name)
-        for score in DEFINITIONS
+        for score in ALL_DEFINITIONS
         for name in classes
         if column == column_of(score, name)
     )
-
-
-def gather_scores(tables: Sequence[pd.DataFrame], manifest: pd.DataFrame) -> pd.DataFrame:
-    """Concatenate the scores of all folds of a cross-validation, in the manifest's order.
-
-    Raises:
-        InputError: The columns `id` and `fold` are not those of the manifest.
-    """
-    scores = pd.concat(tables, ignore_index=True)
-    own = manifest.loc[manifest["fold"] >= 0, ["id", "fold"]]
-    scored, expected = (sorted(zip(t["id"], t["fold"], strict=True)) for t in (scores, own))
-    if scored != expected:
-        raise InputError(
-            "fold_scores",
-            "they do not match the images and folds of the manifest",
-            "Run `kedro run --pipelines cross_validation` as a whole",
-        )
-    return scores.set_index("id").loc[own["id"]].reset_index()
-
-
-def summarise_folds(scores: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
-    """Summarise the scores of all images of `gather_scores`, and their spread over the folds.
-
-    Returns:
-        Plain values: `class` (the foreground's name, or the number of classes), `folds`, `images`
-        and `scores`, which gives for each score `mean`, `spread`, `smallest`, `largest`, `folds`
-        (the mean of each) and `definition`.
-    """
-    measured = scores.drop(columns=["id", "fold", "threshold"]).dropna(axis="columns", how="all")
-    means = measured.groupby(scores["fold"]).mean()
-    summaries = {}
-    for column, values in measured.items():
-        score, class_name = _find_score(str(column), classes)
-        which = "" if class_name is None else f" of class '{class_name}'"
-        summaries[str(column)] = {
-            "mean": float(values.mean()),
-            "spread": float(means[column].std()),
-            "smallest": float(values.min()),
-            "largest": float(values.max()),
-            "folds": means[column].tolist(),
-            "definition": f"{_formula(DEFINITIONS[score], which)}. Of each image once, at its own "
-            "size, by the network of the fold that holds it out; `mean` is over all images, "
-            "`spread` the standard deviation (n - 1) of the means of the folds.",
-        }
-    return {
-        "class": _name_measured(classes),
-        "folds": len(means),
-        "images": len(scores),
-        "scores": summaries,
-    }

@@ -6,7 +6,7 @@ from typing import Any
 import click
 from kedro.framework.hooks import hook_impl
 
-from unetflow.evaluation.summary import describe_scores
+from unetflow.evaluation.headline import describe_scores
 from unetflow.hooks.catalog_entries import CatalogHooks
 
 

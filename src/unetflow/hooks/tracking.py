@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from unetflow.config.base import dump_parameters
 from unetflow.datasets.training_log import TrainingLogDataset
-from unetflow.evaluation.summary import describe_scores
+from unetflow.evaluation.headline import describe_scores
 from unetflow.hooks.catalog_entries import CatalogHooks
 from unetflow.pipelines.retraining.runner import SKIPPED
 from unetflow.tracking.mlflow_runs import read_run_key
@@ -129,7 +129,8 @@ class TrackingHooks(CatalogHooks):
         if isinstance(data, BaseModel):
             data = data.model_dump()
         if "tags" in tracking:
-            self._tracker.set_tags({tag: str(data[key]) for tag, key in tracking["tags"].items()})
+            tags = tracking["tags"].items()  # files of earlier versions may lack one
+            self._tracker.set_tags({tag: str(data[key]) for tag, key in tags if key in data})
         if "input" in tracking:
             source = self._entries[tracking["input"]]["path"]
             self._tracker.log_input(str(source), data["digest"], self._context)

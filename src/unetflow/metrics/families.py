@@ -41,7 +41,8 @@ def score_class(
             which omits the family `instances`.
 
     Returns:
-        The scores by their names in `DEFINITIONS`. None of them is NaN or infinite.
+        The scores by their names in `DEFINITIONS`. A score that is left out where the truth lacks
+        the class is NaN there; none is infinite.
     """
     masks = ClassMasks.of(truth, found, index)
     compute: dict[str, Callable[[], dict[str, float]]] = {

@@ -14,8 +14,9 @@ _OUTLINE = (
     "by its length (Nikolov et al. 2018, arXiv 1809.04430)"
 )
 _THINNED = "Centrelines are skeletons after Zhang and Suen (1984)"
-_FAR = "0 when truth and prediction are both empty; the image's diagonal when one of them is"
-_BOTH_EMPTY = "1 when truth and prediction are both empty, 0 when one of them is"
+_ABSENT = "left out in an image whose truth lacks the class"
+_FAR = f"the image's diagonal when nothing is found; {_ABSENT}"
+_MISSED = f"0 when nothing is found; {_ABSENT}"
 
 SURFACE = define(
     "pixels with label 255 are taken for pixels without the class in truth and prediction alike",
@@ -32,7 +33,7 @@ SURFACE = define(
         ),
         "surface_dice": (
             f"share of both outlines that lies within the tolerance of the other. {_OUTLINE}",
-            _BOTH_EMPTY,
+            _MISSED,
         ),
     },
 )
@@ -43,15 +44,15 @@ CENTRELINE = define(
         "cldice": (
             "harmonic mean of centreline_precision and centreline_recall, the centreline Dice of "
             f"Shit et al. (2021, arXiv 2003.07311). {_THINNED}",
-            _BOTH_EMPTY,
+            _MISSED,
         ),
         "centreline_precision": (
             f"share of the found centreline that lies inside the truth. {_THINNED}",
-            _BOTH_EMPTY,
+            _MISSED,
         ),
         "centreline_recall": (
             f"share of the true centreline that lies inside what was found. {_THINNED}",
-            _BOTH_EMPTY,
+            _MISSED,
         ),
     },
 )
@@ -62,10 +63,11 @@ _LENGTHS = np.sqrt([0, 0.5, 0.5, 1, 0.5, 1, 2, 0.5, 0.5, 2, 1, 0.5, 1, 0.5, 0.5,
 
 def score_surface(masks: ClassMasks, tolerance: float) -> dict[str, float]:
     """Return the scores of `SURFACE`; the tolerance of the surface Dice is in pixels."""
-    equal = masks.score_if_empty
-    if equal is not None:
-        far = 0.0 if equal else math.hypot(*masks.true.shape)
-        return {"hd95": far, "surface_distance": far, "surface_dice": equal}
+    if not masks.true.any():
+        return dict.fromkeys(SURFACE, math.nan)
+    if not masks.found.any():
+        far = math.hypot(*masks.true.shape)
+        return {"hd95": far, "surface_distance": far, "surface_dice": 0.0}
     box = masks.crop()
     true, found = _corner_codes(box.true), _corner_codes(box.found)
     sides = [_distances(true, found), _distances(found, true)]
@@ -80,9 +82,10 @@ def score_surface(masks: ClassMasks, tolerance: float) -> dict[str, float]:
 
 def score_centreline(masks: ClassMasks) -> dict[str, float]:
     """Return the scores of `CENTRELINE`."""
-    equal = masks.score_if_empty
-    if equal is not None:
-        return dict.fromkeys(CENTRELINE, equal)
+    if not masks.true.any():
+        return dict.fromkeys(CENTRELINE, math.nan)
+    if not masks.found.any():
+        return dict.fromkeys(CENTRELINE, 0.0)
     box = masks.crop()
     precision = _share_inside(skeletonize(box.found), box.true)
     recall = _share_inside(skeletonize(box.true), box.found)

@@ -1,5 +1,6 @@
 """Metrics of pixels: agreement of a predicted mask with the truth."""
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,22 +10,22 @@ from unetflow.core.types import IGNORE, Label
 from unetflow.metrics.shared import Definition, define, ratio
 
 _COUNTS = "TP, FP, FN and TN count pixels"
-_BOTH_EMPTY = "1 when truth and prediction are both empty, 0 when one of them is"
+_ABSENT = "left out in an image whose truth lacks the class, whatever is found there"
 
 DEFINITIONS = define(
     "pixels with label 255 are not counted",
     {
-        "dice": (f"2 TP / (2 TP + FP + FN). {_COUNTS}", _BOTH_EMPTY),
-        "iou": (f"TP / (TP + FP + FN). {_COUNTS}", _BOTH_EMPTY),
+        "dice": (f"2 TP / (2 TP + FP + FN). {_COUNTS}", _ABSENT),
+        "iou": (f"TP / (TP + FP + FN). {_COUNTS}", _ABSENT),
         "precision": (
             f"TP / (TP + FP). {_COUNTS}",
-            "when nothing is predicted, 1 if nothing is there either, else 0",
+            f"0 when nothing is found; {_ABSENT}",
         ),
-        "recall": (f"TP / (TP + FN). {_COUNTS}", "1 when nothing is there"),
+        "recall": (f"TP / (TP + FN). {_COUNTS}", _ABSENT),
         "specificity": (f"TN / (TN + FP). {_COUNTS}", "1 when the class is everywhere"),
         "area_error": (
             f"(FP - FN) / (TP + FN), by how much the found area is too large. {_COUNTS}",
-            "0 when truth and prediction are both empty, 1 when only the truth is",
+            _ABSENT,
         ),
     },
 )
@@ -46,22 +47,22 @@ class Confusion:
 
     @property
     def dice(self) -> float:
-        """Dice coefficient; see `DEFINITIONS`."""
+        """Dice coefficient; 1 where truth and prediction are both empty."""
         both = 2 * self.true_positive
         return ratio(both, both + self.false_positive + self.false_negative)
 
     def scores(self) -> dict[str, float]:
-        """Return the scores of `DEFINITIONS`."""
+        """Return the scores of `DEFINITIONS`; those that are left out are NaN."""
         true = self.true_positive + self.false_negative
         found = self.true_positive + self.false_positive
         excess = self.false_positive - self.false_negative
         return {
-            "dice": self.dice,
-            "iou": ratio(self.true_positive, true + self.false_positive),
-            "precision": ratio(self.true_positive, found, float(self.false_negative == 0)),
-            "recall": ratio(self.true_positive, true),
+            "dice": self.dice if true else math.nan,
+            "iou": ratio(self.true_positive, true + self.false_positive) if true else math.nan,
+            "precision": ratio(self.true_positive, found, 0.0) if true else math.nan,
+            "recall": ratio(self.true_positive, true, math.nan),
             "specificity": ratio(self.true_negative, self.true_negative + self.false_positive),
-            "area_error": ratio(excess, true, float(excess > 0)),
+            "area_error": ratio(excess, true, math.nan),
         }
 
 

@@ -1,5 +1,6 @@
 """Metrics of regions: single objects, and the pieces that boundaries such as membranes part."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,13 +20,14 @@ _OBJECTS = (
     "when their IoU is above the bound, so that each has one partner at most"
 )
 _COUNTS = f"TP are matches, FP found and FN true objects without a match. {_OBJECTS}"
-_NOTHING = "1 when there is neither a true nor a found object, 0 when one of both kinds is missing"
+_ABSENT = "left out in an image without a true object"
+_NOTHING = f"0 when nothing is found; {_ABSENT}"
 _DETECTION = {
     "precision": (
         "TP / (TP + FP)",
-        "when nothing is found, 1 if there is no true object either, else 0",
+        _NOTHING,
     ),
-    "recall": ("TP / (TP + FN)", "1 when there is no true object"),
+    "recall": ("TP / (TP + FN)", _ABSENT),
     "f1": ("2 TP / (2 TP + FP + FN)", _NOTHING),
 }
 
@@ -49,7 +51,7 @@ INSTANCES = define(
         ),
         "segmentation_quality": (
             f"mean IoU of the matches at IoU above 0.5. {_OBJECTS}",
-            "1 when there is neither a true nor a found object, 0 when there is no match",
+            f"0 when there is no match; {_ABSENT}",
         ),
         "recognition_quality": (
             f"TP / (TP + FP / 2 + FN / 2) at IoU above 0.5. {_COUNTS}",
@@ -159,20 +161,21 @@ def score_instances(masks: ClassMasks, instances: NDArray[np.unsignedinteger]) -
         overlaps.true_areas[overlaps.true] + overlaps.found_areas[overlaps.found] - overlaps.pixels
     )
     scores: dict[str, float] = {"object_count_error": float(found_count - true_count)}
+    if not true_count:
+        return dict.fromkeys(INSTANCES, math.nan) | scores
     jaccards = []
     for bound in IOU_PERCENTAGES:
         # In integers, so that an IoU of exactly 0.6 is not above 0.6 by rounding.
         hits = int(np.count_nonzero(100 * overlaps.pixels > bound * unions))
         scores |= {
-            f"object_precision_iou{bound}": ratio(hits, found_count, float(true_count == 0)),
+            f"object_precision_iou{bound}": ratio(hits, found_count, 0.0),
             f"object_recall_iou{bound}": ratio(hits, true_count),
             f"object_f1_iou{bound}": ratio(2 * hits, found_count + true_count),
         }
         jaccards.append(ratio(hits, true_count + found_count - hits))
     matched = 2 * overlaps.pixels > unions
     jaccard_sum = float(np.sum(overlaps.pixels[matched] / unions[matched]))
-    nothing = true_count + found_count == 0
-    quality = 1.0 if nothing else jaccard_sum / max(int(np.count_nonzero(matched)), 1)
+    quality = jaccard_sum / max(int(np.count_nonzero(matched)), 1)
     recognition = scores["object_f1_iou50"]
     return scores | {
         "dsb_score": float(np.mean(jaccards)),

@@ -49,12 +49,6 @@ class ClassMasks:
         counted = truth != IGNORE
         return cls(truth == index, (found == index) & counted, counted)
 
-    @property
-    def score_if_empty(self) -> float | None:
-        """1 if both masks are empty, 0 if one of them is, None if neither is."""
-        any_true, any_found = self.true.any(), self.found.any()
-        return None if any_true and any_found else float(any_true == any_found)
-
     def crop(self) -> Self:
         """Crop to the smallest rectangle that contains both masks."""
         either = self.true | self.found

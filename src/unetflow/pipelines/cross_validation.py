@@ -14,7 +14,7 @@ from unetflow.core.errors import InputError
 from unetflow.data.fingerprint import Fingerprint, measure_fingerprint
 from unetflow.data.manifest import count_folds, manifest_of_fold
 from unetflow.data.samples import SampleFolder
-from unetflow.evaluation import summary
+from unetflow.evaluation import fold_summary
 from unetflow.pipelines.construction import construct_unet
 from unetflow.pipelines.evaluation import finish_segmenter, score_test_images, summarise
 from unetflow.pipelines.stage import BeginFold, Segmenter, node, stage
@@ -173,8 +173,8 @@ def gather_scores(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Concatenate the scores of all folds, and summarise them."""
     tables = [fold_scores[name]() for name in _name_folds(manifest)]  # may hold more of before
-    scores = summary.gather_scores(tables, manifest)
-    return scores, summary.summarise_folds(scores, classes.names)
+    scores = fold_summary.gather_scores(tables, manifest)
+    return scores, fold_summary.summarise_folds(scores, classes.names)
 
 
 def average_folds(

@@ -14,8 +14,9 @@ from unetflow.core.hashing import generator_for
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
+from unetflow.evaluation.comparison import compare_with_baselines
+from unetflow.evaluation.review import choose_specimens
 from unetflow.evaluation.scoring import choose_otsu_side, score_images
-from unetflow.evaluation.significance import compare_with_baselines
 from unetflow.evaluation.summary import Conditions, summarise_scores
 from unetflow.evaluation.threshold_tuning import tune_postprocessing
 from unetflow.pipelines import evaluation_review as review
@@ -116,7 +117,9 @@ def _report() -> list[Node]:
         node(review.draw_threshold, ["threshold_curve", "metrics"], "threshold_drawing"),
         node(review.draw_errors, ["image_scores", "manifest"], "errors_drawing"),
         node(
-            review.describe_model, ["segmenter", "plan", "fingerprint", "run_facts"], "model_card"
+            review.describe_model,
+            ["segmenter", "plan", "fingerprint", "metrics", "run_facts"],
+            "model_card",
         ),
         node(review.write_report, named, "report"),
     ]
@@ -218,15 +221,12 @@ def show_gallery(
     image_scores: pd.DataFrame,
     evaluation: EvaluationParameters,
 ) -> Figure:
-    """Draw the test images with the lowest and the highest Dice, worst first."""
-    most = evaluation.gallery_images
-    ranked = image_scores.sort_values("dice", ignore_index=True)
-    shown = ranked.drop(ranked.index[most - most // 2 : len(ranked) - most // 2])
+    """Draw the test images with the lowest and the highest Dice, then the largest false alarms."""
+    titles = choose_specimens(image_scores, evaluation.gallery_images)
     specimens = []
-    for sample_id, dice in zip(shown["id"].tolist(), shown["dice"], strict=True):
+    for sample_id, title in titles.items():
         image, label = samples[sample_id].image, samples[sample_id].label
-        found = segmenter.predict(image)
-        specimens.append(Specimen(f"{sample_id}: Dice {dice:.3f}", image, label, found))
+        specimens.append(Specimen(title, image, label, segmenter.predict(image)))
     return draw_gallery(specimens, segmenter.settings.classes)
 
 
@@ -260,7 +260,7 @@ def score_champion(
 def compare(
     image_scores: pd.DataFrame, champion_scores: pd.DataFrame, manifest: pd.DataFrame, seed: int
 ) -> dict[str, Any]:
-    """Compare the Dice of the test images; see `evaluation.significance.compare_with_baselines`."""
+    """Compare the scores of the test images; see `evaluation.comparison.compare_with_baselines`."""
     groups = find_groups(manifest, image_scores)
     champion = None
     if len(champion_scores):

@@ -91,13 +91,18 @@ def draw_errors(image_scores: pd.DataFrame, manifest: pd.DataFrame) -> Figure:
 
 
 def describe_model(
-    segmenter: Segmenter, plan: Plan, fingerprint: Fingerprint, run_facts: dict[str, Any]
+    segmenter: Segmenter,
+    plan: Plan,
+    fingerprint: Fingerprint,
+    metrics: dict[str, Any],
+    run_facts: dict[str, Any],
 ) -> dict[str, Any]:
     """Write the model card; see `reporting.model_card.describe_model`."""
     settings = segmenter.settings
     weights = segmenter.model.get_layer("U-Net").count_params()
+    threshold = settings.postprocessing.threshold
     return card.describe_model(
-        plan, fingerprint, settings.classes, settings.postprocessing.threshold, weights, run_facts
+        plan, fingerprint, settings.classes, threshold, weights, metrics, run_facts
     )
 
 

@@ -95,9 +95,9 @@ def draw_scores_over(scored: pd.DataFrame, column: str, label: str) -> "Figure":
 
 
 def draw_ranking(image_scores: pd.DataFrame) -> "Figure":
-    """Draw the Dice of all test images in ascending order."""
+    """Draw the Dice of all test images with foreground in ascending order."""
     figure, axes = _new_axes("test images, worst to best", "Dice")
-    values = np.sort(image_scores[MAIN])
+    values = np.sort(image_scores[MAIN].dropna())
     axes.plot(np.arange(1, len(values) + 1), values, "o-", color=GREEN, ms=3, lw=1)
     axes.set(ylim=(-0.03, 1.03))
     limit_ticks(axes.xaxis, 6, integer=True)

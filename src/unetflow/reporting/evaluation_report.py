@@ -5,10 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.samples import Sample
+from unetflow.evaluation import headline
+from unetflow.evaluation.charged import YardstickComparison, count_found
 from unetflow.metrics.epochs import find_best_epoch
 from unetflow.reporting import data_tables, evaluation_charts
 from unetflow.reporting.error_pictures import Predict, show_errors
@@ -20,12 +23,18 @@ _NAMES = {
     "iou": "IoU",
     "cldice": "clDice",
     "hd95": "HD95",
-    "roc_auc": "ROC AUC",
     "v_rand": "V-Rand",
     "v_info": "V-Info",
     "dsb_score": "DSB score",
     "otsu_dice": "Dice of Otsu's threshold",
     "background_dice": "Dice of an empty mask",
+    "roc_auc": "ROC AUC of all pixels",
+    "average_precision": "Average precision of all pixels",
+    "pooled_dice": "Dice of all pixels together",
+    "charged_dice": "Dice charged for false alarms",
+    "image_sensitivity": "Sensitivity by image",
+    "image_specificity": "Specificity by image",
+    "image_roc_auc": "ROC AUC by image",
 }
 
 
@@ -43,7 +52,7 @@ class EvaluationResults:
         threshold_curve: `threshold` and `validation_dice`; no rows where nothing is chosen.
         history: A row for each epoch with `epoch` (from 1), `loss`, `dice`, `val_loss`, `val_dice`.
         calibration: See `evaluation.calibration.describe_calibration`.
-        baselines: See `evaluation.significance.compare_with_baselines`.
+        baselines: See `evaluation.comparison.compare_with_baselines`.
         needs_review: `id`, `expected_error` and any other columns, in order of urgency; see
             `evaluation.review.rank_for_review`.
         review_check: See `evaluation.review.check_expectation`.
@@ -67,6 +76,16 @@ class EvaluationResults:
         """Summary of each score by its name."""
         scores: Mapping[str, Mapping[str, Any]] = self.metrics["scores"]
         return scores
+
+    @property
+    def verdict(self) -> str:
+        """That the model is no better than a yardstick; empty where it is."""
+        return headline.describe_verdict(self.metrics)
+
+    @property
+    def yardsticks(self) -> YardstickComparison | None:
+        """What the model is compared with; None where there is no score, or none is known."""
+        return headline.compare_yardsticks(self.metrics)
 
     @property
     def best_epoch(self) -> Mapping[str, float]:
@@ -99,6 +118,7 @@ def write_evaluation_report(
         "results": results,
         "card": card,
         "name_score": name_score,
+        "headline": headline,
         "baselines": _baseline_table(results.baselines) if results.baselines else None,
         "groups": _show_images(results, samples, predict),
         "charts": evaluation_charts,
@@ -115,9 +135,13 @@ def write_evaluation_report(
 
 
 def describe_scored(image_scores: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
-    """Return the main score of images beside `height`, `width`, `pixels` and `foreground`."""
+    """Return the main score of images beside `height`, `width`, `pixels` and `foreground`.
+
+    Empty images have no main score, and are left out.
+    """
     known = manifest[["id", "height", "width", "foreground"]]
-    scored: pd.DataFrame = image_scores[["id", MAIN]].merge(known, on="id", validate="one_to_one")
+    scores = image_scores[["id", MAIN]].dropna(subset=MAIN)
+    scored: pd.DataFrame = scores.merge(known, on="id", validate="one_to_one")
     return scored.assign(pixels=scored["height"] * scored["width"])
 
 
@@ -130,15 +154,24 @@ def choose_extremes(image_scores: pd.DataFrame, most: int) -> dict[str, list[str
 
     Returns:
         Ids of the "worst", those around the "median", and the "best", in ascending order of their
-        score. Some kinds are empty where there are fewer than three images.
+        score, then of the empty images with the largest "false alarms". Some kinds are empty where
+        there are fewer than three images with foreground, or no false alarms.
     """
-    ids = image_scores.sort_values([MAIN, "id"])["id"].tolist()
+    ids = image_scores.dropna(subset=MAIN).sort_values([MAIN, "id"])["id"].tolist()
     number = min(most, max(1, len(ids) // 3))
     worst, rest = ids[:number], ids[number:]
     best = rest[-number:]
     middle = rest[: len(rest) - len(best)]
     first = max(0, (len(middle) - number) // 2)
-    return {"worst": worst, "median": middle[first : first + number], "best": best}
+    empty = image_scores[image_scores[MAIN].isna()]
+    found = count_found(empty)
+    order = [i for i in np.argsort(-found, kind="stable") if found[i]][:most]
+    return {
+        "worst": worst,
+        "median": middle[first : first + number],
+        "best": best,
+        "false alarms": empty["id"].iloc[order].tolist(),
+    }
 
 
 def name_score(name: str, classes: Sequence[str] = ()) -> str:
@@ -160,13 +193,15 @@ def _show_images(
         shown[kind] = []
         for sample_id in ids:
             texts = [f"{name_score(n)} {decimals(scores.loc[sample_id, n])}" for n in columns]
+            if kind == "false alarms":
+                texts = [f"empty, but {count_found(scores.loc[[sample_id]])[0]:,} pixels found"]
             pictures = show_errors(sample_id, samples[sample_id], predict, ", ".join(texts))
             shown[kind].append(pictures)
     return shown
 
 
 def _baseline_table(baselines: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the comparison of a model; see `evaluation.significance.compare_with_baselines`."""
+    """Return the comparison of a model; see `evaluation.comparison.compare_with_baselines`."""
     rows = []
     for other in baselines["baselines"]:
         ends = other.get("interval")

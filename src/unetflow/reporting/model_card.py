@@ -5,6 +5,7 @@ from typing import Any
 
 from unetflow.config.parameters import Plan
 from unetflow.data.fingerprint import Fingerprint
+from unetflow.evaluation.headline import describe_scores, describe_verdict
 from unetflow.reporting.html_page import count_of, depth, listing
 
 
@@ -14,6 +15,7 @@ def describe_model(
     classes: Sequence[str],
     threshold: float | None,
     weights: int,
+    metrics: Mapping[str, Any],
     run: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the model card.
@@ -25,16 +27,21 @@ def describe_model(
         threshold: Smallest probability of the foreground; None where the most probable class is
             taken.
         weights: Number of weights, trainable or not.
+        metrics: The scores of the test images; see `evaluation.summary.Metrics`.
         run: Facts of the run: `command`, `commit`, `changed` (whether files differed from the
             commit), `mlflow_run`, `time`, `device`, each None where unknown, and `versions`.
 
     Returns:
-        Plain values: `classes`, `threshold`, `weights`, `input`, `model`, `training`,
-        `data`, `run`, `intended_use` and `limits`.
+        Plain values: `verdict` (that the model is no better than a yardstick; empty where it is),
+        `scores` (the most important ones in words), `classes`, `threshold`, `weights`, `input`,
+        `model`, `training`, `data`, `run`, `intended_use` and `limits`.
     """
     low, high = fingerprint.intensity.low, fingerprint.intensity.high
     ranges = [f"{first:,g} to {last:,g}" for first, last in zip(low, high, strict=True)]
+    verdict = describe_verdict(metrics)
     return {
+        "verdict": verdict and f"{verdict}, which needs no learning: do not use this model.",
+        "scores": describe_scores(metrics),
         "classes": list(classes),
         "threshold": threshold,
         "weights": weights,

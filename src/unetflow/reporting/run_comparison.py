@@ -13,6 +13,8 @@ from pandas.api.types import is_numeric_dtype
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label
 from unetflow.data.samples import Sample
+from unetflow.evaluation.charged import is_count
+from unetflow.evaluation.comparison import compare_tables, count_common
 from unetflow.evaluation.significance import PairedTest, compare_paired
 from unetflow.reporting.html_page import PagePicture, render
 from unetflow.visualization.figures import limit_ticks, new_figure
@@ -93,14 +95,17 @@ def write_comparison(
     """
     labels = label_runs(runs)
     aligned = align_scores(runs, _MAIN_SCORE)
+    tables = [run.image_scores for run in runs]
+    name, tests = compare_tables(tables)
     disputed = choose_disputed(aligned, MOST_DISPUTED)
     context: dict[str, Any] = {
         "labels": labels,
         "runs": _run_table(runs, labels),
         "same_data": same_data(runs),
-        "images": len(aligned),
+        "images": count_common(tables),
         "tested": max(len(run.image_scores) for run in runs),
-        "main_tests": _compare_with_first(aligned) if len(aligned) else {},
+        "main_score": name,
+        "main_tests": dict(zip(labels[1:], tests, strict=True)) if tests else {},
         "differences": find_differences(runs),
         "curves": draw_curves(runs, labels) if any(len(run.history) for run in runs) else None,
         "scores": _score_table(runs, labels),
@@ -225,6 +230,8 @@ def _score_table(runs: Sequence[TrackedRun], labels: Sequence[str]) -> pd.DataFr
     first = runs[0].image_scores
     rows = []
     for score in map(str, first.columns.drop("id")):
+        if is_count(score):
+            continue
         aligned = align_scores(runs, score) if is_numeric_dtype(first[score]) else pd.DataFrame()
         if aligned.empty:
             continue

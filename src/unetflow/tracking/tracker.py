@@ -199,14 +199,23 @@ class Tracker:
         )
 
     def log_metrics(self, metrics: Mapping[str, Any], prefix: str = "test") -> None:
-        """Log the mean of each score as `<prefix>_<score>`, its spread, and the pooled scores."""
+        """Log the mean of each score as `<prefix>_<score>`, its spread, and those of all images.
+
+        Beside these, the numbers of false alarms and of empty images, and the yardsticks.
+        """
         scores = {}
         for name, score in metrics["scores"].items():
             scores[f"{prefix}_{name}"] = score["mean"]
-            if "spread" in score:
+            if score.get("spread") is not None:
                 scores[f"{prefix}_{name}_spread"] = score["spread"]
         for name, score in metrics.get("pooled", {}).items():
             scores[f"{prefix}_{name}"] = score["value"]
+        for name in ("false_alarms", "empty_images"):
+            if metrics.get(name) is not None:
+                scores[f"{prefix}_{name}"] = metrics[name]
+        for name, value in metrics.get("yardsticks", {}).items():
+            key = name.replace("'s threshold", "").replace(" ", "_").lower()
+            scores[f"{prefix}_charged_dice_of_{key}"] = value
         if metrics.get("threshold") is not None:
             scores["threshold"] = metrics["threshold"]
         self._log_scores(f"the {prefix} scores", scores)

@@ -117,7 +117,7 @@ def look_for_reason(
         segmenter = _fitting_segmenter(record, fingerprint, classes)
         reason = promotion.find_drift(
             evaluation.score_pixels(segmenter, samples.select(new["id"].tolist()))["dice"].tolist(),
-            record.metrics["scores"]["dice"].get("interval"),
+            promotion.read_interval(record.metrics, record.manifest),
         )
     elif reason is not None:
         _fitting_segmenter(record, fingerprint, classes)  # fail now rather than after the training
@@ -217,10 +217,10 @@ def show_differences(
     rows = retraining_decision["most_different"]
     for row in rows:
         image, label = samples[row["id"]].image, samples[row["id"]].label
-        found, theirs, before = segmenter.predict(image), None, ""
+        found, theirs = segmenter.predict(image), None
         if champion is not None:
-            theirs, before = champion[1].predict(image), f"{row['champion']:.3f} -> "
-        title = f"{row['id']}: Dice {before}{row['challenger']:.3f}"
+            theirs = champion[1].predict(image)
+        title = promotion.describe_difference(row, compared=champion is not None)
         specimens.append(Specimen(title, image, label, found, theirs))
     return draw_gallery(specimens, segmenter.settings.classes), [row["id"] for row in rows]
 

@@ -51,7 +51,7 @@ configure_project("unetflow")
 
 # A network and a demo so small that a whole run takes seconds.
 TINY = (
-    "model.base_filters=4,model.depth=2,training.crop_size=32,training.epochs=2,"
+    "preset=lean,model.base_filters=4,model.depth=2,training.crop_size=32,training.epochs=2,"
     "training.crops_per_image=1"
 )
 TINY_DEMO = """

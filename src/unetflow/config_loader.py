@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
+import psutil
 from kedro.config import OmegaConfigLoader
 
 from unetflow.config.renames import rename, rename_datasets, rename_parameters
@@ -11,11 +12,22 @@ from unetflow.config.renames import rename, rename_datasets, rename_parameters
 _log = logging.getLogger(__name__)
 
 
+_DEMO = "DemoPairsDataset"
+_GB = 10**9
+
+
 class RenamingConfigLoader(OmegaConfigLoader):
     """Loads each kind of configuration once, with the names that parameters have now.
 
     Old names in `parameters`, in presets among the `globals`, in `--params` and of the classes of
     catalog entries are renamed, each with one warning; see `config.renames`.
+
+    Where neither `--params` nor the globals name a preset, `default_presets` among the globals has
+    the one for the data in the catalog.
+
+    Attributes:
+        chosen_preset: What was chosen for own data and how to choose otherwise; "" where nothing
+            was.
     """
 
     def __init__(
@@ -26,12 +38,16 @@ class RenamingConfigLoader(OmegaConfigLoader):
         **options: Any,
     ) -> None:
         self._warned: set[str] = set()
+        self.chosen_preset = ""
+        self._default: dict[str, Any] = {}
         runtime_params = dict(runtime_params or {})
         self._rename(runtime_params)
         super().__init__(conf_source, env, runtime_params, **options)
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Return the merged configuration of a kind, such as "parameters"."""
+        if key == "parameters" and key not in self:
+            self._default = self._choose_preset()
         found: dict[str, Any] = super().__getitem__(key)
         if key in self or key not in ("parameters", "globals", "catalog"):
             return found
@@ -45,6 +61,7 @@ class RenamingConfigLoader(OmegaConfigLoader):
             if self._rename(found):  # old names in files win over present ones in files alone
                 found = self._soft_merge(found, self.runtime_params, "")
             _replace_loss(found, self.runtime_params)
+            self._grant_budget(found)
         self[key] = found
         return found
 
@@ -61,11 +78,40 @@ class RenamingConfigLoader(OmegaConfigLoader):
         return merged
 
     def _get_globals_value(self, variable: str, *default: Any) -> Any:
-        """Resolve `${globals:presets.NAME.OLD_NAME}`, too."""
+        """Resolve `${globals:presets.NAME.OLD_NAME}`, too, and the preset that nothing names."""
+        if variable == "preset" and self._default:
+            return self._default["preset"]
         parts = variable.split(".", 2)
         if parts[0] == "presets" and len(parts) == 3:
             parts[2] = rename(parts[2])
         return super()._get_globals_value(".".join(parts), *default)
+
+    def _choose_preset(self) -> dict[str, Any]:
+        """Return the default preset, and what it comes with, if nothing names one."""
+        known = self["globals"]
+        if known.get("preset") is not None or self.runtime_params.get("preset"):
+            return {}
+        is_demo = str(self["catalog"].get("raw_pairs", {}).get("type")).endswith(_DEMO)
+        default: dict[str, Any] = known["default_presets"]["demo" if is_demo else "own_data"]
+        return default
+
+    def _grant_budget(self, parameters: dict[str, Any]) -> None:
+        """Fill what a budget leaves open if the default preset comes with one."""
+        default = self._default
+        if "minutes" not in default or parameters.get("preset") != default["preset"]:
+            return
+        budget = parameters["budget"]
+        if budget["minutes"] is None:
+            budget["minutes"] = default["minutes"]
+        if budget["memory_gb"] is None:
+            free = psutil.virtual_memory().available / _GB
+            # To half a gigabyte: a plan should not change with each small change of the memory.
+            budget["memory_gb"] = max(0.5, int(2 * default["free_memory"] * free) / 2)
+        self.chosen_preset = (
+            f"Own data without a preset: `{default['preset']}` with {budget['minutes']:g} minutes "
+            f"and {budget['memory_gb']:g} GB of memory. To choose otherwise, write e.g. `--params "
+            "preset=lean`, or `budget.minutes=20,budget.memory_gb=4`"
+        )
 
     def _rename(self, parameters: dict[str, Any]) -> bool:
         return self._warn("parameter", rename_parameters(parameters))

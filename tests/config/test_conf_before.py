@@ -109,7 +109,8 @@ def test_each_old_name_is_read_with_one_warning_that_has_the_present_one(project
         loader = load(project)
         for _ in range(2):
             read_parameters(Parameters, loader["parameters"])
-    found = messages(caplog)
+    # The catalog, which is read for the default preset, has old names of its own.
+    found = [text for text in messages(caplog) if text.startswith("The parameter ")]
     assert len(found) == len(old)
     for name in old:
         (message,) = (m for m in found if m.startswith(f"The parameter {name} is now called "))

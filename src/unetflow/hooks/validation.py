@@ -1,5 +1,6 @@
 """Validation of parameters and folders before a run."""
 
+import logging
 from pathlib import Path
 
 from kedro.framework.context import KedroContext
@@ -14,6 +15,8 @@ from unetflow.data.manifest import require_folds
 from unetflow.hooks.catalog_entries import CatalogHooks
 from unetflow.pipelines.planning import check_plan
 
+_log = logging.getLogger(__name__)
+
 _RESULTS = ("masks", "labels", "probabilities", "overlays", "instances", "polygons", "rois")
 
 
@@ -23,17 +26,21 @@ class ValidationHooks(CatalogHooks):
     def __init__(self) -> None:
         super().__init__()
         self._parameters: Parameters
+        self._chosen_preset = ""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Stop with a clear error when a parameter is wrong, before Kedro makes models of them."""
         self._parameters = read_parameters(Parameters, context.config_loader["parameters"])
+        self._chosen_preset = getattr(context.config_loader, "chosen_preset", "")
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Stop with one clear error where the plan, the start model or a folder is wrong."""
         parameters = self._parameters
         tags = {tag for node in pipeline.nodes for tag in node.tags}
+        if "planning" in tags and self._chosen_preset:
+            _log.info("%s", self._chosen_preset)
         if "plan" in pipeline.inputs() and catalog.exists("plan"):
             names = None if "training" in tags else {"training.tile"}
             check_plan(catalog.load("plan"), parameters, names)

@@ -9,6 +9,7 @@ from tests.support.score_tables import AREA, of_dice
 from unetflow.config.evaluation import ScoreParameters
 from unetflow.evaluation.summary import Conditions, summarise_scores
 from unetflow.inference.postprocessing import Postprocessing
+from unetflow.reporting import evaluation_report
 from unetflow.reporting.html_page import render
 
 
@@ -20,7 +21,7 @@ def test_page_is_whole_and_needs_no_other_file():
     assert len(identifiers) == len(set(identifiers))
     assert {a["href"] for _, a in whole.elements if "href" in a} <= {f"#{i}" for i in identifiers}
     pictures = [a for tag, a in whole.elements if tag == "img"]
-    assert len(pictures) == 2 * 12 + 7
+    assert len(pictures) == 2 * 12 + 2 * 2 + 7
     assert all(a["src"].startswith("data:image/") for a in pictures)
     assert all(len(a["alt"]) > 10 for a in pictures)
     for outside in ("http:", "https:", "url(", "not computed"):
@@ -34,7 +35,7 @@ def test_names_are_escaped():
     table = tabulate(samples, ["train", "validation", "test"], classes, split_rule="<u>")
     metrics = {"class": classes[1], "threshold": 0.4, "scores": {"dice": score(0.8)}}
     metrics["scores"]["dice_<i>"] = score(0.8, definition="<s>")
-    labels = pd.DataFrame({"<q>": [evil]})
+    labels = pd.DataFrame({"id": [evil], "<q>": ["?"]})
     shown = evaluation(samples, table, metrics=metrics, suspicious_labels=labels)
     parameters = {"classes": [{"name": "<em>"}], "images": "</pre><h1>"}
     found = Page(
@@ -43,7 +44,7 @@ def test_names_are_escaped():
     assert not {"script", "u", "s", "i", "q", "em"} & {tag for tag, _ in found.elements}
     assert not any("onclick" in attributes for _, attributes in found.elements)
     assert found.figures[0]["text"][0] == evil
-    assert found.tables["Training masks that may be wrong"] == [["<q>"], [evil]]
+    assert found.tables["Training masks that may be wrong"] == [["id", "<q>"], [evil, "?"]]
     assert ["classes", '[{"name": "<em>"}]', ""] in found.tables["Every parameter of the run"]
     assert "kedro run --env '<a>'" in found.texts["repeat"]
     assert "<u> (3 images)" in found.texts["data"]
@@ -194,8 +195,10 @@ def test_model_card_states_use_and_limitations():
     assert "files differed" in Page(write(samples, evaluation(samples, table), changed=True)).html
 
 
-def advise(judged):
-    return read_findings(render("advice.html", {"results": judged, "card": made.card(judged)}))
+def advise(judged, parameters=made.PARAMETERS):
+    card = made.card(judged)
+    advice = evaluation_report.advise(judged, card, parameters)
+    return read_findings(render("advice.html", {"results": judged, "card": card, "advice": advice}))
 
 
 GOOD = {"dice": score(0.8), "precision": score(0.8), "recall": score(0.8)}
@@ -203,6 +206,12 @@ ADVICE = [
     ({}, "fine", "Nothing stands out"),
     ({"means": GOOD | {"otsu_dice": score(0.8)}}, "wrong", "which learns nothing"),
     ({"count": 40}, "doubtful", "only 8 test images"),
+    ({"count": 40}, "doubtful", "Test on all 40 images with a cross-validation"),
+    (
+        {"history": history([0.8] * 6, (0.2, 0.84, 0.1, 0.83, 0, 0.8))},
+        "doubtful",
+        "from 0.840 to 0.000",
+    ),
     ({"history": history((0.5, 0.7), (0.5, 0.8))}, "doubtful", "still learning"),
     ({"history": history((0.7, 0.7), (0.8, 0.7))}, "doubtful", "The first epoch was the best"),
     ({"history": history((0.5, 0.95, 0.9), (0.5, 0.8, 0.7))}, "doubtful", "The network overfits"),
@@ -225,6 +234,45 @@ def test_each_weakness_has_its_own_advice(changes, level, text):
     assert found == level
     assert text in said
     assert has_fix
+
+
+def test_few_test_images_are_enough_where_their_mean_is_certain():
+    samples, table = some(40)
+    certain = {"dice": score(0.8, interval=[0.77, 0.83])}
+    ((level, text, _),) = advise(evaluation(samples, table, certain))
+    assert (level, text.startswith("Nothing stands out")) == ("fine", True)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [
+        ({"training": {"epochs": None}, "budget": {"minutes": 10}}, "Raise budget.minutes: 10."),
+        ({"training": {"epochs": 2}, "budget": {"minutes": 10}}, "Raise training.epochs: 2."),
+        ({"training": {"epochs": 3, "minutes": 5}}, "Raise training.minutes: 5."),
+        ({"training": {"epochs": 3}}, "Raise training.epochs: 3."),
+    ],
+)
+def test_a_short_training_is_answered_with_the_parameter_that_is_set(parameters, named):
+    samples, table = some(100)
+    rising = evaluation(samples, table, history=history((0.5, 0.7), (0.5, 0.8)))
+    ((_, text, _),) = advise(rising, parameters)
+    assert named in text
+
+
+def test_a_curve_that_is_flat_at_its_end_is_not_called_short():
+    samples, table = some(100)
+    flat = evaluation(samples, table, history=history([0.9] * 4, (0.6, 0.8, 0.895, 0.9)))
+    assert advise(flat)[0][0] == "fine"
+
+
+def test_suspicious_masks_are_shown():
+    samples, table = some(100)
+    ids = table.loc[table["split"] == "train", "id"].tolist()
+    suspicious = pd.DataFrame({"id": ids[:10]})
+    shown = Page(write(samples, evaluation(samples, table, suspicious_labels=suspicious)))
+    assert samples.opened[-8:] == ids[:8]
+    names = [figure["text"][0] for figure in shown.figures]
+    assert names[-8:] == ids[:8]
 
 
 def test_images_with_a_low_score_are_counted():

@@ -14,11 +14,12 @@ from unetflow.evaluation import headline
 from unetflow.evaluation.charged import YardstickComparison, count_found
 from unetflow.metrics.epochs import find_best_epoch
 from unetflow.reporting import data_tables, evaluation_charts
+from unetflow.reporting.advice import TrainingAdvice, advise_training
 from unetflow.reporting.error_pictures import Predict, show_errors
 from unetflow.reporting.evaluation_charts import MAIN, bin_by
 from unetflow.reporting.html_page import PagePicture, decimals, percent, render
 
-MOST_IMAGES, MOST_ROWS = 4, 50
+MOST_IMAGES, MOST_LABELS, MOST_ROWS = 4, 8, 50
 _NAMES = {
     "iou": "IoU",
     "cldice": "clDice",
@@ -127,6 +128,8 @@ def write_evaluation_report(
         "foreground_bins": _bin_table(scored, "foreground", percent),
         "review": _plain_table(results.needs_review),
         "labels": _plain_table(results.suspicious_labels),
+        "label_pictures": _show_labels(results.suspicious_labels, samples, predict),
+        "advice": advise(results, card, parameters),
         "parameters": _parameter_table(parameters, card),
         "tables": data_tables,
         "full": data_tables.complete(results.manifest, card["classes"]),
@@ -198,6 +201,27 @@ def _show_images(
             pictures = show_errors(sample_id, samples[sample_id], predict, ", ".join(texts))
             shown[kind].append(pictures)
     return shown
+
+
+def advise(
+    results: EvaluationResults, card: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> TrainingAdvice:
+    """Read what the advice depends on; see `write_evaluation_report` for the arguments."""
+    return advise_training(
+        results.history,
+        results.fingerprint.samples,
+        results.scores.get("dice", {}).get("interval"),
+        card["training"],
+        parameters,
+    )
+
+
+def _show_labels(
+    suspicious: pd.DataFrame | None, samples: Mapping[str, Sample], predict: Predict
+) -> list[tuple[PagePicture, PagePicture]]:
+    """Show the most suspicious masks beside the predictions."""
+    ids = [] if suspicious is None else suspicious["id"].head(MOST_LABELS).tolist()
+    return [show_errors(i, samples[i], predict, "training image") for i in ids if i in samples]
 
 
 def _baseline_table(baselines: Mapping[str, Any]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,8 +17,10 @@ from filelock import FileLock
 from tests.conftest import TINY, kedro_run
 from unetflow.cli import SKIPPED_CODE, run
 from unetflow.evaluation.charged import YardstickComparison
+from unetflow.core.errors import InputError
+from unetflow.datasets.champion import ChampionRecord
 from unetflow.pipeline_registry import register_pipelines
-from unetflow.pipelines.retraining.pipeline import show_differences
+from unetflow.pipelines.retraining.pipeline import look_for_reason, show_differences
 from unetflow.pipelines.retraining.runner import SKIPPED
 
 RETRAINING = ("--pipelines", "retraining", "--params")
@@ -259,3 +262,22 @@ def test_only_the_champion_of_the_decision_is_drawn_beside_the_challenger(versio
     assert (challenger.asked, champion.asked, shown) == (1, compared, ["a"])
     titles = " ".join(axes.get_title() for axes in figure.axes)
     assert ("0.800 -> 0.900" in titles) == bool(compared)
+
+
+def test_new_meaning_under_an_old_name_is_refused_before_anything_is_trained():
+    before = pd.DataFrame(
+        {
+            "image_file": ["a.png"],
+            "image_sha256": ["1"],
+            "mask_sha256": ["1m"],
+            "pixel_digest": ["p1"],
+            "split": ["train"],
+            "fraction_background": [0.9],
+            "fraction_cell": [0.1],
+        }
+    )
+    swapped = before.assign(fraction_background=0.1, fraction_cell=0.9)
+    record = ChampionRecord("unetflow", "1", datetime.now(UTC), before, {}, lambda: None)
+    rest = (None, swapped, None, None, None)
+    with pytest.raises(InputError, match=r"'cell' covers 90\.0% .* and 10\.0% when the champion"):
+        look_for_reason(record, *rest)

@@ -15,6 +15,7 @@ from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.samples import SampleFolder
 from unetflow.datasets.champion import ChampionRecord
 from unetflow.evaluation import promotion
+from unetflow.evaluation.class_meaning import keep_meaning
 from unetflow.pipelines import augmentation, construction, evaluation, ingestion, planning, training
 from unetflow.pipelines.stage import Figure, KerasModel, Segmenter, node, stage
 from unetflow.visualization.figures import Specimen, draw_gallery
@@ -98,12 +99,13 @@ def look_for_reason(
         Plain values: `due`, `reason`, `champion` (its version), `new_pairs`, `age_days`.
 
     Raises:
-        InputError: A test image of the champion would be trained on, or the champion is for
-            other classes or images.
+        InputError: A test image of the champion would be trained on, the classes mean something
+            else than they did to the champion, or it is for other classes or images.
     """
     if record is None:
         return {"due": True, "reason": "there is no champion yet", "champion": None}
     promotion.keep_test_images(manifest, record.manifest)
+    keep_meaning(manifest, record.manifest)
     new = promotion.find_new_pairs(manifest, record.manifest)
     age = (datetime.now(UTC) - record.registered).total_seconds() / 86400
     reason = promotion.find_reason(

@@ -107,6 +107,7 @@ def test_fingerprint_of_two_small_samples(stored, manifest):
         "width": {"smallest": 2, "median": 2.5, "largest": 3},
         "largest": {"height": 4, "width": 4},
         "empty_fraction": 0.0,
+        "objects": None,
     }
 
 

@@ -97,6 +97,7 @@ def test_hand_worked_description(tmp_path):
         "fraction_cell": 4 / 17,
         "fraction_rim": 3 / 17,
         "objects": 4,  # the three cells above touch at a corner, as do the two rims below
+        "touching": None,
         "has_instances": False,
         "overlap": 0,
         "pixel_digest": pixel_digest(image),
@@ -150,6 +151,7 @@ class TestObjectsOfTheSource:
         pair = pair_of(tmp_path, [[5, 5, 7], [0, 7, 7]], annotate=InstanceMask)
         description = describe(pair, TWO)
         assert (description["objects"], description["has_instances"]) == (2, True)
+        assert description["touching"] == 2
         assert description["fraction_nucleus"] == 5 / 6
 
     def test_are_counted_as_one_though_they_lie_apart(self, tmp_path):

@@ -3,6 +3,7 @@
 Where neither the report nor what a run prints matters, it runs without a session of Kedro.
 """
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -77,6 +78,45 @@ def test_an_undescribed_folder_is_detected_and_the_printed_lines_fix_its_layout(
     assert pinned["raw_pairs"]["images"] == "images"
     assert ingest(mine, entry=pinned["raw_pairs"]).exit_code == 0
     pd.testing.assert_frame_equal(manifest_of(mine), before)
+
+
+def test_masks_that_number_objects_are_recognised_and_the_printed_lines_pin_it(mine, caplog):
+    for number, path in enumerate(sorted((mine / "masks").iterdir())):
+        numbers = np.zeros((64, 64), np.uint8)
+        for place in range(9 + number):
+            top, left = 10 * (place // 6), 10 * (place % 6)
+            numbers[top : top + 9, left : left + 10] = place + 1  # rows of objects that touch
+        Image.fromarray(numbers).save(path)
+    result = ingest(mine, catalog=FOLDERS)
+    assert result.exit_code == 0, result.output
+    explained = result.output.partition("Detected objects: the values of the masks number")[2]
+    pinned = yaml.safe_load(explained.partition("\n")[2].partition("\nData report:")[0])
+    assert pinned == {"ingestion": {"masks": {"instances": True}}}
+    before = manifest_of(mine)
+    assert sorted(before["objects"]) == list(range(9, 21))
+    assert (before["touching"] >= before["objects"] - 1).all()
+    fingerprint = json.loads((mine.parent / "data/03_primary/fingerprint.json").read_text())
+    of_training = before[before["split"] == "train"]
+    assert fingerprint["objects"]["objects"] == of_training["objects"].sum()
+    assert fingerprint["objects"]["touching"] == of_training["touching"].sum()
+    assert fingerprint["objects"]["area_percentiles"]["50"] == 90
+    assert "touch another" in report_of(mine)
+    (mine.parent / "conf/local/parameters.yml").write_text(yaml.safe_dump(pinned))
+    again = ingest(mine)
+    assert "Detected objects" not in again.output
+    pd.testing.assert_frame_equal(manifest_of(mine), before)
+
+
+def test_a_class_on_most_pixels_is_asked_about(mine, caplog):
+    for path in (mine / "masks").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    assert ingest(mine, catalog=FOLDERS).exit_code == 0
+    asked = [
+        message for message in caplog.messages if "is the mask the wrong way round?" in message
+    ]
+    assert len(asked) == 1
+    assert asked[0].startswith("'nucleus' covers ")
+    assert asked[0] in report_of(mine).replace("&#39;", "'")
 
 
 def test_the_slices_of_one_volume_are_cut_into_blocks(mine):

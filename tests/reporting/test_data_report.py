@@ -49,7 +49,7 @@ def test_names_are_escaped():
     assert ("code", {}) in page.elements
     assert page.tables["Images in which objects overlap"][1][0] == evil
     assert '"><b onclick=x>' in page.texts["images"]
-    assert "back`ground: no outline" in page.texts["images"]
+    assert "back`ground: neither tint nor outline" in page.texts["images"]
     assert "<u> (3 images)" in page.texts["splits"]
 
 
@@ -80,9 +80,9 @@ def test_summary_has_the_numbers_of_the_table():
         ["40 x 40", "1"],
     ]
     assert page.tables["Objects by split"][1:] == [
-        ["training", "1,237", "234", "3", "1,000", "0"],
-        ["validation", "3", "3", "3", "3", "0"],
-        ["test", "6", "3", "3", "3", "0"],
+        ["training", "1,237", "412.3", "234", "3", "1,000", "0", "0 (0 %)"],
+        ["validation", "3", "3.0", "3", "3", "3", "0", "0 (0 %)"],
+        ["test", "6", "3.0", "3", "3", "3", "0", "0 (0 %)"],
     ]
 
 

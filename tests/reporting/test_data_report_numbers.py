@@ -22,10 +22,18 @@ from unetflow.reporting.data_charts import (
     describe_intensities,
     draw_content,
     draw_intensities,
+    draw_object_areas,
     draw_sizes,
+    merge_areas,
 )
-from unetflow.reporting.data_report import count_problems, suspect_pairs
-from unetflow.reporting.data_tables import class_table, complete, fold_table, split_table
+from unetflow.reporting.data_report import ask_about_classes, count_problems, suspect_pairs
+from unetflow.reporting.data_tables import (
+    class_table,
+    complete,
+    fold_table,
+    object_table,
+    split_table,
+)
 from unetflow.reporting.html_page import count_of, data_size, listing, percent, render, to_svg
 
 
@@ -163,6 +171,55 @@ def test_content_figure_counts_every_image_once():
     assert heights == [24, 24, 8, 8, 8, 8]
     first = figure.axes[1].patches[0]
     assert (first.get_x(), first.get_width(), first.get_height()) == (-0.5, 2, 2)
+
+
+class TestObjects:
+    def test_are_counted_by_split_with_those_that_touch(self):
+        _, table = some(10)
+        table = table.assign(objects=range(10), touching=[float(n // 2) for n in range(10)])
+        rows = object_table(complete(table, CLASSES)).set_index("split")
+        # Of the training images, 0, 1, 3, 5, 6 and 8 objects; 0, 0, 1, 2, 3 and 4 of them touch.
+        columns = ["objects", "mean per image", "fewest", "most", "touch another"]
+        assert rows.loc["training", columns].tolist() == [23, "3.8", 0, 8, "10 (43.5 %)"]
+
+    def test_without_numbers_touch_nothing_known(self):
+        _, table = some(10)
+        bare = table.assign(has_instances=False, touching=np.nan)
+        for part in (bare, table.drop(columns="touching")):
+            assert "touch another" not in object_table(complete(part, CLASSES))
+
+    def test_have_a_chart_of_their_areas_on_the_page(self):
+        samples, table = some(10)
+        areas = merge_areas(table, samples)
+        assert areas.tolist() == [np.count_nonzero(s.label) for s in samples.values()]
+        bars = draw_object_areas(areas).axes[0].patches
+        assert sum(bar.get_height() for bar in bars) == 10
+        page = report(samples, table)
+        assert "They cover 4 to 64 pixels, half of them at least 16" in page.texts["objects"]
+        assert "touch another" in page.html
+        bare = report(samples, table.assign(has_instances=False))
+        assert "Sizes of the objects" not in bare.texts["objects"]
+
+    def test_of_one_size_have_a_chart_too(self):
+        assert draw_object_areas(np.array([7, 7])).axes[0].patches[0].get_height() == 2
+
+
+class TestWrongWayRound:
+    def test_a_class_on_most_pixels_is_asked_about_in_words(self):
+        samples, table = some(10)
+        swapped = table.assign(fraction_background=0.07, fraction_nucleus=0.93)
+        question = "'nucleus' covers 93.0 % of the pixels: is the mask the wrong way round?"
+        assert ask_about_classes(swapped, CLASSES) == [question]
+        page = report(samples, swapped)
+        assert any(question in text for _, text, _ in read_findings(page.html))
+        assert "'nucleus' covers 93.0 % of the pixels." in page.texts["classes"]
+
+    def test_a_usual_class_is_only_described(self):
+        samples, table = some(10)
+        assert ask_about_classes(table, CLASSES) == []
+        page = report(samples, table)
+        assert "wrong way round" not in page.html
+        assert "'nucleus' covers" in page.texts["classes"]
 
 
 def test_many_sizes_are_drawn_instead_of_listed():

@@ -69,7 +69,7 @@ LABELS = hnp.arrays(
 
 
 @given(LABELS)
-def test_each_class_is_outlined_in_its_own_way_and_what_is_ignored_is_hatched(label):
+def test_each_class_is_tinted_and_outlined_in_its_own_way_and_what_is_ignored_is_hatched(label):
     drawn = outline_classes(np.full((*label.shape, 3), 77, np.uint8), label)
     marks = class_marks([f"class {n}" for n in range(23)])
     visible = np.where(label == 255, 0, label)
@@ -81,8 +81,10 @@ def test_each_class_is_outlined_in_its_own_way_and_what_is_ignored_is_hatched(la
         ]
         if label[row, column] == 255:
             assert colour == ((200,) * 3 if (row + column) % 6 < 2 else (38,) * 3)
-        elif value == 0 or all(other == value for other in neighbours):
+        elif value == 0:
             assert colour == (77, 77, 77)
+        elif all(other == value for other in neighbours):
+            assert colour == tuple(int(0.75 * 77 + 0.25 * c) for c in marks[value].colour)
         else:
             assert colour in (marks[value].colour, marks[value].gap)
 

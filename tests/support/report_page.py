@@ -33,6 +33,10 @@ class Samples(dict):
         self.opened.append(sample_id)
         return super().__getitem__(sample_id)
 
+    def object_areas(self, sample_id):
+        label = self.get(sample_id).label
+        return np.array([np.count_nonzero(label == 1)])
+
     def histogram(self, sample_id):
         return intensity_histogram(self.get(sample_id).image)
 
@@ -118,7 +122,14 @@ def tabulate(samples, splits, classes=CLASSES, **columns):
         row |= {f"fraction_{c}": np.mean(counted == n) for n, c in enumerate(classes)}
         rows.append(row | {"dtype": sample.image.dtype.name, "image_bytes": sample.image.nbytes})
         rows[-1]["ignored"] = np.mean(sample.label == 255)
-    fixed = {"objects": 1, "has_instances": True, "overlap": 0, "fold": -1, "split_rule": "random"}
+    fixed = {
+        "objects": 1,
+        "touching": 0.0,
+        "has_instances": True,
+        "overlap": 0,
+        "fold": -1,
+        "split_rule": "random",
+    }
     table = pd.DataFrame(rows).assign(**fixed)
     return table.assign(group=table["id"], **columns)
 

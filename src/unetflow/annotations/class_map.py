@@ -138,9 +138,12 @@ def _undeclared_error(
     ]
     is_soft = len(values) > 4 and values[-1] == 255 and counts[0] + counts[-1] > counts.sum() / 2
     fix = "Write the missing values into `classes`, or give one class `values: rest`"
+    is_numbered = len(values) > _MAX_LISTED and values[-1] - values[0] < 1.25 * len(values)
     if len(undeclared) == 1 and len(absent) == 1:
         value = form.format(undeclared[0])
         fix = f"Did you mean {value} -> {absent[0].name}? Then write it into `classes`"
+    elif is_numbered and len(class_map.classes) == 2 and not class_map.in_colour:
+        fix += ". If they number the objects, set `ingestion.masks.instances: true`"
     elif is_soft and not class_map.in_colour:
         fix = (
             "These look like soft edges: set `ingestion.masks.binarise_at: 128`, which makes "

@@ -24,6 +24,9 @@ from unetflow.io.files import File
 from unetflow.io.formats.bounds import check_size
 from unetflow.io.formats.readers import read_mask
 
+_MAX_TABLE_NUMBER = 2**24
+"""Largest number that a table of all numbers up to it is worth its memory for."""
+
 
 @dataclass(frozen=True)
 class SourceImage:
@@ -89,7 +92,10 @@ class SemanticMask(_SingleMask):
 
 
 class InstanceMask(_SingleMask):
-    """A mask that numbers the objects: 0 is background, each other value one object."""
+    """A mask that numbers the objects: each value is one object, in however many pieces.
+
+    0 is background, and so is what the class of the background declares.
+    """
 
     kind = "instances"
 
@@ -104,8 +110,10 @@ class InstanceMask(_SingleMask):
         if mask.min() < 0:
             raise InputError(self.where, "it numbers an object below 0", "Number them from 1 on")
         ignored = ignored_pixels(mask, class_map)
-        numbers = mask if ignored is None else np.where(ignored, 0, mask)
-        instances = to_smallest_dtype(relabel_sequential(numbers)[0])
+        empty = np.isin(mask, [v for v in class_map.classes[0].values or () if isinstance(v, int)])
+        if ignored is not None:
+            empty |= ignored
+        instances = number_consecutively(np.where(empty, 0, mask))
         label: Label = np.where(instances > 0, np.uint8(index), np.uint8(0))
         if ignored is not None:
             label[ignored] = IGNORE
@@ -239,6 +247,14 @@ class ObjectCanvas:
         self._label[ignored & (self._instances == 0)] = IGNORE
         overlap = int(np.count_nonzero(self._overlap))
         return RasterAnnotation(self._label, to_smallest_dtype(self._instances), overlap)
+
+
+def number_consecutively(numbers: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
+    """Number objects from 1 on in the order of their numbers; 0 stays."""
+    if int(numbers.max(initial=0)) <= _MAX_TABLE_NUMBER:
+        return to_smallest_dtype(relabel_sequential(numbers)[0])
+    known, ranks = np.unique(numbers, return_inverse=True)
+    return to_smallest_dtype(ranks.reshape(numbers.shape) + int(known[0] > 0))
 
 
 def to_smallest_dtype(numbers: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:

@@ -76,7 +76,24 @@ class Parameters(Strict):
             raise InputError(
                 "ingestion.masks.binarise_at", "it is for grey masks, not for colours", "Remove it"
             )
+        if masks.instances:
+            self._refuse_numbers_beside_classes()
         return self
+
+    def _refuse_numbers_beside_classes(self) -> None:
+        """Raise an `InputError` where values that number objects would mean something else, too."""
+        if len(self.classes) != 2:
+            problem = f"numbered objects have no class, and `classes` lists {len(self.classes)}"
+            fix = "List two classes, the background and that of the objects, or remove it"
+        elif self.ingestion.masks.binarise_at is not None:
+            problem = "`binarise_at` is set, which leaves no numbers"
+            fix = "Remove one of the two"
+        elif any(is_colour(value) for c in self.classes for value in c.values or ()):
+            problem = "`classes` gives colours, which are no numbers"
+            fix = "Give the background `values: 0` and the objects `values: rest`"
+        else:
+            return
+        raise InputError("ingestion.masks.instances", problem, fix)
 
     @model_validator(mode="after")
     def _training_fits_the_classes(self) -> Self:

@@ -17,6 +17,7 @@ from unetflow.data.intensity import (
     measure_moments,
 )
 from unetflow.data.manifest import digest_data
+from unetflow.data.object_sizes import ObjectStatistics, summarise_objects
 from unetflow.data.samples import SampleFolder
 
 
@@ -51,6 +52,8 @@ class Fingerprint(Strict):
         class_frequencies: Fraction of the training pixels that are not ignored, by class.
         empty_fraction: Fraction of the training images that hold no class but the first; None in
             files of earlier versions.
+        objects: Of the training images that number them; None where none does, and in files of
+            early versions.
     """
 
     digest: str
@@ -64,6 +67,7 @@ class Fingerprint(Strict):
     range: DriftReference | None = None
     class_frequencies: dict[str, float]
     empty_fraction: float | None = None
+    objects: ObjectStatistics | None = None
 
 
 def measure_fingerprint(
@@ -71,7 +75,8 @@ def measure_fingerprint(
 ) -> Fingerprint:
     """Measure the training split, and digest the whole data set.
 
-    The histograms of the samples are read one at a time. The classes are in the order of labels.
+    The histograms and object sizes of the samples are read one at a time. The classes are in the
+    order of labels.
     """
     training = manifest[manifest["split"] == "train"]
     moments: list[Moments] = []
@@ -101,6 +106,10 @@ def measure_fingerprint(
         },
         empty_fraction=float(
             (training[[f"fraction_{c.name}" for c in classes[1:]]] <= 0).all(axis=1).mean()
+        ),
+        objects=summarise_objects(
+            (samples.object_areas(sample_id) for sample_id in training["id"]),
+            training.get("touching", pd.Series(dtype=float)).dropna().astype(int).tolist(),
         ),
     )
 

@@ -12,21 +12,29 @@ from unetflow.data.samples import SampleFolder
 _IDENTITY = ("image_sha256", "mask_sha256", "stamp")
 _COLUMNS = ["id", "image_file", "mask_file", "image_sha256", "mask_sha256", "image_bytes"]
 _COLUMNS += ["changed", "stamp", "height", "width", "channels", "dtype", "ignored", "foreground"]
-_COLUMNS += ["objects", "has_instances", "overlap", "pixel_digest", "perceptual_hash"]
+_COLUMNS += ["objects", "touching", "has_instances", "overlap", "pixel_digest", "perceptual_hash"]
 _COLUMNS += ["source_group", "source_split", "is_series"]
 
 
 def tabulate(samples: SampleFolder, classes: Sequence[ClassSpec]) -> pd.DataFrame:
     """Return a table of the samples' descriptions, one row for each; no pixel is read.
 
-    It has the columns of `pair_reader.read_pair`, `stamp`, which changes with the sources, and
-    `foreground`, the fraction of the counted pixels that are not of the first class.
+    It has the columns of `pair_reader.read_pair` (`touching` is NaN where unknown), `stamp`, which
+    changes with the sources, and `foreground`, the fraction of the counted pixels that are not of
+    the first class.
     """
     rows = pd.DataFrame(list(samples.descriptions.values()))
     if not len(rows):
         return pd.DataFrame(columns=[*_COLUMNS, *(f"fraction_{c.name}" for c in classes)])
     foreground = rows[[f"fraction_{c.name}" for c in classes[1:]]].sum(axis=1)
-    return rows.drop(columns="recipe").assign(foreground=foreground.clip(0, 1))
+    return rows.drop(columns="recipe").assign(
+        foreground=foreground.clip(0, 1), touching=_touching_of(rows)
+    )
+
+
+def _touching_of(rows: pd.DataFrame) -> "pd.Series[float]":
+    unknown = pd.Series(float("nan"), rows.index)
+    return rows.get("touching", unknown).astype(float)
 
 
 def find_channel_mismatches(table: pd.DataFrame) -> list[InputError]:
@@ -95,7 +103,7 @@ def digest_data(manifest: pd.DataFrame) -> str:
 def digest_training(manifest: pd.DataFrame) -> str:
     """Return a digest of everything that training uses of the data, meaning of masks included."""
     class_map = [name for name in manifest.columns if name.startswith("fraction_")]
-    columns = ["id", "split", "pixel_digest", "mask_sha256", "ignored", *class_map]
+    columns = ["id", "split", "pixel_digest", "mask_sha256", "ignored", "has_instances", *class_map]
     columns = [name for name in columns if name in manifest.columns]
     table = manifest[columns].sort_values("id").to_json(orient="values", double_precision=15)
     return hashlib.sha256(table.encode()).hexdigest()

@@ -14,9 +14,10 @@ from unetflow.annotations.raster import RasterAnnotation, check_shape
 from unetflow.annotations.records import Pair
 from unetflow.core.errors import InputError
 from unetflow.core.hashing import sha256
-from unetflow.core.types import IGNORE
+from unetflow.core.types import IGNORE, Label
 from unetflow.data.duplicates import make_thumbnail
 from unetflow.data.intensity import intensity_histogram
+from unetflow.data.object_sizes import ObjectSizes, measure_object_sizes
 from unetflow.data.samples import Sample, SampleRecord
 from unetflow.io.files import ArchiveMember, File, file_signature, file_size, hide_home
 from unetflow.io.formats.readers import read_image, read_mask
@@ -34,9 +35,11 @@ def read_pair(pair: Pair, class_map: ClassMap, max_pixels: int) -> SampleRecord:
         the image's last change), `height`, `width`, `channels`, `dtype`, `ignored` (fraction of
         the pixels), for each class `fraction_<name>` (fraction of the pixels that are not
         ignored), `objects` (their number; connected components if the source does not separate
-        them), `has_instances`, `overlap` (pixels that several objects cover), `pixel_digest`,
-        `perceptual_hash`, `source_group` and `source_split` (None if the source states none) and
-        `is_series` (whether the source's group is a series of neighbours).
+        them), `touching` (objects with a pixel next to another object's, also across a corner;
+        None if the source does not separate them), `has_instances`, `overlap` (pixels that several
+        objects cover), `pixel_digest`, `perceptual_hash`, `source_group` and `source_split` (None
+        if the source states none) and `is_series` (whether the source's group is a series of
+        neighbours).
 
     Raises:
         InputError: One of the files cannot be read, or they do not match.
@@ -50,12 +53,14 @@ def read_pair(pair: Pair, class_map: ClassMap, max_pixels: int) -> SampleRecord:
         instances = None if drawn.instances is None else np.where(inside, drawn.instances, 0)
         label = np.where(inside, drawn.label, np.uint8(IGNORE))
         drawn = RasterAnnotation(label, instances, drawn.overlap)
+    objects = None if drawn.instances is None else measure_object_sizes(drawn.instances)
     return SampleRecord(
         Sample(image, drawn.label),
         drawn.instances,
         intensity_histogram(image, inside),
         make_thumbnail(image),
-        _describe(pair, image, drawn, class_map),
+        _describe(pair, image, drawn, objects, class_map),
+        None if objects is None else objects.areas,
     )
 
 
@@ -117,7 +122,11 @@ def _file_digest_of(file: File, _signature: str) -> str:
 
 
 def _describe(
-    pair: Pair, image: NDArray[np.generic], drawn: RasterAnnotation, class_map: ClassMap
+    pair: Pair,
+    image: NDArray[np.generic],
+    drawn: RasterAnnotation,
+    objects: ObjectSizes | None,
+    class_map: ClassMap,
 ) -> dict[str, Any]:
     counts = np.bincount(drawn.label.ravel(), minlength=IGNORE + 1)
     counted = drawn.label.size - counts[IGNORE]
@@ -138,16 +147,15 @@ def _describe(
             f"fraction_{c.name}": float(counts[index] / max(counted, 1))
             for index, c in enumerate(class_map.classes)
         },
-        "objects": _count_objects(drawn),
-        "has_instances": drawn.instances is not None,
+        "objects": _count_pieces(drawn.label) if objects is None else len(objects.areas),
+        "touching": None if objects is None else objects.touching,
+        "has_instances": objects is not None,
         "overlap": drawn.overlap,
         "pixel_digest": pixel_digest(image),
         "perceptual_hash": perceptual_hash(image),
     }
 
 
-def _count_objects(drawn: RasterAnnotation) -> int:
-    if drawn.instances is not None:
-        return int(np.count_nonzero(np.bincount(drawn.instances.ravel())[1:]))
-    foreground = np.where(drawn.label == IGNORE, 0, drawn.label)
+def _count_pieces(label: Label) -> int:
+    foreground = np.where(label == IGNORE, 0, label)
     return int(connected_components(foreground, background=0, connectivity=2).max())

@@ -21,7 +21,7 @@ from unetflow.io.files import file_signature, hide_home
 
 _log = logging.getLogger(__name__)
 
-_VERSION = 5
+_VERSION = 6
 """Version of the samples and descriptions; a new one causes all of them to be built again."""
 _MANY_FILES = 4000
 """Number of files from which further processes are worth the seconds that they take to start."""

@@ -51,6 +51,7 @@ class SampleRecord:
     histogram: NDArray[np.void]
     thumbnail: NDArray[np.uint8]
     description: dict[str, Any]
+    object_areas: NDArray[np.integer] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,10 @@ def write_record(folder: Path, record: SampleRecord) -> None:
         atomic_write(folder / OVERVIEW, sync_folder=False) as temporary,
         temporary.open("wb") as file,
     ):
-        np.savez(file, histogram=record.histogram, picture=record.thumbnail)
+        parts = {"histogram": record.histogram, "picture": record.thumbnail}
+        if record.object_areas is not None:
+            parts["object_areas"] = record.object_areas
+        np.savez(file, allow_pickle=False, **parts)
     write_description(folder, record.description)
 
 
@@ -109,6 +113,7 @@ class SampleFolder(Mapping[str, Sample]):
         descriptions: Description of each sample by id, in natural order.
         left_out: An error for each file that the source has left out.
         rejected: The pairs from which no sample could be built. `refused` holds all errors.
+        detected_objects: Explanation of numbered objects that were recognised in this run.
     """
 
     def __init__(
@@ -117,11 +122,13 @@ class SampleFolder(Mapping[str, Sample]):
         descriptions: Mapping[str, Mapping[str, Any]] = {},
         left_out: Sequence[InputError] = (),
         rejected: Sequence[RejectedPair] = (),
+        detected_objects: str = "",
     ) -> None:
         self.folder = folder
         self.descriptions = dict(descriptions)
         self.left_out = list(left_out)
         self.rejected = list(rejected)
+        self.detected_objects = detected_objects
         self.refused = [*left_out, *(pair.error for pair in rejected)]
         self._weights: Mapping[str, NDArray[np.float32]] | None = None
         self._headers: dict[Path, tuple[str, tuple[Any, ...]]] = {}
@@ -177,6 +184,15 @@ class SampleFolder(Mapping[str, Sample]):
     def histogram(self, sample_id: str) -> NDArray[np.void]:
         """Return the intensities of a sample; see `intensity.intensity_histogram`."""
         return self._read_overview(sample_id, "histogram")
+
+    def object_areas(self, sample_id: str) -> NDArray[np.integer] | None:
+        """Return the number of pixels of each object; None where the source does not number them.
+
+        Sums over many images need not read the objects of each.
+        """
+        if not self.descriptions[sample_id].get("has_instances"):
+            return None
+        return self._read_overview(sample_id, "object_areas")
 
     def thumbnail(self, sample_id: str) -> NDArray[np.uint8]:
         """Return the thumbnail of a sample; see `duplicates.make_thumbnail`."""

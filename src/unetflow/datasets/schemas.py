@@ -29,6 +29,7 @@ class ManifestSchema(pa.DataFrameModel):
     fractions: Series[float] = pa.Field(alias="fraction_.+", regex=True, in_range=_SHARE)
     foreground: Series[float] = pa.Field(in_range=_SHARE)
     objects: Series[int] = pa.Field(ge=0)
+    touching: Series[float] | None = pa.Field(ge=0, nullable=True)  # early manifests lack it
     has_instances: Series[bool]
     overlap: Series[int] = pa.Field(ge=0)
     pixel_digest: Series[str] = pa.Field(str_matches=_SHA256)

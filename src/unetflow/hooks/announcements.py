@@ -15,7 +15,7 @@ class AnnouncementHooks(CatalogHooks):
 
     `metadata: {unetflow: {announce: Report, line: 5}}` prints `Report: ` with the path of the entry
     once it has been saved, or its scores where it holds scores, in the order of `line`. A detected
-    layout is always printed, first.
+    layout, and objects that were recognised in masks, are always printed, first.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,9 @@ class AnnouncementHooks(CatalogHooks):
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Keep the scores or the path of what has been saved."""
+        """Keep the scores or the path of what has been saved, and what was recognised in masks."""
+        if detected := getattr(data, "detected_objects", ""):
+            self._lines[0, "Detected objects"] = detected
         wanted = self._metadata_of(dataset_name, "unetflow")
         if "announce" not in wanted:
             return

@@ -5,6 +5,7 @@ import logging
 import pandas as pd
 from kedro.pipeline import Pipeline
 
+from unetflow.annotations.autodetect.object_numbers import number_objects
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.records import Pairing
 from unetflow.config.classes import Classes
@@ -17,7 +18,7 @@ from unetflow.data.sample_builder import update_samples
 from unetflow.data.samples import SampleFolder
 from unetflow.data.splitting import SplitRule, split_samples
 from unetflow.pipelines.stage import list_first, node, stage
-from unetflow.reporting.data_report import write_data_report
+from unetflow.reporting.data_report import ask_about_classes, write_data_report
 
 _log = logging.getLogger(__name__)
 
@@ -84,13 +85,19 @@ def build_samples(
     """Bring the folder of samples up to date with the sources.
 
     Only what is new or has changed is decoded, a few pairs at a time, so that memory does not grow
-    with their number. A pair that cannot be read makes no sample; its reason is kept.
+    with their number. A pair that cannot be read makes no sample; its reason is kept. Masks that
+    number objects are recognised, unless the parameters say what they are.
     """
     _log.info("Found %d annotated images", len(pairing.pairs))
     if pairing.unlabelled:
         _log.info("Left %d images without annotation for inference", len(pairing.unlabelled))
     class_map = ClassMap.of(classes, ingestion.masks)
-    return update_samples(samples_before, pairing, class_map, ingestion)
+    pairing, detected = number_objects(
+        pairing, class_map, ingestion.masks.instances, ingestion.max_pixels
+    )
+    samples = update_samples(samples_before, pairing, class_map, ingestion)
+    samples.detected_objects = detected
+    return samples
 
 
 def describe_samples(samples: SampleFolder, classes: Classes) -> tuple[Table, Table]:
@@ -150,7 +157,12 @@ def report_data(
     samples: SampleFolder,
     classes: Classes,
 ) -> str:
-    """Write the data report as one HTML page; see `reporting.data_report`."""
+    """Write the data report as one HTML page; see `reporting.data_report`.
+
+    Where a class covers more than half of the pixels, a warning asks whether it is the right one.
+    """
+    for question in ask_about_classes(split_samples, classes.names):
+        _log.warning(question)
     return write_data_report(split_samples, quarantine, duplicates, leaks, samples, classes.names)
 
 

@@ -28,6 +28,8 @@ _EDGE = 160
 # More colours cannot be distinguished: the next classes have gaps in their outlines.
 _GAPS = (None, (0, 0, 0), (255, 255, 255))
 _DASH = 3
+_TINT = 0.25
+"""Fraction of the colour of a class in its pixels: what lies below stays visible."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +102,12 @@ def draw_thumbnail(sample: Sample) -> Picture:
 
 
 def outline_classes(picture: Picture, label: Label) -> Picture:
-    """Outline each class in its own way, inside its own pixels, and hatch ignored pixels."""
-    drawn = picture.copy()
+    """Tint and outline each class in its own way, and hatch ignored pixels.
+
+    Outlines lie inside their own pixels. They alone look the same from both sides, so that a tint
+    shows on which side the class is.
+    """
+    drawn = _tint(picture, label)
     hatch_ignored(drawn, label)
     edge = find_outlines(label)
     in_gap = diagonals(label.shape)[edge] // _DASH % 2
@@ -116,6 +122,15 @@ def class_marks(classes: Sequence[str]) -> list[Mark]:
         Mark(name, *_outline_of(index), seen_before=index > different)
         for index, name in enumerate(classes[1:], start=1)
     ]
+
+
+def _tint(picture: Picture, label: Label) -> Picture:
+    """Mix the colour of each class but the background into its pixels."""
+    drawn = picture.copy()
+    inside = (label > 0) & (label != IGNORE)
+    colours = _outline_table()[label[inside], 0]
+    drawn[inside] = (1 - _TINT) * picture[inside] + _TINT * colours
+    return drawn
 
 
 def _outline_of(index: int) -> tuple[Rgb, Rgb | None]:

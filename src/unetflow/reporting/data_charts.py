@@ -145,6 +145,29 @@ def draw_content(table: pd.DataFrame) -> "Figure":
     return figure
 
 
+def merge_areas(table: pd.DataFrame, samples: SampleFolder) -> NDArray[np.int64] | None:
+    """Return the areas in pixels of all objects that the source numbers; None without any."""
+    parts = [samples.object_areas(i) for i in table.loc[table["has_instances"].astype(bool), "id"]]
+    known = [part for part in parts if part is not None and len(part)]
+    return np.concatenate(known) if known else None
+
+
+def draw_object_areas(areas: NDArray[np.int64]) -> "Figure":
+    """Draw a histogram of the objects' areas, whose axis is logarithmic: areas differ widely."""
+    figure = new_figure(8.6, 2.6)
+    axes = figure.subplots()
+    low, high = max(int(areas.min()), 1), int(areas.max())
+    # Small areas are whole numbers that no narrower bin can tell apart.
+    edges = np.unique(np.geomspace(low, high + 1, _CONTENT_BINS + 1).round()) - 0.5
+    axes.hist(areas, edges.tolist(), color=BLUE)
+    axes.set(xlabel="area of the object in pixels", ylabel="objects", xscale="log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    limit_ticks(axes.yaxis, 4, integer=True)
+    axes.grid(alpha=0.3)
+    axes.set_axisbelow(True)
+    return figure
+
+
 def _bin_edges(
     values: NDArray[np.float64], counts: NDArray[np.int64], whole: bool
 ) -> NDArray[np.float64]:

@@ -26,8 +26,8 @@ def write_data_report(
     Args:
         table: A row for each sample with the columns of the manifest: `id`, `image_bytes`,
             `height`, `width`, `channels`, `dtype`, `ignored`, `fraction_<class>`, `objects`,
-            `has_instances`, `overlap`, `group`, `split`, `fold` (-1: none) and `split_rule`.
-            It may have no rows, and then needs no columns.
+            `touching`, `has_instances`, `overlap`, `group`, `split`, `fold` (-1: none) and
+            `split_rule`. It may have no rows, and then needs no columns.
         quarantine: `path`, `reason` and `fix` of each file that was left out.
         duplicates: `first`, `second`, `kind`, `distance` and `correlation` of each pair of samples
             that seem to show the same.
@@ -54,6 +54,7 @@ def write_data_report(
             "facts": data_tables.list_facts(full, classes) | facts,
             "tables": data_tables,
             "charts": data_charts,
+            "areas": data_charts.merge_areas(full, samples),
             "intensities": data_charts.describe_intensities(full, samples),
             "marks": class_marks(classes),
             "divided": int((full.groupby("group")["split"].nunique() > 1).sum()),
@@ -62,6 +63,13 @@ def write_data_report(
         }
         context |= _show_images(full, pairs[:MOST_PAIRS], samples)
     return render("data_report.html", context)
+
+
+def ask_about_classes(table: pd.DataFrame, classes: Sequence[str]) -> list[str]:
+    """Ask about each class whose share is unusual; the table is that of `write_data_report`."""
+    if table.empty:
+        return []
+    return data_tables.doubt_classes(data_tables.complete(table, classes), classes)
 
 
 def count_problems(
@@ -93,6 +101,7 @@ def count_problems(
         "forms": len(table[["channels", "dtype"]].drop_duplicates()),
         "ignored": int(ignored.sum()),
         "bare": int(bare.sum()),
+        "doubts": ask_about_classes(table, classes),
         "overlapping": int((table["overlap"] > 0).sum()),
     }
 

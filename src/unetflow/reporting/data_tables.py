@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from unetflow.reporting.html_page import SPLIT_NAMES, data_size, depth, listing, percent
 
 _MOST_OVERLAPS = 50
+_USUAL_MOST = 0.5
+"""Share of the pixels above which a class is more likely what lies around the objects."""
 
 
 def complete(table: pd.DataFrame, classes: Sequence[str]) -> pd.DataFrame:
@@ -74,14 +78,54 @@ def fold_table(full: pd.DataFrame) -> pd.DataFrame:
 
 
 def object_table(full: pd.DataFrame) -> pd.DataFrame:
-    """Return the number of objects by split."""
+    """Return the number of objects by split, and how many touch where they are numbered."""
     rows = []
     for name, part in by_split(full).items():
         objects = part["objects"]
-        row = {"split": name, "objects": int(objects.sum()), "median per image": _median(objects)}
-        row |= {"fewest": int(objects.min()), "most": int(objects.max())}
-        rows.append(row | {"images without objects": int((objects == 0).sum())})
-    return pd.DataFrame(rows)
+        row = {"split": name, "objects": int(objects.sum()), "mean per image": _mean(objects)}
+        row |= {"median": _median(objects), "fewest": int(objects.min())}
+        row |= {"most": int(objects.max()), "images without objects": int((objects == 0).sum())}
+        numbered = part[part["has_instances"].astype(bool)]
+        if len(numbered) and "touching" in part:
+            count, touching = int(numbered["objects"].sum()), int(numbered["touching"].sum())
+            row["touch another"] = f"{touching:,} ({percent(touching / max(count, 1))})"
+        rows.append(row)
+    return pd.DataFrame(rows).fillna("-")
+
+
+def size_facts(areas: NDArray[np.integer]) -> str:
+    """Return a sentence on the areas of objects in pixels; there is at least one."""
+    low, median, high = (f"{float(v):,.0f}" for v in np.percentile(areas, (1, 50, 99)))
+    return (
+        f"They cover {int(areas.min()):,} to {int(areas.max()):,} pixels, half of them at least "
+        f"{median}, and 98 % of them {low} to {high}."
+    )
+
+
+def class_sentences(full: pd.DataFrame, classes: Sequence[str]) -> list[str]:
+    """Say for each class but the background which share of the counted pixels it covers."""
+    return [
+        f"'{name}' covers {percent(share)} of the pixels."
+        for name, share in class_shares(full, classes).items()
+    ]
+
+
+def doubt_classes(full: pd.DataFrame, classes: Sequence[str]) -> list[str]:
+    """Ask about each class but the background that covers more than half of the pixels."""
+    return [
+        f"'{name}' covers {percent(share)} of the pixels: is the mask the wrong way round?"
+        for name, share in class_shares(full, classes).items()
+        if share > _USUAL_MOST
+    ]
+
+
+def class_shares(full: pd.DataFrame, classes: Sequence[str]) -> dict[str, float]:
+    """Return the share of each class but the background in all counted pixels; see `complete`."""
+    counted = max(float(full["counted"].sum()), 1.0)
+    return {
+        name: float((full[f"fraction_{name}"] * full["counted"]).sum()) / counted
+        for name in classes[1:]
+    }
 
 
 def overlap_table(full: pd.DataFrame) -> pd.DataFrame:
@@ -118,6 +162,10 @@ def _describe_sizes(full: pd.DataFrame) -> str:
     ends = sizes.iloc[[int(sizes["pixels"].argmin()), int(sizes["pixels"].argmax())]]
     smallest, largest = (f"{size.width} x {size.height}" for size in ends.itertuples())
     return smallest if len(sizes) == 1 else f"{len(sizes)}, from {smallest} to {largest}"
+
+
+def _mean(numbers: "pd.Series[int]") -> str:
+    return f"{float(numbers.mean()):,.1f}"
 
 
 def _median(numbers: "pd.Series[int]") -> str:

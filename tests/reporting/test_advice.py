@@ -38,6 +38,8 @@ def test_a_curve_rises_where_its_last_quarter_is_clearly_the_best(dice, is_risin
 def test_steps_are_those_of_all_epochs():
     planned = {"crops_per_image": 3, "batch_size": 4}
     assert count_steps(planned, 10, 5) == 5 * 8
+    assert count_steps(planned | {"steps_per_epoch": 6}, 10, 5) == 5 * 6
+    assert count_steps(planned | {"steps_per_epoch": None}, 10, 5) == 5 * 8
     assert count_steps({}, 10, 5) is None
 
 

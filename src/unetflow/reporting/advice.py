@@ -102,7 +102,8 @@ def count_steps(planned: Mapping[str, Any], images: int, epochs: int) -> int | N
     crops, batch = planned.get("crops_per_image"), planned.get("batch_size")
     if not crops or not batch:
         return None
-    return int(epochs * -(-images * crops // batch))
+    each = -(-images * crops // batch)
+    return int(epochs * min(each, planned.get("steps_per_epoch") or each))
 
 
 def name_length(planned: Mapping[str, Any], given: Mapping[str, Any], epochs: int) -> str:

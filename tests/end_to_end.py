@@ -77,6 +77,7 @@ class Story:
         pairs = {"type": "unetflow.datasets.SourceDataset", "path": "data/01_raw/demo"}
         self.configure("catalog", {"raw_pairs": {**pairs, "layout": "folders"}})
         self.configure("parameters", PARAMETERS)
+        self.configure("globals", {"preset": "lean"})
         write_synthetic_images(self.raw, PAIRS, SIZE, seed=1)
 
     def configure(self, name: str, values: dict[str, Any]) -> None:

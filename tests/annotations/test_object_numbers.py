@@ -193,6 +193,12 @@ def test_more_than_65535_objects_keep_their_numbers(tmp_path, first):
     np.testing.assert_array_equal(drawn.instances[::2, ::2].ravel(), np.arange(260 * 260) + 1)
 
 
+def test_the_catalog_may_say_so_for_folders_as_for_stacks(tmp_path):
+    folder_of(tmp_path, [numbered(3)])
+    (pair,) = find_pairs(tmp_path, "folders", {"instances": True}).pairs
+    assert pair.annotation.draw(numbered(3).shape, REST, MANY).instances.max() == 3
+
+
 def test_pages_of_stacks_are_recognised_like_files(tmp_path):
     pages = np.stack([numbered(n, columns=9)[:12] for n in (18, 12, 10)]).astype(np.uint16)
     for name in ("images", "masks"):

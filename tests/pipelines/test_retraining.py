@@ -16,9 +16,9 @@ from filelock import FileLock
 
 from tests.conftest import TINY, kedro_run
 from unetflow.cli import SKIPPED_CODE, run
-from unetflow.evaluation.charged import YardstickComparison
 from unetflow.core.errors import InputError
 from unetflow.datasets.champion import ChampionRecord
+from unetflow.evaluation.charged import YardstickComparison
 from unetflow.pipeline_registry import register_pipelines
 from unetflow.pipelines.retraining.pipeline import look_for_reason, show_differences
 from unetflow.pipelines.retraining.runner import SKIPPED

@@ -6,6 +6,7 @@ The files of `folders` hold one image each, those of `stacks` many pages.
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from unetflow.annotations.raster import InstanceMask, SemanticMask, SourceImage
 from unetflow.annotations.records import Pair, Pairing, folder_prefix, list_refused, sort_errors
@@ -28,6 +29,7 @@ def find_folder_pairs(
     mask_pattern: str | None = None,
     regions: str | None = None,
     region_pattern: str | None = None,
+    instances: bool = False,
 ) -> Pairing:
     """Pair the images of one folder with the masks of another.
 
@@ -41,12 +43,21 @@ def find_folder_pairs(
             the outer one is read without the inner one.
         regions: Folder of masks that are 0 where pixels must not count, likewise.
         image_pattern, mask_pattern, region_pattern: Regular expressions with at least one group.
+        instances: Whether the masks number objects instead of classes. The parameter
+            `ingestion.masks.instances` says so for all data.
     """
     places = {"image": images, "mask": masks} | ({"region": regions} if regions else {})
     patterns = {"image": image_pattern, "mask": mask_pattern, "region": region_pattern}
     for place in places.values():
         listing.within(place)
-    return _pair_files(listing, places, patterns)
+    found = _pair_files(listing, places, patterns)
+    if not instances:
+        return found
+    pairs = [
+        replace(pair, annotation=InstanceMask(SourceImage(pair.annotation.files[0])))
+        for pair in found.pairs
+    ]
+    return replace(found, pairs=pairs)
 
 
 def find_stacks(

@@ -14,6 +14,7 @@ from unetflow.augmentation.policy import Augmenter, build_policy
 from unetflow.config.augmentation import AugmentationParameters
 from unetflow.config.base import read_parameters
 from unetflow.core.errors import InputError
+from unetflow.data.samples import Sample
 
 CONF = Path(__file__).parents[2] / "conf/base"
 PRESETS = yaml.safe_load((CONF / "globals_presets.yml").read_text())["presets"]
@@ -67,12 +68,23 @@ def test_weights_move_exactly_as_the_label_and_change_nothing_else(chosen, each,
     label = random_pixels(shape, seed=seed)
     image = random_pixels((*shape, 1)).astype(np.float32) / 255
     alone = augmenter(image, label, seed)
-    changed, moved, weights = augmenter.change_weighted(
-        image, label, label.astype(np.float32), seed
+    targets = np.stack([label, 255 - label], axis=2)
+    changed = augmenter.change_sample(Sample(image, label, label.astype(np.float32), targets), seed)
+    np.testing.assert_array_equal(changed.image, alone[0], strict=True)
+    np.testing.assert_array_equal(changed.label, alone[1], strict=True)
+    np.testing.assert_array_equal(changed.weights, alone[1].astype(np.float32), strict=True)
+    moved = np.stack([alone[1], 255 - alone[1]], axis=2)
+    np.testing.assert_array_equal(changed.object_targets, moved, strict=True)
+
+
+def test_a_single_target_keeps_its_axis_and_missing_maps_stay_missing():
+    label = random_pixels((48, 48))
+    image = np.zeros((48, 48, 1), np.float32)
+    changed = Augmenter(always(FULL)).change_sample(
+        Sample(image, label, object_targets=label[:, :, np.newaxis]), 1
     )
-    np.testing.assert_array_equal(changed, alone[0], strict=True)
-    np.testing.assert_array_equal(moved, alone[1], strict=True)
-    np.testing.assert_array_equal(weights, moved.astype(np.float32), strict=True)
+    assert changed.weights is None
+    np.testing.assert_array_equal(changed.object_targets[:, :, 0], changed.label, strict=True)
 
 
 def test_weights_of_any_range_come_through_all_transforms_at_once():
@@ -80,10 +92,9 @@ def test_weights_of_any_range_come_through_all_transforms_at_once():
     table = np.array([0, -3.5, 1e6, 0.1], np.float32)
     augmenter = Augmenter(always(FULL))
     for seed in range(30):
-        _, moved, weights = augmenter.change_weighted(
-            np.zeros((48, 48, 3), np.float32), label, table[label], seed
-        )
-        np.testing.assert_array_equal(weights, table[moved], strict=True)
+        image = np.zeros((48, 48, 3), np.float32)
+        changed = augmenter.change_sample(Sample(image, label, table[label]), seed)
+        np.testing.assert_array_equal(changed.weights, table[changed.label], strict=True)
 
 
 def test_rotation_turns_by_no_more_than_its_angle_and_to_both_sides():

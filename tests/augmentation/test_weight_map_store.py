@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tests.support.images import store_samples
+from unetflow.augmentation import map_folder
 from unetflow.augmentation import weight_map as weighing
 from unetflow.augmentation.weight_map import (
     WeightFolder,
@@ -50,7 +51,7 @@ def open_maps(folder, stored):
 
 
 def test_each_sample_gets_the_map_of_its_label(tmp_path, stored):
-    assert update_weight_maps(tmp_path / "maps", stored, RULE, CLASS_WEIGHTS) == 2
+    assert update_weight_maps(WeightFolder(tmp_path / "maps"), stored, RULE, CLASS_WEIGHTS) == 2
     maps = open_maps(tmp_path / "maps", stored)
     assert list(maps) == ["a", "sub/b"]
     expected = weight_map(
@@ -67,10 +68,13 @@ def test_each_sample_gets_the_map_of_its_label(tmp_path, stored):
 def test_objects_are_those_of_the_source_or_the_pieces_of_a_class(tmp_path, stored):
     one_object = (two_squares().label == 1).astype(np.uint16)
     write_tiff(tmp_path / "samples/samples/a" / INSTANCES, one_object)
-    update_weight_maps(tmp_path / "maps", stored, RULE, CLASS_WEIGHTS)
+    update_weight_maps(WeightFolder(tmp_path / "maps"), stored, RULE, CLASS_WEIGHTS)
     assert open_maps(tmp_path / "maps", stored)["a"].max() == 2.0
     update_weight_maps(
-        tmp_path / "maps", stored, RULE.model_copy(update={"objects": "gap"}), CLASS_WEIGHTS
+        WeightFolder(tmp_path / "maps"),
+        stored,
+        RULE.model_copy(update={"objects": "gap"}),
+        CLASS_WEIGHTS,
     )
     label = two_squares().label
     expected = weight_map(
@@ -80,22 +84,22 @@ def test_objects_are_those_of_the_source_or_the_pieces_of_a_class(tmp_path, stor
 
 
 def test_maps_are_computed_once_and_again_when_anything_changes(tmp_path, stored, counted):
-    folder = tmp_path / "maps"
+    folder = WeightFolder(tmp_path / "maps")
     for _ in range(2):
         update_weight_maps(folder, stored, RULE, CLASS_WEIGHTS)
     assert len(counted) == 2
     assert update_weight_maps(folder, stored, WIDER, CLASS_WEIGHTS) == 2
     stored.descriptions["a"] = {**stored.descriptions["a"], "stamp": "another"}
     assert update_weight_maps(folder, stored, WIDER, CLASS_WEIGHTS) == 1
-    (folder / "sub/b/weights.tif").unlink()
+    (folder.folder / "sub/b/weights.tif").unlink()
     assert update_weight_maps(folder, stored, WIDER, CLASS_WEIGHTS) == 1
 
 
 def test_maps_that_are_no_longer_wanted_go(tmp_path, stored):
-    folder = tmp_path / "maps"
+    folder = WeightFolder(tmp_path / "maps")
     update_weight_maps(folder, stored, RULE, CLASS_WEIGHTS)
     update_weight_maps(folder, stored.select(["a"]), RULE, CLASS_WEIGHTS)
-    assert sorted(path.name for path in folder.rglob("*.tif")) == ["weights.tif"]
+    assert sorted(path.name for path in folder.folder.rglob("*.tif")) == ["weights.tif"]
     assert update_weight_maps(folder, stored.select(["a"]), RULE, CLASS_WEIGHTS) == 0
 
 
@@ -103,18 +107,18 @@ def test_a_run_that_is_killed_leaves_no_half_map(tmp_path, stored, monkeypatch):
     def die(*arguments, **options):
         raise KeyboardInterrupt
 
-    folder = tmp_path / "maps"
+    folder = WeightFolder(tmp_path / "maps")
     with monkeypatch.context() as patch:
-        patch.setattr(weighing, "write_tiff", die)
+        patch.setattr(map_folder, "write_tiff", die)
         with pytest.raises(KeyboardInterrupt):
             update_weight_maps(folder, stored, RULE, CLASS_WEIGHTS)
-    assert not list(folder.rglob("weights.json"))
+    assert not list(folder.folder.rglob("weights.json"))
     assert update_weight_maps(folder, stored, RULE, CLASS_WEIGHTS) == 2
 
 
 def test_samples_carry_their_maps(tmp_path, stored):
-    update_weight_maps(tmp_path / "maps", stored, RULE, CLASS_WEIGHTS)
-    weighted = stored.with_weights(open_maps(tmp_path / "maps", stored))
+    update_weight_maps(WeightFolder(tmp_path / "maps"), stored, RULE, CLASS_WEIGHTS)
+    weighted = stored.with_maps(open_maps(tmp_path / "maps", stored), {})
     assert list(weighted) == ["a", "sub/b"]
     assert len(weighted) == 2
     sample = weighted["sub/b"]

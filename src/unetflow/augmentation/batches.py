@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from multiprocessing import get_context
 from multiprocessing.context import SpawnContext
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unetflow.augmentation.crops import draw_crop
+from unetflow.augmentation.object_targets import STEPS
 from unetflow.augmentation.policy import Augmenter
 from unetflow.config.training import PlannedTraining
 from unetflow.core.errors import InputError
@@ -54,7 +55,8 @@ class CropSampler:
     def make_batch(self, order: Order) -> Batch:
         """Return images `(batch, size, size, channels)` and labels `(batch, size, size, 1)`.
 
-        Labels of samples with weights are float32 `(..., 2)`: the label, then the weight.
+        Labels of samples with weights are float32 `(..., 2)`: the label, then the weight. Those of
+        samples with targets for objects have these as further channels, from 0 to 1.
         """
         epoch, crops = order
         images, labels = zip(*(self.make_crop(epoch, *crop) for crop in crops), strict=True)
@@ -91,15 +93,23 @@ class CropSampler:
             fraction = 0.0  # so that an empty label is not searched
         sample = self.samples[source]
         crop = draw_crop(sample, size, random, margin=margin, foreground_fraction=fraction)
-        image = normalise(crop.image, self.intensity)
-        seed = int(random.integers(2**32))
+        crop = replace(crop, image=normalise(crop.image, self.intensity))
+        crop = self.augmenter.change_sample(crop, int(random.integers(2**32)))
         inner = slice(margin, size - margin)
-        if crop.weights is None:
-            image, label = self.augmenter(image, crop.label, seed)
-            return image, label[inner, inner, np.newaxis]
-        changed = self.augmenter.change_weighted(image, crop.label, crop.weights, seed)
-        image, label, weights = changed
-        return image, np.stack([label, weights], axis=2)[inner, inner].astype(np.float32)
+        return np.asarray(crop.image, np.float32), _stack_truth(crop)[inner, inner]
+
+
+def _stack_truth(crop: Sample) -> NDArray[Any]:
+    """Return the label as `(height, width, 1)`, or with weights and targets as float32 channels."""
+    weights, targets = crop.weights, crop.object_targets
+    if weights is None and targets is None:
+        return crop.label[:, :, np.newaxis]
+    if weights is None:
+        weights = np.ones(crop.label.shape, np.float32)
+    parts: list[NDArray[Any]] = [np.stack([crop.label, weights], axis=2)]
+    if targets is not None:
+        parts.append(targets / np.float32(STEPS))
+    return np.concatenate(parts, axis=2, dtype=np.float32)
 
 
 def fixed_crops(

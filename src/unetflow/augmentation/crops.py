@@ -59,14 +59,17 @@ def _cut(sample: Sample, top: int, left: int, size: int) -> Sample:
     ranges = list(zip((top, left), sample.label.shape, strict=True))
     rows, columns = (slice(max(start, 0), start + size) for start, _ in ranges)
     image, label = np.array(sample.image[rows, columns]), np.array(sample.label[rows, columns])
-    weights = None if sample.weights is None else np.array(sample.weights[rows, columns])
+    weights, targets = sample.weights, sample.object_targets
+    weights = None if weights is None else np.array(weights[rows, columns])
+    targets = None if targets is None else np.array(targets[rows, columns])
     outside = [(max(-start, 0), max(start + size - length, 0)) for start, length in ranges]
     if any(map(any, outside)):
         places = (mirrored_places(start, size, length) for start, length in ranges)
         image = np.array(sample.image[np.ix_(*places)])
         label = np.pad(label, outside, constant_values=IGNORE)
         weights = None if weights is None else np.pad(weights, outside)
-    return Sample(image, label, weights)
+        targets = None if targets is None else np.pad(targets, [*outside, (0, 0)])
+    return Sample(image, label, weights, targets)
 
 
 def mirrored_places(start: int, size: int, length: int) -> NDArray[np.intp]:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from unetflow.config.augmentation import AugmentationParameters
 from unetflow.core.errors import InputError
-from unetflow.core.types import Label
+from unetflow.core.types import OBJECT_OUTPUTS, Label
+from unetflow.data.samples import Sample
 
 Policy = Sequence[dict[str, Any]]
 
@@ -34,6 +35,9 @@ _SAMPLING = {
     "mask_interpolation": 0,  # OpenCV's nearest neighbour
     "border_mode": 4,  # OpenCV's mirroring without doubling the border
 }
+
+_TARGETS = OBJECT_OUTPUTS["both"]
+"""Names of the channels of a sample's targets, in their order; a sample may have fewer."""
 
 
 class Augmenter:
@@ -71,15 +75,19 @@ class Augmenter:
         changed = self._apply(seed, image=image, mask=label)
         return changed["image"], changed["mask"]
 
-    def change_weighted(
-        self, image: NDArray[np.float32], label: Label, weights: NDArray[np.float32], seed: int
-    ) -> tuple[NDArray[np.float32], Label, NDArray[np.float32]]:
-        """Augment an image and its label as a call does, and the label's weights with them.
+    def change_sample(self, sample: Sample, seed: int) -> Sample:
+        """Augment an image and its label as a call does, with the label's weights and targets.
 
-        The weights `(height, width)` float32 are moved exactly like the label.
+        They are moved exactly like the label. The image is float32 in [0, 1].
         """
-        changed = self._apply(seed, image=image, mask=label, weights=weights)
-        return changed["image"], changed["mask"], changed["weights"]
+        given = {} if sample.weights is None else {"weights": sample.weights}
+        if sample.object_targets is not None:
+            # One by one: OpenCV rounds the places of a mask with several channels otherwise.
+            given |= dict(zip(_TARGETS, np.moveaxis(sample.object_targets, 2, 0), strict=False))
+        changed = self._apply(seed, image=sample.image, mask=sample.label, **given)
+        moved = [changed[name] for name in _TARGETS if name in changed]
+        targets = np.stack(moved, axis=2) if moved else None
+        return Sample(changed["image"], changed["mask"], changed.get("weights"), targets)
 
     def _apply(self, seed: int, **targets: NDArray[Any]) -> dict[str, Any]:
         if not hasattr(self._local, "transform"):
@@ -97,7 +105,7 @@ class Augmenter:
         from unetflow.augmentation.transforms import Compose
 
         steps = [_build_step(step) for step in self._policy]
-        return Compose(steps, additional_targets={"weights": "mask"})
+        return Compose(steps, additional_targets=dict.fromkeys(("weights", *_TARGETS), "mask"))
 
 
 def _build_step(step: dict[str, Any]) -> Any:

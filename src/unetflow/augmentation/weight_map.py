@@ -3,107 +3,59 @@
 The maps are computed once for each sample, stored, and opened lazily.
 """
 
-import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import tifffile
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from unetflow.annotations.raster import to_smallest_dtype
+from unetflow.augmentation.map_folder import MapFolder, update_maps
 from unetflow.config.training import TrainingParameters, WeightMapParameters
-from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE, Label
 from unetflow.data.fingerprint import Fingerprint
-from unetflow.data.samples import INDEX, SampleFolder, remove_sample
-from unetflow.io.tiff_writer import write_tiff
+from unetflow.data.samples import SampleFolder
 
-WEIGHTS, MARK = "weights.tif", "weights.json"
 _FORM = 1
 """Raised when the content of weight maps changes, so that all are computed again."""
 _REACH = 6.0
 """In border widths: at this sum of the distances a gap adds less than 2e-8 of the weight."""
 
 
-class WeightFolder(Mapping[str, NDArray[np.float32]]):
-    """The weight maps of a folder by sample id, each opened as a memory map when it is asked for.
+class WeightFolder(MapFolder):
+    """The weight maps of a folder by sample id: `(height, width)` float32."""
 
-    The folder holds a folder for each sample; `ids` are those that have a map.
-    """
-
-    def __init__(self, folder: Path, ids: Sequence[str] = ()) -> None:
-        self.folder, self._ids = folder, dict.fromkeys(ids)
-
-    @classmethod
-    def read(cls, folder: Path) -> "WeightFolder":
-        """List the maps of a folder; a `FileNotFoundError` or `ValueError` if there is no list."""
-        return cls(folder, json.loads((folder / INDEX).read_text(encoding="utf-8")))
-
-    def write_index(self) -> None:
-        """Replace the list of the folder's maps in one step."""
-        with atomic_write(self.folder / INDEX) as temporary:
-            temporary.write_text(json.dumps(list(self._ids)), encoding="utf-8")
-
-    def __getitem__(self, sample_id: str) -> NDArray[np.float32]:
-        if sample_id not in self._ids:
-            raise KeyError(sample_id)
-        weights: NDArray[np.float32] = tifffile.memmap(self.folder / sample_id / WEIGHTS, mode="r")
-        return weights
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._ids)
-
-    def __len__(self) -> int:
-        return len(self._ids)
+    FILE = "weights.tif"
 
 
 def update_weight_maps(
-    folder: Path,
+    folder: WeightFolder,
     samples: SampleFolder,
     settings: WeightMapParameters,
     class_weights: Mapping[str, float],
 ) -> int:
     """Bring a folder of weight maps up to date, and return how many were computed.
 
-    A map is left alone when its sample and the settings are those of before. Each map is whole or
-    does not count, so that a killed run resumes where it was. The folder's index is removed first:
-    until it is written again, the folder counts as empty. `class_weights` holds the weight of each
-    class by its name, in the order of the labels.
+    See `map_folder.update_maps`. `class_weights` holds the weight of each class by its name, in the
+    order of the labels.
     """
-    (folder / INDEX).unlink(missing_ok=True)
-    for mark in sorted(folder.rglob(MARK)):
-        if mark.parent.relative_to(folder).as_posix() not in samples.descriptions:
-            remove_sample(mark.parent, (MARK, WEIGHTS))
-    rule = hashlib.sha256(f"{_FORM} {settings} {dict(class_weights)}".encode()).hexdigest()
-    computed = 0
-    for sample_id in samples:
-        mark, target = folder / sample_id / MARK, folder / sample_id / WEIGHTS
-        stamp = json.dumps({"rule": rule, "sample": samples.descriptions[sample_id]["stamp"]})
-        whole = mark.is_file() and target.is_file()
-        if whole and mark.read_text(encoding="utf-8", errors="replace") == stamp:
-            continue
-        mark.unlink(missing_ok=True)
+
+    def compute(sample_id: str) -> NDArray[np.float32]:
         label = np.asarray(samples[sample_id].label)
         if settings.objects is None:
             instances = samples.instances(sample_id)
         else:
             instances = objects_of(label, list(class_weights).index(settings.objects))
-        weights = weight_map(
+        return weight_map(
             label,
             instances,
             class_weights=list(class_weights.values()),
             border_weight=settings.border_weight,
             border_width=settings.border_width,
         )
-        write_tiff(target, weights, sync_folder=False)
-        with atomic_write(mark) as temporary:
-            temporary.write_text(stamp, encoding="utf-8")
-        computed += 1
-    return computed
+
+    return update_maps(folder, samples, f"{_FORM} {settings} {dict(class_weights)}", compute)
 
 
 def balance_classes(frequencies: Sequence[float]) -> tuple[float, ...]:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from unetflow.config.base import Count, Strict
+from unetflow.core.types import OBJECT_OUTPUTS
 
 Depth = Annotated[int, Field(ge=1, le=8)]
 
@@ -29,9 +30,18 @@ class ModelParameters(Strict):
     head: Literal["auto", "sigmoid", "softmax"] = "auto"
     """sigmoid for two classes, softmax for any number; auto takes the smaller one"""
 
-    def count_outputs(self, classes: int) -> int:
+    instances: Literal["auto", "none", "boundary", "distance", "both"] = "auto"
+    """Further outputs that separate touching objects: none, their boundary, the distance to their
+    outside, or both; auto takes both where the samples number their objects and some touch"""
+
+    def count_probabilities(self, classes: int) -> int:
         """Return the number of probabilities for each pixel."""
         return 1 if classes == 2 and self.head != "softmax" else classes
+
+    def count_outputs(self, classes: int) -> int:
+        """Return the number of outputs for each pixel; those of `auto` as if they were needed."""
+        outputs = OBJECT_OUTPUTS["both" if self.instances == "auto" else self.instances]
+        return self.count_probabilities(classes) + len(outputs)
 
 
 class PlannedModel(ModelParameters):
@@ -39,3 +49,4 @@ class PlannedModel(ModelParameters):
 
     depth: Depth
     base_filters: Count
+    instances: Literal["none", "boundary", "distance", "both"] = "none"

@@ -1,7 +1,7 @@
 """Types and constants that every package shares."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,19 @@ IGNORE = 255
 """The label of pixels that count neither in training nor in a score."""
 Label = NDArray[np.uint8]
 SPLITS = ("train", "validation", "test")
+
+ObjectOutput = Literal["boundary", "distance"]
+OBJECT_OUTPUTS: Mapping[str, tuple[ObjectOutput, ...]] = {
+    "none": (),
+    "boundary": ("boundary",),
+    "distance": ("distance",),
+    "both": ("boundary", "distance"),
+}
+"""The outputs that a network has for objects, besides the probabilities of classes, in this order.
+
+`boundary` is the probability that a pixel lies on the outline of an object, `distance` the distance
+to the nearest pixel outside the object, from 0 at its edge to 1 at its middle.
+"""
 
 Identity = Mapping[str, Any]
 """All that a training's result depends on, by name, as plain values that JSON can hold."""

@@ -32,11 +32,14 @@ class Sample:
         label: `(height, width)` uint8, class indices; 255 is ignored.
         weights: `(height, width)` float32, weight of each pixel's error in training; None if all
             are equal.
+        object_targets: `(height, width, outputs)` uint8, what a network learns about objects (see
+            `augmentation.object_targets`); None if it learns nothing about them.
     """
 
     image: NDArray[np.generic]
     label: Label
     weights: NDArray[np.float32] | None = None
+    object_targets: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,8 @@ class SampleFolder(Mapping[str, Sample]):
         self.rejected = list(rejected)
         self.detected_objects = detected_objects
         self.refused = [*left_out, *(pair.error for pair in rejected)]
-        self._weights: Mapping[str, NDArray[np.float32]] | None = None
+        self._weights: Mapping[str, NDArray[np.float32]] = {}
+        self._object_targets: Mapping[str, NDArray[np.uint8]] = {}
         self._headers: dict[Path, tuple[str, tuple[Any, ...]]] = {}
 
     @classmethod
@@ -167,8 +171,9 @@ class SampleFolder(Mapping[str, Sample]):
     def __getitem__(self, sample_id: str) -> Sample:
         folder = self._folder_of(sample_id)
         image, label = self._map(folder / IMAGE), self._map(folder / LABEL)
-        weights = None if self._weights is None else self._weights[sample_id]
-        return Sample(image if image.ndim == 3 else image[:, :, np.newaxis], label, weights)
+        image = image if image.ndim == 3 else image[:, :, np.newaxis]
+        maps = (self._weights.get(sample_id), self._object_targets.get(sample_id))
+        return Sample(image, label, *maps)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.descriptions)
@@ -205,13 +210,18 @@ class SampleFolder(Mapping[str, Sample]):
             raise InputError(
                 self.folder, f"sample '{missing[0]}' is not there", "Run the ingestion again"
             )
-        return SampleFolder(self.folder, {i: self.descriptions[i] for i in ids})
+        selected = {i: self.descriptions[i] for i in ids}
+        return SampleFolder(self.folder, selected).with_maps(self._weights, self._object_targets)
 
-    def with_weights(self, weights: Mapping[str, NDArray[np.float32]]) -> "SampleFolder":
-        """Return the samples together with their weight maps."""
-        weighted = SampleFolder(self.folder, self.descriptions)
-        weighted._weights = weights
-        return weighted
+    def with_maps(
+        self,
+        weights: Mapping[str, NDArray[np.float32]],
+        object_targets: Mapping[str, NDArray[np.uint8]],
+    ) -> "SampleFolder":
+        """Return the samples together with the weight maps and targets for objects that exist."""
+        mapped = SampleFolder(self.folder, self.descriptions)
+        mapped._weights, mapped._object_targets = weights, object_targets
+        return mapped
 
     def _read_overview(self, sample_id: str, name: str) -> NDArray[Any]:
         with np.load(self._folder_of(sample_id) / OVERVIEW, allow_pickle=False) as overview:

@@ -6,6 +6,7 @@ from unetflow.datasets.file_datasets import FileDataset as FileDataset
 from unetflow.datasets.file_datasets import PartitionsDataset as PartitionsDataset
 from unetflow.datasets.folder_datasets import CheckpointDataset as CheckpointDataset
 from unetflow.datasets.folder_datasets import LargeResultsDataset as LargeResultsDataset
+from unetflow.datasets.folder_datasets import ObjectTargetsDataset as ObjectTargetsDataset
 from unetflow.datasets.folder_datasets import SamplesDataset as SamplesDataset
 from unetflow.datasets.folder_datasets import WeightMapsDataset as WeightMapsDataset
 from unetflow.datasets.registered_models import ModelSourceDataset as ModelSourceDataset

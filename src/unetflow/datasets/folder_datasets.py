@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 
 from kedro.io import AbstractDataset
 
+from unetflow.augmentation.map_folder import MapFolder
+from unetflow.augmentation.object_targets import ObjectTargetFolder
 from unetflow.augmentation.weight_map import WeightFolder
 from unetflow.data.samples import INDEX, SampleFolder
 from unetflow.datasets.read_only import ReadOnlyDataset
@@ -12,7 +14,7 @@ from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.io.files import require_file
 from unetflow.training.saved_states import CheckpointFolder
 
-Contents = SampleFolder | WeightFolder
+Contents = SampleFolder | MapFolder
 
 
 class _IndexedFolderDataset(AbstractDataset[Contents, Contents]):
@@ -64,6 +66,12 @@ class WeightMapsDataset(_IndexedFolderDataset):
     """A folder with `<id>/weights.tif`, float32 and uncompressed, for each sample."""
 
     _contents = WeightFolder
+
+
+class ObjectTargetsDataset(_IndexedFolderDataset):
+    """A folder with `<id>/object_targets.tif`, uint8 and uncompressed, for each sample."""
+
+    _contents = ObjectTargetFolder
 
 
 class CheckpointDataset(ReadOnlyDataset[CheckpointFolder]):

@@ -1,8 +1,9 @@
 """The step from a network's probabilities to a label and objects, the same everywhere."""
 
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import expit, logit, softmax
 from skimage.morphology import remove_small_objects as keep_large_objects
@@ -13,6 +14,20 @@ from unetflow.instances.objects import Objects, find_objects
 
 SMALLEST_PROBABILITY = 1e-7
 """Networks round to 0 and 1, which have no finite logit."""
+
+
+class NetworkOutputs(NamedTuple):
+    """What a network computes for an image.
+
+    Attributes:
+        probabilities: `(height, width, classes)`, calibrated; or `(height, width, 1)` for the
+            foreground alone.
+        objects: `(height, width, outputs)`, the outputs that separate objects (see
+            `core.types.OBJECT_OUTPUTS`); None where the network has none.
+    """
+
+    probabilities: Probabilities
+    objects: NDArray[np.float32] | None
 
 
 class Postprocessing(BaseModel):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label, Predictor, Probabilities
 from unetflow.data.intensity import describe_drift
-from unetflow.inference.postprocessing import Postprocessing
+from unetflow.inference.postprocessing import NetworkOutputs, Postprocessing
 from unetflow.inference.runtimes.runtime import (
     Identity,
     KerasRuntime,
@@ -59,7 +59,8 @@ class Segmenter:
     def __init__(self, model: "keras.Model | Runtime", settings: SegmenterSettings) -> None:
         self.runtime: Runtime = model if isinstance(model, Runtime) else KerasRuntime(model)
         self.settings = settings
-        outputs, classes = self.runtime.outputs, len(settings.classes)
+        classes = len(settings.classes)
+        outputs = self.runtime.outputs - len(settings.object_outputs)
         if outputs != classes and (outputs, classes) != (1, 2):
             raise InputError(
                 "segmenter",
@@ -109,6 +110,12 @@ class Segmenter:
         Returns:
             `(height, width, classes)`, or `(height, width, 1)` for the foreground alone.
         """
+        return self.predict_outputs(image, views=views, overlap=overlap).probabilities
+
+    def predict_outputs(
+        self, image: NDArray[np.generic], *, views: int = 1, overlap: int | None = None
+    ) -> NetworkOutputs:
+        """Return all that the network computes; see `predict_probabilities`."""
         if image.ndim == 2:
             image = image[:, :, np.newaxis]
         self.require_fitting(image.shape, image.dtype)
@@ -117,7 +124,14 @@ class Segmenter:
             found = predict_tiled(predictor, image, settings.geometry, settings.tile)
         else:
             found = predict_blended(predictor, image, settings.geometry, overlap, settings.tile)
-        return self.postprocessing.calibrate(found)
+        return self.split_outputs(found)
+
+    def split_outputs(self, found: NDArray[np.float32]) -> NetworkOutputs:
+        """Calibrate the probabilities among a network's outputs `(height, width, outputs)`."""
+        count = len(self.settings.object_outputs)
+        classes = found.shape[2] - count
+        probabilities = self.postprocessing.calibrate(found[:, :, :classes])
+        return NetworkOutputs(probabilities, found[:, :, classes:] if count else None)
 
     def predictor(self, views: int = 1) -> Predictor:
         """Return a function from windows to probabilities that are not calibrated yet."""

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
+from unetflow.core.types import ObjectOutput
 from unetflow.data.intensity import DriftReference
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.runtimes.openvino_precision import quantise
@@ -48,6 +49,8 @@ class SegmenterSettings(BaseModel):
         tile: Longest edge of a window in pixels.
         postprocessing: How probabilities become a label.
         seen: Intensities and sizes of the training images; None in files that lack them.
+        object_outputs: Names of the outputs that follow the probabilities of the classes; see
+            `core.types.OBJECT_OUTPUTS`.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -59,6 +62,7 @@ class SegmenterSettings(BaseModel):
     tile: int
     postprocessing: Postprocessing
     seen: DriftReference | None = None
+    object_outputs: tuple[ObjectOutput, ...] = ()
 
 
 def complete_archive(path: Path, settings: SegmenterSettings) -> None:

@@ -117,12 +117,12 @@ def _binary_cross_entropy(pair: TargetPair) -> Tensor:
     """
     p, t = ops.clip(pair.prediction, _EPSILON, 1 - _EPSILON), pair.truth
     entropy = -(t * ops.log(p) + (1 - t) * ops.log(1 - p))
-    return _mean_over_counted(ops.mean(entropy, axis=-1, keepdims=True), pair)
+    return mean_over_counted(ops.mean(entropy, axis=-1, keepdims=True), pair)
 
 
 def _categorical_cross_entropy(pair: TargetPair) -> Tensor:
     """Return the mean of -ln(p), p the predicted probability of the true class."""
-    return _mean_over_counted(-ops.log(_probability_of_truth(pair)), pair)
+    return mean_over_counted(-ops.log(_probability_of_truth(pair)), pair)
 
 
 def _focal(pair: TargetPair) -> Tensor:
@@ -132,7 +132,7 @@ def _focal(pair: TargetPair) -> Tensor:
     weights take the part of alpha in the paper's equation 5.
     """
     p = _probability_of_truth(pair)
-    return _mean_over_counted(-((1 - p) ** _GAMMA) * ops.log(p), pair)
+    return mean_over_counted(-((1 - p) ** _GAMMA) * ops.log(p), pair)
 
 
 def _probability_of_truth(pair: TargetPair) -> Tensor:
@@ -145,7 +145,7 @@ def _probability_of_truth(pair: TargetPair) -> Tensor:
     return ops.clip(p, _EPSILON, 1 - _EPSILON)
 
 
-def _mean_over_counted(values: Tensor, pair: TargetPair) -> Tensor:
+def mean_over_counted(values: Tensor, pair: TargetPair) -> Tensor:
     """Reduce `(batch, height, width, 1)` to `(batch,)`; the weight of ignored pixels is 0."""
     total, number = sum_pixels(values * pair.weight), sum_pixels(pair.counted)
     return (total / ops.maximum(number, 1))[:, 0]

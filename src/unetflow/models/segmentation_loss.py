@@ -9,8 +9,10 @@ from keras import ops
 
 from unetflow.config.loss import read_loss
 from unetflow.core.errors import InputError
+from unetflow.core.types import OBJECT_OUTPUTS
 from unetflow.models.blocks import Tensor
 from unetflow.models.loss_terms import LOSSES, pair_targets, sum_pixels
+from unetflow.models.object_loss import object_loss
 
 
 @keras.saving.register_keras_serializable("unetflow")
@@ -25,9 +27,11 @@ class SegmentationLoss(keras.losses.Loss):
             "0.5*focal + tversky".
         class_weights: A weight per class, two for a sigmoid channel. `bce`, `cce` and `focal`
             multiply the pixels of a class by it.
-        outputs: Number of outputs concatenated in the prediction: the network's own and those of
+        outputs: Number of heads concatenated in the prediction: the network's own and those of
             deep supervision. Each has half the weight of the one before, as in nnU-Net (Isensee
             et al. 2021); all weights sum to 1.
+        instances: The outputs for objects that follow them, see `core.types.OBJECT_OUTPUTS`. The
+            loss of each is added; see `object_loss.object_loss`.
         **options: Arguments of `keras.losses.Loss`, such as `name`.
 
     Raises:
@@ -45,11 +49,13 @@ class SegmentationLoss(keras.losses.Loss):
         terms: Mapping[str, float] | str,
         class_weights: Sequence[float] | None = None,
         outputs: int = 1,
+        instances: str = "none",
         **options: Any,
     ) -> None:
         super().__init__(**options)
         self.terms = read_loss(terms)
         self.outputs = outputs
+        self.instances = instances
         self.class_weights = None if class_weights is None else tuple(map(float, class_weights))
         for weight in self.class_weights or ():
             if not 0 <= weight < math.inf:
@@ -62,26 +68,35 @@ class SegmentationLoss(keras.losses.Loss):
 
         Args:
             y_true: Labels, with pixel weights for `bce`, `cce` and `focal` as a second channel or
-                without; see `pair_targets`.
+                without (see `pair_targets`); with outputs for objects, always with weights, and
+                then a channel for each of these outputs.
             y_pred: Probabilities of class 1 or of all classes, `(batch, height, width, channels)`;
-                the same number of channels again for each further output.
+                the same number of channels again for each further head, and then the outputs for
+                objects.
 
         Raises:
             InputError: The number of class weights is not the number of classes.
         """
         factors = [0.5**number for number in range(self.outputs)]
-        outputs = ops.split(y_pred, self.outputs, axis=-1)
+        names = OBJECT_OUTPUTS[self.instances]
+        classes = y_pred.shape[-1] - len(names)
+        heads = ops.split(y_pred[..., :classes], self.outputs, axis=-1)
+        label = y_true[..., :2]
         first, *others = (
-            factor / sum(factors) * self._loss_of(y_true, output)
-            for factor, output in zip(factors, outputs, strict=True)
+            factor / sum(factors) * self._loss_of(label, head)
+            for factor, head in zip(factors, heads, strict=True)
         )
+        for number, name in enumerate(names):
+            place = slice(classes + number, classes + number + 1)
+            target = y_true[..., 2 + number : 3 + number]
+            others.append(object_loss(name, label, target, y_pred[..., place]))
         return sum(others, start=first)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor, which Keras stores with a model."""
         weights = None if self.class_weights is None else list(self.class_weights)
         own = {"terms": self.terms, "class_weights": weights, "outputs": self.outputs}
-        return {**super().get_config(), **own}
+        return {**super().get_config(), **own, "instances": self.instances}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "SegmentationLoss":
@@ -96,26 +111,27 @@ class SegmentationLoss(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("unetflow")
-def dice(y_true: Tensor, y_pred: Tensor, outputs: int = 1) -> Tensor:
+def dice(y_true: Tensor, y_pred: Tensor, outputs: int = 1, instances: str = "none") -> Tensor:
     """Return the Dice of each image, `(batch,)`: the mean over the classes except the background.
 
     A class that is absent from an image's truth and prediction is left out of the mean. If this
     leaves no class, the Dice is 1.
 
     Args:
-        y_true: `(batch, height, width, 1)` labels from 0, with 255 for ignored pixels; a second
-            channel is not used.
+        y_true: `(batch, height, width, 1)` labels from 0, with 255 for ignored pixels; further
+            channels are not used.
         y_pred: `(batch, height, width, 1)` probabilities of class 1, thresholded at 0.5; or
             `(batch, height, width, classes)`, of which the most probable class is taken.
-        outputs: Number of outputs concatenated in the prediction; the first one counts.
+        outputs: Number of heads concatenated in the prediction; the first one counts.
+        instances: The outputs for objects that follow them and do not count.
     """
-    channels = y_pred.shape[-1] // outputs
+    channels = (y_pred.shape[-1] - len(OBJECT_OUTPUTS[instances])) // outputs
     y_pred = y_pred[..., :channels]
     if channels == 1:
         mask = ops.cast(y_pred >= 0.5, y_pred.dtype)
     else:
         mask = ops.one_hot(ops.argmax(y_pred, axis=-1), channels, dtype=y_pred.dtype)
-    predicted, truth = pair_targets(y_true, mask).foreground
+    predicted, truth = pair_targets(y_true[..., :1], mask).foreground
     size = sum_pixels(predicted) + sum_pixels(truth)
     present = ops.cast(size > 0, size.dtype)
     dices = 2 * sum_pixels(predicted * truth) / ops.maximum(size, 1)

@@ -9,6 +9,7 @@ from keras import layers
 
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry, lost_pixels, unet_geometry
+from unetflow.core.types import OBJECT_OUTPUTS, ObjectOutput
 from unetflow.data.intensity import IntensityRange
 from unetflow.models.blocks import Tensor, conv_block, decoder_block, encoder_block
 
@@ -20,7 +21,7 @@ _POINTWISE = (layers.BatchNormalization, layers.Dropout, layers.GroupNormalizati
 _SPATIAL = ("kernel_size", "pool_size", "size", "strides", "dilation_rate", "padding", "cropping")
 
 
-def build_unet(
+def build_unet(  # noqa: PLR0913 - one for each option of the network
     input_shape: tuple[int | None, int | None, int],
     *,
     base_filters: int = 64,
@@ -31,6 +32,7 @@ def build_unet(
     padding: str = "same",
     up_activation: str = "none",
     deep_supervision: int = 0,
+    instances: str = "none",
     name: str = "U-Net",
 ) -> keras.Model:
     """Build a U-Net; the defaults give 31,055,297 parameters for 3 channels.
@@ -46,29 +48,31 @@ def build_unet(
         up_activation: Activation of the up-convolutions, "none" or "relu".
         deep_supervision: Number of decoder levels below the first with a head of their own, whose
             enlarged probabilities follow the network's own (see `without_deep_supervision`).
+        instances: Further outputs that separate touching objects, each one channel after all
+            others: "none", "boundary", "distance" or "both"; see `core.types.OBJECT_OUTPUTS`.
         name: The model's name.
 
     Returns:
         An untrained model from `(batch, height, width, channels)` float32, scaled to about
-        [0, 1], to probabilities `(batch, height, width, (1 + deep_supervision) classes)`.
+        [0, 1], to probabilities `(batch, height, width, (1 + deep_supervision) classes)`, followed
+        by the outputs of `instances`.
 
     Raises:
         InputError: An argument is out of range, or the size does not fit the depth.
     """
     _check_numbers(base_filters, depth, classes, deep_supervision, dropout)
-    _check_choices(normalisation, padding, up_activation)
+    _check_choices(normalisation, padding, up_activation, instances)
     _check_input_shape(input_shape, depth, padding)
     options = {"normalisation": normalisation, "padding": padding}
     filters = [base_filters * 2**level for level in range(depth + 1)]
     inputs = keras.Input(input_shape, name="image")
     bottom, skips = _contract(inputs, filters, dropout, options)
-    heads = [
-        _add_head(x, classes, level, padding)
-        for level, x in _expand(bottom, skips, filters, up_activation, options)
-        if level <= deep_supervision
-    ]
-    combine = layers.Concatenate(name="all_probabilities")
-    return keras.Model(inputs, combine(heads[::-1]) if deep_supervision else heads[0], name=name)
+    heads: list[Tensor] = []
+    for level, x in _expand(bottom, skips, filters, up_activation, options):
+        if level <= deep_supervision:
+            heads.insert(0, _add_head(x, classes, level, padding))
+    heads += [_add_output(x, output, 1, "sigmoid") for output in OBJECT_OUTPUTS[instances]]
+    return keras.Model(inputs, _combine(heads), name=name)
 
 
 def _contract(
@@ -109,14 +113,8 @@ def _expand(
 
 def _add_head(x: Tensor, classes: int, level: int, padding: str) -> Tensor:
     """Return the probabilities of a decoder level, enlarged to the size of the output."""
-    x = layers.Conv2D(
-        classes,
-        1,
-        activation="sigmoid" if classes == 1 else "softmax",
-        kernel_initializer="he_normal",
-        dtype="float32",
-        name=f"{_HEAD}_{level + 1}" if level else _HEAD,
-    )(x)
+    activation = "sigmoid" if classes == 1 else "softmax"
+    x = _add_output(x, f"{_HEAD}_{level + 1}" if level else _HEAD, classes, activation)
     if not level:
         return x
     x = layers.UpSampling2D(2**level, interpolation="bilinear", name=f"enlarge_{level + 1}")(x)
@@ -125,8 +123,25 @@ def _add_head(x: Tensor, classes: int, level: int, padding: str) -> Tensor:
     return layers.Cropping2D(crop, name=f"cut_{level + 1}")(x) if crop else x
 
 
+def _add_output(x: Tensor, name: str, channels: int, activation: str) -> Tensor:
+    return layers.Conv2D(
+        channels,
+        1,
+        activation=activation,
+        kernel_initializer="he_normal",
+        dtype="float32",
+        name=name,
+    )(x)
+
+
+def _combine(outputs: Sequence[Tensor]) -> Tensor:
+    if len(outputs) == 1:
+        return outputs[0]
+    return layers.Concatenate(name=f"all_{_HEAD}")(outputs)
+
+
 def without_deep_supervision(unet: keras.Model) -> keras.Model:
-    """Return the network with its own head alone, which shares the weights.
+    """Return the network without the heads of lower levels, which shares the weights.
 
     Example:
         ```python
@@ -134,8 +149,10 @@ def without_deep_supervision(unet: keras.Model) -> keras.Model:
         without_deep_supervision(unet).output_shape  # (None, 64, 64, 1)
         ```
     """
-    head = unet.get_layer(_HEAD).output
-    return unet if unet.output is head else keras.Model(unet.input, head, name=unet.name)
+    if count_heads(unet) == 1:
+        return unet
+    outputs = [unet.get_layer(name).output for name in (_HEAD, *list_object_outputs(unet))]
+    return keras.Model(unet.input, _combine(outputs), name=unet.name)
 
 
 def with_preprocessing(unet: keras.Model, intensity: IntensityRange) -> keras.Model:
@@ -166,9 +183,22 @@ def with_preprocessing(unet: keras.Model, intensity: IntensityRange) -> keras.Mo
     return keras.Model(inputs, copy(x), name="segmenter")
 
 
-def count_outputs(unet: keras.Model) -> int:
-    """Return the number of concatenated outputs: the network's own and those of lower levels."""
-    return int(unet.output_shape[-1] // unet.get_layer(_HEAD).filters)
+def count_heads(unet: keras.Model) -> int:
+    """Return the number of heads with probabilities, those of lower levels included."""
+    names: list[str] = [layer.name for layer in unet.layers]
+    return 1 + sum(name.startswith(f"{_HEAD}_") for name in names)
+
+
+def list_object_outputs(unet: keras.Model) -> tuple[ObjectOutput, ...]:
+    """Return the names of the outputs for objects; see `core.types.OBJECT_OUTPUTS`."""
+    names = {layer.name for layer in unet.layers}
+    return tuple(name for name in OBJECT_OUTPUTS["both"] if name in names)
+
+
+def name_instances(unet: keras.Model) -> str:
+    """Return the argument `instances` with which `build_unet` has made a network."""
+    own = list_object_outputs(unet)
+    return next(name for name, outputs in OBJECT_OUTPUTS.items() if outputs == own)
 
 
 def geometry_of(unet: keras.Model) -> Geometry:
@@ -184,8 +214,8 @@ def geometry_of(unet: keras.Model) -> Geometry:
     depth = sum(name.endswith("_pool") for name in names)
     if depth and "bottleneck_conv_1" in names:
         padding = unet.get_layer("bottleneck_conv_1").padding
-        supervised = sum(name.startswith(f"{_HEAD}_") for name in names)
-        options = {"padding": padding, "deep_supervision": supervised}
+        options: dict[str, Any] = {"padding": padding, "deep_supervision": count_heads(unet) - 1}
+        options["instances"] = name_instances(unet)
         twin = build_unet((None, None, 1), base_filters=1, depth=depth, **options)
         if _spatial_options(unet) == _spatial_options(twin):
             return unet_geometry(depth, padding)
@@ -219,11 +249,12 @@ def _check_numbers(
         raise InputError("dropout", f"{dropout} is not a fraction", "Use 0 or more, less than 1")
 
 
-def _check_choices(normalisation: str, padding: str, up_activation: str) -> None:
+def _check_choices(normalisation: str, padding: str, up_activation: str, instances: str) -> None:
     for name, choice, choices in (
         ("normalisation", normalisation, ("batch", "group", "instance", "none")),
         ("padding", padding, ("same", "valid")),
         ("up_activation", up_activation, ("none", "relu")),
+        ("instances", instances, tuple(OBJECT_OUTPUTS)),
     ):
         if choice not in choices:
             raise InputError(name, f"'{choice}' is unknown", f"Use one of {', '.join(choices)}")

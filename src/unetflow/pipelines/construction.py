@@ -49,7 +49,7 @@ def construct_unet(
     keras.utils.set_random_seed(seed)
     unet = build_unet(
         (None, None, fingerprint.channels),
-        classes=settings.count_outputs(len(classes)),
+        classes=settings.count_probabilities(len(classes)),
         **settings.model_dump(exclude={"head"}),
     )
     if start_model is not None:

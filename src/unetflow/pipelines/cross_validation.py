@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from kedro.pipeline import Node, Pipeline
 
+from unetflow.augmentation.object_targets import ObjectTargetFolder
 from unetflow.augmentation.weight_map import WeightFolder
 from unetflow.config.classes import Classes
 from unetflow.config.evaluation import EvaluationParameters
@@ -18,7 +19,12 @@ from unetflow.evaluation import fold_summary
 from unetflow.pipelines.construction import construct_unet
 from unetflow.pipelines.evaluation import finish_segmenter, score_test_images, summarise
 from unetflow.pipelines.stage import BeginFold, Segmenter, node, stage
-from unetflow.pipelines.training import compute_weight_maps, train_unet
+from unetflow.pipelines.training import (
+    attach_maps,
+    compute_object_targets,
+    compute_weight_maps,
+    train_unet,
+)
 from unetflow.training.saved_states import CheckpointFolder
 
 Trained = tuple[dict[str, Segmenter], dict[str, pd.DataFrame]]
@@ -45,13 +51,23 @@ def _train() -> list[Node]:
             "fold_weight_maps",
         ),
         node(
+            compute_fold_object_targets,
+            ["samples", "manifest", "plan", "fold_object_targets_before"],
+            "fold_object_targets",
+        ),
+        node(
+            attach_maps,
+            ["samples", "fold_weight_maps", "fold_object_targets"],
+            "fold_samples",
+            "attach_fold_maps",
+        ),
+        node(
             train_folds,
             [
-                "samples",
+                "fold_samples",
                 "manifest",
                 "params:classes",
                 "augmentation_policy",
-                "fold_weight_maps",
                 "plan",
                 "params:evaluation",
                 "params:seed",
@@ -115,8 +131,18 @@ def compute_fold_weight_maps(
             "overfitted crops say nothing about other images",
             "Set it to 0 for a cross-validation",
         )
-    everyone = manifest[manifest["fold"] >= 0].assign(split="train")
+    everyone = _train_on_all(manifest)
     return compute_weight_maps(samples, everyone, fingerprint, classes, plan, weight_maps_before)
+
+
+def compute_fold_object_targets(
+    samples: SampleFolder,
+    manifest: pd.DataFrame,
+    plan: Plan,
+    object_targets_before: ObjectTargetFolder,
+) -> ObjectTargetFolder:
+    """Compute the targets for objects of all samples in folds."""
+    return compute_object_targets(samples, _train_on_all(manifest), plan, object_targets_before)
 
 
 def train_folds(
@@ -124,7 +150,6 @@ def train_folds(
     manifest: pd.DataFrame,
     classes: Classes,
     policy: list[dict[str, Any]],
-    weight_maps: WeightFolder,
     plan: Plan,
     evaluation: EvaluationParameters,
     seed: int,
@@ -151,7 +176,6 @@ def train_folds(
                 part,
                 fingerprint,
                 policy,
-                weight_maps,
                 plan,
                 seed,
                 listeners,
@@ -184,6 +208,11 @@ def average_folds(
     from unetflow.inference.ensemble import average_segmenters
 
     return average_segmenters([fold_segmenters[name]() for name in _name_folds(manifest)])
+
+
+def _train_on_all(manifest: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of all samples in folds, as those of a training split."""
+    return manifest[manifest["fold"] >= 0].assign(split="train")
 
 
 def _name_folds(manifest: pd.DataFrame) -> list[str]:

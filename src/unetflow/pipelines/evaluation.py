@@ -11,6 +11,7 @@ from unetflow.config.classes import Classes
 from unetflow.config.evaluation import EvaluationParameters, ScoreParameters
 from unetflow.config.parameters import Plan
 from unetflow.core.hashing import generator_for
+from unetflow.core.types import OBJECT_OUTPUTS
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
@@ -157,6 +158,7 @@ def finish_segmenter(
         tile=plan.training.tile,
         postprocessing=Postprocessing.untuned(len(names)),
         seen=fingerprint.range,
+        object_outputs=OBJECT_OUTPUTS[plan.model.instances],
     )
     segmenter = Segmenter(unet, untuned)
     postprocessing, curve, calibration = tune_postprocessing(

@@ -9,12 +9,13 @@ import pandas as pd
 from kedro.pipeline import Pipeline
 
 from unetflow.augmentation.batches import fixed_crops
+from unetflow.augmentation.object_targets import ObjectTargetFolder, update_object_targets
 from unetflow.augmentation.policy import Augmenter
 from unetflow.augmentation.weight_map import WeightFolder, list_class_weights, update_weight_maps
 from unetflow.config.classes import Classes
 from unetflow.config.parameters import Plan
 from unetflow.core.errors import InputError
-from unetflow.core.types import IGNORE, Identity
+from unetflow.core.types import IGNORE, OBJECT_OUTPUTS, Identity
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import digest_training, samples_of_split
 from unetflow.data.samples import Sample, SampleFolder, spread_evenly
@@ -35,14 +36,19 @@ def create_pipeline() -> Pipeline:
             "weight_maps",
         ),
         node(
+            compute_object_targets,
+            ["samples", "manifest", "plan", "object_targets_before"],
+            "object_targets",
+        ),
+        node(attach_maps, ["samples", "weight_maps", "object_targets"], "samples_with_maps"),
+        node(
             train_unet,
             [
                 "unet_untrained",
-                "samples",
+                "samples_with_maps",
                 "manifest",
                 "fingerprint",
                 "augmentation_policy",
-                "weight_maps",
                 "plan",
                 "params:seed",
                 "training_log",
@@ -66,16 +72,44 @@ def compute_weight_maps(
 
     Where the plan asks for none, there are none; those of another preset stay on disk.
     """
-    folder = weight_maps_before.folder
+    maps = WeightFolder(weight_maps_before.folder)
     wanted = plan.training.weight_map
     training = samples_of_split(samples, manifest, "train")
     if wanted is None:  # another preset may want the maps of before again
-        return WeightFolder(folder, [])
+        return maps
     weights = list_class_weights(plan.training, fingerprint) or [1.0] * len(classes)
     weight_of = dict(zip(classes.names, weights, strict=True))
-    computed = update_weight_maps(folder, training, wanted, weight_of)
+    computed = update_weight_maps(maps, training, wanted, weight_of)
     _log.info("Computed %d of %d weight maps; the others are as before", computed, len(training))
-    return WeightFolder(folder, list(training))
+    return WeightFolder(maps.folder, list(training))
+
+
+def compute_object_targets(
+    samples: SampleFolder,
+    manifest: pd.DataFrame,
+    plan: Plan,
+    object_targets_before: ObjectTargetFolder,
+) -> ObjectTargetFolder:
+    """Compute what the network learns about objects, unless it is there from before.
+
+    Where the plan's network has no outputs for objects, there are none.
+    """
+    targets = ObjectTargetFolder(object_targets_before.folder)
+    outputs = OBJECT_OUTPUTS[plan.model.instances]
+    if not outputs:
+        return targets
+    training = samples_of_split(samples, manifest, "train")
+    computed = update_object_targets(targets, training, outputs)
+    message = "Computed the objects' targets of %d of %d images; the others are as before"
+    _log.info(message, computed, len(training))
+    return ObjectTargetFolder(targets.folder, list(training))
+
+
+def attach_maps(
+    samples: SampleFolder, weight_maps: WeightFolder, object_targets: ObjectTargetFolder
+) -> SampleFolder:
+    """Return the samples with what was computed for their training."""
+    return samples.with_maps(weight_maps, object_targets)
 
 
 def train_unet(
@@ -84,7 +118,6 @@ def train_unet(
     manifest: pd.DataFrame,
     fingerprint: Fingerprint,
     policy: list[dict[str, Any]],
-    weight_maps: WeightFolder,
     plan: Plan,
     seed: int,
     listeners: TrainingListeners,
@@ -92,7 +125,8 @@ def train_unet(
 ) -> tuple[KerasModel, pd.DataFrame]:
     """Train on random, augmented crops; validate on whole images.
 
-    The fingerprint fixes the scaling of the intensities and balances the classes. `checkpoints` may
+    The samples have the weight maps and targets that the plan asks for (see `attach_maps`). The
+    fingerprint fixes the scaling of the intensities and balances the classes. `checkpoints` may
     hold the state of the same training, which is then resumed; None saves no state.
 
     Returns:
@@ -106,8 +140,7 @@ def train_unet(
     from unetflow.training.fit import fit
     from unetflow.training.machine import settle_training
 
-    stored = samples_of_split(samples, manifest, "train")
-    training: Mapping[str, Sample] = stored.with_weights(weight_maps) if weight_maps else stored
+    training: Mapping[str, Sample] = samples_of_split(samples, manifest, "train")
     settings = settle_training(plan, fingerprint)
     validation: Mapping[str, Sample] = _choose_scored(
         samples_of_split(samples, manifest, "validation"), settings.validation_images

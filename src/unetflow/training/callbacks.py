@@ -66,6 +66,8 @@ class ValidationScores(keras.callbacks.Callback):
         samples: The validation samples by id, opened one at a time.
         intensity: The intensities that become 0 and 1.
         tile: Longest edge of a window in pixels.
+        object_outputs: Number of the network's last outputs that are no probabilities of classes,
+            and are not scored.
     """
 
     network: keras.Model
@@ -75,11 +77,13 @@ class ValidationScores(keras.callbacks.Callback):
     geometry: Geometry
     tile: int
     on_prediction: PredictionListener = _do_nothing
+    object_outputs: int = 0
 
     def __post_init__(self) -> None:
         super().__init__()
         self._predictor = as_predictor(self.network)
-        self._postprocessing = Postprocessing.untuned(self.network.output_shape[-1])
+        self._outputs = self.network.output_shape[-1] - self.object_outputs
+        self._postprocessing = Postprocessing.untuned(self._outputs)
         self._has_warned = False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
@@ -87,13 +91,14 @@ class ValidationScores(keras.callbacks.Callback):
         losses, charged = [], ChargedDice()
         for sample_id, sample in self.samples.items():
             image = normalise(sample.image, self.intensity)
-            probabilities = predict_tiled(self._predictor, image, self.geometry, self.tile)
+            found = predict_tiled(self._predictor, image, self.geometry, self.tile)
+            probabilities = found[:, :, : self._outputs]
             label = sample.label[np.newaxis, :, :, np.newaxis]
             losses.append(float(self.loss(label, probabilities[np.newaxis])))
-            found = self._postprocessing.apply(probabilities)
-            classes = max(probabilities.shape[2], 2)
-            charged.add_label(sample.label, found, classes)
-            self.on_prediction(epoch, sample_id, sample, found, classes)
+            mask = self._postprocessing.apply(probabilities)
+            classes = max(self._outputs, 2)
+            charged.add_label(sample.label, mask, classes)
+            self.on_prediction(epoch, sample_id, sample, mask, classes)
         logs["val_loss"] = float(np.mean(losses))
         logs["val_dice"] = charged.value
         if not self._has_warned and np.isnan(charged.value):

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,7 +15,13 @@ from unetflow.data.samples import Sample
 from unetflow.metrics.epochs import find_best_epoch
 from unetflow.models.device import compiles_with_xla
 from unetflow.models.segmentation_loss import SegmentationLoss, dice
-from unetflow.models.unet import count_outputs, geometry_of, without_deep_supervision
+from unetflow.models.unet import (
+    count_heads,
+    geometry_of,
+    list_object_outputs,
+    name_instances,
+    without_deep_supervision,
+)
 from unetflow.training.callbacks import (
     LearningRateLog,
     ProgressReport,
@@ -92,6 +99,7 @@ def fit(
         geometry,
         settings.tile,
         listeners.on_prediction,
+        object_outputs=len(list_object_outputs(unet)),
     )
     callbacks = _make_callbacks(settings, scores, feed, listeners, total_steps)
     keeper = EpochCheckpoint(network, checkpoint, settings.epochs, callbacks, listeners)
@@ -131,18 +139,18 @@ def _compile(unet: keras.Model, settings: PlannedTraining, total_steps: int) -> 
             "training.epochs or training.crops_per_image",
             total_steps,
         )
-    outputs = count_outputs(unet)
+    outputs = {"outputs": count_heads(unet), "instances": name_instances(unet)}
     unet.compile(
         optimizer=build_optimiser(settings, total_steps),
-        loss=_loss(settings, outputs),
-        metrics=[keras.metrics.MeanMetricWrapper(dice, name="dice", outputs=outputs)],
+        loss=_loss(settings, **outputs),
+        metrics=[keras.metrics.MeanMetricWrapper(dice, name="dice", **outputs)],
         jit_compile=compiles_with_xla(),
     )
 
 
-def _loss(settings: PlannedTraining, outputs: int = 1) -> SegmentationLoss:
+def _loss(settings: PlannedTraining, **outputs: Any) -> SegmentationLoss:
     weights = settings.class_weights if isinstance(settings.class_weights, list) else None
-    return SegmentationLoss(settings.loss, weights, outputs)
+    return SegmentationLoss(settings.loss, weights, **outputs)
 
 
 def _train(

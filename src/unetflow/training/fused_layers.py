@@ -17,7 +17,7 @@ from unetflow.models.blocks import Tensor
 WAY_OF_TRAINING = 2
 """Raised by a change after which earlier interrupted trainings cannot be resumed."""
 
-_IN_FLOAT32 = ("probabilities", "enlarge", "cut", "all_probabilities")
+_IN_FLOAT32 = ("probabilities", "enlarge", "cut", "all_probabilities", "boundary", "distance")
 """The heads and what follows them: a probability near 1 has fewer than 3 digits in bfloat16."""
 
 

@@ -88,7 +88,9 @@ class BioimageioPackage:
             np.save(folder / "test_output.npy", output, allow_pickle=False)
             Image.fromarray(self._draw_cover(output[0])).save(folder / "cover.png")
             known = self.model_card if self._is_of_the_model_card() else None
-            names = self.segmenter.settings.classes[-self.segmenter.runtime.outputs :]
+            settings = self.segmenter.settings
+            probabilities = self.segmenter.runtime.outputs - len(settings.object_outputs)
+            names = [*settings.classes[-probabilities:], *settings.object_outputs]
             text = write_readme(self.packaging, self.segmenter.settings, names, known)
             (folder / "README.md").write_text(text, encoding="utf-8")
             try:
@@ -102,7 +104,7 @@ class BioimageioPackage:
     def _draw_cover(self, output: Probabilities) -> NDArray[np.uint8]:
         """Draw the label over the part of the window that has an output."""
         settings, postprocessing = self.segmenter.settings, self.segmenter.postprocessing
-        label = postprocessing.apply(postprocessing.calibrate(output))
+        label = postprocessing.apply(self.segmenter.split_outputs(output).probabilities)
         cut = settings.geometry.shrink
         picture = to_picture(self.window[cut : cut + label.shape[0], cut : cut + label.shape[1]])
         return draw_label(picture, label, len(settings.classes), PREDICTION_COLOUR)
@@ -259,7 +261,7 @@ def choose_window(
             continue
         window = _cut_around_foreground(segmenter, image)
         output = segmenter.runtime(window[np.newaxis])[0]
-        if postprocessing.apply(postprocessing.calibrate(output)).any():
+        if postprocessing.apply(segmenter.split_outputs(output).probabilities).any():
             return window
         problems.append(f"  {name}: the model finds nothing in it")
     listing = "\n".join(problems[:10])

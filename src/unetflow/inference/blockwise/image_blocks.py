@@ -120,7 +120,7 @@ class PredictBlock(TaskFunction[Segmenter, Block, BlockResult]):
         predictor, shrink = context.predictor(self.views), context.settings.geometry.shrink
         found = _predict_windows(image, predictor, shrink, task)
         if found.ndim == 3:
-            probabilities = context.postprocessing.calibrate(found)
+            probabilities = context.split_outputs(found).probabilities
             label = context.postprocessing.classify(probabilities)
             return BlockResult(label, probabilities if self.probabilities else None)
         if self.probabilities:

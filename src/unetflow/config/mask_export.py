@@ -14,15 +14,16 @@ from unetflow.core.symmetries import MAX_VIEWS
 class ObjectParameters(Strict):
     """How objects are separated in masks; see `instances.objects`."""
 
-    method: Literal["components", "watershed"] = "components"
+    method: Literal["auto", "components", "watershed"] = "auto"
     """`components`: each connected piece of a class is an object; `watershed`: touching objects are
-    separated, too, by one seed each"""
+    separated, too, by one seed each; `auto`: as the model has learned it (see `model.instances`),
+    or else components"""
     connectivity: Literal["edges", "corners"] = "corners"
     """across which pixels are connected: `edges`, or `corners` too"""
     min_distance: Count = 10
-    """of two seeds, in pixels"""
+    """of two seeds of `watershed`, in pixels"""
     min_height: PositiveFinite = 2.0
-    """of a seed: its distance from the object's outline, in pixels"""
+    """of a seed of `watershed`: its distance from the object's outline, in pixels"""
 
 
 class BackgroundParameters(Strict):

@@ -10,7 +10,8 @@ from skimage.morphology import remove_small_objects as keep_large_objects
 
 from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.types import Label, Probabilities
-from unetflow.instances.objects import Objects, find_objects
+from unetflow.instances.objects import Objects, find_objects, number_objects
+from unetflow.instances.separation import Separation, separate_objects
 
 SMALLEST_PROBABILITY = 1e-7
 """Networks round to 0 and 1, which have no finite logit."""
@@ -22,12 +23,12 @@ class NetworkOutputs(NamedTuple):
     Attributes:
         probabilities: `(height, width, classes)`, calibrated; or `(height, width, 1)` for the
             foreground alone.
-        objects: `(height, width, outputs)`, the outputs that separate objects (see
-            `core.types.OBJECT_OUTPUTS`); None where the network has none.
+        landscape: `(height, width)`, in which each object is a hill (see
+            `separation.seed_landscape`); None where the network has no outputs for objects.
     """
 
     probabilities: Probabilities
-    objects: NDArray[np.float32] | None
+    landscape: NDArray[np.float32] | None
 
 
 class Postprocessing(BaseModel):
@@ -40,6 +41,7 @@ class Postprocessing(BaseModel):
             `evaluation.calibration`. 1 leaves them as they are.
         min_object_size: With two classes, connected pieces of the foreground with fewer pixels are
             removed; 0 keeps all.
+        separation: How the network's outputs for objects become seeds; None where it has none.
         objects: How objects are separated; None: they are not. Not stored with a segmenter.
     """
 
@@ -48,6 +50,7 @@ class Postprocessing(BaseModel):
     threshold: float | None
     temperature: Annotated[float, Field(gt=0)] = 1.0
     min_object_size: Annotated[int, Field(ge=0)] = 0
+    separation: Separation | None = None
     objects: ObjectParameters | None = None
 
     @classmethod
@@ -87,9 +90,22 @@ class Postprocessing(BaseModel):
         """Return the same postprocessing with another rule for objects."""
         return self.model_copy(update={"objects": objects})
 
-    def separate(self, label: Label) -> Objects | None:
-        """Separate the objects of a label; None without a rule for them."""
-        return None if self.objects is None else find_objects(label, self.objects)
+    def separate(
+        self, label: Label, landscape: NDArray[np.float32] | None = None
+    ) -> Objects | None:
+        """Separate the objects of a label; None without a rule for them.
+
+        The landscape is that of `NetworkOutputs`.
+        """
+        objects, separation = self.objects, self.separation
+        if objects is None:
+            return None
+        if objects.method != "auto" or landscape is None or separation is None:
+            return find_objects(label, objects)
+        return number_objects(
+            label,
+            lambda mask: separate_objects(mask, landscape, separation, self.min_object_size),
+        )
 
 
 def remove_small_objects(label: Label, min_size: int) -> Label:

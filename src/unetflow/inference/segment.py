@@ -129,11 +129,12 @@ class _SegmentWhole(TaskFunction[Segmenter, _Task, SegmentedImage]):
         pixels, classes, wanted = whole.pixels, context.settings.classes, self.wanted
         fraction = wanted.blended_overlap
         overlap = None if fraction is None else round(fraction * context.settings.tile)
-        probabilities = context.predict_probabilities(pixels, views=wanted.views, overlap=overlap)
+        outputs = context.predict_outputs(pixels, views=wanted.views, overlap=overlap)
+        probabilities = outputs.probabilities
         postprocessing = context.postprocessing.with_objects(wanted.objects)
         label = postprocessing.apply(probabilities)
         unlike = context.describe_drift(pixels)
-        objects, table = postprocessing.separate(label), None
+        objects, table = postprocessing.separate(label, outputs.landscape), None
         if objects is not None:
             table = measure_objects(objects, pixels, name, classes, whole.pixel_size, unlike)
         return SegmentedImage(

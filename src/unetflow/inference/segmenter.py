@@ -28,6 +28,7 @@ from unetflow.inference.segmenter_files import (
     read_own_settings,
 )
 from unetflow.inference.tta import average_views
+from unetflow.instances.separation import seed_landscape
 from unetflow.tiling.windows import predict_blended, predict_tiled
 
 if TYPE_CHECKING:
@@ -128,10 +129,11 @@ class Segmenter:
 
     def split_outputs(self, found: NDArray[np.float32]) -> NetworkOutputs:
         """Calibrate the probabilities among a network's outputs `(height, width, outputs)`."""
-        count = len(self.settings.object_outputs)
-        classes = found.shape[2] - count
+        names = self.settings.object_outputs
+        classes = found.shape[2] - len(names)
         probabilities = self.postprocessing.calibrate(found[:, :, :classes])
-        return NetworkOutputs(probabilities, found[:, :, classes:] if count else None)
+        landscape = seed_landscape(found[:, :, classes:], names) if names else None
+        return NetworkOutputs(probabilities, landscape)
 
     def predictor(self, views: int = 1) -> Predictor:
         """Return a function from windows to probabilities that are not calibrated yet."""

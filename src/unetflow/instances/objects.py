@@ -1,7 +1,7 @@
 """Single objects of a mask of classes: their separation, and a table of measurements."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,17 +68,27 @@ def find_objects(label: Label, settings: ObjectParameters | None = None) -> Obje
     not count as such. A pixel is a maximum if no pixel of its piece within `min_distance` rows and
     columns has a larger distance; of maxima closer than `min_distance` only the highest is kept,
     the first among equals. A piece without a seed, which is thinner than `min_height`, remains one
-    object. Without settings, the defaults of `ObjectParameters` apply.
+    object. Without settings, the defaults of `ObjectParameters` apply; of their methods, `auto` is
+    `components` here.
     """
     settings = settings or ObjectParameters()
     connectivity = _CONNECTIVITY[settings.connectivity]
-    inside = np.where(label == IGNORE, 0, label)
-    if settings.method == "components":
-        return _order(label, _connect(inside, connectivity))
+    if settings.method == "watershed":
+        return number_objects(label, lambda mask: _watershed(mask, settings, connectivity))
+    return _order(label, _connect(np.where(label == IGNORE, 0, label), connectivity))
+
+
+def number_objects(
+    label: Label, separate: Callable[[NDArray[np.bool_]], NDArray[np.int32]]
+) -> Objects:
+    """Separate the objects of each class by a function; see `find_objects`.
+
+    The function takes the mask of a class, and returns the number of each pixel's object.
+    """
     numbers = np.zeros(label.shape, np.int32)
     count = 0
-    for index in np.unique(inside[inside > 0]):
-        parted = _watershed(inside == index, settings, connectivity)
+    for index in np.setdiff1d(label, (0, IGNORE)):
+        parted = separate(label == index)
         numbers += np.where(parted > 0, parted + count, 0)
         count += int(parted.max())
     return _order(label, numbers)

@@ -48,7 +48,10 @@ def plan_run(
             )
         settled, reasons = plan_recipe(fingerprint, training)
         return Plan(
-            model=PlannedModel(**model.model_dump() | {"instances": "none" if model.instances == "auto" else model.instances}),
+            model=PlannedModel(
+                **model.model_dump()
+                | {"instances": "none" if model.instances == "auto" else model.instances}
+            ),
             training=PlannedTraining(**settled.model_dump()),
             reasons=reasons,
         )

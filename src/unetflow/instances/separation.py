@@ -1,0 +1,137 @@
+"""Separation of touching objects by what a network has learned about them."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from scipy import ndimage
+from skimage.measure import label as connected_components
+from skimage.segmentation import watershed
+
+from unetflow.core.types import ObjectOutput
+
+_EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
+_SMOOTHING = 0.25
+"""Standard deviation of the Gaussian that smooths a landscape, in minimal distances of seeds."""
+
+
+class Separation(BaseModel):
+    """How the outputs of a network become seeds, one for each object.
+
+    Attributes:
+        seed_threshold: Smallest height of a seed in the landscape of `seed_landscape`.
+        min_distance: Smallest distance of two seeds in pixels, along rows or columns.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seed_threshold: Annotated[float, Field(ge=0, le=1)]
+    min_distance: Annotated[int, Field(ge=1)]
+
+
+def seed_landscape(
+    outputs: NDArray[np.float32], names: Sequence[ObjectOutput]
+) -> NDArray[np.float32]:
+    """Return the landscape in which each object is a hill: distance times (1 - boundary).
+
+    Args:
+        outputs: `(height, width, outputs)`, from 0 to 1; see `core.types.OBJECT_OUTPUTS`.
+        names: Names of the outputs. A missing one leaves its factor out.
+
+    Returns:
+        `(height, width)`, from 0 to 1.
+    """
+    landscape = np.ones(outputs.shape[:2], np.float32)
+    for number, name in enumerate(names):
+        output = outputs[:, :, number]
+        landscape *= 1 - output if name == "boundary" else output
+    return landscape
+
+
+def separate_objects(
+    mask: NDArray[np.bool_],
+    landscape: NDArray[np.float32],
+    separation: Separation,
+    min_size: int = 0,
+) -> NDArray[np.int32]:
+    """Separate the objects of a mask by a watershed that is flooded from one seed for each.
+
+    Seeds are the maxima of the smoothed landscape. A piece of the mask without a seed stays one
+    object. Parts of a piece that are smaller than `min_size` join their neighbours: their seeds are
+    taken away, and the piece is flooded again. So the objects cover the mask.
+
+    Args:
+        mask: `(height, width)`, the foreground.
+        landscape: `(height, width)`, see `seed_landscape`.
+        separation: How seeds are found.
+        min_size: Smallest part of a piece in pixels.
+
+    Returns:
+        `(height, width)`: the number of each pixel's object from 1 on, 0 where there is none.
+    """
+    pieces = np.asarray(connected_components(mask, connectivity=2), np.int32)
+    hills = ndimage.gaussian_filter(
+        np.where(mask, landscape, 0), _SMOOTHING * separation.min_distance
+    )
+    seeds = _find_seeds(hills, mask, separation)
+    numbers = _flood(hills, seeds, pieces)
+    if min_size > 1:
+        kept = _large_parts(numbers, seeds, pieces, min_size)
+        if len(kept) < len(seeds):
+            numbers = _flood(hills, kept, pieces)
+    return numbers
+
+
+def _find_seeds(
+    hills: NDArray[np.float32], mask: NDArray[np.bool_], separation: Separation
+) -> NDArray[np.intp]:
+    """Return the places `(seeds, 2)` of maxima, the highest first, none too close to a higher one.
+
+    Of equally high maxima that are too close, the first one row by row stays.
+    """
+    reach = separation.min_distance
+    highest = ndimage.maximum_filter(hills, 2 * reach - 1, mode="nearest")
+    is_maximum = mask & (hills == highest) & (hills >= np.float32(separation.seed_threshold))
+    places = np.argwhere(is_maximum)
+    places = places[np.argsort(-hills[tuple(places.T)], kind="stable")]
+    taken = np.zeros(mask.shape, bool)
+    seeds = []
+    for row, column in places.tolist():  # only equally high maxima can be closer than the reach
+        if not taken[row, column]:
+            seeds.append((row, column))
+            top, left = max(row - reach + 1, 0), max(column - reach + 1, 0)
+            taken[top : row + reach, left : column + reach] = True
+    return np.array(seeds, np.intp).reshape(-1, 2)
+
+
+def _flood(
+    hills: NDArray[np.float32], seeds: NDArray[np.intp], pieces: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """Return the objects that the seeds grow into; a piece without a seed is one object."""
+    rows, columns = seeds.T
+    without = np.ones(int(pieces.max(initial=0)) + 1, bool)
+    without[0] = without[pieces[rows, columns]] = False
+    table = np.zeros(len(without), np.int32)
+    table[without] = len(seeds) + 1 + np.arange(np.count_nonzero(without))
+    markers = table[pieces]
+    markers[rows, columns] = 1 + np.arange(len(seeds))
+    flooded = watershed(-hills, markers, _EIGHT_NEIGHBOURS, mask=pieces > 0)
+    return np.asarray(flooded, np.int32)
+
+
+def _large_parts(
+    numbers: NDArray[np.int32],
+    seeds: NDArray[np.intp],
+    pieces: NDArray[np.int32],
+    min_size: int,
+) -> NDArray[np.intp]:
+    """Return the seeds of parts that are large enough, and of the largest part of each piece."""
+    areas = np.bincount(numbers.ravel())[1 : len(seeds) + 1]
+    piece_of = pieces[tuple(seeds.T)]
+    order = np.lexsort((np.arange(len(seeds)), -areas, piece_of))
+    first = np.unique(piece_of[order], return_index=True)[1]
+    stays = areas >= min_size
+    stays[order[first]] = True
+    return seeds[stays]

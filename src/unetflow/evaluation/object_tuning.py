@@ -118,10 +118,13 @@ def _distances(areas: NDArray[np.int64]) -> list[int]:
 
 
 def _sizes(areas: NDArray[np.int64]) -> list[int]:
-    """Return candidates for the smallest object that cost at most 1 % of the true ones, and 0."""
-    return sorted(
-        {0, *(int(np.percentile(areas, part, method="lower")) for part in _LOST_PERCENTAGES)}
-    )
+    """Return candidates for the smallest object, and 0.
+
+    They are areas below which at most 1 % of the true objects lie, and their halves, since a found
+    object may be smaller than the true one.
+    """
+    bounds = np.percentile(areas, _LOST_PERCENTAGES, method="lower")
+    return sorted({0, *(int(bound) for bound in [*bounds, *bounds // 2])})
 
 
 def _read_cases(

@@ -10,6 +10,7 @@ from tests.support.images import random_pixels
 from unetflow.augmentation.policy import Augmenter
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
+from unetflow.instances.objects import find_objects
 from unetflow.visualization.figures import (
     Specimen,
     draw_augmentation_preview,
@@ -19,6 +20,7 @@ from unetflow.visualization.figures import (
 from unetflow.visualization.overlays import (
     TRUTH_COLOUR,
     draw_label,
+    draw_objects,
     draw_outline,
     paint_classes,
     tint_classes,
@@ -233,3 +235,23 @@ def test_gallery_hides_predictions_on_ignored_pixels(classes):
     np.testing.assert_array_equal(prediction, expected)
     np.testing.assert_array_equal(champion, expected)
     assert found.max() == 1
+
+
+def test_each_object_has_its_own_outline_also_the_one_with_the_number_255():
+    numbers = np.zeros((6, 8), np.uint32)
+    numbers[1:5, 1:4], numbers[1:5, 4:8] = 255, 300
+    drawn = draw_objects(np.zeros((6, 8, 3), np.uint8), numbers, COLOUR)
+    marked = (drawn == COLOUR).all(axis=2)
+    expected = numbers > 0
+    expected[2:4, 2] = expected[2:4, 5:8] = False
+    np.testing.assert_array_equal(marked, expected)
+
+
+@given(LABELS)
+def test_outlines_of_objects_that_do_not_touch_are_those_of_the_mask(label):
+    mask = (label == 1).astype(np.uint8)
+    numbers = find_objects(mask).numbers
+    picture = np.zeros((*mask.shape, 3), np.uint8)
+    np.testing.assert_array_equal(
+        draw_objects(picture, numbers, COLOUR), draw_outline(picture, mask, COLOUR)
+    )

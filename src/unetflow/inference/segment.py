@@ -25,6 +25,7 @@ from unetflow.visualization.overlays import (
     PREDICTION_COLOUR,
     Picture,
     draw_label,
+    draw_objects,
     paint_classes,
     tint_classes,
     to_picture,
@@ -46,7 +47,8 @@ class SegmentedImage:
     other results are missing.
 
     Attributes:
-        overlay: `(height, width, 3)` uint8, the image with outlines or colours of the label.
+        overlay: `(height, width, 3)` uint8, the image with the outline of each object, or with
+            outlines or colours of the label.
         label: `(height, width)` uint8, class indices.
         mask: For viewing: `(height, width)` uint8 of 0 and 255, or `(height, width, 3)` with a
             colour for each of several classes.
@@ -137,8 +139,13 @@ class _SegmentWhole(TaskFunction[Segmenter, _Task, SegmentedImage]):
         objects, table = postprocessing.separate(label, outputs.landscape), None
         if objects is not None:
             table = measure_objects(objects, pixels, name, classes, whole.pixel_size, unlike)
+        picture = to_picture(pixels)
+        if objects is None or len(classes) > 2:
+            overlay = draw_label(picture, label, len(classes), PREDICTION_COLOUR)
+        else:
+            overlay = draw_objects(picture, objects.numbers, PREDICTION_COLOUR)
         return SegmentedImage(
-            overlay=draw_label(to_picture(pixels), label, len(classes), PREDICTION_COLOUR),
+            overlay=overlay,
             label=label,
             mask=label * np.uint8(255) if len(classes) == 2 else paint_classes(label),
             probabilities=probabilities if wanted.probabilities else None,

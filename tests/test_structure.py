@@ -58,6 +58,7 @@ def test_default_is_all_and_training_is_the_chain_up_to_evaluation():
         "training_log",
         "checkpoints",
         "samples_before",
+        "object_targets_before",
         "weight_maps_before",
         "manifest_before",
         "start_model",
@@ -201,7 +202,7 @@ def test_the_seeds_preset_is_the_default_network():
 
     presets = yaml.safe_load((ROOT / "conf/base/globals_presets.yml").read_text())["presets"]
     model = presets["seed"]["model"]
-    assert model.pop("head") == "auto"
+    assert model.pop("head") == model.pop("instances") == "auto"
     assert build_unet((None, None, 3), **model).count_params() == 31_055_297
 
 

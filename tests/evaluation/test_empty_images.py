@@ -15,7 +15,7 @@ from unetflow.evaluation.comparison import compare_charged, compare_tables
 from unetflow.evaluation.headline import describe_scores, describe_verdict
 from unetflow.evaluation.scoring import score_images
 from unetflow.evaluation.summary import Conditions, summarise_scores
-from unetflow.inference.postprocessing import Postprocessing
+from unetflow.inference.postprocessing import NetworkOutputs, Postprocessing
 from unetflow.metrics.detection import image_roc_auc
 from unetflow.metrics.pixels import ChargedDice
 
@@ -139,11 +139,11 @@ def test_counts_in_the_table_give_the_charged_and_the_pooled_dice_of_the_labels(
         (truth * (n % 2), np.where(found == 255, 0, found))
         for n, (truth, found) in enumerate(pairs)
     ]
+    postprocessing = Postprocessing(threshold=None)
     answers = iter([np.eye(3, dtype=np.float32)[found] for _, found in pairs])
     samples = {str(n): Sample(np.zeros((3, 4, 1)), truth) for n, (truth, _) in enumerate(pairs)}
     table, _ = score_images(
-        lambda image: next(answers),
-        Postprocessing(threshold=None).apply,
+        lambda image: postprocessing.segment(NetworkOutputs(next(answers), None)),
         samples,
         classes,
         ScoreParameters(scores=["pixels"]),

@@ -10,7 +10,7 @@ from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.types import OBJECT_OUTPUTS
 from unetflow.data.samples import Sample
 from unetflow.evaluation import object_tuning
-from unetflow.evaluation.object_tuning import tune_separation
+from unetflow.evaluation.object_tuning import choose_separation
 from unetflow.inference.postprocessing import NetworkOutputs, Postprocessing
 from unetflow.instances.separation import seed_landscape
 from unetflow.metrics.regions import IOU_PERCENTAGES, mean_f1, score_instances
@@ -61,7 +61,7 @@ def test_the_mean_f1_is_that_of_the_scores():
 def test_seeds_and_smallest_object_are_chosen_together():
     numbers = [CLUMP, SPLIT]
     predict = network_for(numbers)
-    chosen, score = tune_separation(
+    chosen, score = choose_separation(
         predict, samples_of(numbers), lambda name: numbers[int(name)], TUNED
     )
     assert score > 0.8
@@ -84,7 +84,7 @@ def test_the_smallest_object_costs_at_most_one_true_object_of_a_hundred():
 
 
 def test_without_numbered_objects_the_threshold_stays():
-    chosen, score = tune_separation(
+    chosen, score = choose_separation(
         network_for([CLUMP]), samples_of([CLUMP]), lambda name: None, TUNED
     )
     assert math.isnan(score)
@@ -96,5 +96,5 @@ def test_ignored_pixels_count_for_nobody():
     label = np.minimum(SPLIT, 1).astype(np.uint8)
     label[:, 45:] = 255
     samples = {"0": Sample(samples_of([SPLIT])["0"].image, label)}
-    chosen, _ = tune_separation(network_for([SPLIT]), samples, lambda name: SPLIT, TUNED)
+    chosen, _ = choose_separation(network_for([SPLIT]), samples, lambda name: SPLIT, TUNED)
     assert chosen.min_object_size == 0  # the false object lies there

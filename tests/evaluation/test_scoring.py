@@ -15,7 +15,7 @@ from unetflow.evaluation.headline import describe_scores
 from unetflow.evaluation.scoring import choose_otsu_side, score_images, segment_by_otsu
 from unetflow.evaluation.significance import confidence_interval
 from unetflow.evaluation.summary import Conditions, Metrics, summarise_scores
-from unetflow.inference.postprocessing import Postprocessing
+from unetflow.inference.postprocessing import NetworkOutputs, Postprocessing
 from unetflow.metrics.families import FAMILIES
 
 TWO = ["background", "nucleus"]
@@ -96,16 +96,17 @@ def score(labels, samples, classes, families=("pixels",), **options):
     """Score labels that are found one after the other, with the probabilities 0 and 1."""
     found = iter(labels)
 
-    def predict(image):
+    postprocessing = Postprocessing(threshold=0.5 if len(classes) == 2 else None)
+
+    def segment(image):
         label = next(found)
         one_hot = np.eye(len(classes), dtype=np.float32)[label]
-        return one_hot[:, :, 1:] if len(classes) == 2 else one_hot
+        probabilities = one_hot[:, :, 1:] if len(classes) == 2 else one_hot
+        return postprocessing.segment(NetworkOutputs(probabilities, None))
 
     options = {"objects_of": no_objects, "otsu_bright": None} | options
-    threshold = 0.5 if len(classes) == 2 else None
     return score_images(
-        predict,
-        Postprocessing(threshold=threshold).apply,
+        segment,
         samples,
         classes,
         ScoreParameters(scores=list(families), surface_tolerance=1.5),

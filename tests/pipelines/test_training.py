@@ -51,7 +51,7 @@ def settings_of(monkeypatch):
     def train(**changes):
         model = PlannedModel(depth=3, base_filters=16)
         plan = Plan(model=model, training=PlannedTraining(**SIZES | changes))
-        nodes.train_unet(unet, {}, None, FINGERPRINT, [], plan, 1, None, None)
+        nodes.train_unet(unet, {}, None, FINGERPRINT, [], {}, {}, plan, 1, None, None)
         return seen[-1]
 
     return train

@@ -31,7 +31,7 @@ class ModelParameters(Strict):
     """sigmoid for two classes, softmax for any number; auto takes the smaller one"""
 
     instances: Literal["auto", "none", "boundary", "distance", "both"] = "auto"
-    """Further outputs that separate touching objects: none, their boundary, the distance to their
+    """further outputs that separate touching objects: none, their boundary, the distance to their
     outside, or both; auto takes both where the samples number their objects and some touch"""
 
     def count_probabilities(self, classes: int) -> int:

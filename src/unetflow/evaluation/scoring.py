@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
 from unetflow.config.evaluation import ScoreParameters
-from unetflow.core.types import IGNORE, Label, Predictor, Probabilities
+from unetflow.core.types import IGNORE, Label
 from unetflow.data.samples import Sample
 from unetflow.evaluation.charged import column_of, count_otsu_pixels, count_pixels
+from unetflow.inference.postprocessing import Segmentation
 from unetflow.metrics.detection import detect_by_image
 from unetflow.metrics.families import score_class
 from unetflow.metrics.pixels import ChargedDice, count_by_class, count_confusion
@@ -59,8 +60,7 @@ def _segment_counted(sample: Sample, *, bright: bool) -> NDArray[np.bool_]:
 
 
 def score_images(
-    predict_probabilities: Predictor,
-    postprocess: Callable[[Probabilities], Label],
+    segment: Callable[[NDArray[np.generic]], Segmentation],
     samples: Mapping[str, Sample],
     classes: Sequence[str],
     settings: ScoreParameters,
@@ -71,8 +71,7 @@ def score_images(
     """Score a segmentation and baselines without learning on all samples.
 
     Args:
-        predict_probabilities: Returns the probabilities of an image.
-        postprocess: Returns their label.
+        segment: Segments an image; without objects, found ones are connected regions.
         samples: Opened one at a time.
         classes: The names of the classes, the background first.
         settings: Which scores.
@@ -94,12 +93,12 @@ def score_images(
     rows = []
     for sample_id, sample in samples.items():
         truth = np.asarray(sample.label)
-        probabilities = predict_probabilities(sample.image)
+        probabilities, found, found_objects = segment(sample.image)
         ranking.add(truth, probabilities)
         objects = objects_of(sample_id) if "instances" in settings.scores else None
+        numbers = objects, None if found_objects is None else found_objects.numbers
         row: dict[str, Any] = {"id": sample_id}
-        found = postprocess(probabilities)
-        row |= _score_image(truth, found, classes, settings, objects)
+        row |= _score_image(truth, found, classes, settings, numbers)
         row["background_dice"] = 0.0 if np.any((truth > 0) & (truth != IGNORE)) else np.nan
         counts = count_pixels(truth, found, classes)
         if otsu_bright is not None:
@@ -119,11 +118,11 @@ def _score_image(
     found: Label,
     classes: Sequence[str],
     settings: ScoreParameters,
-    objects: ObjectNumbers | None,
+    objects: tuple[ObjectNumbers | None, ObjectNumbers | None],
 ) -> dict[str, Any]:
-    """Return the scores of one image by column."""
+    """Return the scores of one image by column; `objects` are the true and the found ones."""
     scores = {
-        index: score_class(truth, found, index, settings, objects)
+        index: score_class(truth, found, index, settings, *objects)
         for index in count_by_class(truth, found, len(classes))
     }
     names = list(next(iter(scores.values())))

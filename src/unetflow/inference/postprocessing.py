@@ -31,6 +31,20 @@ class NetworkOutputs(NamedTuple):
     landscape: NDArray[np.float32] | None
 
 
+class Segmentation(NamedTuple):
+    """What an image is found to hold.
+
+    Attributes:
+        probabilities: See `NetworkOutputs`.
+        label: `(height, width)` uint8, class indices.
+        objects: The objects; None where they are not separated.
+    """
+
+    probabilities: Probabilities
+    label: Label
+    objects: Objects | None
+
+
 class Postprocessing(BaseModel):
     """How probabilities become a label, and a label becomes objects.
 
@@ -85,6 +99,12 @@ class Postprocessing(BaseModel):
     def apply(self, probabilities: Probabilities) -> Label:
         """Turn calibrated probabilities into a label without small objects; see `classify`."""
         return remove_small_objects(self.classify(probabilities), self.min_object_size)
+
+    def segment(self, outputs: NetworkOutputs) -> Segmentation:
+        """Return the label and the objects of what a network has computed."""
+        label = self.apply(outputs.probabilities)
+        objects = self.separate(label, outputs.landscape)
+        return Segmentation(outputs.probabilities, label, objects)
 
     def with_objects(self, objects: ObjectParameters | None) -> Self:
         """Return the same postprocessing with another rule for objects."""

@@ -132,11 +132,9 @@ class _SegmentWhole(TaskFunction[Segmenter, _Task, SegmentedImage]):
         fraction = wanted.blended_overlap
         overlap = None if fraction is None else round(fraction * context.settings.tile)
         outputs = context.predict_outputs(pixels, views=wanted.views, overlap=overlap)
-        probabilities = outputs.probabilities
         postprocessing = context.postprocessing.with_objects(wanted.objects)
-        label = postprocessing.apply(probabilities)
-        unlike = context.describe_drift(pixels)
-        objects, table = postprocessing.separate(label, outputs.landscape), None
+        probabilities, label, objects = postprocessing.segment(outputs)
+        unlike, table = context.describe_drift(pixels), None
         if objects is not None:
             table = measure_objects(objects, pixels, name, classes, whole.pixel_size, unlike)
         picture = to_picture(pixels)

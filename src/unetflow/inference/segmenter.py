@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label, Predictor, Probabilities
 from unetflow.data.intensity import describe_drift
-from unetflow.inference.postprocessing import NetworkOutputs, Postprocessing
+from unetflow.inference.postprocessing import NetworkOutputs, Postprocessing, Segmentation
 from unetflow.inference.runtimes.runtime import (
     Identity,
     KerasRuntime,
@@ -97,19 +98,21 @@ class Segmenter:
         """
         return self.postprocessing.apply(self.predict_probabilities(image))
 
+    def segment(self, image: NDArray[np.generic]) -> Segmentation:
+        """Return probabilities, label, and the objects where the network has learned them."""
+        rule = None if self.postprocessing.separation is None else ObjectParameters()
+        return self.postprocessing.with_objects(rule).segment(self.predict_outputs(image))
+
     def predict_probabilities(
         self, image: NDArray[np.generic], *, views: int = 1, overlap: int | None = None
     ) -> Probabilities:
-        """Return the calibrated probabilities of the classes; see `predict`.
+        """Return the calibrated probabilities of the classes, as in `NetworkOutputs`.
 
         Args:
             image: See `predict`.
             views: Number of the 8 flips and rotations of each window that are averaged.
             overlap: Pixels by which windows overlap and are blended, see
                 `blending.predict_blended`; None joins them exactly.
-
-        Returns:
-            `(height, width, classes)`, or `(height, width, 1)` for the foreground alone.
         """
         return self.predict_outputs(image, views=views, overlap=overlap).probabilities
 
@@ -163,8 +166,8 @@ class Segmenter:
 
     def with_postprocessing(self, postprocessing: Postprocessing) -> Self:
         """Return a segmenter with the same network and another postprocessing."""
-        settings = self.settings.model_copy(update={"postprocessing": postprocessing})
-        return type(self)(self.runtime, settings)
+        changes = {"postprocessing": postprocessing}
+        return type(self)(self.runtime, self.settings.model_copy(update=changes))
 
     def on_runtime(self, runtime: str, precision: str = "float32") -> Self:
         """Return the same segmenter, computed by another runtime.

@@ -29,6 +29,7 @@ def score_class(
     index: int,
     settings: ScoreParameters,
     objects: NDArray[np.unsignedinteger] | None = None,
+    found_objects: NDArray[np.unsignedinteger] | None = None,
 ) -> dict[str, float]:
     """Compute the scores of one class in one image.
 
@@ -39,6 +40,7 @@ def score_class(
         settings: Which scores.
         objects: `(height, width)`, the number of each pixel's true object; None where unknown,
             which omits the family `instances`.
+        found_objects: Likewise of each pixel's found object; None: they are connected regions.
 
     Returns:
         The scores by their names in `DEFINITIONS`. A score that is left out where the truth lacks
@@ -48,7 +50,9 @@ def score_class(
     compute: dict[str, Callable[[], dict[str, float]]] = {
         "pixels": lambda: pixels.count_confusion(truth, masks.found, index).scores(),
         "surface": lambda: lines.score_surface(masks, settings.surface_tolerance),
-        "instances": lambda: {} if objects is None else regions.score_instances(masks, objects),
+        "instances": lambda: (
+            {} if objects is None else regions.score_instances(masks, objects, found_objects)
+        ),
         "centreline": lambda: lines.score_centreline(masks),
         "membranes": lambda: regions.score_membranes(masks),
     }

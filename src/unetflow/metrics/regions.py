@@ -16,8 +16,9 @@ IOU_PERCENTAGES = tuple(range(50, 100, 5))
 
 _EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 _OBJECTS = (
-    "True objects come from the source, found ones are 8-connected regions of the class; two match "
-    "when their IoU is above the bound, so that each has one partner at most"
+    "True objects come from the source, found ones are those that the model separates, or else "
+    "8-connected regions of the class; two match when their IoU is above the bound, so that each "
+    "has one partner at most"
 )
 _COUNTS = f"TP are matches, FP found and FN true objects without a match. {_OBJECTS}"
 _ABSENT = "left out in an image without a true object"
@@ -36,8 +37,8 @@ INSTANCES = define(
     "which may part a found one",
     {
         "object_count_error": (
-            "found objects less true ones. True objects come from the source, found ones are "
-            "8-connected regions of the class",
+            "found objects less true ones. True objects come from the source, found ones are those "
+            "that the model separates, or else 8-connected regions of the class",
             "what it is anyway: 0 when there are none of both kinds",
         ),
         "dsb_score": (
@@ -149,12 +150,22 @@ def count_overlaps(true: NDArray[np.integer], found: NDArray[np.integer]) -> Con
     )
 
 
-def score_instances(masks: ClassMasks, instances: NDArray[np.unsignedinteger]) -> dict[str, float]:
+def score_instances(
+    masks: ClassMasks,
+    instances: NDArray[np.unsignedinteger],
+    found_objects: NDArray[np.unsignedinteger] | None = None,
+) -> dict[str, float]:
     """Return the scores of `INSTANCES`.
 
-    `instances` is the number of each pixel's true object, `(height, width)`; 0 where there is none.
+    Args:
+        masks: The class in truth and prediction.
+        instances: `(height, width)`, the number of each pixel's true object; 0 for none.
+        found_objects: Likewise of each pixel's found object; None: they are connected regions.
     """
-    found, _ = ndimage.label(masks.found, _EIGHT_NEIGHBOURS)
+    if found_objects is None:
+        found, _ = ndimage.label(masks.found, _EIGHT_NEIGHBOURS)
+    else:
+        found = np.where(masks.found, found_objects, 0)
     overlaps = count_overlaps(np.where(masks.true, instances, 0), found)
     true_count, found_count = len(overlaps.true_areas), len(overlaps.found_areas)
     unions = (

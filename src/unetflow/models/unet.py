@@ -21,7 +21,7 @@ _POINTWISE = (layers.BatchNormalization, layers.Dropout, layers.GroupNormalizati
 _SPATIAL = ("kernel_size", "pool_size", "size", "strides", "dilation_rate", "padding", "cropping")
 
 
-def build_unet(  # noqa: PLR0913 - one for each option of the network
+def build_unet(
     input_shape: tuple[int | None, int | None, int],
     *,
     base_filters: int = 64,

@@ -19,12 +19,7 @@ from unetflow.evaluation import fold_summary
 from unetflow.pipelines.construction import construct_unet
 from unetflow.pipelines.evaluation import finish_segmenter, score_test_images, summarise
 from unetflow.pipelines.stage import BeginFold, Segmenter, node, stage
-from unetflow.pipelines.training import (
-    attach_maps,
-    compute_object_targets,
-    compute_weight_maps,
-    train_unet,
-)
+from unetflow.pipelines.training import compute_object_targets, compute_weight_maps, train_unet
 from unetflow.training.saved_states import CheckpointFolder
 
 Trained = tuple[dict[str, Segmenter], dict[str, pd.DataFrame]]
@@ -56,18 +51,14 @@ def _train() -> list[Node]:
             "fold_object_targets",
         ),
         node(
-            attach_maps,
-            ["samples", "fold_weight_maps", "fold_object_targets"],
-            "fold_samples",
-            "attach_fold_maps",
-        ),
-        node(
             train_folds,
             [
-                "fold_samples",
+                "samples",
                 "manifest",
                 "params:classes",
                 "augmentation_policy",
+                "fold_weight_maps",
+                "fold_object_targets",
                 "plan",
                 "params:evaluation",
                 "params:seed",
@@ -150,6 +141,8 @@ def train_folds(
     manifest: pd.DataFrame,
     classes: Classes,
     policy: list[dict[str, Any]],
+    weight_maps: WeightFolder,
+    object_targets: ObjectTargetFolder,
     plan: Plan,
     evaluation: EvaluationParameters,
     seed: int,
@@ -176,6 +169,8 @@ def train_folds(
                 part,
                 fingerprint,
                 policy,
+                weight_maps,
+                object_targets,
                 plan,
                 seed,
                 listeners,

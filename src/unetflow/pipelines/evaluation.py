@@ -170,13 +170,11 @@ def finish_segmenter(
         evaluation,
         generator_for(seed, "calibration"),
     )
+    segmenter = segmenter.with_postprocessing(postprocessing)
     if untuned.object_outputs:
-        segmenter = segmenter.with_postprocessing(postprocessing)
-        postprocessing, f1 = tune_separation(
-            segmenter.predict_outputs, validation, validation.instances, postprocessing
-        )
-        _log.info("Objects of the validation images: mean F1 %.3f over IoU 0.5 to 0.95", f1)
-    return segmenter.with_postprocessing(postprocessing), curve, calibration
+        separating = tune_separation(segmenter, validation)
+        segmenter = segmenter.with_postprocessing(separating)
+    return segmenter, curve, calibration
 
 
 def score_test_images(
@@ -195,8 +193,7 @@ def score_test_images(
     validation = samples_of_split(samples, manifest, "validation")
     test = samples_of_split(samples, manifest, "test")
     return score_images(
-        segmenter.predict_probabilities,
-        segmenter.postprocessing.apply,
+        segmenter.segment,
         test,
         classes,
         evaluation,
@@ -287,8 +284,7 @@ def find_groups(manifest: pd.DataFrame, scores: pd.DataFrame) -> list[str]:
 def score_pixels(segmenter: Segmenter, samples: SampleFolder) -> pd.DataFrame:
     """Return the pixel scores of samples; see `evaluation.scoring.score_images`."""
     scores, _ = score_images(
-        segmenter.predict_probabilities,
-        segmenter.postprocessing.apply,
+        segmenter.segment,
         samples,
         segmenter.settings.classes,
         ScoreParameters(scores=["pixels"]),

@@ -40,15 +40,16 @@ def create_pipeline() -> Pipeline:
             ["samples", "manifest", "plan", "object_targets_before"],
             "object_targets",
         ),
-        node(attach_maps, ["samples", "weight_maps", "object_targets"], "samples_with_maps"),
         node(
             train_unet,
             [
                 "unet_untrained",
-                "samples_with_maps",
+                "samples",
                 "manifest",
                 "fingerprint",
                 "augmentation_policy",
+                "weight_maps",
+                "object_targets",
                 "plan",
                 "params:seed",
                 "training_log",
@@ -105,19 +106,14 @@ def compute_object_targets(
     return ObjectTargetFolder(targets.folder, list(training))
 
 
-def attach_maps(
-    samples: SampleFolder, weight_maps: WeightFolder, object_targets: ObjectTargetFolder
-) -> SampleFolder:
-    """Return the samples with what was computed for their training."""
-    return samples.with_maps(weight_maps, object_targets)
-
-
 def train_unet(
     unet: KerasModel,
     samples: SampleFolder,
     manifest: pd.DataFrame,
     fingerprint: Fingerprint,
     policy: list[dict[str, Any]],
+    weight_maps: WeightFolder,
+    object_targets: ObjectTargetFolder,
     plan: Plan,
     seed: int,
     listeners: TrainingListeners,
@@ -125,8 +121,7 @@ def train_unet(
 ) -> tuple[KerasModel, pd.DataFrame]:
     """Train on random, augmented crops; validate on whole images.
 
-    The samples have the weight maps and targets that the plan asks for (see `attach_maps`). The
-    fingerprint fixes the scaling of the intensities and balances the classes. `checkpoints` may
+    The fingerprint fixes the scaling of the intensities and balances the classes. `checkpoints` may
     hold the state of the same training, which is then resumed; None saves no state.
 
     Returns:
@@ -140,7 +135,11 @@ def train_unet(
     from unetflow.training.fit import fit
     from unetflow.training.machine import settle_training
 
-    training: Mapping[str, Sample] = samples_of_split(samples, manifest, "train")
+    stored = samples_of_split(samples, manifest, "train")
+    has_maps = bool(weight_maps or object_targets)
+    training: Mapping[str, Sample] = (
+        stored.with_maps(weight_maps, object_targets) if has_maps else stored
+    )
     settings = settle_training(plan, fingerprint)
     validation: Mapping[str, Sample] = _choose_scored(
         samples_of_split(samples, manifest, "validation"), settings.validation_images

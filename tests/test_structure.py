@@ -202,7 +202,7 @@ def test_the_seeds_preset_is_the_default_network():
 
     presets = yaml.safe_load((ROOT / "conf/base/globals_presets.yml").read_text())["presets"]
     model = presets["seed"]["model"]
-    assert model.pop("head") == model.pop("instances") == "auto"
+    assert model.pop("head") == "auto"
     assert build_unet((None, None, 3), **model).count_params() == 31_055_297
 
 

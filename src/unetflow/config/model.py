@@ -30,7 +30,7 @@ class ModelParameters(Strict):
     head: Literal["auto", "sigmoid", "softmax"] = "auto"
     """sigmoid for two classes, softmax for any number; auto takes the smaller one"""
 
-    instances: Literal["auto", "none", "boundary", "distance", "both"] = "auto"
+    instances: Literal["auto", "none", "boundary", "distance", "both"] = "none"
     """further outputs that separate touching objects: none, their boundary, the distance to their
     outside, or both; auto takes both where the samples number their objects and some touch"""
 

@@ -14,6 +14,7 @@ from unetflow.core.errors import InputError
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.pipelines.stage import node, stage
 from unetflow.training.planner.choices import PARAMETERS
+from unetflow.training.planner.instances import MANY_TOUCHING, choose_instances, describe_touching
 from unetflow.training.planner.plan_training import plan_training
 from unetflow.training.planner.recipe import RECIPE, plan_recipe
 
@@ -37,6 +38,9 @@ def plan_run(
     Raises:
         InputError: Something is open and no budget is granted, or the budget does not suffice.
     """
+    model, why = choose_instances(model, fingerprint)
+    told = {"instances": why} if why else {}
+    _report_instances(model, fingerprint, why)
     given = SimpleNamespace(model=model, training=training)
     is_open = [place for place in PARAMETERS.values() if attrgetter(place)(given) is None]
     granted = budget.model_dump()
@@ -48,12 +52,9 @@ def plan_run(
             )
         settled, reasons = plan_recipe(fingerprint, training)
         return Plan(
-            model=PlannedModel(
-                **model.model_dump()
-                | {"instances": "none" if model.instances == "auto" else model.instances}
-            ),
+            model=PlannedModel(**model.model_dump()),
             training=PlannedTraining(**settled.model_dump()),
-            reasons=reasons,
+            reasons=reasons | told,
         )
     missing = [name for name, value in granted.items() if value is None]
     if missing:
@@ -62,7 +63,22 @@ def plan_run(
             f"it is null, and {', '.join(is_open)} must be planned",
             "Grant a budget, as in `budget.memory_gb=4,budget.minutes=20`, or set them",
         )
-    return _plan(fingerprint, budget, model, training)
+    plan = _plan(fingerprint, budget, model, training)
+    return plan.model_copy(update={"reasons": plan.reasons | told})
+
+
+def _report_instances(model: ModelParameters, fingerprint: Fingerprint, why: str) -> None:
+    """Log what was chosen, or that objects which touch will be counted as one."""
+    if why:
+        _log.info("model.instances: %s (%s)", model.instances, why)
+        return
+    objects = fingerprint.objects
+    touch = objects is not None and objects.touching_fraction >= MANY_TOUCHING
+    if model.instances == "none" and touch:
+        _log.warning(
+            "%s and would be counted as one: `model.instances=auto` learns to separate them",
+            describe_touching(fingerprint).capitalize(),
+        )
 
 
 def check_plan(plan: Plan, parameters: Parameters, names: Collection[str] | None = None) -> None:
@@ -78,7 +94,8 @@ def check_plan(plan: Plan, parameters: Parameters, names: Collection[str] | None
         for name, value in getattr(parameters, section).model_dump().items():
             place = f"{section}.{name}"
             wanted = names is None or place in names
-            if wanted and value is not None and planned[name] != value:
+            is_open = value is None or (place, value) == ("model.instances", "auto")
+            if wanted and not is_open and planned[name] != value:
                 raise InputError(
                     place,
                     f"it is {value}, but the plan of an earlier run, which this one continues, "

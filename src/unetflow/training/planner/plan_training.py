@@ -103,11 +103,7 @@ def plan_training(
     chosen |= {name: found[name] for name in ("steps_per_epoch", "validation_images")}
     of_model = {name: chosen.pop(name) for name in ("depth", "base_filters")}
     return Plan(
-        model=PlannedModel(
-            **model.model_dump()
-            | of_model
-            | {"instances": "none" if model.instances == "auto" else model.instances}
-        ),
+        model=PlannedModel(**model.model_dump() | of_model),
         training=PlannedTraining(**training.model_dump() | chosen),
         reasons=_give_reasons(task, wanted, choice, schedule) | reasons,
         steps=schedule.steps,

@@ -59,6 +59,7 @@ def test_default_is_all_and_training_is_the_chain_up_to_evaluation():
         "checkpoints",
         "samples_before",
         "object_targets_before",
+        "plan_before",
         "weight_maps_before",
         "manifest_before",
         "start_model",

@@ -151,6 +151,8 @@ class Plan(Strict):
     """predicted peak of the process's resident memory, 10^9 bytes"""
     minutes: float | None = None
     """predicted time of the training with its validation"""
+    made_for: str = ""
+    """digest of the data, the parameters and the minutes that a budget was planned for"""
 
     @model_validator(mode="before")
     @classmethod

@@ -1,9 +1,11 @@
 """The stage `planning`: parameters, fingerprint and budget -> settled parameters with reasons."""
 
+import hashlib
 import logging
 from collections.abc import Collection
 from operator import attrgetter
 from types import SimpleNamespace
+from typing import Any
 
 from kedro.pipeline import Pipeline
 
@@ -23,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 def create_pipeline() -> Pipeline:
     """Wire the stage."""
-    inputs = ["fingerprint", "params:budget", "params:model", "params:training"]
+    inputs = ["fingerprint", "params:budget", "params:model", "params:training", "plan_before"]
     return stage("planning", node(plan_run, inputs, "plan"))
 
 
@@ -32,8 +34,13 @@ def plan_run(
     budget: BudgetParameters,
     model: ModelParameters,
     training: TrainingParameters,
+    plan_before: dict[str, Any] | None = None,
 ) -> Plan:
     """Settle the parameters of network and training; those that are None are chosen.
+
+    The plan of the last run is kept if it was made for the same data, parameters and minutes, and
+    fits the memory. A measured speed differs a little each time, and an interrupted training can
+    only be resumed with the same plan.
 
     Raises:
         InputError: Something is open and no budget is granted, or the budget does not suffice.
@@ -63,8 +70,34 @@ def plan_run(
             f"it is null, and {', '.join(is_open)} must be planned",
             "Grant a budget, as in `budget.memory_gb=4,budget.minutes=20`, or set them",
         )
+    made_for = _digest(fingerprint, budget, model, training)
+    before = _read_plan(plan_before)
+    fits = before is not None and (before.memory_gb or 0) <= (budget.memory_gb or 0)
+    if before is not None and before.made_for == made_for and fits:
+        _log.info("Kept the plan of the last run, for the same data, parameters and minutes")
+        return before
     plan = _plan(fingerprint, budget, model, training)
-    return plan.model_copy(update={"reasons": plan.reasons | told})
+    return plan.model_copy(update={"reasons": plan.reasons | told, "made_for": made_for})
+
+
+def _digest(
+    fingerprint: Fingerprint,
+    budget: BudgetParameters,
+    model: ModelParameters,
+    training: TrainingParameters,
+) -> str:
+    """Return a digest of what a plan depends on, besides the memory and the machine's speed."""
+    text = [part.model_dump_json() for part in (model, training)]
+    content = "\n".join([fingerprint.model_dump_json(), str(budget.minutes), *text])
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _read_plan(stored: dict[str, Any] | None) -> Plan | None:
+    """Return a stored plan; None where there is none, or it is of another version."""
+    try:
+        return None if stored is None else Plan.model_validate(stored)
+    except ValueError:
+        return None
 
 
 def _report_instances(model: ModelParameters, fingerprint: Fingerprint, why: str) -> None:

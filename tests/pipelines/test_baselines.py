@@ -11,7 +11,7 @@ import pytest
 from tests.support.score_tables import AREA, WHOLE, of_dice
 from unetflow.data.samples import Sample, SampleFolder, write_sample
 from unetflow.evaluation.review import choose_specimens
-from unetflow.inference.postprocessing import Postprocessing
+from unetflow.inference.postprocessing import NetworkOutputs, Postprocessing
 from unetflow.pipelines.evaluation import compare, score_champion
 
 MANIFEST = pd.DataFrame(
@@ -34,9 +34,10 @@ class Constant:
     found: int
     settings: SimpleNamespace
 
-    def predict_probabilities(self, image):
+    def segment(self, image):
         foreground = np.full(image.shape[:2], self.found, np.float32)
-        return np.stack([1 - foreground, foreground], axis=-1)
+        probabilities = np.stack([1 - foreground, foreground], axis=-1)
+        return self.postprocessing.segment(NetworkOutputs(probabilities, None))
 
     postprocessing = Postprocessing(threshold=None)
 

@@ -12,7 +12,7 @@ from unetflow.config.base import read_parameters
 from unetflow.config.evaluation import EvaluationParameters
 from unetflow.core.errors import InputError
 from unetflow.data.samples import INSTANCES, Sample, SampleFolder, write_sample
-from unetflow.inference.postprocessing import Postprocessing
+from unetflow.inference.postprocessing import NetworkOutputs, Postprocessing
 from unetflow.io.tiff_writer import write_tiff
 from unetflow.metrics.families import FAMILIES
 from unetflow.pipelines import evaluation as nodes
@@ -59,7 +59,9 @@ def test_test_images_are_scored_by_object_where_they_have_numbers(tmp_path):
     postprocessing = Postprocessing(threshold=0.5)
     segmenter = SimpleNamespace(
         settings=SimpleNamespace(classes=["background", "cell"], postprocessing=postprocessing),
-        predict_probabilities=lambda image: image.astype(np.float32) / 255,
+        segment=lambda image: postprocessing.segment(
+            NetworkOutputs(image.astype(np.float32) / 255, None)
+        ),
         postprocessing=postprocessing,
     )
     scored = nodes.score_test_images(segmenter, samples, manifest, EvaluationParameters())

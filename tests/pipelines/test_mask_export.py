@@ -18,7 +18,7 @@ from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
 from unetflow.datasets.file_datasets import FileDataset, PartitionsDataset
 from unetflow.inference.blockwise.result_files import ResultFolders
-from unetflow.inference.postprocessing import Postprocessing
+from unetflow.inference.postprocessing import NetworkOutputs, Postprocessing
 from unetflow.inference.runtimes.runtime import Runtime
 from unetflow.inference.segmenter import Segmenter
 from unetflow.io.image_file import ImageFile
@@ -92,7 +92,9 @@ def on_runtime(runtime, precision):
     found = int((runtime, precision) == ("openvino", "bfloat16"))
     return SimpleNamespace(
         settings=SimpleNamespace(classes=["background", "nucleus"], tile=32),
-        predict_probabilities=lambda image, **ways: np.full((*image.shape[:2], 1), found),
+        predict_outputs=lambda image, **ways: NetworkOutputs(
+            np.full((*image.shape[:2], 1), found), None
+        ),
         postprocessing=Postprocessing(threshold=0.5),
         describe_drift=lambda image: "",
     )

@@ -6,7 +6,7 @@ from keras import ops
 from tests.support.networks import GREY, fit_settings, randomise, tiny_unet
 from unetflow.augmentation.policy import Augmenter
 from unetflow.models.segmentation_loss import SegmentationLoss
-from unetflow.models.unet import count_outputs
+from unetflow.models.unet import count_heads
 from unetflow.training.callbacks import TrainingListeners
 from unetflow.training.fit import fit
 from unetflow.training.fused_layers import copy_for_training
@@ -33,7 +33,7 @@ def _truth(unet, images):
 def _step(network, images, labels, eagerly):
     """Take one step; return the loss and the weights as they were and as they became."""
     before = network.get_weights()
-    outputs = count_outputs(network)
+    outputs = count_heads(network)
     network.compile(
         optimizer=keras.optimizers.SGD(0.1),
         loss=SegmentationLoss("cce" if network.output_shape[-1] > 1 else "bce", None, outputs),

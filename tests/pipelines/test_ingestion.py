@@ -80,14 +80,15 @@ def test_an_undescribed_folder_is_detected_and_the_printed_lines_fix_its_layout(
     pd.testing.assert_frame_equal(manifest_of(mine), before)
 
 
-def test_masks_that_number_objects_are_recognised_and_the_printed_lines_pin_it(mine, caplog):
+def test_masks_that_number_objects_are_recognised_and_the_printed_lines_pin_it(with_project):
+    mine = with_project
     for number, path in enumerate(sorted((mine / "masks").iterdir())):
         numbers = np.zeros((64, 64), np.uint8)
         for place in range(9 + number):
             top, left = 10 * (place // 6), 10 * (place % 6)
             numbers[top : top + 9, left : left + 10] = place + 1  # rows of objects that touch
         Image.fromarray(numbers).save(path)
-    result = ingest(mine, catalog=FOLDERS)
+    result = ingest_by_command(mine)
     assert result.exit_code == 0, result.output
     explained = result.output.partition("Detected objects: the values of the masks number")[2]
     pinned = yaml.safe_load(explained.partition("\n")[2].partition("\nData report:")[0])
@@ -102,15 +103,16 @@ def test_masks_that_number_objects_are_recognised_and_the_printed_lines_pin_it(m
     assert fingerprint["objects"]["area_percentiles"]["50"] == 90
     assert "touch another" in report_of(mine)
     (mine.parent / "conf/local/parameters.yml").write_text(yaml.safe_dump(pinned))
-    again = ingest(mine)
+    again = ingest_by_command(mine)
     assert "Detected objects" not in again.output
     pd.testing.assert_frame_equal(manifest_of(mine), before)
 
 
-def test_a_class_on_most_pixels_is_asked_about(mine, caplog):
+def test_a_class_on_most_pixels_is_asked_about(with_project, caplog):
+    mine = with_project
     for path in (mine / "masks").iterdir():
         Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
-    assert ingest(mine, catalog=FOLDERS).exit_code == 0
+    assert ingest_by_command(mine).exit_code == 0
     asked = [
         message for message in caplog.messages if "is the mask the wrong way round?" in message
     ]

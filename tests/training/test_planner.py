@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 from hypothesis import given as for_all
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from unetflow.config.model import ModelParameters
@@ -234,6 +235,7 @@ def test_a_given_crop_that_fits_no_network_is_refused(given):
         _plan(given=given)
 
 
+@settings(max_examples=20)  # each plans for about a quarter of a second
 @for_all(
     height=st.integers(1, 3000),
     width=st.integers(1, 3000),

@@ -49,7 +49,8 @@ def test_the_model_trained_last_is_packaged_with_its_model_card(copy: Path) -> N
     assert isinstance(model, v0_5.ModelDescr)
     assert model.validation_summary.status == "valid-format"
     assert (model.name, str(model.license)) == ("Nuclei of the demo", "CC0-1.0")
-    assert "## Intended use\n\nSegmentation of nucleus in images like the" in text
+    assert "## Intended use\n\n**No better than" in text
+    assert "\n\nSegmentation of nucleus in images like the" in text
     images = [read_image(p) for p in sorted((copy / "data/01_raw/demo/images").iterdir())]
     values = set(np.unique(np.concatenate([image.ravel() for image in images])))
     assert set(np.unique(given)) <= values

@@ -96,6 +96,7 @@ def test_a_runtime_that_is_missing_is_noted(segmenter, samples, monkeypatch):
     assert set(kept) == {"openvino"}
 
 
+@pytest.mark.slow
 def test_an_export_holds_no_keras_model_to_convert(exports, samples):
     started = Segmenter.start(exports["onnx"])
     with pytest.raises(InputError, match="holds no Keras model"):

@@ -258,7 +258,8 @@ def test_without_images_nothing_is_quantised(plain, on_others, tmp_path, monkeyp
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("runtime", ["openvino", pytest.param("onnx", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["openvino", "onnx"])
 def test_an_ensemble_runs_on_other_runtimes(runtime, ensemble, ensemble_on_openvino, random):
     image = draw(random, ensemble, (41, 60))
     on_other = ensemble_on_openvino if runtime == "openvino" else ensemble.on_runtime(runtime)

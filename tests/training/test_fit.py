@@ -91,6 +91,7 @@ def test_the_listener_is_told_each_epoch_once_with_its_scores(one_run):
         assert [logs[name] for _, logs, _ in calls] == table[name].tolist()
 
 
+@pytest.mark.slow
 def test_a_valid_network_learns_to_find_bright_squares(caplog):
     unet = _network(padding="valid")
     with caplog.at_level(logging.INFO, "unetflow.training.fit"):

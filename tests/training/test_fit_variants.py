@@ -48,6 +48,7 @@ def test_many_classes_are_learnt_within_the_granted_time():
     assert len(table) == 15
 
 
+@pytest.mark.slow
 def test_deep_supervision_learns_and_trains_each_level_of_a_softmax(squares, other_squares):
     unet = network(depth=2, deep_supervision=1, classes=2)
     before = unet.get_layer("probabilities_2").get_weights()[0]
@@ -57,6 +58,7 @@ def test_deep_supervision_learns_and_trains_each_level_of_a_softmax(squares, oth
     assert without_deep_supervision(unet).output_shape[-1] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [

@@ -23,6 +23,7 @@ def count_page_faults() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="of glibc alone")
 def test_freed_memory_is_used_again_after_tensorflow_has_forbidden_it() -> None:
     ctypes.CDLL(None).mallopt(-3, 128 << 10)  # what TensorFlow's setting of the other one implies

@@ -179,6 +179,7 @@ def test_no_image_changes_sides_when_images_are_added(mine, strategy):
     assert (after.groupby("group")["split"].nunique() == 1).all()
 
 
+@pytest.mark.slow
 def test_the_same_picture_on_two_sides_stops_the_run_after_the_report(with_project):
     mine = with_project
     for number in range(2, 9):

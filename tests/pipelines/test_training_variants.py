@@ -119,6 +119,7 @@ def test_one_sigmoid_output_for_many_classes_is_refused(streets: Path) -> None:
     assert "model.head: 'sigmoid' gives the probability of one class" in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("finished")
 def test_a_training_begins_with_a_file_or_a_registered_model(copy: Path) -> None:
     construct = ("--pipelines", "construction", "--nodes", "construction.construct_unet")

@@ -65,6 +65,7 @@ def test_the_same_seed_gives_the_same_weights_with_one_worker_or_two(
     assert again.equals(table)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_weights(one_run, squares, other_squares):
     unet = _network(normalisation="batch", dropout=0.3)
     _fit(unet, squares, other_squares, FLIPS, seed=4, epochs=1)

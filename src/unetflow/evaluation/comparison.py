@@ -1,6 +1,5 @@
 """Comparison of a model with its yardsticks and with the champion, by the charged Dice."""
 
-import warnings
 from collections.abc import Hashable, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -11,9 +10,8 @@ from numpy.typing import NDArray
 
 from unetflow.evaluation.charged import PixelCounts, count_yardsticks, has_counts
 from unetflow.evaluation.significance import (
-    BATCH,
-    RESAMPLES,
     PairedTest,
+    bootstrap_interval,
     compare_paired,
     signed_rank,
     sum_groups,
@@ -93,33 +91,11 @@ def _charged_interval(
         mean: NDArray[np.float64] = gains.mean(axis=0)
         return mean
 
-    return _bootstrap(sums, subtract, seed)
+    return bootstrap_interval(sums, subtract, seed)
 
 
 def _divide(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.divide(part, whole, out=np.zeros_like(part), where=whole > 0))
-
-
-def _bootstrap(sums: list[NDArray[np.float64]], statistic: Any, seed: int) -> tuple[float, float]:
-    """Return the 95 % interval as in `confidence_interval`, or of percentiles where BCa fails."""
-    from scipy import stats  # half a second, which most runs need not wait for
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of SciPy about results that do not vary, seen below
-        found = stats.bootstrap(
-            sums,
-            statistic,
-            paired=True,
-            vectorized=True,
-            n_resamples=RESAMPLES,
-            batch=BATCH,
-            method="BCa",
-            rng=np.random.default_rng(seed),
-        )
-    ends = found.confidence_interval.low, found.confidence_interval.high
-    if np.isnan(ends).any():
-        ends = np.percentile(found.bootstrap_distribution, [2.5, 97.5])
-    return float(ends[0]), float(ends[1])
 
 
 def count_common(tables: Sequence[pd.DataFrame]) -> int:

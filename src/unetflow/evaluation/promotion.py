@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from unetflow.core.errors import InputError
 from unetflow.evaluation.charged import PixelCounts, YardstickComparison, count_found
 from unetflow.evaluation.comparison import compare_charged
+from unetflow.evaluation.significance import PairedTest
 
 _CONTENT = ["image_sha256", "mask_sha256"]
 _MOST_SHOWN = 10
@@ -168,25 +169,13 @@ def evaluate_challenger(
     several = len(set(groups)) > 1
     compared = compare_charged(own, other, groups if several else None, seed)
     regressions = _find_regressions(own, other, groups if several else [], max_regression)
-    promoted, gain = False, f"{compared.mean_difference:+.3f} Dice on {compared.images} test images"
-    if compared.interval is not None:
-        gain += ", interval {:+.3f} to {:+.3f}".format(*compared.interval)
-    if obstacle:
-        reason = f"{obstacle} ({gain})"
-    elif compared.interval is None:
-        reason, regressions = f"one test image is not sufficient for a comparison ({gain})", {}
-    elif compared.interval[0] <= -margin:
-        reason = f"the challenger may be worse by more than {margin:g}: {gain}"
-    elif regressions:
-        worst = min(regressions, key=lambda name: regressions[name])
-        reason = (
-            f"{worst} loses {-regressions[worst]:.3f}, and {max_regression:g} is allowed ({gain})"
-        )
-    else:
-        promoted, reason = True, f"the challenger is not worse: {gain}"
+    if compared.interval is None and not obstacle:  # a single image, whose classes say no more
+        regressions = {}
+    gain = _describe_gain(compared)
+    reason = obstacle or _find_inferiority(compared, regressions, margin, max_regression)
     return PromotionResult(
-        decision="promoted" if promoted else "kept",
-        reason=reason,
+        decision="kept" if reason else "promoted",
+        reason=f"{reason} ({gain})" if reason else f"the challenger is not worse: {gain}",
         dice=DiceComparison(
             challenger=own.charged_dice,
             champion=other.charged_dice,
@@ -196,6 +185,30 @@ def evaluate_challenger(
         regressions=regressions,
         most_different=shown,
     )
+
+
+def _describe_gain(compared: PairedTest) -> str:
+    gain = f"{compared.mean_difference:+.3f} Dice on {compared.images} test images"
+    if compared.interval is not None:
+        gain += ", interval {:+.3f} to {:+.3f}".format(*compared.interval)
+    return gain
+
+
+def _find_inferiority(
+    compared: PairedTest,
+    regressions: Mapping[str, float],
+    margin: float,
+    max_regression: float,
+) -> str | None:
+    """Return why a challenger may be inferior to the champion; None where it is not."""
+    if compared.interval is None:
+        return "one test image is not sufficient for a comparison"
+    if compared.interval[0] <= -margin:
+        return f"the challenger may be worse by more than {margin:g}"
+    if regressions:
+        worst = min(regressions, key=lambda name: regressions[name])
+        return f"{worst} loses {-regressions[worst]:.3f}, and {max_regression:g} is allowed"
+    return None
 
 
 def promote_first(challenger: pd.DataFrame) -> PromotionResult:

@@ -1,7 +1,9 @@
 """Confidence intervals of means over images, and paired tests of two methods."""
 
-from collections.abc import Hashable, Sequence
+import warnings
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,19 +52,43 @@ def confidence_interval(
     means = sums / counts
     if np.ptp(means) < 1e-12:  # nothing varies, for which the bootstrap's formulas are undefined
         return float(means.min()), float(means.max())
+    return bootstrap_interval(
+        [sums, counts],
+        lambda sums, counts, axis: sums.sum(axis=axis) / counts.sum(axis=axis),
+        seed,
+    )
+
+
+def bootstrap_interval(
+    samples: Sequence[NDArray[np.float64]], statistic: Callable[..., Any], seed: int
+) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of a statistic of samples that are resampled together.
+
+    It is bias-corrected and accelerated, or that of the percentiles where this is undefined.
+
+    Args:
+        samples: Arrays of equal length.
+        statistic: Takes the samples and the `axis` to reduce, as for `scipy.stats.bootstrap`.
+        seed: Seed of the resampling.
+    """
     from scipy import stats  # half a second, which most runs need not wait for
 
-    interval = stats.bootstrap(
-        (sums, counts),
-        lambda sums, counts, axis: sums.sum(axis=axis) / counts.sum(axis=axis),
-        paired=True,
-        vectorized=True,
-        n_resamples=RESAMPLES,
-        batch=BATCH,
-        method="BCa",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of SciPy about results that do not vary, seen below
+        found = stats.bootstrap(
+            samples,
+            statistic,
+            paired=True,
+            vectorized=True,
+            n_resamples=RESAMPLES,
+            batch=BATCH,
+            method="BCa",
+            rng=np.random.default_rng(seed),
+        )
+    ends = found.confidence_interval.low, found.confidence_interval.high
+    if np.isnan(ends).any():
+        ends = np.percentile(found.bootstrap_distribution, [2.5, 97.5])
+    return float(ends[0]), float(ends[1])
 
 
 def compare_paired(

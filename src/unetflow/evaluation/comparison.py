@@ -98,6 +98,14 @@ def _divide(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np
     return np.asarray(np.divide(part, whole, out=np.zeros_like(part), where=whole > 0))
 
 
+def describe_gain(compared: PairedTest) -> str:
+    """Return the difference of two models on the test images in words."""
+    gain = f"{compared.mean_difference:+.3f} Dice on {compared.images} test images"
+    if compared.interval is not None:
+        gain += ", interval {:+.3f} to {:+.3f}".format(*compared.interval)
+    return gain
+
+
 def count_common(tables: Sequence[pd.DataFrame]) -> int:
     """Return how many images all tables have."""
     return len(set.intersection(*(set(table["id"]) for table in tables)))

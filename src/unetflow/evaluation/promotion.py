@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from unetflow.core.errors import InputError
 from unetflow.evaluation.charged import PixelCounts, YardstickComparison, count_found
-from unetflow.evaluation.comparison import compare_charged
+from unetflow.evaluation.comparison import compare_charged, describe_gain
 from unetflow.evaluation.significance import PairedTest
 
 _CONTENT = ["image_sha256", "mask_sha256"]
@@ -171,7 +171,7 @@ def evaluate_challenger(
     regressions = _find_regressions(own, other, groups if several else [], max_regression)
     if compared.interval is None and not obstacle:  # a single image, whose classes say no more
         regressions = {}
-    gain = _describe_gain(compared)
+    gain = describe_gain(compared)
     reason = obstacle or _find_inferiority(compared, regressions, margin, max_regression)
     return PromotionResult(
         decision="kept" if reason else "promoted",
@@ -185,13 +185,6 @@ def evaluate_challenger(
         regressions=regressions,
         most_different=shown,
     )
-
-
-def _describe_gain(compared: PairedTest) -> str:
-    gain = f"{compared.mean_difference:+.3f} Dice on {compared.images} test images"
-    if compared.interval is not None:
-        gain += ", interval {:+.3f} to {:+.3f}".format(*compared.interval)
-    return gain
 
 
 def _find_inferiority(

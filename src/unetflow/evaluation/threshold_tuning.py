@@ -21,6 +21,11 @@ _log = logging.getLogger(__name__)
 _EDGE = 1e-4
 """Distance of a calibrated threshold from 0 and 1, so that float32 resolves both of its sides."""
 
+_NO_FOREGROUND = (
+    "No validation image holds foreground: the threshold is the middle one, and small objects are "
+    "kept"
+)
+
 
 def tune_postprocessing(
     predict: Callable[[NDArray[np.generic]], Probabilities],
@@ -73,15 +78,11 @@ def tune_postprocessing(
         return most_probable, empty, calibration
     dice = np.broadcast_to(charged.values, (len(sizes), len(thresholds)))
     if np.isnan(dice).all():
-        _log.warning(
-            "No validation image holds foreground: the threshold is the middle one, and small "
-            "objects are kept"
-        )
+        _log.warning(_NO_FOREGROUND)
     calibrated = np.array([scale_threshold(t, temperature) for t in thresholds])
     size, best = choose_best(dice, (calibrated >= _EDGE) & (calibrated <= 1 - _EDGE))
-    curve = pd.DataFrame({"threshold": calibrated, "validation_dice": dice[size]})
-    for number, min_size in enumerate(sizes):
-        curve[f"validation_dice_from_{min_size}"] = dice[number]
+    by_size = {f"validation_dice_from_{bound}": dice[row] for row, bound in enumerate(sizes)}
+    curve = pd.DataFrame({"threshold": calibrated, "validation_dice": dice[size], **by_size})
     postprocessing = Postprocessing(
         threshold=float(calibrated[best]), temperature=temperature, min_object_size=sizes[size]
     )

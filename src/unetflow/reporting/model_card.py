@@ -60,14 +60,19 @@ def describe_model(
         f"{count_of(fingerprint.channels, 'channel')}, {depth(fingerprint.dtype)}, from the same "
         "kind of instrument, preparation and magnification. The input is an image of any size, the "
         "output the class of each pixel.",
-        "limits": [
-            "The scores hold for images like the test images. The model may fail on other images "
-            "without a warning: test it on them first.",
-            f"Intensities beyond {listing(ranges)}{', channel by channel,' * (len(ranges) > 1)} "
-            "are clipped to that range.",
-            f"Its only classes are {listing(classes, most=12)}: anything else in an image is "
-            "assigned to one of them.",
-            "The scores count pixels. They do not show whether objects are counted correctly.",
-            "Do not use it as the only basis for decisions on health or safety.",
-        ],
+        "limits": _list_limits(classes, ranges),
     }
+
+
+def _list_limits(classes: Sequence[str], ranges: Sequence[str]) -> list[str]:
+    """Return what the model must not be used for; `ranges` are the intensities of the channels."""
+    return [
+        "The scores hold for images like the test images. The model may fail on other images "
+        "without a warning: test it on them first.",
+        f"Intensities beyond {listing(ranges)}{', channel by channel,' * (len(ranges) > 1)} "
+        "are clipped to that range.",
+        f"Its only classes are {listing(classes, most=12)}: anything else in an image is "
+        "assigned to one of them.",
+        "The scores count pixels. They do not show whether objects are counted correctly.",
+        "Do not use it as the only basis for decisions on health or safety.",
+    ]

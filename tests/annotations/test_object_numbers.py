@@ -9,6 +9,7 @@ import tifffile
 import yaml
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from skimage.measure import label as connected_components
 
 from tests.support.images import random_pixels
 from unetflow.annotations.autodetect.object_numbers import (
@@ -19,7 +20,7 @@ from unetflow.annotations.autodetect.object_numbers import (
 )
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.layouts.find_pairs import find_pairs
-from unetflow.annotations.raster import InstanceMask, SemanticMask
+from unetflow.annotations.raster import InstanceMask, SemanticMask, is_in_pieces
 from unetflow.config.classes import Classes, ClassSpec
 from unetflow.config.ingestion import IngestionParameters, MaskParameters
 from unetflow.core.errors import DeclarationError, InputError
@@ -59,9 +60,9 @@ def folder_of(root, masks, suffix=".tif", dtype=np.uint16):
 
 def is_numbered(pairing, class_map=REST, instances=None):
     found, message = number_objects(pairing, class_map, instances, MANY)
-    kinds = {type(pair.annotation) for pair in found.pairs}
+    kinds = {isinstance(pair.annotation, InstanceMask) for pair in found.pairs}
     assert len(kinds) == 1
-    return kinds == {InstanceMask}, message
+    return kinds == {True}, message
 
 
 def pinned(message):
@@ -233,6 +234,53 @@ def test_samples_keep_the_numbers_and_the_run_says_so(tmp_path, caplog):
     again = build_samples(pairing, samples, classes, declared)
     assert again.detected_objects == ""
     assert again.instances("1") is None
+
+
+PLAIN = (numbered(15) > 0) * 255
+MIX = [numbered(9), numbered(12), PLAIN, numbered(17), (numbered(1) > 0) * 255, PLAIN * 0]
+
+
+@pytest.mark.parametrize("given", [None, "mixed"])
+@pytest.mark.parametrize("values", [None, (255,)])
+def test_corrected_masks_keep_their_numbers_among_plain_ones(tmp_path, caplog, given, values):
+    caplog.set_level(logging.INFO)
+    classes = Classes((ClassSpec("background", (0,)), ClassSpec("cell", values)))
+    pairing = folder_of(tmp_path / "raw", MIX)
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    parameters = IngestionParameters(masks=MaskParameters(instances=given))
+    samples = build_samples(pairing, SampleFolder(folder), classes, parameters)
+    if given is None and values:  # what the parameters declare wins
+        assert len(samples.refused) == 3
+        assert "`mixed`" in samples.refused[0].fix
+        return
+    known = [(d["has_instances"], d["objects"]) for d in samples.descriptions.values()]
+    # One piece is one object, whatever its value; of the plain mask the pieces are counted.
+    pieces = connected_components(PLAIN, connectivity=2).max()
+    assert known == [(True, 9), (True, 12), (False, pieces), (True, 17), (True, 1), (True, 0)]
+    for name in samples:
+        np.testing.assert_array_equal(samples[name].label, MIX[int(name)] > 0)
+    if given is None:
+        assert "of 5 of 6 masks number the objects" in samples.detected_objects
+        assert pinned(samples.detected_objects)["ingestion"]["masks"]["instances"] == "mixed"
+    else:
+        assert samples.detected_objects == ""
+        assert "5 of 6 masks number their objects" in caplog.text
+
+
+def test_true_numbers_an_object_in_several_pieces(tmp_path):
+    pairing, _ = number_objects(folder_of(tmp_path, [PLAIN]), REST, True, MANY)
+    assert pairing.pairs[0].annotation.draw(PLAIN.shape, REST, MANY).instances.max() == 1
+    pairing, _ = number_objects(pairing, REST, "mixed", MANY)  # the catalog has said `true`
+    assert pairing.pairs[0].annotation.draw(PLAIN.shape, REST, MANY).instances.max() == 1
+
+
+@pytest.mark.parametrize(("crumbs", "expected"), [(1, False), (2, True)])
+def test_crumbs_make_no_pieces(crumbs, expected):
+    numbers = np.zeros((9, 9), np.uint16)
+    numbers[:3, :3] = 1  # 9 of 10 pixels are nearly all, 9 of 11 are not
+    numbers[8, : 2 * crumbs : 2] = 1
+    assert is_in_pieces(numbers) == expected
 
 
 def test_an_error_about_many_undeclared_numbers_names_the_parameter(tmp_path):

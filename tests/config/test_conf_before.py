@@ -34,6 +34,7 @@ OLD = {
         "training.moving_average",
         "training.memorise_crops",
         "evaluation.scores: thin",
+        "evaluation.object_size_percentiles",
         "retraining.largest_fall",
         "mask_export.engine",
         "mask_export.runner",
@@ -93,6 +94,8 @@ def present_value(name: str, value: Any) -> Any:
     """Return what a value of the old files is now."""
     if name == "evaluation.scores":
         return ["centreline" if score == "thin" else score for score in value]
+    if name == "evaluation.object_size_percentiles":
+        return 0.01 if value else None
     return LOSSES[value] if name == "training.loss" else value
 
 

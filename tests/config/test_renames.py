@@ -18,6 +18,7 @@ from unetflow.config.renames import (
     rename_datasets,
     rename_parameters,
 )
+from unetflow.core.errors import InputError
 from unetflow.settings import CONFIG_LOADER_ARGS, CONFIG_LOADER_CLASS
 
 
@@ -89,6 +90,25 @@ def test_old_values_are_renamed_where_they_stand_alone_or_in_a_list(load, caplog
     read = load(parameters={"evaluation": {"scores": ["pixels", "thin"]}})
     assert read.evaluation.scores == ["pixels", "centreline"]
     assert len(warned(caplog)) == 1
+
+
+@pytest.mark.parametrize(
+    ("percentiles", "fraction"),
+    [([0, 1, 5, 10], 0.01), ([0.5], 0.005), ([0], 0.0), ([], None), (None, None)],
+)
+def test_percentiles_of_object_sizes_become_the_fraction_that_may_be_lost(
+    load, caplog, percentiles, fraction
+):
+    read = load(parameters={"evaluation": {"object_size_percentiles": percentiles}})
+    assert read.evaluation.max_lost_objects == fraction
+    (message,) = warned(caplog)
+    present = "null" if fraction is None else fraction
+    assert f"is now called evaluation.max_lost_objects: {present}. " in message
+
+
+def test_percentiles_that_are_no_numbers_are_refused(load):
+    with pytest.raises(InputError, match=r"evaluation\.max_lost_objects"):
+        load(parameters={"evaluation": {"object_size_percentiles": ["small"]}})
 
 
 @pytest.mark.parametrize(

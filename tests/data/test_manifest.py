@@ -108,7 +108,27 @@ def test_fingerprint_of_two_small_samples(stored, manifest):
         "largest": {"height": 4, "width": 4},
         "empty_fraction": 0.0,
         "objects": None,
+        # Two pieces of 2 and 1 pixels, and half of the smaller one removes nothing.
+        "smallest_objects": {"objects": 2, "pieces": True, "smaller": {}},
     }
+
+
+def test_true_objects_are_numbered_ones_or_pieces_of_the_foreground(tmp_path):
+    label = np.zeros((12, 12), np.uint8)
+    label[1:5, 1:9] = label[8:11, 8:11] = 1
+    image = np.zeros((12, 12, 1), np.uint8)
+    _, folder = store_samples(tmp_path, {name: Sample(image, label) for name in "ab"})
+    table = tabulate(folder, CLASSES).assign(split="train")
+    assert measure_fingerprint(table, folder, CLASSES).smallest_objects.smaller == {"4": 0}
+    # Two objects in the larger piece of one sample; the other one still has its two pieces.
+    folder.descriptions["a"] = {**folder.descriptions["a"], "has_instances": True}
+    areas = {"a": np.array([2, 30, 9])}
+    folder.object_areas = areas.get
+    smallest = measure_fingerprint(table, folder, CLASSES).smallest_objects
+    assert (smallest.objects, smallest.pieces, smallest.smaller) == (5, True, {})
+    several = [*CLASSES, ClassSpec("third", (3,))]
+    table = table.assign(fraction_third=0.0)
+    assert measure_fingerprint(table, folder, several).smallest_objects is None
 
 
 def test_training_images_that_hold_only_the_first_class_are_counted(stored, manifest):

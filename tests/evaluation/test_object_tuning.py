@@ -1,18 +1,24 @@
+import logging
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import ndimage
+from skimage.feature import peak_local_max
+from skimage.measure import label as connected_components
+from skimage.segmentation import watershed
 
 from tests.instances.test_separation import disks
 from unetflow.augmentation.object_targets import object_targets
 from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.types import OBJECT_OUTPUTS
-from unetflow.data.samples import Sample
+from unetflow.data.samples import INSTANCES, Sample, SampleFolder, write_sample
 from unetflow.evaluation import object_tuning
-from unetflow.evaluation.object_tuning import choose_separation
+from unetflow.evaluation.object_tuning import choose_separation, choose_watershed, tune_objects
 from unetflow.inference.postprocessing import NetworkOutputs, Postprocessing
-from unetflow.instances.separation import seed_landscape
+from unetflow.instances.separation import Separation, seed_landscape
+from unetflow.io.tiff_writer import write_tiff
 from unetflow.metrics.regions import IOU_PERCENTAGES, mean_f1, score_instances
 from unetflow.metrics.shared import ClassMasks
 
@@ -62,25 +68,17 @@ def test_seeds_and_smallest_object_are_chosen_together():
     numbers = [CLUMP, SPLIT]
     predict = network_for(numbers)
     chosen, score = choose_separation(
-        predict, samples_of(numbers), lambda name: numbers[int(name)], TUNED
+        predict, samples_of(numbers), lambda name: numbers[int(name)], TUNED, [0, 20]
     )
     assert score > 0.8
     assert chosen.temperature == 1.5
     assert chosen.objects is None
-    assert chosen.min_object_size > 9
+    assert chosen.min_object_size == 20
     for index, true in enumerate(numbers):
         outputs = predict(samples_of(numbers)[str(index)].image)
         ready = chosen.with_objects(ObjectParameters())
         found = ready.separate(ready.apply(outputs.probabilities), outputs.landscape)
         assert len(found.classes) == true.max()
-
-
-def test_the_smallest_object_costs_at_most_one_true_object_of_a_hundred():
-    areas = np.array([5] * 3 + [100] * 197)
-    assert max(object_tuning._sizes(areas)) <= 5
-    assert object_tuning._sizes(np.array([50] * 10)) == [0, 25, 50]
-    many = np.arange(1, 1001)
-    assert np.mean(many < max(object_tuning._sizes(many))) <= 0.01
 
 
 def test_without_numbered_objects_the_threshold_stays():
@@ -96,5 +94,248 @@ def test_ignored_pixels_count_for_nobody():
     label = np.minimum(SPLIT, 1).astype(np.uint8)
     label[:, 45:] = 255
     samples = {"0": Sample(samples_of([SPLIT])["0"].image, label)}
-    chosen, _ = choose_separation(network_for([SPLIT]), samples, lambda name: SPLIT, TUNED)
+    predict = network_for([SPLIT])
+    chosen, _ = choose_separation(predict, samples, lambda name: SPLIT, TUNED, [0, 20])
     assert chosen.min_object_size == 0  # the false object lies there
+
+
+def plain_network(image):
+    """Return the foreground that an image shows, without outputs for objects."""
+    return NetworkOutputs((image / 255).astype(np.float32), None)
+
+
+def shown(numbers, background=0):
+    """Return samples whose images are bright where there are objects."""
+    return {
+        str(index): Sample(
+            np.where(true > 0, 230, background).astype(np.uint8)[:, :, np.newaxis],
+            np.minimum(true, 1).astype(np.uint8),
+        )
+        for index, true in enumerate(numbers)
+    }
+
+
+def count(postprocessing, sample):
+    return len(objects_of(postprocessing, sample).classes)
+
+
+def objects_of(postprocessing, sample):
+    ready = postprocessing.with_objects(ObjectParameters())
+    return ready.segment(plain_network(sample.image)).objects
+
+
+def fit(numbers, sizes=(0,), tuned=TUNED):
+    return choose_watershed(
+        plain_network, shown(numbers), lambda name: numbers[int(name)], tuned, sizes
+    )
+
+
+def test_a_watershed_is_fitted_where_objects_touch_and_is_that_of_scikit_image():
+    numbers = [CLUMP, SPLIT]
+    chosen, score = fit(numbers)
+    assert score > 0.85
+    rule = chosen.fitted
+    assert (rule.method, chosen.objects, chosen.separation) == ("watershed", None, None)
+    for index, true in enumerate(numbers):
+        sample = shown(numbers)[str(index)]
+        found = objects_of(chosen, sample).numbers
+        assert len(np.unique(found)) == len(np.unique(true))
+        distance = ndimage.distance_transform_edt(true > 0)
+        pieces = connected_components(true > 0, connectivity=2)
+        peaks = peak_local_max(
+            distance,
+            min_distance=rule.min_distance,
+            threshold_abs=np.nextafter(rule.min_height, 0),
+            labels=pieces,
+            exclude_border=False,
+            p_norm=2,
+        )
+        markers = np.zeros(true.shape, int)
+        markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+        expected = watershed(-distance, markers, np.ones((3, 3)), mask=true > 0)
+        assert mean_f1(expected, found) == 1
+
+
+def test_no_pair_of_values_is_better_than_the_fitted_ones():
+    numbers = [CLUMP, SPLIT]
+    chosen, score = fit(numbers)
+    radius = object_tuning._median_radius(
+        [object_tuning._Case(np.minimum(n, 1), n, None) for n in numbers]
+    )
+    for distance in object_tuning._distances(radius):
+        for height in (1.0, 2.0, 4.0, 6.0):
+            other = ObjectParameters(method="watershed", min_distance=distance, min_height=height)
+            candidate = chosen.model_copy(update={"fitted": other})
+            f1 = [
+                mean_f1(true, objects_of(candidate, shown(numbers)[str(index)]).numbers)
+                for index, true in enumerate(numbers)
+            ]
+            assert np.mean(f1) <= score + 1e-9
+
+
+RING = disks((30, 30), radius=20) * (disks((30, 30), radius=14) == 0)
+NESTED = RING + 2 * disks((30, 30), radius=7)
+DOTS = np.zeros((60, 60), np.uint16)
+DOTS[[5, 20, 40], [5, 30, 50]] = 1, 2, 3
+
+
+@pytest.mark.parametrize("true", [RING, NESTED, DOTS], ids=["ring", "nested", "dots"])
+def test_rings_nested_and_one_pixel_objects_stay_whole(true):
+    chosen, score = fit([true])
+    assert (chosen, score) == (TUNED, 1)
+    found = objects_of(chosen, shown([true])["0"]).numbers
+    assert mean_f1(true, found) == 1
+
+
+def test_what_touches_is_separated_beside_a_nested_object_and_a_dot():
+    together = np.zeros((60, 130), np.uint16)
+    together[:, :60], together[:, 70:] = SPLIT, NESTED * 3
+    together[57, 65] = 20
+    chosen, score = fit([together])
+    numbers = objects_of(chosen, shown([together])["0"]).numbers
+    assert chosen.fitted is not None
+    assert score > 0.75
+    inner = numbers[:, 70:][NESTED == 2]
+    assert len(np.unique(inner)) == 1
+    assert inner[0] not in numbers[:, 70:][NESTED == 1]
+    assert np.count_nonzero(numbers == numbers[57, 65]) == 1
+
+
+def test_threshold_and_smallest_object_are_tuned_with_the_watershed():
+    sample = shown([SPLIT], background=20)["0"]
+    sample.image[2:5, 50:53] = 230  # a false object of 9 pixels
+    sample.image[SPLIT == 0] = np.maximum(sample.image[SPLIT == 0], 0)
+    rim = ndimage.binary_dilation(SPLIT > 0, np.ones((3, 3))) & (SPLIT == 0)
+    sample.image[rim] = 140  # found at a threshold of 0.5
+    chosen, score = choose_watershed(
+        plain_network, {"0": sample}, lambda name: SPLIT, TUNED, [0, 20]
+    )
+    assert score == pytest.approx(1, abs=0.11)
+    assert chosen.threshold > 140 / 255
+    assert chosen.min_object_size == 20
+    assert chosen.temperature == TUNED.temperature
+
+
+def test_an_own_value_is_not_replaced_by_a_fitted_one():
+    chosen, _ = fit([SPLIT])
+    sample = shown([SPLIT])["0"]
+    assert count(chosen, sample) == 2
+    outputs = plain_network(sample.image)
+    for own, expected in (
+        (ObjectParameters(method="components"), 1),
+        (ObjectParameters(method="watershed", min_distance=50), 1),
+        (ObjectParameters(method="auto", connectivity="edges"), 2),
+    ):
+        found = chosen.with_objects(own).segment(outputs).objects
+        assert len(found.classes) == expected
+
+
+def test_without_objects_nothing_is_fitted():
+    nothing = np.zeros((20, 20), np.uint16)
+    for samples, numbers_of in (({}, None), (shown([nothing]), lambda name: nothing)):
+        chosen, score = choose_watershed(plain_network, samples, numbers_of, TUNED)
+        assert chosen is TUNED
+        assert math.isnan(score)
+
+
+TWO = np.zeros((20, 40), np.uint8)  # squares of two classes that touch, and two of one class
+TWO[2:12, 2:12], TWO[2:12, 12:22] = 1, 2
+TWO[2:12, 26:36] = 1
+TWO_NUMBERS = TWO.astype(np.uint16)
+TWO_NUMBERS[2:12, 31:36] = 3
+TWO_NUMBERS[2:12, 26:31] = 4
+
+
+def test_touching_objects_of_two_classes_by_hand():
+    """Classes part the squares; the third is two halves, which only the network's seeds part."""
+    probabilities = np.eye(3, dtype=np.float32)[TWO]
+    landscape = seed_landscape(object_targets(TWO_NUMBERS, NAMES) / np.float32(255), NAMES)
+    outputs = NetworkOutputs(probabilities, landscape)
+    samples = {"0": Sample(np.zeros((20, 40, 1), np.uint8), TWO)}
+    tuned = Postprocessing(threshold=None)
+    chosen, score = choose_separation(
+        lambda image: outputs, samples, lambda name: TWO_NUMBERS, tuned, [0, 9]
+    )
+    assert score == 1
+    assert (chosen.threshold, chosen.min_object_size) == (None, 0)
+    found = chosen.with_objects(ObjectParameters()).segment(outputs).objects
+    assert sorted(found.classes.tolist()) == [1, 1, 1, 2]
+    assert mean_f1(TWO_NUMBERS, found.numbers) == 1
+    assert count_pieces(chosen, outputs) == 3
+
+
+def count_pieces(postprocessing, outputs):
+    rule = ObjectParameters(method="components")
+    return len(postprocessing.with_objects(rule).segment(outputs).objects.classes)
+
+
+def test_an_object_of_the_wrong_class_is_no_hit():
+    numbers = np.array([[1, 1, 0, 2, 2]], np.uint16)
+    label = np.array([[1, 1, 0, 2, 2]], np.uint8)
+    rule = Postprocessing(threshold=None).with_objects(ObjectParameters())
+    for found, expected in (([1, 1, 0, 2, 2], 1), ([1, 1, 0, 1, 1], (2 / 3 + 0) / 2), ([0] * 5, 0)):
+        outputs = NetworkOutputs(np.eye(3, dtype=np.float32)[[found]], None)
+        case = object_tuning._Case(label, numbers, outputs)
+        assert case.score(rule) == pytest.approx(expected)
+
+
+def store(folder, sample_id, numbers, true=None):
+    """Write a sample, with the numbers of its objects if they are given, and describe it."""
+    (sample,) = shown([numbers]).values()
+    write_sample(folder / sample_id, sample)
+    if true is not None:
+        write_tiff(folder / sample_id / INSTANCES, true)
+    return {"has_instances": true is not None, "objects": int((numbers > 0).any())}
+
+
+def tune(folder, descriptions, splits, object_outputs=()):
+    segmenter = SimpleNamespace(
+        postprocessing=TUNED,
+        settings=SimpleNamespace(object_outputs=object_outputs),
+        predict_outputs=plain_network,
+    )
+    samples = SampleFolder(folder, descriptions)
+    chosen = {name: samples.select(ids) for name, ids in splits.items()}
+    return tune_objects(segmenter, chosen, [0])
+
+
+def test_corrected_samples_of_any_split_are_tuned_on_and_the_log_says_which(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    known = {
+        "a": store(tmp_path, "a", SPLIT, SPLIT),
+        "b": store(tmp_path, "b", CLUMP),
+        "c": store(tmp_path, "c", SPLIT * 0, SPLIT * 0),
+    }
+    validated = tune(tmp_path, known, {"validation": ["a", "b"], "train": ["c"]})
+    assert "Objects of the validation images" in caplog.text
+    assert "by a watershed with min_distance" in caplog.text
+    caplog.clear()
+    trained = tune(tmp_path, known, {"validation": ["b", "c"], "train": ["a"]})
+    assert "Objects of the train images" in caplog.text
+    assert "since no validation image numbers any" in caplog.text
+    assert validated == trained
+    assert trained.fitted is not None
+    caplog.clear()
+    assert tune(tmp_path, known, {"validation": ["b"], "train": ["c"]}) == TUNED
+    assert "No sample numbers its objects" in caplog.text
+
+
+def test_a_network_with_outputs_for_objects_has_seeds_even_where_nothing_is_numbered(tmp_path):
+    known = {"b": store(tmp_path, "b", CLUMP)}
+    untuned = tune(tmp_path, known, {"validation": ["b"], "train": []}, ("distance",))
+    assert untuned.separation == Separation(seed_threshold=0.5, min_distance=1)
+    assert untuned.fitted is None
+
+
+def test_candidates_are_compared_on_a_part_of_many_training_images(tmp_path, monkeypatch):
+    monkeypatch.setattr(object_tuning, "MOST_PIXELS", 2 * SPLIT.size)
+    known = {f"{n}": store(tmp_path, f"{n}", SPLIT, SPLIT) for n in range(6)}
+    seen = []
+    samples = SampleFolder(tmp_path, known)
+
+    def predict(image):
+        seen.append(image)
+        return plain_network(image)
+
+    choose_watershed(predict, samples, samples.instances, TUNED)
+    assert len(seen) == 2

@@ -11,7 +11,6 @@ from unetflow.evaluation.threshold_tuning import (
     choose_best,
     count_by_threshold,
     count_candidates,
-    size_candidates,
     tune_postprocessing,
 )
 from unetflow.inference.postprocessing import Postprocessing
@@ -19,9 +18,9 @@ from unetflow.metrics.pixels import count_confusion, mean_dice
 
 CANDIDATES = EvaluationParameters(
     threshold_candidates=19,
-    object_size_percentiles=[0, 5, 10],
     calibration=CalibrationParameters(pixels=2000, bins=10),
 )
+SIZES = [0, 2, 5, 45, 90]
 
 
 @settings(max_examples=40)
@@ -40,16 +39,19 @@ def test_every_candidate_is_scored_as_if_it_were_applied(truth, foreground):
             assert false[row, column] == counts.false_positive
 
 
-def test_sizes_are_percentiles_of_the_true_objects():
-    first = np.zeros((9, 9), np.uint8)
-    first[0, :4] = 1
-    first[2:4, 2:6] = 1
-    first[4, 6] = 1  # touches the last one at a corner
-    second = np.full((3, 3), 255, np.uint8)
-    second[0, 0] = 1
-    assert size_candidates([first, second], [0, 50, 100]) == [0, 4, 9]
-    assert size_candidates([first, second], []) == [0]
-    assert size_candidates([np.zeros((3, 3), np.uint8)], [0, 5]) == [0]
+def test_a_smallest_object_is_chosen_among_the_candidates_alone():
+    """Specks of 4 pixels, and true objects of 9: of 20 candidates in between, one is offered."""
+    samples = {}
+    for number in range(4):
+        label = np.zeros((20, 20), np.uint8)
+        label[2:5, 2 + number : 5 + number] = 1
+        image = np.where(label == 1, 200, 30)
+        image[10:12, 10:12] = 200
+        samples[f"{number}"] = Sample(image[:, :, None].astype(np.uint8), label)
+    random = np.random.default_rng(0)
+    for sizes, expected in (([0, 7], 7), ([0, 3], 0), ([0], 0)):
+        tuned, _, _ = tune_postprocessing(predict_brightness, samples, 2, CANDIDATES, random, sizes)
+        assert tuned.min_object_size == expected
 
 
 def test_ties_give_the_smallest_size_and_the_middle_threshold():
@@ -86,7 +88,9 @@ def test_small_objects_are_removed_if_that_helps_and_images_predicted_once():
         calls.append(image.shape)
         return predict_brightness(image)
 
-    tuned, curve, _ = tune_postprocessing(predict, samples, 2, CANDIDATES, np.random.default_rng(0))
+    tuned, curve, _ = tune_postprocessing(
+        predict, samples, 2, CANDIDATES, np.random.default_rng(0), SIZES
+    )
     assert len(calls) == len(samples)
     assert 2 < tuned.min_object_size < 100
     assert len(curve) == 19
@@ -117,6 +121,7 @@ def test_perfect_network_keeps_all_objects_and_a_middle_threshold():
         2,
         CANDIDATES,
         np.random.default_rng(0),
+        [0, 2, 8],
     )
     assert tuned.min_object_size == 0
     assert tuned.threshold == pytest.approx(0.5)
@@ -134,6 +139,7 @@ def test_more_than_two_classes_get_only_a_temperature():
         3,
         CANDIDATES,
         np.random.default_rng(0),
+        SIZES,
     )
     assert (tuned.threshold, tuned.min_object_size, len(curve)) == (None, 0, 0)
     assert tuned.temperature > 1.5
@@ -156,7 +162,8 @@ def test_the_dice_of_all_thresholds_in_one_pass_is_that_of_each_threshold():
 
 
 def _tune(samples):
-    return tune_postprocessing(predict_brightness, samples, 2, CANDIDATES, np.random.default_rng(0))
+    random = np.random.default_rng(0)
+    return tune_postprocessing(predict_brightness, samples, 2, CANDIDATES, random, SIZES)
 
 
 def _mostly_empty(false):

@@ -3,10 +3,12 @@ import numpy as np
 import pytest
 
 from tests.support.networks import randomise, tiny_unet
+from unetflow.config.mask_export import ObjectParameters
 from unetflow.data.intensity import IntensityRange
 from unetflow.inference.ensemble import average_segmenters
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.segmenter import Segmenter
+from unetflow.instances.separation import Separation
 from unetflow.models.unet import with_preprocessing
 
 
@@ -46,3 +48,21 @@ def test_without_thresholds_there_is_none(members):
     most_probable = Postprocessing(threshold=None)
     ensemble = average_segmenters([m.with_postprocessing(most_probable) for m in members])
     assert ensemble.postprocessing.threshold is None
+
+
+def test_rules_for_objects_are_medians_where_all_members_have_one(members):
+    fitted = [
+        ObjectParameters(method="watershed", min_distance=d, min_height=d / 2) for d in (3, 8)
+    ]
+    seeds = [Separation(seed_threshold=t, min_distance=d) for t, d in ((0.2, 4), (0.6, 6))]
+    each = [
+        Postprocessing(threshold=0.5, separation=separation, fitted=rule)
+        for separation, rule in zip(seeds, fitted, strict=True)
+    ]
+    with_rules = [m.with_postprocessing(p) for m, p in zip(members, each, strict=True)]
+    found = average_segmenters(with_rules).postprocessing
+    assert found.separation == Separation(seed_threshold=0.4, min_distance=5)
+    assert (found.fitted.method, found.fitted.min_distance) == ("watershed", 6)
+    assert found.fitted.min_height == pytest.approx(2.75)
+    some = [with_rules[0], members[1]]
+    assert not average_segmenters(some).postprocessing.separates

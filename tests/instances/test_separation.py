@@ -62,6 +62,47 @@ def test_a_hole_and_a_nested_object_are_kept():
     assert set(np.unique(found[ring == 2])).isdisjoint(np.unique(found[ring == 1]))
 
 
+def drawn(drawing):
+    """Return the numbers in a drawing such as "110 / 002"."""
+    return np.array([[int(n) for n in row] for row in drawing.split(" / ")])
+
+
+@pytest.mark.parametrize(
+    ("drawing", "distance", "expected"),
+    [
+        ("90", 1, "10"),  # one pixel
+        ("90 / 09", 1, "10 / 02"),  # two of them that touch at a corner, with a seed each
+        ("90 / 09", 2, "10 / 01"),  # too close for two seeds
+        ("2521252", 1, "1111222"),  # touching: the valley goes to the seed on its left
+        ("2521262", 1, "2221111"),  # the higher seed is the first, and the first to flood
+        ("2521252", 5, "1111111"),
+        ("2520252", 5, "1110222"),  # pieces need no seeds to stay apart
+        ("999 / 909 / 999", 3, "111 / 101 / 111"),  # a ring
+        ("99999 / 90009 / 90809 / 90009 / 99999", 5, "11111 / 10001 / 10201 / 10001 / 11111"),
+    ],
+)
+def test_touching_nested_ring_shaped_and_one_pixel_objects_by_hand(drawing, distance, expected):
+    """The digits are tenths of the landscape, of which less than 0.05 is no foreground."""
+    heights = drawn(drawing)
+    separation = Separation(seed_threshold=0.3, min_distance=distance)
+    landscape = (heights / 10).astype(np.float32)
+    found = separate_objects(heights > 0, landscape, separation)
+    expected = drawn(expected)
+    assert found.max() == expected.max()
+    for number in range(1, expected.max() + 1):
+        assert len(np.unique(found[expected == number])) == 1
+    np.testing.assert_array_equal(found > 0, expected > 0)
+
+
+def test_an_object_that_fills_the_hole_of_another_is_one_of_its_own():
+    numbers = disks((30, 30), radius=20)
+    numbers[disks((30, 30), radius=10) > 0] = 2
+    found = separate(numbers, min_distance=4)
+    inner = overlaps(numbers, found)[1]
+    assert inner > 0.85
+    assert connected_components(numbers > 0).max() == 1
+
+
 def test_pieces_without_a_seed_and_single_pixels_stay_objects():
     mask = np.zeros((20, 20), bool)
     mask[2, 2] = mask[10:14, 10:14] = True

@@ -1,5 +1,6 @@
 """What the stage `evaluation` makes of its parameters and of the samples' objects."""
 
+import logging
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,16 +9,26 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT
+from tests.support.images import store_samples
+from tests.support.networks import GREY, tiny_unet
 from unetflow.config.base import read_parameters
+from unetflow.config.classes import Classes, ClassSpec
 from unetflow.config.evaluation import EvaluationParameters
 from unetflow.core.errors import InputError
+from unetflow.data.fingerprint import measure_fingerprint
+from unetflow.data.manifest import tabulate
+from unetflow.data.object_sizes import RemovalCost
 from unetflow.data.samples import INSTANCES, Sample, SampleFolder, write_sample
 from unetflow.inference.postprocessing import NetworkOutputs, Postprocessing
 from unetflow.io.tiff_writer import write_tiff
 from unetflow.metrics.families import FAMILIES
+from unetflow.models.unet import with_preprocessing
 from unetflow.pipelines import evaluation as nodes
+from unetflow.pipelines import evaluation_tuning
+from unetflow.pipelines.evaluation_tuning import finish_segmenter
 
 BASE = yaml.safe_load((ROOT / "conf/base/parameters_evaluation.yml").read_text())["evaluation"]
+CLASSES = Classes((ClassSpec("background", (0,)), ClassSpec("nucleus", None)))
 SAME = {"image_sha256": "1", "mask_sha256": "2", "stamp": "3"}
 
 
@@ -72,3 +83,66 @@ def test_test_images_are_scored_by_object_where_they_have_numbers(tmp_path):
     assert metrics["scores"]["hd95"]["images"] == 2
     assert metrics["scores"]["dice"]["interval"] == [1, 1]
     assert metrics["pooled"]["roc_auc"]["value"] == 1
+
+
+def finish(tmp_path, samples, splits, numbers=None, **changes):
+    """Finish a segmenter whose network takes the brightness for the probability."""
+    _, folder = store_samples(tmp_path, samples)
+    for name, true in (numbers or {}).items():
+        write_tiff(folder.folder / name / INSTANCES, true)
+        folder.descriptions[name] |= {"has_instances": True}
+    areas = {name: np.bincount(true.ravel())[1:] for name, true in (numbers or {}).items()}
+    folder.object_areas = areas.get
+    table = tabulate(folder, list(CLASSES.root)).assign(split=splits)
+    plan = SimpleNamespace(
+        training=SimpleNamespace(tile=64), model=SimpleNamespace(instances="none")
+    )
+    return finish_segmenter(
+        with_preprocessing(tiny_unet(), GREY),
+        folder,
+        table,
+        measure_fingerprint(table, folder, list(CLASSES.root)),
+        CLASSES,
+        EvaluationParameters(threshold_candidates=9, **changes),
+        plan,
+        seed=1,
+    )[0]
+
+
+def discs(count, size=48):
+    """Make images of two discs that touch, and of a true object of 2 pixels each."""
+    rows, columns = np.indices((size, size))
+    numbers = np.zeros((size, size), np.uint16)
+    for number, column in ((1, 14), (2, 28)):
+        numbers[(rows - 20) ** 2 + (columns - column) ** 2 <= 49] = number
+    numbers[44, 44:46] = 3
+    label = np.minimum(numbers, 1).astype(np.uint8)
+    return {str(n): Sample(label[:, :, None] * 200, label) for n in range(count)}, numbers
+
+
+def test_a_segmenter_knows_what_removing_costs_and_whether_objects_were_numbered(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    samples, numbers = discs(3)
+    splits = ["train", "validation", "test"]
+    found = finish(tmp_path / "a", samples, splits).settings
+    assert found.objects_numbered is False
+    assert found.postprocessing.min_object_size <= 2  # half of the smallest object
+    assert "No sample numbers its objects" in caplog.text
+    numbered = finish(tmp_path / "b", samples, splits, {"2": numbers}).settings
+    assert numbered.objects_numbered is True
+    assert numbered.postprocessing.fitted is None  # test images are not for tuning
+
+
+def test_the_cost_of_the_smallest_object_is_stored_and_logged(tmp_path, caplog, monkeypatch):
+    caplog.set_level(logging.INFO)
+    samples, _ = discs(3)
+    chosen = Postprocessing(threshold=0.5, min_object_size=72)  # half of the only object
+    monkeypatch.setattr(
+        evaluation_tuning, "tune_postprocessing", lambda *given: (chosen, given[-1], {})
+    )
+    label = np.zeros((48, 48), np.uint8)
+    label[2:14, 2:14] = 1
+    samples["0"] = Sample(label[:, :, None] * 200, label)
+    found = finish(tmp_path, samples, ["train", "validation", "test"]).postprocessing
+    assert found.removal == RemovalCost(area=72, lost=0, objects=1, pieces=True)
+    assert "Objects of fewer than 72 pixels are removed: 0 of the 1 training objects" in caplog.text

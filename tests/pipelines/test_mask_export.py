@@ -91,7 +91,7 @@ def on_runtime(runtime, precision):
     """Return a segmenter that finds a mask only where it is asked for in full."""
     found = int((runtime, precision) == ("openvino", "bfloat16"))
     return SimpleNamespace(
-        settings=SimpleNamespace(classes=["background", "nucleus"], tile=32),
+        settings=SimpleNamespace(classes=["background", "nucleus"], tile=32, objects_numbered=None),
         predict_outputs=lambda image, **ways: NetworkOutputs(
             np.full((*image.shape[:2], 1), found), None
         ),
@@ -212,3 +212,24 @@ def test_the_objects_of_this_run_are_gathered_and_no_older_ones(
     assert [image["file_name"] for image in coco["images"]] == ["a.tif", "deep/b.tif"]
     assert [a["area"] for a in coco["annotations"]] == whole["area_px"].tolist()
     assert set(whole["image"]) == {"a", "deep/b"}
+
+
+@pytest.mark.parametrize(
+    ("numbered", "objects", "warned"),
+    [
+        (False, BASE["objects"], "touching objects are found and counted as one"),
+        (False, {**BASE["objects"], "method": "watershed"}, "compared with any true object"),
+        (False, None, ""),
+        (True, BASE["objects"], ""),
+        (None, BASE["objects"], ""),  # a file of an earlier version
+    ],
+)
+def test_an_export_ends_with_a_warning_where_counts_cannot_be_trusted(
+    segmenter, images, tmp_path, caplog, numbered, objects, warned
+):
+    segmenter.settings = segmenter.settings.model_copy(update={"objects_numbered": numbered})
+    log = export(segmenter, {"a": images["a"]}, tmp_path, objects=objects)[-1]["export_log"]
+    nodes.list_failures(log)
+    messages = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert len(messages) == bool(warned)
+    assert all(warned in message for message in messages)

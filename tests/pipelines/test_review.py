@@ -21,7 +21,8 @@ SCORES = pd.DataFrame({"id": ["a", "b"], "dice": [0.9, 0.8]})
     [
         ("uncertainty", {"views": 1}, "one view cannot differ from itself"),
         ("uncertainty", {"views": 9}, "less than or equal to 8"),
-        ("object_size_percentiles", [101.0], "less than or equal to 100"),
+        ("max_lost_objects", 0.02, "less than or equal to 0.01"),
+        ("max_lost_objects", -0.01, "greater than or equal to 0"),
         ("calibration", {"pixels": 0, "bins": 15}, "greater than or equal to 1"),
         ("suspicious_labels", {"z_score": 0.0}, "greater than 0"),
     ],

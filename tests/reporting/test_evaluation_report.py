@@ -195,6 +195,22 @@ def test_model_card_states_use_and_limitations():
     assert "files differed" in Page(write(samples, evaluation(samples, table), changed=True)).html
 
 
+def test_what_objects_cost_and_which_counts_to_doubt_is_said():
+    samples, table = some(10)
+    results = evaluation(samples, table)
+    removal = "Objects of fewer than 28 pixels are removed: 3 of the 1,204 are smaller."
+    doubt = "No sample numbers its objects: do not trust counts."
+    card = made.card(results)
+    assert doubt not in Page(write(samples, results)).html
+    card |= {"removal": removal, "doubt": doubt}
+    html = evaluation_report.write_evaluation_report(
+        results, card, made.PARAMETERS, samples, lambda image: (image[:, :, 0] > 100).astype("u1")
+    )
+    texts = Page(html).texts
+    assert removal in texts["threshold"]
+    assert doubt in texts["scores"]
+
+
 def advise(judged, parameters=made.PARAMETERS):
     card = made.card(judged)
     advice = evaluation_report.advise(judged, card, parameters)

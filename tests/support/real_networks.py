@@ -31,8 +31,6 @@ EPOCHS, STEPS = 3, 80
 TILE = 640
 """Longer than most images: each window is predicted with a margin around it."""
 _SILENT = TrainingListeners(lambda epoch, logs: None, lambda batch: None)
-_NO_OBJECTS = EvaluationParameters(object_size_percentiles=[])
-"""Nothing small is removed: one pixel would decide about all of an object's."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +112,7 @@ def train(real: RealSet) -> Segmenter:
         segmenter.predict_probabilities,
         validation,
         len(real.classes),
-        _NO_OBJECTS,
+        EvaluationParameters(),
         np.random.default_rng(0),
     )
     return segmenter.with_postprocessing(postprocessing)

@@ -143,7 +143,10 @@ def _undeclared_error(
         value = form.format(undeclared[0])
         fix = f"Did you mean {value} -> {absent[0].name}? Then write it into `classes`"
     elif is_numbered and len(class_map.classes) == 2 and not class_map.in_colour:
-        fix += ". If they number the objects, set `ingestion.masks.instances: true`"
+        fix += (
+            ". If they number the objects, set `ingestion.masks.instances: true`, or `mixed` if "
+            "those of other masks do not"
+        )
     elif is_soft and not class_map.in_colour:
         fix = (
             "These look like soft edges: set `ingestion.masks.binarise_at: 128`, which makes "

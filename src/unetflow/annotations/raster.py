@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage.measure import label as connected_components
 from skimage.segmentation import relabel_sequential
 
 from unetflow.annotations.class_map import ClassMap, decode_mask, ignored_pixels, object_pixels
@@ -24,6 +25,8 @@ from unetflow.io.files import File
 from unetflow.io.formats.bounds import check_size
 from unetflow.io.formats.readers import read_mask
 
+MIN_OF_LARGEST = 0.9
+"""Fraction of an object's pixels that lie in its largest piece, however it is cut."""
 _MAX_TABLE_NUMBER = 2**24
 """Largest number that a table of all numbers up to it is worth its memory for."""
 
@@ -120,6 +123,22 @@ class InstanceMask(_SingleMask):
         return RasterAnnotation(label, instances)
 
 
+class MixedMask(InstanceMask):
+    """A mask that numbers the objects, or else holds one value for several of them.
+
+    So masks of numbered objects may be corrected ones among plain ones, of 0 and 255 for example.
+    """
+
+    kind = "instances or a mask"
+
+    def draw(self, shape: HeightWidth, class_map: ClassMap, max_pixels: int) -> RasterAnnotation:
+        """Read the mask; the objects have no numbers where one value is several pieces."""
+        drawn = super().draw(shape, class_map, max_pixels)
+        if drawn.instances is None or not is_in_pieces(drawn.instances):
+            return drawn
+        return RasterAnnotation(drawn.label)
+
+
 @dataclass(frozen=True)
 class ObjectMasks:
     """One mask file for each object: it covers all but 0, or what reaches `binarise_at`."""
@@ -213,6 +232,14 @@ class ShapeAnnotation:
         if drawn.instances is not None:
             drawn.instances[drawn.label == 0] = 0
         return drawn
+
+
+def is_in_pieces(numbers: NDArray[np.unsignedinteger]) -> bool:
+    """Return whether there is one number alone, and its largest piece is not nearly all of it."""
+    if int(numbers.max(initial=0)) != 1:
+        return False
+    areas = np.bincount(connected_components(numbers, connectivity=2).ravel())[1:]
+    return bool(areas.max() < MIN_OF_LARGEST * areas.sum())
 
 
 Annotation = SemanticMask | InstanceMask | ObjectMasks | ShapeAnnotation

@@ -7,7 +7,8 @@ from pydantic import Field, field_validator
 from unetflow.config.base import Count, Strict
 from unetflow.core.symmetries import MAX_VIEWS
 
-Percentile = Annotated[float, Field(ge=0, le=100)]
+MAX_LOST_OBJECTS = 0.01
+"""Largest fraction of the true training objects that the smallest object may cost."""
 ScoreFamily = Literal["pixels", "surface", "instances", "centreline", "membranes"]
 
 
@@ -58,10 +59,9 @@ class EvaluationParameters(ScoreParameters):
 
     threshold_candidates: int = Field(default=99, ge=1, le=999)
     """thresholds between 0 and 1 that are compared on the validation images"""
-    object_size_percentiles: list[Percentile] = Field(default=[0, 1, 5, 10])
-    """Percentiles of the object areas in the validation images. Each is a candidate for the
-    smallest area of an object, beside 0; the best one on the validation images is kept. [] keeps
-    all objects."""
+    max_lost_objects: Annotated[float, Field(ge=0, le=MAX_LOST_OBJECTS)] | None = MAX_LOST_OBJECTS
+    """Small objects are removed if that helps on the validation images: fraction of the true
+    training objects that may be as small, at most 0.01; null keeps all objects."""
     calibration: CalibrationParameters = CalibrationParameters()
     """one temperature that makes the probabilities match the frequencies"""
     uncertainty: UncertaintyParameters = UncertaintyParameters()

@@ -15,8 +15,9 @@ class MaskParameters(Strict):
     """mask values (numbers, colours or names) of pixels that are ignored"""
     binarise_at: int | None = Field(default=None, ge=1, le=65535)
     """for soft edges: values from it on become 255, all others 0, except ignored ones"""
-    instances: bool | None = None
-    """whether the values of mask files number objects instead of classes; null: recognised"""
+    instances: bool | Literal["mixed"] | None = None
+    """whether the values of mask files number objects instead of classes; mixed: those of some
+    files do, while others hold one value for several objects; null: recognised"""
 
     @field_validator("ignore")
     @classmethod

@@ -17,7 +17,7 @@ class ObjectParameters(Strict):
     method: Literal["auto", "components", "watershed"] = "auto"
     """`components`: each connected piece of a class is an object; `watershed`: touching objects are
     separated, too, by one seed each; `auto`: as the model has learned it (see `model.instances`),
-    or else components"""
+    or by a watershed that was fitted to numbered objects, or else components"""
     connectivity: Literal["edges", "corners"] = "corners"
     """across which pixels are connected: `edges`, or `corners` too"""
     min_distance: Count = 10

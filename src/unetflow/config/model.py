@@ -32,7 +32,8 @@ class ModelParameters(Strict):
 
     instances: Literal["auto", "none", "boundary", "distance", "both"] = "none"
     """further outputs that separate touching objects: none, their boundary, the distance to their
-    outside, or both; auto takes both where the samples number their objects and some touch"""
+    outside, or both; auto takes both where half of the training samples or more number their
+    objects and some touch"""
 
     def count_probabilities(self, classes: int) -> int:
         """Return the number of probabilities for each pixel."""

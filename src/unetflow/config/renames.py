@@ -1,7 +1,9 @@
 """Names of parameters in earlier versions, and the names that took their place."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from unetflow.config.evaluation import MAX_LOST_OBJECTS
 
 RENAMED = {
     "construction": "model",
@@ -11,6 +13,7 @@ RENAMED = {
     "training.clip_norm": "training.global_clipnorm",
     "training.moving_average": "training.ema_momentum",
     "training.memorise_crops": "training.overfit_crops",
+    "evaluation.object_size_percentiles": "evaluation.max_lost_objects",
     "retraining.largest_fall": "retraining.max_regression",
     "mask_export.engine": "mask_export.runtime",
     "mask_export.runner": "mask_export.executor",
@@ -23,6 +26,22 @@ RENAMED = {
     "mask_export.large.background.greatest_mean": "mask_export.large.background.max_mean",
 }
 """Old names as they stand in `parameters` and in a preset; of a section, all that is in it."""
+
+
+def _to_fraction(percentiles: Any) -> Any:
+    """Return the fraction that the highest percentile stands for; None for an empty list."""
+    if not isinstance(percentiles, list):
+        return percentiles
+    known = [value for value in percentiles if isinstance(value, int | float)]
+    if len(known) < len(percentiles):
+        return percentiles
+    return min(max(known) / 100, MAX_LOST_OBJECTS) if known else None
+
+
+CONVERTED: Mapping[str, Callable[[Any], Any]] = {
+    "evaluation.object_size_percentiles": _to_fraction,
+}
+"""By the old name of a parameter, what makes the present value of its old one."""
 
 RENAMED_VALUES = {"evaluation.scores": {"thin": "centreline"}}
 """By the present name of a parameter, its old values (or those in its list) and the new ones."""
@@ -70,8 +89,12 @@ def rename_parameters(parameters: dict[str, Any]) -> Iterator[tuple[str, str]]:
         holder = _find(parameters, section)
         if name not in holder:
             continue
-        yield old, new
         value = holder.pop(name)
+        if old in CONVERTED:
+            value = CONVERTED[old](value)
+            yield old, f"{new}: {'null' if value is None else value}"
+        else:
+            yield old, new
         section, _, name = new.rpartition(".")
         holder = _find(parameters, section, make=True)
         if isinstance(value, dict) and isinstance(holder.get(name), dict):

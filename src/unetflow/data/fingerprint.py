@@ -1,6 +1,6 @@
 """Statistics of the training split, with a digest of the whole data set."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,12 @@ from unetflow.data.intensity import (
     measure_moments,
 )
 from unetflow.data.manifest import digest_data
-from unetflow.data.object_sizes import ObjectStatistics, summarise_objects
+from unetflow.data.object_sizes import (
+    ObjectStatistics,
+    SmallestObjects,
+    measure_pieces,
+    summarise_objects,
+)
 from unetflow.data.samples import SampleFolder
 
 
@@ -54,6 +59,8 @@ class Fingerprint(Strict):
             files of earlier versions.
         objects: Of the training images that number them; None where none does, and in files of
             early versions.
+        smallest_objects: What a smallest object would cost among the training objects; None for
+            more than two classes, without any object, and in files of earlier versions.
     """
 
     digest: str
@@ -68,6 +75,7 @@ class Fingerprint(Strict):
     class_frequencies: dict[str, float]
     empty_fraction: float | None = None
     objects: ObjectStatistics | None = None
+    smallest_objects: SmallestObjects | None = None
 
 
 def measure_fingerprint(
@@ -75,8 +83,8 @@ def measure_fingerprint(
 ) -> Fingerprint:
     """Measure the training split, and digest the whole data set.
 
-    The histograms and object sizes of the samples are read one at a time. The classes are in the
-    order of labels.
+    The histograms and object sizes of the samples are read one at a time, and so are the labels of
+    samples that do not number their objects. The classes are in the order of labels.
     """
     training = manifest[manifest["split"] == "train"]
     moments: list[Moments] = []
@@ -111,7 +119,24 @@ def measure_fingerprint(
             (samples.object_areas(sample_id) for sample_id in training["id"]),
             training.get("touching", pd.Series(dtype=float)).dropna().astype(int).tolist(),
         ),
+        smallest_objects=(
+            SmallestObjects.of(_read_true_areas(samples, training["id"]))
+            if len(classes) == 2
+            else None
+        ),
     )
+
+
+def _read_true_areas(
+    samples: SampleFolder, ids: Iterable[str]
+) -> Iterator[tuple[NDArray[np.integer], bool]]:
+    """Yield the areas of each sample's true objects, and whether it numbers them."""
+    for sample_id in ids:
+        areas = samples.object_areas(sample_id)
+        if areas is None:
+            yield measure_pieces(samples[sample_id].label), False
+        else:
+            yield areas, True
 
 
 def _spread(values: "pd.Series[int]") -> Spread:

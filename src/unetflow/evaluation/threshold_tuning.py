@@ -1,7 +1,7 @@
 """Temperature, threshold and smallest object, tuned on the validation images."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ def tune_postprocessing(
     classes: int,
     evaluation: EvaluationParameters,
     random: np.random.Generator,
+    sizes: Sequence[int] = (0,),
 ) -> tuple[Postprocessing, pd.DataFrame, dict[str, Any]]:
     """Fit the temperature, and choose threshold and object size by the charged Dice of the images.
 
@@ -52,6 +53,8 @@ def tune_postprocessing(
         classes: Number of classes.
         evaluation: The candidates, and the pixels and bins of the calibration.
         random: Draws the pixels that the temperature is fitted on.
+        sizes: Candidates for the smallest area of an object, 0 first; see
+            `data.object_sizes.SmallestObjects`.
 
     Returns:
         The best postprocessing; a row for each `threshold` with the `validation_dice` at the
@@ -60,8 +63,6 @@ def tune_postprocessing(
     """
     pixels = PixelSample(evaluation.calibration.pixels, random)
     thresholds = np.linspace(0, 1, evaluation.threshold_candidates + 2)[1:-1]
-    labels = (sample.label for sample in samples.values())
-    sizes = size_candidates(labels, evaluation.object_size_percentiles) if classes == 2 else [0]
     charged = ChargedDice()
     for sample in samples.values():
         probabilities = predict(sample.image)
@@ -87,20 +88,6 @@ def tune_postprocessing(
         threshold=float(calibrated[best]), temperature=temperature, min_object_size=sizes[size]
     )
     return postprocessing, curve, calibration
-
-
-def size_candidates(labels: Iterable[Label], percentiles: Sequence[float]) -> list[int]:
-    """Return candidates for the smallest area of an object, in ascending order.
-
-    They are 0, and percentiles of the areas of the true objects (the pieces of the foreground whose
-    pixels touch at a side or a corner) in whole pixels that would remove anything.
-    """
-    areas = [np.bincount(_find_objects(label == 1).ravel())[1:] for label in labels]
-    together = np.concatenate([np.zeros(0, np.intp), *areas])
-    if not together.size or not len(percentiles):
-        return [0]
-    found = np.percentile(together, percentiles).astype(int)
-    return sorted({0, *(int(area) for area in found if area > 1)})
 
 
 def count_candidates(

@@ -1,19 +1,25 @@
 """Ensembles: several segmenters as one."""
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import keras
 import numpy as np
 
+from unetflow.config.mask_export import ObjectParameters
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.segmenter import Segmenter
+from unetflow.instances.separation import Separation
+
+_Rule = TypeVar("_Rule", Separation, ObjectParameters)
 
 
 def average_segmenters(segmenters: Sequence[Segmenter]) -> Segmenter:
     """Return a segmenter whose probabilities are the means of several of one architecture.
 
     Each member scales raw images as in its training. The threshold is the mean of theirs, the
-    temperature the geometric mean, and the smallest object the median.
+    temperature the geometric mean, and the smallest object the median; so are the values of the
+    seeds that separate objects, where all members have them.
     """
     settings = segmenters[0].settings
     inputs = keras.Input(segmenters[0].model.input_shape[1:], name="raw_image")
@@ -26,8 +32,23 @@ def average_segmenters(segmenters: Sequence[Segmenter]) -> Segmenter:
         threshold=float(np.mean(thresholds)) if thresholds else None,
         temperature=float(np.exp(np.mean(np.log([p.temperature for p in each])))),
         min_object_size=round(float(np.median([p.min_object_size for p in each]))),
+        separation=_average_seeds([p.separation for p in each]),
+        fitted=_average_seeds([p.fitted for p in each]),
     )
     return Segmenter(model, settings.model_copy(update={"postprocessing": postprocessing}))
+
+
+def _average_seeds(rules: Sequence[_Rule | None]) -> _Rule | None:
+    """Return the rule with the median of each number; None unless each member has one."""
+    known = [rule for rule in rules if rule is not None]
+    if len(known) < len(rules):
+        return None
+    changes: dict[str, float] = {}
+    for name, value in known[0]:
+        if isinstance(value, int | float):
+            median = float(np.median([getattr(rule, name) for rule in known]))
+            changes[name] = round(median) if isinstance(value, int) else median
+    return known[0].model_copy(update=changes)
 
 
 def _rename(model: keras.Model, name: str) -> keras.Model:

@@ -10,6 +10,7 @@ from skimage.morphology import remove_small_objects as keep_large_objects
 
 from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.types import Label, Probabilities
+from unetflow.data.object_sizes import RemovalCost
 from unetflow.instances.objects import Objects, find_objects, number_objects
 from unetflow.instances.separation import Separation, separate_objects
 
@@ -55,7 +56,11 @@ class Postprocessing(BaseModel):
             `evaluation.calibration`. 1 leaves them as they are.
         min_object_size: With two classes, connected pieces of the foreground with fewer pixels are
             removed; 0 keeps all.
+        removal: What `min_object_size` costs among the training objects; None where it is unknown
+            or nothing is removed.
         separation: How the network's outputs for objects become seeds; None where it has none.
+        fitted: The rule for objects that `auto` stands for where the network has no outputs for
+            them: a watershed that was fitted to true objects. None: connected components.
         objects: How objects are separated; None: they are not. Not stored with a segmenter.
     """
 
@@ -64,7 +69,9 @@ class Postprocessing(BaseModel):
     threshold: float | None
     temperature: Annotated[float, Field(gt=0)] = 1.0
     min_object_size: Annotated[int, Field(ge=0)] = 0
+    removal: RemovalCost | None = None
     separation: Separation | None = None
+    fitted: ObjectParameters | None = None
     objects: ObjectParameters | None = None
 
     @classmethod
@@ -110,6 +117,19 @@ class Postprocessing(BaseModel):
         """Return the same postprocessing with another rule for objects."""
         return self.model_copy(update={"objects": objects})
 
+    @property
+    def object_rule(self) -> ObjectParameters | None:
+        """The rule for objects where a network has no outputs for them; None: not separated."""
+        objects, fitted = self.objects, self.fitted
+        if objects is None or objects.method != "auto" or fitted is None:
+            return objects
+        return fitted.model_copy(update={"connectivity": objects.connectivity})
+
+    @property
+    def separates(self) -> bool:
+        """Whether `auto` is more than connected components."""
+        return self.separation is not None or self.fitted is not None
+
     def separate(
         self, label: Label, landscape: NDArray[np.float32] | None = None
     ) -> Objects | None:
@@ -121,7 +141,7 @@ class Postprocessing(BaseModel):
         if objects is None:
             return None
         if objects.method != "auto" or landscape is None or separation is None:
-            return find_objects(label, objects)
+            return find_objects(label, self.object_rule)
         return number_objects(
             label,
             lambda mask: separate_objects(mask, landscape, separation, self.min_object_size),

@@ -99,8 +99,8 @@ class Segmenter:
         return self.postprocessing.apply(self.predict_probabilities(image))
 
     def segment(self, image: NDArray[np.generic]) -> Segmentation:
-        """Return probabilities, label, and the objects where the network has learned them."""
-        rule = None if self.postprocessing.separation is None else ObjectParameters()
+        """Return probabilities, label, and the objects if touching ones are separated."""
+        rule = ObjectParameters() if self.postprocessing.separates else None
         return self.postprocessing.with_objects(rule).segment(self.predict_outputs(image))
 
     def predict_probabilities(

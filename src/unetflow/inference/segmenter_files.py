@@ -51,6 +51,8 @@ class SegmenterSettings(BaseModel):
         seen: Intensities and sizes of the training images; None in files that lack them.
         object_outputs: Names of the outputs that follow the probabilities of the classes; see
             `core.types.OBJECT_OUTPUTS`.
+        objects_numbered: Whether any sample numbered its objects, so that objects were tuned and
+            counts are known to be right or wrong; None in files of earlier versions.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,6 +65,7 @@ class SegmenterSettings(BaseModel):
     postprocessing: Postprocessing
     seen: DriftReference | None = None
     object_outputs: tuple[ObjectOutput, ...] = ()
+    objects_numbered: bool | None = None
 
 
 def complete_archive(path: Path, settings: SegmenterSettings) -> None:

@@ -17,7 +17,8 @@ from unetflow.data.manifest import count_folds, manifest_of_fold
 from unetflow.data.samples import SampleFolder
 from unetflow.evaluation import fold_summary
 from unetflow.pipelines.construction import construct_unet
-from unetflow.pipelines.evaluation import finish_segmenter, score_test_images, summarise
+from unetflow.pipelines.evaluation import score_test_images, summarise
+from unetflow.pipelines.evaluation_tuning import finish_segmenter
 from unetflow.pipelines.stage import BeginFold, Segmenter, node, stage
 from unetflow.pipelines.training import compute_object_targets, compute_weight_maps, train_unet
 from unetflow.training.saved_states import CheckpointFolder

@@ -7,22 +7,17 @@ from typing import Any
 import pandas as pd
 from kedro.pipeline import Node, Pipeline
 
-from unetflow.config.classes import Classes
 from unetflow.config.evaluation import EvaluationParameters, ScoreParameters
-from unetflow.config.parameters import Plan
-from unetflow.core.hashing import generator_for
-from unetflow.core.types import OBJECT_OUTPUTS
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
 from unetflow.evaluation.comparison import compare_with_baselines
-from unetflow.evaluation.object_tuning import tune_separation
 from unetflow.evaluation.review import choose_specimens
 from unetflow.evaluation.scoring import choose_otsu_side, score_images
 from unetflow.evaluation.summary import Conditions, summarise_scores
-from unetflow.evaluation.threshold_tuning import tune_postprocessing
 from unetflow.pipelines import evaluation_review as review
-from unetflow.pipelines.stage import Figure, KerasModel, Segmenter, SegmenterSettings, node, stage
+from unetflow.pipelines.evaluation_tuning import finish_segmenter
+from unetflow.pipelines.stage import Figure, Segmenter, SegmenterSettings, node, stage
 from unetflow.visualization.figures import Specimen, draw_gallery
 
 _log = logging.getLogger(__name__)
@@ -125,56 +120,6 @@ def _report() -> list[Node]:
         ),
         node(review.write_report, named, "report"),
     ]
-
-
-def finish_segmenter(
-    unet: KerasModel,
-    samples: SampleFolder,
-    manifest: pd.DataFrame,
-    fingerprint: Fingerprint,
-    classes: Classes,
-    evaluation: EvaluationParameters,
-    plan: Plan,
-    seed: int,
-) -> tuple[Segmenter, pd.DataFrame, dict[str, Any]]:
-    """Tune the postprocessing of the trained network on the validation images.
-
-    The network takes raw images, and the seed draws the pixels that the temperature is fitted on;
-    see `evaluation.threshold_tuning.tune_postprocessing`.
-
-    Returns:
-        The segmenter; a table with the mean validation Dice at each `threshold`, empty for more
-        than two classes; and the calibration before and after the temperature.
-    """
-    from unetflow.inference.postprocessing import Postprocessing
-    from unetflow.inference.segmenter import Segmenter, SegmenterSettings
-    from unetflow.models.unet import geometry_of
-
-    names = classes.names
-    untuned = SegmenterSettings(
-        classes=names,
-        channels=fingerprint.channels,
-        dtype=fingerprint.dtype,
-        geometry=geometry_of(unet.get_layer("U-Net")),
-        tile=plan.training.tile,
-        postprocessing=Postprocessing.untuned(len(names)),
-        seen=fingerprint.range,
-        object_outputs=OBJECT_OUTPUTS[plan.model.instances],
-    )
-    segmenter = Segmenter(unet, untuned)
-    validation = samples_of_split(samples, manifest, "validation")
-    postprocessing, curve, calibration = tune_postprocessing(
-        segmenter.predict_probabilities,
-        validation,
-        len(names),
-        evaluation,
-        generator_for(seed, "calibration"),
-    )
-    segmenter = segmenter.with_postprocessing(postprocessing)
-    if untuned.object_outputs:
-        separating = tune_separation(segmenter, validation)
-        segmenter = segmenter.with_postprocessing(separating)
-    return segmenter, curve, calibration
 
 
 def score_test_images(

@@ -14,6 +14,7 @@ from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
 from unetflow.evaluation import review
+from unetflow.evaluation.object_rules import describe_doubt, describe_removal
 from unetflow.pipelines.stage import Figure, Segmenter
 from unetflow.reporting import model_card as card
 from unetflow.reporting.evaluation_charts import draw_scores_over, draw_threshold_curve
@@ -100,9 +101,16 @@ def describe_model(
     """Write the model card; see `reporting.model_card.describe_model`."""
     settings = segmenter.settings
     weights = segmenter.model.get_layer("U-Net").count_params()
-    threshold = settings.postprocessing.threshold
     return card.describe_model(
-        plan, fingerprint, settings.classes, threshold, weights, metrics, run_facts
+        plan,
+        fingerprint,
+        settings.classes,
+        settings.postprocessing.threshold,
+        weights,
+        metrics,
+        run_facts,
+        removal=describe_removal(settings.postprocessing),
+        doubt=describe_doubt(settings.objects_numbered),
     )
 
 

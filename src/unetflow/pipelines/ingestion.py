@@ -5,8 +5,9 @@ import logging
 import pandas as pd
 from kedro.pipeline import Pipeline
 
-from unetflow.annotations.autodetect.object_numbers import number_objects
+from unetflow.annotations.autodetect.object_numbers import describe_mix, number_objects
 from unetflow.annotations.class_map import ClassMap
+from unetflow.annotations.raster import MixedMask
 from unetflow.annotations.records import Pairing
 from unetflow.config.classes import Classes
 from unetflow.config.ingestion import IngestionParameters, SplitParameters
@@ -96,6 +97,13 @@ def build_samples(
         pairing, class_map, ingestion.masks.instances, ingestion.max_pixels
     )
     samples = update_samples(samples_before, pairing, class_map, ingestion)
+    mixed = {p.id for p in pairing.pairs if isinstance(p.annotation, MixedMask)}
+    found = [d["has_instances"] for name, d in samples.descriptions.items() if name in mixed]
+    mix = describe_mix(found)
+    if mix and ingestion.masks.instances is None:
+        detected = mix
+    elif mix:
+        _log.info("%d of %d masks number their objects", sum(found), len(found))
     samples.detected_objects = detected
     return samples
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from unetflow.config.mask_export import MaskExportParameters
 from unetflow.core.errors import InputError
+from unetflow.evaluation.object_rules import describe_doubt
 from unetflow.inference.blending_error import describe_seams
 from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.executor import open_executor
@@ -55,10 +56,17 @@ class ExportedImage:
 
 @dataclass
 class ExportLog:
-    """Names of the segmenter's classes, and the outcomes of all images so far, in order."""
+    """What is known of an export.
+
+    Attributes:
+        classes: Names of the segmenter's classes.
+        images: The outcomes of all images so far, in order.
+        doubt: Why counts of objects cannot be trusted; empty if nothing is known against them.
+    """
 
     classes: list[str]
     images: list[ExportedImage] = field(default_factory=list)
+    doubt: str = ""
 
 
 Export = tuple[
@@ -121,7 +129,9 @@ def export_masks(
     segmenter = segmenter.on_runtime(mask_export.runtime, mask_export.precision)
     if mask_export.blended_overlap is not None:
         _log.info(describe_seams(segmenter, images, mask_export))
-    log = ExportLog(segmenter.settings.classes)
+    settings = segmenter.settings
+    doubt = describe_doubt(settings.objects_numbered, mask_export.objects)
+    log = ExportLog(settings.classes, doubt=doubt)
     with open_executor(mask_export, segmenter, Segmenter.serialise) as executor:
         for name, found in segment(segmenter, images, mask_export, large_results, executor):
             file_name = str(PurePosixPath(name).with_name(images[name].file.name))
@@ -180,7 +190,9 @@ def gather_objects(
 
 
 def list_failures(log: ExportLog) -> pd.DataFrame:
-    """List the images that could not be segmented, and warn about those unlike the training data.
+    """List the images that could not be segmented, and warn about doubtful results.
+
+    These are images unlike the training data, and counts where no sample numbers its objects.
 
     Returns:
         A row for each with `image` and `reason`.
@@ -191,6 +203,8 @@ def list_failures(log: ExportLog) -> pd.DataFrame:
     if unlike:
         listing = list_first(unlike, _SHOWN)
         _log.warning("The masks of %d images may be unreliable:\n%s", len(unlike), listing)
+    if log.doubt and any(image.has_objects for image in log.images):
+        _log.warning(log.doubt)
     return pd.DataFrame(failed, columns=["image", "reason"])
 
 

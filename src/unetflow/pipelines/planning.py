@@ -101,7 +101,7 @@ def _read_plan(stored: dict[str, Any] | None) -> Plan | None:
 
 
 def _report_instances(model: ModelParameters, fingerprint: Fingerprint, why: str) -> None:
-    """Log what was chosen, or that objects which touch will be counted as one."""
+    """Log what was chosen, or that objects which touch may be counted as one."""
     if why:
         _log.info("model.instances: %s (%s)", model.instances, why)
         return
@@ -109,7 +109,7 @@ def _report_instances(model: ModelParameters, fingerprint: Fingerprint, why: str
     touch = objects is not None and objects.touching_fraction >= MANY_TOUCHING
     if model.instances == "none" and touch:
         _log.warning(
-            "%s and would be counted as one: `model.instances=auto` learns to separate them",
+            "%s and may be counted as one: `model.instances=auto` learns to separate them",
             describe_touching(fingerprint).capitalize(),
         )
 

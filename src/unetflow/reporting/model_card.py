@@ -17,6 +17,8 @@ def describe_model(
     weights: int,
     metrics: Mapping[str, Any],
     run: Mapping[str, Any],
+    removal: str = "",
+    doubt: str = "",
 ) -> dict[str, Any]:
     """Return the model card.
 
@@ -30,11 +32,13 @@ def describe_model(
         metrics: The scores of the test images; see `evaluation.summary.Metrics`.
         run: Facts of the run: `command`, `commit`, `changed` (whether files differed from the
             commit), `mlflow_run`, `time`, `device`, each None where unknown, and `versions`.
+        removal: Which objects are removed; see `evaluation.object_rules`.
+        doubt: Why counts of objects cannot be trusted; likewise.
 
     Returns:
         Plain values: `verdict` (that the model is no better than a yardstick; empty where it is),
-        `scores` (the most important ones in words), `classes`, `threshold`, `weights`, `input`,
-        `model`, `training`, `data`, `run`, `intended_use` and `limits`.
+        `scores` (the most important ones in words), `classes`, `threshold`, `removal`, `doubt`,
+        `weights`, `input`, `model`, `training`, `data`, `run`, `intended_use` and `limits`.
     """
     low, high = fingerprint.intensity.low, fingerprint.intensity.high
     ranges = [f"{first:,g} to {last:,g}" for first, last in zip(low, high, strict=True)]
@@ -44,6 +48,8 @@ def describe_model(
         "scores": describe_scores(metrics),
         "classes": list(classes),
         "threshold": threshold,
+        "removal": removal,
+        "doubt": doubt,
         "weights": weights,
         "input": {
             "channels": fingerprint.channels,
@@ -60,7 +66,7 @@ def describe_model(
         f"{count_of(fingerprint.channels, 'channel')}, {depth(fingerprint.dtype)}, from the same "
         "kind of instrument, preparation and magnification. The input is an image of any size, the "
         "output the class of each pixel.",
-        "limits": _list_limits(classes, ranges),
+        "limits": [*_list_limits(classes, ranges), *([doubt] if doubt else [])],
     }
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.measure import label as connected_components
 
 from unetflow.annotations.class_map import ClassMap
-from unetflow.annotations.raster import InstanceMask, SemanticMask
+from unetflow.annotations.raster import MIN_OF_LARGEST, InstanceMask, MixedMask, SemanticMask
 from unetflow.annotations.records import Pair, Pairing
 from unetflow.core.errors import InputError
 from unetflow.io.formats.readers import read_mask
@@ -16,7 +17,6 @@ from unetflow.io.formats.readers import read_mask
 _MAX_OPENED = 12  # masks, evenly spaced over the data set
 _ENOUGH_PIXELS = 2**22  # of a mask; of a larger one, rows in its middle are looked at
 _MIN_DENSITY = 0.8  # of the numbers between the smallest and the largest that occur
-_MIN_OF_LARGEST = 0.9  # of an object's pixels that lie in its largest piece
 _MIN_WHOLE = 0.9  # of the values that are one piece, which others may cut
 _MAX_RIM = 0.5  # of an object's pixels that lie next to another object
 _FEW, _SEVERAL, _MANY = 3, 8, 32  # values in one mask
@@ -25,6 +25,10 @@ _PIN = "    ingestion:\n      masks:\n        instances: {}"
 RECOGNISED = (
     "the values of the masks number the objects (up to {most} in the {opened} masks that were "
     "opened), and their numbers are kept:\n" + _PIN.format("true")
+)
+MIXED = (
+    "the values of {numbered} of {masks} masks number the objects, and their numbers are kept. The "
+    "others hold one value for several objects, which are not numbered:\n" + _PIN.format("mixed")
 )
 UNCERTAIN = (
     "the values of the masks (up to {most} in the {opened} masks that were opened) may number the "
@@ -50,14 +54,21 @@ class ValuePieces:
 
 
 def number_objects(
-    pairing: Pairing, class_map: ClassMap, instances: bool | None, max_pixels: int
+    pairing: Pairing,
+    class_map: ClassMap,
+    instances: bool | Literal["mixed"] | None,
+    max_pixels: int,
 ) -> tuple[Pairing, str]:
     """Read masks as numbered objects where they are.
+
+    Where they are recognised, which some masks suffice for, each of the others may still turn out
+    to hold one value for several objects; see `MixedMask`.
 
     Args:
         pairing: Images and annotations; only those in mask files are looked at.
         class_map: Meaning of the masks' values; what it declares is no number of an object.
-        instances: Whether the values number objects; None recognises it.
+        instances: Whether the values number objects, "mixed" those of some masks; None recognises
+            it.
         max_pixels: Limit of a mask's width times height.
 
     Returns:
@@ -67,10 +78,12 @@ def number_objects(
     message = ""
     if instances is None and masks and _may_hold_numbers(class_map):
         found = _look_at(masks, class_map, max_pixels)
-        instances, message = judge_values(found)
+        is_sure, message = judge_values(found)
+        instances = "mixed" if is_sure else False
     if not instances or not masks:
         return pairing, message
-    pairs = [_with_numbers(pair) for pair in pairing.pairs]
+    kind = MixedMask if instances == "mixed" else InstanceMask
+    pairs = [_with_numbers(pair, kind) for pair in pairing.pairs]
     return replace(pairing, pairs=pairs), message
 
 
@@ -112,7 +125,7 @@ def measure_values(mask: NDArray[np.integer], class_map: ClassMap) -> ValuePiece
     largest = np.zeros_like(areas)
     np.maximum.at(largest, owners, sizes)
     rims = np.bincount(ranks[_next_to_others(ranks)], minlength=len(areas))
-    is_whole = (largest >= _MIN_OF_LARGEST * areas) & (rims <= _MAX_RIM * areas)
+    is_whole = (largest >= MIN_OF_LARGEST * areas) & (rims <= _MAX_RIM * areas)
     span = int(objects[-1] - objects[0]) + 1
     return ValuePieces(len(objects), span, int(np.count_nonzero(is_whole[1:])))
 
@@ -151,8 +164,19 @@ def _next_to_others(ranks: NDArray[np.integer]) -> NDArray[np.bool_]:
     return found
 
 
-def _with_numbers(pair: Pair) -> Pair:
+def describe_mix(numbered: Sequence[bool]) -> str:
+    """Say how many masks number their objects, with the parameter that pins it; "" for all.
+
+    Args:
+        numbered: Whether each mask that may do so does.
+    """
+    if all(numbered):
+        return ""
+    return MIXED.format(numbered=sum(numbered), masks=len(numbered))
+
+
+def _with_numbers(pair: Pair, kind: type[InstanceMask]) -> Pair:
     annotation = pair.annotation
     if isinstance(annotation, SemanticMask):
-        return replace(pair, annotation=InstanceMask(annotation.mask))
+        return replace(pair, annotation=kind(annotation.mask))
     return pair

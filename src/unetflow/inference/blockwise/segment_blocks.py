@@ -109,7 +109,7 @@ def describe_segmenter(segmenter: Segmenter, views: int = 1) -> dict[str, Any]:
         "model": {**segmenter.runtime.identity, "views": views},
         "geometry": asdict(settings.geometry),
         "tile": min(settings.tile, LONGEST_WINDOW),
-        **settings.postprocessing.model_dump(exclude={"min_object_size", "objects"}),
+        **settings.postprocessing.model_dump(exclude={"min_object_size", "removal", "objects"}),
     }
 
 

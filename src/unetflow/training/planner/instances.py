@@ -5,6 +5,9 @@ from unetflow.data.fingerprint import Fingerprint
 
 MANY_TOUCHING = 0.02
 """Fraction of the objects that touch another one, from which on they are worth separating."""
+MANY_NUMBERED = 0.5
+"""Fraction of the training samples that number their objects, from which on these are learned: in
+the others a clump is one object, which teaches the opposite."""
 
 
 def choose_instances(
@@ -12,8 +15,8 @@ def choose_instances(
 ) -> tuple[ModelParameters, str]:
     """Settle `model.instances` where it is `auto`.
 
-    Both outputs are chosen where the training samples number their objects and at least 2 % of
-    these touch another one, else none.
+    Both outputs are chosen where at least half of the training samples number their objects and at
+    least 2 % of these touch another one, else none.
 
     Returns:
         The parameters, and the reason as a sentence without a full stop; empty for a given value.
@@ -24,6 +27,10 @@ def choose_instances(
     objects = fingerprint.objects
     if objects is None:
         return _with(model, "none"), touching
+    training = fingerprint.samples["train"]
+    if objects.images < MANY_NUMBERED * training:
+        few = f"only {objects.images} of the {training} training samples number their objects"
+        return _with(model, "none"), few
     enough = objects.touching_fraction >= MANY_TOUCHING
     return _with(model, "both" if enough else "none"), touching
 

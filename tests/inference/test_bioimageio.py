@@ -18,6 +18,7 @@ from PIL import Image
 
 from tests.inference.test_runtimes import TOLERANCE
 from tests.support.networks import draw, make_segmenter
+from unetflow.config.mask_export import ObjectParameters
 from unetflow.config.packaging import AuthorParameters, PackagingParameters
 from unetflow.core.errors import InputError
 from unetflow.inference.bioimageio import package
@@ -42,6 +43,7 @@ KINDS = {
     "valid": {"padding": "valid", "channels": 3, "dtype": "uint16"},
     "classes": {"classes": 4, "padding": "valid", "depth": 1},
     "shallow": {"classes": 3, "channels": 3, "depth": 1},
+    "objects": {"instances": "both", "depth": 1},
 }
 
 
@@ -166,6 +168,31 @@ def test_both_networks_give_the_test_output(made):
         found = network(given.astype("f4"))
         np.testing.assert_allclose(found, expected, atol=TOLERANCE, rtol=0)
     assert expected.std() > 0.01
+
+
+def test_the_outputs_for_objects_are_described(made):
+    outputs = made.segmenter.settings.object_outputs
+    description, names = made.model.outputs[0].description, made.model.outputs[0].axes[3]
+    expected = [f"object {name}" for name in outputs]
+    count = len(names.channel_names) - len(outputs)
+    assert [str(name) for name in names.channel_names[count:]] == expected
+    assert len(names.channel_names) == made.tensors[1].shape[3]
+    assert all(name in description for name in expected)
+    config = made.model.config.unetflow
+    assert config["object_outputs"] == list(outputs)
+    assert (config["separation"] is None) == (not outputs)
+
+
+def test_the_snippet_in_the_documentation_gives_the_objects_of_the_segmenter(made, monkeypatch):
+    segmenter, (_, output) = made.segmenter, made.tensors
+    (code,) = re.findall(r"```python\n(.*?)```", (made.folder / "README.md").read_text(), re.DOTALL)
+    monkeypatch.chdir(made.folder)
+    found = {}
+    exec(code, found)
+    rule = segmenter.postprocessing.with_objects(ObjectParameters())
+    expected = rule.segment(segmenter.split_outputs(output[0])).objects.numbers
+    pairs = np.unique(np.stack([found["objects"].ravel(), expected.ravel()]), axis=1)
+    assert pairs.shape[1] == expected.max() + 1 == len(np.unique(found["objects"]))
 
 
 def test_the_keras_file_inside_is_the_segmenter_itself(made):

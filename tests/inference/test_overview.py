@@ -12,7 +12,7 @@ from unetflow.core.errors import InputError
 from unetflow.inference import segment
 from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.blockwise.segment_blocks import Progress
-from unetflow.inference.segment import shrink_image, shrink_label
+from unetflow.inference.segment import count_classes, shrink_image, shrink_label
 from unetflow.io.image_file import open_large
 
 
@@ -42,6 +42,17 @@ def test_an_overview_has_the_mean_and_the_middle_of_each_square(size, channels, 
             middle = square[step // 2, step // 2]
             np.testing.assert_array_equal(found.sample[row, column], middle)
             assert label[row, column] == middle[0] % 7
+
+
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40)), st.integers(2, 9), st.integers(1, 2000)
+)
+def test_the_pixels_of_each_class_are_counted_strip_by_strip(size, classes, numbers):
+    label = random_pixels((*size, 1), np.uint8) % classes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segment, "_STRIP_NUMBERS", numbers)
+        found = count_classes(in_memory(label), classes)
+    assert found.tolist() == [np.count_nonzero(label == index) for index in range(classes)]
 
 
 def test_an_overview_takes_little_more_memory_than_its_strips(tmp_path):

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.support.images import random_pixels
 from unetflow.core.errors import InputError
-from unetflow.io.base64_images import decode_image, encode_mask, restore_type
+from unetflow.io.base64_images import decode_image, encode_numbers, restore_type
 from unetflow.io.formats.readers import read_image
 
 
@@ -82,10 +82,23 @@ def test_bytes_that_are_not_an_image_are_rejected(text, told):
     assert str(caught.value).startswith(told)
 
 
-@given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40)))
-def test_another_library_reads_the_mask(label):
-    png = base64.b64decode(encode_mask(label))
-    np.testing.assert_array_equal(iio.imread(png, extension=".png"), label, strict=True)
+@given(
+    st.sampled_from([(np.uint8, np.uint8), (np.uint32, np.uint16)]),
+    hnp.array_shapes(min_dims=2, max_dims=2, max_side=40),
+    st.data(),
+)
+def test_another_library_reads_class_indices_and_numbers_of_objects(types, shape, data):
+    given_as, read_as = types
+    highest = int(np.iinfo(read_as).max)
+    numbers = data.draw(hnp.arrays(given_as, shape, elements=st.integers(0, highest)))
+    png = base64.b64decode(encode_numbers("a", numbers))
+    found = iio.imread(png, extension=".png")
+    np.testing.assert_array_equal(found, numbers.astype(read_as), strict=True)
+
+
+def test_more_objects_than_a_png_file_can_number_are_refused():
+    with pytest.raises(InputError, match="image 1: it has 65,536 objects, and a PNG file can"):
+        encode_numbers("image 1", np.array([[0, 65_536]], np.uint32))
 
 
 @given(st.sampled_from(["uint8", "uint16", "float32"]), st.data())

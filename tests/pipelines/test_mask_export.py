@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import tifffile
 import yaml
+from skimage.segmentation import find_boundaries
 
 from tests.conftest import ROOT
 from tests.support.segmenter_settings import make_settings
@@ -17,6 +18,7 @@ from unetflow.config.mask_export import MaskExportParameters
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
 from unetflow.datasets.file_datasets import FileDataset, PartitionsDataset
+from unetflow.hooks.announcements import AnnouncementHooks
 from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.postprocessing import NetworkOutputs, Postprocessing
 from unetflow.inference.runtimes.runtime import Runtime
@@ -24,6 +26,8 @@ from unetflow.inference.segmenter import Segmenter
 from unetflow.io.image_file import ImageFile
 from unetflow.io.pixel_size import PixelSize
 from unetflow.pipelines import mask_export as nodes
+from unetflow.visualization.object_numbers import draw_numbers
+from unetflow.visualization.overlays import paint_classes
 
 BASE = yaml.safe_load((ROOT / "conf/base/parameters_mask_export.yml").read_text())["mask_export"]
 SIZE = PixelSize(0.5, 0.25)
@@ -233,3 +237,92 @@ def test_an_export_ends_with_a_warning_where_counts_cannot_be_trusted(
     messages = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
     assert len(messages) == bool(warned)
     assert all(warned in message for message in messages)
+
+
+def test_each_image_of_the_run_has_a_row_with_what_was_found(segmenter, images, tmp_path):
+    outputs = export(segmenter, images, tmp_path)
+    table, sheet, sentence = nodes.list_images(outputs[-1]["export_log"])
+    pd.testing.assert_frame_equal(table, sheet)
+    assert table["image"].tolist() == ["a", "deep/b", "c"]
+    for row, name, area in ((0, "a", None), (1, "deep/b", SIZE.x * SIZE.y)):
+        label, own = outputs[row]["labels"][name][0], outputs[row]["object_tables"][name]
+        found = table.iloc[row]
+        assert found["count_cell"] == len(own) > 0
+        assert found["area_cell_px"] == label.sum()
+        assert found["fraction_cell"] == label.mean()
+        assert pd.isna(found["mean_confidence_cell"]) == ("confidence" not in own)
+        if area is None:
+            assert pd.isna(found["area_cell_um2"])
+        else:
+            assert found["area_cell_um2"] == pytest.approx(area * label.sum())
+        assert (found["unlike_training"], found["reason"]) == ("", "")
+    failed = table.iloc[2]
+    assert failed.drop(["image", "unlike_training", "reason"]).isna().all()
+    assert "c.tif" in failed["reason"]
+    counts = table["count_cell"][:2]
+    told = f"2 images: {counts.sum():,} objects of class 'cell', {counts.min():,} to {counts.max():,}"
+    assert sentence == f"{told} an image; 1 more image failed"
+
+
+def test_an_image_that_goes_block_by_block_has_a_row_too(segmenter, images, tmp_path):
+    large = {"min_pixels": 70 * 90, "background": None}
+    outputs = export(segmenter, images, tmp_path, large=large)
+    table, _, _ = nodes.list_images(outputs[-1]["export_log"])
+    label = tifffile.imread(tmp_path / "labels/deep/b.tif")
+    assert table["fraction_cell"][1] == label.mean()
+    whole = segmenter.predict(images["deep/b"].read())
+    assert whole.mean() == label.mean()
+
+
+def test_without_objects_their_counts_are_missing_and_fractions_are_not(
+    segmenter, images, tmp_path
+):
+    outputs = export(segmenter, images, tmp_path, objects=None)
+    table, _, sentence = nodes.list_images(outputs[-1]["export_log"])
+    assert table["count_cell"].isna().all()
+    assert table["fraction_cell"].notna().tolist() == [True, True, False]
+    assert sentence == "2 images, whose objects were not separated; 1 more image failed"
+
+
+def test_numbers_are_written_into_overlays_on_request(segmenter, images, tmp_path):
+    plain, *_ = export(segmenter, images, tmp_path)
+    numbered, *_ = export(segmenter, images, tmp_path, object_numbers=True)
+    numbers = plain["instances"]["a"][0]
+    expected = draw_numbers(plain["overlays"]["a"], numbers)
+    np.testing.assert_array_equal(numbered["overlays"]["a"], expected)
+    assert (expected != plain["overlays"]["a"]).any()
+    with pytest.raises(InputError, match="object_numbers are of objects, and objects is null"):
+        export(segmenter, images, tmp_path, object_numbers=True, objects=None)
+
+
+def test_objects_of_more_classes_have_outlines_in_the_colours_of_their_classes(images, tmp_path):
+    class ThreeClasses(Runtime):
+        name, outputs, identity = "three", 3, {"kind": "three"}
+
+        def __call__(self, windows):
+            return np.eye(3, dtype=np.float32)[windows[..., 0] // 86]
+
+    settings = make_settings(
+        ["background", "cell", "edge"], None, 1, "uint8", Geometry(1, 0, 0, 0), 32
+    )
+    three = Segmenter(ThreeClasses(), settings)
+    three.on_runtime = lambda runtime, precision: three
+    one, *_ = export(three, {"a": images["a"]}, tmp_path)
+    label, numbers = one["labels"]["a"][0], one["instances"]["a"][0]
+    outline = find_boundaries(numbers, mode="inner")
+    colours = paint_classes(label)
+    np.testing.assert_array_equal(one["overlays"]["a"][outline], colours[outline])
+    assert set(label[outline]) == {1, 2}
+
+
+def test_the_counts_are_announced_at_the_end_of_a_run(capsys):
+    hooks = AnnouncementHooks()
+    text = yaml.safe_load((ROOT / "conf/base/catalog_mask_export.yml").read_text())
+    hooks.after_catalog_created(text)
+    hooks.before_pipeline_run()
+    hooks.after_dataset_saved("export_counts", "2 images: 3 objects of class 'cell'")
+    hooks.after_dataset_saved("masks", {})
+    hooks.after_pipeline_run()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "Counts: 2 images: 3 objects of class 'cell'"
+    assert lines[-2].startswith("Masks: ")

@@ -12,7 +12,13 @@ from unetflow.core.geometry import Geometry
 from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
 from unetflow.inference.segmenter import Segmenter
-from unetflow.models.unet import build_unet, geometry_of, with_preprocessing
+from unetflow.instances.separation import Separation
+from unetflow.models.unet import (
+    build_unet,
+    geometry_of,
+    list_object_outputs,
+    with_preprocessing,
+)
 
 GREY = IntensityRange(low=[0.0], high=[255.0])
 ONE_PIXEL = Geometry(stride=1, remainder=0, shrink=0, margin=0)
@@ -50,7 +56,7 @@ def make_segmenter(
     tile: int = 64,
     **options: Any,
 ) -> Segmenter:
-    """Make a segmenter with random weights.
+    """Make a segmenter with random weights; `instances` gives it outputs for objects.
 
     Windows lose a margin of 24 pixels at each inner side: a small tile means very many of them.
     """
@@ -62,6 +68,11 @@ def make_segmenter(
     names = [f"class {number}" for number in range(max(classes, 2))]
     threshold = 0.45 if classes <= 2 else None
     settings = make_settings(names, threshold, channels, dtype, geometry_of(unet), tile)
+    if outputs := list_object_outputs(unet):
+        separation = Separation(seed_threshold=0.1, min_distance=4)
+        tuned = settings.postprocessing.model_copy(update={"separation": separation})
+        changes = {"object_outputs": outputs, "postprocessing": tuned}
+        settings = settings.model_copy(update=changes)
     return Segmenter(with_preprocessing(unet, ranges), settings)
 
 

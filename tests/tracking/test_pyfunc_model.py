@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from tests.support.networks import draw, make_segmenter
+from unetflow.config.mask_export import MaskExportParameters
 from unetflow.core.errors import InputError
 from unetflow.tracking.pyfunc_model import PyfuncSegmenter, RefusedImages, _load_pyfunc
 
@@ -99,9 +100,48 @@ def test_what_cannot_be_segmented_is_refused_in_one_sentence(loaded, given, told
     assert answer["message"].startswith(told)
 
 
-def test_the_parameters_that_mlflow_passes_change_nothing(loaded, random):
+@pytest.mark.parametrize("params", [None, {}, {"result": "classes"}])
+def test_without_parameters_there_are_class_indices(loaded, random, params):
     batch = random.integers(0, 256, (1, 8, 8, 1), np.uint8)
-    np.testing.assert_array_equal(loaded.predict(batch, params={"a": 1}), loaded.predict(batch))
+    found = loaded.predict(batch, params=params)
+    np.testing.assert_array_equal(found, loaded.predict(batch), strict=True)
+
+
+@pytest.mark.parametrize("options", [{}, {"classes": 4}, {"instances": "both"}])
+def test_objects_on_request_are_those_of_an_export(options, random):
+    segmenter = make_segmenter(**options)
+    images = [draw(random, segmenter, (40, 33)) for _ in range(2)]
+    model, params = PyfuncSegmenter(segmenter), {"result": "objects"}
+    batch = model.predict(np.stack(images), params=params)
+    files = masks_in(model.predict([in_base64(image) for image in images], params=params))
+    rule = segmenter.postprocessing.with_objects(MaskExportParameters().objects)
+    for image, numbers, in_file in zip(images, batch, files, strict=True):
+        expected = rule.segment(segmenter.predict_outputs(image)).objects.numbers
+        assert expected.max() > 1
+        np.testing.assert_array_equal(numbers, expected, strict=True)
+        np.testing.assert_array_equal(in_file, expected.astype(np.uint16), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({"results": "objects"}, "params: there is no parameter 'results'. Use 'result' alone."),
+        ({"result": "cells"}, "params.result: 'cells' is unknown. Use one of classes, objects."),
+        ({"result": ["objects"]}, "params.result: '['objects']' is unknown."),
+    ],
+)
+def test_other_parameters_are_refused(loaded, params, told):
+    with pytest.raises(RefusedImages) as caught:
+        loaded.predict(np.zeros((1, 5, 5, 1), np.uint8), params=params)
+    assert caught.value.get_http_status_code() == 400
+    assert caught.value.message.startswith(told)
+
+
+def test_more_objects_than_a_file_can_number_are_refused(segmenter, monkeypatch):
+    monkeypatch.setattr("unetflow.io.base64_images._MAX_PNG", 1)
+    text = in_base64(np.random.default_rng(0).integers(0, 256, (30, 30), np.uint8))
+    with pytest.raises(RefusedImages, match="image 1 of 1: its result: it has [0-9]+ objects"):
+        PyfuncSegmenter(segmenter).predict([text], params={"result": "objects"})
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -255,3 +255,18 @@ def test_outlines_of_objects_that_do_not_touch_are_those_of_the_mask(label):
     np.testing.assert_array_equal(
         draw_objects(picture, numbers, COLOUR), draw_outline(picture, mask, COLOUR)
     )
+
+
+def test_objects_of_several_classes_are_outlined_in_the_colours_of_their_classes():
+    """Two objects of one class touch each other, and one of another class."""
+    numbers = np.zeros((6, 12), np.uint32)
+    numbers[1:5, 0:4], numbers[1:5, 4:8], numbers[1:5, 8:12] = 1, 2, 3
+    colours = paint_classes(np.array([1, 1, 2], np.uint8))
+    picture = np.full((6, 12, 3), 50, np.uint8)
+    drawn = draw_objects(picture, numbers, colours)
+    inside = np.zeros(numbers.shape, bool)
+    inside[2:4, 0:3] = inside[2:4, 5:7] = inside[2:4, 9:12] = True
+    np.testing.assert_array_equal(drawn[(numbers == 0) | inside], 50)
+    for number, colour in enumerate(colours, start=1):
+        outline = (numbers == number) & ~inside
+        np.testing.assert_array_equal(drawn[outline], np.tile(colour, (outline.sum(), 1)))

@@ -125,7 +125,19 @@ class MaskExportParameters(ExecutorParameters):
     reports the error."""
     objects: ObjectParameters | None = ObjectParameters()
     """null: masks alone. Else single objects, too:"""
+    object_numbers: bool = False
+    """true: the number of each object is written into the overlay, except for images that are
+    segmented block by block"""
     large: LargeParameters = LargeParameters()
     """TIFF files of at least min_pixels, and Zarr folders, are segmented block by block in bounded
     memory, and resumed after an interruption. They get labels, probabilities on request, and a
     reduced overlay."""
+
+    @model_validator(mode="after")
+    def _numbers_need_objects(self) -> Self:
+        if self.object_numbers and self.objects is None:
+            raise ValueError(
+                "object_numbers are of objects, and objects is null; set object_numbers to false, "
+                "or give objects"
+            )
+        return self

@@ -14,8 +14,9 @@ class AnnouncementHooks(CatalogHooks):
     """Prints a line for each entry of the catalog whose metadata ask for one.
 
     `metadata: {unetflow: {announce: Report, line: 5}}` prints `Report: ` with the path of the entry
-    once it has been saved, or its scores where it holds scores, in the order of `line`. A detected
-    layout, and objects that were recognised in masks, are always printed, first.
+    once it has been saved, its scores where it holds scores, or the text itself where the entry has
+    no path, in the order of `line`. A detected layout, and objects that were recognised in masks,
+    are always printed, first.
     """
 
     def __init__(self) -> None:
@@ -36,7 +37,7 @@ class AnnouncementHooks(CatalogHooks):
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str, data: Any) -> None:
-        """Keep the scores or the path of what has been saved, and what was recognised in masks."""
+        """Keep scores, path or text of what has been saved, and what was recognised in masks."""
         if detected := getattr(data, "detected_objects", ""):
             self._lines[0, "Detected objects"] = detected
         wanted = self._metadata_of(dataset_name, "unetflow")
@@ -47,6 +48,8 @@ class AnnouncementHooks(CatalogHooks):
             self._lines[key] = describe_scores(data)
         elif path := entry.get("filepath") or entry.get("path"):
             self._lines[key] = os.path.relpath(path)
+        else:
+            self._lines[key] = str(data)
 
     @hook_impl
     def after_pipeline_run(self) -> None:

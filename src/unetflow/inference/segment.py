@@ -21,6 +21,7 @@ from unetflow.instances.objects import Objects, measure_objects
 from unetflow.io.image_file import ImageFile, WholeImage, open_large
 from unetflow.io.lazy_image import LazyImage
 from unetflow.io.pixel_size import PixelSize
+from unetflow.visualization.object_numbers import draw_numbers
 from unetflow.visualization.overlays import (
     PREDICTION_COLOUR,
     Picture,
@@ -49,6 +50,7 @@ class SegmentedImage:
     Attributes:
         overlay: `(height, width, 3)` uint8, the image with the outline of each object, or with
             outlines or colours of the label.
+        class_pixels: `(classes,)` int64, the number of pixels of each class in the label.
         label: `(height, width)` uint8, class indices.
         mask: For viewing: `(height, width)` uint8 of 0 and 255, or `(height, width, 3)` with a
             colour for each of several classes.
@@ -60,6 +62,7 @@ class SegmentedImage:
     """
 
     overlay: Picture
+    class_pixels: NDArray[np.int64]
     label: Label | None = None
     mask: NDArray[np.uint8] | None = None
     probabilities: Probabilities | None = None
@@ -137,13 +140,9 @@ class _SegmentWhole(TaskFunction[Segmenter, _Task, SegmentedImage]):
         unlike, table = context.describe_drift(pixels), None
         if objects is not None:
             table = measure_objects(objects, pixels, name, classes, whole.pixel_size, unlike)
-        picture = to_picture(pixels)
-        if objects is None or len(classes) > 2:
-            overlay = draw_label(picture, label, len(classes), PREDICTION_COLOUR)
-        else:
-            overlay = draw_objects(picture, objects.numbers, PREDICTION_COLOUR)
         return SegmentedImage(
-            overlay=overlay,
+            overlay=_draw_overlay(to_picture(pixels), label, objects, len(classes), wanted),
+            class_pixels=np.bincount(label.ravel(), minlength=len(classes)),
             label=label,
             mask=label * np.uint8(255) if len(classes) == 2 else paint_classes(label),
             probabilities=probabilities if wanted.probabilities else None,
@@ -152,6 +151,24 @@ class _SegmentWhole(TaskFunction[Segmenter, _Task, SegmentedImage]):
             table=table,
             unlike=unlike,
         )
+
+
+def _draw_overlay(
+    picture: Picture,
+    label: Label,
+    objects: Objects | None,
+    classes: int,
+    wanted: MaskExportParameters,
+) -> Picture:
+    """Draw each object's own outline, in the colour of its class where there are several."""
+    if objects is None:
+        return draw_label(picture, label, classes, PREDICTION_COLOUR)
+    if classes == 2:
+        drawn = draw_objects(picture, objects.numbers, PREDICTION_COLOUR)
+    else:
+        colours = paint_classes(objects.classes)
+        drawn = draw_objects(tint_classes(picture, label), objects.numbers, colours)
+    return draw_numbers(drawn, objects.numbers) if wanted.object_numbers else drawn
 
 
 def _segment_large(
@@ -192,10 +209,12 @@ def _segment_large(
         overview = shrink_image(image)
         with open_large(target) as written:
             label = shrink_label(written, overview.step)
+            class_pixels = count_classes(written, len(segmenter.settings.classes))
         del written  # its decoded tiles are freed before pictures need memory
         return SegmentedImage(
             # Outlines of objects that are a few pixels wide here would hide their inside.
             overlay=tint_classes(to_picture(overview.means), label),
+            class_pixels=class_pixels,
             pixel_size=image.pixel_size,
             unlike=segmenter.describe_drift(overview.sample, image.shape),
         )
@@ -239,6 +258,15 @@ def shrink_label(label: LazyImage, step: int) -> Label:
     middle = slice(step // 2, None, step)
     strips = [strip[middle, middle, 0].astype(np.uint8) for strip in _strips(label, step)]
     return np.concatenate(strips)
+
+
+def count_classes(label: LazyImage, classes: int) -> NDArray[np.int64]:
+    """Return the number of pixels of each class in a label, `(classes,)`, read strip by strip."""
+    counts = np.zeros(classes, np.int64)
+    for strip in _strips(label, 1):
+        for row in strip:  # NumPy counts in copies of eight bytes for each pixel
+            counts += np.bincount(row.ravel(), minlength=classes)
+    return counts
 
 
 def _strips(image: LazyImage, step: int) -> Iterator[NDArray[np.generic]]:

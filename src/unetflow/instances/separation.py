@@ -30,6 +30,11 @@ class Separation(BaseModel):
     seed_threshold: Annotated[float, Field(ge=0, le=1)]
     min_distance: Annotated[int, Field(ge=1)]
 
+    @property
+    def smoothing(self) -> float:
+        """Standard deviation of the Gaussian that smooths a landscape, in pixels."""
+        return _SMOOTHING * self.min_distance
+
 
 def seed_landscape(
     outputs: NDArray[np.float32], names: Sequence[ObjectOutput]
@@ -72,9 +77,7 @@ def separate_objects(
         `(height, width)`: the number of each pixel's object from 1 on, 0 where there is none.
     """
     pieces = np.asarray(connected_components(mask, connectivity=2), np.int32)
-    hills = ndimage.gaussian_filter(
-        np.where(mask, landscape, 0), _SMOOTHING * separation.min_distance
-    )
+    hills = ndimage.gaussian_filter(np.where(mask, landscape, 0), separation.smoothing)
     seeds = _find_seeds(hills, mask, separation)
     numbers = _flood(hills, seeds, pieces)
     if min_size > 1:

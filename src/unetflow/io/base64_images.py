@@ -4,15 +4,18 @@ import base64
 
 import imagecodecs
 import numpy as np
+from numpy.typing import NDArray
 
 from unetflow.core.errors import InputError
-from unetflow.core.types import Label, PixelArray
+from unetflow.core.types import PixelArray
 from unetflow.io.files import FileInMemory
 from unetflow.io.formats.bounds import detect_format
 from unetflow.io.formats.readers import read_image
 
 MAX_RECEIVED_PIXELS = 2**26
 """Limit for received images, 8192 x 8192: a file of some kilobytes can claim billions."""
+_MAX_PNG = 2**16 - 1
+"""Highest grey value of a PNG file (ISO/IEC 15948:2004, 11.2.2)."""
 _JSON_TYPES = (np.int64, np.float64)
 """Types of NumPy arrays of JSON's numbers, which have no type themselves."""
 
@@ -37,9 +40,26 @@ def decode_image(name: str, text: str, max_pixels: int = MAX_RECEIVED_PIXELS) ->
     return read_image(FileInMemory(name, extensions[0], data), max_pixels)
 
 
-def encode_mask(label: Label) -> str:
-    """Return class indices as an 8-bit grey PNG file in base64."""
-    return base64.b64encode(imagecodecs.png_encode(label)).decode("ascii")
+def encode_numbers(name: str, numbers: NDArray[np.unsignedinteger]) -> str:
+    """Return class indices or the numbers of objects as a grey PNG file in base64.
+
+    Args:
+        name: For messages.
+        numbers: `(height, width)`; uint8 gives a file of 8 bits, other types one of 16 bits.
+
+    Raises:
+        InputError: 16 bits cannot hold a number; PNG has no more.
+    """
+    if numbers.dtype != np.uint8:
+        highest = int(numbers.max(initial=0))
+        if highest > _MAX_PNG:
+            raise InputError(
+                name,
+                f"it has {highest:,} objects, and a PNG file can number {_MAX_PNG:,}",
+                "Send a part of the image, or an array instead of a file",
+            )
+        numbers = numbers.astype(np.uint16)
+    return base64.b64encode(imagecodecs.png_encode(numbers)).decode("ascii")
 
 
 def restore_type(name: str, numbers: PixelArray, dtype: str) -> PixelArray:

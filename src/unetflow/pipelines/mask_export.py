@@ -1,4 +1,4 @@
-"""The stage `mask_export`: segmenter and any images -> masks, overlays, objects and failures."""
+"""The stage `mask_export`: segmenter and any images -> masks, overlays, objects, counts and failures."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +19,12 @@ from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.executor import open_executor
 from unetflow.inference.segment import SegmentedImage, segment
 from unetflow.inference.segmenter import Segmenter
+from unetflow.instances.image_table import (
+    Findings,
+    describe_counts,
+    summarise_image,
+    tabulate_images,
+)
 from unetflow.instances.objects import COLUMNS, Objects
 from unetflow.io.image_file import ImageFile
 from unetflow.io.pixel_size import PixelSize
@@ -45,6 +51,7 @@ class ExportedImage:
         reason: Why it could not be segmented; empty if it was.
         unlike: How it differs from the training images; empty if it does not.
         has_objects: Whether its objects were separated.
+        found: What was found in it, see `image_table.summarise_image`; empty if it failed.
     """
 
     name: str
@@ -52,6 +59,7 @@ class ExportedImage:
     reason: str = ""
     unlike: str = ""
     has_objects: bool = False
+    found: Findings = field(default_factory=dict)
 
 
 @dataclass
@@ -106,8 +114,13 @@ def create_pipeline() -> Pipeline:
             ["instances", "object_tables", "export_log"],
             ["objects", "objects_sheet", "coco"],
         ),
+        node(list_images, "export_log", ["image_table", "image_sheet", "export_counts"]),
         node(list_failures, "export_log", "failed"),
-        node(require_all, ["failed", "export_log", "objects"], name="require_all_masks"),
+        node(
+            require_all,
+            ["failed", "export_log", "objects", "image_table"],
+            name="require_all_masks",
+        ),
     )
 
 
@@ -145,7 +158,10 @@ def export_masks(
 def _file(name: str, file_name: str, found: SegmentedImage, log: ExportLog) -> Export:
     """Record the results of an image, and return each under its name."""
     size, objects = found.pixel_size, found.objects
-    log.images.append(ExportedImage(name, file_name, "", found.unlike, objects is not None))
+    summary = summarise_image(found.class_pixels, found.table, log.classes, size)
+    log.images.append(
+        ExportedImage(name, file_name, "", found.unlike, objects is not None, summary)
+    )
     outlined = {} if objects is None else {name: (objects, log.classes)}
     return (
         {} if found.mask is None else {name: found.mask},
@@ -189,6 +205,18 @@ def gather_objects(
     return whole, whole, (((image.file_name, read(image.name)) for image in images), log.classes)
 
 
+def list_images(log: ExportLog) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """Tabulate the images of this run, those without objects and failed ones included.
+
+    Returns:
+        The table of `image_table.tabulate_images`, for each of the two files that it is written to;
+        and the sentence of `image_table.describe_counts`.
+    """
+    rows = [(image.name, image.found, image.unlike, image.reason) for image in log.images]
+    table = tabulate_images(rows, log.classes)
+    return table, table, describe_counts(table, log.classes)
+
+
 def list_failures(log: ExportLog) -> pd.DataFrame:
     """List the images that could not be segmented, and warn about doubtful results.
 
@@ -208,10 +236,13 @@ def list_failures(log: ExportLog) -> pd.DataFrame:
     return pd.DataFrame(failed, columns=["image", "reason"])
 
 
-def require_all(failed: pd.DataFrame, log: ExportLog, objects: pd.DataFrame) -> None:
+def require_all(
+    failed: pd.DataFrame, log: ExportLog, objects: pd.DataFrame, images: pd.DataFrame
+) -> None:
     """Fail when images were skipped, after the results of all others are written.
 
-    `objects` are those of all others, an input so that they are written first.
+    `objects` are those of all others, and `images` describes each: inputs, so that they are written
+    first.
 
     Raises:
         InputError: An image was skipped.

@@ -54,11 +54,14 @@ class LoggedModel:
         import mlflow
         import numpy as np
         from mlflow.models import ModelSignature
-        from mlflow.types import Schema, TensorSpec
+        from mlflow.types import DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+
+        from unetflow.tracking.pyfunc_model import RESULT, RESULTS
 
         settings = segmenter.settings
         array = f"(batch, height, width, {settings.channels}) {settings.dtype}"
         masks = TensorSpec(np.dtype(np.uint8), (-1, -1, -1))
+        result = ParamSpec(RESULT, DataType.string, RESULTS[0])
         installed = [(name, list(distributions(name=name))) for name in _REQUIREMENTS]
         edge = settings.geometry.fit(2 * settings.geometry.shrink + 1)
         logged = mlflow.pyfunc.log_model(
@@ -67,10 +70,12 @@ class LoggedModel:
             data_path=str(path),
             code_paths=[str(Path(__file__).parent.parent)],
             # An input schema would allow either arrays or files; see `tracking.pyfunc_model`.
-            signature=ModelSignature(outputs=Schema([masks])),
+            signature=ModelSignature(outputs=Schema([masks]), params=ParamSchema([result])),
             metadata={
                 "input": f"{array}, or in a column `image` files in base64, of any sizes",
-                "output": "class indices: (batch, height, width) uint8, or PNG files in base64",
+                "output": "class indices: (batch, height, width) uint8, or PNG files in base64; "
+                'with the parameter {"result": "objects"} the numbers of objects: uint32, or PNG '
+                "files of 16 bits",
                 "classes": settings.classes,
             },
             input_example=np.zeros((1, edge, edge, settings.channels), settings.dtype),

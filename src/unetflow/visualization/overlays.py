@@ -81,14 +81,22 @@ def find_outlines(label: Label) -> NDArray[np.bool_]:
     return outlines
 
 
-def draw_objects(picture: Picture, numbers: NDArray[np.unsignedinteger], colour: Rgb) -> Picture:
+def draw_objects(
+    picture: Picture, numbers: NDArray[np.unsignedinteger], colours: Rgb | NDArray[np.uint8]
+) -> Picture:
     """Draw the outline of each object on a copy of a picture, also where two objects touch.
 
-    The outlines lie inside the objects. `numbers` is `(height, width)`, the number of each pixel's
-    object; 0 where there is none.
+    The outlines lie inside the objects.
+
+    Args:
+        picture: `(height, width, 3)`.
+        numbers: `(height, width)`, the number of each pixel's object; 0 where there is none.
+        colours: The colour of all outlines, or `(objects, 3)`, that of each object from number 1
+            on.
     """
-    drawn = picture.copy()
-    drawn[find_boundaries(numbers, mode="inner")] = colour
+    drawn, table = picture.copy(), np.asarray(colours, np.uint8)
+    outline = find_boundaries(numbers, mode="inner")
+    drawn[outline] = table if table.ndim == 1 else table[numbers[outline] - 1]
     return drawn
 
 

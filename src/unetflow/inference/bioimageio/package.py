@@ -1,7 +1,4 @@
-"""Writer of packages: zip archives with a description, both networks and test tensors.
-
-`rdf.yaml.j2` is the description without what the user states, `readme.md.j2` the documentation.
-"""
+"""Writer of packages: zip archives with a description, both networks and test tensors."""
 
 import json
 import re
@@ -16,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
@@ -29,9 +25,9 @@ from unetflow.core.errors import InputError
 from unetflow.core.geometry import Geometry
 from unetflow.core.hashing import sha256
 from unetflow.core.types import Probabilities
+from unetflow.inference.bioimageio.documentation import render, summarise, write_readme
 from unetflow.inference.runtimes.runtime import convert_network
 from unetflow.inference.segmenter import Segmenter
-from unetflow.inference.segmenter_files import SegmenterSettings
 from unetflow.visualization.overlays import PREDICTION_COLOUR, draw_label, to_picture
 
 DESCRIPTION = "rdf.yaml"
@@ -90,7 +86,7 @@ class BioimageioPackage:
             known = self.model_card if self._is_of_the_model_card() else None
             settings = self.segmenter.settings
             probabilities = self.segmenter.runtime.outputs - len(settings.object_outputs)
-            names = [*settings.classes[-probabilities:], *settings.object_outputs]
+            names = settings.classes[-probabilities:]
             text = write_readme(self.packaging, self.segmenter.settings, names, known)
             (folder / "README.md").write_text(text, encoding="utf-8")
             try:
@@ -128,7 +124,7 @@ class BioimageioPackage:
         postprocessing, backend = settings.postprocessing, keras.backend.backend()
         own = postprocessing.network_threshold
         whole = np.issubdtype(settings.dtype, np.integer)
-        text = _render(
+        text = render(
             "rdf.yaml.j2",
             settings,
             file=partial(_refer, folder),
@@ -148,6 +144,7 @@ class BioimageioPackage:
         described["config"]["unetflow"] = {
             "version": __version__,
             "classes": settings.classes,
+            "object_outputs": list(settings.object_outputs),
             **postprocessing.model_dump(exclude={"objects"}),
             "geometry": asdict(settings.geometry),
             **({} if own is None else {"network_threshold": own}),
@@ -161,37 +158,6 @@ class BioimageioPackage:
             "tags": packaging.tags,
             "version": packaging.version,
         }
-
-
-def write_readme(
-    packaging: PackagingParameters,
-    settings: SegmenterSettings,
-    names: Sequence[str],
-    model_card: Mapping[str, Any] | None,
-) -> str:
-    """Return the documentation in Markdown; `names` are the classes of the network's outputs."""
-    values = {"packaging": packaging, "names": names, "model_card": model_card}
-    return _render("readme.md.j2", settings, summary=summarise(settings), **values)
-
-
-def summarise(settings: SegmenterSettings) -> str:
-    """Return one sentence about the classes of a model."""
-    found = " and ".join(settings.classes[1:]) or "nothing"
-    return f"A U-Net that finds {found} in {settings.dtype} images, pixel by pixel."
-
-
-def _render(template: str, settings: SegmenterSettings, **values: Any) -> str:
-    environment = Environment(
-        loader=PackageLoader("unetflow.inference", "bioimageio"),
-        autoescape=select_autoescape(),  # HTML only, and these are YAML and Markdown
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
-    return environment.get_template(template).render(
-        settings=settings, geometry=settings.geometry, **values
-    )
 
 
 def _refer(folder: Path, name: str) -> str:

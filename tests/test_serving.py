@@ -20,6 +20,7 @@ from PIL import Image
 from tests.support.fresh_process import FreshProcess
 from tests.support.model_server import ask, register, serve
 from tests.support.networks import draw, make_segmenter
+from unetflow.config.mask_export import ObjectParameters
 from unetflow.inference.segmenter import Segmenter
 
 KINDS = {"8 bits, colour": ("uint8", 3), "16 bits, grey": ("uint16", 1)}
@@ -51,7 +52,7 @@ class Fresh(NamedTuple):
 def fresh(tmp_path_factory: pytest.TempPathFactory, empty_mlflow: Path) -> Iterator[Fresh]:
     """A process with the packages that a model asks for, and without all else that is installed."""
     dtype, channels = KINDS[OF_THE_FRESH_PROCESS]
-    segmenter = make_segmenter(dtype=dtype, channels=channels)
+    segmenter = make_segmenter(dtype=dtype, channels=channels, instances="both")
     folder = tmp_path_factory.mktemp("fresh")
     registry, model = register(segmenter, folder, empty_mlflow)
     asked = (model / "requirements.txt").read_text().splitlines()
@@ -92,7 +93,7 @@ def _in_base64(image: NDArray[Any], kind: str) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def _masks(answer: requests.Response) -> list[NDArray[np.uint8]]:
+def _masks(answer: requests.Response) -> list[NDArray[Any]]:
     assert answer.status_code == 200, answer.text
     return [imagecodecs.png_decode(base64.b64decode(t)) for t in answer.json()["predictions"]]
 
@@ -121,6 +122,22 @@ def test_an_array_gives_an_array(served: Served, random: np.random.Generator) ->
     assert found.shape == (2, 37, 52)
     for mask, image in zip(found, images, strict=True):
         np.testing.assert_array_equal(mask, served.segmenter.predict(image))
+
+
+def test_objects_are_numbered_on_request(served: Served, random: np.random.Generator) -> None:
+    image = draw(random, served.segmenter, (40, 55))
+    rule = served.segmenter.postprocessing.with_objects(ObjectParameters())
+    objects = rule.segment(served.segmenter.predict_outputs(image)).objects
+    assert objects is not None
+    assert objects.numbers.max() > 1
+    asked = {"params": {"result": "objects"}}
+    (in_file,) = _masks(ask(served.address, {"inputs": [_in_base64(image, "png")], **asked}))
+    np.testing.assert_array_equal(in_file, objects.numbers.astype(np.uint16), strict=True)
+    answer = ask(served.address, {"inputs": image[np.newaxis].tolist(), **asked})
+    np.testing.assert_array_equal(answer.json()["predictions"], objects.numbers[np.newaxis])
+    plain = ask(served.address, {"inputs": image[np.newaxis].tolist(), "params": {}})
+    expected = served.segmenter.predict(image)
+    np.testing.assert_array_equal(plain.json()["predictions"], expected[np.newaxis])
 
 
 def test_a_jpeg_gives_the_mask_of_its_pixels(served: Served, random: np.random.Generator) -> None:
@@ -156,6 +173,7 @@ def test_invalid_inputs_are_refused_and_the_server_continues(
         "such as 65536, are no": {"inputs": np.full((1, 5, 5, settings.channels), 65536).tolist()},
         "such as 0.5, are no": {"inputs": np.full((1, 5, 5, settings.channels), 0.5).tolist()},
         "its columns are picture": {"dataframe_records": [{"picture": "x"}]},
+        "Use one of classes, objects": {"inputs": ["x"], "params": {"result": "cells"}},
         "inhomogeneous": {"inputs": [[[[1]], [[2], [3]]]]},
         "valid JSON": "{",
     }

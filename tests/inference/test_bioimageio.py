@@ -188,7 +188,7 @@ def test_the_snippet_in_the_documentation_gives_the_objects_of_the_segmenter(mad
     (code,) = re.findall(r"```python\n(.*?)```", (made.folder / "README.md").read_text(), re.DOTALL)
     monkeypatch.chdir(made.folder)
     found = {}
-    exec(code, found)
+    exec(code, found)  # noqa: S102 - it is our own
     rule = segmenter.postprocessing.with_objects(ObjectParameters())
     expected = rule.segment(segmenter.split_outputs(output[0])).objects.numbers
     pairs = np.unique(np.stack([found["objects"].ravel(), expected.ravel()]), axis=1)

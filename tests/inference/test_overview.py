@@ -44,9 +44,7 @@ def test_an_overview_has_the_mean_and_the_middle_of_each_square(size, channels, 
             assert label[row, column] == middle[0] % 7
 
 
-@given(
-    st.tuples(st.integers(1, 40), st.integers(1, 40)), st.integers(2, 9), st.integers(1, 2000)
-)
+@given(st.tuples(st.integers(1, 40), st.integers(1, 40)), st.integers(2, 9), st.integers(1, 2000))
 def test_the_pixels_of_each_class_are_counted_strip_by_strip(size, classes, numbers):
     label = random_pixels((*size, 1), np.uint8) % classes
     with pytest.MonkeyPatch.context() as patch:

@@ -260,7 +260,9 @@ def test_each_image_of_the_run_has_a_row_with_what_was_found(segmenter, images, 
     assert failed.drop(["image", "unlike_training", "reason"]).isna().all()
     assert "c.tif" in failed["reason"]
     counts = table["count_cell"][:2]
-    told = f"2 images: {counts.sum():,} objects of class 'cell', {counts.min():,} to {counts.max():,}"
+    told = (
+        f"2 images: {counts.sum():,} objects of class 'cell', {counts.min():,} to {counts.max():,}"
+    )
     assert sentence == f"{told} an image; 1 more image failed"
 
 

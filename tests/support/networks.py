@@ -13,12 +13,7 @@ from unetflow.data.intensity import IntensityRange
 from unetflow.data.samples import Sample
 from unetflow.inference.segmenter import Segmenter
 from unetflow.instances.separation import Separation
-from unetflow.models.unet import (
-    build_unet,
-    geometry_of,
-    list_object_outputs,
-    with_preprocessing,
-)
+from unetflow.models.unet import build_unet, geometry_of, list_object_outputs, with_preprocessing
 
 GREY = IntensityRange(low=[0.0], high=[255.0])
 ONE_PIXEL = Geometry(stride=1, remainder=0, shrink=0, margin=0)

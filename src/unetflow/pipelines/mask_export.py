@@ -1,4 +1,4 @@
-"""The stage `mask_export`: segmenter and any images -> masks, overlays, objects, counts and failures."""
+"""The stage `mask_export`: segmenter and any images -> masks, objects, counts and failures."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping

@@ -43,9 +43,7 @@ def _find_places(
 ) -> tuple[dict[int, tuple[int, int]], NDArray[np.intp]]:
     """Return by number the pixel (x, y) nearest to the centroid, and all areas in pixels."""
     rows, columns = np.nonzero(numbers)
-    found, owner, areas = np.unique(
-        numbers[rows, columns], return_inverse=True, return_counts=True
-    )
+    found, owner, areas = np.unique(numbers[rows, columns], return_inverse=True, return_counts=True)
     distance = np.zeros(len(rows))
     for places in (rows, columns):
         centre = np.bincount(owner, places) / areas

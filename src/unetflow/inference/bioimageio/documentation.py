@@ -14,7 +14,10 @@ from unetflow.core.types import ObjectOutput
 from unetflow.inference.segmenter_files import SegmenterSettings
 
 _OBJECT_CHANNELS: Mapping[ObjectOutput, tuple[str, str]] = {
-    "boundary": ("object boundary", "the probability that a pixel lies on the outline of an object"),
+    "boundary": (
+        "object boundary",
+        "the probability that a pixel lies on the outline of an object",
+    ),
     "distance": (
         "object distance",
         "the distance to the nearest pixel outside the object, from 0 at its edge to 1 at its "

@@ -23,6 +23,8 @@ from unetflow.core.errors import InputError
 from unetflow.inference.segmenter import Segmenter
 from unetflow.io.base64_images import decode_image, encode_numbers, restore_type
 
+Numbers = NDArray[np.unsignedinteger]
+"""Class indices, uint8, or the numbers of objects, uint32."""
 RESULT = "result"
 """Name of the parameter that chooses one of `RESULTS`."""
 RESULTS = ("classes", "objects")
@@ -64,7 +66,7 @@ class PyfuncSegmenter:
         self,
         model_input: NDArray[np.generic] | list[str] | dict[str, Any] | pd.DataFrame,
         params: dict[str, Any] | None = None,
-    ) -> NDArray[np.uint8] | NDArray[np.uint32] | list[str]:
+    ) -> Numbers | list[str]:
         """Segment raw images.
 
         Args:
@@ -95,9 +97,7 @@ class PyfuncSegmenter:
         except InputError as error:
             raise RefusedImages(str(error)) from error
 
-    def _segment_batch(
-        self, images: NDArray[np.generic], wanted: str
-    ) -> NDArray[np.uint8] | NDArray[np.uint32]:
+    def _segment_batch(self, images: NDArray[np.generic], wanted: str) -> Numbers:
         if images.ndim != 4 or not images.size:
             raise InputError(f"an array of shape {images.shape}", "it holds no images", _FORMS)
         restored = restore_type("the array", images, self._segmenter.settings.dtype)
@@ -118,9 +118,7 @@ class PyfuncSegmenter:
                 raise InputError(f"{name}: {error.where}", error.problem, error.fix) from error
         return masks
 
-    def _segment(
-        self, image: NDArray[np.generic], wanted: str
-    ) -> NDArray[np.uint8] | NDArray[np.uint32]:
+    def _segment(self, image: NDArray[np.generic], wanted: str) -> Numbers:
         # A server calls from many threads; one image already uses all cores.
         with self._turn:
             if wanted == RESULTS[0]:

@@ -71,7 +71,7 @@ def assert_same_partition(found, expected):
     np.testing.assert_array_equal(found > 0, expected > 0)
 
 
-@pytest.mark.parametrize("instances", list(OBJECT_OUTPUTS))
+@pytest.mark.parametrize("instances", [*OBJECT_OUTPUTS, "fitted"])
 @pytest.mark.parametrize(
     "tuned",
     [
@@ -85,10 +85,13 @@ def test_the_snippet_gives_the_objects_of_the_segmenter(
     tmp_path, monkeypatch, instances, tuned, distance
 ):
     classes = CLASSES if tuned["threshold"] is None else CLASSES[:2]
-    separation = None
-    if instances != "none":
+    separation = fitted = None
+    if instances == "fitted":
+        instances = "none"
+        fitted = ObjectParameters(method="watershed", min_distance=distance, min_height=1.5)
+    elif instances != "none":
         separation = Separation(seed_threshold=0.25, min_distance=distance)
-    settings = settings_of(classes, instances, separation=separation, **tuned)
+    settings = settings_of(classes, instances, separation=separation, fitted=fitted, **tuned)
     probabilities, outputs = noisy_output(len(classes), settings.object_outputs)
     text = read(settings, probabilities)
     output = np.concatenate([probabilities, outputs], axis=2)
@@ -126,6 +129,12 @@ def test_the_numbers_are_named():
         "config.unetflow",
     ):
         assert told in text
+
+
+def test_a_fitted_watershed_is_described():
+    fitted = ObjectParameters(method="watershed", min_distance=7, min_height=2.5)
+    text = read(settings_of(CLASSES[:2], "none", threshold=0.5, fitted=fitted), np.zeros((1, 1, 1)))
+    assert "at least 2.5 high, and at least 7 pixels apart" in text
 
 
 def test_without_outputs_for_objects_touching_ones_are_said_to_be_counted_as_one():

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from tests.support.networks import randomise, threshold_amid, tiny_unet
 from tests.support.segmenter_settings import make_settings
 from unetflow.data.intensity import IntensityRange
 from unetflow.inference.segmenter import Segmenter
+from unetflow.instances.objects import find_objects
 from unetflow.io.pixel_size import PixelSize, read_pixel_size
 from unetflow.models.unet import geometry_of, with_preprocessing
 from unetflow.visualization.overlays import CLASS_COLOURS
@@ -38,7 +40,7 @@ def pixels() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory, pixels: np.ndarray) -> Path:
-    """Return the file of a segmenter with random weights, of which half of the strip is a cell."""
+    """Return the file of a segmenter with random weights; a fifth of the strip is cells."""
     unet = randomise(tiny_unet(depth=2, base_filters=4), seed=4)
     network = with_preprocessing(unet, IntensityRange(low=[5_000.0], high=[60_000.0]))
     settings = make_settings(
@@ -53,7 +55,7 @@ def model(tmp_path_factory: pytest.TempPathFactory, pixels: np.ndarray) -> Path:
     )
     found = Segmenter(network, settings).predict_probabilities(pixels)
     path = tmp_path_factory.mktemp("model") / "segmenter.keras"
-    tuned = settings.postprocessing.model_copy(update={"threshold": threshold_amid(found)})
+    tuned = settings.postprocessing.model_copy(update={"threshold": threshold_amid(found, 20)})
     Segmenter(network, settings).with_postprocessing(tuned).save(path)
     return path
 
@@ -107,7 +109,7 @@ def test_a_killed_run_is_resumed_at_its_block(
     result = kedro_run(project, *arguments)
     assert result.exit_code == 0, result.output
     assert "slide.ome: all 5 blocks are done; 3 were finished before" in caplog.text
-    assert "there are no mask and objects of so large an image" in caplog.text
+    assert "there is no mask for viewing of so large an image" in caplog.text
     assert "slide.ome: 5 of 5 blocks are done (100 %)" in caplog.text
     label = tifffile.imread(out / "labels/slide.ome.tif")
     np.testing.assert_array_equal(label, segmenter.predict(pixels))
@@ -122,9 +124,30 @@ def test_a_killed_run_is_resumed_at_its_block(
         assert (tiff.pages[0].tile, tiff.pages[0].compression.name) == ((512, 512), "ADOBE_DEFLATE")
     assert [path.name for path in (out / "masks").iterdir()] == ["small.png"]
     assert len(pd.read_csv(out / "failed.csv")) == 0
-    assert set(pd.read_parquet(out / "objects.parquet")["image"]) <= {"small"}
+    _check_objects(out, label)
+
+
+def _check_objects(out: Path, label: np.ndarray) -> None:
+    """Hold all files with the objects of a large image against the objects of its label."""
+    objects = find_objects(label)
+    count = len(objects.classes)
+    assert count > 20
+    found = tifffile.imread(out / "instances/slide.ome.tif")
+    np.testing.assert_array_equal(found, objects.numbers, strict=True)
+    table = pd.read_parquet(out / "objects.parquet")
+    assert set(table["image"]) == {"slide.ome", "small"}
+    table = table[table["image"] == "slide.ome"]
+    areas = np.bincount(objects.numbers.ravel())[1:]
+    np.testing.assert_array_equal(table["area_px"], areas)
+    np.testing.assert_allclose(table["area_um2"], areas / 16)
     coco = json.loads((out / "coco.json").read_text())
-    assert [image["file_name"] for image in coco["images"]] == ["small.tif"]
+    assert [image["file_name"] for image in coco["images"]] == ["slide.ome.tif", "small.tif"]
+    drawn = [one["area"] for one in coco["annotations"] if one["image_id"] == 1]
+    np.testing.assert_array_equal(drawn, areas)
+    features = json.loads((out / "polygons/slide.ome.geojson").read_text())["features"]
+    assert [one["properties"]["name"] for one in features][-1] == f"cell {count}"
+    with zipfile.ZipFile(out / "rois/slide.ome.zip") as archive:
+        assert len(archive.namelist()) == count
 
 
 def _check_overlay(overlay: np.ndarray, label: np.ndarray, pixels: np.ndarray) -> None:
@@ -173,6 +196,10 @@ def test_a_zarr_folder_makes_zarr_folders_and_blocks_without_tissue_are_skipped(
     np.testing.assert_array_equal(label, segmenter.postprocessing.apply(found[:, :, np.newaxis]))
     assert label[:, :skipped].any()
     assert {path.name for path in (out / "labels").iterdir()} == {"slide.zarr", "small.tif"}
+    numbers = zarr.open_array(out / "instances/slide.zarr", mode="r")[:]
+    np.testing.assert_array_equal(numbers, find_objects(label).numbers)
+    table = pd.read_parquet(out / "objects.parquet")
+    assert (table["image"] == "slide").sum() == numbers.max() > 9
 
 
 def _write_zarr_folders(catalog: Path, out: Path) -> None:

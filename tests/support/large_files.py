@@ -14,6 +14,7 @@ from unetflow.core.geometry import Geometry
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.runtimes.runtime import Runtime
 from unetflow.inference.segmenter import Segmenter, SegmenterSettings
+from unetflow.instances.separation import Separation
 from unetflow.io.lazy_image import LazyImage
 from unetflow.tiling.windows import predict_tiled
 
@@ -64,9 +65,26 @@ class BoxFilter(Runtime):
         return (blurred[:, cut, cut, :1] / 65535).astype(np.float32)
 
 
-def as_segmenter(runtime, geometry, tile, postprocessing, classes=2, dtype="uint16"):
+@dataclass
+class Hills(Runtime):
+    """Finds foreground where an image is bright after a narrow filter, distances by a wide one."""
+
+    name, outputs, identity = "hills", 2, {"kind": "hills"}
+
+    def __call__(self, windows):
+        filtered = [
+            ndimage.uniform_filter(windows.astype(np.float64), (1, size, size, 1), mode="constant")
+            for size in (3, 5)
+        ]
+        return (np.concatenate(filtered, axis=3) / 65535).astype(np.float32)
+
+
+def as_segmenter(
+    runtime, geometry, tile, postprocessing, classes=2, dtype="uint16", object_outputs=()
+):
     """Return the segmenter of a runtime, for images of one channel."""
     settings = SegmenterSettings(
+        object_outputs=object_outputs,
         classes=[f"class {number}" for number in range(classes)],
         channels=1,
         dtype=dtype,
@@ -81,6 +99,13 @@ def cheap_segmenter(kind="same", tile=24, runtime=None, **postprocessing):
     """Return a segmenter that filters with a box."""
     settled = Postprocessing(**{"threshold": 0.5} | postprocessing)
     return as_segmenter(runtime or BoxFilter(kind), GEOMETRIES[kind], tile, settled)
+
+
+def learned_segmenter(tile=24, **postprocessing):
+    """Return a segmenter that has learned to separate objects."""
+    separation = Separation(seed_threshold=0.3, min_distance=3)
+    settled = Postprocessing(**{"threshold": 0.5, "separation": separation} | postprocessing)
+    return as_segmenter(Hills(), GEOMETRIES["same"], tile, settled, object_outputs=("distance",))
 
 
 def whole_result(segmenter, pixels):

@@ -140,9 +140,10 @@ def dice_slowly(label: NDArray[np.uint8], probability: NDArray[np.floating]) -> 
     return 2 * hits / (found + true) if found + true else 1.0
 
 
-def threshold_amid(probabilities: NDArray[np.float32]) -> float:
-    """Return a threshold that half of the pixels pass, and none by a rounding."""
+def threshold_amid(probabilities: NDArray[np.float32], percent: int = 50) -> float:
+    """Return a threshold that about a percentage of pixels pass, and none by a rounding."""
     ordered = np.sort(probabilities, axis=None)
-    ordered = ordered[len(ordered) * 4 // 10 : len(ordered) * 6 // 10]
+    bounds = [len(ordered) * (edge - percent) // 100 for edge in (90, 110)]
+    ordered = ordered[slice(*bounds)]
     widest = int(np.diff(ordered).argmax())
     return float(ordered[widest : widest + 2].mean())

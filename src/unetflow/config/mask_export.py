@@ -130,8 +130,8 @@ class MaskExportParameters(ExecutorParameters):
     segmented block by block"""
     large: LargeParameters = LargeParameters()
     """TIFF files of at least min_pixels, and Zarr folders, are segmented block by block in bounded
-    memory, and resumed after an interruption. They get labels, probabilities on request, and a
-    reduced overlay."""
+    memory, and resumed after an interruption. They get labels, objects, probabilities on request,
+    and a reduced overlay."""
 
     @model_validator(mode="after")
     def _numbers_need_objects(self) -> Self:

@@ -92,7 +92,7 @@ class CheckpointDataset(ReadOnlyDataset[CheckpointFolder]):
 
 
 class LargeResultsDataset(ReadOnlyDataset[ResultFolders]):
-    """Where labels and probabilities of images go that are segmented block by block.
+    """Where labels, probabilities and objects of images go that are segmented block by block.
 
     It is an input of what segments them: such a result is never in memory as a whole, and lies
     unfinished beside its place while it is made.
@@ -100,6 +100,7 @@ class LargeResultsDataset(ReadOnlyDataset[ResultFolders]):
     Args:
         labels: The folder of the labels.
         probabilities: That of the probabilities.
+        instances: That of the object numbers; None: `instances` beside the folder of the labels.
         filename_suffix: `.tif` for tiled TIFF files, `.zarr` for Zarr arrays.
     """
 
@@ -108,10 +109,16 @@ class LargeResultsDataset(ReadOnlyDataset[ResultFolders]):
         *,
         labels: str,
         probabilities: str,
+        instances: str | None = None,
         filename_suffix: str = ".tif",
         metadata: dict[str, Any] | None = None,
     ) -> None:
-        self._folders = ResultFolders(Path(labels), Path(probabilities), filename_suffix)
+        self._folders = ResultFolders(
+            Path(labels),
+            Path(probabilities),
+            filename_suffix,
+            None if instances is None else Path(instances),
+        )
         described = {"labels": str(self._folders.labels), "filename_suffix": filename_suffix}
         super().__init__(metadata=metadata, **described)
 

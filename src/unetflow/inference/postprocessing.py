@@ -11,8 +11,9 @@ from skimage.morphology import remove_small_objects as keep_large_objects
 from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.types import Label, Probabilities
 from unetflow.data.object_sizes import RemovalCost
-from unetflow.instances.objects import Objects, find_objects, number_objects
-from unetflow.instances.separation import Separation, separate_objects
+from unetflow.instances.objects import Objects, find_objects, number_objects, part_rule
+from unetflow.instances.separation import Separation, learned_part_rule, separate_objects
+from unetflow.instances.watershed import PartRule
 
 SMALLEST_PROBABILITY = 1e-7
 """Networks round to 0 and 1, which have no finite logit."""
@@ -137,15 +138,32 @@ class Postprocessing(BaseModel):
 
         The landscape is that of `NetworkOutputs`.
         """
-        objects, separation = self.objects, self.separation
-        if objects is None:
+        if self.objects is None:
             return None
-        if objects.method != "auto" or landscape is None or separation is None:
+        separation = self.learned_separation
+        if landscape is None or separation is None:
             return find_objects(label, self.object_rule)
         return number_objects(
             label,
             lambda mask: separate_objects(mask, landscape, separation, self.min_object_size),
         )
+
+    @property
+    def learned_separation(self) -> Separation | None:
+        """How the network's outputs separate objects; None where another method is chosen."""
+        chosen = self.objects is not None and self.objects.method == "auto"
+        return self.separation if chosen else None
+
+    def part_rule(self, has_landscape: bool) -> PartRule | None:
+        """Return the rule of `separate` for parts of an image; None where there is none.
+
+        Args:
+            has_landscape: Whether the network has outputs for objects.
+        """
+        separation, objects = self.learned_separation, self.object_rule
+        if has_landscape and separation is not None:
+            return learned_part_rule(separation, self.min_object_size)
+        return None if objects is None else part_rule(objects)
 
 
 def remove_small_objects(label: Label, min_size: int) -> Label:

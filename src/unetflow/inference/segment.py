@@ -17,7 +17,9 @@ from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.blockwise.segment_blocks import Progress, segment_blocks
 from unetflow.inference.executor import Executor, TaskFunction, attempt
 from unetflow.inference.segmenter import Segmenter
+from unetflow.instances.large_measurements import measure_large_objects
 from unetflow.instances.objects import Objects, measure_objects
+from unetflow.instances.shapes import AnyObjects
 from unetflow.io.image_file import ImageFile, WholeImage, open_large
 from unetflow.io.lazy_image import LazyImage
 from unetflow.io.pixel_size import PixelSize
@@ -44,8 +46,8 @@ _STRIP_NUMBERS = 2**23
 class SegmentedImage:
     """The results of an image.
 
-    A large image has an overlay of reduced size, and its label and probabilities in files; the
-    other results are missing.
+    A large image has an overlay of reduced size, its label, probabilities and objects in files, and
+    no mask for viewing.
 
     Attributes:
         overlay: `(height, width, 3)` uint8, the image with the outline of each object, or with
@@ -67,7 +69,7 @@ class SegmentedImage:
     mask: NDArray[np.uint8] | None = None
     probabilities: Probabilities | None = None
     pixel_size: PixelSize | None = None
-    objects: Objects | None = None
+    objects: AnyObjects | None = None
     table: pd.DataFrame | None = None
     unlike: str = ""
 
@@ -186,12 +188,13 @@ def _segment_large(
     with image:
         height, width, _ = image.shape
         _log.info(
-            "%s: %d x %d pixels are segmented block by block: labels%s, and a reduced overlay; "
-            "there are no mask and objects of so large an image",
+            "%s: %d x %d pixels are segmented block by block: labels%s%s and a reduced overlay; "
+            "there is no mask for viewing of so large an image",
             name,
             width,
             height,
-            " and probabilities" if wanted.probabilities else "",
+            ", probabilities" if wanted.probabilities else "",
+            "" if wanted.objects is None else ", objects",
         )
         target = folders.label_of(name)
         done = segment_blocks(
@@ -199,14 +202,23 @@ def _segment_large(
             image,
             target,
             probabilities=folders.probabilities_of(name) if wanted.probabilities else None,
+            instances=None if wanted.objects is None else folders.instances_of(name),
             wanted=wanted,
             executor=executor,
             on_block=Progress(name, _log.info),
         )
         _log.info(
-            "%s: all %d blocks are done; %d were finished before, %d are background", name, *done
+            "%s: all %d blocks are done; %d were finished before, %d are background",
+            name,
+            done.blocks,
+            done.found,
+            done.skipped,
         )
-        overview = shrink_image(image)
+        overview, table, objects = shrink_image(image), None, done.objects
+        unlike = segmenter.describe_drift(overview.sample, image.shape)
+        if objects is not None:
+            classes = segmenter.settings.classes
+            table = measure_large_objects(objects, image, name, classes, unlike)
         with open_large(target) as written:
             label = shrink_label(written, overview.step)
             class_pixels = count_classes(written, len(segmenter.settings.classes))
@@ -216,7 +228,9 @@ def _segment_large(
             overlay=tint_classes(to_picture(overview.means), label),
             class_pixels=class_pixels,
             pixel_size=image.pixel_size,
-            unlike=segmenter.describe_drift(overview.sample, image.shape),
+            objects=objects,
+            table=table,
+            unlike=unlike,
         )
 
 

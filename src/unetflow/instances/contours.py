@@ -28,7 +28,7 @@ def trace_outlines(numbers: NDArray[np.unsignedinteger]) -> dict[int, list[Polyg
     parts = np.pad(connected_components(numbers, background=0, connectivity=1), 1)
     level, upright = _find_sides(parts)
     polygons: dict[int, dict[int, Polygon]] = defaultdict(dict)
-    for ring in _close_rings(_follow(level, upright)):
+    for ring in close_rings(follow_sides(level, upright)):
         corners = np.stack([level.start[ring], level.end[ring]], axis=1).reshape(-1, 2)
         # The first side of a ring has the object below it: see `_find_sides`.
         x, y = corners[0]
@@ -37,7 +37,7 @@ def trace_outlines(numbers: NDArray[np.unsignedinteger]) -> dict[int, list[Polyg
     return {number: list(polygons[number].values()) for number in sorted(polygons)}
 
 
-class _Sides(NamedTuple):
+class Sides(NamedTuple):
     """Straight pieces of outlines, with their object on the right-hand side."""
 
     part: NDArray[np.int64]  # `(sides,)`, number of the 4-connected part with this outline
@@ -46,22 +46,22 @@ class _Sides(NamedTuple):
     backwards: NDArray[np.bool_]  # `(sides,)`, whether the side runs to the left or up
 
 
-def _find_sides(parts: NDArray[np.integer]) -> tuple[_Sides, _Sides]:
+def _find_sides(parts: NDArray[np.integer]) -> tuple[Sides, Sides]:
     """Return all level sides, first those at the top of a part row by row, and all upright sides.
 
     `parts` is `(height + 2, width + 2)`, the number of each pixel's part, 0 along the border.
     """
-    top, bottom = _find_runs(parts[1:], parts[:-1]), _find_runs(parts[:-1], parts[1:])
+    top, bottom = find_runs(parts[1:], parts[:-1]), find_runs(parts[:-1], parts[1:])
     columns = np.ascontiguousarray(parts.T)
-    right, left = _find_runs(columns[:-1], columns[1:]), _find_runs(columns[1:], columns[:-1])
-    return _join(top, bottom, line_axis=1), _join(right, left, line_axis=0)
+    right, left = find_runs(columns[:-1], columns[1:]), find_runs(columns[1:], columns[:-1])
+    return join_runs(top, bottom, line_axis=1), join_runs(right, left, line_axis=0)
 
 
-_Runs: TypeAlias = tuple[NDArray[np.int64], ...]
+Runs: TypeAlias = tuple[NDArray[np.int64], ...]
 """For each run its part, its line, and the places along the line where it starts and ends."""
 
 
-def _find_runs(inside: NDArray[np.integer], outside: NDArray[np.integer]) -> _Runs:
+def find_runs(inside: NDArray[np.integer], outside: NDArray[np.integer]) -> Runs:
     """Find the runs of pixels of a part that border on another part or the background."""
     edges = np.where(inside == outside, 0, inside)
     flat = edges.ravel()
@@ -72,7 +72,7 @@ def _find_runs(inside: NDArray[np.integer], outside: NDArray[np.integer]) -> _Ru
     return flat[starts].astype(np.int64), line, start - 1, start - 1 + ends - starts
 
 
-def _join(forwards: _Runs, backwards: _Runs, line_axis: int) -> _Sides:
+def join_runs(forwards: Runs, backwards: Runs, line_axis: int) -> Sides:
     """Convert runs to sides, the second ones with start and end exchanged."""
     part, line, start, end = (
         np.concatenate(both) for both in zip(forwards, backwards, strict=True)
@@ -82,10 +82,10 @@ def _join(forwards: _Runs, backwards: _Runs, line_axis: int) -> _Sides:
     first, last = (np.stack([place, line], axis=1) for place in places)
     if line_axis == 0:
         first, last = first[:, ::-1], last[:, ::-1]
-    return _Sides(part, first, last, turned)
+    return Sides(part, first, last, turned)
 
 
-def _follow(level: _Sides, upright: _Sides) -> NDArray[np.intp]:
+def follow_sides(level: Sides, upright: Sides) -> NDArray[np.intp]:
     """Return the level side that follows each level side, after an upright one.
 
     Where a part touches itself at a corner, two of its sides end and two start. The outline then
@@ -98,7 +98,7 @@ def _follow(level: _Sides, upright: _Sides) -> NDArray[np.intp]:
 
 
 def _sort(
-    sides: _Sides, corners: NDArray[np.int64], *, last_first: bool = False
+    sides: Sides, corners: NDArray[np.int64], *, last_first: bool = False
 ) -> NDArray[np.intp]:
     """Sort sides by part, then by one of their corners, then forwards before backwards."""
     direction = ~sides.backwards if last_first else sides.backwards
@@ -112,7 +112,7 @@ def _match(sides: NDArray[np.intp], followers: NDArray[np.intp]) -> NDArray[np.i
     return table
 
 
-def _close_rings(follower: NDArray[np.intp]) -> Iterator[list[int]]:
+def close_rings(follower: NDArray[np.intp]) -> Iterator[list[int]]:
     """Yield the sides of each ring, in the order of their first sides."""
     following = follower.tolist()
     done = bytearray(len(following))

@@ -13,14 +13,16 @@ from uuid import NAMESPACE_OID, uuid5
 
 import numpy as np
 import roifile
-from numpy.typing import NDArray
 
 from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
-from unetflow.instances.contours import Polygon, trace_outlines
-from unetflow.instances.objects import Objects
+from unetflow.core.spool import in_order
+from unetflow.instances.contours import Polygon
+from unetflow.instances.shapes import AnyObjects, run_lengths, trace
 from unetflow.visualization.overlays import paint_classes
 
+MAX_COCO_PIXELS = 2**32 - 1
+"""Largest width times height of an image whose run lengths pycocotools can store."""
 KINDS = ("annotation", "detection")
 _LARGEST_WHOLE = 60_535
 """Largest coordinate that ImageJ reads as an integer of two bytes."""
@@ -30,7 +32,7 @@ _READABLE = 0o644 << 16
 
 
 def write_geojson(
-    path: Path, objects: Objects, class_names: Sequence[str], kind: str = "annotation"
+    path: Path, objects: AnyObjects, class_names: Sequence[str], kind: str = "annotation"
 ) -> None:
     """Write a GeoJSON feature for each object in the form of QuPath (0.4 and later), in one step.
 
@@ -50,8 +52,8 @@ def write_geojson(
         )
     names = objects.name_classes(class_names)
     colours = paint_classes(objects.classes).tolist()
-    features = []
-    for number, polygons in trace_outlines(objects.numbers).items():
+
+    def make_feature(number: int, polygons: Sequence[Polygon]) -> bytes:
         name = names[number - 1]
         properties = {
             "objectType": kind,
@@ -61,10 +63,15 @@ def write_geojson(
         feature = {"type": "Feature", "geometry": _geometry(polygons), "properties": properties}
         # QuPath identifies an object by a UUID. That of its content (version 5 of RFC 9562) is the
         # same in every export.
-        features.append({**feature, "id": str(uuid5(NAMESPACE_OID, json.dumps(feature)))})
-    with atomic_write(path) as temporary:
-        content = {"type": "FeatureCollection", "features": features}
-        temporary.write_text(_pack(content), encoding="utf-8")
+        identity = str(uuid5(NAMESPACE_OID, json.dumps(feature)))
+        return _pack({**feature, "id": identity}).encode()
+
+    features = ((number, make_feature(number, found)) for number, found in trace(objects))
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        file.write(b'{"type":"FeatureCollection","features":[')
+        for position, (_, feature) in enumerate(in_order(features, len(names))):
+            file.write(b"," * (position > 0) + feature)
+        file.write(b"]}")
 
 
 def _geometry(polygons: Sequence[Polygon]) -> dict[str, Any]:
@@ -78,7 +85,7 @@ def _geometry(polygons: Sequence[Polygon]) -> dict[str, Any]:
     return {"type": "MultiPolygon", "coordinates": coordinates}
 
 
-def write_imagej_rois(path: Path, objects: Objects, class_names: Sequence[str]) -> None:
+def write_imagej_rois(path: Path, objects: AnyObjects, class_names: Sequence[str]) -> None:
     """Write a zip archive with a region for ImageJ's ROI Manager for each object, in one step.
 
     A region's name is its class and number. Objects with one outline are traced regions, those
@@ -91,18 +98,26 @@ def write_imagej_rois(path: Path, objects: Objects, class_names: Sequence[str]) 
     names = objects.name_classes(class_names)
     colours = paint_classes(objects.classes)
     digits = len(str(len(names)))
+
+    def name_region(number: int) -> str:
+        # Replace what file names do not allow, or what UTF-16 needs four bytes for.
+        clean = re.sub(r"[^\w -]|[^\u0000-\uffff]", "_", names[number - 1])
+        # The manager lists names in the archive's order; zeros keep it when sorted.
+        return f"{clean} {number:0{digits}}"
+
+    def make_entry(number: int, polygons: Sequence[Polygon]) -> bytes:
+        region = _make_region(polygons)
+        region.name = name_region(number)
+        region.stroke_color = b"\xff" + colours[number - 1].tobytes()
+        return bytes(region.tobytes())
+
+    regions = ((number, make_entry(number, found)) for number, found in trace(objects))
     with atomic_write(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for number, polygons in trace_outlines(objects.numbers).items():
-            region = _make_region(polygons)
-            # Replace what file names do not allow, or what UTF-16 needs four bytes for.
-            clean = re.sub(r"[^\w -]|[^\u0000-\uffff]", "_", names[number - 1])
-            # The manager lists names in the archive's order; zeros keep it when sorted.
-            region.name = f"{clean} {number:0{digits}}"
-            region.stroke_color = b"\xff" + colours[number - 1].tobytes()
+        for number, region in in_order(regions, len(names)):
             # Without a time, the same objects give the same bytes.
-            entry = zipfile.ZipInfo(f"{region.name}.roi")
+            entry = zipfile.ZipInfo(f"{name_region(number)}.roi")
             entry.external_attr = _READABLE
-            archive.writestr(entry, region.tobytes(), zipfile.ZIP_DEFLATED)
+            archive.writestr(entry, region, zipfile.ZIP_DEFLATED)
 
 
 def _make_region(polygons: Sequence[Polygon]) -> roifile.ImagejRoi:
@@ -128,7 +143,7 @@ def _make_region(polygons: Sequence[Polygon]) -> roifile.ImagejRoi:
 
 
 def write_coco(
-    path: Path, images: Iterable[tuple[str, Objects]], class_names: Sequence[str]
+    path: Path, images: Iterable[tuple[str, AnyObjects]], class_names: Sequence[str]
 ) -> None:
     """Write the objects of any number of images into one file, replaced in one step.
 
@@ -145,7 +160,7 @@ def write_coco(
         file.write('{"annotations":[')
         for image_id, (file_name, objects) in enumerate(images, start=1):
             objects.name_classes(class_names)
-            height, width = objects.numbers.shape
+            height, width = objects.shape
             size = {"width": width, "height": height}
             listed.append({"id": image_id, "file_name": file_name, **size})
             for annotation in _annotate(objects):
@@ -162,43 +177,19 @@ def _pack(content: object) -> str:
     return json.dumps(content, separators=(",", ":"))
 
 
-def _annotate(objects: Objects) -> Iterator[dict[str, Any]]:
+def _annotate(objects: AnyObjects) -> Iterator[dict[str, Any]]:
     """Yield the annotation of each object, without its ids."""
     from pycocotools import mask as coco_masks
 
-    lengths = _run_lengths(objects.numbers)
-    if not lengths:
-        return
-    runs = coco_masks.frPyObjects(lengths, *objects.numbers.shape)
-    for run, index in zip(runs, objects.classes, strict=True):
+    lengths = ((number, counts.tobytes()) for number, counts in run_lengths(objects))
+    for number, counts in in_order(lengths, len(objects.classes)):
         # One at a time, since pycocotools 2.0.11 fails for more than 255 objects under NumPy 2.
+        plain = {"size": list(objects.shape), "counts": np.frombuffer(counts, np.int64).tolist()}
+        run = coco_masks.frPyObjects(plain, *objects.shape)
         yield {
-            "category_id": int(index),
+            "category_id": int(objects.classes[number - 1]),
             "segmentation": {"size": run["size"], "counts": run["counts"].decode("ascii")},
             "area": int(coco_masks.area(run)),
             "bbox": coco_masks.toBbox(run).tolist(),
             "iscrowd": 0,
         }
-
-
-def _run_lengths(numbers: NDArray[np.unsignedinteger]) -> list[dict[str, Any]]:
-    """Return the run lengths of each object in column-major order: outside, inside, outside ...
-
-    One pass over the image finds all objects, without a mask for each.
-    """
-    flat = numbers.ravel(order="F")
-    starts = np.flatnonzero(np.diff(flat, prepend=0)) if len(flat) else np.zeros(0, np.intp)
-    ends = np.append(starts[1:], len(flat))
-    inside = flat[starts] > 0
-    starts, ends, owners = starts[inside], ends[inside], flat[starts[inside]]
-    order = np.argsort(owners, kind="stable")
-    edges = np.stack([starts[order], ends[order]], axis=1)
-    found = []
-    for pairs in np.split(edges, np.flatnonzero(np.diff(owners[order])) + 1):
-        if len(pairs):
-            places = pairs.ravel()
-            if places[-1] < len(flat):
-                places = np.append(places, len(flat))
-            counts = np.diff(places, prepend=0)
-            found.append({"size": list(numbers.shape), "counts": counts.tolist()})
-    return found

@@ -1,8 +1,9 @@
 """Single objects of a mask of classes: their separation, and a table of measurements."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.errors import InputError
 from unetflow.core.types import IGNORE, Label
+from unetflow.instances.watershed import PartRule, Terrain, flood
 from unetflow.io.pixel_size import PixelSize
 
 _CONNECTIVITY = {"edges": 1, "corners": 2}
@@ -28,17 +30,26 @@ _EQUAL_SIDES = 1e-4
 """Relative difference of a square pixel's sides, which files round."""
 
 
-@dataclass(frozen=True)
-class Objects:
-    """The objects of an image.
+class ObjectWindow(NamedTuple):
+    """A part of an image that holds all pixels of some of its objects.
 
     Attributes:
-        numbers: `(height, width)` uint32, the number of each pixel's object, 1 to n; 0 where there
-            is none. Each number has at least one pixel.
-        classes: `(n,)` uint8, the class index of each object.
+        numbers: `(height, width)` uint32, each of these objects with a number from 1 on; 0 at all
+            other pixels.
+        members: `(objects,)`, the number of each in the image, in ascending order.
+        rows: First row of the image, and one after the last.
+        columns: First column of the image, and one after the last.
     """
 
     numbers: NDArray[np.uint32]
+    members: NDArray[np.int64]
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+
+class ClassedObjects:
+    """Objects that have a class each; see `Objects` and `large_objects.LargeObjects`."""
+
     classes: NDArray[np.uint8]
 
     def name_classes(self, class_names: Sequence[str]) -> list[str]:
@@ -55,6 +66,31 @@ class Objects:
                 "Give one name for each class, the background first",
             )
         return [class_names[index] for index in self.classes]
+
+
+@dataclass(frozen=True)
+class Objects(ClassedObjects):
+    """The objects of an image.
+
+    Attributes:
+        numbers: `(height, width)` uint32, the number of each pixel's object, 1 to n; 0 where there
+            is none. Each number has at least one pixel.
+        classes: `(n,)` uint8, the class index of each object.
+    """
+
+    numbers: NDArray[np.uint32]
+    classes: NDArray[np.uint8]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the image."""
+        height, width = self.numbers.shape
+        return height, width
+
+    def windows(self) -> Iterator[ObjectWindow]:
+        """Yield the whole image."""
+        rows, columns = ((0, length) for length in self.shape)
+        yield ObjectWindow(self.numbers, np.arange(1, len(self.classes) + 1), rows, columns)
 
 
 def find_objects(label: Label, settings: ObjectParameters | None = None) -> Objects:
@@ -74,8 +110,23 @@ def find_objects(label: Label, settings: ObjectParameters | None = None) -> Obje
     settings = settings or ObjectParameters()
     connectivity = _CONNECTIVITY[settings.connectivity]
     if settings.method == "watershed":
-        return number_objects(label, lambda mask: _watershed(mask, settings, connectivity))
+
+        def separate(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+            terrain = _measure_distances(mask, settings, connectivity)
+            return flood(terrain, terrain.seeds)
+
+        return number_objects(label, separate)
     return _order(label, _connect(np.where(label == IGNORE, 0, label), connectivity))
+
+
+def part_rule(settings: ObjectParameters) -> PartRule:
+    """Return the rule of `find_objects`, for parts of an image."""
+    connectivity = _CONNECTIVITY[settings.connectivity]
+    if settings.method == "watershed":
+        return PartRule(
+            lambda mask, _: _measure_distances(mask, settings, connectivity), connectivity, 1
+        )
+    return PartRule(lambda mask, _: _without_seeds(mask, connectivity), connectivity)
 
 
 def number_objects(
@@ -102,34 +153,32 @@ def _connect(values: NDArray[np.generic], connectivity: int) -> NDArray[np.int32
     return np.asarray(numbers, np.int32)
 
 
-def _watershed(
+def _measure_distances(
     mask: NDArray[np.bool_], settings: ObjectParameters, connectivity: int
-) -> NDArray[np.int32]:
-    """Label the objects of one class."""
+) -> Terrain:
+    """Return the distances to the outside of a mask, with the seeds among them."""
     from scipy import ndimage
     from skimage.feature import peak_local_max
-    from skimage.segmentation import watershed
 
-    pieces = _connect(mask, connectivity)
     if mask.all():  # the distances are undefined
-        return pieces
+        return _without_seeds(mask, connectivity)
+    pieces = _connect(mask, connectivity)
     distance = ndimage.distance_transform_edt(mask)
-    rows, columns = peak_local_max(
+    seeds = peak_local_max(
         distance,
         min_distance=settings.min_distance,
         threshold_abs=np.nextafter(settings.min_height, 0),  # the height itself is sufficient
         labels=pieces,
         exclude_border=False,
         p_norm=2,
-    ).T
-    # All of a piece without a seed becomes its marker.
-    without = np.ones(pieces.max() + 1, bool)
-    without[0] = without[pieces[rows, columns]] = False
-    table = np.zeros(len(without), np.int32)
-    table[without] = len(rows) + 1 + np.arange(np.count_nonzero(without))
-    markers = table[pieces]
-    markers[rows, columns] = 1 + np.arange(len(rows))
-    return np.asarray(watershed(-distance, markers, connectivity, mask=mask), np.int32)
+    )
+    return Terrain(pieces, distance, seeds, connectivity)
+
+
+def _without_seeds(mask: NDArray[np.bool_], connectivity: int) -> Terrain:
+    """Return a terrain whose objects are its connected pieces."""
+    flat, none = np.zeros(mask.shape, np.float32), np.zeros((0, 2), np.intp)
+    return Terrain(_connect(mask, connectivity), flat, none, connectivity)
 
 
 def _order(label: Label, numbers: NDArray[np.int32]) -> Objects:
@@ -167,11 +216,19 @@ def measure_objects(
     Raises:
         InputError: A class has no name.
     """
+    table = measure_pixels(objects.numbers, image)
+    table["image"], table["class"] = image_name, objects.name_classes(class_names)
+    return complete_table(table, pixel_size, unlike_training)
+
+
+def measure_pixels(
+    numbers: NDArray[np.unsignedinteger], image: NDArray[np.generic]
+) -> pd.DataFrame:
+    """Return the number of each object and its measurements in pixels; see `measure_objects`."""
     from skimage.measure import regionprops_table
 
-    names = objects.name_classes(class_names)
     properties = ("label", "area", "centroid", "bbox", "perimeter", "intensity_mean")
-    found = regionprops_table(objects.numbers, image, properties)
+    found = regionprops_table(numbers, image, properties)
     table = pd.DataFrame(
         {
             "object": found["label"],
@@ -186,12 +243,18 @@ def measure_objects(
             "perimeter_px": found["perimeter"],
         }
     )
-    table["image"], table["class"] = image_name, names
+    for channel in range(image.shape[2]):
+        table[f"mean_channel_{channel + 1}"] = found[f"intensity_mean-{channel}"]
+    return table
+
+
+def complete_table(
+    table: pd.DataFrame, pixel_size: PixelSize | None, unlike_training: str
+) -> pd.DataFrame:
+    """Return the table of `measure_objects` from images, classes and measurements in pixels."""
     table["unlike_training"] = unlike_training
     _add_micrometres(table, pixel_size)
-    channels = [f"mean_channel_{channel + 1}" for channel in range(image.shape[2])]
-    for channel, column in enumerate(channels):
-        table[column] = found[f"intensity_mean-{channel}"]
+    channels = [name for name in map(str, table.columns) if name.startswith("mean_channel_")]
     types = COLUMNS | dict.fromkeys(channels, "float64")
     *first, last = COLUMNS
     return table.astype(types)[[*first, *channels, last]]

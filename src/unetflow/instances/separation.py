@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
 from skimage.measure import label as connected_components
-from skimage.segmentation import watershed
 
 from unetflow.core.types import ObjectOutput
+from unetflow.instances.watershed import PartRule, Terrain, flood_large_parts
 
-_EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
+_CORNERS = 2
+"""The connectivity of pieces and of floods, as a value of scikit-image."""
 _SMOOTHING = 0.25
 """Standard deviation of the Gaussian that smooths a landscape, in minimal distances of seeds."""
 
@@ -76,15 +77,27 @@ def separate_objects(
     Returns:
         `(height, width)`: the number of each pixel's object from 1 on, 0 where there is none.
     """
-    pieces = np.asarray(connected_components(mask, connectivity=2), np.int32)
+    return flood_large_parts(_find_terrain(mask, landscape, separation), min_size)[0]
+
+
+def learned_part_rule(separation: Separation, min_size: int = 0) -> PartRule:
+    """Return the rule of `separate_objects`, for parts of an image."""
+
+    def find(mask: NDArray[np.bool_], landscape: NDArray[np.float32] | None) -> Terrain:
+        assert landscape is not None  # noqa: S101 - else the rule is another one
+        return _find_terrain(mask, landscape, separation)
+
+    # The Gaussian ends after four standard deviations, a window for maxima before the distance.
+    return PartRule(find, _CORNERS, 2 * separation.min_distance, min_size, needs_landscape=True)
+
+
+def _find_terrain(
+    mask: NDArray[np.bool_], landscape: NDArray[np.float32], separation: Separation
+) -> Terrain:
+    """Return the smoothed landscape with the seeds in it."""
+    pieces = np.asarray(connected_components(mask, connectivity=_CORNERS), np.int32)
     hills = ndimage.gaussian_filter(np.where(mask, landscape, 0), separation.smoothing)
-    seeds = _find_seeds(hills, mask, separation)
-    numbers = _flood(hills, seeds, pieces)
-    if min_size > 1:
-        kept = _large_parts(numbers, seeds, pieces, min_size)
-        if len(kept) < len(seeds):
-            numbers = _flood(hills, kept, pieces)
-    return numbers
+    return Terrain(pieces, hills, _find_seeds(hills, mask, separation), _CORNERS)
 
 
 def _find_seeds(
@@ -107,34 +120,3 @@ def _find_seeds(
             top, left = max(row - reach + 1, 0), max(column - reach + 1, 0)
             taken[top : row + reach, left : column + reach] = True
     return np.array(seeds, np.intp).reshape(-1, 2)
-
-
-def _flood(
-    hills: NDArray[np.float32], seeds: NDArray[np.intp], pieces: NDArray[np.int32]
-) -> NDArray[np.int32]:
-    """Return the objects that the seeds grow into; a piece without a seed is one object."""
-    rows, columns = seeds.T
-    without = np.ones(int(pieces.max(initial=0)) + 1, bool)
-    without[0] = without[pieces[rows, columns]] = False
-    table = np.zeros(len(without), np.int32)
-    table[without] = len(seeds) + 1 + np.arange(np.count_nonzero(without))
-    markers = table[pieces]
-    markers[rows, columns] = 1 + np.arange(len(seeds))
-    flooded = watershed(-hills, markers, _EIGHT_NEIGHBOURS, mask=pieces > 0)
-    return np.asarray(flooded, np.int32)
-
-
-def _large_parts(
-    numbers: NDArray[np.int32],
-    seeds: NDArray[np.intp],
-    pieces: NDArray[np.int32],
-    min_size: int,
-) -> NDArray[np.intp]:
-    """Return the seeds of parts that are large enough, and of the largest part of each piece."""
-    areas = np.bincount(numbers.ravel())[1 : len(seeds) + 1]
-    piece_of = pieces[tuple(seeds.T)]
-    order = np.lexsort((np.arange(len(seeds)), -areas, piece_of))
-    first = np.unique(piece_of[order], return_index=True)[1]
-    stays = areas >= min_size
-    stays[order[first]] = True
-    return seeds[stays]

@@ -136,6 +136,25 @@ class LazyImage(AbstractContextManager["LazyImage"]):
         Raises:
             InputError: The file is damaged, or holds values that are not finite.
         """
+        return to_image_type(self.where, self._read_stored(rows, columns))
+
+    def read_numbers(
+        self, rows: tuple[int, int], columns: tuple[int, int]
+    ) -> NDArray[np.unsignedinteger]:
+        """Read a window `(rows, columns)` of an image of object numbers, exactly as stored.
+
+        Raises:
+            InputError: The file is damaged, or holds no numbers of objects.
+        """
+        numbers = self._read_stored(rows, columns)
+        if numbers.dtype.kind != "u" or numbers.shape[2] != 1:
+            raise InputError(
+                self.where, "it does not number objects", "Segment the image again to write it anew"
+            )
+        return numbers[:, :, 0]
+
+    def _read_stored(self, rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[Any]:
+        """Read the values of a window without an alpha channel, in this machine's byte order."""
         parts = {"Y": slice(*rows), "X": slice(*columns)}
         whole = [slice(0, size) for size in self._array.shape]
         selection = (parts.get(axis, part) for axis, part in zip(self._axes, whole, strict=True))
@@ -150,7 +169,7 @@ class LazyImage(AbstractContextManager["LazyImage"]):
         if self._has_alpha:
             pixels = drop_alpha(self.where, pixels).reshape(*pixels.shape[:2], -1)
         native = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
-        return to_image_type(self.where, np.ascontiguousarray(native))
+        return np.ascontiguousarray(native)
 
     def __exit__(self, *_: object) -> None:
         self.close()

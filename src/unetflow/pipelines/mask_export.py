@@ -19,13 +19,16 @@ from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.executor import open_executor
 from unetflow.inference.segment import SegmentedImage, segment
 from unetflow.inference.segmenter import Segmenter
+from unetflow.instances.export_formats import MAX_COCO_PIXELS
 from unetflow.instances.image_table import (
     Findings,
     describe_counts,
     summarise_image,
     tabulate_images,
 )
+from unetflow.instances.large_objects import LargeObjects
 from unetflow.instances.objects import COLUMNS, Objects
+from unetflow.instances.shapes import AnyObjects
 from unetflow.io.image_file import ImageFile
 from unetflow.io.pixel_size import PixelSize
 from unetflow.pipelines.stage import list_first, node, stage
@@ -34,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 Pictures = Mapping[str, NDArray[np.uint8]]
 SizedFiles = Mapping[str, tuple[NDArray[Any], PixelSize | None]]
-ObjectFiles = Mapping[str, tuple[Objects, list[str]]]
+ObjectFiles = Mapping[str, tuple[AnyObjects, list[str]]]
 Tables = Mapping[str, pd.DataFrame]
 
 _SHOWN = 20
@@ -52,6 +55,7 @@ class ExportedImage:
         unlike: How it differs from the training images; empty if it does not.
         has_objects: Whether its objects were separated.
         found: What was found in it, see `image_table.summarise_image`; empty if it failed.
+        large_objects: The objects, if it was segmented block by block.
     """
 
     name: str
@@ -60,6 +64,7 @@ class ExportedImage:
     unlike: str = ""
     has_objects: bool = False
     found: Findings = field(default_factory=dict)
+    large_objects: LargeObjects | None = None
 
 
 @dataclass
@@ -132,7 +137,8 @@ def export_masks(
 ) -> Iterator[Export]:
     """Segment images one by one; those that cannot be used are skipped and recorded.
 
-    Labels and probabilities of large images are written to the folders of `large_results`.
+    Labels, probabilities and object numbers of large images are written to the folders of
+    `large_results`.
 
     Yields:
         For each image, by its name, the results that are wanted and exist: mask, label,
@@ -158,9 +164,10 @@ def export_masks(
 def _file(name: str, file_name: str, found: SegmentedImage, log: ExportLog) -> Export:
     """Record the results of an image, and return each under its name."""
     size, objects = found.pixel_size, found.objects
+    large = objects if isinstance(objects, LargeObjects) else None
     summary = summarise_image(found.class_pixels, found.table, log.classes, size)
     log.images.append(
-        ExportedImage(name, file_name, "", found.unlike, objects is not None, summary)
+        ExportedImage(name, file_name, "", found.unlike, objects is not None, summary, large)
     )
     outlined = {} if objects is None else {name: (objects, log.classes)}
     return (
@@ -168,7 +175,7 @@ def _file(name: str, file_name: str, found: SegmentedImage, log: ExportLog) -> E
         {} if found.label is None else {name: (found.label, size)},
         {} if found.probabilities is None else {name: (found.probabilities, size)},
         {name: found.overlay},
-        {} if objects is None else {name: (objects.numbers, size)},
+        {name: (objects.numbers, size)} if isinstance(objects, Objects) else {},
         outlined,
         outlined,
         {} if found.table is None else {name: found.table},
@@ -180,7 +187,7 @@ def gather_objects(
     instances: dict[str, Callable[[], tuple[NDArray[Any], PixelSize | None]]],
     tables: dict[str, Callable[[], pd.DataFrame]],
     log: ExportLog,
-) -> tuple[pd.DataFrame, pd.DataFrame, tuple[Iterator[tuple[str, Objects]], list[str]]]:
+) -> tuple[pd.DataFrame, pd.DataFrame, tuple[Iterator[tuple[str, AnyObjects]], list[str]]]:
     """Collect the objects of all images of this run.
 
     Functions by image read the numbers of the objects and their tables; images of earlier runs may
@@ -197,12 +204,29 @@ def gather_objects(
     whole = pd.concat(filled, ignore_index=True) if filled else nothing
     index = {name: number for number, name in enumerate(log.classes)}
 
-    def read(name: str) -> Objects:
-        numbers, _ = instances[name]()
-        classes = [index[class_name] for class_name in tables[name]()["class"]]
+    def read(image: ExportedImage) -> AnyObjects:
+        if image.large_objects is not None:
+            return image.large_objects
+        numbers, _ = instances[image.name]()
+        classes = [index[class_name] for class_name in tables[image.name]()["class"]]
         return Objects(numbers.astype(np.uint32), np.array(classes, np.uint8))
 
-    return whole, whole, (((image.file_name, read(image.name)) for image in images), log.classes)
+    fitting = [image for image in images if _fits_coco(image)]
+    return whole, whole, (((image.file_name, read(image)) for image in fitting), log.classes)
+
+
+def _fits_coco(image: ExportedImage) -> bool:
+    """Return whether the objects of an image fit into COCO's format, and warn if they do not."""
+    large = image.large_objects
+    if large is None or large.shape[0] * large.shape[1] <= MAX_COCO_PIXELS:
+        return True
+    _log.warning(
+        "%s: its objects are not in COCO's file, whose run lengths have 32 bits, too few for %d x "
+        "%d pixels; the tables and the polygons have them",
+        image.name,
+        *large.shape[::-1],
+    )
+    return False
 
 
 def list_images(log: ExportLog) -> tuple[pd.DataFrame, pd.DataFrame, str]:

@@ -16,8 +16,10 @@ from unetflow.core.atomic import atomic_write, move_into_place
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label, name_differences
 from unetflow.inference.blockwise.image_blocks import Block, BlockResult
+from unetflow.inference.blockwise.object_numbers import FoundObjects, number_regions
 from unetflow.inference.blockwise.result_files import TILE, write_result
 from unetflow.inference.blockwise.small_objects import SmallObjects
+from unetflow.instances.watershed import PartRule
 from unetflow.io.pixel_size import PixelSize
 
 _ZARR_CONFIG = {
@@ -39,13 +41,25 @@ class BlockStore:
         folder: Folder of the group; opened where it exists, else created.
         identity: Everything that the results depend on, by name, as values that JSON can hold.
         blocks: All blocks, row by row.
+        landscape: Whether the blocks have a landscape, see `BlockResult`.
+        min_object_size: Labels are read without objects of fewer pixels.
 
     Raises:
         InputError: The folder belongs to another segmentation, is damaged, or cannot be written.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any], blocks: Sequence[Block]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        identity: Mapping[str, Any],
+        blocks: Sequence[Block],
+        *,
+        landscape: bool = False,
+        min_object_size: int = 0,
+    ) -> None:
         self.folder, self.blocks = folder, blocks
+        self._min_size = min_object_size
+        self._cleaned: Any = None
         self._identity = json.dumps(dict(identity))
         last = blocks[-1]
         self._shape = last.rows[1], last.columns[1]
@@ -54,6 +68,7 @@ class BlockStore:
             path, number = folder / _STATES, (last.place[0] + 1, last.place[1] + 1)
             self._states = np.load(path) if path.exists() else np.zeros(number, np.uint8)
             self._labels = self._array("labels", np.uint8)
+            self._landscape = self._array("landscape", np.float32) if landscape else None
 
     def _open_group(self) -> Any:
         store, metadata = LocalStore(self.folder), self.folder / "zarr.json"
@@ -103,22 +118,41 @@ class BlockStore:
                 channels = pixels.shape[2:] if pixels.shape[2] > 1 else ()
                 array = self._array("probabilities", np.float32, channels)
                 array[block.slices] = pixels.reshape(*block.shape, *channels)
+            if self._landscape is not None:
+                self._landscape[block.slices] = 0 if result.landscape is None else result.landscape
             self._labels[block.slices] = 0 if result.label is None else result.label
             self._states[block.place] = _BACKGROUND if result.label is None else _PREDICTED
             with atomic_write(self.folder / _STATES) as temporary:
                 np.save(temporary, self._states)
 
-    def write_labels(self, target: Path, min_size: int, pixel_size: PixelSize | None) -> None:
-        """Write the labels of all blocks, without objects of fewer pixels, to a file."""
+    def write_labels(self, target: Path, pixel_size: PixelSize | None) -> None:
+        """Write the labels of all blocks to a file."""
         with self._reporting_errors(target):
-            array = self._labels
-            _require_all_chunks(array)
-            if min_size > 1:
-                array = self._array("labels_of_large_objects", np.uint8)
-                objects = SmallObjects(self.blocks, self._read_label, min_size)
+            self._write(self._clean_labels(), target, pixel_size)
+
+    def write_instances(
+        self, target: Path, rule: PartRule, pixel_size: PixelSize | None
+    ) -> FoundObjects:
+        """Write the number of each pixel's object to a file, see `number_regions`."""
+        with self._reporting_errors(target):
+            if self._landscape is not None:
+                _require_all_chunks(self._landscape)
+            numbers = self._array("instances", np.uint32)
+            found = number_regions(rule, self._clean_labels(), self._landscape, numbers)
+            self._write(numbers, target, pixel_size, found.boxes.tobytes())
+        return found
+
+    def _clean_labels(self) -> Any:
+        """Return the array of the labels without small objects; it is made once."""
+        if self._cleaned is None:
+            _require_all_chunks(self._labels)
+            self._cleaned = self._labels
+            if self._min_size > 1:
+                self._cleaned = self._array("labels_of_large_objects", np.uint8)
+                objects = SmallObjects(self.blocks, self._read_label, self._min_size)
                 for block in self.blocks:
-                    array[block.slices] = objects.clean(block)
-            self._write(array, target, pixel_size)
+                    self._cleaned[block.slices] = objects.clean(block)
+        return self._cleaned
 
     def write_probabilities(self, target: Path, pixel_size: PixelSize | None) -> None:
         """Write the probabilities of all blocks to a file; see `write_labels`."""
@@ -136,10 +170,12 @@ class BlockStore:
     def _read_label(self, block: Block) -> Label:
         return np.asarray(self._labels[block.slices], np.uint8)
 
-    def _write(self, array: Any, target: Path, pixel_size: PixelSize | None) -> None:
+    def _write(
+        self, array: Any, target: Path, pixel_size: PixelSize | None, more: bytes = b""
+    ) -> None:
         finished = self.folder / f"assembled_{target.name}"  # removed with the blocks after a kill
-        digest = hashlib.sha256(f"{array.dtype.name} {self._identity}".encode()).digest()[:16]
-        write_result(finished, array, digest, pixel_size)
+        identity = f"{array.dtype.name} {self._identity}".encode() + more
+        write_result(finished, array, hashlib.sha256(identity).digest()[:16], pixel_size)
         move_into_place(finished, target)
 
     @contextmanager

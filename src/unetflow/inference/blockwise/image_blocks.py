@@ -16,34 +16,19 @@ from unetflow.core.types import Label, Predictor, Probabilities
 from unetflow.inference.executor import TaskFunction
 from unetflow.inference.segmenter import Segmenter
 from unetflow.io.lazy_image import LazyImage
+from unetflow.tiling.regions import Region
 from unetflow.tiling.windows import Window, plan_windows
 
 
 @dataclass(frozen=True)
-class Block:
-    """A part of an image.
+class Block(Region):
+    """A part of an image that is predicted at once.
 
     Attributes:
-        place: Its row and column among the blocks.
-        rows: First row of the image, and one after the last.
-        columns: First column of the image, and one after the last.
         windows: The windows along both axes, which reach beyond the block for context.
     """
 
-    place: tuple[int, int]
-    rows: tuple[int, int]
-    columns: tuple[int, int]
     windows: tuple[Sequence[Window], Sequence[Window]]
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width."""
-        return self.rows[1] - self.rows[0], self.columns[1] - self.columns[0]
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """The block's part of an array of the whole image."""
-        return slice(*self.rows), slice(*self.columns)
 
 
 class BlockResult(NamedTuple):
@@ -53,10 +38,13 @@ class BlockResult(NamedTuple):
         label: `(height, width)` uint8, class indices with all small objects; None where the block
             was skipped.
         probabilities: `(height, width, classes)` float32, calibrated; None where not wanted.
+        landscape: `(height, width)` float32, see `separation.seed_landscape`; None where not
+            wanted.
     """
 
     label: Label | None
     probabilities: Probabilities | None = None
+    landscape: NDArray[np.float32] | None = None
 
 
 def plan_blocks(height: int, width: int, geometry: Geometry, tile: int, edge: int) -> list[Block]:
@@ -97,12 +85,14 @@ class PredictBlock(TaskFunction[Segmenter, Block, BlockResult]):
         views: Number of the 8 symmetries of a square over which probabilities are averaged.
         background: Rule for blocks that are skipped; None skips none.
         probabilities: Whether probabilities are wanted besides labels.
+        landscape: Whether the landscape of the outputs for objects is wanted, too.
     """
 
     image: LazyImage | None
     views: int
     background: BackgroundParameters | None
     probabilities: bool
+    landscape: bool = False
 
     def __post_init__(self) -> None:
         assert self.image is not None  # noqa: S101 - it is only missing after unpickling
@@ -120,9 +110,12 @@ class PredictBlock(TaskFunction[Segmenter, Block, BlockResult]):
         predictor, shrink = context.predictor(self.views), context.settings.geometry.shrink
         found = _predict_windows(image, predictor, shrink, task)
         if found.ndim == 3:
-            probabilities = context.split_outputs(found).probabilities
-            label = context.postprocessing.classify(probabilities)
-            return BlockResult(label, probabilities if self.probabilities else None)
+            probabilities, landscape = context.split_outputs(found)
+            return BlockResult(
+                context.postprocessing.classify(probabilities),
+                probabilities if self.probabilities else None,
+                landscape if self.landscape else None,
+            )
         if self.probabilities:
             raise InputError(
                 "probabilities", "the predictor gives labels, no probabilities", "Leave them out"

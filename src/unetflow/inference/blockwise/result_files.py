@@ -28,14 +28,16 @@ _SUFFIXES = (".tif", ".tiff", _ZARR)
 
 @dataclass(frozen=True)
 class ResultFolders:
-    """Folders for the labels and probabilities of large images.
+    """Folders for the labels, probabilities and object numbers of large images.
 
     The suffix of the files tells the format, `.tif` or `.zarr`; another one is an `InputError`.
+    Without a folder for the object numbers, they go to `instances` beside the folder of the labels.
     """
 
     labels: Path
     probabilities: Path
     suffix: str = ".tif"
+    instances: Path | None = None
 
     def __post_init__(self) -> None:
         check_targets(self.label_of("x"))
@@ -47,6 +49,11 @@ class ResultFolders:
     def probabilities_of(self, name: str) -> Path:
         """Return the path of an image's probabilities."""
         return self.probabilities / f"{name}{self.suffix}"
+
+    def instances_of(self, name: str) -> Path:
+        """Return the path of the numbers of an image's objects."""
+        folder = self.instances or self.labels.with_name("instances")
+        return folder / f"{name}{self.suffix}"
 
 
 def check_targets(*targets: Path | None) -> None:
@@ -61,7 +68,9 @@ def check_targets(*targets: Path | None) -> None:
             )
     if len(set(paths)) < len(paths):
         raise InputError(
-            paths[0], "labels and probabilities have one target", "Give them two names"
+            paths[0],
+            "labels, probabilities or instances have one target",
+            "Give them different names",
         )
 
 

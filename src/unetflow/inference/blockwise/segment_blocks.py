@@ -12,6 +12,7 @@ from unetflow.inference.blockwise.image_blocks import PredictBlock, plan_blocks
 from unetflow.inference.blockwise.result_files import check_targets, lock_targets
 from unetflow.inference.executor import Executor
 from unetflow.inference.segmenter import Segmenter
+from unetflow.instances.large_objects import LargeObjects
 from unetflow.io.lazy_image import LazyImage
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ class BlockSummary(NamedTuple):
         blocks: All blocks.
         found: Blocks that an earlier call had finished.
         skipped: Blocks that were taken for background.
+        objects: The objects of the image; None where they are not wanted.
     """
 
     blocks: int
     found: int
     skipped: int
+    objects: LargeObjects | None = None
 
 
 def segment_blocks(
@@ -44,6 +47,7 @@ def segment_blocks(
     target: Path,
     *,
     probabilities: Path | None = None,
+    instances: Path | None = None,
     wanted: MaskExportParameters = _DEFAULTS,
     executor: Executor[Segmenter] | None = None,
     block: int = BLOCK,
@@ -61,7 +65,10 @@ def segment_blocks(
             uint8. A TIFF gets the image's pixel size.
         probabilities: File for the calibrated probabilities, float32: `(height, width)` of the
             foreground, or of several classes, planes in a TIFF and the last axis in a Zarr array.
-        wanted: The views; and which blocks are not predicted, but background with certainty.
+        instances: File for the number of each pixel's object, uint32, where `wanted` has a rule for
+            objects; see `object_numbers`.
+        wanted: The views; the rule for objects; and which blocks are not predicted, but background
+            with certainty.
         executor: Predicts the blocks; its context is the segmenter. None: this process.
         block: Longest edge of a block in pixels.
         on_block: Called after each block with the number of finished blocks and of all.
@@ -71,15 +78,27 @@ def segment_blocks(
             full, another process writes a target, or the blocks belong to another segmentation.
     """
     segmenter.require_fitting(image.shape, image.dtype)
-    check_targets(target, probabilities)
-    with lock_targets(target, probabilities):
-        rule, with_probabilities = wanted.large.background, probabilities is not None
-        function = PredictBlock(image, wanted.views, rule, with_probabilities)
+    check_targets(target, probabilities, instances)
+    has_landscape = bool(segmenter.settings.object_outputs)
+    rule = segmenter.postprocessing.with_objects(wanted.objects).part_rule(has_landscape)
+    if instances is None:
+        rule = None
+    with lock_targets(target, probabilities, instances):
+        function = PredictBlock(
+            image,
+            wanted.views,
+            wanted.large.background,
+            probabilities is not None,
+            rule is not None and rule.needs_landscape,
+        )
         store = _open_store(segmenter, image, function, target, block)
         summary = _fill(store, function, segmenter, executor, on_block)
         if probabilities is not None:
             store.write_probabilities(probabilities, image.pixel_size)
-        store.write_labels(target, segmenter.postprocessing.min_object_size, image.pixel_size)
+        if instances is not None and rule is not None:
+            found = store.write_instances(instances, rule, image.pixel_size)
+            summary = summary._replace(objects=LargeObjects(instances, image.shape[:2], *found))
+        store.write_labels(target, image.pixel_size)
         store.remove()
         return summary
 
@@ -96,20 +115,26 @@ def _open_store(
         "block": block,
         "background": None if rule is None else rule.model_dump(),
         "probabilities": function.probabilities,
+        **({"landscape": True} if function.landscape else {}),
     }
     geometry = segmenter.settings.geometry
-    blocks = plan_blocks(*image.shape[:2], geometry, described["tile"], block)
-    return BlockStore(target.with_name(f".{target.name}.unfinished"), identity, blocks)
+    return BlockStore(
+        target.with_name(f".{target.name}.unfinished"),
+        identity,
+        plan_blocks(*image.shape[:2], geometry, described["tile"], block),
+        landscape=function.landscape,
+        min_object_size=segmenter.postprocessing.min_object_size,
+    )
 
 
 def describe_segmenter(segmenter: Segmenter, views: int = 1) -> dict[str, Any]:
     """Return everything for JSON that the labels of a block depend on; it has all small objects."""
-    settings = segmenter.settings
+    settings, later = segmenter.settings, {"min_object_size", "removal", "fitted", "objects"}
     return {
         "model": {**segmenter.runtime.identity, "views": views},
         "geometry": asdict(settings.geometry),
         "tile": min(settings.tile, LONGEST_WINDOW),
-        **settings.postprocessing.model_dump(exclude={"min_object_size", "removal", "objects"}),
+        **settings.postprocessing.model_dump(exclude=later),
     }
 
 

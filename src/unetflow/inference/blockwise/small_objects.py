@@ -10,8 +10,7 @@ from skimage.measure import label as connected_components
 
 from unetflow.core.types import Label
 from unetflow.inference.blockwise.image_blocks import Block
-
-Numbers = NDArray[np.int64]
+from unetflow.tiling.regions import Borders
 
 
 class SmallObjects:
@@ -46,13 +45,9 @@ class SmallObjects:
 
     def _measure(self, blocks: Sequence[Block]) -> NDArray[np.bool_]:
         """Return whether each piece at a border belongs to a large object, by its number."""
-        width = blocks[-1].columns[1]
-        above = below = np.zeros(width, np.int64)
-        before = np.zeros(0, np.int64)
+        borders = Borders(blocks[-1].columns[1])
         areas, pairs, first = [np.zeros(1, np.int64)], [np.zeros((2, 0), np.int64)], 1
         for block in blocks:
-            if block.place[1] == 0:
-                above, below, before = below, np.zeros(width, np.int64), np.zeros(0, np.int64)
             objects = _find_objects(self._read(block))
             at_border = _border_objects(objects)
             self._first[block.place] = first
@@ -60,13 +55,7 @@ class SmallObjects:
             numbers[at_border] = np.arange(first, first + len(at_border))
             areas.append(np.bincount(objects.ravel())[at_border])
             first += len(at_border)
-            left, right = block.columns
-            start = max(left - 1, 0)  # a corner touches the block on its other side
-            pairs.append(_touching(above[start : right + 1], numbers[objects[0]], left - start))
-            if before.size:
-                pairs.append(_touching(before, numbers[objects[:, 0]], 0))
-            below[left:right] = numbers[objects[-1]]
-            before = numbers[objects[:, -1]]
+            pairs.append(np.unique(borders.add(block, objects, numbers), axis=1))
         one, other = np.concatenate(pairs, axis=1)
         graph = coo_array((np.ones(len(one), bool), (one, other)), shape=(first, first))
         piece_of = join_pairs(graph, directed=False)[1]
@@ -83,17 +72,3 @@ def _border_objects(objects: NDArray[np.intp]) -> NDArray[np.intp]:
     border = [objects[0], objects[-1], objects[:, 0], objects[:, -1]]
     found = np.unique(np.concatenate(border))
     return found[found > 0]
-
-
-def _touching(one: Numbers, other: Numbers, offset: int) -> NDArray[np.int64]:
-    """Return the pairs of objects, `(2, pairs)`, that touch on two neighbouring lines of pixels.
-
-    The second line begins at the position `offset` of the first one; 0 is the background.
-    """
-    places = np.arange(len(other)) + offset
-    found = []
-    for shift in (-1, 0, 1):
-        inside = (places + shift >= 0) & (places + shift < len(one))
-        pair = np.stack([one[places[inside] + shift], other[inside]])
-        found.append(pair[:, pair.all(axis=0)])
-    return np.unique(np.concatenate(found, axis=1), axis=1)

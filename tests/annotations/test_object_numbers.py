@@ -275,6 +275,35 @@ def test_true_numbers_an_object_in_several_pieces(tmp_path):
     assert pairing.pairs[0].annotation.draw(PLAIN.shape, REST, MANY).instances.max() == 1
 
 
+@pytest.mark.parametrize("instances", [None, True])
+def test_a_plain_mask_that_was_not_opened_is_warned_about(tmp_path, caplog, instances):
+    masks = [numbered(9 + number) for number in range(14)]
+    masks[3] = PLAIN  # one of two that lie between those that are opened
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    pairing = folder_of(tmp_path / "raw", masks)
+    samples = build_samples(
+        pairing,
+        SampleFolder(folder),
+        Classes(REST.classes),
+        IngestionParameters(masks=MaskParameters(instances=instances)),
+    )
+    assert samples.descriptions["3"]["objects"] == 1
+    (message,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert "one object in several pieces" in message
+    assert "3.tif" in message
+    assert "`ingestion.masks.instances: mixed`" in message
+
+
+def test_masks_of_single_objects_in_several_pieces_are_not_doubted(tmp_path, caplog):
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    parameters = IngestionParameters(masks=MaskParameters(instances=True))
+    pairing = folder_of(tmp_path / "raw", [PLAIN, PLAIN])
+    build_samples(pairing, SampleFolder(folder), Classes(REST.classes), parameters)
+    assert "several pieces" not in caplog.text
+
+
 @pytest.mark.parametrize(("crumbs", "expected"), [(1, False), (2, True)])
 def test_crumbs_make_no_pieces(crumbs, expected):
     numbers = np.zeros((9, 9), np.uint16)

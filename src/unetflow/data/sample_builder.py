@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unetflow.annotations.class_map import ClassMap
+from unetflow.annotations.raster import is_in_pieces
 from unetflow.annotations.records import Pair, Pairing
 from unetflow.config.ingestion import IngestionParameters
 from unetflow.core.errors import InputError
@@ -25,6 +26,8 @@ _VERSION = 6
 """Version of the samples and descriptions; a new one causes all of them to be built again."""
 _MANY_FILES = 4000
 """Number of files from which further processes are worth the seconds that they take to start."""
+_MOST_CHECKED = 50
+"""Number of samples with one object that are looked at again."""
 _RESERVED_NAMES = frozenset({*stored.FILES, stored.INDEX})
 """File names that no part of a sample's id may equal."""
 
@@ -83,6 +86,25 @@ def update_samples(
         pairing.refused,
         [outcome for outcome in outcomes.values() if isinstance(outcome, RejectedPair)],
     )
+
+
+def list_in_pieces(samples: SampleFolder) -> list[str]:
+    """Return samples with one object in several pieces, where others have several objects.
+
+    Their masks may hold one value for all objects. Of many samples with one object,
+    `_MOST_CHECKED`, evenly chosen, are looked at.
+    """
+    known = samples.descriptions
+    numbered = [i for i in samples if known[i]["has_instances"]]
+    single = [i for i in numbered if known[i]["objects"] == 1]
+    if not any(known[i]["objects"] > 1 for i in numbered):
+        return []
+    found = []
+    for sample_id in single[:: max(-(-len(single) // _MOST_CHECKED), 1)]:
+        numbers = samples.instances(sample_id)
+        if numbers is not None and is_in_pieces(numbers):
+            found.append(sample_id)
+    return found
 
 
 @dataclass(frozen=True)

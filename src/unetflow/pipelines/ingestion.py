@@ -15,7 +15,7 @@ from unetflow.core.errors import InputError
 from unetflow.data import manifest as manifests
 from unetflow.data.duplicates import find_duplicates, find_leaks
 from unetflow.data.fingerprint import Fingerprint, measure_fingerprint
-from unetflow.data.sample_builder import update_samples
+from unetflow.data.sample_builder import list_in_pieces, update_samples
 from unetflow.data.samples import SampleFolder
 from unetflow.data.splitting import SplitRule, split_samples
 from unetflow.pipelines.stage import list_first, node, stage
@@ -97,14 +97,7 @@ def build_samples(
         pairing, class_map, ingestion.masks.instances, ingestion.max_pixels
     )
     samples = update_samples(samples_before, pairing, class_map, ingestion)
-    mixed = {p.id for p in pairing.pairs if isinstance(p.annotation, MixedMask)}
-    found = [d["has_instances"] for name, d in samples.descriptions.items() if name in mixed]
-    mix = describe_mix(found)
-    if mix and ingestion.masks.instances is None:
-        detected = mix
-    elif mix:
-        _log.info("%d of %d masks number their objects", sum(found), len(found))
-    samples.detected_objects = detected
+    samples.detected_objects = _report_numbers(samples, pairing, detected)
     return samples
 
 
@@ -217,6 +210,22 @@ def accept_data(
 def measure_training_split(manifest: Table, samples: SampleFolder, classes: Classes) -> Fingerprint:
     """Measure the training split; see `data.fingerprint.measure_fingerprint`."""
     return measure_fingerprint(manifest, samples, list(classes))
+
+
+def _report_numbers(samples: SampleFolder, pairing: Pairing, detected: str) -> str:
+    """Report masks with one value for several pieces, and return what was recognised."""
+    mixed = {p.id for p in pairing.pairs if isinstance(p.annotation, MixedMask)}
+    found = [d["has_instances"] for name, d in samples.descriptions.items() if name in mixed]
+    if found and not all(found):
+        _log.info("%d of %d masks number their objects", sum(found), len(found))
+        return detected and describe_mix(found)
+    if plain := list_in_pieces(samples):
+        _log.warning(
+            "These masks hold one object in several pieces, while others number many:\n%s\n"
+            "If they do not number their objects, set `ingestion.masks.instances: mixed`",
+            list_first([f"  {samples.descriptions[name]['mask_file']}" for name in plain]),
+        )
+    return detected
 
 
 def _check_quarantine(quarantine: Table, usable: int, allowed: float) -> None:

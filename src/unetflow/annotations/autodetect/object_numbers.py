@@ -61,8 +61,8 @@ def number_objects(
 ) -> tuple[Pairing, str]:
     """Read masks as numbered objects where they are.
 
-    Where they are recognised, which some masks suffice for, each of the others may still turn out
-    to hold one value for several objects; see `MixedMask`.
+    Where they are recognised, and one of the masks that were opened holds one value for several
+    pieces, others may do so, too; see `MixedMask`.
 
     Args:
         pairing: Images and annotations; only those in mask files are looked at.
@@ -79,7 +79,8 @@ def number_objects(
     if instances is None and masks and _may_hold_numbers(class_map):
         found = _look_at(masks, class_map, max_pixels)
         is_sure, message = judge_values(found)
-        instances = "mixed" if is_sure else False
+        is_mixed = any(one.values == 1 and not one.whole for one in found)
+        instances = ("mixed" if is_mixed else True) if is_sure else False
     if not instances or not masks:
         return pairing, message
     kind = MixedMask if instances == "mixed" else InstanceMask

@@ -268,6 +268,15 @@ def test_corrected_masks_keep_their_numbers_among_plain_ones(tmp_path, caplog, g
         assert "5 of 6 masks number their objects" in caplog.text
 
 
+def test_a_few_corrected_masks_among_plain_ones_are_doubtful_and_the_right_value_is_offered(
+    tmp_path,
+):
+    found, message = is_numbered(folder_of(tmp_path, [numbered(5), PLAIN, PLAIN, numbered(4)]))
+    assert not found
+    assert "Write `mixed` to keep the numbers" in message
+    assert pinned(message)["ingestion"]["masks"]["instances"] == "mixed"
+
+
 def test_true_numbers_an_object_in_several_pieces(tmp_path):
     pairing, _ = number_objects(folder_of(tmp_path, [PLAIN]), REST, True, MANY)
     assert pairing.pairs[0].annotation.draw(PLAIN.shape, REST, MANY).instances.max() == 1

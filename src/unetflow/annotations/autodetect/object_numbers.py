@@ -24,7 +24,7 @@ _FEW, _SEVERAL, _MANY = 3, 8, 32  # values in one mask
 _PIN = "    ingestion:\n      masks:\n        instances: {}"
 RECOGNISED = (
     "the values of the masks number the objects (up to {most} in the {opened} masks that were "
-    "opened), and their numbers are kept:\n" + _PIN.format("true")
+    "opened), and their numbers are kept:\n" + _PIN.format("{kept}")
 )
 MIXED = (
     "the values of {numbered} of {masks} masks number the objects, and their numbers are kept. The "
@@ -32,8 +32,8 @@ MIXED = (
 )
 UNCERTAIN = (
     "the values of the masks (up to {most} in the {opened} masks that were opened) may number the "
-    "objects. They are read as one class, without numbers. Write `true` to keep the numbers, or "
-    "`false` if the values mean something else:\n" + _PIN.format("true")
+    "objects. They are read as one class, without numbers. Write `{kept}` to keep the numbers, or "
+    "`false` if the values mean something else:\n" + _PIN.format("{kept}")
 )
 
 
@@ -79,8 +79,7 @@ def number_objects(
     if instances is None and masks and _may_hold_numbers(class_map):
         found = _look_at(masks, class_map, max_pixels)
         is_sure, message = judge_values(found)
-        is_mixed = any(one.values == 1 and not one.whole for one in found)
-        instances = ("mixed" if is_mixed else True) if is_sure else False
+        instances = is_sure and _keep_numbers(found)
     if not instances or not masks:
         return pairing, message
     kind = MixedMask if instances == "mixed" else InstanceMask
@@ -105,7 +104,9 @@ def judge_values(found: Sequence[ValuePieces]) -> tuple[bool, str]:
         return False, ""
     varies = len({one.values for one in found}) > 1
     is_sure = most >= _MANY or (most >= _SEVERAL and varies)
-    return is_sure, (RECOGNISED if is_sure else UNCERTAIN).format(most=most, opened=len(found))
+    kept = str(_keep_numbers(found)).lower()
+    message = RECOGNISED if is_sure else UNCERTAIN
+    return is_sure, message.format(most=most, opened=len(found), kept=kept)
 
 
 def measure_values(mask: NDArray[np.integer], class_map: ClassMap) -> ValuePieces:
@@ -129,6 +130,11 @@ def measure_values(mask: NDArray[np.integer], class_map: ClassMap) -> ValuePiece
     is_whole = (largest >= MIN_OF_LARGEST * areas) & (rims <= _MAX_RIM * areas)
     span = int(objects[-1] - objects[0]) + 1
     return ValuePieces(len(objects), span, int(np.count_nonzero(is_whole[1:])))
+
+
+def _keep_numbers(found: Sequence[ValuePieces]) -> Literal[True, "mixed"]:
+    """Return the value of the parameter that keeps numbers; "mixed" beside one value in pieces."""
+    return "mixed" if any(one.values == 1 and not one.whole for one in found) else True
 
 
 def _may_hold_numbers(class_map: ClassMap) -> bool:

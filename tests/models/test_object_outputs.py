@@ -57,7 +57,8 @@ def slow_loss(truth, found, name):
     counted = label != 255
     p = np.clip(found.astype(float), 1e-7, 1 - 1e-7)
     if name == "distance":
-        return (weight * np.abs(found - target))[counted].sum() / counted.sum()
+        error, inside = weight * np.abs(found - target), counted & (target > 0)
+        return error[counted].sum() / counted.sum() + error[inside].sum() / max(inside.sum(), 1)
     entropy = -(target * np.log(p) + (1 - target) * np.log(1 - p))
     overlap = 2 * (found * target)[counted].sum() + 1
     size = found[counted].sum() + target[counted].sum() + 1
@@ -71,6 +72,8 @@ def test_their_losses_are_added_with_weights_and_without_ignored_pixels(instance
     random = np.random.default_rng(2)
     truth = random.random((2, 6, 5, 2 + len(names)), np.float32)
     truth[..., 0] = random.choice([0, 1, 255], (2, 6, 5))
+    truth[..., 2:] *= truth[..., 2:] > 0.5
+    truth[1, ..., 2:] = 0  # an image without objects
     found = random.random((2, 6, 5, heads + len(names)), np.float32)
     loss = SegmentationLoss({"bce": 1, "dice": 1}, outputs=heads, instances=instances)
     plain = SegmentationLoss({"bce": 1, "dice": 1}, outputs=heads)

@@ -9,11 +9,14 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
 _GROWTH = 16 << 20
 """Bytes by which the heap grows beyond what is needed."""
 _LARGEST = 32 << 20
-"""Larger blocks always come from the system; glibc allows no larger number."""
+"""The largest number of bytes for `largest` that glibc allows."""
 
 
-def keep_freed_memory(most: int = 256 << 20) -> None:
+def keep_freed_memory(most: int = 256 << 20, largest: int = _LARGEST) -> None:
     """Keep freed memory at the end of the heap, up to `most` bytes, for the next arrays.
+
+    Arrays of more than `largest` bytes always come from the system and return to it, so that what
+    smaller ones leave between them stays small.
 
     By default glibc returns large arrays to the system at once, and each new one causes page
     faults, which took nearly half of an augmentation's time.
@@ -21,7 +24,7 @@ def keep_freed_memory(most: int = 256 << 20) -> None:
     if (library := _load_glibc()) is not None:
         library.mallopt(_TRIM_THRESHOLD, most)
         library.mallopt(_TOP_PAD, _GROWTH)
-        library.mallopt(_MMAP_THRESHOLD, _LARGEST)
+        library.mallopt(_MMAP_THRESHOLD, largest)
 
 
 def return_freed_memory() -> None:

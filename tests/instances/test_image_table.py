@@ -102,17 +102,17 @@ def test_without_images_the_table_has_its_columns():
 @pytest.mark.parametrize(
     ("images", "told"),
     [
-        ({"a": 31, "b": 0}, "2 images: 31 objects of class 'cell', 0 to 31 an image"),
-        ({"a": 1}, "1 image: 1 object of class 'cell'"),
-        ({"a": 0}, "1 image: 0 objects of class 'cell'"),
+        ({"a": 31, "b": 0}, "2 images, 31 objects of class 'cell', 0 to 31 an image"),
+        ({"a": 1}, "1 image, 1 object of class 'cell'"),
+        ({"a": 0}, "1 image, 0 objects of class 'cell'"),
         (
             {"a": 1200, "b": 34, "bad": None},
-            "2 images: 1,234 objects of class 'cell', 34 to 1,200 an image; 1 more image failed",
+            "2 images, 1,234 objects of class 'cell', 34 to 1,200 an image; 1 more image failed",
         ),
         ({"a": None, "b": None}, "2 images, whose objects were not separated"),
         (
             {"a": 5, "b": None, "bad1": None, "bad2": None},
-            "2 images: 5 objects of class 'cell'; the objects of 1 image were not separated; "
+            "2 images, 5 objects of class 'cell'; the objects of 1 image were not separated; "
             "2 more images failed",
         ),
         ({"bad": None}, "0 images; 1 more image failed"),
@@ -126,5 +126,5 @@ def test_the_classes_with_most_objects_are_named_in_their_order():
     classes = ["background", *(f"kind {number}" for number in range(8))]
     found = {f"count_{name}": number for number, name in enumerate(classes[1:])}
     told = describe_counts(tabulate_images([("a", found, "", "")], classes), classes)
-    assert told.startswith("1 image: 2 objects of class 'kind 2'; 3 objects of class 'kind 3'; ")
+    assert told.startswith("1 image, 2 objects of class 'kind 2'; 3 objects of class 'kind 3'; ")
     assert told.endswith("7 objects of class 'kind 7'; and 2 more classes")

@@ -38,7 +38,7 @@ def test_the_closing_lines_name_scores_masks_and_the_command(finished: Finished)
     assert re.search(r"Scores: (No better than [\w' ]+: )?Dice 0\.", output)
     assert "Otsu's threshold: Dice 0." in output
     assert "Masks: data/07_model_output/masks" in output
-    assert re.search(r"\nCounts: 8 images: [\d,]+ objects? of class 'nucleus', \d", output)
+    assert re.search(r"\nCounts: 8 images, [\d,]+ objects? of class 'nucleus', \d", output)
     assert "\nReport: data/08_reporting/report.html" in output
     assert re.search(
         r"Compare runs: \S*mlflow ui --backend-store-uri sqlite:///mlflow.db\n", output

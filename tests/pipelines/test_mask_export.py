@@ -261,7 +261,7 @@ def test_each_image_of_the_run_has_a_row_with_what_was_found(segmenter, images, 
     assert "c.tif" in failed["reason"]
     counts = table["count_cell"][:2]
     told = (
-        f"2 images: {counts.sum():,} objects of class 'cell', {counts.min():,} to {counts.max():,}"
+        f"2 images, {counts.sum():,} objects of class 'cell', {counts.min():,} to {counts.max():,}"
     )
     assert sentence == f"{told} an image; 1 more image failed"
 
@@ -324,9 +324,9 @@ def test_the_counts_are_announced_at_the_end_of_a_run(capsys):
     text = yaml.safe_load((ROOT / "conf/base/catalog_mask_export.yml").read_text())
     hooks.after_catalog_created(text)
     hooks.before_pipeline_run()
-    hooks.after_dataset_saved("export_counts", "2 images: 3 objects of class 'cell'")
+    hooks.after_dataset_saved("export_counts", "2 images, 3 objects of class 'cell'")
     hooks.after_dataset_saved("masks", {})
     hooks.after_pipeline_run()
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "Counts: 2 images: 3 objects of class 'cell'"
+    assert lines[-1] == "Counts: 2 images, 3 objects of class 'cell'"
     assert lines[-2].startswith("Masks: ")

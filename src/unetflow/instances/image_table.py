@@ -86,7 +86,7 @@ def tabulate_images(
 
 
 def describe_counts(table: pd.DataFrame, class_names: Sequence[str]) -> str:
-    """Say how many objects were found, as in "2 images: 31 objects of class 'cell', 0 to 31 ...".
+    """Say how many objects were found, as in "2 images, 31 objects of class 'cell', 0 to 31 ...".
 
     Args:
         table: See `tabulate_images`.
@@ -103,7 +103,7 @@ def describe_counts(table: pd.DataFrame, class_names: Sequence[str]) -> str:
         parts = [_describe_class(names[index], counts.iloc[:, index]) for index in shown]
         if left := len(names) - len(shown):
             parts.append(f"and {_number(left, 'more class', 'more classes')}")
-        sentence += f": {'; '.join(parts)}"
+        sentence += f", {'; '.join(parts)}"
     elif len(segmented):
         sentence += ", whose objects were not separated"
     if len(counts) and (uncounted := len(segmented) - len(counts)):

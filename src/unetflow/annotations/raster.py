@@ -124,19 +124,19 @@ class InstanceMask(_SingleMask):
 
 
 class MixedMask(InstanceMask):
-    """A mask that numbers the objects, or else holds one value for several of them.
+    """A mask that numbers the objects, or else holds one value for all of them.
 
-    So masks of numbered objects may be corrected ones among plain ones, of 0 and 255 for example.
+    So masks of numbered objects may be corrected ones among plain ones, of 0 and 255 for example. A
+    mask with one value alone counts as plain, since its only piece may be several objects.
     """
 
     kind = "instances or a mask"
 
     def draw(self, shape: HeightWidth, class_map: ClassMap, max_pixels: int) -> RasterAnnotation:
-        """Read the mask; the objects have no numbers where one value is several pieces."""
+        """Read the mask; the objects have no numbers where there is one value alone."""
         drawn = super().draw(shape, class_map, max_pixels)
-        if drawn.instances is None or not is_in_pieces(drawn.instances):
-            return drawn
-        return RasterAnnotation(drawn.label)
+        is_plain = drawn.instances is not None and int(drawn.instances.max(initial=0)) == 1
+        return RasterAnnotation(drawn.label) if is_plain else drawn
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ class MaskParameters(Strict):
     """for soft edges: values from it on become 255, all others 0, except ignored ones"""
     instances: bool | Literal["mixed"] | None = None
     """whether the values of mask files number objects instead of classes; mixed: those of some
-    files do, while others hold one value for several objects; null: recognised"""
+    files do, while others hold one value for all objects; null: recognised"""
 
     @field_validator("ignore")
     @classmethod

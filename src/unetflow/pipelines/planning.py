@@ -16,7 +16,11 @@ from unetflow.core.errors import InputError
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.pipelines.stage import node, stage
 from unetflow.training.planner.choices import PARAMETERS
-from unetflow.training.planner.instances import MANY_TOUCHING, choose_instances, describe_touching
+from unetflow.training.planner.instances import (
+    choose_instances,
+    describe_touching,
+    is_worth_learning,
+)
 from unetflow.training.planner.plan_training import plan_training
 from unetflow.training.planner.recipe import RECIPE, plan_recipe
 
@@ -105,9 +109,7 @@ def _report_instances(model: ModelParameters, fingerprint: Fingerprint, why: str
     if why:
         _log.info("model.instances: %s (%s)", model.instances, why)
         return
-    objects = fingerprint.objects
-    touch = objects is not None and objects.touching_fraction >= MANY_TOUCHING
-    if model.instances == "none" and touch:
+    if model.instances == "none" and is_worth_learning(fingerprint):
         _log.warning(
             "%s and may be counted as one: `model.instances=auto` learns to separate them",
             describe_touching(fingerprint).capitalize(),

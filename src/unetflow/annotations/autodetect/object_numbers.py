@@ -28,7 +28,7 @@ RECOGNISED = (
 )
 MIXED = (
     "the values of {numbered} of {masks} masks number the objects, and their numbers are kept. The "
-    "others hold one value for several objects, which are not numbered:\n" + _PIN.format("mixed")
+    "others hold one value for all objects, which are not numbered:\n" + _PIN.format("mixed")
 )
 UNCERTAIN = (
     "the values of the masks (up to {most} in the {opened} masks that were opened) may number the "

@@ -306,23 +306,23 @@ def test_corrected_samples_of_any_split_are_tuned_on_and_the_log_says_which(tmp_
         "b": store(tmp_path, "b", CLUMP),
         "c": store(tmp_path, "c", SPLIT * 0, SPLIT * 0),
     }
-    validated = tune(tmp_path, known, {"validation": ["a", "b"], "train": ["c"]})
+    validated = tune(tmp_path, known, {"validation": ["a", "b"], "training": ["c"]})
     assert "Objects of the validation images" in caplog.text
     assert "by a watershed with min_distance" in caplog.text
     caplog.clear()
-    trained = tune(tmp_path, known, {"validation": ["b", "c"], "train": ["a"]})
-    assert "Objects of the train images" in caplog.text
+    trained = tune(tmp_path, known, {"validation": ["b", "c"], "training": ["a"]})
+    assert "Objects of the training images" in caplog.text
     assert "since no validation image numbers any" in caplog.text
     assert validated == trained
     assert trained.fitted is not None
     caplog.clear()
-    assert tune(tmp_path, known, {"validation": ["b"], "train": ["c"]}) == TUNED
+    assert tune(tmp_path, known, {"validation": ["b"], "training": ["c"]}) == TUNED
     assert "No sample numbers its objects" in caplog.text
 
 
 def test_a_network_with_outputs_for_objects_has_seeds_even_where_nothing_is_numbered(tmp_path):
     known = {"b": store(tmp_path, "b", CLUMP)}
-    untuned = tune(tmp_path, known, {"validation": ["b"], "train": []}, ("distance",))
+    untuned = tune(tmp_path, known, {"validation": ["b"], "training": []}, ("distance",))
     assert untuned.separation == Separation(seed_threshold=0.5, min_distance=1)
     assert untuned.fitted is None
 

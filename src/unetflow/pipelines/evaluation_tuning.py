@@ -59,11 +59,12 @@ def finish_segmenter(
         objects_numbered=any(d.get("has_instances") for d in samples.descriptions.values()),
     )
     segmenter = Segmenter(unet, untuned)
-    splits = {name: samples_of_split(samples, manifest, name) for name in ("validation", "train")}
+    validation = samples_of_split(samples, manifest, "validation")
+    splits = {"validation": validation, "training": samples_of_split(samples, manifest, "train")}
     sizes = smallest.list_sizes(evaluation.max_lost_objects) if smallest else [0]
     postprocessing, curve, calibration = tune_postprocessing(
         segmenter.predict_probabilities,
-        splits["validation"],
+        validation,
         len(names),
         evaluation,
         generator_for(seed, "calibration"),

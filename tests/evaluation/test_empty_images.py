@@ -142,7 +142,7 @@ def test_counts_in_the_table_give_the_charged_and_the_pooled_dice_of_the_labels(
     postprocessing = Postprocessing(threshold=None)
     answers = iter([np.eye(3, dtype=np.float32)[found] for _, found in pairs])
     samples = {str(n): Sample(np.zeros((3, 4, 1)), truth) for n, (truth, _) in enumerate(pairs)}
-    table, _ = score_images(
+    table, *_ = score_images(
         lambda image: postprocessing.segment(NetworkOutputs(next(answers), None)),
         samples,
         classes,

@@ -12,9 +12,10 @@ from tests.support.score_tables import of_dice
 from unetflow.config.evaluation import ScoreParameters
 from unetflow.data.samples import Sample
 from unetflow.evaluation.headline import describe_scores
+from unetflow.evaluation.metrics_file import Metrics
 from unetflow.evaluation.scoring import choose_otsu_side, score_images, segment_by_otsu
 from unetflow.evaluation.significance import confidence_interval
-from unetflow.evaluation.summary import Conditions, Metrics, summarise_scores
+from unetflow.evaluation.summary import Conditions, summarise_scores
 from unetflow.inference.postprocessing import NetworkOutputs, Postprocessing
 from unetflow.metrics.families import FAMILIES
 
@@ -117,7 +118,9 @@ def score(labels, samples, classes, families=("pixels",), **options):
 def sum_up(scored, classes, threshold=None, families=("pixels",)):
     wanted = ScoreParameters(scores=list(families), surface_tolerance=1.5)
     conditions = Conditions(classes, Postprocessing(threshold=threshold), wanted)
-    return summarise_scores(*scored, conditions).model_dump(mode="json")
+    table, ranking, objects = scored
+    metrics = summarise_scores(table, ranking, conditions, objects)
+    return metrics.model_dump(mode="json")
 
 
 def test_each_image_has_its_own_row_of_scores():
@@ -126,7 +129,7 @@ def test_each_image_has_its_own_row_of_scores():
     samples = {"a": sample(10, 200), "b": sample(200, 10, ignored), "c": sample(5, 5, HALF * 0)}
     found = np.zeros((4, 4), np.uint8)
     found[:2, 2:] = 1
-    table, _ = score([found] * 3, samples, TWO, otsu_bright=True)
+    table, *_ = score([found] * 3, samples, TWO, otsu_bright=True)
     assert table.columns.tolist() == [
         *("id", *PIXELS, "background_dice", "otsu_dice", *DETECTED, "counted_pixels"),
         *(*COUNTED, "otsu_found_pixels", "otsu_correct_pixels"),
@@ -168,7 +171,9 @@ def test_objects_are_scored_in_the_images_that_number_them():
     assert summary["object_count_error"]["images"] == 1
     assert summary["object_count_error"]["mean"] == -1
     assert summary["dice"]["images"] == 2
-    without, _ = score([HALF, HALF], samples, TWO, families)
+    assert np.isnan(scored[0]["true_objects"][0])
+    assert scored[0].loc[1, ["true_objects", "found_objects"]].tolist() == [2, 1]
+    without, *_ = score([HALF, HALF], samples, TWO, families)
     counts = ("counted_pixels", *COUNTED)
     assert without.columns.tolist() == ["id", *PIXELS, "background_dice", *DETECTED, *counts]
 

@@ -43,6 +43,7 @@ def test_a_square_by_hand():
     image = np.full((4, 4, 1), 7, np.uint8)
     size = PixelSize(500, 500, "nm")
     (row,) = measure_objects(objects, image, "a.png", NAMES, size, "far").to_dict("records")
+    assert np.isnan(row.pop("confidence"))
     assert row == {
         "image": "a.png",
         "object": 1,
@@ -105,7 +106,8 @@ def test_parquet_and_csv_give_the_table_back(objects):
     table.to_parquet(parquet, index=False)
     assert_frame_equal(pd.read_parquet(parquet), table)
     text = table.to_csv(index=False)
-    read = pd.read_csv(io.StringIO(text), dtype=table.dtypes.to_dict(), keep_default_na=False)
+    kinds, unknown = table.dtypes.to_dict(), {"confidence": [""]}
+    read = pd.read_csv(io.StringIO(text), dtype=kinds, keep_default_na=False, na_values=unknown)
     assert_frame_equal(read, table)
 
 

@@ -13,6 +13,7 @@ from unetflow.core.types import IGNORE, Label
 from unetflow.metrics.pixels import ChargedDice, count_confusion
 
 COUNTED = "counted_pixels"
+OBJECT_COUNTS = ("true_objects", "found_objects")
 _TRUE, _FOUND, _CORRECT = "true_pixels", "found_pixels", "correct_pixels"
 _OTSU = "otsu_"
 
@@ -58,7 +59,7 @@ def count_otsu_pixels(truth: Label, found: NDArray[np.bool_]) -> dict[str, int]:
 
 def is_count(column: str) -> bool:
     """Return whether a column of `score_images` is no score but a count, or a foreground score."""
-    counts = (COUNTED, _TRUE, _FOUND, _CORRECT, _OTSU + _FOUND, _OTSU + _CORRECT)
+    counts = (COUNTED, _TRUE, _FOUND, _CORRECT, _OTSU + _FOUND, _OTSU + _CORRECT, *OBJECT_COUNTS)
     return column == "foreground_score" or column.startswith(counts)
 
 

@@ -1,6 +1,6 @@
 """Summary of the scores of a cross-validation."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import pandas as pd
 
 from unetflow.core.errors import InputError
 from unetflow.evaluation.charged import YardstickComparison
+from unetflow.evaluation.object_counts import summarise_counts
 from unetflow.evaluation.summary import (
     ALL_DEFINITIONS,
     count_images,
@@ -37,8 +38,19 @@ def gather_scores(tables: Sequence[pd.DataFrame], manifest: pd.DataFrame) -> pd.
     return scores.set_index("id").loc[own["id"]].reset_index()
 
 
-def summarise_folds(scores: pd.DataFrame, classes: Sequence[str]) -> dict[str, Any]:
+def summarise_folds(
+    scores: pd.DataFrame,
+    classes: Sequence[str],
+    groups: Sequence[Hashable] | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
     """Summarise the scores of all images of `gather_scores`, and their spread over the folds.
+
+    Args:
+        scores: The table.
+        classes: The names of the classes, the background first.
+        groups: Group of each image; None where images are independent.
+        seed: Seed of the intervals of the counts of objects.
 
     Returns:
         Plain values: `class` (the foreground's name, or the number of classes), `folds`, `images`
@@ -47,6 +59,7 @@ def summarise_folds(scores: pd.DataFrame, classes: Sequence[str]) -> dict[str, A
         no such image, or only one fold has. The rest is as in `Metrics`, over all images.
     """
     compared = YardstickComparison.of(scores)
+    counts, counts_by_class = summarise_counts(scores, groups, seed)
     measured = select_scores(scores)
     means = measured.groupby(scores["fold"]).mean()
     summaries = {}
@@ -73,4 +86,6 @@ def summarise_folds(scores: pd.DataFrame, classes: Sequence[str]) -> dict[str, A
         **count_images(scores),
         "yardsticks": compared.yardsticks,
         "beats_yardsticks": compared.is_better,
+        "objects": None if counts is None else counts.model_dump(mode="json"),
+        "objects_by_class": {n: c.model_dump(mode="json") for n, c in counts_by_class.items()},
     }

@@ -6,6 +6,8 @@ from typing import Any
 from unetflow.evaluation.charged import YardstickComparison
 
 CHARGED = "Dice charged for false alarms"
+COUNT_LIMIT = 0.2
+"""Count error above which counts are warned of; see `object_counts.ObjectCounts.error`."""
 
 
 def describe_scores(metrics: Mapping[str, Any]) -> str:
@@ -16,7 +18,8 @@ def describe_scores(metrics: Mapping[str, Any]) -> str:
     verdict = describe_verdict(metrics)
     line = _describe_dice(metrics) if "dice" in metrics["scores"] else describe_absence(metrics)
     alarms = f"; {describe_alarms(metrics)}" if metrics.get("empty_images") else ""
-    return f"{verdict}: {line}{alarms}{_describe_strongest(metrics)}".removeprefix(": ")
+    objects = f"; {_describe_objects(metrics)}" if metrics.get("objects") else ""
+    return f"{verdict}: {line}{alarms}{_describe_strongest(metrics)}{objects}".removeprefix(": ")
 
 
 def describe_verdict(metrics: Mapping[str, Any]) -> str:
@@ -55,6 +58,58 @@ def compare_yardsticks(metrics: Mapping[str, Any]) -> YardstickComparison | None
     if not yardsticks:
         return None
     return YardstickComparison(metrics["pooled"]["charged_dice"]["value"], dict(yardsticks))
+
+
+def describe_count(metrics: Mapping[str, Any], class_name: str | None = None) -> str:
+    """Say how many objects are found and how many there are, of all classes or of one.
+
+    The metrics have `objects`, and `objects_by_class` with the class where one is given.
+    """
+    counts = metrics["objects"] if class_name is None else metrics["objects_by_class"][class_name]
+    if class_name is None and _is_one(metrics):
+        class_name = metrics["class"]
+    what = f" of class '{class_name}'" if class_name else ""
+    images, numbered = _count_images(metrics), counts["images"]
+    which = f"{numbered:,} of {images:,}" if numbered < images else f"{images:,}"
+    line = f"{counts['found']:,} objects{what} are found where there are {counts['true']:,}"
+    line += f", in {which} {_kind_of(metrics)}"
+    if counts["error"] is None:
+        return line
+    return (
+        f"{line}: the count is off by {_percent(counts['error'])} image by image, and by "
+        f"{_percent(counts['net_error'], sign=True)} in total"
+    )
+
+
+def warn_of_counts(metrics: Mapping[str, Any]) -> list[str]:
+    """Return the counts that are off by more than `COUNT_LIMIT`, each as in `describe_count`.
+
+    It is empty where none is, and where no image numbers its objects.
+    """
+    if not metrics.get("objects"):
+        return []
+    each = [name for name, c in metrics["objects_by_class"].items() if _is_wrong(c)]
+    whole = [None] if _is_wrong(metrics["objects"]) else []
+    return [describe_count(metrics, name) for name in (*whole, *each)]
+
+
+def _is_wrong(counts: Mapping[str, Any]) -> bool:
+    """Return whether a count is off by too much: any object is too many where there is none."""
+    if counts["error"] is None:
+        return bool(counts["found"])
+    return bool(counts["error"] > COUNT_LIMIT)
+
+
+def _describe_objects(metrics: Mapping[str, Any]) -> str:
+    counts, f1 = metrics["objects"], metrics["scores"].get("object_f1_iou50")
+    if counts["error"] is None:
+        return f"objects: {counts['found']:,} found where there are none"
+    matched = "" if f1 is None else f"F1 {f1['mean']:.3f}, "
+    return f"objects: {matched}count off by {_percent(counts['error'])}"
+
+
+def _percent(fraction: float, *, sign: bool = False) -> str:
+    return f"{100 * fraction:{'+' if sign else ''}.1f} %"
 
 
 def charges_count(metrics: Mapping[str, Any]) -> bool:

@@ -13,13 +13,20 @@ from unetflow.config.evaluation import ScoreParameters
 from unetflow.core.types import IGNORE, Label
 from unetflow.data.samples import Sample
 from unetflow.evaluation.charged import column_of, count_otsu_pixels, count_pixels
+from unetflow.evaluation.object_counts import count_objects
+from unetflow.evaluation.object_matching import (
+    COLUMNS,
+    ObjectNumbers,
+    find_true_objects,
+    judge_objects,
+)
 from unetflow.inference.postprocessing import Segmentation
+from unetflow.instances.confidence import TruthSource
 from unetflow.metrics.detection import detect_by_image
 from unetflow.metrics.families import score_class
 from unetflow.metrics.pixels import ChargedDice, count_by_class, count_confusion
 from unetflow.metrics.ranking import RankingCounts
 
-ObjectNumbers = NDArray[np.unsignedinteger]
 RankingScores = dict[str, dict[str, dict[str, float]]]
 """`value` and `error` of each score of `metrics.ranking` for each class."""
 
@@ -67,7 +74,8 @@ def score_images(
     *,
     objects_of: Callable[[str], ObjectNumbers | None],
     otsu_bright: bool | None,
-) -> tuple[pd.DataFrame, RankingScores]:
+    truth_of_objects: TruthSource = "objects",
+) -> tuple[pd.DataFrame, RankingScores, pd.DataFrame]:
     """Score a segmentation and baselines without learning on all samples.
 
     Args:
@@ -78,24 +86,29 @@ def score_images(
         objects_of: Returns the numbers of a sample's true objects, by the sample's id.
         otsu_bright: Whether Otsu's foreground is the brighter side; None leaves Otsu out, which
             has only two classes.
+        truth_of_objects: What the true objects are that found ones are matched with.
 
     Returns:
-        A row for each sample, and the scores of all their pixels together. The row has
+        A row for each sample, the scores of all their pixels together, and a row for each found
+        object that can be compared with true ones (see `object_matching.judge_objects`), if objects
+        are scored. The row of a sample has
 
         - `id` and the scores of the foreground (see `metrics.families`); with more than two
           classes their means over the classes of the image, and `<score>_<class>` for each class.
           Most scores are missing where the truth lacks the class;
         - the Dice of an empty mask, `background_dice`, and that of Otsu's threshold, `otsu_dice`;
         - `detected`, `false_alarm` and `foreground_score`; see `metrics.detection`;
-        - the counts of pixels that these come from; see `evaluation.charged.count_pixels`.
+        - the counts of pixels that these come from; see `evaluation.charged.count_pixels`;
+        - the counts of objects where the sample numbers them; see `object_counts.count_objects`.
     """
     ranking = RankingCounts(len(classes))
-    rows = []
+    rows, judged = [], [pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)]
+    with_objects = "instances" in settings.scores
     for sample_id, sample in samples.items():
         truth = np.asarray(sample.label)
         probabilities, found, found_objects = segment(sample.image)
         ranking.add(truth, probabilities)
-        objects = objects_of(sample_id) if "instances" in settings.scores else None
+        objects = objects_of(sample_id) if with_objects else None
         numbers = objects, None if found_objects is None else found_objects.numbers
         row: dict[str, Any] = {"id": sample_id}
         row |= _score_image(truth, found, classes, settings, numbers)
@@ -105,12 +118,18 @@ def score_images(
             by_otsu = _segment_counted(sample, bright=otsu_bright)
             row["otsu_dice"] = count_confusion(truth, by_otsu).scores()["dice"]
             counts |= count_otsu_pixels(truth, by_otsu)
+        if objects is not None:
+            counts |= count_objects(truth, found, classes, objects, numbers[1])
+        true_objects = find_true_objects(truth, objects, truth_of_objects) if with_objects else None
+        if true_objects is not None and found_objects is not None:
+            judged.append(judge_objects(sample_id, truth, true_objects, found_objects, classes))
         rows.append(row | detect_by_image(truth, found, probabilities) | counts)
-    return pd.DataFrame(rows), {
+    of_pixels = {
         class_name: {name: asdict(score) for name, score in ranking.scores(index).items()}
         for index, class_name in enumerate(classes)
         if index
     }
+    return pd.DataFrame(rows), of_pixels, pd.concat(judged, ignore_index=True)
 
 
 def _score_image(

@@ -59,6 +59,37 @@ def confidence_interval(
     )
 
 
+def ratio_interval(
+    parts: ArrayLike,
+    wholes: ArrayLike,
+    groups: Sequence[Hashable] | None = None,
+    seed: int = 0,
+) -> tuple[float, float] | None:
+    """Return the 95 % confidence interval of a ratio of sums over images.
+
+    Groups are resampled as in `confidence_interval`. There is no interval for fewer than two groups
+    or where the wholes are 0. A resample whose wholes are 0 counts as one with 1.
+
+    Args:
+        parts: Part of each image, a whole number.
+        wholes: Whole of each image, a whole number from 0 on.
+        groups: Group of each image; None where each image is its own group.
+        seed: Of the resampling.
+    """
+    _, sums, _ = sum_groups(np.asarray(parts, np.float64), groups)
+    _, totals, _ = sum_groups(np.asarray(wholes, np.float64), groups)
+    if len(sums) < 2 or not totals.any():
+        return None
+    ratio = float(sums.sum() / totals.sum())
+    if np.abs(sums - ratio * totals).max() < 1e-9:  # nothing varies
+        return ratio, ratio
+    return bootstrap_interval(
+        [sums, totals],
+        lambda sums, totals, axis: sums.sum(axis=axis) / np.maximum(totals.sum(axis=axis), 1),
+        seed,
+    )
+
+
 def bootstrap_interval(
     samples: Sequence[NDArray[np.float64]], statistic: Callable[..., Any], seed: int
 ) -> tuple[float, float]:

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from unetflow.config.evaluation import ScoreParameters
 from unetflow.evaluation.charged import PixelCounts, YardstickComparison, column_of, is_count
+from unetflow.evaluation.confidence_check import ConfidenceCheck
+from unetflow.evaluation.metrics_file import Metrics, PooledSummary, ScoreSummary
+from unetflow.evaluation.object_counts import summarise_counts
 from unetflow.evaluation.scoring import RankingScores
 from unetflow.evaluation.significance import confidence_interval
 from unetflow.inference.postprocessing import Postprocessing
@@ -47,71 +49,19 @@ class Conditions:
     seed: int = 0
 
 
-class PooledSummary(BaseModel):
-    """One score of all images together, with a bound on its error; see `ScoreSummary`."""
-
-    value: float
-    error: float = 0.0
-    definition: str
-    computation: dict[str, str]
-
-
-class ScoreSummary(BaseModel):
-    """One score over the `images` that have it, with the parts of its definition by name.
-
-    The 95 % confidence interval of the mean is None for a single image or group.
-    """
-
-    mean: float
-    interval: tuple[float, float] | None
-    smallest: float
-    largest: float
-    images: int
-    definition: str
-    computation: dict[str, str]
-
-
-class Metrics(BaseModel):
-    """The scores of a segmenter by name, as `metrics.json` holds them.
-
-    Attributes:
-        measured: Name of the foreground, or how many classes the scores are means of; "class" in
-            JSON.
-        threshold: See `Postprocessing`.
-        test_images: Number of test images.
-        scores: A class that is in no test image has no score.
-        pooled: Scores of all images together.
-        images_with_foreground: Number of the test images that hold foreground. This and all that
-            follows are None or empty in files of earlier versions.
-        empty_images: Number of those that hold none.
-        false_alarms: Number of the empty images in which something was found.
-        yardsticks: The charged Dice of what needs no learning, by name; see
-            `evaluation.charged.count_yardsticks`. Empty where no test image holds foreground.
-        beats_yardsticks: Whether the charged Dice of the segmenter is above all of them.
-    """
-
-    model_config = ConfigDict(frozen=True, serialize_by_alias=True)
-
-    measured: str = Field(
-        validation_alias=AliasChoices("class", "measured"), serialization_alias="class"
-    )
-    threshold: float | None
-    test_images: int
-    scores: dict[str, ScoreSummary]
-    pooled: dict[str, PooledSummary]
-    images_with_foreground: int | None = None
-    empty_images: int | None = None
-    false_alarms: int | None = None
-    yardsticks: dict[str, float] = {}
-    beats_yardsticks: bool | None = None
-
-
 def summarise_scores(
-    image_scores: pd.DataFrame, ranking: RankingScores, conditions: Conditions
+    image_scores: pd.DataFrame,
+    ranking: RankingScores,
+    conditions: Conditions,
+    judged: pd.DataFrame | None = None,
 ) -> Metrics:
-    """Summarise the table and the ranking of `score_images`."""
+    """Summarise the tables and the ranking of `score_images`; `judged` is that of objects."""
     compared = YardstickComparison.of(image_scores)
     described = select_scores(image_scores)
+    counts, counts_by_class = summarise_counts(image_scores, conditions.groups, conditions.seed)
+    fitted, check = conditions.postprocessing.confidence, None
+    if fitted is not None and judged is not None:
+        check = ConfidenceCheck.of(judged, fitted.truth)
     return Metrics(
         measured=name_measured(conditions.classes),
         threshold=conditions.postprocessing.threshold,
@@ -132,6 +82,9 @@ def summarise_scores(
         **count_images(image_scores),
         yardsticks=compared.yardsticks,
         beats_yardsticks=compared.is_better,
+        objects=counts,
+        objects_by_class=counts_by_class,
+        confidence=check,
     )
 
 

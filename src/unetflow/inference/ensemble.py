@@ -9,6 +9,7 @@ import numpy as np
 from unetflow.config.mask_export import ObjectParameters
 from unetflow.inference.postprocessing import Postprocessing
 from unetflow.inference.segmenter import Segmenter
+from unetflow.instances.confidence import average_confidences
 from unetflow.instances.separation import Separation
 
 _Rule = TypeVar("_Rule", Separation, ObjectParameters)
@@ -19,7 +20,8 @@ def average_segmenters(segmenters: Sequence[Segmenter]) -> Segmenter:
 
     Each member scales raw images as in its training. The threshold is the mean of theirs, the
     temperature the geometric mean, and the smallest object the median; so are the values of the
-    seeds that separate objects, where all members have them.
+    seeds that separate objects, where all members have them. The weights of the confidence of
+    objects are means, where all members have one.
     """
     settings = segmenters[0].settings
     inputs = keras.Input(segmenters[0].model.input_shape[1:], name="raw_image")
@@ -34,6 +36,7 @@ def average_segmenters(segmenters: Sequence[Segmenter]) -> Segmenter:
         min_object_size=round(float(np.median([p.min_object_size for p in each]))),
         separation=_average_seeds([p.separation for p in each]),
         fitted=_average_seeds([p.fitted for p in each]),
+        confidence=average_confidences([p.confidence for p in each]),
     )
     return Segmenter(model, settings.model_copy(update={"postprocessing": postprocessing}))
 

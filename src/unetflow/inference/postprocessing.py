@@ -1,5 +1,6 @@
 """The step from a network's probabilities to a label and objects, the same everywhere."""
 
+from dataclasses import replace
 from typing import Annotated, NamedTuple, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from skimage.morphology import remove_small_objects as keep_large_objects
 from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.types import Label, Probabilities
 from unetflow.data.object_sizes import RemovalCost
+from unetflow.instances.confidence import ObjectConfidence, gather_evidence
 from unetflow.instances.objects import Objects, find_objects, number_objects, part_rule
 from unetflow.instances.separation import Separation, learned_part_rule, separate_objects
 from unetflow.instances.watershed import PartRule
@@ -62,6 +64,8 @@ class Postprocessing(BaseModel):
         separation: How the network's outputs for objects become seeds; None where it has none.
         fitted: The rule for objects that `auto` stands for where the network has no outputs for
             them: a watershed that was fitted to true objects. None: connected components.
+        confidence: How sure an object is that the method `auto` has separated; None where this was
+            not fitted.
         objects: How objects are separated; None: they are not. Not stored with a segmenter.
     """
 
@@ -73,6 +77,7 @@ class Postprocessing(BaseModel):
     removal: RemovalCost | None = None
     separation: Separation | None = None
     fitted: ObjectParameters | None = None
+    confidence: ObjectConfidence | None = None
     objects: ObjectParameters | None = None
 
     @classmethod
@@ -109,10 +114,18 @@ class Postprocessing(BaseModel):
         return remove_small_objects(self.classify(probabilities), self.min_object_size)
 
     def segment(self, outputs: NetworkOutputs) -> Segmentation:
-        """Return the label and the objects of what a network has computed."""
-        label = self.apply(outputs.probabilities)
-        objects = self.separate(label, outputs.landscape)
-        return Segmentation(outputs.probabilities, label, objects)
+        """Return the label and the objects of what a network has computed.
+
+        The objects have a confidence where it was fitted. It holds for objects of the method that
+        it was fitted for, `auto`; those of other methods have none.
+        """
+        probabilities, landscape = outputs
+        label = self.apply(probabilities)
+        objects, rule = self.separate(label, landscape), self.objects
+        if objects is not None and rule is not None and rule.method == "auto" and self.confidence:
+            evidence = gather_evidence(objects, probabilities, landscape)
+            objects = replace(objects, confidence=self.confidence.rate(evidence))
+        return Segmentation(probabilities, label, objects)
 
     def with_objects(self, objects: ObjectParameters | None) -> Self:
         """Return the same postprocessing with another rule for objects."""

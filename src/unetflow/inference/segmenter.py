@@ -99,9 +99,9 @@ class Segmenter:
         return self.postprocessing.apply(self.predict_probabilities(image))
 
     def segment(self, image: NDArray[np.generic]) -> Segmentation:
-        """Return probabilities, label, and the objects if touching ones are separated."""
-        rule = ObjectParameters() if self.postprocessing.separates else None
-        return self.postprocessing.with_objects(rule).segment(self.predict_outputs(image))
+        """Return probabilities, label, and the objects as an export separates them by default."""
+        separating = self.postprocessing.with_objects(ObjectParameters())
+        return separating.segment(self.predict_outputs(image))
 
     def predict_probabilities(
         self, image: NDArray[np.generic], *, views: int = 1, overlap: int | None = None

@@ -38,7 +38,8 @@ def write_geojson(
 
     Coordinates are pixels from the image's upper left corner, x before y. Outlines follow the edges
     of pixels, and holes are inner rings. An object in several parts is a MultiPolygon. The classes
-    have the colours of the overlays, and the same object has the same id in every export.
+    have the colours of the overlays, and the same object has the same id in every export. The
+    confidence of an object, where it is known, is a measurement.
 
     The kind is "annotation" for objects to edit, or "detection" for thousands of objects, which
     QuPath shows faster.
@@ -64,6 +65,8 @@ def write_geojson(
         # QuPath identifies an object by a UUID. That of its content (version 5 of RFC 9562) is the
         # same in every export.
         identity = str(uuid5(NAMESPACE_OID, json.dumps(feature)))
+        if objects.confidence is not None:
+            properties["measurements"] = {"confidence": float(objects.confidence[number - 1])}
         return _pack({**feature, "id": identity}).encode()
 
     features = ((number, make_feature(number, found)) for number, found in trace(objects))
@@ -148,8 +151,9 @@ def write_coco(
     """Write the objects of any number of images into one file, replaced in one step.
 
     The categories are the classes except the background, with the class indices as ids, and the
-    masks are compressed run lengths of pycocotools. File name and objects of each image are read
-    one at a time; only the names and sizes stay in memory.
+    masks are compressed run lengths of pycocotools. `score` is the confidence of an object, where
+    it is known. File name and objects of each image are read one at a time; only the names and
+    sizes stay in memory.
 
     Raises:
         InputError: A class has no name.
@@ -186,10 +190,12 @@ def _annotate(objects: AnyObjects) -> Iterator[dict[str, Any]]:
         # One at a time, since pycocotools 2.0.11 fails for more than 255 objects under NumPy 2.
         plain = {"size": list(objects.shape), "counts": np.frombuffer(counts, np.int64).tolist()}
         run = coco_masks.frPyObjects(plain, *objects.shape)
+        known = objects.confidence
         yield {
             "category_id": int(objects.classes[number - 1]),
             "segmentation": {"size": run["size"], "counts": run["counts"].decode("ascii")},
             "area": int(coco_masks.area(run)),
             "bbox": coco_masks.toBbox(run).tolist(),
             "iscrowd": 0,
+            **({} if known is None else {"score": float(known[number - 1])}),
         }

@@ -43,6 +43,7 @@ def measure_large_objects(
     filled = [table for table in tables if len(table)]
     table = pd.concat(filled or tables, ignore_index=True).sort_values("object", ignore_index=True)
     table["image"], table["class"] = image_name, names
+    table["confidence"] = np.nan if objects.confidence is None else objects.confidence
     return complete_table(table, image.pixel_size, unlike_training)
 
 

@@ -30,12 +30,14 @@ class LargeObjects(ClassedObjects):
         shape: Height and width of the image.
         classes: `(objects,)` uint8, the class index of each object.
         boxes: `(objects, 4)`: first row and column of each, and those after the last ones.
+        confidence: See `Objects`.
     """
 
     path: Path
     shape: tuple[int, int]
     classes: NDArray[np.uint8] = field(repr=False)
     boxes: NDArray[np.int64] = field(repr=False)
+    confidence: NDArray[np.float64] | None = field(default=None, repr=False)
 
     def open(self) -> LazyImage:
         """Open the file of the numbers, which must be closed."""

@@ -23,7 +23,7 @@ COLUMNS = (
     | dict.fromkeys(("box_left_px", "box_top_px", "box_width_px", "box_height_px"), "int64")
     | dict.fromkeys(("perimeter_px", "area_um2", "centroid_x_um", "centroid_y_um"), "float64")
     | dict.fromkeys(("box_left_um", "box_top_um", "box_width_um", "box_height_um"), "float64")
-    | {"perimeter_um": "float64", "unlike_training": "string"}
+    | {"perimeter_um": "float64", "confidence": "float64", "unlike_training": "string"}
 )
 """Columns and their types; those of the channels are inserted before the last."""
 _EQUAL_SIDES = 1e-4
@@ -51,6 +51,7 @@ class ClassedObjects:
     """Objects that have a class each; see `Objects` and `large_objects.LargeObjects`."""
 
     classes: NDArray[np.uint8]
+    confidence: NDArray[np.float64] | None
 
     def name_classes(self, class_names: Sequence[str]) -> list[str]:
         """Return the name of each object's class; names of classes have the background first.
@@ -76,10 +77,13 @@ class Objects(ClassedObjects):
         numbers: `(height, width)` uint32, the number of each pixel's object, 1 to n; 0 where there
             is none. Each number has at least one pixel.
         classes: `(n,)` uint8, the class index of each object.
+        confidence: `(n,)`, the chance that each is a true object, from 0 to 1 (see
+            `instances.confidence`); None where it is unknown.
     """
 
     numbers: NDArray[np.uint32]
     classes: NDArray[np.uint8]
+    confidence: NDArray[np.float64] | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -207,7 +211,8 @@ def measure_objects(
     micrometres, NaN where the size of a pixel is unknown. Positions are distances from the image's
     upper left corner, so that the centroid of the first pixel is at 0.5, 0.5. The perimeter is that
     of scikit-image (Benkrid and Crookes 2000); in micrometres it is NaN where pixels are not
-    square. The columns `mean_channel_1` and so on hold the mean intensity of each channel.
+    square. The columns `mean_channel_1` and so on hold the mean intensity of each channel, and
+    `confidence` that of `Objects`, NaN where it is unknown.
 
     The table has a row for each object in the order of their numbers, with the columns `COLUMNS`
     and those of the channels. The image is `(height, width, channels)` at any bit depth;
@@ -218,6 +223,7 @@ def measure_objects(
     """
     table = measure_pixels(objects.numbers, image)
     table["image"], table["class"] = image_name, objects.name_classes(class_names)
+    table["confidence"] = math.nan if objects.confidence is None else objects.confidence
     return complete_table(table, pixel_size, unlike_training)
 
 
@@ -251,7 +257,7 @@ def measure_pixels(
 def complete_table(
     table: pd.DataFrame, pixel_size: PixelSize | None, unlike_training: str
 ) -> pd.DataFrame:
-    """Return the table of `measure_objects` from images, classes and measurements in pixels."""
+    """Return the table of `measure_objects`, given all that does not depend on the pixel size."""
     table["unlike_training"] = unlike_training
     _add_micrometres(table, pixel_size)
     channels = [name for name in map(str, table.columns) if name.startswith("mean_channel_")]

@@ -33,8 +33,7 @@ _DETECTION = {
 }
 
 INSTANCES = define(
-    "pixels with label 255 are taken out of true and found objects before these are counted, "
-    "which may part a found one",
+    "pixels with label 255 are taken out of true and found objects before these are counted",
     {
         "object_count_error": (
             "found objects less true ones. True objects come from the source, found ones are those "
@@ -150,6 +149,22 @@ def count_overlaps(true: NDArray[np.integer], found: NDArray[np.integer]) -> Con
     )
 
 
+def select_objects(
+    masks: ClassMasks,
+    instances: NDArray[np.unsignedinteger],
+    found_objects: NDArray[np.unsignedinteger] | None = None,
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Return the numbers of the true and of the found objects of a class, each `(height, width)`.
+
+    See `score_instances` for the arguments.
+    """
+    if found_objects is None:
+        found, _ = ndimage.label(masks.found, _EIGHT_NEIGHBOURS)
+    else:
+        found = np.where(masks.found, found_objects, 0)
+    return np.where(masks.true, instances, 0), found
+
+
 def score_instances(
     masks: ClassMasks,
     instances: NDArray[np.unsignedinteger],
@@ -162,11 +177,7 @@ def score_instances(
         instances: `(height, width)`, the number of each pixel's true object; 0 for none.
         found_objects: Likewise of each pixel's found object; None: they are connected regions.
     """
-    if found_objects is None:
-        found, _ = ndimage.label(masks.found, _EIGHT_NEIGHBOURS)
-    else:
-        found = np.where(masks.found, found_objects, 0)
-    overlaps = count_overlaps(np.where(masks.true, instances, 0), found)
+    overlaps = count_overlaps(*select_objects(masks, instances, found_objects))
     true_count, found_count = len(overlaps.true_areas), len(overlaps.found_areas)
     unions = (
         overlaps.true_areas[overlaps.true] + overlaps.found_areas[overlaps.found] - overlaps.pixels

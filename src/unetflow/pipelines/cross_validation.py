@@ -17,7 +17,7 @@ from unetflow.data.manifest import count_folds, manifest_of_fold
 from unetflow.data.samples import SampleFolder
 from unetflow.evaluation import fold_summary
 from unetflow.pipelines.construction import construct_unet
-from unetflow.pipelines.evaluation import score_test_images, summarise
+from unetflow.pipelines.evaluation import find_groups, score_test_images, summarise
 from unetflow.pipelines.evaluation_tuning import finish_segmenter
 from unetflow.pipelines.stage import BeginFold, Segmenter, node, stage
 from unetflow.pipelines.training import compute_object_targets, compute_weight_maps, train_unet
@@ -70,7 +70,7 @@ def _train() -> list[Node]:
         ),
         node(
             gather_scores,
-            ["fold_scores", "manifest", "params:classes"],
+            ["fold_scores", "manifest", "params:classes", "params:seed"],
             ["cross_validation_scores", "cross_validation_metrics"],
             "gather_fold_scores",
         ),
@@ -79,24 +79,18 @@ def _train() -> list[Node]:
 
 def _score_ensemble() -> list[Node]:
     """Return the nodes that average the networks and score their ensemble."""
+    scores = ["ensemble_scores", "ensemble_pooled_scores", "ensemble_object_scores"]
     return [
         node(average_folds, ["fold_segmenters", "manifest"], "ensemble"),
         node(
             score_test_images,
             ["ensemble", "samples", "manifest", "params:evaluation"],
-            ["ensemble_scores", "ensemble_pooled_scores"],
+            scores,
             "score_ensemble",
         ),
         node(
             summarise,
-            [
-                "ensemble_scores",
-                "ensemble_pooled_scores",
-                "ensemble",
-                "manifest",
-                "params:evaluation",
-                "params:seed",
-            ],
+            [*scores, "ensemble", "manifest", "params:evaluation", "params:seed"],
             "ensemble_metrics",
             "summarise_ensemble",
         ),
@@ -180,21 +174,25 @@ def train_folds(
             segmenter, _, _ = finish_segmenter(
                 unet, samples, part, fingerprint, classes, evaluation, plan, seed
             )
-            scores, pooled = score_test_images(segmenter, samples, part, evaluation)
-            tell_scores(summarise(scores, pooled, segmenter, part, evaluation, seed))
+            scored = score_test_images(segmenter, samples, part, evaluation)
+            tell_scores(summarise(*scored, segmenter, part, evaluation, seed))
         yield (
             {name: segmenter},
-            {name: scores.assign(fold=fold, threshold=segmenter.postprocessing.threshold)},
+            {name: scored[0].assign(fold=fold, threshold=segmenter.postprocessing.threshold)},
         )
 
 
 def gather_scores(
-    fold_scores: dict[str, Callable[[], pd.DataFrame]], manifest: pd.DataFrame, classes: Classes
+    fold_scores: dict[str, Callable[[], pd.DataFrame]],
+    manifest: pd.DataFrame,
+    classes: Classes,
+    seed: int,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Concatenate the scores of all folds, and summarise them."""
     tables = [fold_scores[name]() for name in _name_folds(manifest)]  # may hold more of before
     scores = fold_summary.gather_scores(tables, manifest)
-    return scores, fold_summary.summarise_folds(scores, classes.names)
+    groups = find_groups(manifest, scores)
+    return scores, fold_summary.summarise_folds(scores, classes.names, groups, seed)
 
 
 def average_folds(

@@ -30,6 +30,7 @@ def create_pipeline() -> Pipeline:
 
 def _score() -> list[Node]:
     """Return the nodes that compute scores."""
+    scores = ["image_scores", "pooled_scores", "object_scores"]
     return [
         node(
             finish_segmenter,
@@ -48,18 +49,11 @@ def _score() -> list[Node]:
         node(
             score_test_images,
             ["segmenter", "samples", "manifest", "params:evaluation"],
-            ["image_scores", "pooled_scores"],
+            scores,
         ),
         node(
             summarise,
-            [
-                "image_scores",
-                "pooled_scores",
-                "segmenter",
-                "manifest",
-                "params:evaluation",
-                "params:seed",
-            ],
+            [*scores, "segmenter", "manifest", "params:evaluation", "params:seed"],
             "metrics",
         ),
         node(
@@ -127,14 +121,14 @@ def score_test_images(
     samples: SampleFolder,
     manifest: pd.DataFrame,
     evaluation: EvaluationParameters,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame]:
     """Score the segmenter and Otsu's threshold on the test images; validation chooses its side.
 
     Returns:
-        The scores of each image, and of all pixels together; see
+        The scores of each image, of all pixels together, and of each found object; see
         `evaluation.scoring.score_images`.
     """
-    classes = segmenter.settings.classes
+    classes, confidence = segmenter.settings.classes, segmenter.postprocessing.confidence
     validation = samples_of_split(samples, manifest, "validation")
     test = samples_of_split(samples, manifest, "test")
     return score_images(
@@ -144,18 +138,20 @@ def score_test_images(
         evaluation,
         objects_of=test.instances,
         otsu_bright=choose_otsu_side(validation) if len(classes) == 2 else None,
+        truth_of_objects="objects" if confidence is None else confidence.truth,
     )
 
 
 def summarise(
     image_scores: pd.DataFrame,
     pooled_scores: dict[str, Any],
+    object_scores: pd.DataFrame,
     segmenter: Segmenter,
     manifest: pd.DataFrame,
     evaluation: EvaluationParameters,
     seed: int,
 ) -> dict[str, Any]:
-    """Summarise the scores; see `evaluation.summary.Metrics`."""
+    """Summarise the scores; see `evaluation.metrics_file.Metrics`."""
     known = segmenter.settings
     conditions = Conditions(
         known.classes,
@@ -164,7 +160,8 @@ def summarise(
         groups=find_groups(manifest, image_scores),
         seed=seed,
     )
-    return summarise_scores(image_scores, pooled_scores, conditions).model_dump(mode="json")
+    metrics = summarise_scores(image_scores, pooled_scores, conditions, object_scores)
+    return metrics.model_dump(mode="json")
 
 
 def show_gallery(
@@ -228,7 +225,7 @@ def find_groups(manifest: pd.DataFrame, scores: pd.DataFrame) -> list[str]:
 
 def score_pixels(segmenter: Segmenter, samples: SampleFolder) -> pd.DataFrame:
     """Return the pixel scores of samples; see `evaluation.scoring.score_images`."""
-    scores, _ = score_images(
+    scores, _, _ = score_images(
         segmenter.segment,
         samples,
         segmenter.settings.classes,

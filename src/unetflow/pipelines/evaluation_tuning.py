@@ -13,6 +13,7 @@ from unetflow.core.types import OBJECT_OUTPUTS
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
+from unetflow.evaluation.confidence_fitting import calibrate_confidence
 from unetflow.evaluation.object_rules import describe_removal
 from unetflow.evaluation.object_tuning import tune_objects
 from unetflow.evaluation.threshold_tuning import tune_postprocessing
@@ -36,7 +37,7 @@ def finish_segmenter(
     The network takes raw images, and the seed draws the pixels that the temperature is fitted on;
     see `evaluation.threshold_tuning.tune_postprocessing`. Where samples number their objects, the
     separation of these is tuned, too, on training images if no validation image numbers any; see
-    `evaluation.object_tuning.tune_objects`.
+    `evaluation.object_tuning.tune_objects`. The confidence of objects is fitted last.
 
     Returns:
         The segmenter; a table with the mean validation Dice at each `threshold`, empty for more
@@ -75,4 +76,7 @@ def finish_segmenter(
     if smallest is not None:
         tuned = tuned.model_copy(update={"removal": smallest.cost_of(tuned.min_object_size)})
     _log.info(describe_removal(tuned))
-    return segmenter.with_postprocessing(tuned), curve, calibration
+    segmenter = segmenter.with_postprocessing(tuned)
+    confidence = calibrate_confidence(segmenter, splits["validation"])
+    sure = tuned.model_copy(update={"confidence": confidence})
+    return segmenter.with_postprocessing(sure), curve, calibration

@@ -208,8 +208,11 @@ def gather_objects(
         if image.large_objects is not None:
             return image.large_objects
         numbers, _ = instances[image.name]()
-        classes = [index[class_name] for class_name in tables[image.name]()["class"]]
-        return Objects(numbers.astype(np.uint32), np.array(classes, np.uint8))
+        table = tables[image.name]()
+        classes = [index[class_name] for class_name in table["class"]]
+        confidence = table["confidence"].to_numpy()
+        known = None if np.isnan(confidence).any() else confidence
+        return Objects(numbers.astype(np.uint32), np.array(classes, np.uint8), known)
 
     fitting = [image for image in images if _fits_coco(image)]
     return whole, whole, (((image.file_name, read(image)) for image in fitting), log.classes)

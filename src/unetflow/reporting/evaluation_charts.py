@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from unetflow.evaluation.object_counts import CountTable, bin_evenly
 from unetflow.visualization.figures import limit_ticks, new_figure
 from unetflow.visualization.overlays import BLUE, GREEN, VERMILLION
 
@@ -94,6 +95,40 @@ def draw_scores_over(scored: pd.DataFrame, column: str, label: str) -> "Figure":
     return figure
 
 
+def draw_counts(image_scores: pd.DataFrame) -> "Figure":
+    """Draw the found over the true objects of each image that numbers its objects."""
+    counts = CountTable.of(image_scores)
+    true, found = counts.true_in_images, counts.found.sum(axis=1)
+    figure, axes = _new_axes("true objects in a test image", "found objects")
+    most = max(int(true.max(initial=1)), int(found.max(initial=1)))
+    axes.plot((0, most), (0, most), color=_GREY, ls=":", label="as many as there are")
+    axes.scatter(true, found, 18, BLUE, alpha=0.8, label="an image")
+    for axis in (axes.xaxis, axes.yaxis):
+        limit_ticks(axis, 6, integer=True)
+    axes.legend(fontsize=8)
+    return figure
+
+
+def draw_confidence(check: Mapping[str, Any]) -> "Figure":
+    """Draw which fraction of the objects is true over their confidence, with their numbers.
+
+    Args:
+        check: See `evaluation.confidence_check.ConfidenceCheck`.
+    """
+    figure, axes = _new_axes("confidence", "fraction that matches a true object")
+    axes.plot((0, 1), (0, 1), color=_GREY, ls=":", label="perfect")
+    bins = [part for part in check["bins"] if part["objects"]]
+    stated, true = ([b[key] for b in bins] for key in ("mean_confidence", "matched_fraction"))
+    axes.plot(stated, true, "o-", color=BLUE, ms=4, label="test objects, and their number")
+    for part, x, y in zip(bins, stated, true, strict=True):
+        place: dict[str, Any] = {"xytext": (0, 5 if y < 0.9 else -11), "ha": "center"}
+        text = f"{part['objects']:,}"
+        axes.annotate(text, (x, y), textcoords="offset points", fontsize=7, **place)
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+    axes.legend(fontsize=8)
+    return figure
+
+
 def draw_ranking(image_scores: pd.DataFrame) -> "Figure":
     """Draw the Dice of all test images with foreground in ascending order."""
     figure, axes = _new_axes("test images, worst to best", "Dice")
@@ -104,21 +139,18 @@ def draw_ranking(image_scores: pd.DataFrame) -> "Figure":
     return figure
 
 
-def bin_by(table: pd.DataFrame, column: str, most: int = 5) -> pd.DataFrame:
-    """Divide images into bins of about equal number by one of their columns.
+def bin_by(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """Divide images into bins of about equal number by one of their columns; see `bin_evenly`.
 
     Args:
         table: With the column and the main score.
-        column: What they are ordered by. Images with the same value stay together.
-        most: Largest number of bins; a single one may hold fewer than 4 images, others may not.
+        column: What they are ordered by.
 
     Returns:
         For each bin `low` and `high` (its smallest and largest value), `images` and `median` (of
         the main score).
     """
-    bins = int(np.clip(len(table) // 4, 1, most))
-    places = pd.qcut(table[column], bins, labels=False, duplicates="drop").fillna(0)
-    grouped = table.groupby(places.to_numpy())
+    grouped = table.groupby(bin_evenly(table[column]))
     return pd.DataFrame(
         {
             "low": grouped[column].min(),

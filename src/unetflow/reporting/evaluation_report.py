@@ -13,7 +13,7 @@ from unetflow.data.samples import Sample
 from unetflow.evaluation import headline
 from unetflow.evaluation.charged import YardstickComparison, count_found
 from unetflow.metrics.epochs import find_best_epoch
-from unetflow.reporting import data_tables, evaluation_charts
+from unetflow.reporting import data_tables, evaluation_charts, object_tables
 from unetflow.reporting.advice import TrainingAdvice, advise_training
 from unetflow.reporting.error_pictures import Predict, show_errors
 from unetflow.reporting.evaluation_charts import MAIN, bin_by
@@ -49,7 +49,7 @@ class EvaluationResults:
         manifest: A row for each sample; see `write_data_report`.
         fingerprint: See `data.fingerprint.measure_fingerprint`.
         image_scores: A row for each test image with `id`, `dice` and any other scores.
-        metrics: See `evaluation.summary.summarise_scores`.
+        metrics: See `evaluation.metrics_file.Metrics`.
         threshold_curve: `threshold` and `validation_dice`; no rows where nothing is chosen.
         history: A row for each epoch with `epoch` (from 1), `loss`, `dice`, `val_loss`, `val_dice`.
         calibration: See `evaluation.calibration.describe_calibration`.
@@ -123,6 +123,7 @@ def write_evaluation_report(
         "baselines": _baseline_table(results.baselines) if results.baselines else None,
         "groups": _show_images(results, samples, predict),
         "charts": evaluation_charts,
+        "object_tables": object_tables,
         "scored": scored.assign(megapixels=scored["pixels"] / 1e6),
         "size_bins": _bin_table(scored, "pixels", "{:,.0f}".format),
         "foreground_bins": _bin_table(scored, "foreground", percent),

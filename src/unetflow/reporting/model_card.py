@@ -5,7 +5,12 @@ from typing import Any
 
 from unetflow.config.parameters import Plan
 from unetflow.data.fingerprint import Fingerprint
-from unetflow.evaluation.headline import describe_scores, describe_verdict
+from unetflow.evaluation.headline import (
+    describe_count,
+    describe_scores,
+    describe_verdict,
+    warn_of_counts,
+)
 from unetflow.reporting.html_page import count_of, depth, listing
 
 
@@ -29,7 +34,7 @@ def describe_model(
         threshold: Smallest probability of the foreground; None where the most probable class is
             taken.
         weights: Number of weights, trainable or not.
-        metrics: The scores of the test images; see `evaluation.summary.Metrics`.
+        metrics: The scores of the test images; see `evaluation.metrics_file.Metrics`.
         run: Facts of the run: `command`, `commit`, `changed` (whether files differed from the
             commit), `mlflow_run`, `time`, `device`, each None where unknown, and `versions`.
         removal: Which objects are removed; see `evaluation.object_rules`.
@@ -66,11 +71,13 @@ def describe_model(
         f"{count_of(fingerprint.channels, 'channel')}, {depth(fingerprint.dtype)}, from the same "
         "kind of instrument, preparation and magnification. The input is an image of any size, the "
         "output the class of each pixel.",
-        "limits": [*_list_limits(classes, ranges), *([doubt] if doubt else [])],
+        "limits": [*_list_limits(classes, ranges, metrics), *([doubt] if doubt else [])],
     }
 
 
-def _list_limits(classes: Sequence[str], ranges: Sequence[str]) -> list[str]:
+def _list_limits(
+    classes: Sequence[str], ranges: Sequence[str], metrics: Mapping[str, Any]
+) -> list[str]:
     """Return what the model must not be used for; `ranges` are the intensities of the channels."""
     return [
         "The scores hold for images like the test images. The model may fail on other images "
@@ -79,6 +86,15 @@ def _list_limits(classes: Sequence[str], ranges: Sequence[str]) -> list[str]:
         "are clipped to that range.",
         f"Its only classes are {listing(classes, most=12)}: anything else in an image is "
         "assigned to one of them.",
-        "The scores count pixels. They do not show whether objects are counted correctly.",
+        _limit_counts(metrics),
         "Do not use it as the only basis for decisions on health or safety.",
     ]
+
+
+def _limit_counts(metrics: Mapping[str, Any]) -> str:
+    """Say how far counts of objects can be relied on."""
+    if not metrics.get("objects"):
+        return "The scores count pixels. They do not show whether objects are counted correctly."
+    if wrong := warn_of_counts(metrics):
+        return f"Do not rely on its counts of objects: {'; '.join(wrong)}."
+    return f"Expect counts like those of the test images: {describe_count(metrics)}."

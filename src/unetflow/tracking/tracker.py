@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from unetflow.core.types import Label
 from unetflow.data.samples import Sample
 from unetflow.tracking import mlflow_runs
+from unetflow.tracking.metric_values import list_values
 from unetflow.tracking.model_logging import LoggedModel
 from unetflow.tracking.pictures import PictureSelection, picture_key
 from unetflow.tracking.redaction import redact
@@ -199,26 +200,8 @@ class Tracker:
         )
 
     def log_metrics(self, metrics: Mapping[str, Any], prefix: str = "test") -> None:
-        """Log the mean of each score as `<prefix>_<score>`, its spread, and those of all images.
-
-        Beside these, the numbers of false alarms and of empty images, and the yardsticks.
-        """
-        scores = {}
-        for name, score in metrics["scores"].items():
-            scores[f"{prefix}_{name}"] = score["mean"]
-            if score.get("spread") is not None:
-                scores[f"{prefix}_{name}_spread"] = score["spread"]
-        for name, score in metrics.get("pooled", {}).items():
-            scores[f"{prefix}_{name}"] = score["value"]
-        for name in ("false_alarms", "empty_images"):
-            if metrics.get(name) is not None:
-                scores[f"{prefix}_{name}"] = metrics[name]
-        for name, value in metrics.get("yardsticks", {}).items():
-            key = name.replace("'s threshold", "").replace(" ", "_").lower()
-            scores[f"{prefix}_charged_dice_of_{key}"] = value
-        if metrics.get("threshold") is not None:
-            scores["threshold"] = metrics["threshold"]
-        self._log_scores(f"the {prefix} scores", scores)
+        """Log the scores of `Metrics` or `summarise_folds`; see `metric_values.list_values`."""
+        self._log_scores(f"the {prefix} scores", list_values(metrics, prefix))
 
     @contextmanager
     def part(self, name: str) -> Iterator[None]:

@@ -129,7 +129,8 @@ def _open_store(
 
 def describe_segmenter(segmenter: Segmenter, views: int = 1) -> dict[str, Any]:
     """Return everything for JSON that the labels of a block depend on; it has all small objects."""
-    settings, later = segmenter.settings, {"min_object_size", "removal", "fitted", "objects"}
+    later = {"min_object_size", "removal", "fitted", "confidence", "objects"}
+    settings = segmenter.settings
     return {
         "model": {**segmenter.runtime.identity, "views": views},
         "geometry": asdict(settings.geometry),

@@ -88,7 +88,7 @@ def compare_objects(
     """
     separating = postprocessing.with_objects(ObjectParameters())
     pixels = sum(sample.label.size for sample in samples.values())
-    parts, matches = [Evidence.none()], [np.zeros(0, bool)]
+    parts, matches = [Evidence.zeros(0)], [np.zeros(0, bool)]
     for sample_id in list(samples)[:: max(-(-pixels // MOST_PIXELS), 1)]:
         label = np.asarray(samples[sample_id].label)
         numbers = find_true_objects(label, numbers_of(sample_id), truth)

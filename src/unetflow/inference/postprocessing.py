@@ -116,15 +116,14 @@ class Postprocessing(BaseModel):
     def segment(self, outputs: NetworkOutputs) -> Segmentation:
         """Return the label and the objects of what a network has computed.
 
-        The objects have a confidence where it was fitted. It holds for objects of the method that
-        it was fitted for, `auto`; those of other methods have none.
+        The objects have a confidence where `valid_confidence` is one.
         """
         probabilities, landscape = outputs
         label = self.apply(probabilities)
-        objects, rule = self.separate(label, landscape), self.objects
-        if objects is not None and rule is not None and rule.method == "auto" and self.confidence:
+        objects, confidence = self.separate(label, landscape), self.valid_confidence
+        if objects is not None and confidence is not None:
             evidence = gather_evidence(objects, probabilities, landscape)
-            objects = replace(objects, confidence=self.confidence.rate(evidence))
+            objects = replace(objects, confidence=confidence.rate(evidence))
         return Segmentation(probabilities, label, objects)
 
     def with_objects(self, objects: ObjectParameters | None) -> Self:
@@ -138,6 +137,12 @@ class Postprocessing(BaseModel):
         if objects is None or objects.method != "auto" or fitted is None:
             return objects
         return fitted.model_copy(update={"connectivity": objects.connectivity})
+
+    @property
+    def valid_confidence(self) -> ObjectConfidence | None:
+        """The confidence, which holds for the method that it was fitted for; None for others."""
+        chosen = self.objects is not None and self.objects.method == "auto"
+        return self.confidence if chosen else None
 
     @property
     def separates(self) -> bool:

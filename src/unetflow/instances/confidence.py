@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import expit
 
-from unetflow.core.types import Probabilities
+from unetflow.core.types import Label, Probabilities
 from unetflow.instances.objects import Objects
 
 Feature: TypeAlias = Literal[
@@ -40,9 +40,15 @@ class Evidence(NamedTuple):
     outline_height: NDArray[np.float64]
 
     @classmethod
-    def none(cls) -> Self:
-        """Return that of no object."""
-        return cls._make([np.zeros(0, np.int64)] * 2 + [np.zeros(0)] * 4)
+    def zeros(cls, count: int) -> Self:
+        """Return the sums of objects without any pixel."""
+        return cls._make(np.zeros(count, kind) for kind in [np.int64] * 2 + [np.float64] * 4)
+
+    def add(self, numbers: NDArray[np.integer], part: Self) -> None:
+        """Add the sums of a part of the image, whose objects have these numbers, from 1 on."""
+        for name, sums, more in zip(self._fields, self, part, strict=True):
+            both = np.maximum if name == "height" else np.add
+            sums[numbers - 1] = both(sums[numbers - 1], more)
 
     def features(self) -> dict[Feature, NDArray[np.float64]]:
         """Return the features of each object, `(objects,)`.
@@ -80,35 +86,62 @@ def gather_evidence(
         probabilities: `(height, width, classes)`, calibrated; or 1 for the foreground alone.
         landscape: `(height, width)`, see `separation.seed_landscape`; None where there is none.
     """
-    count = len(objects.classes)
-    places = np.flatnonzero(objects.numbers)
-    own = objects.numbers.ravel()[places].astype(np.intp) - 1
-    flat = probabilities.reshape(-1, probabilities.shape[2])
-    channel = 0 if flat.shape[1] == 1 else objects.classes[own]
-    probability = flat[places, channel]
-    is_edge = _find_inner_outlines(objects.numbers).ravel()[places]
-    edge_owners = own[is_edge]
+    classes = np.append(np.uint8(0), objects.classes)[objects.numbers]
+    probability = select_class(probabilities, classes)
+    return sum_evidence(objects.numbers, len(objects.classes), probability, landscape)
 
-    def add_up(owners: NDArray[np.intp], values: NDArray[np.floating]) -> NDArray[np.float64]:
+
+def select_class(probabilities: Probabilities, label: Label) -> NDArray[np.float32]:
+    """Return the probability of each pixel's class, `(height, width)`; of two the foreground's."""
+    if probabilities.shape[2] <= 2:
+        return probabilities[:, :, -1]
+    indices = label[:, :, np.newaxis].astype(np.intp)
+    return np.take_along_axis(probabilities, indices, axis=2)[:, :, 0]
+
+
+def sum_evidence(
+    numbers: NDArray[np.integer],
+    count: int,
+    probability: NDArray[np.float32],
+    landscape: NDArray[np.float32] | None,
+    inside: tuple[slice, slice] = np.s_[:, :],
+) -> Evidence:
+    """Return the evidence of a part of an image; see `gather_evidence`.
+
+    Args:
+        numbers: `(height, width)`, the number of each pixel's object, from 1 on; 0 for none.
+        count: Largest number.
+        probability: `(height, width)`, that of the object's class.
+        landscape: `(height, width)`; None where there is none.
+        inside: The pixels that are summed up; those around them show where outlines are.
+    """
+    outlines = _find_inner_outlines(numbers)[inside].ravel()
+    flat = numbers[inside].ravel()
+    places = np.flatnonzero(flat)
+    own, is_edge = flat[places].astype(np.intp) - 1, outlines[places]
+    edge_owners = own[is_edge]
+    values = probability[inside].ravel()[places].astype(np.float64)
+
+    def add_up(owners: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.bincount(owners, values, count).astype(np.float64)
 
     height = outline_height = np.full(count, np.nan)
     if landscape is not None:
-        heights = landscape.ravel()[places].astype(np.float64)
+        heights = landscape[inside].ravel()[places].astype(np.float64)
         height = np.zeros(count)
         np.maximum.at(height, own, heights)
         outline_height = add_up(edge_owners, heights[is_edge])
     return Evidence(
         area=np.bincount(own, minlength=count),
         outline=np.bincount(edge_owners, minlength=count),
-        probability=add_up(own, probability),
-        outline_probability=add_up(edge_owners, probability[is_edge]),
+        probability=add_up(own, values),
+        outline_probability=add_up(edge_owners, values[is_edge]),
         height=height,
         outline_height=outline_height,
     )
 
 
-def _find_inner_outlines(numbers: NDArray[np.unsignedinteger]) -> NDArray[np.bool_]:
+def _find_inner_outlines(numbers: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Return which pixels have an edge neighbour of another number, `(height, width)`."""
     outlines = np.zeros(numbers.shape, bool)
     for ahead, behind in ((np.s_[1:], np.s_[:-1]), (np.s_[:, 1:], np.s_[:, :-1])):

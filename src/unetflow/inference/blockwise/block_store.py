@@ -16,9 +16,11 @@ from unetflow.core.atomic import atomic_write, move_into_place
 from unetflow.core.errors import InputError
 from unetflow.core.types import Label, name_differences
 from unetflow.inference.blockwise.image_blocks import Block, BlockResult
+from unetflow.inference.blockwise.object_confidence import gather_regions
 from unetflow.inference.blockwise.object_numbers import FoundObjects, number_regions
 from unetflow.inference.blockwise.result_files import TILE, write_result
 from unetflow.inference.blockwise.small_objects import SmallObjects
+from unetflow.instances.confidence import Evidence
 from unetflow.instances.watershed import PartRule
 from unetflow.io.pixel_size import PixelSize
 
@@ -42,6 +44,7 @@ class BlockStore:
         identity: Everything that the results depend on, by name, as values that JSON can hold.
         blocks: All blocks, row by row.
         landscape: Whether the blocks have a landscape, see `BlockResult`.
+        certainty: Whether they have the probability of each pixel's class, likewise.
         min_object_size: Labels are read without objects of fewer pixels.
 
     Raises:
@@ -55,6 +58,7 @@ class BlockStore:
         blocks: Sequence[Block],
         *,
         landscape: bool = False,
+        certainty: bool = False,
         min_object_size: int = 0,
     ) -> None:
         self.folder, self.blocks = folder, blocks
@@ -69,6 +73,7 @@ class BlockStore:
             self._states = np.load(path) if path.exists() else np.zeros(number, np.uint8)
             self._labels = self._array("labels", np.uint8)
             self._landscape = self._array("landscape", np.float32) if landscape else None
+            self._certainty = self._array("certainty", np.float32) if certainty else None
 
     def _open_group(self) -> Any:
         store, metadata = LocalStore(self.folder), self.folder / "zarr.json"
@@ -120,6 +125,8 @@ class BlockStore:
                 array[block.slices] = pixels.reshape(*block.shape, *channels)
             if self._landscape is not None:
                 self._landscape[block.slices] = 0 if result.landscape is None else result.landscape
+            if self._certainty is not None:
+                self._certainty[block.slices] = 0 if result.certainty is None else result.certainty
             self._labels[block.slices] = 0 if result.label is None else result.label
             self._states[block.place] = _BACKGROUND if result.label is None else _PREDICTED
             with atomic_write(self.folder / _STATES) as temporary:
@@ -141,6 +148,13 @@ class BlockStore:
             found = number_regions(rule, self._clean_labels(), self._landscape, numbers)
             self._write(numbers, target, pixel_size, found.boxes.tobytes())
         return found
+
+    def gather_evidence(self, count: int) -> Evidence:
+        """Return the evidence of as many objects; `write_instances` must have numbered them."""
+        with self._reporting_errors(self.folder):
+            _require_all_chunks(self._certainty)
+            numbers = self._group["instances"]
+            return gather_regions(numbers, count, self._certainty, self._landscape)
 
     def _clean_labels(self) -> Any:
         """Return the array of the labels without small objects; it is made once."""

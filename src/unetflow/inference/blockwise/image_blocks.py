@@ -15,6 +15,7 @@ from unetflow.core.geometry import Geometry
 from unetflow.core.types import Label, Predictor, Probabilities
 from unetflow.inference.executor import TaskFunction
 from unetflow.inference.segmenter import Segmenter
+from unetflow.instances.confidence import select_class
 from unetflow.io.lazy_image import LazyImage
 from unetflow.tiling.regions import Region
 from unetflow.tiling.windows import Window, plan_windows
@@ -40,11 +41,14 @@ class BlockResult(NamedTuple):
         probabilities: `(height, width, classes)` float32, calibrated; None where not wanted.
         landscape: `(height, width)` float32, see `separation.seed_landscape`; None where not
             wanted.
+        certainty: `(height, width)` float32, the probability of each pixel's class; None where not
+            wanted.
     """
 
     label: Label | None
     probabilities: Probabilities | None = None
     landscape: NDArray[np.float32] | None = None
+    certainty: NDArray[np.float32] | None = None
 
 
 def plan_blocks(height: int, width: int, geometry: Geometry, tile: int, edge: int) -> list[Block]:
@@ -86,6 +90,7 @@ class PredictBlock(TaskFunction[Segmenter, Block, BlockResult]):
         background: Rule for blocks that are skipped; None skips none.
         probabilities: Whether probabilities are wanted besides labels.
         landscape: Whether the landscape of the outputs for objects is wanted, too.
+        certainty: Whether the probability of each pixel's class is, for the confidence of objects.
     """
 
     image: LazyImage | None
@@ -93,6 +98,7 @@ class PredictBlock(TaskFunction[Segmenter, Block, BlockResult]):
     background: BackgroundParameters | None
     probabilities: bool
     landscape: bool = False
+    certainty: bool = False
 
     def __post_init__(self) -> None:
         assert self.image is not None  # noqa: S101 - it is only missing after unpickling
@@ -111,10 +117,12 @@ class PredictBlock(TaskFunction[Segmenter, Block, BlockResult]):
         found = _predict_windows(image, predictor, shrink, task)
         if found.ndim == 3:
             probabilities, landscape = context.split_outputs(found)
+            label = context.postprocessing.classify(probabilities)
             return BlockResult(
-                context.postprocessing.classify(probabilities),
+                label,
                 probabilities if self.probabilities else None,
                 landscape if self.landscape else None,
+                select_class(probabilities, label) if self.certainty else None,
             )
         if self.probabilities:
             raise InputError(

@@ -80,9 +80,10 @@ def segment_blocks(
     segmenter.require_fitting(image.shape, image.dtype)
     check_targets(target, probabilities, instances)
     has_landscape = bool(segmenter.settings.object_outputs)
-    rule = segmenter.postprocessing.with_objects(wanted.objects).part_rule(has_landscape)
+    separating = segmenter.postprocessing.with_objects(wanted.objects)
+    rule, confidence = separating.part_rule(has_landscape), separating.valid_confidence
     if instances is None:
-        rule = None
+        rule = confidence = None
     with lock_targets(target, probabilities, instances):
         function = PredictBlock(
             image,
@@ -90,6 +91,7 @@ def segment_blocks(
             wanted.large.background,
             probabilities is not None,
             rule is not None and rule.needs_landscape,
+            confidence is not None,
         )
         store = _open_store(segmenter, image, function, target, block)
         summary = _fill(store, function, segmenter, executor, on_block)
@@ -97,7 +99,11 @@ def segment_blocks(
             store.write_probabilities(probabilities, image.pixel_size)
         if instances is not None and rule is not None:
             found = store.write_instances(instances, rule, image.pixel_size)
-            summary = summary._replace(objects=LargeObjects(instances, image.shape[:2], *found))
+            rated = None
+            if confidence is not None:
+                rated = confidence.rate(store.gather_evidence(len(found.classes)))
+            objects = LargeObjects(instances, image.shape[:2], *found, rated)
+            summary = summary._replace(objects=objects)
         store.write_labels(target, image.pixel_size)
         store.remove()
         return summary
@@ -116,6 +122,7 @@ def _open_store(
         "background": None if rule is None else rule.model_dump(),
         "probabilities": function.probabilities,
         **({"landscape": True} if function.landscape else {}),
+        **({"certainty": True} if function.certainty else {}),
     }
     geometry = segmenter.settings.geometry
     return BlockStore(
@@ -123,6 +130,7 @@ def _open_store(
         identity,
         plan_blocks(*image.shape[:2], geometry, described["tile"], block),
         landscape=function.landscape,
+        certainty=function.certainty,
         min_object_size=segmenter.postprocessing.min_object_size,
     )
 

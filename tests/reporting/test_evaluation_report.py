@@ -208,7 +208,8 @@ def test_what_objects_cost_and_which_counts_to_doubt_is_said():
     )
     texts = Page(html).texts
     assert removal in texts["threshold"]
-    assert doubt in texts["scores"]
+    assert doubt in texts["objects"]
+    assert "was not checked" not in texts["objects"]  # for a reason that is said already
 
 
 def advise(judged, parameters=made.PARAMETERS):

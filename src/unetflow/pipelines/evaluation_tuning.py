@@ -77,6 +77,6 @@ def finish_segmenter(
         tuned = tuned.model_copy(update={"removal": smallest.cost_of(tuned.min_object_size)})
     _log.info(describe_removal(tuned))
     segmenter = segmenter.with_postprocessing(tuned)
-    confidence = calibrate_confidence(segmenter, splits["validation"])
+    confidence = calibrate_confidence(segmenter, validation)
     sure = tuned.model_copy(update={"confidence": confidence})
     return segmenter.with_postprocessing(sure), curve, calibration

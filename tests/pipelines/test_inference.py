@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import mlflow
@@ -89,6 +90,25 @@ def _check_objects(out: Path, images: Path) -> None:
     assert measured.tolist() == (table["image"] == "like").tolist()
 
 
+def _check_images(out: Path, output: str) -> None:
+    """Hold the tables of images against the table of objects, and the closing line against both."""
+    objects = pd.read_parquet(out / "objects.parquet")
+    table = pd.read_parquet(out / "images.parquet").set_index("image")
+    sheet = pd.read_csv(out / "images.csv", dtype={"image": str})
+    assert list(sheet.columns) == ["image", *table.columns]
+    assert sorted(table.index) == sorted(sheet["image"]) == ["dark", "like"]
+    for name, row in table.iterrows():
+        own = objects[objects["image"] == name]
+        assert row["count_nucleus"] == len(own)
+        assert row["area_nucleus_px"] == own["area_px"].sum()
+        assert row["fraction_nucleus"] == _label(out / f"labels/{name}.tif").mean()
+        assert row["unlike_training"].startswith("unlike") == (name == "dark")
+        assert row["reason"] == ""
+    counts = table["count_nucleus"]
+    told = f"Counts: 2 images, {counts.sum()} objects? of class 'nucleus', "
+    assert re.search(f"{told}{counts.min()} to {counts.max()} an image\n", output)
+
+
 @pytest.mark.slow
 def test_a_model_file_is_enough(finished: Finished, project: Path, images: Path) -> None:
     model = finished[0] / "data/06_models/segmenter.keras"
@@ -101,6 +121,7 @@ def test_a_model_file_is_enough(finished: Finished, project: Path, images: Path)
         np.testing.assert_array_equal(_label(out / f"labels/{name}.tif"), expected)
     assert len(pd.read_csv(out / "failed.csv")) == 0
     _check_objects(out, images)
+    _check_images(out, output)
     assert "dark: unlike the training data: brightness" in " ".join(output.split())
     assert "like: unlike" not in output
     assert not (out / "probabilities").exists()

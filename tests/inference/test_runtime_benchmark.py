@@ -14,6 +14,8 @@ from unetflow.inference.segmenter import Segmenter
 from unetflow.inference.segmenter_files import Exported
 from unetflow.metrics.pixels import mean_dice
 
+pytestmark = pytest.mark.xdist_group("runtime benchmark")  # one process converts the networks
+
 SETTINGS = OptimisationParameters(calibration_crops=6, timed_images=2, rounds=2)
 NAMES = ["keras", "openvino", "openvino_bfloat16", "openvino_int8", "onnx"]
 

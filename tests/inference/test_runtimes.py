@@ -37,6 +37,8 @@ from unetflow.models.unet import geometry_of, with_preprocessing
 from unetflow.training.callbacks import TrainingListeners
 from unetflow.training.fit import fit
 
+pytestmark = pytest.mark.xdist_group("runtimes")  # one process converts the networks
+
 OTHERS = ("openvino", "onnx")
 TOLERANCE = 1e-5
 SIZES = [(1, 1), (23, 9), (64, 64), (101, 139)]

@@ -26,7 +26,7 @@ from unetflow.io.pixel_size import PixelSize, read_pixel_size
 from unetflow.models.unet import geometry_of, with_preprocessing
 from unetflow.visualization.overlays import CLASS_COLOURS
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("large images")]  # one model for all
 
 SHAPE = (70, 9000)
 FROM = SHAPE[0] * SHAPE[1]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("jax")]  # its trainings run once
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +15,12 @@ def results():
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.other_backend"],
         cwd=Path(__file__).parents[2],
-        env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        env={
+            **os.environ,
+            "KERAS_BACKEND": "jax",
+            "JAX_PLATFORMS": "cpu",
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "true",  # compiling takes longer than training
+        },
         check=True,
         capture_output=True,
         text=True,

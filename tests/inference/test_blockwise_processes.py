@@ -12,8 +12,10 @@ import pytest
 import tifffile
 
 from tests.support import killed_blocks as cut_off
-from tests.support.large_files import CLEANING, read_result, smooth_pixels, whole_result
+from tests.support.killed_blocks import SEGMENTER
+from tests.support.large_files import read_result, smooth_pixels
 from tests.support.waiting import LIMIT, pause_randomly, wait_until
+from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.io.image_file import open_large
@@ -30,8 +32,10 @@ MOMENTS = [
     ("states", 7),
     ("assembling", 1),
     ("assembling", 2),
+    ("assembling", 3),
     ("moved", 1),
     ("moved", 2),
+    ("moved", 3),
 ]
 
 
@@ -58,10 +62,13 @@ def _start(processes, *arguments):
 
 
 def _assert_finished(folder, ending):
-    label, probabilities = whole_result(CLEANING, smooth_pixels((200, 230))[:, :, None])
+    outputs = SEGMENTER.predict_outputs(smooth_pixels((200, 230)))
+    separating = SEGMENTER.postprocessing.with_objects(ObjectParameters())
+    probabilities, label, objects = separating.segment(outputs)
     np.testing.assert_array_equal(read_result(folder / f"labels{ending}"), label, strict=True)
     np.testing.assert_array_equal(read_result(folder / f"p{ending}"), probabilities[:, :, 0])
-    expected = {"image.tif", f"labels{ending}", f"p{ending}"}
+    np.testing.assert_array_equal(read_result(folder / f"n{ending}"), objects.numbers, strict=True)
+    expected = {"image.tif", f"labels{ending}", f"n{ending}", f"p{ending}"}
     assert {path.name for path in folder.iterdir()} == expected
 
 
@@ -101,7 +108,7 @@ def test_a_second_process_is_refused_while_the_first_one_writes(processes, folde
     wait_until((folder.parent / "begun").exists)
     for own, other, taken in (("labels.tif", "q.tif", "labels.tif"), ("r.tif", "p.tif", "p.tif")):
         with open_large(folder / "image.tif") as image, pytest.raises(InputError) as caught:
-            segment_blocks(CLEANING, image, folder / own, probabilities=folder / other)
+            segment_blocks(SEGMENTER, image, folder / own, probabilities=folder / other)
         assert caught.value.where == str(folder / taken)
         assert caught.value.problem == "another process is writing it"
     process.join(LIMIT)
@@ -114,7 +121,7 @@ def test_the_lock_of_a_killed_process_blocks_no_other_one(processes, folder):
     process.join(LIMIT)
     assert process.exitcode == -signal.SIGKILL
     left = {path.name for path in folder.glob(".*.lock")}
-    assert left == {".labels.tif.lock", ".p.tif.lock"}
+    assert left == {".labels.tif.lock", ".n.tif.lock", ".p.tif.lock"}
     cut_off.main(folder, ".tif")
     _assert_finished(folder, ".tif")
 
@@ -122,17 +129,25 @@ def test_the_lock_of_a_killed_process_blocks_no_other_one(processes, folder):
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts memory as Linux does")
 @pytest.mark.parametrize("kind", ["mapped", "wide"])
 def test_memory_does_not_grow_with_the_image(tmp_path, kind):
-    command = [
-        sys.executable,
-        "-m",
-        "tests.support.large_memory",
-        str(tmp_path),
-        "6000",
-        "1024",
-        kind,
-    ]
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
-    told = json.loads(done.stdout)
+    told = _segment_large(tmp_path, 6000, kind, "none")
     assert told["blocks"] >= 36
     # The probabilities alone are twice as large as the image, and the labels half as large.
     assert told["peak"] - told["before"] < 1.75 * MB_OF_THE_IMAGE
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts memory as Linux does")
+def test_memory_for_objects_does_not_grow_with_the_image(tmp_path):
+    edges = 4608, 6144
+    small, large = (_segment_large(tmp_path, edge, "tiles", "auto") for edge in edges)
+    assert large["objects"] > 1.7 * small["objects"] > 20_000
+    # Numbers, landscape and probabilities have four bytes for each pixel. 11,000 more objects and
+    # caches of decoded tiles take less than the additional pixels of one of these.
+    assert large["peak"] - small["peak"] < (edges[1] ** 2 - edges[0] ** 2) * 4 / 2**20
+
+
+def _segment_large(folder, edge, kind, method):
+    command = ["-m", "tests.support.large_memory", str(folder), str(edge), "1024", kind, method]
+    done = subprocess.run(
+        [sys.executable, *command], check=True, capture_output=True, text=True, cwd=ROOT
+    )
+    return json.loads(done.stdout)

@@ -19,6 +19,7 @@ from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.result_files import ResultFolders
 from unetflow.inference.executor import Executor, open_executor
 from unetflow.inference.segment import segment
+from unetflow.instances.large_objects import LargeObjects
 from unetflow.instances.objects import Objects
 from unetflow.io.image_file import ImageFile
 
@@ -63,6 +64,9 @@ def assert_same(one, other):
         if isinstance(ours, Objects):
             np.testing.assert_array_equal(ours.numbers, theirs.numbers, strict=True)
             np.testing.assert_array_equal(ours.classes, theirs.classes, strict=True)
+        elif isinstance(ours, LargeObjects):
+            np.testing.assert_array_equal(ours.classes, theirs.classes, strict=True)
+            np.testing.assert_array_equal(ours.boxes, theirs.boxes, strict=True)
         elif isinstance(ours, np.ndarray):
             np.testing.assert_array_equal(ours, theirs, strict=True)
         elif isinstance(ours, pd.DataFrame):
@@ -95,7 +99,7 @@ def test_results_are_the_same_when_a_worker_is_killed(
     assert found["image 20"].label is None
     for name in images:
         assert_same(found[name], expected[name])
-    for kind in ("labels", "probabilities"):
+    for kind in ("labels", "probabilities", "instances"):
         one, other = (
             tifffile.imread(tmp_path / w / kind / "image 20.tif") for w in ("here", "there")
         )

@@ -11,7 +11,14 @@ from tests.support.cluster_tasks import (
     assert_only_tasks_of_the_victim_were_repeated,
     read_notes,
 )
-from tests.support.large_files import count_done, in_memory, read_result, smooth_pixels, with_rule
+from tests.support.large_files import (
+    count_done,
+    in_memory,
+    learned_segmenter,
+    read_result,
+    smooth_pixels,
+    with_rule,
+)
 from tests.support.shared_blocks import noting_segmenter, serialise
 from unetflow.config.mask_export import BackgroundParameters, ExecutorParameters
 from unetflow.core.errors import InputError
@@ -170,3 +177,17 @@ def test_pixels_in_memory_cannot_be_shared(executor, tmp_path, notes):
             "a",
             executor=executor,
         )
+
+
+def test_workers_return_what_objects_need(image, tmp_path):
+    segmenter, parameters = learned_segmenter(), ExecutorParameters(executor="dask", workers=2)
+    found = []
+    with open_executor(parameters, segmenter, lambda _: learned_segmenter) as executor:
+        for options in ({}, {"executor": executor}):
+            target = tmp_path / f"{len(found)}.tif"
+            segment_blocks(
+                segmenter, image, tmp_path / "a.tif", instances=target, **OPTIONS, **options
+            )
+            found.append(read_result(target))
+    assert found[0].max() > 20
+    np.testing.assert_array_equal(found[1], found[0], strict=True)

@@ -12,10 +12,12 @@ from pathlib import Path
 from zarr.core.buffer import Buffer
 from zarr.storage import _local
 
-from tests.support.large_files import CLEANING
+from tests.support.large_files import learned_segmenter
 from unetflow.core import atomic
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.io.image_file import open_large
+
+SEGMENTER = learned_segmenter(temperature=1.7, threshold=0.45, min_object_size=25)
 
 
 def die(*arguments: object) -> None:
@@ -99,10 +101,11 @@ def main(folder: Path, ending: str, what: str = "never", number: str = "0") -> N
 
     with open_large(folder / "image.tif") as image:
         segment_blocks(
-            CLEANING,
+            SEGMENTER,
             image,
             folder / f"labels{ending}",
             probabilities=folder / f"p{ending}",
+            instances=folder / f"n{ending}",
             block=60,
             on_block=on_block,
         )

@@ -21,7 +21,7 @@ MAX_WINDOW = 2**22
 """Pixels of the largest box that is read as a whole."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LargeObjects(ClassedObjects):
     """The objects of a large image.
 

@@ -76,6 +76,7 @@ def three_classes():
 SEGMENTERS = {
     "components": cheap_segmenter(threshold=0.55, min_object_size=9, confidence=SURE),
     "learned": learned_segmenter(min_object_size=12, confidence=SURER),
+    "unseparated": learned_segmenter(separation=None, threshold=0.55, confidence=SURER),
     "classes": three_classes(),
 }
 

@@ -84,14 +84,15 @@ def segment_blocks(
     rule, confidence = separating.part_rule(has_landscape), separating.valid_confidence
     if instances is None:
         rule = confidence = None
+    rates = confidence is not None
     with lock_targets(target, probabilities, instances):
         function = PredictBlock(
             image,
             wanted.views,
             wanted.large.background,
             probabilities is not None,
-            rule is not None and rule.needs_landscape,
-            confidence is not None,
+            rule is not None and (rule.needs_landscape or (rates and has_landscape)),
+            rates,
         )
         store = _open_store(segmenter, image, function, target, block)
         summary = _fill(store, function, segmenter, executor, on_block)

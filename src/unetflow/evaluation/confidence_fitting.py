@@ -24,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 FEWEST_OBJECTS = 50
 """Found validation objects below which a line through up to six features is not fitted."""
+_WEAKNESS = 10.0
+"""Inverse of the strength of regularisation. With scikit-learn's default of 1, which the targets
+make unnecessary, confidences keep too close to their mean."""
 _TRUTHS: dict[TruthSource, str] = {
     "objects": "object of the samples",
     "pieces": "connected piece of the foreground, since no validation image numbers its objects",
@@ -110,10 +113,10 @@ def fit_confidence(
 ) -> ObjectConfidence | None:
     """Fit the chance that an object matches; None for fewer than `FEWEST_OBJECTS`.
 
-    It is a logistic regression on standardised features with L2 regularisation (scikit-learn's
-    default, C = 1). The targets are not 1 and 0 but (m + 1) / (m + 2) for the m objects that match,
-    and 1 / (u + 2) for the u others (Platt 1999, Probabilistic outputs for support vector
-    machines), so that no chance becomes 0 or 1 where all objects are alike.
+    It is a logistic regression on standardised features with weak L2 regularisation. The targets
+    are not 1 and 0 but (m + 1) / (m + 2) for the m objects that match, and 1 / (u + 2) for the u
+    others (Platt 1999, Probabilistic outputs for support vector machines), so that no chance
+    becomes 0 or 1 where all objects are alike.
 
     Args:
         evidence: What is known of each object.
@@ -131,7 +134,7 @@ def fit_confidence(
     scaler = StandardScaler()
     scaled = scaler.fit_transform(np.column_stack(list(features.values())))
     targets = np.where(matched, (hits + 1) / (hits + 2), 1 / (count - hits + 2))
-    model = LogisticRegression(max_iter=1000)
+    model = LogisticRegression(C=_WEAKNESS, max_iter=1000)
     # Each object stands once for either outcome, with its target as the weight.
     outcomes = np.repeat([True, False], count)
     model.fit(np.tile(scaled, (2, 1)), outcomes, np.concatenate([targets, 1 - targets]))

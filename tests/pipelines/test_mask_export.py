@@ -26,7 +26,7 @@ from unetflow.inference.segmenter import Segmenter
 from unetflow.io.image_file import ImageFile
 from unetflow.io.pixel_size import PixelSize
 from unetflow.pipelines import mask_export as nodes
-from unetflow.visualization.object_numbers import draw_numbers
+from unetflow.visualization.object_numbers import draw_object_numbers
 from unetflow.visualization.overlays import paint_classes
 
 BASE = yaml.safe_load((ROOT / "conf/base/parameters_mask_export.yml").read_text())["mask_export"]
@@ -292,7 +292,7 @@ def test_numbers_are_written_into_overlays_on_request(segmenter, images, tmp_pat
     plain, *_ = export(segmenter, images, tmp_path)
     numbered, *_ = export(segmenter, images, tmp_path, object_numbers=True)
     numbers = plain["instances"]["a"][0]
-    expected = draw_numbers(plain["overlays"]["a"], numbers)
+    expected = draw_object_numbers(plain["overlays"]["a"], numbers)
     np.testing.assert_array_equal(numbered["overlays"]["a"], expected)
     assert (expected != plain["overlays"]["a"]).any()
     with pytest.raises(InputError, match="object_numbers are of objects, and objects is null"):

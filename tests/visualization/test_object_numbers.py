@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from unetflow.visualization.object_numbers import draw_numbers
+from unetflow.visualization.object_numbers import draw_object_numbers
 
 SHAPE = (60, 80)
 
 
 def draw(numbers, brightness=0):
-    return draw_numbers(np.full((*numbers.shape, 3), brightness, np.uint8), numbers)
+    return draw_object_numbers(np.full((*numbers.shape, 3), brightness, np.uint8), numbers)
 
 
 def changed(numbers, brightness=0):
@@ -84,5 +84,5 @@ def test_numbers_are_larger_in_larger_objects_within_limits():
 
 def test_the_picture_that_is_given_is_not_changed():
     picture = np.zeros((*SHAPE, 3), np.uint8)
-    draw_numbers(picture, block(20, 30, 21, 21))
+    draw_object_numbers(picture, block(20, 30, 21, 21))
     assert not picture.any()

@@ -23,7 +23,7 @@ from unetflow.instances.shapes import AnyObjects
 from unetflow.io.image_file import ImageFile, WholeImage, open_large
 from unetflow.io.lazy_image import LazyImage
 from unetflow.io.pixel_size import PixelSize
-from unetflow.visualization.object_numbers import draw_numbers
+from unetflow.visualization.object_numbers import draw_object_numbers
 from unetflow.visualization.overlays import (
     PREDICTION_COLOUR,
     Picture,
@@ -170,7 +170,7 @@ def _draw_overlay(
     else:
         colours = paint_classes(objects.classes)
         drawn = draw_objects(tint_classes(picture, label), objects.numbers, colours)
-    return draw_numbers(drawn, objects.numbers) if wanted.object_numbers else drawn
+    return draw_object_numbers(drawn, objects.numbers) if wanted.object_numbers else drawn
 
 
 def _segment_large(

@@ -25,7 +25,7 @@ class _Place(NamedTuple):
     height: int
 
 
-def draw_numbers(picture: Picture, numbers: NDArray[np.unsignedinteger]) -> Picture:
+def draw_object_numbers(picture: Picture, numbers: NDArray[np.unsignedinteger]) -> Picture:
     """Write the number of each object on a copy of a picture.
 
     A number is centred at the pixel of its object that is nearest to the centroid. Beside an object

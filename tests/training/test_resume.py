@@ -70,6 +70,7 @@ Each start costs seconds, so that a new training is not begun for each moment.
 
 
 @pytest.mark.process
+@pytest.mark.xdist_group("killed trainings")  # of which one process has the uninterrupted ones
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_training_that_is_killed_again_and_again_ends_as_if_it_had_not_been(
     processes, uninterrupted, tmp_path, variant

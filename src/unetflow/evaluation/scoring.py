@@ -124,12 +124,17 @@ def score_images(
         if true_objects is not None and found_objects is not None:
             judged.append(judge_objects(sample_id, truth, true_objects, found_objects, classes))
         rows.append(row | detect_by_image(truth, found, probabilities) | counts)
-    of_pixels = {
+    of_pixels = _score_ranking(ranking, classes)
+    return pd.DataFrame(rows), of_pixels, pd.concat(judged, ignore_index=True)
+
+
+def _score_ranking(ranking: RankingCounts, classes: Sequence[str]) -> RankingScores:
+    """Return the scores of all pixels together of each class except the background."""
+    return {
         class_name: {name: asdict(score) for name, score in ranking.scores(index).items()}
         for index, class_name in enumerate(classes)
         if index
     }
-    return pd.DataFrame(rows), of_pixels, pd.concat(judged, ignore_index=True)
 
 
 def _score_image(

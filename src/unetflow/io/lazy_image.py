@@ -148,9 +148,7 @@ class LazyImage(AbstractContextManager["LazyImage"]):
         """
         numbers = self._read_stored(rows, columns)
         if numbers.dtype.kind != "u" or numbers.shape[2] != 1:
-            raise InputError(
-                self.where, "it does not number objects", "Segment the image again to write it anew"
-            )
+            raise InputError(self.where, "it does not number objects", "Segment the image again")
         return numbers[:, :, 0]
 
     def _read_stored(self, rows: tuple[int, int], columns: tuple[int, int]) -> NDArray[Any]:

@@ -12,7 +12,9 @@ from unetflow.inference.blockwise.image_blocks import PredictBlock, plan_blocks
 from unetflow.inference.blockwise.result_files import check_targets, lock_targets
 from unetflow.inference.executor import Executor
 from unetflow.inference.segmenter import Segmenter
+from unetflow.instances.confidence import ObjectConfidence
 from unetflow.instances.large_objects import LargeObjects
+from unetflow.instances.watershed import PartRule
 from unetflow.io.lazy_image import LazyImage
 
 if TYPE_CHECKING:
@@ -99,15 +101,26 @@ def segment_blocks(
         if probabilities is not None:
             store.write_probabilities(probabilities, image.pixel_size)
         if instances is not None and rule is not None:
-            found = store.write_instances(instances, rule, image.pixel_size)
-            rated = None
-            if confidence is not None:
-                rated = confidence.rate(store.gather_evidence(len(found.classes)))
-            objects = LargeObjects(instances, image.shape[:2], *found, rated)
+            objects = _write_objects(store, image, instances, rule, confidence)
             summary = summary._replace(objects=objects)
         store.write_labels(target, image.pixel_size)
         store.remove()
         return summary
+
+
+def _write_objects(
+    store: "BlockStore",
+    image: LazyImage,
+    target: Path,
+    rule: PartRule,
+    confidence: ObjectConfidence | None,
+) -> LargeObjects:
+    """Write the numbers of the objects, and return the objects with their confidences."""
+    found = store.write_instances(target, rule, image.pixel_size)
+    rated = None
+    if confidence is not None:
+        rated = confidence.rate(store.gather_evidence(len(found.classes)))
+    return LargeObjects(target, image.shape[:2], *found, rated)
 
 
 def _open_store(

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 LONG_FILES = {"inference/cluster.py"}  # all that this project knows of Dask is in one module
 OF_THE_COMMAND_LINE = {".images", ".output", ".runs", ".segmenter", ".start_from"}
-SLOW_IMPORTS = ("tensorflow", "keras", "mlflow", "matplotlib", "scipy.optimize")
+SLOW_IMPORTS = ("tensorflow", "keras", "mlflow", "matplotlib", "scipy.ndimage", "skimage.measure")
 CATALOG = OmegaConfigLoader(str(ROOT / "conf"), env="local", **CONFIG_LOADER_ARGS)["catalog"]
 
 

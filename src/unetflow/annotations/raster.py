@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
+import skimage as ski
 from numpy.typing import NDArray
-from skimage.measure import label as connected_components
-from skimage.segmentation import relabel_sequential
 
 from unetflow.annotations.class_map import ClassMap, decode_mask, ignored_pixels, object_pixels
 from unetflow.annotations.geometries import HeightWidth, ObjectPart, Pixels
@@ -238,7 +237,7 @@ def is_in_pieces(numbers: NDArray[np.unsignedinteger]) -> bool:
     """Return whether there is one number alone, and its largest piece is not nearly all of it."""
     if int(numbers.max(initial=0)) != 1:
         return False
-    areas = np.bincount(connected_components(numbers, connectivity=2).ravel())[1:]
+    areas = np.bincount(ski.measure.label(numbers, connectivity=2).ravel())[1:]
     return bool(areas.max() < MIN_OF_LARGEST * areas.sum())
 
 
@@ -279,7 +278,7 @@ class ObjectCanvas:
 def number_consecutively(numbers: NDArray[np.integer]) -> NDArray[np.unsignedinteger]:
     """Number objects from 1 on in the order of their numbers; 0 stays."""
     if int(numbers.max(initial=0)) <= _MAX_TABLE_NUMBER:
-        return to_smallest_dtype(relabel_sequential(numbers)[0])
+        return to_smallest_dtype(ski.segmentation.relabel_sequential(numbers)[0])
     known, ranks = np.unique(numbers, return_inverse=True)
     return to_smallest_dtype(ranks.reshape(numbers.shape) + int(known[0] > 0))
 

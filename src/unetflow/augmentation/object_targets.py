@@ -7,8 +7,8 @@ object that it cuts.
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from unetflow.annotations.raster import to_smallest_dtype
 from unetflow.augmentation.map_folder import MapFolder, update_maps
@@ -44,7 +44,7 @@ def update_object_targets(
         numbers = samples.instances(sample_id)
         if numbers is None:
             label = np.asarray(samples[sample_id].label)
-            numbers = to_smallest_dtype(ndimage.label((label > 0) & (label != IGNORE))[0])
+            numbers = to_smallest_dtype(scipy.ndimage.label((label > 0) & (label != IGNORE))[0])
         return object_targets(numbers, outputs)
 
     return update_maps(folder, samples, f"{_FORM} {list(outputs)}", compute)
@@ -72,8 +72,8 @@ def object_boundaries(numbers: NDArray[np.unsignedinteger]) -> NDArray[np.bool_]
 
     The border of the image is no boundary, since the object may continue beyond it.
     """
-    highest = ndimage.maximum_filter(numbers, 3, mode="nearest")
-    lowest = ndimage.minimum_filter(numbers, 3, mode="nearest")
+    highest = scipy.ndimage.maximum_filter(numbers, 3, mode="nearest")
+    lowest = scipy.ndimage.minimum_filter(numbers, 3, mode="nearest")
     return np.asarray((highest != lowest) & (numbers > 0))
 
 
@@ -85,7 +85,7 @@ def inner_distances(numbers: NDArray[np.unsignedinteger]) -> NDArray[np.float32]
     0 outside. An object that the border of the image cuts is taken to end nowhere else.
     """
     distances = np.zeros(numbers.shape, np.float32)
-    for number, box in enumerate(ndimage.find_objects(numbers.astype(np.int64)), start=1):
+    for number, box in enumerate(scipy.ndimage.find_objects(numbers.astype(np.int64)), start=1):
         if box is None:
             continue
         window = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in box)
@@ -93,6 +93,6 @@ def inner_distances(numbers: NDArray[np.unsignedinteger]) -> NDArray[np.float32]
         if inside.all():  # all of the image
             distances[window] = 1
             continue
-        depth = ndimage.distance_transform_edt(inside)
+        depth = scipy.ndimage.distance_transform_edt(inside)
         distances[window][inside] = depth[inside] / depth.max()
     return distances

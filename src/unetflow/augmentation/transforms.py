@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import cv2
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.interpolate import CubicSpline
 
 _SKIP_CHECK = "NO_ALBUMENTATIONS_UPDATE"
 _before = os.environ.get(_SKIP_CHECK)
@@ -140,7 +140,7 @@ def interpolate_displacements(
 def _spline_weights(nodes: int, pixels: int) -> NDArray[np.float64]:
     """Return `(pixels, nodes)`: how much each node counts at each pixel."""
     # A spline is linear in its nodes' values: those with a single 1 give the weights.
-    splines = CubicSpline(np.arange(nodes), np.eye(nodes), bc_type="clamped")
+    splines = scipy.interpolate.CubicSpline(np.arange(nodes), np.eye(nodes), bc_type="clamped")
     return np.asarray(splines(np.linspace(0, nodes - 1, pixels)))
 
 

@@ -6,8 +6,8 @@ The maps are computed once for each sample, stored, and opened lazily.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from unetflow.annotations.raster import to_smallest_dtype
 from unetflow.augmentation.map_folder import MapFolder, update_maps
@@ -129,7 +129,7 @@ def objects_of(label: Label, index: int) -> NDArray[np.unsignedinteger]:
     Pixels are connected across edges, not corners, so that a diagonal membrane one pixel wide
     separates its two sides.
     """
-    numbers, _ = ndimage.label(label == index)
+    numbers, _ = scipy.ndimage.label(label == index)
     return to_smallest_dtype(numbers)
 
 
@@ -151,7 +151,7 @@ def _objects(label: Label) -> NDArray[np.integer]:
     """Number the pieces of all classes but the first."""
     numbers = np.zeros(label.shape, np.int32)
     for index in np.setdiff1d(label, (0, IGNORE)):
-        pieces, _ = ndimage.label(label == index)
+        pieces, _ = scipy.ndimage.label(label == index)
         numbers += np.where(pieces > 0, pieces + numbers.max(), 0)
     return numbers
 
@@ -174,7 +174,7 @@ def _two_nearest(
     nearest = np.full(numbers.shape, np.inf, np.float32)
     second = nearest.copy()
     margin = int(np.ceil(reach))
-    for number, box in enumerate(ndimage.find_objects(numbers), start=1):
+    for number, box in enumerate(scipy.ndimage.find_objects(numbers), start=1):
         window = tuple(slice(max(side.start - margin, 0), side.stop + margin) for side in box)
         distance = _distance_to(numbers[window] == number)
         np.minimum(second[window], np.maximum(nearest[window], distance), out=second[window])
@@ -185,7 +185,7 @@ def _two_nearest(
 def _distance_to(inside: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return each pixel's distance to the nearest pixel that is inside, in pixels."""
     # From the indices: SciPy's own distances need several float64 arrays of the window's size.
-    rows, columns = ndimage.distance_transform_edt(
+    rows, columns = scipy.ndimage.distance_transform_edt(
         ~inside, return_distances=False, return_indices=True
     )
     height, width = inside.shape

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from unetflow.core.errors import InputError
 from unetflow.io.file_listing import compile_pattern, natural_order
@@ -57,8 +56,10 @@ def _merge(name_of: dict[str, str], linked: Iterable[tuple[str, str]]) -> list[s
     ordered = sorted(set(names), key=natural_order)
     number = {name: place for place, name in enumerate(ordered)}
     ends = np.array([[number[name_of[i]] for i in pair] for pair in known]).T
-    graph = coo_array((np.ones(len(known)), tuple(ends)), shape=(len(ordered), len(ordered)))
-    _, components = connected_components(graph, directed=False)
+    graph = scipy.sparse.coo_array(
+        (np.ones(len(known)), tuple(ends)), shape=(len(ordered), len(ordered))
+    )
+    _, components = scipy.sparse.csgraph.connected_components(graph, directed=False)
     _, first = np.unique(components, return_index=True)  # the first name of each component
     return [ordered[first[components[number[name]]]] for name in names]
 

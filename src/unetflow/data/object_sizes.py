@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, Self
 
 import numpy as np
+import skimage as ski
 from numpy.typing import NDArray
-from skimage.measure import label as connected_components
 
 from unetflow.config.base import Strict
 from unetflow.core.types import Label
@@ -153,7 +153,7 @@ def measure_pieces(label: Label) -> NDArray[np.int64]:
 
     Ignored pixels belong to none.
     """
-    pieces = connected_components(label == 1, connectivity=2)
+    pieces = ski.measure.label(label == 1, connectivity=2)
     return np.bincount(pieces.ravel())[1:].astype(np.int64)
 
 

@@ -6,8 +6,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import skimage as ski
 from numpy.typing import NDArray
-from skimage.measure import label as connected_components
 
 from unetflow.annotations.class_map import ClassMap, object_pixels
 from unetflow.annotations.raster import RasterAnnotation, check_shape
@@ -158,4 +158,4 @@ def _describe(
 
 def _count_pieces(label: Label) -> int:
     foreground = np.where(label == IGNORE, 0, label)
-    return int(connected_components(foreground, background=0, connectivity=2).max())
+    return int(ski.measure.label(foreground, background=0, connectivity=2).max())

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import scipy
+import skimage as ski
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage import draw
 
 from unetflow.core.hashing import generator_for
 from unetflow.io.tiff_writer import write_tiff
@@ -60,7 +60,7 @@ def draw_nuclei(size: int, random: np.random.Generator) -> SyntheticImage:
     light += _debris(size, random)
     focus = random.uniform(0.7, 2.0)
     exposure = np.exp(random.uniform(np.log(0.03), np.log(0.3)))
-    blurred = ndimage.gaussian_filter(np.maximum(light, 0), focus)
+    blurred = scipy.ndimage.gaussian_filter(np.maximum(light, 0), focus)
     photons = random.poisson(blurred * FULL_WELL * exposure)
     grey = OFFSET + GAIN * (photons + random.normal(0, 2, photons.shape))
     return SyntheticImage(np.clip(grey, 0, 65535).round().astype(np.uint16), instances)
@@ -85,7 +85,7 @@ def _irregular_ellipse(
         edge += random.normal(0, 0.05) * np.cos(waves * angle + random.uniform(0, 2 * np.pi))
     edge *= random.uniform(8, 17)
     rows, columns = centre[0] + edge * np.sin(angle), centre[1] + edge * np.cos(angle)
-    inside: PixelIndices = draw.polygon(rows, columns, (size, size))
+    inside: PixelIndices = ski.draw.polygon(rows, columns, (size, size))
     return inside
 
 
@@ -104,17 +104,17 @@ def _debris(size: int, random: np.random.Generator) -> NDArray[np.float64]:
     area = (size / 256) ** 2
     for _ in range(random.poisson(25 * area)):
         place, radius = random.uniform(0, size, 2), random.uniform(1, 3)
-        specks[draw.disk(place, radius, shape=(size, size))] += random.uniform(0.3, 1.5)
+        specks[ski.draw.disk(place, radius, shape=(size, size))] += random.uniform(0.3, 1.5)
     for _ in range(random.poisson(3 * area)):
         steps = np.arange(random.uniform(40, 160))
         angle = random.uniform(0, 2 * np.pi) + random.normal(0, 0.01) * steps
         path = random.uniform(0, size, 2)[:, None] + np.cumsum([np.sin(angle), np.cos(angle)], 1)
         inside = np.all((path >= 0) & (path < size - 0.5), axis=0)
         fibres[tuple(path[:, inside].round().astype(int))] = random.uniform(0.5, 1.5)
-    return np.asarray(specks + ndimage.gaussian_filter(fibres, 0.8))
+    return np.asarray(specks + scipy.ndimage.gaussian_filter(fibres, 0.8))
 
 
 def _smooth_noise(size: int, sigma: float, random: np.random.Generator) -> NDArray[np.float64]:
     """Return Gaussian noise smoothed over `sigma` pixels, with mean 0 and deviation 1."""
-    noise = ndimage.gaussian_filter(random.normal(size=(size, size)), sigma, mode="reflect")
+    noise = scipy.ndimage.gaussian_filter(random.normal(size=(size, size)), sigma, mode="reflect")
     return np.asarray((noise - noise.mean()) / (noise.std() + 1e-12))

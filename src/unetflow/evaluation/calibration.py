@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from unetflow.core.types import IGNORE, Label, Probabilities
 from unetflow.inference.postprocessing import SMALLEST_PROBABILITY, apply_temperature
@@ -103,9 +103,7 @@ def fit_temperature(pixels: PixelSample) -> float:
     """
     if not pixels.truth.size:
         return 1.0
-    from scipy.optimize import minimize_scalar  # 0.2 s, which most commands need not spend
-
-    found = minimize_scalar(
+    found = scipy.optimize.minimize_scalar(
         lambda log_temperature: log_loss(pixels, float(np.exp(log_temperature))),
         bounds=np.log(TEMPERATURES),
         method="bounded",
@@ -119,7 +117,7 @@ def log_loss(pixels: PixelSample, temperature: float) -> float:
     inner = np.clip(pixels.probabilities.astype(np.float64), smallest, 1 - smallest)
     scaled = np.log(inner) / temperature
     of_truth = np.take_along_axis(scaled, pixels.truth[:, np.newaxis].astype(np.intp), axis=1)[:, 0]
-    return float(np.mean(logsumexp(scaled, axis=1) - of_truth))
+    return float(np.mean(scipy.special.logsumexp(scaled, axis=1) - of_truth))
 
 
 def describe_calibration(pixels: PixelSample, temperature: float, bins: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from unetflow.core.types import IGNORE, Label, Probabilities
@@ -88,9 +89,9 @@ def check_expectation(table: pd.DataFrame, views: int) -> dict[str, Any]:
     correlation = None
     known = table.dropna(subset="error")
     if len(known) >= 3 and min(known["expected_error"].nunique(), known["error"].nunique()) > 1:
-        from scipy import stats  # half a second, which most runs need not wait for
-
-        correlation = float(stats.spearmanr(known["expected_error"], known["error"]).statistic)
+        correlation = float(
+            scipy.stats.spearmanr(known["expected_error"], known["error"]).statistic
+        )
     counts = {"images": len(table), "views": views}
     return {**counts, "spearman": correlation, "definition": UNCERTAINTY_DEFINITION}
 

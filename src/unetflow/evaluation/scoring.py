@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import skimage as ski
 from numpy.typing import NDArray
-from skimage.filters import threshold_otsu
 
 from unetflow.config.evaluation import ScoreParameters
 from unetflow.core.types import IGNORE, Label
@@ -43,7 +43,7 @@ def segment_by_otsu(
     values = grey if inside is None else grey[inside]
     if not values.size or values.min() == values.max():
         return np.zeros(grey.shape, bool)
-    above: NDArray[np.bool_] = grey > threshold_otsu(values)
+    above: NDArray[np.bool_] = grey > ski.filters.threshold_otsu(values)
     return above if bright else ~above
 
 

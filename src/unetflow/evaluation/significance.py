@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
 
 RESAMPLES = 9999
@@ -102,11 +103,9 @@ def bootstrap_interval(
         statistic: Takes the samples and the `axis` to reduce, as for `scipy.stats.bootstrap`.
         seed: Seed of the resampling.
     """
-    from scipy import stats  # half a second, which most runs need not wait for
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of SciPy about results that do not vary, seen below
-        found = stats.bootstrap(
+        found = scipy.stats.bootstrap(
             samples,
             statistic,
             paired=True,
@@ -181,6 +180,4 @@ def signed_rank(differences: NDArray[np.float64]) -> float | None:
     different = differences[differences != 0]
     if len(different) < _FEWEST:
         return None
-    from scipy import stats  # half a second, which most runs need not wait for
-
-    return float(stats.wilcoxon(different).pvalue)
+    return float(scipy.stats.wilcoxon(different).pvalue)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import skimage as ski
 from numpy.typing import NDArray
-from skimage.measure import label as connected_components
 
 from unetflow.config.evaluation import EvaluationParameters
 from unetflow.core.types import IGNORE, Label, Probabilities
@@ -151,4 +151,4 @@ def choose_best(dice: NDArray[np.float64], allowed: NDArray[np.bool_]) -> tuple[
 
 
 def _find_objects(found: NDArray[np.bool_]) -> NDArray[np.intp]:
-    return np.asarray(connected_components(found, connectivity=2), np.intp)
+    return np.asarray(ski.measure.label(found, connectivity=2), np.intp)

@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import Annotated, NamedTuple, Self
 
 import numpy as np
+import scipy
+import skimage as ski
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import expit, logit, softmax
-from skimage.morphology import remove_small_objects as keep_large_objects
 
 from unetflow.config.mask_export import ObjectParameters
 from unetflow.core.types import Label, Probabilities
@@ -191,7 +191,7 @@ def remove_small_objects(label: Label, min_size: int) -> Label:
     """
     if min_size <= 1:
         return label
-    kept = keep_large_objects(label == 1, max_size=min_size - 1, connectivity=2)
+    kept = ski.morphology.remove_small_objects(label == 1, max_size=min_size - 1, connectivity=2)
     return np.asarray(kept, np.uint8)
 
 
@@ -210,10 +210,14 @@ def apply_temperature(probabilities: Probabilities, temperature: float) -> Proba
         return probabilities
     inner = np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     if probabilities.shape[-1] == 1:
-        return np.asarray(expit(logit(inner) / np.float32(temperature)), np.float32)
-    return np.asarray(softmax(np.log(inner) / np.float32(temperature), axis=-1), np.float32)
+        return np.asarray(
+            scipy.special.expit(scipy.special.logit(inner) / np.float32(temperature)), np.float32
+        )
+    return np.asarray(
+        scipy.special.softmax(np.log(inner) / np.float32(temperature), axis=-1), np.float32
+    )
 
 
 def scale_threshold(threshold: float, temperature: float) -> float:
     """Return the threshold that selects the same pixels after the temperature as before it."""
-    return float(expit(logit(threshold) / temperature))
+    return float(scipy.special.expit(scipy.special.logit(threshold) / temperature))

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.special import expit
 
 from unetflow.core.types import Label, Probabilities
 from unetflow.instances.objects import Objects
@@ -194,7 +194,7 @@ class ObjectConfidence(BaseModel):
         log_odds = np.full(len(evidence.area), self.intercept)
         for name, term in self.terms.items():
             log_odds += term.weight * np.clip(features[name], term.low, term.high)
-        return np.asarray(expit(log_odds), np.float64)
+        return np.asarray(scipy.special.expit(log_odds), np.float64)
 
 
 def average_confidences(members: Sequence[ObjectConfidence | None]) -> ObjectConfidence | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import skimage as ski
 from numpy.typing import NDArray
 
 Ring: TypeAlias = NDArray[np.int64]
@@ -23,9 +24,7 @@ def trace_outlines(numbers: NDArray[np.unsignedinteger]) -> dict[int, list[Polyg
 
     The polygons are by the objects' numbers `(height, width)`, 0 for none, in ascending order.
     """
-    from skimage.measure import label as connected_components
-
-    parts = np.pad(connected_components(numbers, background=0, connectivity=1), 1)
+    parts = np.pad(ski.measure.label(numbers, background=0, connectivity=1), 1)
     level, upright = _find_sides(parts)
     polygons: dict[int, dict[int, Polygon]] = defaultdict(dict)
     for ring in close_rings(follow_sides(level, upright)):

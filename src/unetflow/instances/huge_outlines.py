@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
+import scipy
+import skimage as ski
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components as join_pairs
 
 from unetflow.instances.contours import (
     Polygon,
@@ -55,8 +55,6 @@ def _find_strip_runs(
     A part of the object, connected at edges, is named after its first pixel: 1 + the sum of the
     row and the column times the strides, of which the pixel has the smallest.
     """
-    from skimage.measure import label as connected_components
-
     height, width = shape
     step = max(max_pixels // width, 1)
     borders = Borders(width, connectivity=1)
@@ -72,7 +70,7 @@ def _find_strip_runs(
             (known.start, known.stop), (0, width)
         )
         parts = np.zeros((last - first, width + 2), np.int64)
-        parts[:, 1:-1] = connected_components(mask[1:-1, 1:-1], connectivity=1)
+        parts[:, 1:-1] = ski.measure.label(mask[1:-1, 1:-1], connectivity=1)
         numbers = np.arange(int(parts.max()) + 1) + count
         numbers[0] = 0
         region = Region((place, 0), (first, last), (0, width))
@@ -83,8 +81,10 @@ def _find_strip_runs(
         above.append(_shift(find_runs(parts, np.where(mask[:-2], parts, 0)), first))
         below.append(_shift(find_runs(parts, np.where(mask[2:], parts, 0)), first + 1))
     one, other = np.concatenate(contacts, axis=1)
-    graph = coo_array((np.ones(len(one), bool), (one, other)), shape=(count + 1, count + 1))
-    group = join_pairs(graph, directed=False)[1]
+    graph = scipy.sparse.coo_array(
+        (np.ones(len(one), bool), (one, other)), shape=(count + 1, count + 1)
+    )
+    group = scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
     every = np.concatenate(names)
     lowest = np.full(group.max() + 1, np.iinfo(np.int64).max)
     np.minimum.at(lowest, group, every)

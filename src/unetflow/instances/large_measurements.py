@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import skimage as ski
 
 from unetflow.instances.large_objects import MAX_WINDOW, LargeObjects
 from unetflow.instances.objects import complete_table, measure_pixels
@@ -53,8 +54,6 @@ def _measure_strips(objects: LargeObjects, image: LazyImage, number: int) -> pd.
     The perimeter is a sum over pixels, each of which sees two rows on either side of it. At the cut
     edges of a strip it is wrong, and by the same amount at those of what two strips share.
     """
-    from skimage.measure import perimeter
-
     top, left, bottom, right = map(int, objects.boxes[number - 1])
     step = max(MAX_WINDOW // (right - left), _SHARED_ROWS)
     area, length = 0, 0.0
@@ -64,9 +63,9 @@ def _measure_strips(objects: LargeObjects, image: LazyImage, number: int) -> pd.
             last = min(first + step, bottom)
             end = min(last + _SHARED_ROWS, bottom)
             inside = read((first - top, end - top), (0, right - left))
-            length += perimeter(inside)
+            length += ski.measure.perimeter(inside)
             if last < bottom:
-                length -= perimeter(inside[last - first :])
+                length -= ski.measure.perimeter(inside[last - first :])
             own = inside[: last - first]
             area += int(np.count_nonzero(own))
             centre += (

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import scipy
+import skimage as ski
 from numpy.typing import NDArray
 
 from unetflow.config.mask_export import ObjectParameters
@@ -151,9 +153,7 @@ def number_objects(
 
 def _connect(values: NDArray[np.generic], connectivity: int) -> NDArray[np.int32]:
     """Label the connected regions of equal values except 0."""
-    from skimage.measure import label as connected_components
-
-    numbers = connected_components(values, background=0, connectivity=connectivity)
+    numbers = ski.measure.label(values, background=0, connectivity=connectivity)
     return np.asarray(numbers, np.int32)
 
 
@@ -161,14 +161,11 @@ def _measure_distances(
     mask: NDArray[np.bool_], settings: ObjectParameters, connectivity: int
 ) -> Terrain:
     """Return the distances to the outside of a mask, with the seeds among them."""
-    from scipy import ndimage
-    from skimage.feature import peak_local_max
-
     if mask.all():  # the distances are undefined
         return _without_seeds(mask, connectivity)
     pieces = _connect(mask, connectivity)
-    distance = ndimage.distance_transform_edt(mask)
-    seeds = peak_local_max(
+    distance = scipy.ndimage.distance_transform_edt(mask)
+    seeds = ski.feature.peak_local_max(
         distance,
         min_distance=settings.min_distance,
         threshold_abs=np.nextafter(settings.min_height, 0),  # the height itself is sufficient
@@ -231,10 +228,8 @@ def measure_pixels(
     numbers: NDArray[np.unsignedinteger], image: NDArray[np.generic]
 ) -> pd.DataFrame:
     """Return the number of each object and its measurements in pixels; see `measure_objects`."""
-    from skimage.measure import regionprops_table
-
     properties = ("label", "area", "centroid", "bbox", "perimeter", "intensity_mean")
-    found = regionprops_table(numbers, image, properties)
+    found = ski.measure.regionprops_table(numbers, image, properties)
     table = pd.DataFrame(
         {
             "object": found["label"],

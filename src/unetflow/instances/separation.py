@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
+import scipy
+import skimage as ski
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy import ndimage
-from skimage.measure import label as connected_components
 
 from unetflow.core.types import ObjectOutput
 from unetflow.instances.watershed import PartRule, Terrain, flood_large_parts
@@ -95,8 +95,8 @@ def _find_terrain(
     mask: NDArray[np.bool_], landscape: NDArray[np.float32], separation: Separation
 ) -> Terrain:
     """Return the smoothed landscape with the seeds in it."""
-    pieces = np.asarray(connected_components(mask, connectivity=_CORNERS), np.int32)
-    hills = ndimage.gaussian_filter(np.where(mask, landscape, 0), separation.smoothing)
+    pieces = np.asarray(ski.measure.label(mask, connectivity=_CORNERS), np.int32)
+    hills = scipy.ndimage.gaussian_filter(np.where(mask, landscape, 0), separation.smoothing)
     return Terrain(pieces, hills, _find_seeds(hills, mask, separation), _CORNERS)
 
 
@@ -108,7 +108,7 @@ def _find_seeds(
     Of equally high maxima that are too close, the first one row by row stays.
     """
     reach = separation.min_distance
-    highest = ndimage.maximum_filter(hills, 2 * reach - 1, mode="nearest")
+    highest = scipy.ndimage.maximum_filter(hills, 2 * reach - 1, mode="nearest")
     is_maximum = mask & (hills == highest) & (hills >= np.float32(separation.seed_threshold))
     places = np.argwhere(is_maximum)
     places = places[np.argsort(-hills[tuple(places.T)], kind="stable")]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import skimage as ski
 from numpy.typing import NDArray
 
 from unetflow.tiling.regions import Edge
@@ -57,8 +58,6 @@ def flood(terrain: Terrain, seeds: NDArray[np.intp]) -> NDArray[np.int32]:
         the seeds have the numbers from 1 on in the order of the seeds, the pieces without a seed
         the next ones.
     """
-    from skimage.segmentation import watershed
-
     hills, pieces = terrain.hills, terrain.pieces
     if not len(seeds):
         return pieces
@@ -69,7 +68,7 @@ def flood(terrain: Terrain, seeds: NDArray[np.intp]) -> NDArray[np.int32]:
     table[without] = len(seeds) + 1 + np.arange(np.count_nonzero(without))
     markers = table[pieces]
     markers[rows, columns] = 1 + np.arange(len(seeds))
-    flooded = watershed(-hills, markers, terrain.connectivity, mask=pieces > 0)
+    flooded = ski.segmentation.watershed(-hills, markers, terrain.connectivity, mask=pieces > 0)
     return np.asarray(flooded, np.int32)
 
 

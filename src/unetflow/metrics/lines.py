@@ -3,9 +3,9 @@
 import math
 
 import numpy as np
+import scipy
+import skimage as ski
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.morphology import skeletonize
 
 from unetflow.metrics.shared import ClassMasks, Mask, define
 
@@ -87,8 +87,8 @@ def score_centreline(masks: ClassMasks) -> dict[str, float]:
     if not masks.found.any():
         return dict.fromkeys(CENTRELINE, 0.0)
     box = masks.crop()
-    precision = _share_inside(skeletonize(box.found), box.true)
-    recall = _share_inside(skeletonize(box.true), box.found)
+    precision = _share_inside(ski.morphology.skeletonize(box.found), box.true)
+    recall = _share_inside(ski.morphology.skeletonize(box.true), box.found)
     both = precision + recall
     return {
         "cldice": 2 * precision * recall / both if both else 0.0,
@@ -107,7 +107,7 @@ def _distances(
     codes: NDArray[np.uint8], others: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return distance to the other outline and length of each corner, sorted by both."""
-    far = ndimage.distance_transform_edt(_LENGTHS[others] == 0)
+    far = scipy.ndimage.distance_transform_edt(_LENGTHS[others] == 0)
     on_outline = _LENGTHS[codes] > 0
     distances, lengths = far[on_outline], _LENGTHS[codes[on_outline]]
     order = np.lexsort((lengths, distances))

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import digamma
 
 from unetflow.core.types import IGNORE, Label, Probabilities
 from unetflow.metrics.shared import define
@@ -123,7 +123,9 @@ def _average_precision(positives: NDArray[np.int64], negatives: NDArray[np.int64
     # of 1 / (h + k + misses) is a difference of two digamma functions.
     highest = hits / (hits + misses - more_found)
     before = hits - found
-    lowest = 1 - misses / found * (digamma(hits + misses + 1) - digamma(before + misses + 1))
+    lowest = 1 - misses / found * (
+        scipy.special.digamma(hits + misses + 1) - scipy.special.digamma(before + misses + 1)
+    )
     unknown = np.where(np.flatnonzero(occupied) < BINS - _TIED, 0, shares)
     error = max(unknown @ (highest - precision), unknown @ (precision - lowest))
     return RankingScore(float(shares @ precision), float(error))

@@ -4,10 +4,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
+import skimage as ski
 from numpy.typing import NDArray
-from scipy import ndimage
-from skimage.metrics import contingency_table
-from skimage.segmentation import expand_labels, relabel_sequential
 
 from unetflow.metrics.shared import ClassMasks, Definition, define, ratio
 
@@ -135,8 +134,10 @@ def count_overlaps(true: NDArray[np.integer], found: NDArray[np.integer]) -> Con
             need not be consecutive.
         found: Likewise, the same shape.
     """
-    table = contingency_table(
-        relabel_sequential(true)[0], relabel_sequential(found)[0], sparse_type="array"
+    table = ski.metrics.contingency_table(
+        ski.segmentation.relabel_sequential(true)[0],
+        ski.segmentation.relabel_sequential(found)[0],
+        sparse_type="array",
     ).astype(np.int64)
     overlaps = table[1:, 1:].tocoo()
     order = np.lexsort((overlaps.col, overlaps.row))
@@ -159,7 +160,7 @@ def select_objects(
     See `score_instances` for the arguments.
     """
     if found_objects is None:
-        found, _ = ndimage.label(masks.found, _EIGHT_NEIGHBOURS)
+        found, _ = scipy.ndimage.label(masks.found, _EIGHT_NEIGHBOURS)
     else:
         found = np.where(masks.found, found_objects, 0)
     return np.where(masks.true, instances, 0), found
@@ -237,12 +238,12 @@ def score_membranes(masks: ClassMasks) -> dict[str, float]:
     """Return the scores of `MEMBRANES` for the class of the boundaries."""
     wrong = int(np.count_nonzero(masks.true != masks.found))
     error = wrong / max(int(np.count_nonzero(masks.counted)), 1)
-    true, _ = ndimage.label(masks.counted & ~masks.true)
-    found, _ = ndimage.label(masks.counted & ~masks.found)
+    true, _ = scipy.ndimage.label(masks.counted & ~masks.true)
+    found, _ = scipy.ndimage.label(masks.counted & ~masks.found)
     if not true.any() or not found.any():
         equal = float(not true.any())
         return {"v_rand": equal, "v_info": equal, "pixel_error": error}
-    grown = expand_labels(found, distance=sum(found.shape))
+    grown = ski.segmentation.expand_labels(found, distance=sum(found.shape))
     overlaps = count_overlaps(true, np.where(true > 0, grown, 0))
     return {
         "v_rand": rand_score(overlaps),

@@ -7,9 +7,9 @@ import base64
 import io
 
 import numpy as np
+import skimage as ski
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.segmentation import find_boundaries
 
 from unetflow.core.types import IGNORE, Label, PixelArray
 from unetflow.data.samples import Sample
@@ -77,7 +77,9 @@ def find_outlines(label: Label) -> NDArray[np.bool_]:
     The outline lies inside the foreground, so that its edge is the mask's edge. Ignored pixels are
     background.
     """
-    outlines: NDArray[np.bool_] = find_boundaries(np.where(label == IGNORE, 0, label), mode="inner")
+    outlines: NDArray[np.bool_] = ski.segmentation.find_boundaries(
+        np.where(label == IGNORE, 0, label), mode="inner"
+    )
     return outlines
 
 
@@ -95,7 +97,7 @@ def draw_objects(
             on.
     """
     drawn, table = picture.copy(), np.asarray(colours, np.uint8)
-    outline = find_boundaries(numbers, mode="inner")
+    outline = ski.segmentation.find_boundaries(numbers, mode="inner")
     drawn[outline] = table if table.ndim == 1 else table[numbers[outline] - 1]
     return drawn
 

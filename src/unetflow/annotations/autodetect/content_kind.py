@@ -12,9 +12,9 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import scipy
+import skimage as ski
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes
-from skimage.measure import label as connected_components
 
 from unetflow.annotations.layouts.find_pairs import LayoutOptions
 from unetflow.annotations.layouts.folders import escape_pattern, find_folder_pairs, find_keys
@@ -218,8 +218,8 @@ def _is_one_region(inside: Inside) -> bool:
     area = int(inside.sum())
     if not _MIN_COVERED * inside.size <= area < inside.size:
         return False
-    largest = np.bincount(connected_components(inside, connectivity=2).ravel())[1:].max()
-    holes = int(binary_fill_holes(inside).sum()) - area
+    largest = np.bincount(ski.measure.label(inside, connectivity=2).ravel())[1:].max()
+    holes = int(scipy.ndimage.binary_fill_holes(inside).sum()) - area
     return bool(area - largest + holes <= _MAX_STRAY * area)
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import skimage as ski
 from numpy.typing import NDArray
-from skimage.measure import label as connected_components
 
 from unetflow.annotations.class_map import ClassMap
 from unetflow.annotations.raster import MIN_OF_LARGEST, InstanceMask, MixedMask, SemanticMask
@@ -121,7 +121,7 @@ def measure_values(mask: NDArray[np.integer], class_map: ClassMap) -> ValuePiece
     objects = values[is_object].astype(np.int64)
     ranks = np.where(is_object, np.cumsum(is_object), 0)[places.reshape(rows, -1)]
     areas = np.bincount(ranks.ravel())
-    pieces = connected_components(ranks, background=0, connectivity=2)
+    pieces = ski.measure.label(ranks, background=0, connectivity=2)
     sizes, owners = np.bincount(pieces.ravel()), np.zeros(int(pieces.max()) + 1, np.int64)
     owners[pieces.ravel()] = ranks.ravel()
     largest = np.zeros_like(areas)

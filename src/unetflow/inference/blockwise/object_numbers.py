@@ -15,10 +15,8 @@ that it touches along most pixels of a border.
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components as join_pairs
 
 from unetflow.core.types import IGNORE
 from unetflow.instances.watershed import PartRule, flood_large_parts
@@ -206,7 +204,7 @@ def _locate(region: Region, parts: _Parts, width: int) -> Numbers:
     rows, columns = np.divmod(first[1:], max(region.shape[1], 1))
     top, left = region.rows[0], region.columns[0]
     boxes = np.zeros((count, 4), np.int64)
-    for part, (own_rows, own_columns) in enumerate(ndimage.find_objects(parts.numbers)):
+    for part, (own_rows, own_columns) in enumerate(scipy.ndimage.find_objects(parts.numbers)):
         boxes[part] = own_rows.start, own_columns.start, own_rows.stop, own_columns.stop
     places = (rows + top) * width + columns + left
     return np.column_stack([places, boxes + np.array([top, left, top, left])])
@@ -228,8 +226,10 @@ def _join_loose(
     """
     size = len(is_loose)
     both = is_loose[one] & is_loose[other]
-    graph = coo_array((np.ones(both.sum(), bool), (one[both], other[both])), shape=(size, size))
-    group = join_pairs(graph, directed=False)[1].astype(np.int64)
+    graph = scipy.sparse.coo_array(
+        (np.ones(both.sum(), bool), (one[both], other[both])), shape=(size, size)
+    )
+    group = scipy.sparse.csgraph.connected_components(graph, directed=False)[1].astype(np.int64)
     # Each group is named after its first part.
     name = np.zeros(group.max(initial=0) + 1, np.int64)
     name[group[::-1]] = np.arange(size)[::-1]

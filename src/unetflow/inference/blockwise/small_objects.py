@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import scipy
+import skimage as ski
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components as join_pairs
-from skimage.measure import label as connected_components
 
 from unetflow.core.types import Label
 from unetflow.inference.blockwise.image_blocks import Block
@@ -57,14 +56,16 @@ class SmallObjects:
             first += len(at_border)
             pairs.append(np.unique(borders.add(block, objects, numbers), axis=1))
         one, other = np.concatenate(pairs, axis=1)
-        graph = coo_array((np.ones(len(one), bool), (one, other)), shape=(first, first))
-        piece_of = join_pairs(graph, directed=False)[1]
+        graph = scipy.sparse.coo_array(
+            (np.ones(len(one), bool), (one, other)), shape=(first, first)
+        )
+        piece_of = scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
         area = np.bincount(piece_of, weights=np.concatenate(areas))
         return np.asarray(area[piece_of] >= self._min_size)
 
 
 def _find_objects(label: Label) -> NDArray[np.intp]:
-    return np.asarray(connected_components(label == 1, connectivity=2), np.intp)
+    return np.asarray(ski.measure.label(label == 1, connectivity=2), np.intp)
 
 
 def _border_objects(objects: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -17,7 +17,7 @@ from unetflow.data.samples import INSTANCES, Sample, SampleFolder, write_sample
 from unetflow.evaluation import object_tuning
 from unetflow.evaluation.object_tuning import choose_separation, choose_watershed, tune_objects
 from unetflow.inference.postprocessing import NetworkOutputs, Postprocessing
-from unetflow.instances.separation import Separation, seed_landscape
+from unetflow.instances.separation import Separation, seed_landscape, separate_objects
 from unetflow.io.tiff_writer import write_tiff
 from unetflow.metrics.regions import IOU_PERCENTAGES, mean_f1, score_instances
 from unetflow.metrics.shared import ClassMasks
@@ -276,7 +276,7 @@ def test_an_object_of_the_wrong_class_is_no_hit():
     for found, expected in (([1, 1, 0, 2, 2], 1), ([1, 1, 0, 1, 1], (2 / 3 + 0) / 2), ([0] * 5, 0)):
         outputs = NetworkOutputs(np.eye(3, dtype=np.float32)[[found]], None)
         case = object_tuning._Case(label, numbers, outputs)
-        assert case.score(rule) == pytest.approx(expected)
+        assert case.score(rule)[0] == pytest.approx(expected)
 
 
 def store(folder, sample_id, numbers, true=None):
@@ -323,7 +323,8 @@ def test_corrected_samples_of_any_split_are_tuned_on_and_the_log_says_which(tmp_
 def test_a_network_with_outputs_for_objects_has_seeds_even_where_nothing_is_numbered(tmp_path):
     known = {"b": store(tmp_path, "b", CLUMP)}
     untuned = tune(tmp_path, known, {"validation": ["b"], "training": []}, ("distance",))
-    assert untuned.separation == Separation(seed_threshold=0.5, min_distance=1)
+    start = Separation(seed_threshold=0.1, min_distance=2, prominence=0.1)
+    assert untuned.separation == start
     assert untuned.fitted is None
 
 
@@ -339,3 +340,55 @@ def test_candidates_are_compared_on_a_part_of_many_training_images(tmp_path, mon
 
     choose_watershed(predict, samples, samples.instances, TUNED)
     assert len(seen) == 2
+
+
+class Rated:
+    """An image with a score and an error of the count for each smallest object."""
+
+    def __init__(self, ratings):
+        self.ratings, self.asked = ratings, []
+
+    def score(self, postprocessing):
+        self.asked.append(postprocessing.min_object_size)
+        return self.ratings[postprocessing.min_object_size]
+
+
+def test_of_candidates_that_are_as_good_the_one_that_counts_best_is_taken():
+    one = Rated({0: (0.800, -9), 5: (0.795, -2), 10: (0.792, 3), 15: (0.7, 0)})
+    two = Rated({0: (0.700, -1), 5: (0.699, -1), 10: (0.699, -1), 15: (0.6, 0)})
+    search = object_tuning._Search([one, two])
+    sizes = [TUNED.model_copy(update={"min_object_size": size}) for size in (0, 5, 10, 15)]
+    best = search.ascend(sizes[0], [lambda best: sizes])
+    assert best.min_object_size == 0
+    assert search.count_best(best).min_object_size == 10  # 2 too many; the others 3 or 10 too few
+    assert sorted(one.asked) == [0, 5, 10, 15]  # each candidate is tried once
+
+
+def test_small_and_large_objects_part_where_no_distance_suits_both():
+    """Large cells have bumps that are 25 pixels apart, tiny ones lie 8 pixels apart."""
+    numbers = disks((40, 40), (40, 95), shape=(140, 140), radius=30)
+    for place in ((100, 20), (100, 28), (120, 60), (120, 68)):
+        numbers[disks(place, shape=(140, 140), radius=4) > 0] = numbers.max() + 1
+    outputs = object_targets(numbers, ("distance",)) / np.float32(255)
+    bumps = np.cos(np.arange(140) / 4)[np.newaxis, :, np.newaxis]
+    is_large = ((numbers == 1) | (numbers == 2))[:, :, np.newaxis]
+    outputs = np.where(is_large, 2 * np.minimum(outputs, 0.4) + 0.04 * bumps, outputs)
+    outputs = np.clip(outputs, 0, 1).astype(np.float32)
+    landscape = seed_landscape(outputs, ("distance",))
+    foreground = (numbers > 0).astype(np.float32)[:, :, np.newaxis]
+    label = np.minimum(numbers, 1).astype(np.uint8)
+    samples = {"0": Sample(np.zeros((140, 140, 1), np.uint8), label)}
+    chosen, score = choose_separation(
+        lambda image: NetworkOutputs(foreground, landscape), samples, lambda name: numbers, TUNED
+    )
+    assert chosen.separation.prominence > 0
+    assert score > 0.9
+    ready = chosen.with_objects(ObjectParameters())
+    found = ready.segment(NetworkOutputs(foreground, landscape)).objects
+    assert len(found.classes) == numbers.max()
+    alone = [
+        chosen.separation.model_copy(update={"prominence": 0.0, "min_distance": distance})
+        for distance in range(1, 31)
+    ]
+    counts = {int(separate_objects(numbers > 0, landscape, rule).max()) for rule in alone}
+    assert numbers.max() not in counts

@@ -54,14 +54,17 @@ def test_rules_for_objects_are_medians_where_all_members_have_one(members):
     fitted = [
         ObjectParameters(method="watershed", min_distance=d, min_height=d / 2) for d in (3, 8)
     ]
-    seeds = [Separation(seed_threshold=t, min_distance=d) for t, d in ((0.2, 4), (0.6, 6))]
+    seeds = [
+        Separation(seed_threshold=t, min_distance=d, prominence=p)
+        for t, d, p in ((0.2, 4, 0.1), (0.6, 6, 0.3))
+    ]
     each = [
         Postprocessing(threshold=0.5, separation=separation, fitted=rule)
         for separation, rule in zip(seeds, fitted, strict=True)
     ]
     with_rules = [m.with_postprocessing(p) for m, p in zip(members, each, strict=True)]
     found = average_segmenters(with_rules).postprocessing
-    assert found.separation == Separation(seed_threshold=0.4, min_distance=5)
+    assert found.separation == Separation(seed_threshold=0.4, min_distance=5, prominence=0.2)
     assert (found.fitted.method, found.fitted.min_distance) == ("watershed", 6)
     assert found.fitted.min_height == pytest.approx(2.75)
     some = [with_rules[0], members[1]]

@@ -74,11 +74,12 @@ def test_connected_components_are_always_those_of_the_whole_image(
     st.integers(9, 40),
     st.integers(1, 6),
     st.floats(0, 0.9),
+    st.sampled_from([0.0, 0.02, 0.2]),
     st.sampled_from([0, 5, 40]),
     st.booleans(),
 )
 def test_the_learned_watershed_is_that_of_the_whole_image_where_pieces_fit_into_the_halo(
-    seed, edge, distance, threshold, min_size, two_classes
+    seed, edge, distance, threshold, prominence, min_size, two_classes
 ):
     random = np.random.default_rng(seed)
     label = blobs(random, (70, 83), 2, 0.45, 30).astype(np.uint8)
@@ -86,7 +87,7 @@ def test_the_learned_watershed_is_that_of_the_whole_image_where_pieces_fit_into_
         label[:, 40:] *= 2
     landscape = ndimage.gaussian_filter(random.random(label.shape), 1).astype(np.float32)
     landscape = (landscape - landscape.min()) / np.ptp(landscape)
-    separation = Separation(seed_threshold=threshold, min_distance=distance)
+    separation = Separation(seed_threshold=threshold, min_distance=distance, prominence=prominence)
     tuned = rule(separation=separation, min_size=min_size)
     whole = assert_is_whole(tuned, label, landscape, edge=edge, halo=30)
     if label.any():
@@ -143,7 +144,8 @@ def test_a_piece_of_many_touching_objects_larger_than_the_halo_is_separated_as_a
     for box in ndimage.find_objects(numbers):
         landscape[box] += ndimage.distance_transform_edt(np.pad(label[box], 1))[1:-1, 1:-1] / 12
     noise = np.random.default_rng(0).random(label.shape, np.float32)
-    tuned = rule(separation=Separation(seed_threshold=0.4, min_distance=6), min_size=min_size)
+    seeds = Separation(seed_threshold=0.4, min_distance=6, prominence=0.05)
+    tuned = rule(separation=seeds, min_size=min_size)
     assert_is_whole(tuned, label, landscape + noise / 1000, edge=40, halo=30)
 
 

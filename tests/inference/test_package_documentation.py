@@ -90,7 +90,8 @@ def test_the_snippet_gives_the_objects_of_the_segmenter(
         instances = "none"
         fitted = ObjectParameters(method="watershed", min_distance=distance, min_height=1.5)
     elif instances != "none":
-        separation = Separation(seed_threshold=0.25, min_distance=distance)
+        prominence = {1: 0.0, 6: 0.05}[distance]
+        separation = Separation(seed_threshold=0.25, min_distance=distance, prominence=prominence)
     settings = settings_of(classes, instances, separation=separation, fitted=fitted, **tuned)
     probabilities, outputs = noisy_output(len(classes), settings.object_outputs)
     text = read(settings, probabilities)
@@ -108,7 +109,7 @@ def test_the_snippet_gives_the_objects_of_the_segmenter(
 
 
 def test_the_numbers_are_named():
-    separation = Separation(seed_threshold=0.3, min_distance=8)
+    separation = Separation(seed_threshold=0.3, min_distance=8, prominence=0.15)
     settings = settings_of(
         CLASSES[:2],
         "both",
@@ -124,6 +125,7 @@ def test_the_numbers_are_named():
         "`distance * (1 - boundary)`",
         "standard deviation of 2.0 pixels",
         "at least 0.3 high, and at least 8 pixels apart",
+        "the landscape falls by at least 0.15",
         "objects of fewer than 28 pixels",
         "probability of cell. Then the outputs for objects, also from 0 to 1: object boundary, the",
         "config.unetflow",

@@ -21,10 +21,15 @@ _log = logging.getLogger(__name__)
 
 MOST_PIXELS = 2**23
 """Pixels that candidates are compared on: as many whole images as fit, evenly chosen."""
-_SEED_THRESHOLDS = tuple(float(threshold) for threshold in np.arange(1, 9) / 10)
+_START = Separation(seed_threshold=0.1, min_distance=2, prominence=0.1)
+"""What the search begins with, and what stays where nothing is known about objects."""
+_SEED_THRESHOLDS = (0.05, *(float(threshold) for threshold in np.arange(1, 9) / 10))
+_PROMINENCES = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)
 _THRESHOLD_STEPS = (-0.2, -0.1, -0.05, 0.05, 0.1, 0.2)
-_FRACTIONS_OF_RADIUS = (0.25, 0.5, 0.75, 1.0)
+_FRACTIONS_OF_RADIUS = (0.1, 0.25, 0.5, 0.75, 1.0)
 _ROUNDS = 2
+_AS_GOOD = 0.01
+"""Candidates whose F1 is lower by no more are as good; the one that counts best is taken."""
 
 Numbers = Callable[[str], NDArray[np.unsignedinteger] | None]
 """Returns the number of each pixel's true object in a sample `(height, width)`; None if unknown."""
@@ -39,23 +44,62 @@ class _Case:
     numbers: NDArray[np.unsignedinteger]
     outputs: NetworkOutputs
 
-    def score(self, postprocessing: Postprocessing) -> float:
-        """Return `mean_f1` outside of ignored pixels, as a mean over the classes that occur."""
+    def score(self, postprocessing: Postprocessing) -> tuple[float, int]:
+        """Return the score of a candidate, and by how many objects it finds too many.
+
+        The score is `mean_f1` outside of ignored pixels, as a mean over the classes that occur.
+        """
         objects = postprocessing.segment(self.outputs).objects
         assert objects is not None  # noqa: S101 - candidates have a rule for objects
         found = np.where(self.label == IGNORE, 0, objects.numbers)
         true_class = np.where(self.numbers > 0, self.label, 0)
         found_class = np.concatenate([[0], objects.classes])[found]
         classes = np.setdiff1d(np.union1d(true_class, found_class), 0)
+        excess = _count(found) - _count(self.numbers)
         if len(classes) < 2:
-            return mean_f1(self.numbers, found)
+            return mean_f1(self.numbers, found), excess
         scores = [
             mean_f1(
                 np.where(true_class == c, self.numbers, 0), np.where(found_class == c, found, 0)
             )
             for c in classes
         ]
-        return float(np.mean(scores))
+        return float(np.mean(scores)), excess
+
+
+class _Search:
+    """Compares candidates on the same images, each one once."""
+
+    def __init__(self, cases: Sequence[_Case]) -> None:
+        self._cases = cases
+        self._tried: dict[str, tuple[float, int, Postprocessing]] = {}
+
+    def score(self, candidate: Postprocessing) -> float:
+        """Return the mean score of the images."""
+        key = candidate.model_dump_json()
+        if key not in self._tried:
+            scores = [case.score(candidate) for case in self._cases]
+            mean = float(np.mean([score for score, _ in scores]))
+            self._tried[key] = mean, sum(excess for _, excess in scores), candidate
+        return self._tried[key][0]
+
+    def ascend(
+        self, best: Postprocessing, ways: Sequence[_Vary], rounds: int = 1
+    ) -> Postprocessing:
+        """Replace each value in turn by the best of its candidates, if that is better."""
+        for _ in range(rounds):
+            for list_candidates in ways:
+                best = max([best, *list_candidates(best)], key=self.score)
+        return best
+
+    def count_best(self, best: Postprocessing) -> Postprocessing:
+        """Return the candidate that counts best among those that are as good as the best one.
+
+        The F1 hardly sees a few objects too many or too few, and a count sees nothing else.
+        """
+        lowest = self.score(best) - _AS_GOOD
+        as_good = [tried for tried in self._tried.values() if tried[0] >= lowest]
+        return min(as_good, key=lambda tried: (abs(tried[1]), -tried[0]))[2]
 
 
 def tune_objects(
@@ -105,7 +149,8 @@ def choose_separation(
     The score is the mean over images of the mean F1 over IoU above 0.50, 0.55 ... 0.95; of several
     classes it is the mean over those that occur. Starting from the threshold that was tuned for
     pixels, each value in turn is replaced by the best of its candidates while the others stay,
-    twice over. A candidate replaces the present value only if it is better.
+    twice over. A candidate replaces the present value only if it is better. Of all that were
+    compared and are as good but for 0.01, the one with the smallest error of the count is taken.
 
     Args:
         predict: Returns the outputs of an image, with calibrated probabilities.
@@ -122,10 +167,8 @@ def choose_separation(
     radius = _median_radius(cases)
     if radius is None:
         return _with_untuned_seeds(tuned), math.nan
-    distances = _distances(radius)
-    start = Separation(seed_threshold=0.5, min_distance=distances[0])
     best = tuned.model_copy(
-        update={"min_object_size": 0, "separation": start, "objects": ObjectParameters()}
+        update={"min_object_size": 0, "separation": _START, "objects": ObjectParameters()}
     )
 
     def vary(name: str, values: Sequence[float]) -> _Vary:
@@ -136,10 +179,15 @@ def choose_separation(
 
         return list_candidates
 
-    seeds = vary("seed_threshold", _SEED_THRESHOLDS), vary("min_distance", distances)
-    score = _score_of(cases)
-    best = _ascend(best, [*seeds, _vary_threshold, _vary_size(sizes)], score, _ROUNDS)
-    return best.with_objects(None), score(best)
+    seeds = [
+        vary("min_distance", _distances(radius)),
+        vary("prominence", _PROMINENCES),
+        vary("seed_threshold", _SEED_THRESHOLDS),
+    ]
+    search = _Search(cases)
+    best = search.ascend(best, [*seeds, _vary_threshold, _vary_size(sizes)], _ROUNDS)
+    best = search.count_best(best)
+    return best.with_objects(None), search.score(best)
 
 
 def choose_watershed(
@@ -179,14 +227,15 @@ def choose_watershed(
         assert best.fitted is not None  # noqa: S101 - the start has one
         return [with_watershed(best, best.fitted.min_distance, value) for value in heights]
 
-    score = _score_of(cases)
+    search = _Search(cases)
     start = tuned.with_objects(ObjectParameters())
     pairs = [with_watershed(start, *pair) for pair in product(distances, heights)]
-    best = max([start, *pairs], key=score)
+    best = max([start, *pairs], key=search.score)
     if best.fitted is None:
-        return tuned, score(start)
-    best = _ascend(best, [_vary_threshold, _vary_size(sizes), vary_distance, vary_height], score)
-    return best.with_objects(None), score(best)
+        return tuned, search.score(start)
+    best = search.ascend(best, [_vary_threshold, _vary_size(sizes), vary_distance, vary_height])
+    best = search.count_best(best)
+    return best.with_objects(None), search.score(best)
 
 
 def _select_numbered(samples: SampleFolder) -> SampleFolder:
@@ -197,34 +246,7 @@ def _select_numbered(samples: SampleFolder) -> SampleFolder:
 
 
 def _with_untuned_seeds(tuned: Postprocessing) -> Postprocessing:
-    separation = Separation(seed_threshold=0.5, min_distance=_distances(1.0)[0])
-    return tuned.model_copy(update={"separation": separation})
-
-
-def _score_of(cases: Sequence[_Case]) -> Callable[[Postprocessing], float]:
-    """Return a function that computes the score of each candidate once."""
-    scores: dict[str, float] = {}
-
-    def score(candidate: Postprocessing) -> float:
-        key = candidate.model_dump_json()
-        if key not in scores:
-            scores[key] = float(np.mean([case.score(candidate) for case in cases]))
-        return scores[key]
-
-    return score
-
-
-def _ascend(
-    best: Postprocessing,
-    ways: Sequence[_Vary],
-    score: Callable[[Postprocessing], float],
-    rounds: int = 1,
-) -> Postprocessing:
-    """Replace each value in turn by the best of its candidates, if that is better."""
-    for _ in range(rounds):
-        for list_candidates in ways:
-            best = max([best, *list_candidates(best)], key=score)
-    return best
+    return tuned.model_copy(update={"separation": _START})
 
 
 def _vary_threshold(best: Postprocessing) -> list[Postprocessing]:
@@ -243,6 +265,10 @@ def _vary_size(sizes: Sequence[int]) -> _Vary:
     return list_candidates
 
 
+def _count(numbers: NDArray[np.integer]) -> int:
+    return int(np.count_nonzero(np.unique(numbers)))
+
+
 def _median_radius(cases: Sequence[_Case]) -> float | None:
     """Return the radius of a disk as large as the median object; None without any object."""
     areas = [np.unique(c.numbers[c.numbers > 0], return_counts=True)[1] for c in cases]
@@ -252,7 +278,7 @@ def _median_radius(cases: Sequence[_Case]) -> float | None:
 
 def _distances(radius: float) -> list[int]:
     """Return candidates for the distance of seeds: parts of the radius of the median object."""
-    return sorted({max(round(part * radius), 1) for part in _FRACTIONS_OF_RADIUS})
+    return sorted({max(round(part * radius), 2) for part in _FRACTIONS_OF_RADIUS})
 
 
 def _read_cases(

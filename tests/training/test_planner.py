@@ -1,5 +1,6 @@
 """What the planner chooses, in cases worked out by hand and in random ones."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,7 @@ from unetflow.core.errors import InputError
 from unetflow.core.geometry import unet_geometry
 from unetflow.data.fingerprint import Fingerprint, ImageSize, Spread
 from unetflow.data.intensity import IntensityStatistics
+from unetflow.data.object_sizes import ObjectStatistics
 from unetflow.training.planner.choices import PARAMETERS, deepest_edge
 from unetflow.training.planner.network_cost import Speed
 from unetflow.training.planner.plan_training import plan_training
@@ -23,7 +25,9 @@ USUAL = Speed(multiply_adds=60e9, values=200e6)
 NAMES = tuple(name.rpartition(".")[2] for name in PARAMETERS.values())
 
 
-def _fingerprint(height=512, width=512, training=20, validation=4, channels=3, classes=2):
+def _fingerprint(
+    height=512, width=512, training=20, validation=4, channels=3, classes=2, objects=None
+):
     return Fingerprint(
         digest="",
         samples={"train": training, "validation": validation, "test": 5},
@@ -34,7 +38,14 @@ def _fingerprint(height=512, width=512, training=20, validation=4, channels=3, c
         largest=ImageSize(height=height, width=width),
         intensity=IntensityStatistics([0.0], [1.0], [0.5], [0.1]),
         class_frequencies={f"class_{number}": 1 / classes for number in range(classes)},
+        objects=objects,
     )
+
+
+def _disks(diameter):
+    """Return the statistics of objects of which 90 % are smaller than a disk."""
+    percentiles = {"50": diameter**2 / 2, "90": math.pi * diameter**2 / 4, "100": diameter**3}
+    return ObjectStatistics(images=20, objects=100, touching=50, area_percentiles=percentiles)
 
 
 def _plan(memory_gb=16.0, minutes=60.0, speed=USUAL, given=None, **data):
@@ -102,6 +113,30 @@ def test_a_valid_network_gets_crops_of_its_sizes():
     # 252 is 4 (2^4 - 1) more than a multiple of 16; of it 8 pixels reach the bottom.
     assert (plan.depth, plan.crop_size) == (4, 252)
     assert deepest_edge(4, "valid", 252) == 8
+
+
+@pytest.mark.parametrize(
+    ("diameter", "edge", "crop"), [(5, 512, 128), (40, 512, 160), (100, 512, 256), (40, 100, 96)]
+)
+def test_crops_are_as_large_as_the_objects_ask_for(diameter, edge, crop):
+    known = {"height": edge, "width": edge, "objects": _disks(diameter)}
+    plan = _plan(speed=FAST, given={"instances": "both"}, **known)
+    assert plan.crop_size == crop
+    without = _plan(speed=FAST, given={"instances": "none"}, **known).crop_size
+    assert without == {512: 256, 100: 96}[edge]
+    told = f"90 % are smaller than a disk of {diameter} pixels" in plan.reasons["crop_size"]
+    assert told == (crop < without)
+
+
+def test_smaller_crops_are_given_more_steps():
+    objects = {"objects": _disks(20), "given": {"instances": "both"}}
+    plan = _plan(minutes=20, **objects)
+    assert plan.crop_size == 128
+    assert plan.steps >= 4000
+    wider = {64: None, 48: 64, 32: 48, 24: 32, 16: 24, 8: 16}[plan.base_filters]
+    given = {"instances": "both", "base_filters": wider}
+    assert _plan(minutes=20, **{**objects, "given": given}).steps < 4000
+    assert "at least 4000 steps" in plan.reasons["base_filters"]
 
 
 def test_a_given_crop_decides_the_depth():

@@ -1,5 +1,6 @@
 """What a plan chooses from: networks, and sizes of crops, batches and windows for the images."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,9 @@ PARAMETERS = {
 """The parameter of each quantity that a plan chooses."""
 
 LARGEST_CROP = 256
+CROP_OF_OBJECTS = 128
+DIAMETERS = 4
+"""A crop of so many diameters of a large object shows the object and all that it touches."""
 DEEPEST = 4
 LEAST_DEEP_EDGE = 8
 """In pixels: in smaller feature maps, a 3x3 kernel sees mostly border."""
@@ -84,6 +88,25 @@ class Task:
     def median_size(self) -> tuple[int, int]:
         """Median height and width of the images in pixels."""
         return int(self.fingerprint.height.median), int(self.fingerprint.width.median)
+
+    @cached_property
+    def object_diameter(self) -> float | None:
+        """Diameter in pixels of a disk that is larger than 90 % of the objects.
+
+        None where the network does not learn objects.
+        """
+        objects = self.fingerprint.objects
+        if objects is None or self.model.instances in ("none", "auto"):
+            return None
+        return 2 * math.sqrt(objects.area_percentiles["90"] / math.pi)
+
+    @property
+    def largest_crop(self) -> int:
+        """The largest edge of a crop that is planned, whether it fits the network or not."""
+        limit = min(*self.median_size, LARGEST_CROP)
+        if self.object_diameter is None:
+            return limit
+        return min(limit, max(CROP_OF_OBJECTS, int(DIAMETERS * self.object_diameter)))
 
     def values_of(self, name: str) -> Sequence[int]:
         """Return the given value of a quantity alone, or else the usual ones, the best first."""
@@ -158,7 +181,7 @@ def deepest_edge(depth: int, padding: str, crop: int) -> int:
 def _good_crops(task: Task, depth: int) -> range:
     """Return the crops that fit the network and the images, and have a large deepest map."""
     smallest = _smallest_good_crop(task, depth)
-    limit = min(*task.median_size, LARGEST_CROP)
+    limit = task.largest_crop
     largest = limit - (limit - smallest) % 2**depth
     return range(largest, smallest - 1, -(2**depth))
 

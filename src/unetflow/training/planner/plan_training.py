@@ -27,6 +27,8 @@ _TIME_SHARE = 0.8
 """Fraction of the minutes to plan with; the rest is for start, evaluation and chance."""
 
 _FEWEST_STEPS = 1000
+"""Of the largest crops; of smaller ones as many more as show the same number of pixels, but at most
+four times as many."""
 _FEWEST_STEPS_OF_AN_EPOCH = 25
 _FEWEST_EPOCHS, _MOST_EPOCHS = 25, 100
 """Each is validated at its end. They are planned for 80 % of the time, so 20 of the fewest remain
@@ -65,12 +67,14 @@ def plan_training(
     What is given stays as it is; the rest is chosen around it, in this order:
 
     1. Depth: as large as leaves the deepest feature map 8 pixels, at most 4.
-    2. Crop: as large as the images' shorter median edge and the depth allow, at most 256.
+    2. Crop: as large as the images' shorter median edge and the depth allow, at most 256. Where
+       objects are learned, at most four diameters of a large object, but 128 are allowed: more
+       steps with small crops separate more objects in the same time.
     3. Batch: 4. Tile: 1024.
-    4. Width: the largest of 64, 48, 32, 24, 16 and 8 filters with which 1,000 steps fit into
-       80 % of the minutes, or else 8: a small network that is trained long enough beats a large
-       one that is not. On ISBI 2012, 152 steps of a large network took 20 minutes and gave a Dice
-       of 0.68, where 16 filters gave 0.81 in the same time.
+    4. Width: the largest of 64, 48, 32, 24, 16 and 8 filters with which 1,000 steps of crops of 256
+       pixels, or 4,000 of 128 pixels, fit into 80 % of the minutes, or else 8: a small network that
+       is trained long enough beats a large one that is not. On ISBI 2012, 152 steps of a large
+       network took 20 minutes and gave a Dice of 0.68, where 16 filters gave 0.81 in the same time.
     5. Where the memory does not suffice: a smaller tile, then a smaller batch, then a smaller
        crop, then fewer filters, and last a smaller depth. When one of these shrinks, those before
        it start again at their largest, so that nothing is smaller than it must be.
@@ -119,7 +123,9 @@ def _choose_by_time(task: Task) -> Choice:
     widths, batch, tile = (task.values_of(name) for name in ("base_filters", "batch", "tile"))
     choice = Choice(depth, widths[-1], crop, batch[0], tile[0])
     choices = (replace(choice, base_filters=width) for width in widths)
-    return next((c for c in choices if _is_long_enough(task, _plan_schedule(task, c))), choice)
+    return next(
+        (c for c in choices if _is_long_enough(task, crop, _plan_schedule(task, c))), choice
+    )
 
 
 def _fit_memory(task: Task, wanted: Choice) -> Choice:
@@ -193,10 +199,14 @@ def _aim_at_epochs(planned: float, step: float, validation: float) -> int:
     return max(1, int(epochs))
 
 
-def _is_long_enough(task: Task, schedule: Schedule) -> bool:
-    """Return whether 1,000 steps, or all given ones, fit into the planned time."""
+def _is_long_enough(task: Task, crop: int, schedule: Schedule) -> bool:
+    """Return whether the fewest steps, or all given ones, fit into the planned time."""
     in_time = schedule.seconds <= _TIME_SHARE * task.seconds
-    return in_time and (schedule.steps >= _FEWEST_STEPS or set(task.given) >= _LENGTH)
+    return in_time and (schedule.steps >= _fewest_steps(crop) or set(task.given) >= _LENGTH)
+
+
+def _fewest_steps(crop: int) -> int:
+    return round(_FEWEST_STEPS * min(max(LARGEST_CROP / crop, 1), 2) ** 2)
 
 
 def _give_reasons(task: Task, wanted: Choice, choice: Choice, schedule: Schedule) -> dict[str, str]:
@@ -208,7 +218,7 @@ def _give_reasons(task: Task, wanted: Choice, choice: Choice, schedule: Schedule
     each = schedule.steps // schedule.epochs
     sentences = {
         "depth": _why_depth(task, choice),
-        "base_filters": _why_width(task, schedule),
+        "base_filters": _why_width(task, choice.crop, schedule),
         "crop": _why_crop(task, choice),
         "batch": "a usual batch where time and memory are scarce",
         "tile": "large windows waste the least on their overlap",
@@ -254,16 +264,21 @@ def _why_crop(task: Task, choice: Choice) -> str:
     edge = min(task.median_size)
     if choice.crop > edge:
         return f"the smallest that the depth allows; the images' shorter median edge is {edge}"
+    if task.object_diameter is not None and task.largest_crop < min(edge, LARGEST_CROP):
+        return (
+            f"enough for the objects, of which 90 % are smaller than a disk of "
+            f"{task.object_diameter:.0f} pixels; small crops give more steps"
+        )
     return (
         f"the largest size that fits the depth and the images' shorter median edge of {edge} "
         f"pixels, at most {LARGEST_CROP}"
     )
 
 
-def _why_width(task: Task, schedule: Schedule) -> str:
+def _why_width(task: Task, crop: int, schedule: Schedule) -> str:
     share = f"{_TIME_SHARE:.0%} of {task.seconds / 60:g} min".replace("%", " %")
-    if not _is_long_enough(task, schedule):
+    if not _is_long_enough(task, crop, schedule):
         return f"the narrowest, and even with it the steps that it needs do not fit into {share}"
     if set(task.given) >= _LENGTH:
         return f"the widest with which the given steps fit into {share}"
-    return f"the widest with which at least {_FEWEST_STEPS} steps fit into {share}"
+    return f"the widest with which at least {_fewest_steps(crop)} steps fit into {share}"

@@ -345,22 +345,25 @@ def test_candidates_are_compared_on_a_part_of_many_training_images(tmp_path, mon
 class Rated:
     """An image with a score and an error of the count for each smallest object."""
 
-    def __init__(self, ratings):
-        self.ratings, self.asked = ratings, []
+    def __init__(self, objects, ratings):
+        self.numbers, self.ratings, self.asked = np.arange(objects + 1), ratings, []
 
     def score(self, postprocessing):
         self.asked.append(postprocessing.min_object_size)
         return self.ratings[postprocessing.min_object_size]
 
 
-def test_of_candidates_that_are_as_good_the_one_that_counts_best_is_taken():
-    one = Rated({0: (0.800, -9), 5: (0.795, -2), 10: (0.792, 3), 15: (0.7, 0)})
-    two = Rated({0: (0.700, -1), 5: (0.699, -1), 10: (0.699, -1), 15: (0.6, 0)})
+def test_the_error_of_the_count_is_weighed_against_the_f1():
+    one = Rated(30, {0: (0.80, -9), 5: (0.79, -4), 10: (0.77, 3), 15: (0.4, 0)})
+    two = Rated(10, {0: (0.70, -1), 5: (0.69, 0), 10: (0.67, -1), 15: (0.4, 0)})
     search = object_tuning._Search([one, two])
     sizes = [TUNED.model_copy(update={"min_object_size": size}) for size in (0, 5, 10, 15)]
+    ranks = [search.rank(candidate) for candidate in sizes]
+    expected = [0.75 - 0.5 * 10 / 40, 0.74 - 0.5 * 4 / 40, 0.72 - 0.5 * 2 / 40, 0.4]
+    assert ranks == pytest.approx(expected)
     best = search.ascend(sizes[0], [lambda best: sizes])
-    assert best.min_object_size == 0
-    assert search.count_best(best).min_object_size == 10  # 2 too many; the others 3 or 10 too few
+    assert best.min_object_size == 10
+    assert search.f1(best) == pytest.approx(0.72)
     assert sorted(one.asked) == [0, 5, 10, 15]  # each candidate is tried once
 
 

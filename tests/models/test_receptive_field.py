@@ -9,8 +9,14 @@ from tests.support.networks import tiny_unet
 from unetflow.core.errors import InputError
 from unetflow.core.geometry import lost_pixels, unet_geometry
 from unetflow.data.intensity import IntensityRange
+from unetflow.models import unet as unet_module
 from unetflow.models.keras_io import load_keras, save_keras
-from unetflow.models.unet import geometry_of, with_preprocessing, without_deep_supervision
+from unetflow.models.unet import (
+    build_unet,
+    geometry_of,
+    with_preprocessing,
+    without_deep_supervision,
+)
 
 
 def _transparent(unet):
@@ -136,3 +142,18 @@ def _with_other_kernels():
 def test_a_network_that_build_unet_did_not_make_is_refused(build):
     with pytest.raises(InputError, match="its receptive field is unknown"):
         geometry_of(build())
+
+
+def test_the_network_to_compare_with_is_built_once_for_each_form(monkeypatch):
+    networks = [tiny_unet(depth=depth) for depth in (1, 2, 2, 1)]
+    unet_module._options_of_twin.cache_clear()
+    built = []
+
+    def count(*arguments, **options):
+        built.append(options["depth"])
+        return build_unet(*arguments, **options)
+
+    monkeypatch.setattr(unet_module, "build_unet", count)
+    found = [geometry_of(network) for network in networks]
+    assert found == [unet_geometry(depth, "same") for depth in (1, 2, 2, 1)]
+    assert built == [1, 2]

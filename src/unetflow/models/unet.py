@@ -1,6 +1,7 @@
 """The U-Net, built from its blocks; what follows from it, and the networks made from it."""
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import keras
@@ -214,15 +215,33 @@ def geometry_of(unet: keras.Model) -> Geometry:
     depth = sum(name.endswith("_pool") for name in names)
     if depth and "bottleneck_conv_1" in names:
         padding = unet.get_layer("bottleneck_conv_1").padding
-        options: dict[str, Any] = {"padding": padding, "deep_supervision": count_heads(unet) - 1}
-        options["instances"] = name_instances(unet)
-        twin = build_unet((None, None, 1), base_filters=1, depth=depth, **options)
-        if _spatial_options(unet) == _spatial_options(twin):
+        own = _options_of_twin(depth, padding, count_heads(unet) - 1, name_instances(unet))
+        if _spatial_options(unet) == own:
             return unet_geometry(depth, padding)
     raise InputError(
         f"network '{unet.name}'",
         "its receptive field is unknown, since `build_unet` did not make it",
         "Build the network with `build_unet`",
+    )
+
+
+@cache
+def _options_of_twin(
+    depth: int, padding: str, deep_supervision: int, instances: str
+) -> dict[str, dict[str, Any]]:
+    """Return the `_spatial_options` of a network that `build_unet` makes.
+
+    It is built, which takes tenths of a second, once for all networks of one form.
+    """
+    return _spatial_options(
+        build_unet(
+            (None, None, 1),
+            base_filters=1,
+            depth=depth,
+            padding=padding,
+            deep_supervision=deep_supervision,
+            instances=instances,
+        )
     )
 
 

@@ -1,6 +1,7 @@
 import io
 import json
 import logging
+import math
 import re
 from types import SimpleNamespace
 
@@ -263,7 +264,7 @@ class TestStopOnNotANumber:
 LOGS = {"loss": 1.23456, "dice": 0.5, "val_loss": 2.0, "val_dice": 0.75}
 
 
-def _report(monkeypatch, epochs=3):
+def _report(monkeypatch, epochs=3, logs=LOGS):
     """Run a report through epochs of 10 s: two steps of 4 s each, then 2 s of validation."""
     now = [0.0]
     monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=lambda: now[0]))
@@ -273,9 +274,9 @@ def _report(monkeypatch, epochs=3):
         report.on_epoch_begin(epoch)
         for step in range(2):
             now[0] += 4
-            report.on_train_batch_end(step, LOGS)
+            report.on_train_batch_end(step, logs)
         now[0] += 2
-        report.on_epoch_end(epoch, LOGS)
+        report.on_epoch_end(epoch, logs)
     report.close()
 
 
@@ -289,6 +290,13 @@ def test_each_epoch_logs_a_line_with_its_speed_and_the_remaining_time(monkeypatc
     )
     assert second.startswith("Epoch 2 of 12")
     assert last.endswith("at most 0 s to go")
+
+
+def test_without_foreground_a_line_says_that_there_is_no_dice(monkeypatch, caplog):
+    with caplog.at_level(logging.INFO, "unetflow.training.callbacks"):
+        _report(monkeypatch, logs={**LOGS, "val_dice": math.nan})
+    assert "validation loss 2.000, no Dice; 0.75 crops/s" in caplog.text
+    assert "nan" not in caplog.text
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -88,12 +88,12 @@ def count_of(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def decimals(value: Any) -> str:
-    """Format floats with three decimals, missing values as a dash, and others as they are."""
+def decimals(value: Any, missing: str = "-") -> str:
+    """Format floats with three decimals, missing values as `missing`, and others as they are."""
     if isinstance(value, str):
         return value
     if value is None or pd.isna(value):
-        return "-"
+        return missing
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 

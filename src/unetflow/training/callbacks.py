@@ -1,6 +1,7 @@
 """What happens at the end of steps and epochs: validation, reports, and the end of a training."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -278,11 +279,12 @@ class ProgressReport(keras.callbacks.Callback):
         passed = time.monotonic() - self._started
         remaining = round(passed / (done - self._before) * (self._epochs - done))
         _log.info(
-            "Epoch %d of %d: loss %.3f, Dice %.3f; validation loss %.3f, Dice %.3f; "
+            "Epoch %d of %d: loss %.3f, Dice %.3f; validation loss %.3f, %s; "
             "%.3g crops/s; at most %s to go",
             done,
             self._epochs,
-            *(logs[name] for name in ("loss", "dice", "val_loss", "val_dice")),
+            *(logs[name] for name in ("loss", "dice", "val_loss")),
+            "no Dice" if math.isnan(logs["val_dice"]) else f"Dice {logs['val_dice']:.3f}",
             self._speed,
             f"{remaining // 60} min {remaining % 60} s" if remaining >= 60 else f"{remaining} s",
         )

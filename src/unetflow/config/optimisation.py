@@ -9,7 +9,9 @@ class OptimisationParameters(Strict):
     """How the pipeline `optimisation` compares runtimes; see `inference.runtimes`."""
 
     tolerance: Fraction = 0.002
-    """by how much the mean Dice may be lower than Keras's"""
+    """by how much the Dice may be lower than Keras's"""
+    object_tolerance: Fraction = 0.01
+    """by how much the mean F1 of objects over IoU 0.5 to 0.95 may be lower, where they are known"""
     calibration_crops: int = Field(default=64, ge=1, le=300)
     """of the validation images, which measure ranges for int8; labels are not used"""
     timed_images: Count = 4

@@ -28,7 +28,8 @@ def compare_runtimes(
 ) -> tuple[pd.DataFrame, dict[str, Exported]]:
     """Convert a segmenter for each runtime whose masks of the validation images are as good.
 
-    The segmenter has a Keras model; the seed draws the crops that calibrate int8.
+    The same holds for its objects, where the images number theirs. The segmenter has a Keras model;
+    the seed draws the crops that calibrate int8.
 
     Returns:
         The table of speed, size and Dice, and the converted segmenters that are kept; see
@@ -37,7 +38,9 @@ def compare_runtimes(
     from unetflow.inference.runtimes.runtime_benchmark import benchmark_runtimes
 
     validation = samples_of_split(samples, manifest, "validation")
-    table, kept = benchmark_runtimes(segmenter, validation, optimisation, seed)
+    table, kept = benchmark_runtimes(
+        segmenter, validation, validation.instances, optimisation, seed
+    )
     for trial in table.itertuples():
         if trial.reason:
             _log.warning("%s is not kept: %s", trial.name, trial.reason)

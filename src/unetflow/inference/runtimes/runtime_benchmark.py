@@ -1,8 +1,8 @@
-"""Benchmark of runtimes: Dice and speed of a finished segmenter on validation images."""
+"""Benchmark of runtimes: masks, objects and speed of a segmenter on validation images."""
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
 
@@ -14,10 +14,12 @@ from unetflow.augmentation.crops import draw_crop
 from unetflow.config.optimisation import OptimisationParameters
 from unetflow.core.errors import InputError
 from unetflow.core.hashing import generator_for
-from unetflow.data.samples import Sample
+from unetflow.core.types import IGNORE, Label
+from unetflow.data.samples import Sample, list_with_foreground
 from unetflow.inference.segmenter import Segmenter
 from unetflow.inference.segmenter_files import Exported
-from unetflow.metrics.pixels import mean_dice
+from unetflow.metrics.pixels import ChargedDice
+from unetflow.metrics.regions import mean_f1
 
 KERAS = "keras"
 CALIBRATION_EDGE = 256
@@ -32,12 +34,17 @@ class BenchmarkResult:
         name: Name of the runtime with its precision.
         runtime: One of `runtime.RUNTIMES`.
         precision: "float32", "bfloat16" or "int8".
-        dice: Mean over the images; see `metrics.pixels.mean_dice`. None where it did not run.
-        fall: Difference of Keras's mean Dice and this one.
+        dice: The charged Dice of the images; see `metrics.pixels.CHARGED_DICE`. None where it did
+            not run.
+        fall: Difference of Keras's Dice and this one.
+        object_f1: Mean F1 of the found objects over IoU above 0.50, 0.55 ... 0.95 and the images
+            that hold objects (see `metrics.regions.mean_f1`). None where the images do not number
+            their objects, or the segmenter does not separate any.
+        object_fall: Difference of Keras's F1 and this one.
         megapixels_per_second: From raw image to mask, median of the rounds.
         speed_over_keras: Median of the rounds' ratios.
         megabytes: Size of its file, in 10^6 bytes.
-        kept: Whether its masks are as good as Keras's.
+        kept: Whether its masks and its objects are as good as Keras's.
         reason: Why it is not kept.
     """
 
@@ -46,6 +53,8 @@ class BenchmarkResult:
     precision: str
     dice: float | None = None
     fall: float | None = None
+    object_f1: float | None = None
+    object_fall: float | None = None
     megapixels_per_second: float | None = None
     speed_over_keras: float | None = None
     megabytes: float | None = None
@@ -59,16 +68,23 @@ class BenchmarkResult:
 
 
 Started = list[tuple[BenchmarkResult, Segmenter]]
+ObjectsOf = Callable[[str], NDArray[np.unsignedinteger] | None]
 
 
 def benchmark_runtimes(
-    segmenter: Segmenter, samples: Mapping[str, Sample], settings: OptimisationParameters, seed: int
+    segmenter: Segmenter,
+    samples: Mapping[str, Sample],
+    objects_of: ObjectsOf,
+    settings: OptimisationParameters,
+    seed: int,
 ) -> tuple[pd.DataFrame, dict[str, Exported]]:
-    """Convert a segmenter for each runtime, and measure Dice and speed.
+    """Convert a segmenter for each runtime, and measure masks, objects and speed.
 
     Args:
         segmenter: A segmenter with a Keras model; an `InputError` is raised for another one.
         samples: Validation samples, opened one at a time. Crops of the images calibrate int8.
+            Without any foreground in them, masks cannot be compared: an `InputError` is raised.
+        objects_of: Returns the numbers of a sample's true objects, None where they are unknown.
         settings: How runtimes are compared.
         seed: Draws the crops.
 
@@ -78,6 +94,13 @@ def benchmark_runtimes(
         kept, by name; a file that serves two precisions is returned once.
     """
     segmenter.model  # noqa: B018 - raises here, since below each runtime would only be skipped
+    if not list_with_foreground(samples):
+        raise InputError(
+            "samples",
+            "no validation image holds foreground, so that masks cannot be compared",
+            "Give validation images with foreground: `ingestion.split.strategy: stratified` makes "
+            "the splits similar",
+        )
     trials = [
         BenchmarkResult(KERAS, KERAS, "float32", kept=True),
         BenchmarkResult("openvino", "openvino", "float32"),
@@ -102,7 +125,7 @@ def benchmark_runtimes(
             trial.reason = f"{error.problem}: {error.fix}"
             continue
         trial.megabytes = sum(map(len, exported.parts.values())) / 1e6
-    _measure_dice(started, samples, settings.tolerance)
+    _measure_quality(started, samples, objects_of, settings)
     _measure_speed(started, samples, settings)
     needed = {trial.file for trial in trials if trial.kept} - {KERAS}
     kept = {name: exported for name, exported in converted.items() if name in needed}
@@ -126,21 +149,50 @@ def _draw_crops(
     ]
 
 
-def _measure_dice(started: Started, samples: Mapping[str, Sample], tolerance: float) -> None:
+def _measure_quality(
+    started: Started,
+    samples: Mapping[str, Sample],
+    objects_of: ObjectsOf,
+    settings: OptimisationParameters,
+) -> None:
     """Score all runtimes, image by image, and set which are kept; Keras is the first."""
-    scores: list[list[float]] = [[] for _ in started]
-    for sample in samples.values():
+    dices = [ChargedDice() for _ in started]
+    f1s: list[list[float]] = [[] for _ in started]
+    for sample_id, sample in samples.items():
         image, truth = np.asarray(sample.image), np.asarray(sample.label)
-        for own, (_, segmenter) in zip(scores, started, strict=True):
-            classes = len(segmenter.settings.classes)
-            own.append(mean_dice(truth, segmenter.predict(image), classes))
-    best = float(np.mean(scores[0]))
-    for (trial, _), own in zip(started, scores, strict=True):
-        trial.dice = float(np.mean(own))
-        trial.fall = best - trial.dice
-        trial.kept = trial.fall <= tolerance
-        if not trial.kept:
-            trial.reason = f"its Dice falls by {trial.fall:.4f}, more than {tolerance:g}"
+        numbers = objects_of(sample_id)
+        for dice, f1, (_, segmenter) in zip(dices, f1s, started, strict=True):
+            _, label, objects = segmenter.segment(image)
+            dice.add_label(truth, label, len(segmenter.settings.classes))
+            if segmenter.postprocessing.separates and objects is not None:
+                f1.extend(_compare_objects(truth, numbers, objects.numbers))
+    for (trial, _), dice, f1 in zip(started, dices, f1s, strict=True):
+        trial.dice = dice.value
+        trial.fall = dices[0].value - trial.dice
+        falls = {"Dice": (trial.fall, settings.tolerance)}
+        if f1:
+            trial.object_f1 = float(np.mean(f1))
+            trial.object_fall = float(np.mean(f1s[0])) - trial.object_f1
+            falls["F1 of objects"] = trial.object_fall, settings.object_tolerance
+        trial.reason = ", and ".join(
+            f"its {name} falls by {fall:.4f}, more than {most:g}"
+            for name, (fall, most) in falls.items()
+            if fall > most
+        )
+        trial.kept = not trial.reason
+
+
+def _compare_objects(
+    truth: Label, numbers: NDArray[np.unsignedinteger] | None, found: NDArray[np.unsignedinteger]
+) -> list[float]:
+    """Return the F1 of an image, or nothing where it holds no object or they are unknown.
+
+    Ignored pixels are taken out of both.
+    """
+    counted = truth != IGNORE
+    if numbers is None or not (numbers * counted).any():
+        return []
+    return [mean_f1(numbers * counted, found * counted)]
 
 
 def _measure_speed(

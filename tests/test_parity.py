@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from tests.conftest import kedro_run, make_project
 from tests.inference.test_runtimes import speaks_bfloat16
 from tests.support.fresh_process import FreshProcess
+from tests.support.mean_dice import mean_dice
 from tests.support.model_server import ask, register
 from tests.support.real_networks import RealSet, read_set, train
 from unetflow.core.types import Label, Probabilities
 from unetflow.inference.segmenter import Segmenter
 from unetflow.inference.segmenter_files import Exported
 from unetflow.io.formats.readers import read_mask
-from unetflow.metrics.pixels import mean_dice
 
 LEARNT = {"isbi2012": 0.7, "dsb2018": 0.7, "drive": 0.6, "deepcrack": 0.5, "camvid": 0.2}
 """Mean Dice on the twenty images that each small network reaches at least."""

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tests.inference.test_postprocessing import remove_one_by_one
+from tests.support.mean_dice import mean_dice
 from unetflow.config.evaluation import CalibrationParameters, EvaluationParameters
 from unetflow.data.samples import Sample
 from unetflow.evaluation.threshold_tuning import (
@@ -14,7 +15,7 @@ from unetflow.evaluation.threshold_tuning import (
     tune_postprocessing,
 )
 from unetflow.inference.postprocessing import Postprocessing
-from unetflow.metrics.pixels import count_confusion, mean_dice
+from unetflow.metrics.pixels import count_confusion
 
 CANDIDATES = EvaluationParameters(
     threshold_candidates=19,

@@ -2,8 +2,9 @@ import numpy as np
 import pandas as pd
 
 from tests.metrics.test_pixels import label
+from tests.support.mean_dice import mean_dice
 from unetflow.metrics.epochs import find_best_epoch, rank_epoch
-from unetflow.metrics.pixels import ChargedDice, mean_dice
+from unetflow.metrics.pixels import ChargedDice
 
 NAN = float("nan")
 

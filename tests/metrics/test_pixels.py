@@ -10,7 +10,7 @@ from unetflow.metrics.pixels import (
     Confusion,
     count_by_class,
     count_confusion,
-    mean_dice,
+    image_dice,
 )
 
 LABELS = hnp.arrays(np.uint8, (4, 5), elements=st.sampled_from([0, 1, 255]))
@@ -91,22 +91,26 @@ def test_classes_that_an_image_lacks_do_not_count():
     found = label([0, 1, 0, 3], [0, 0, 2, 0])
     counted = count_by_class(truth, found, 5)
     assert counted == {1: Confusion(1, 0, 1, 5), 2: Confusion(1, 0, 1, 5)}
-    assert mean_dice(truth, found, 5) == pytest.approx(2 / 3)
+    assert image_dice(truth, found, 5) == pytest.approx(2 / 3)
+    found[0, 1] = 2
+    assert image_dice(truth, found, 5) == pytest.approx((0 + 1 / 2) / 2)
     found[0, 0] = 4
-    assert mean_dice(truth, found, 5) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert list(count_by_class(truth, found, 5)) == [1, 2, 4]
+    assert image_dice(truth, found, 5) == pytest.approx((0 + 1 / 2) / 2)
 
 
-def test_empty_prediction_of_an_empty_image_is_perfect():
+def test_an_empty_image_has_no_dice_whatever_is_found_there():
     empty = label([0, 0, 255])
-    assert mean_dice(empty, empty, 4) == 1
-    assert mean_dice(empty, empty, 2) == 1
     assert list(count_by_class(empty, empty, 4)) == [1, 2, 3]
+    for found in (empty, label([0, 1, 1])):
+        assert np.isnan(image_dice(empty, found, 4))
+        assert np.isnan(image_dice(empty, found, 2))
 
 
 @given(LABELS, FOUND)
-def test_mean_dice_of_two_classes_is_that_of_the_foreground(truth, found):
-    expected = count_confusion(truth, found).dice
-    assert mean_dice(truth, found.astype(np.uint8), 2) == expected
+def test_the_dice_of_an_image_of_two_classes_is_that_of_the_foreground(truth, found):
+    expected = count_confusion(truth, found).scores()["dice"]
+    assert image_dice(truth, found.astype(np.uint8), 2) == pytest.approx(expected, nan_ok=True)
 
 
 def _charged(pairs, classes=2):
@@ -177,7 +181,7 @@ def test_the_charged_dice_is_that_of_a_plain_loop(images):
 @given(IMAGES)
 def test_without_empty_images_the_charged_dice_is_the_mean_dice(images):
     held = [(truth, found) for truth, found in images if (truth == 1).any()]
-    expected = np.mean([mean_dice(*pair, 2) for pair in held]) if held else np.nan
+    expected = np.mean([image_dice(*pair, 2) for pair in held]) if held else np.nan
     assert _charged(held) == pytest.approx(expected, nan_ok=True)
 
 

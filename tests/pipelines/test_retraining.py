@@ -15,10 +15,13 @@ from click.testing import CliRunner
 from filelock import FileLock
 
 from tests.conftest import TINY, kedro_run
+from tests.support.images import store_samples
 from unetflow.cli import SKIPPED_CODE, run
 from unetflow.core.errors import InputError
+from unetflow.data.samples import Sample
 from unetflow.datasets.champion import ChampionRecord
 from unetflow.evaluation.charged import YardstickComparison
+from unetflow.inference.postprocessing import Postprocessing
 from unetflow.pipeline_registry import register_pipelines
 from unetflow.pipelines.retraining.pipeline import look_for_reason, show_differences
 from unetflow.pipelines.retraining.runner import SKIPPED
@@ -238,6 +241,7 @@ class _Counting:
     """A segmenter that finds nothing and counts how often it is asked."""
 
     settings = SimpleNamespace(classes=["background", "nucleus"])
+    postprocessing = Postprocessing(threshold=0.5)
 
     def __init__(self) -> None:
         self.asked = 0
@@ -248,9 +252,11 @@ class _Counting:
 
 
 @pytest.mark.parametrize(("version", "compared"), [("2", 1), ("3", 0), ("12", 0)])
-def test_only_the_champion_of_the_decision_is_drawn_beside_the_challenger(version, compared):
+def test_only_the_champion_of_the_decision_is_drawn_beside_the_challenger(
+    tmp_path, version, compared
+):
     image = np.zeros((8, 8, 1), np.uint8)
-    samples = {"a": SimpleNamespace(image=image, label=np.zeros((8, 8), np.uint8))}
+    _, samples = store_samples(tmp_path, {"a": Sample(image, np.zeros((8, 8), np.uint8))})
     rows = [{"id": "a", "challenger": 0.9, "champion": 0.8}]
     challenger, champion = _Counting(), _Counting()
     figure, shown = show_differences(

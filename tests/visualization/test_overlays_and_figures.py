@@ -18,6 +18,8 @@ from unetflow.visualization.figures import (
     draw_learning_curve,
 )
 from unetflow.visualization.overlays import (
+    CLASS_COLOURS,
+    PREDICTION_COLOUR,
     TRUTH_COLOUR,
     draw_label,
     draw_objects,
@@ -270,3 +272,31 @@ def test_objects_of_several_classes_are_outlined_in_the_colours_of_their_classes
     for number, colour in enumerate(colours, start=1):
         outline = (numbers == number) & ~inside
         np.testing.assert_array_equal(drawn[outline], np.tile(colour, (outline.sum(), 1)))
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_gallery_outlines_each_object_whose_number_is_known(classes):
+    """Two objects touch each other in truth and prediction, and an ignored part of the image."""
+    image = np.full((9, 12, 1), 100, np.uint8)
+    image[0, 0] = 0
+    truth = np.zeros((9, 12), np.uint8)
+    truth[2:7, 2:10] = 1
+    truth[:, 10:] = 255
+    found = np.where(truth == 255, 1, truth).astype(np.uint8)
+    numbers = np.zeros(truth.shape, np.uint16)
+    numbers[2:7, 2:6], numbers[2:7, 6:10] = 300, 7
+    own = np.where(truth == 255, 2, np.where(numbers == 300, 1, numbers == 7)).astype(np.uint32)
+    own[2:7, 6:10] = 2
+    specimen = Specimen("a", image, truth, found, found, true_objects=numbers, found_objects=own)
+    names = ["background", "cell", "edge"][:classes]
+    figure = draw_gallery([specimen], names)
+    plain, true, champion, prediction = (axes.images[0].get_array() for axes in figure.axes)
+    inside = np.zeros(truth.shape, bool)
+    inside[3:6, 3:5] = inside[3:6, 7:9] = True
+    outline = (truth == 1) & ~inside
+    colours = {2: (TRUTH_COLOUR, PREDICTION_COLOUR), 3: (CLASS_COLOURS[0],) * 2}[classes]
+    for shown, colour in zip((true, prediction), colours, strict=True):
+        marked = (shown == colour).all(axis=2)
+        np.testing.assert_array_equal(marked, outline)
+        np.testing.assert_array_equal(shown[truth == 0], plain[truth == 0])
+    assert (champion[3:6, 5:7] == champion[3, 3]).all()  # its mask is one piece

@@ -4,8 +4,8 @@ The error of a prediction is expected by test-time augmentation without the trut
 found by the loss of the trained network.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,14 @@ import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from unetflow.core.types import IGNORE, Label, Probabilities
-from unetflow.data.samples import Sample
+from unetflow.data.samples import Sample, SampleFolder
 from unetflow.evaluation.charged import count_found
 from unetflow.inference.tta import Predict, predict_views
-from unetflow.metrics.pixels import mean_dice
+from unetflow.metrics.pixels import image_dice
 from unetflow.visualization.figures import Specimen
+
+if TYPE_CHECKING:
+    from unetflow.inference.segmenter import Segmenter
 
 Postprocess = Callable[[Probabilities], Label]
 
@@ -105,14 +108,14 @@ def measure_losses(
 
     Returns:
         A row for each sample, the largest loss first: `id`; `loss`, the mean cross-entropy of its
-        counted pixels in nats; `z_score`, see `robust_z_scores`; and `dice`, see `mean_dice`.
+        counted pixels in nats; `z_score`, see `robust_z_scores`; and `dice`, see `image_dice`.
     """
     rows = []
     for sample_id, sample in samples.items():
         if (sample.label != IGNORE).any():
             found = predict(sample.image)
             loss = mean_cross_entropy(sample.label, found)
-            dice = mean_dice(sample.label, postprocess(found), classes)
+            dice = image_dice(sample.label, postprocess(found), classes)
             rows.append({"id": sample_id, "loss": loss, "dice": dice})
     table = pd.DataFrame(rows, columns=["id", "loss", "dice"])
     table.insert(2, "z_score", robust_z_scores(table["loss"]))
@@ -150,22 +153,54 @@ def robust_z_scores(values: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(differences / scale if scale else np.zeros_like(numbers))
 
 
-def show_worst(
-    losses: pd.DataFrame,
-    samples: Mapping[str, Sample],
-    segment: Callable[[NDArray[np.generic]], Label],
-    most: int,
-) -> Sequence[Specimen]:
-    """Return up to `most` samples with the largest losses of `measure_losses`, suspicious or not.
+def choose_worst(losses: pd.DataFrame, most: int) -> dict[str, str]:
+    """Return the titles of up to `most` samples with the largest losses by their ids.
 
-    `segment` returns the label of an image.
+    The losses are those of `measure_losses`; they need not be suspicious.
     """
-    specimens = []
-    for row in losses.head(most).itertuples():
-        sample = samples[str(row.id)]
-        title = f"{row.id}: loss {row.loss:.3f}, z {row.z_score:.1f}"
-        specimens.append(Specimen(title, sample.image, sample.label, segment(sample.image)))
-    return specimens
+    return {
+        str(row.id): f"{row.id}: loss {row.loss:.3f}, z {row.z_score:.1f}"
+        for row in losses.head(most).itertuples()
+    }
+
+
+def make_specimen(
+    title: str,
+    sample_id: str,
+    samples: SampleFolder,
+    segmenter: "Segmenter",
+    champion: "Segmenter | None" = None,
+) -> Specimen:
+    """Open a sample, and return it with what a segmenter, and a champion, find in it.
+
+    Objects are those that the sample numbers, and those that a segmenter separates by more than
+    connected components.
+    """
+    sample = samples[sample_id]
+    found, found_objects = _segment(segmenter, sample.image)
+    theirs, their_objects = None, None
+    if champion is not None:
+        theirs, their_objects = _segment(champion, sample.image)
+    return Specimen(
+        title,
+        sample.image,
+        np.asarray(sample.label),
+        found,
+        theirs,
+        true_objects=samples.instances(sample_id),
+        found_objects=found_objects,
+        champion_objects=their_objects,
+    )
+
+
+def _segment(
+    segmenter: "Segmenter", image: NDArray[np.generic]
+) -> tuple[Label, NDArray[np.uint32] | None]:
+    """Return the label of an image, and the numbers of its objects where they are separated."""
+    if not segmenter.postprocessing.separates:
+        return segmenter.predict(image), None
+    _, label, objects = segmenter.segment(image)
+    return label, None if objects is None else objects.numbers
 
 
 def choose_specimens(image_scores: pd.DataFrame, most: int) -> dict[str, str]:

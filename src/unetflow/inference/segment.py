@@ -28,7 +28,6 @@ from unetflow.visualization.overlays import (
     PREDICTION_COLOUR,
     Picture,
     draw_label,
-    draw_objects,
     paint_classes,
     tint_classes,
     to_picture,
@@ -162,15 +161,12 @@ def _draw_overlay(
     classes: int,
     wanted: MaskExportParameters,
 ) -> Picture:
-    """Draw each object's own outline, in the colour of its class where there are several."""
-    if objects is None:
-        return draw_label(picture, label, classes, PREDICTION_COLOUR)
-    if classes == 2:
-        drawn = draw_objects(picture, objects.numbers, PREDICTION_COLOUR)
-    else:
-        colours = paint_classes(objects.classes)
-        drawn = draw_objects(tint_classes(picture, label), objects.numbers, colours)
-    return draw_object_numbers(drawn, objects.numbers) if wanted.object_numbers else drawn
+    """Draw each object's own outline, with its number where wanted."""
+    numbers = None if objects is None else objects.numbers
+    drawn = draw_label(picture, label, classes, PREDICTION_COLOUR, numbers)
+    if numbers is None or not wanted.object_numbers:
+        return drawn
+    return draw_object_numbers(drawn, numbers)
 
 
 def _segment_large(

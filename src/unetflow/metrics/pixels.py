@@ -101,9 +101,14 @@ def count_by_class(truth: Label, found: Label, classes: int) -> dict[int, Confus
     return present or counts
 
 
-def mean_dice(truth: Label, found: Label, classes: int) -> float:
-    """Return the mean Dice of the classes of an image that `count_by_class` counts."""
-    return float(np.mean([c.dice for c in count_by_class(truth, found, classes).values()]))
+def image_dice(truth: Label, found: Label, classes: int) -> float:
+    """Return the mean Dice of the classes that an image holds; NaN where it holds none.
+
+    See `count_by_class` for the arguments.
+    """
+    counts = count_by_class(truth, found, classes).values()
+    held = [c.dice for c in counts if c.true_positive or c.false_negative]
+    return float(np.mean(held)) if held else math.nan
 
 
 CHARGED_DICE = Definition(

@@ -12,13 +12,13 @@ from unetflow.data.fingerprint import Fingerprint
 from unetflow.data.manifest import samples_of_split
 from unetflow.data.samples import SampleFolder
 from unetflow.evaluation.comparison import compare_with_baselines
-from unetflow.evaluation.review import choose_specimens
+from unetflow.evaluation.review import choose_specimens, make_specimen
 from unetflow.evaluation.scoring import choose_otsu_side, score_images
 from unetflow.evaluation.summary import Conditions, summarise_scores
 from unetflow.pipelines import evaluation_review as review
 from unetflow.pipelines.evaluation_tuning import finish_segmenter
 from unetflow.pipelines.stage import Figure, Segmenter, SegmenterSettings, node, stage
-from unetflow.visualization.figures import Specimen, draw_gallery
+from unetflow.visualization.figures import draw_gallery
 
 _log = logging.getLogger(__name__)
 
@@ -172,10 +172,7 @@ def show_gallery(
 ) -> Figure:
     """Draw the test images with the lowest and the highest Dice, then the largest false alarms."""
     titles = choose_specimens(image_scores, evaluation.gallery_images)
-    specimens = []
-    for sample_id, title in titles.items():
-        image, label = samples[sample_id].image, samples[sample_id].label
-        specimens.append(Specimen(title, image, label, segmenter.predict(image)))
+    specimens = [make_specimen(title, i, samples, segmenter) for i, title in titles.items()]
     return draw_gallery(specimens, segmenter.settings.classes)
 
 

@@ -75,7 +75,8 @@ def look_for_suspicious_labels(
     )
     suspicious = losses[losses["z_score"] > evaluation.suspicious_labels.z_score]
     files = manifest.set_index("id")["mask_file"]
-    worst = review.show_worst(losses, training, segmenter.predict, evaluation.gallery_images)
+    titles = review.choose_worst(losses, evaluation.gallery_images)
+    worst = [review.make_specimen(title, i, training, segmenter) for i, title in titles.items()]
     listed = suspicious.assign(mask_file=files.reindex(suspicious["id"]).to_numpy())
     return listed, draw_gallery(worst, classes)
 

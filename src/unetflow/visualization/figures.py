@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from unetflow.augmentation.crops import draw_crop
 from unetflow.augmentation.policy import Augmenter
@@ -19,6 +20,7 @@ from unetflow.visualization.overlays import (
     PREDICTION_COLOUR,
     TRUTH_COLOUR,
     VERMILLION,
+    Picture,
     draw_label,
     draw_outline,
     paint_classes,
@@ -54,7 +56,8 @@ def limit_ticks(axis: "Axis", most: int = 10, *, integer: bool = False) -> None:
 class Specimen:
     """One image of the gallery with its truth and predictions.
 
-    Either all specimens of a gallery have a champion's prediction or none has.
+    Either all specimens of a gallery have a champion's prediction or none has. Of each mask, the
+    numbers of its objects follow, `(height, width)`; None where they are unknown.
     """
 
     title: str
@@ -62,6 +65,9 @@ class Specimen:
     truth: Label
     prediction: Label
     champion: Label | None = None
+    true_objects: NDArray[np.unsignedinteger] | None = None
+    found_objects: NDArray[np.unsignedinteger] | None = None
+    champion_objects: NDArray[np.unsignedinteger] | None = None
 
 
 def draw_learning_curve(history: pd.DataFrame) -> "Figure":
@@ -111,25 +117,15 @@ def draw_augmentation_preview(
 def draw_gallery(specimens: Sequence[Specimen], classes: Sequence[str]) -> "Figure":
     """Draw each specimen in a row: the image, then with its truth and with each prediction.
 
-    Two classes are distinguished by an outline, more by colours with a legend of their names.
+    Two classes are distinguished by an outline, more by colours with a legend of their names. Where
+    the numbers of objects are known, each object has its own outline.
     """
     columns = 3 if all(s.champion is None for s in specimens) else 4
     heights = [3.0 * s.image.shape[0] / s.image.shape[1] + 0.3 for s in specimens]
     figure = new_figure(0.5 + 3 * columns, sum(heights), layout="constrained")
     grid = figure.subplots(len(specimens), columns, squeeze=False, height_ratios=heights)
     for row, specimen in zip(grid, specimens, strict=True):
-        picture = to_picture(specimen.image)
-        drawn = {
-            specimen.title: picture,
-            "truth": draw_label(picture, specimen.truth, len(classes), TRUTH_COLOUR),
-        }
-        ignored = specimen.truth == IGNORE
-        found_by = {"champion": specimen.champion, "prediction": specimen.prediction}
-        for title, found in found_by.items():
-            if found is not None:
-                # Scores ignore these pixels, for example specks outside a field of view.
-                counted = np.where(ignored, np.uint8(IGNORE), found)
-                drawn[title] = draw_label(picture, counted, len(classes), PREDICTION_COLOUR)
+        drawn = _draw_specimen(specimen, len(classes))
         for axes, (title, content) in zip(row, drawn.items(), strict=True):
             axes.imshow(content)
             axes.set_title(title, fontsize=9)
@@ -141,3 +137,21 @@ def draw_gallery(specimens: Sequence[Specimen], classes: Sequence[str]) -> "Figu
         marks = [Patch(color=c, label=n) for c, n in zip(colours[1:], classes[1:], strict=True)]
         figure.legend(handles=marks, loc="outside lower center", ncols=5, fontsize=8)
     return figure
+
+
+def _draw_specimen(specimen: Specimen, classes: int) -> dict[str, Picture]:
+    """Return the pictures of a specimen by their titles."""
+    picture, ignored = to_picture(specimen.image), specimen.truth == IGNORE
+    masks = {
+        "truth": (specimen.truth, specimen.true_objects, TRUTH_COLOUR),
+        "champion": (specimen.champion, specimen.champion_objects, PREDICTION_COLOUR),
+        "prediction": (specimen.prediction, specimen.found_objects, PREDICTION_COLOUR),
+    }
+    drawn = {specimen.title: picture}
+    for title, (label, numbers, colour) in masks.items():
+        if label is not None:
+            # Scores ignore these pixels, for example specks outside a field of view.
+            counted = np.where(ignored, np.uint8(IGNORE), label)
+            own = None if numbers is None else np.where(ignored, 0, numbers)
+            drawn[title] = draw_label(picture, counted, classes, colour, own)
+    return drawn

@@ -126,9 +126,34 @@ def tint_classes(picture: Picture, label: Label) -> Picture:
     return np.where(background, picture, painted).astype(np.uint8)
 
 
-def draw_label(picture: Picture, label: Label, classes: int, colour: Rgb) -> Picture:
-    """Draw a label on a copy of a picture: two classes by an outline, more by tints."""
-    return draw_outline(picture, label, colour) if classes == 2 else tint_classes(picture, label)
+def draw_label(
+    picture: Picture,
+    label: Label,
+    classes: int,
+    colour: Rgb,
+    numbers: NDArray[np.unsignedinteger] | None = None,
+) -> Picture:
+    """Draw a label on a copy of a picture: two classes by an outline, more by tints.
+
+    Args:
+        picture: `(height, width, 3)`.
+        label: `(height, width)`, class indices; 255 is ignored.
+        classes: Number of classes, the first of which is the background.
+        colour: The colour of the outlines of two classes.
+        numbers: `(height, width)`, the number of each pixel's object; 0 where there is none. Each
+            object then has an outline of its own, with several classes in the colour of its class.
+            None: unknown.
+    """
+    if numbers is None and classes > 2:
+        return tint_classes(picture, label)
+    if numbers is None:
+        return draw_outline(picture, label, colour)
+    if classes == 2:
+        return draw_objects(picture, numbers, colour)
+    consecutive = ski.segmentation.relabel_sequential(numbers)[0]
+    class_of = np.zeros(int(consecutive.max()) + 1, np.uint8)
+    class_of[consecutive] = label  # an object lies in one class
+    return draw_objects(tint_classes(picture, label), consecutive, paint_classes(class_of[1:]))
 
 
 def _make_colour_table() -> Picture:

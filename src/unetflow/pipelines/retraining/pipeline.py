@@ -16,9 +16,10 @@ from unetflow.data.samples import SampleFolder
 from unetflow.datasets.champion import ChampionRecord
 from unetflow.evaluation import promotion
 from unetflow.evaluation.class_meaning import keep_meaning
+from unetflow.evaluation.review import make_specimen
 from unetflow.pipelines import augmentation, construction, evaluation, ingestion, planning, training
 from unetflow.pipelines.stage import Figure, KerasModel, Segmenter, node, stage
-from unetflow.visualization.figures import Specimen, draw_gallery
+from unetflow.visualization.figures import draw_gallery
 
 _log = logging.getLogger(__name__)
 
@@ -218,12 +219,9 @@ def show_differences(
     specimens = []
     rows = retraining_decision["most_different"]
     for row in rows:
-        image, label = samples[row["id"]].image, samples[row["id"]].label
-        found, theirs = segmenter.predict(image), None
-        if champion is not None:
-            theirs = champion[1].predict(image)
         title = promotion.describe_difference(row, compared=champion is not None)
-        specimens.append(Specimen(title, image, label, found, theirs))
+        theirs = None if champion is None else champion[1]
+        specimens.append(make_specimen(title, row["id"], samples, segmenter, theirs))
     return draw_gallery(specimens, segmenter.settings.classes), [row["id"] for row in rows]
 
 

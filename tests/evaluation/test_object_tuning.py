@@ -359,11 +359,11 @@ def test_the_error_of_the_count_is_weighed_against_the_f1():
     search = object_tuning._Search([one, two])
     sizes = [TUNED.model_copy(update={"min_object_size": size}) for size in (0, 5, 10, 15)]
     ranks = [search.rank(candidate) for candidate in sizes]
-    expected = [0.75 - 0.5 * 10 / 40, 0.74 - 0.5 * 4 / 40, 0.72 - 0.5 * 2 / 40, 0.4]
+    expected = [0.75 - 0.25 * 10 / 40, 0.74 - 0.25 * 4 / 40, 0.72 - 0.25 * 2 / 40, 0.4]
     assert ranks == pytest.approx(expected)
     best = search.ascend(sizes[0], [lambda best: sizes])
-    assert best.min_object_size == 10
-    assert search.f1(best) == pytest.approx(0.72)
+    assert best.min_object_size == 5
+    assert search.f1(best) == pytest.approx(0.74)
     assert sorted(one.asked) == [0, 5, 10, 15]  # each candidate is tried once
 
 

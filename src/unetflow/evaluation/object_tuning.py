@@ -29,7 +29,7 @@ _THRESHOLD_STEPS = (-0.2, -0.1, -0.05, 0.05, 0.1, 0.2)
 _FRACTIONS_OF_RADIUS = (0.1, 0.25, 0.5, 0.75, 1.0)
 _ROUNDS = 2
 _WEIGHT_OF_COUNT = 0.25
-"""On the demo and on DSB 2018 it halves the error of the count and costs 0.01 to 0.02 of the F1."""
+"""With twice as much, the F1 at IoU 0.5 of a network on the demo fell from 0.77 to 0.70."""
 
 Numbers = Callable[[str], NDArray[np.unsignedinteger] | None]
 """Returns the number of each pixel's true object in a sample `(height, width)`; None if unknown."""
@@ -80,7 +80,7 @@ class _Search:
         return self._try(candidate)[0]
 
     def rank(self, candidate: Postprocessing) -> float:
-        """Return what candidates are compared by: the F1 less a quarter of the relative error of the count.
+        """Return what candidates are compared by: F1 less a quarter of the count's relative error.
 
         Where a network is not sure that objects touch, joining them costs the F1 less than parting
         what is one. So the F1 alone prefers rules that find too few objects.

@@ -26,6 +26,9 @@ from unetflow.training.planner.recipe import RECIPE, plan_recipe
 
 _log = logging.getLogger(__name__)
 
+_FORM = "2"
+"""Raised when other plans are made for the same task, so that no plan of before is kept."""
+
 
 def create_pipeline() -> Pipeline:
     """Wire the stage."""
@@ -92,7 +95,7 @@ def _digest(
 ) -> str:
     """Return a digest of what a plan depends on, besides the memory and the machine's speed."""
     text = [part.model_dump_json() for part in (model, training)]
-    content = "\n".join([fingerprint.model_dump_json(), str(budget.minutes), *text])
+    content = "\n".join([_FORM, fingerprint.model_dump_json(), str(budget.minutes), *text])
     return hashlib.sha256(content.encode()).hexdigest()
 
 

@@ -75,7 +75,11 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FreshProcess]:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=pytest.mark.xdist_group(f"parity {name}")) for name in LEARNT],
+    params=[
+        # In two processes: each spends seconds on imports, and on a process that loads the models.
+        pytest.param(name, marks=pytest.mark.xdist_group(f"parity {number % 2}"))
+        for number, name in enumerate(LEARNT)
+    ],
 )
 def ways(
     request: pytest.FixtureRequest,

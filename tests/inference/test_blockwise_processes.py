@@ -20,7 +20,7 @@ from unetflow.core.errors import InputError
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.io.image_file import open_large
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("killed blocks")]
 
 ROOT = Path(__file__).parents[2]
 MB_OF_THE_IMAGE = 6000**2 * 2 / 2**20

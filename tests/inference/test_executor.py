@@ -23,7 +23,7 @@ from unetflow.core.errors import DeclarationError, InputError
 from unetflow.core.parallel import count_cores
 from unetflow.inference.executor import open_executor
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("executor")]  # two workers for all
 
 LOCAL = ExecutorParameters()
 DASK = ExecutorParameters(executor="dask", workers=2)

@@ -12,7 +12,9 @@ from unetflow.models.unet import geometry_of
 from unetflow.tiling.windows import plan_windows, predict_tiled
 
 WHOLE = 1_000_000
-SLOW_DEPTHS = [pytest.param(depth, marks=pytest.mark.slow) for depth in (4, 5)]
+# One process traces each of these networks.
+DEEP = [pytest.mark.slow, pytest.mark.xdist_group("deep networks")]
+SLOW_DEPTHS = [pytest.param(depth, marks=DEEP) for depth in (4, 5)]
 
 
 @pytest.fixture(scope="module", params=["same", "valid"])

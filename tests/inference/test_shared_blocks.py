@@ -26,7 +26,7 @@ from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.inference.executor import open_executor
 from unetflow.io.image_file import open_large
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.xdist_group("shared blocks")]  # workers for all
 
 PIXELS = smooth_pixels((200, 230))
 OPTIONS = {"block": 1}

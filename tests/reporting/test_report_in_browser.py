@@ -17,6 +17,7 @@ PHONE = 390
 
 pytestmark = [
     pytest.mark.process,
+    pytest.mark.xdist_group("pages"),  # written once
     pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed"),
 ]
 

@@ -137,17 +137,21 @@ def test_memory_does_not_grow_with_the_image(tmp_path, kind):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts memory as Linux does")
 def test_memory_for_objects_does_not_grow_with_the_image(tmp_path):
-    edges = 4608, 6144
-    small, large = (_segment_large(tmp_path, edge, "tiles", "auto") for edge in edges)
-    assert large["objects"] > 1.7 * small["objects"] > 17_000
-    # Numbers, landscape and probabilities have four bytes for each pixel. 11,000 more objects and
-    # caches of decoded tiles take less than the additional pixels of one of these.
+    edges = 2304, 3072  # at least three regions in each direction, and more than the buffers hold
+    small, large = (_segment_large(tmp_path, edge, "tiles", "auto", 512, "small") for edge in edges)
+    assert large["objects"] > 1.7 * small["objects"] > 6000
+    # Numbers, landscape and probabilities have four bytes for each pixel. 3,000 more objects take
+    # less than the additional pixels of one of these.
     assert large["peak"] - small["peak"] < (edges[1] ** 2 - edges[0] ** 2) * 4 / 2**20
 
 
-def _segment_large(folder, edge, kind, method):
-    command = ["-m", "tests.support.large_memory", str(folder), str(edge), "1024", kind, method]
+def _segment_large(folder, edge, kind, method, block=1024, buffers="whole"):
+    options = [str(folder), str(edge), str(block), kind, method, buffers]
     done = subprocess.run(
-        [sys.executable, *command], check=True, capture_output=True, text=True, cwd=ROOT
+        [sys.executable, "-m", "tests.support.large_memory", *options],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
     )
     return json.loads(done.stdout)

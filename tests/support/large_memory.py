@@ -1,15 +1,17 @@
 """Segment a large image in a process of its own, and say how much memory that took.
 
-    python -m tests.support.large_memory FOLDER EDGE BLOCK KIND [METHOD]
+    python -m tests.support.large_memory FOLDER EDGE BLOCK KIND [METHOD [BUFFERS]]
 
 KIND is `mapped`, `tiles`, `wide` (tiles as wide as the image) or `zarr`. METHOD says which
 objects are found: `none`; `huge`: some fill the image; or many small ones, by `components`, by
-`watershed`, or as learned, `auto`. Prints one line of JSON.
+`watershed`, or as learned, `auto`. BUFFERS is `whole`, or `small`: what is kept in memory whatever
+the size of the image is a quarter as large. Prints one line of JSON.
 """
 
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +20,16 @@ import zarr
 
 from tests.support.large_files import Function, as_segmenter, smooth_pixels
 from unetflow.config.mask_export import MaskExportParameters, ObjectParameters
+from unetflow.core import spool
 from unetflow.core.geometry import unet_geometry
+from unetflow.inference.blockwise import block_store, object_numbers
 from unetflow.inference.blockwise.segment_blocks import segment_blocks
 from unetflow.inference.postprocessing import Postprocessing
+from unetflow.instances import large_objects
 from unetflow.instances.export_formats import write_coco, write_geojson
 from unetflow.instances.large_measurements import measure_large_objects
 from unetflow.instances.separation import Separation
+from unetflow.io import image_file, lazy_image
 from unetflow.io.image_file import open_large
 
 PATTERN = 500
@@ -82,7 +88,25 @@ def peak() -> float:
     return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
-def main(folder: Path, edge: int, block: int, kind: str, method: str = "none") -> None:
+def shrink_buffers() -> None:
+    """Keep a quarter in memory, or less, so that images with a quarter of the pixels fill it."""
+    spool._MEMORY //= 8
+    large_objects.CELL //= 2
+    image_file.CachedChunks = partial(
+        lazy_image.CachedChunks, max_bytes=lazy_image._CACHE_BYTES // 8
+    )
+    block_store.number_regions = partial(
+        object_numbers.number_regions,
+        edge=object_numbers.REGION // 2,
+        halo=object_numbers.HALO // 2,
+    )
+
+
+def main(
+    folder: Path, edge: int, block: int, kind: str, method: str = "none", buffers: str = "whole"
+) -> None:
+    if buffers == "small":
+        shrink_buffers()
     has_cells = method not in ("none", "huge")
     pattern = touching_disks() if has_cells else smooth_pixels((PATTERN, PATTERN))
     path = write_image(folder, edge, kind, pattern)

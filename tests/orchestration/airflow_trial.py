@@ -54,8 +54,8 @@ def write_dag(project: Path, dags: Path) -> None:
     )
 
 
-def run_dag(airflow: Path, home: Path, day: str) -> dict[str, str]:
-    """Run the DAG once and return the state of each task; Airflow's output goes to a file."""
+def call_airflow(airflow: Path, home: Path, *command: str) -> None:
+    """Run a command of Airflow, whose output goes to a file."""
     environment = {
         **os.environ,
         "AIRFLOW_HOME": str(home),
@@ -64,21 +64,23 @@ def run_dag(airflow: Path, home: Path, day: str) -> dict[str, str]:
         "PATH": f"{airflow.parent}:{os.environ['PATH']}",
     }
     environment.pop("PYTHONPATH", None)
-    with (home / f"{day}.log").open("w") as log:
-        for command in (["db", "migrate"], ["dags", "reserialize"], ["dags", "test", DAG, day]):
-            done = subprocess.run(
-                [airflow, *command],
-                cwd=home,
-                env=environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-            if done.returncode:
-                log.flush()
-                raise SystemExit(
-                    f"airflow {' '.join(command)} failed:\n{(home / f'{day}.log').read_text()}"
-                )
+    path = home / f"{'_'.join(command)}.log"
+    with path.open("w") as log:
+        done = subprocess.run(
+            [airflow, *command],
+            cwd=home,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        raise SystemExit(f"airflow {' '.join(command)} failed:\n{path.read_text()}")
+
+
+def run_dag(airflow: Path, home: Path, day: str) -> dict[str, str]:
+    """Run the DAG once and return the state of each task."""
+    call_airflow(airflow, home, "dags", "test", DAG, day)
     with sqlite3.connect(home / "airflow.db") as database:
         found = database.execute(
             "SELECT task_id, task_instance.state FROM task_instance "
@@ -122,6 +124,8 @@ def main() -> None:
         home.mkdir()
         make_project(project)
         write_dag(project, home / "dags")
+        call_airflow(airflow, home, "db", "migrate")
+        call_airflow(airflow, home, "dags", "reserialize")
         for day, expected in (("2026-11-01", "kept"), ("2026-11-02", "skipped")):
             began = monotonic()
             states = run_dag(airflow, home, day)

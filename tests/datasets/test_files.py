@@ -5,7 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from kedro.io import DatasetError
+from numpy.testing import assert_array_equal
 
+from tests.support.networks import make_segmenter
 from unetflow.datasets.file_datasets import FORMATS, FileDataset, PartitionsDataset
 from unetflow.datasets.folder_datasets import LargeResultsDataset
 from unetflow.instances.objects import find_objects
@@ -57,6 +59,25 @@ def test_keras_model_comes_back(tmp_path):
     dataset.save(model)
     values = np.ones((1, 3), np.float32)
     np.testing.assert_array_equal(dataset.load()(values), model(values))
+
+
+def test_nodes_share_a_segmenter_until_its_file_changes_or_no_node_needs_it(tmp_path):
+    dataset = FileDataset(filepath=str(tmp_path / "s.keras"), format="segmenter")
+    image = np.random.default_rng(0).integers(0, 256, (20, 24), np.uint8)
+    first, second = (make_segmenter(seed=seed, depth=1) for seed in (1, 2))
+    dataset.save(first)
+    read = dataset.load()
+    assert read is not first
+    assert dataset.load() is read
+    dataset.save(second)
+    changed = dataset.load()
+    for found, saved in ((read, first), (changed, second)):
+        assert_array_equal(found.predict(image), saved.predict(image), strict=True)
+    dataset.release()
+    assert dataset.load() is not changed
+    (tmp_path / "s.keras").unlink()
+    with pytest.raises(DatasetError, match="the file is not there"):
+        dataset.load()
 
 
 def test_objects_are_written_for_qupath_and_imagej(tmp_path):

@@ -20,7 +20,7 @@ from unetflow.core.atomic import atomic_write
 from unetflow.core.errors import InputError
 from unetflow.data.fingerprint import Fingerprint
 from unetflow.instances.export_formats import write_coco, write_geojson, write_imagej_rois
-from unetflow.io.files import require_file
+from unetflow.io.files import file_signature, require_file
 from unetflow.io.formats.readers import read_image, read_mask
 from unetflow.io.pixel_size import PixelSize, read_pixel_size
 from unetflow.io.tiff_writer import write_label_tiff, write_probability_tiff, write_tiff
@@ -36,10 +36,11 @@ SizedPixels = tuple[NDArray[Any], PixelSize | None]
 
 @dataclass(frozen=True)
 class _Format:
-    """How files of a format are written and read; `load` is None where they are only written."""
+    """How files are written, read (None: never), and whether nodes share what was read (`keep`)."""
 
     save: Callable[[Path, Any], None]
     load: Callable[[Path], Any] | None = None
+    keep: bool = False
 
 
 class FileDataset(AbstractDataset[Any, Any]):
@@ -76,18 +77,28 @@ class FileDataset(AbstractDataset[Any, Any]):
             )
         self._filepath = Path(filepath)
         self._format = format
+        self._kept: tuple[str, Any] | None = None  # the file's signature, and what it holds
         self.metadata = metadata
 
     def load(self) -> Any:
-        """Read the file."""
-        load = FORMATS[self._format].load
-        if load is None:
+        """Read the file, once in a run where nodes share what it holds."""
+        format = FORMATS[self._format]
+        if format.load is None:
             raise DatasetError(f"{self._filepath} is only written, for other programs.")
-        return load(self._filepath)
+        signature = file_signature(self._filepath) if self._exists() else ""
+        kept = self._kept
+        if kept is None or kept[0] != signature:
+            kept = signature, format.load(self._filepath)
+        self._kept = kept if format.keep else None
+        return kept[1]
 
     def save(self, data: Any) -> None:
         """Replace the file in one step."""
+        self._kept = None
         FORMATS[self._format].save(self._filepath, data)
+
+    def _release(self) -> None:
+        self._kept = None
 
     def _exists(self) -> bool:
         return self._filepath.is_file()
@@ -170,7 +181,8 @@ FORMATS = {
     "imagej": _Format(lambda path, data: write_imagej_rois(path, *data)),
     "coco": _Format(lambda path, data: write_coco(path, *data)),
     "keras": _Format(_save_keras_model, load_keras_model),
-    "segmenter": _Format(lambda path, segmenter: segmenter.save(path), load_segmenter),
+    # A network is traced when it predicts for the first time, which takes longer than reading it.
+    "segmenter": _Format(lambda path, segmenter: segmenter.save(path), load_segmenter, keep=True),
     "exported": _Format(lambda path, exported: exported.write(path), load_segmenter),
     "bioimageio": _Format(lambda path, package: package.save(path)),
     "plan": _json_format(Plan),

@@ -16,10 +16,6 @@ ingests them, plans (`preset=planned`), trains and evaluates. Then the test tile
 
 import argparse
 import json
-import os
-import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -28,18 +24,10 @@ import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from planned_run import train_planned
 from sklearn.metrics import roc_auc_score
 
-PROJECT = Path(__file__).parents[1]
 EDGE, EMPTY = 256, 0.7
-CATALOG = """raw_pairs:
-  type: unetflow.datasets.SourceDataset
-  path: {folder}
-  layout: folders
-images_to_segment:
-  type: unetflow.datasets.ImageFolderDataset
-  path: {folder}/images
-"""
 CLASSES = """classes:
   - {name: background, values: 0}
   - {name: defect, values: 255}
@@ -58,10 +46,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_tiles(folder / "tiles", options.tiles)
-        given = [f"preset=planned,budget.memory_gb={options.memory_gb}"]
-        given += [f"budget.minutes={options.minutes}", options.params]
-        run(folder, ",".join(part for part in given if part))
-        figures = score(folder / "data")
+        granted = f"budget.memory_gb={options.memory_gb},budget.minutes={options.minutes}"
+        data = train_planned(folder, folder / "tiles", f"{granted},{options.params}", CLASSES)
+        figures = score(data)
     for title, value in figures.items():
         print(f"{title:24} {value:.3f}" if isinstance(value, float) else f"{title:24} {value}")
     if options.json:
@@ -106,19 +93,6 @@ def _draw_scratch(random: np.random.Generator) -> NDArray[np.uint8]:
     stroke = np.zeros((EDGE, EDGE), np.uint8)
     cv2.polylines(stroke, [points], isClosed=False, color=1, thickness=int(random.integers(1, 4)))
     return stroke
-
-
-def run(folder: Path, parameters: str) -> None:
-    """Ingest, plan, train and evaluate, with all data below the folder."""
-    shutil.copytree(PROJECT / "conf", folder / "conf", ignore=shutil.ignore_patterns("local"))
-    environment = folder / "conf/local"
-    environment.mkdir()
-    (environment / "catalog.yml").write_text(CATALOG.format(folder=folder / "tiles"))
-    (environment / "parameters.yml").write_text(CLASSES)
-    (environment / "globals.yml").write_text(f"data: {folder / 'data'}\n")
-    command = [sys.executable, "-m", "kedro", "run", "--pipelines", "training"]
-    command += ["--conf-source", str(folder / "conf"), "--params", parameters]
-    subprocess.run(command, check=True, cwd=PROJECT, env=dict(os.environ))
 
 
 def score(data: Path) -> dict[str, Any]:

@@ -343,7 +343,7 @@ def test_candidates_are_compared_on_a_part_of_many_training_images(tmp_path, mon
 
 
 class Rated:
-    """An image with a score and an error of the count for each smallest object."""
+    """An image with its F1 and objects too many or too few for each smallest object."""
 
     def __init__(self, objects, ratings):
         self.numbers, self.ratings, self.asked = np.arange(objects + 1), ratings, []
@@ -353,17 +353,16 @@ class Rated:
         return self.ratings[postprocessing.min_object_size]
 
 
-def test_the_error_of_the_count_is_weighed_against_the_f1():
-    one = Rated(30, {0: (0.80, -9), 5: (0.79, -4), 10: (0.77, 3), 15: (0.4, 0)})
-    two = Rated(10, {0: (0.70, -1), 5: (0.69, 0), 10: (0.67, -1), 15: (0.4, 0)})
+def test_candidates_are_compared_by_the_f1_less_the_error_of_the_count():
+    one = Rated(30, {0: (0.80, 9), 5: (0.78, 4), 10: (0.74, 3), 15: (0.3, 0)})
+    two = Rated(10, {0: (0.70, 1), 5: (0.68, 0), 10: (0.64, 1), 15: (0.3, 0)})
     search = object_tuning._Search([one, two])
     sizes = [TUNED.model_copy(update={"min_object_size": size}) for size in (0, 5, 10, 15)]
     ranks = [search.rank(candidate) for candidate in sizes]
-    expected = [0.75 - 0.25 * 10 / 40, 0.74 - 0.25 * 4 / 40, 0.72 - 0.25 * 2 / 40, 0.4]
-    assert ranks == pytest.approx(expected)
+    assert ranks == pytest.approx([0.75 - 10 / 40, 0.73 - 4 / 40, 0.69 - 4 / 40, 0.3])
     best = search.ascend(sizes[0], [lambda best: sizes])
     assert best.min_object_size == 5
-    assert search.f1(best) == pytest.approx(0.74)
+    assert search.f1(best) == pytest.approx(0.73)
     assert sorted(one.asked) == [0, 5, 10, 15]  # each candidate is tried once
 
 

@@ -31,7 +31,8 @@ DASK = ExecutorParameters(executor="dask", workers=2)
 
 @pytest.fixture(scope="module")
 def two_workers():
-    with open_executor(DASK, 3, serialise) as executor:
+    with pytest.MonkeyPatch.context() as patch, open_executor(DASK, 3, serialise) as executor:
+        patch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)  # a given number would be kept
         yield executor
 
 

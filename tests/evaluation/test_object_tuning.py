@@ -353,13 +353,13 @@ class Rated:
         return self.ratings[postprocessing.min_object_size]
 
 
-def test_candidates_are_compared_by_the_f1_less_the_error_of_the_count():
+def test_candidates_are_compared_by_the_f1_less_half_of_the_error_of_the_count():
     one = Rated(30, {0: (0.80, 9), 5: (0.78, 4), 10: (0.74, 3), 15: (0.3, 0)})
     two = Rated(10, {0: (0.70, 1), 5: (0.68, 0), 10: (0.64, 1), 15: (0.3, 0)})
     search = object_tuning._Search([one, two])
     sizes = [TUNED.model_copy(update={"min_object_size": size}) for size in (0, 5, 10, 15)]
     ranks = [search.rank(candidate) for candidate in sizes]
-    assert ranks == pytest.approx([0.75 - 10 / 40, 0.73 - 4 / 40, 0.69 - 4 / 40, 0.3])
+    assert ranks == pytest.approx([0.75 - 5 / 40, 0.73 - 2 / 40, 0.69 - 2 / 40, 0.3])
     best = search.ascend(sizes[0], [lambda best: sizes])
     assert best.min_object_size == 5
     assert search.f1(best) == pytest.approx(0.73)

@@ -78,14 +78,14 @@ class _Search:
         return self._try(candidate)[0]
 
     def rank(self, candidate: Postprocessing) -> float:
-        """Return what candidates are compared by: the F1 less the error of the count.
+        """Return what candidates are compared by: the F1 less half of the error of the count.
 
         The error is the sum over the images of the objects that are too many or too few, as a
         fraction of all true ones. Where a network is not sure that objects touch, joining them
         costs the F1 less than parting what is one, so the F1 alone finds too few objects.
         """
         f1, error = self._try(candidate)
-        return f1 - error
+        return f1 - error / 2
 
     def ascend(
         self, best: Postprocessing, ways: Sequence[_Vary], rounds: int = 1
@@ -149,7 +149,7 @@ def choose_separation(
     """Choose foreground threshold, seeds and smallest object by the F1 of true objects.
 
     The score is the mean over images of the mean F1 over IoU above 0.50, 0.55 ... 0.95; of several
-    classes it is the mean over those that occur. The error of the count is taken off; see
+    classes it is the mean over those that occur. Half of the error of the count is taken off; see
     `_Search.rank`. Starting from the threshold that was tuned for pixels, each value in turn is
     replaced by the best of its candidates while the others stay, twice over. A candidate replaces
     the present value only if it is better.

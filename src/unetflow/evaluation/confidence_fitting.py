@@ -44,7 +44,7 @@ def calibrate_confidence(segmenter: Segmenter, samples: SampleFolder) -> ObjectC
     The validation images have also chosen threshold, seeds and smallest object. Slightly more of
     the objects match there than in other images, so that confidences tend to be too high by the
     same; the reliability curve of the test objects in the report shows by how much. Training images
-    are further from other images, and to choose the seeds anew without each part of the validation
+    are further from other images, and choosing the seeds again without each part of the validation
     images costs several times as long.
 
     Returns:
